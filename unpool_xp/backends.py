@@ -1,0 +1,439 @@
+"""From a label such as "torch:cuda" to a namespace, a device, and how to wait for it.
+
+Other libraries plug in through the entry point group ``unpool_xp.backends``: the name is the
+label, the object a callable without arguments that returns a `Backend`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Any, ClassVar
+
+import numpy as np
+
+from unpool_xp._compat import Array, Namespace
+
+__all__ = [
+    "Backend",
+    "BackendUnavailableError",
+    "CompileUnavailableError",
+    "DeviceFacts",
+    "available",
+    "known",
+    "load",
+]
+
+
+class BackendUnavailableError(ImportError):
+    """A backend's library or device is missing here; the message says what to do."""
+
+
+class CompileUnavailableError(RuntimeError):
+    """A backend has no compiler, or what its compiler needs is missing."""
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What a measurement should say of the device it ran on.
+
+    Attributes
+    ----------
+    name : str
+        The model of the processor.
+    memory_bytes : int or None
+        Its memory, in bytes, where it can be asked for.
+    threads : int or None
+        The threads in effect for this library; None on a GPU.
+    """
+
+    name: str
+    memory_bytes: int | None
+    threads: int | None
+
+
+class Backend:
+    """A library on a device.
+
+    The base class does what an eager library on the host does; others override what differs.
+
+    Parameters
+    ----------
+    label : str
+        ``library[:device]``.
+    xp : namespace
+        The library's array API namespace.
+    device : object
+        The device as the library names it, or None for its default.
+    """
+
+    distribution: ClassVar[str] = "numpy"  # whose version it is
+    eager_only: ClassVar[str | None] = None  # why there is no compiler
+
+    def __init__(self, label: str, xp: Namespace, device: Any = None) -> None:
+        self.label = label
+        self.xp = xp
+        self.device = device
+
+    def __repr__(self) -> str:
+        return f"<Backend {self.label} {self.version}>"
+
+    @property
+    def library(self) -> str:
+        """The library's part of the label."""
+        return self.label.partition(":")[0]
+
+    @property
+    def version(self) -> str:
+        """The version of the library."""
+        return version(self.distribution)
+
+    @property
+    def facts(self) -> DeviceFacts:
+        """What is known of the device."""
+        return DeviceFacts(_cpu_name(), _host_memory(), 1)
+
+    def dtype(self, name: str) -> Any:
+        """Return the library's dtype of that name.
+
+        Raises
+        ------
+        TypeError
+            If the library has none.
+        """
+        dtype = getattr(self.xp, name, None)
+        if dtype is None:
+            raise TypeError(f"{self.label} has no dtype {name}")
+        return dtype
+
+    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
+        """Return a copy of a NumPy array in this library, on this device."""
+        return self.xp.asarray(array, device=self.device, copy=True)
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        """Return an array of this library as a NumPy array on the host."""
+        return np.asarray(array)
+
+    def synchronize(self, *arrays: Array) -> None:
+        """Return once the device has finished these arrays."""
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function compiled.
+
+        Raises
+        ------
+        CompileUnavailableError
+            If there is no compiler for this backend here; the message says why.
+        """
+        raise CompileUnavailableError(
+            f"{self.label}: {self.eager_only or f'{self.library} has no compiler'}"
+        )
+
+
+class _NumPy(Backend):
+    @property
+    def facts(self) -> DeviceFacts:
+        # Element-wise work runs on one thread whatever BLAS has.
+        return DeviceFacts(_cpu_name(), _host_memory(), 1)
+
+
+class _Strict(Backend):
+    distribution = "array-api-strict"
+
+
+class _Torch(Backend):
+    distribution = "torch"
+
+    @property
+    def facts(self) -> DeviceFacts:
+        torch = importlib.import_module("torch")
+        if self.device.type == "cuda":
+            properties = torch.cuda.get_device_properties(self.device)
+            return DeviceFacts(properties.name, properties.total_memory, None)
+        return DeviceFacts(_cpu_name(), _host_memory(), torch.get_num_threads())
+
+    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
+        torch = importlib.import_module("torch")
+        if array.dtype.name == "bfloat16":  # NumPy's protocol has no bfloat16: go by the bits
+            bits = torch.tensor(array.view(np.int16), device=self.device)
+            return bits.view(torch.bfloat16)
+        return torch.tensor(array, device=self.device)
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        host = array.detach().cpu()
+        if host.dtype == self.xp.bfloat16:
+            host = host.float()
+        return host.numpy()  # type: ignore[no-any-return]
+
+    def synchronize(self, *arrays: Array) -> None:
+        if self.device.type == "cuda":
+            importlib.import_module("torch").cuda.synchronize(self.device)
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        torch = importlib.import_module("torch")
+        if self.device.type == "cpu" and not _has_cpp_compiler():
+            raise CompileUnavailableError(
+                f"{self.label}: torch.compile needs a C++ compiler; install one (Debian: g++) "
+                "or name it in the environment variable CXX"
+            )
+        return torch.compile(function, fullgraph=True, dynamic=False)  # type: ignore[no-any-return]
+
+
+class _CuPy(Backend):
+    distribution = "cupy"
+
+    @property
+    def version(self) -> str:
+        return importlib.import_module("cupy").__version__  # type: ignore[no-any-return]
+
+    @property
+    def facts(self) -> DeviceFacts:
+        cupy = importlib.import_module("cupy")
+        properties = cupy.cuda.runtime.getDeviceProperties(self.device.id)
+        return DeviceFacts(properties["name"].decode(), properties["totalGlobalMem"], None)
+
+    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
+        with self.device:
+            return importlib.import_module("cupy").array(array)
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        return array.get()  # type: ignore[no-any-return]
+
+    def synchronize(self, *arrays: Array) -> None:
+        # The whole device, not the current stream: an operation may have used another.
+        self.device.synchronize()
+
+
+class _Jax(Backend):
+    distribution = "jax"
+
+    @property
+    def facts(self) -> DeviceFacts:
+        if self.device.platform != "cpu":
+            memory = (self.device.memory_stats() or {}).get("bytes_limit")
+            return DeviceFacts(self.device.device_kind, memory, None)
+        return DeviceFacts(_cpu_name(), _host_memory(), _usable_cores())
+
+    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
+        jax = importlib.import_module("jax")
+        # device_put alone may keep the host's memory: a benchmark needs an array of its own.
+        return jax.device_put(array, self.device, may_alias=False)
+
+    def synchronize(self, *arrays: Array) -> None:
+        importlib.import_module("jax").block_until_ready(arrays)
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return importlib.import_module("jax").jit(function)  # type: ignore[no-any-return]
+
+
+class _Dask(Backend):
+    distribution = "dask"
+    eager_only = "dask has no compiler; it runs the blocks of a lazy graph"
+
+    @property
+    def facts(self) -> DeviceFacts:
+        return DeviceFacts(_cpu_name(), _host_memory(), _usable_cores())
+
+    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
+        dask_array = importlib.import_module("dask.array")
+        # Chunks over the leading axes, enough of them to keep every core busy.
+        chunks, wanted = list(array.shape), _usable_cores()
+        for axis in range(min(2, array.ndim - 1)):
+            pieces = min(wanted, array.shape[axis]) or 1
+            chunks[axis] = -(-array.shape[axis] // pieces)
+            wanted = -(-wanted // pieces)
+        return dask_array.from_array(array.copy(), chunks=tuple(chunks)).persist()
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        return np.asarray(array.compute())
+
+    def synchronize(self, *arrays: Array) -> None:
+        # A lazy result is ready once its chunks are computed; they are dropped, not glued.
+        importlib.import_module("dask").persist(*arrays)
+
+
+# --- loaders -------------------------------------------------------------------------------------
+
+
+def _import(label: str, module: str, install: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"{label}: {module.partition('.')[0]} is not installed here; {install}"
+        ) from error
+
+
+def _load_numpy() -> Backend:
+    return _NumPy("numpy", importlib.import_module("array_api_compat.numpy"))
+
+
+def _load_strict() -> Backend:
+    install = 'pip install "unpool-xp[strict]"'
+    return _Strict("array_api_strict", _import("array_api_strict", "array_api_strict", install))
+
+
+def _load_dask() -> Backend:
+    _import("dask", "dask.array", 'pip install "unpool-xp[dask]"')
+    return _Dask("dask", importlib.import_module("array_api_compat.dask.array"))
+
+
+def _load_torch(device: str) -> Backend:
+    label = f"torch:{device}"
+    torch = _import(label, "torch", 'pip install "unpool-xp[torch]"')
+    if device == "cuda" and not torch.cuda.is_available():
+        why = (
+            "this build of torch has no CUDA; install one that has"
+            if torch.version.cuda is None
+            else "torch finds no CUDA device; check the driver with nvidia-smi"
+        )
+        raise BackendUnavailableError(f"{label}: {why}")
+    xp = importlib.import_module("array_api_compat.torch")
+    place = torch.device(device, torch.cuda.current_device()) if device == "cuda" else device
+    return _Torch(label, xp, torch.device(place))
+
+
+def _load_cupy() -> Backend:
+    label = "cupy:cuda"
+    install = 'pip install "unpool-xp[cupy12]" or "unpool-xp[cupy13]", as your CUDA is'
+    cupy = _import(label, "cupy", install)
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        why = str(error).partition(":")[2].strip() or error
+        raise BackendUnavailableError(
+            f"{label}: cupy finds no CUDA device ({why}); check the driver with nvidia-smi"
+        ) from error
+    if not count:
+        raise BackendUnavailableError(f"{label}: cupy finds no CUDA device")
+    return _CuPy(label, importlib.import_module("array_api_compat.cupy"), cupy.cuda.Device())
+
+
+def _load_jax(device: str) -> Backend:
+    label = f"jax:{device}"
+    jax = _import(label, "jax", 'pip install "unpool-xp[jax]"')
+    try:
+        found = jax.devices(device)
+    except RuntimeError as error:
+        raise BackendUnavailableError(
+            f"{label}: jax finds no {device} device; it needs a plugin for it, "
+            'for example pip install "jax[cuda12]"'
+        ) from error
+    return _Jax(label, importlib.import_module("jax.numpy"), found[0])
+
+
+_LOADERS: dict[str, Callable[[], Backend]] = {
+    "numpy": _load_numpy,
+    "torch:cpu": lambda: _load_torch("cpu"),
+    "torch:cuda": lambda: _load_torch("cuda"),
+    "cupy:cuda": _load_cupy,
+    "jax:cpu": lambda: _load_jax("cpu"),
+    "jax:cuda": lambda: _load_jax("cuda"),
+    "dask": _load_dask,
+    "array_api_strict": _load_strict,
+}
+_SHORT = {"torch": "torch:cpu", "cupy": "cupy:cuda", "jax": "jax:cpu"}
+_GROUP = "unpool_xp.backends"
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=_GROUP)}
+
+
+def known() -> list[str]:
+    """Return every label that `load` understands, whether or not it loads here."""
+    return [*_LOADERS, *(name for name in _plugins() if name not in _LOADERS)]
+
+
+def load(label: str) -> Backend:
+    """Return the backend of a label.
+
+    Parameters
+    ----------
+    label : str
+        ``library[:device]``, one of `known`; ``"torch"`` and ``"jax"`` mean the CPU, ``"cupy"``
+        the GPU.
+
+    Returns
+    -------
+    Backend
+        Ready for use.
+
+    Raises
+    ------
+    ValueError
+        If the label is unknown; the message lists the known ones.
+    BackendUnavailableError
+        If the library or the device is missing; the message says what to install.
+
+    Examples
+    --------
+    >>> from unpool_xp import backends
+    >>> backends.load("numpy").label
+    'numpy'
+    """
+    label = _SHORT.get(label, label)
+    if label in _LOADERS:
+        return _LOADERS[label]()
+    plugins = _plugins()
+    if label in plugins:
+        backend = plugins[label].load()()
+        if not isinstance(backend, Backend):
+            raise TypeError(f"{label}: its entry point gave {type(backend)}, not a Backend")
+        return backend
+    raise ValueError(f"unknown backend {label!r}; known: {', '.join(known())}")
+
+
+def available(labels: Iterable[str] | None = None) -> list[str]:
+    """Return the labels that load on this machine.
+
+    Parameters
+    ----------
+    labels : iterable of str, optional
+        The labels to try. Default: all that are known.
+
+    Returns
+    -------
+    list of str
+        Those that load, in the same order.
+    """
+    found = []
+    for label in known() if labels is None else labels:
+        try:
+            load(label)
+        except BackendUnavailableError:
+            continue
+        found.append(label)
+    return found
+
+
+# --- the host ------------------------------------------------------------------------------------
+
+
+def _cpu_name() -> str:
+    return platform.processor() or platform.machine()
+
+
+def _host_memory() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return None
+
+
+def _usable_cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
+
+
+def _has_cpp_compiler() -> bool:
+    import shutil
+
+    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
+    return any(name and shutil.which(name.split()[0]) for name in names)
