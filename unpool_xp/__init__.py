@@ -1,8 +1,25 @@
 """Pooling, unpooling and transposed convolution for every array API library."""
 
-from unpool_xp.pooling import MaxPooled, max_pool
-from unpool_xp.unpooling import max_unpool, nearest_unpool
+from unpool_xp.convolution import conv_transpose
+from unpool_xp.pooling import MaxPooled, avg_pool, fractional_max_pool, max_pool
+from unpool_xp.unpooling import (
+    fractional_max_unpool,
+    linear_unpool,
+    max_unpool,
+    nearest_unpool,
+)
 
 __version__ = "0.1.0"
 
-__all__ = ["MaxPooled", "__version__", "max_pool", "max_unpool", "nearest_unpool"]
+__all__ = [
+    "MaxPooled",
+    "__version__",
+    "avg_pool",
+    "conv_transpose",
+    "fractional_max_pool",
+    "fractional_max_unpool",
+    "linear_unpool",
+    "max_pool",
+    "max_unpool",
+    "nearest_unpool",
+]

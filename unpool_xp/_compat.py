@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import array_api_compat
 import array_api_extra
+from array_api_compat import array_namespace as namespace
 from array_api_compat import is_lazy_array
 
-__all__ = ["Array", "Namespace", "arguments", "index_dtype", "is_lazy_array", "library"]
+__all__ = [
+    "Array",
+    "Namespace",
+    "arguments",
+    "computing_dtype",
+    "device",
+    "index_dtype",
+    "is_lazy_array",
+    "library",
+    "namespace",
+    "require_dtype",
+]
 
 # The standard defines arrays by what they do, not by a class.
 Array: TypeAlias = Any
@@ -29,7 +42,7 @@ def library(x: Array) -> str:
     return ""
 
 
-_PREDICATES = {
+_PREDICATES: dict[str, Callable[[object], bool]] = {
     "numpy": array_api_compat.is_numpy_array,
     "jax": array_api_compat.is_jax_array,
     "cupy": array_api_compat.is_cupy_array,
@@ -37,12 +50,15 @@ _PREDICATES = {
 }
 
 
+def device(x: Array) -> Any:
+    """Return the device of an array."""
+    return x.device if library(x) == "torch" else array_api_compat.device(x)
+
+
 def arguments(operation: str, **arrays: Array) -> tuple[Namespace, Any]:
     """Return the one namespace and the one device of the named arguments."""
     if all(library(array) == "torch" for array in arrays.values()):
         import array_api_compat.torch as xp
-
-        devices = [array.device for array in arrays.values()]
     else:
         for name, array in arrays.items():
             if not array_api_compat.is_array_api_obj(array):
@@ -51,22 +67,38 @@ def arguments(operation: str, **arrays: Array) -> tuple[Namespace, Any]:
                     f"got {type(array).__name__}: {_short(array)}"
                 )
         try:
-            xp = array_api_compat.array_namespace(*arrays.values())
+            xp = namespace(*arrays.values())
         except TypeError as error:
-            kinds = ", ".join(f"{n}: {_kind(a)}" for n, a in arrays.items())
+            said = ", ".join(f"{n}: {_kind(a)}" for n, a in arrays.items())
             raise TypeError(
-                f"{operation}: all arrays must be of one library, got {kinds}"
+                f"{operation}: all arrays must be of one library, got {said}"
             ) from error
-        devices = [array_api_compat.device(array) for array in arrays.values()]
-    if any(device != devices[0] for device in devices[1:]):
+    devices = [device(array) for array in arrays.values()]
+    if any(other != devices[0] for other in devices[1:]):
         where = ", ".join(f"{n}: {d}" for n, d in zip(arrays, devices, strict=True))
         raise ValueError(f"{operation}: all arrays must be on one device, got {where}")
     return xp, devices[0]
 
 
-def index_dtype(xp: Namespace, device: Any) -> Any:
+def index_dtype(xp: Namespace, place: Any) -> Any:
     """Return the dtype that the library itself gives to indices."""
-    return array_api_extra.default_dtype(xp, "indexing", device=device)
+    return array_api_extra.default_dtype(xp, "indexing", device=place)
+
+
+def computing_dtype(xp: Namespace, dtype: Any) -> Any:
+    """Return the dtype to sum in: float32 for half precision, the dtype itself for the others."""
+    if xp.isdtype(dtype, "real floating") and xp.finfo(dtype).bits < 32:
+        return xp.float32
+    return dtype
+
+
+def require_dtype(
+    operation: str, xp: Namespace, kinds: tuple[str, ...], said: str, **arrays: Array
+) -> None:
+    """Raise a TypeError that names the argument whose dtype is of none of the kinds."""
+    for name, array in arrays.items():
+        if not xp.isdtype(array.dtype, kinds):
+            raise TypeError(f"{operation}: {name} must have {said} dtype, got {array.dtype}")
 
 
 def _kind(array: Array) -> str:

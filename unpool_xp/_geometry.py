@@ -6,18 +6,25 @@ Imports no array library. A plan depends on shapes and options alone, so it is m
 from __future__ import annotations
 
 import math
-import operator
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Literal, NoReturn, ParamSpec, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-Sizes: TypeAlias = int | Sequence[int]
-Padding: TypeAlias = int | Sequence[int | tuple[int, int]]
-Scales: TypeAlias = float | Sequence[float]
-Shape: TypeAlias = tuple[int, ...]
-Coordinates: TypeAlias = Literal["asymmetric", "half_pixel", "align_corners"]
+from unpool_xp._sizes import (
+    Coordinates,
+    Padding,
+    Scales,
+    Shape,
+    Sizes,
+    as_int,
+    factors_per_axis,
+    fail,
+    padding_pairs,
+    per_axis,
+    spatial_rank,
+)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -49,95 +56,6 @@ def kept(plan: Callable[_P, _T]) -> Callable[_P, _T]:
     return look_up
 
 
-def fail(
-    operation: str, argument: str, value: object, shape: Sequence[int], rule: str
-) -> NoReturn:
-    """Raise the ValueError that names the argument, its value and the shape it met."""
-    raise ValueError(
-        f"{operation}: {argument}={value!r} {rule} (array of shape {tuple(shape)})"
-    )
-
-
-# --- the rank rule -------------------------------------------------------------------------------
-
-
-def spatial_rank(operation: str, shape: Shape, **sizes: Any) -> int:
-    """Return on how many trailing axes the sizes act.
-
-    A tuple of length d acts on the last d axes; where all are ints, on every axis after the
-    first two.
-    """
-    lengths = {name: len(size) for name, size in sizes.items() if isinstance(size, tuple | list)}
-    if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{name}={sizes[name]!r}" for name in lengths)
-        raise ValueError(
-            f"{operation}: {said} are tuples of different lengths; a tuple has one entry for each "
-            f"spatial axis and is never broadcast (array of shape {shape})"
-        )
-    if lengths:
-        name, rank = next(iter(lengths.items()))
-        if not 1 <= rank <= len(shape):
-            fail(operation, name, sizes[name], shape, f"acts on {rank} axes, out of {len(shape)}")
-    else:
-        rank = len(shape) - 2
-        if rank < 1:
-            name = next(name for name, size in sizes.items() if size is not None)
-            fail(
-                operation,
-                name,
-                sizes[name],
-                shape,
-                "is an int, which acts on every axis after the first two, and there is none; "
-                "give a tuple with one entry for each spatial axis",
-            )
-    empty = [axis for axis in range(len(shape) - rank, len(shape)) if shape[axis] == 0]
-    if empty:
-        raise ValueError(f"{operation}: spatial axis {empty[0]} is empty (array of shape {shape})")
-    return rank
-
-
-def as_int(operation: str, argument: str, value: object, shape: Shape) -> int:
-    """Return value as an int; floats and bools are not sizes."""
-    if not isinstance(value, bool):
-        try:
-            return operator.index(value)  # type: ignore[arg-type]
-        except TypeError:
-            pass
-    raise TypeError(
-        f"{operation}: {argument} must be an int or a tuple of ints, got {value!r} "
-        f"(array of shape {shape})"
-    )
-
-
-def per_axis(
-    operation: str, argument: str, value: Any, rank: int, shape: Shape, *, least: int
-) -> Shape:
-    """Return one int for each spatial axis, each at least `least`."""
-    entries = value if isinstance(value, tuple | list) else (value,) * rank
-    sizes = tuple(as_int(operation, argument, entry, shape) for entry in entries)
-    if min(sizes) < least:
-        fail(operation, argument, value, shape, f"must be >= {least} on every axis")
-    return sizes
-
-
-def pairs(
-    operation: str, value: Any, rank: int, shape: Shape, extents: Shape
-) -> tuple[tuple[int, int], ...]:
-    """Return the (before, after) padding of each spatial axis, each smaller than its extent."""
-    result = []
-    for entry in value if isinstance(value, tuple | list) else (value,) * rank:
-        both = entry if isinstance(entry, tuple | list) else (entry, entry)
-        if len(both) != 2:
-            fail(operation, "padding", value, shape, "has an entry that is no (before, after) pair")
-        before, after = (as_int(operation, "padding", side, shape) for side in both)
-        result.append((before, after))
-    for (before, after), extent in zip(result, extents, strict=True):
-        if min(before, after) < 0 or max(before, after) >= extent:
-            rule = f"must be >= 0 and smaller than the effective kernel dilation*(k-1)+1 = {extent}"
-            fail(operation, "padding", value, shape, rule)
-    return tuple(result)
-
-
 # --- windows: pooling ----------------------------------------------------------------------------
 
 
@@ -156,8 +74,17 @@ class AxisWindows:
     taps: int
     stride: int
     dilation: int
+    padding: tuple[int, int]
     before: Shape  # for each cell of padding, in order, the real position that stands in for it
-    after: Shape
+    after: Shape  # as many cells as the last window needs
+
+    def counts(self, *, include_pad: bool) -> Shape:
+        """Return how many taps of each window count: never those beyond the padding."""
+        before, after = self.padding
+        low, high = (-before, self.size + after) if include_pad else (0, self.size)
+        starts = range(-before, -before + self.count * self.stride, self.stride)
+        reach = range(0, self.taps * self.dilation, self.dilation)
+        return tuple(sum(low <= start + tap < high for tap in reach) for start in starts)
 
 
 @dataclass(frozen=True)
@@ -190,13 +117,11 @@ def windows(
     )
     kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, least=1)
     strides = (
-        kernels
-        if stride is None
-        else per_axis(operation, "stride", stride, rank, shape, least=1)
+        kernels if stride is None else per_axis(operation, "stride", stride, rank, shape, least=1)
     )
     dilations = per_axis(operation, "dilation", dilation, rank, shape, least=1)
     extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
-    pads = pairs(operation, padding, rank, shape, extents)
+    pads = padding_pairs(operation, padding, rank, shape, extents)
     if not isinstance(ceil_mode, bool):
         raise TypeError(f"{operation}: ceil_mode must be a bool, got {ceil_mode!r}")
 
@@ -219,15 +144,74 @@ def windows(
         trail = tuple(max(p - d * ((p - n) // d + 1), 0) for p in range(n, end))
         if d > n and _misses(n, count, k, s, d, before):
             fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
-        axes.append(AxisWindows(i - rank, n, count, k, s, d, lead, trail))
+        axes.append(AxisWindows(i - rank, n, count, k, s, d, (before, after), lead, trail))
     return Windows(plane, tuple(axis.count for axis in axes), tuple(axes))
 
 
 def _misses(n: int, count: int, k: int, s: int, d: int, before: int) -> bool:
     # Only taps further apart than the axis is long can step over all of it.
-    return any(
-        not any(0 <= i * s - before + t * d < n for t in range(k)) for i in range(count)
+    return any(not any(0 <= i * s - before + t * d < n for t in range(k)) for i in range(count))
+
+
+@kept
+def averages(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> tuple[Windows, tuple[Shape, ...]]:
+    """Plan the windows, and for each axis by how many elements the sum of a window is divided."""
+    if not isinstance(count_include_pad, bool):
+        raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
+    plan = windows(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
+    return plan, tuple(axis.counts(include_pad=count_include_pad) for axis in plan.axes)
+
+
+@kept
+def fractional_output(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes,
+    output_size: Sizes | None,
+    output_ratio: Scales | None,
+) -> tuple[Shape, Shape]:
+    """Return the kernel and the output size of each axis of a fractional pooling."""
+    if (output_size is None) == (output_ratio is None):
+        raise ValueError(
+            f"{operation}: give either output_size or output_ratio, got output_size="
+            f"{output_size!r} and output_ratio={output_ratio!r} (array of shape {shape})"
+        )
+    rank = spatial_rank(
+        operation,
+        shape,
+        kernel_size=kernel_size,
+        output_size=output_size,
+        output_ratio=output_ratio,
     )
+    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, least=1)
+    plane = shape[len(shape) - rank :]
+    name: str
+    given: Any
+    if output_size is not None:
+        name, given = "output_size", output_size
+        outputs = per_axis(operation, name, given, rank, shape, least=1)
+    else:
+        name, given = "output_ratio", output_ratio
+        ratios = factors_per_axis(operation, name, given, rank, shape)
+        if max(ratios) >= 1:
+            fail(operation, name, given, shape, "must be below 1")
+        outputs = tuple(math.floor(n * ratio) for n, ratio in zip(plane, ratios, strict=True))
+        if min(outputs) < 1:
+            fail(operation, name, given, shape, f"leaves an empty plane {outputs}")
+    for n, k, out in zip(plane, kernels, outputs, strict=True):
+        if out + k - 1 > n:
+            rule = f"needs {out} windows of {k} cells at different places among {n}"
+            fail(operation, name, given, shape, rule)
+    return kernels, outputs
 
 
 # --- from small to large -------------------------------------------------------------------------
@@ -255,9 +239,7 @@ def unpooled_plane(
         operation, "kernel_size", 1 if kernel_size is None else kernel_size, rank, shape, least=1
     )
     strides = (
-        kernels
-        if stride is None
-        else per_axis(operation, "stride", stride, rank, shape, least=1)
+        kernels if stride is None else per_axis(operation, "stride", stride, rank, shape, least=1)
     )
     extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
     if kernel_size is None:
@@ -270,7 +252,7 @@ def unpooled_plane(
                 "must be given with stride, padding or dilation",
             )
     else:
-        pads = pairs(operation, padding, rank, shape, extents)
+        pads = padding_pairs(operation, padding, rank, shape, extents)
     if output_size is not None:
         return rank, per_axis(operation, "output_size", output_size, rank, shape, least=1)
     plane = tuple(
@@ -318,7 +300,7 @@ def resize(
         outputs = per_axis(operation, "output_size", output_size, rank, shape, least=1)
         scales: tuple[float | None, ...] = (None,) * rank
     else:
-        scales = factors = _factors(operation, scale_factor, rank, shape)
+        scales = factors = factors_per_axis(operation, "scale_factor", scale_factor, rank, shape)
         outputs = tuple(math.floor(n * factor) for n, factor in zip(plane, factors, strict=True))
         if min(outputs) < 1:
             fail(operation, "scale_factor", scale_factor, shape, f"leaves an empty plane {outputs}")
@@ -326,22 +308,6 @@ def resize(
         AxisResize(i - rank, n, output, scale)
         for i, (n, output, scale) in enumerate(zip(plane, outputs, scales, strict=True))
     )
-
-
-def _factors(operation: str, scale_factor: Any, rank: int, shape: Shape) -> tuple[float, ...]:
-    entries = scale_factor if isinstance(scale_factor, tuple | list) else (scale_factor,) * rank
-    factors = []
-    for entry in entries:
-        if isinstance(entry, bool | str | bytes) or not hasattr(entry, "__float__"):
-            raise TypeError(
-                f"{operation}: scale_factor must be a number or a tuple of numbers, got "
-                f"{scale_factor!r} (array of shape {shape})"
-            )
-        factor = float(entry)
-        if not 0 < factor < math.inf:
-            fail(operation, "scale_factor", scale_factor, shape, "must be positive and finite")
-        factors.append(factor)
-    return tuple(factors)
 
 
 @kept
@@ -357,7 +323,127 @@ def nearest_sources(axis: AxisResize, coordinates: Coordinates) -> Shape:
     return tuple(min(source, n - 1) for source in exact)
 
 
-def check_choice(operation: str, argument: str, value: object, known: Sequence[str]) -> None:
-    """Raise a ValueError that lists the known values."""
-    if value not in known:
-        raise ValueError(f"{operation}: {argument}={value!r} is not one of {', '.join(known)}")
+@kept
+def linear_sources(
+    axis: AxisResize, coordinates: Coordinates
+) -> tuple[Shape, Shape, tuple[float, ...]]:
+    """Return for each output index its two neighbours and the weight of the upper one."""
+    n, output = axis.size, axis.output
+    lower, upper, weights = [], [], []
+    for o in range(output):
+        if coordinates == "align_corners":
+            source = o * (n - 1) / (output - 1) if output > 1 else 0.0
+        else:
+            half = 0.5 if coordinates == "half_pixel" else 0.0
+            scaled = (o + half) * n / output if axis.scale is None else (o + half) / axis.scale
+            source = scaled - half
+        source = min(max(source, 0.0), n - 1.0)
+        below = math.floor(source)
+        lower.append(below)
+        upper.append(min(below + 1, n - 1))
+        weights.append(source - below)
+    return tuple(lower), tuple(upper), tuple(weights)
+
+
+@dataclass(frozen=True)
+class AxisSpread:
+    """One axis of a transposed convolution: where each tap of the kernel lands."""
+
+    axis: int  # negative: counted from the end
+    size: int
+    taps: int
+    stride: int
+    dilation: int
+    before: int  # cells cropped from the start
+    output: int
+
+
+@kept
+def transposed(
+    operation: str,
+    shape: Shape,
+    weight_shape: Shape,
+    bias_shape: Shape | None,
+    stride: Sizes,
+    padding: Padding,
+    output_padding: Sizes,
+    output_size: Sizes | None,
+    groups: int,
+    dilation: Sizes,
+) -> tuple[AxisSpread, ...]:
+    """Plan the axes of a transposed convolution (Dumoulin and Visin, arXiv 1603.07285)."""
+    rank = len(weight_shape) - 2
+    if rank < 1 or 0 in weight_shape:
+        raise ValueError(
+            f"{operation}: weight must have the shape (Cin, Cout/groups, *kernel), got "
+            f"{weight_shape}"
+        )
+    if len(shape) < rank + 1:
+        raise ValueError(
+            f"{operation}: x of shape {shape} has no channels before the {rank} spatial axes of "
+            f"weight of shape {weight_shape}"
+        )
+    groups = as_int(operation, "groups", groups, shape)
+    channels = shape[-rank - 1]
+    if channels != weight_shape[0]:
+        raise ValueError(
+            f"{operation}: x of shape {shape} has {channels} channels, weight of shape "
+            f"{weight_shape} takes {weight_shape[0]}"
+        )
+    if groups < 1 or channels % groups:
+        fail(operation, "groups", groups, shape, f"must divide the {channels} channels of x")
+    if bias_shape is not None and bias_shape != (weight_shape[1] * groups,):
+        raise ValueError(
+            f"{operation}: bias must have the shape ({weight_shape[1] * groups},), one entry for "
+            f"each channel of the output, got {bias_shape}"
+        )
+    sizes: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+    sizes |= {"output_padding": output_padding, "output_size": output_size}
+    for name, size in sizes.items():
+        if isinstance(size, tuple | list) and len(size) != rank:
+            fail(operation, name, size, shape, f"must have {rank} entries, as weight has axes")
+    plane = shape[-rank:]
+    if 0 in plane:
+        raise ValueError(
+            f"{operation}: spatial axis {len(shape) - rank + plane.index(0)} is empty "
+            f"(array of shape {shape})"
+        )
+    kernels = weight_shape[2:]
+    strides = per_axis(operation, "stride", stride, rank, shape, least=1)
+    dilations = per_axis(operation, "dilation", dilation, rank, shape, least=1)
+    extras = per_axis(operation, "output_padding", output_padding, rank, shape, least=0)
+    extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
+    pads = padding_pairs(operation, padding, rank, shape, extents)
+    limits = tuple(max(s, d) for s, d in zip(strides, dilations, strict=True))
+    least = tuple(
+        (n - 1) * s - before - after + extent
+        for n, s, (before, after), extent in zip(plane, strides, pads, extents, strict=True)
+    )
+    if output_size is not None:
+        if any(extras):
+            fail(operation, "output_padding", output_padding, shape, "excludes output_size")
+        outputs = per_axis(operation, "output_size", output_size, rank, shape, least=1)
+        extras = tuple(out - low for out, low in zip(outputs, least, strict=True))
+        if any(not 0 <= more < limit for more, limit in zip(extras, limits, strict=True)):
+            most = tuple(low + limit - 1 for low, limit in zip(least, limits, strict=True))
+            fail(operation, "output_size", output_size, shape, f"must be from {least} to {most}")
+    elif any(more >= limit for more, limit in zip(extras, limits, strict=True)):
+        rule = f"must be smaller than the stride or the dilation, {limits}"
+        fail(operation, "output_padding", output_padding, shape, rule)
+    outputs = tuple(low + more for low, more in zip(least, extras, strict=True))
+    if min(outputs) < 1:
+        fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {outputs}")
+    return tuple(
+        AxisSpread(i - rank, *axis)
+        for i, axis in enumerate(
+            zip(
+                plane,
+                kernels,
+                strides,
+                dilations,
+                (before for before, _ in pads),
+                outputs,
+                strict=True,
+            )
+        )
+    )

@@ -9,8 +9,9 @@ import math
 import sys
 from typing import Any
 
-from unpool_xp._compat import Array, Namespace, is_lazy_array, library
-from unpool_xp._geometry import AxisWindows, Shape
+from unpool_xp._compat import Array, Namespace, device, is_lazy_array, library, namespace
+from unpool_xp._geometry import AxisSpread, AxisWindows
+from unpool_xp._sizes import Shape
 
 
 def at(axis: int, chosen: slice) -> tuple[Any, ...]:
@@ -23,16 +24,78 @@ def along(xp: Namespace, vector: Array, axis: int) -> Array:
     return xp.reshape(vector, (-1,) + (1,) * (-1 - axis))
 
 
-def window_views(xp: Namespace, x: Array, windows: AxisWindows) -> list[Array]:
-    """Return for each tap the elements that it meets in all the windows along one axis."""
+def window_views(
+    xp: Namespace, x: Array, windows: AxisWindows, *, zeros: bool = False
+) -> list[Array]:
+    """Return for each tap the elements that it meets in all the windows along one axis.
+
+    A cell of the padding holds what stands in for it, or zero.
+    """
     axis = windows.axis
-    if windows.before or windows.after:
+    if zeros:
+        x = zero_pad(xp, x, axis, len(windows.before), len(windows.after))
+    elif windows.before or windows.after:
         lead = [x[at(axis, slice(p, p + 1))] for p in windows.before]
         trail = [x[at(axis, slice(p, p + 1))] for p in windows.after]
         x = xp.concat([*lead, x, *trail], axis=axis)
     span = (windows.count - 1) * windows.stride + 1
     starts = (tap * windows.dilation for tap in range(windows.taps))
     return [x[at(axis, slice(start, start + span, windows.stride))] for start in starts]
+
+
+def zero_pad(xp: Namespace, x: Array, axis: int, before: int, after: int) -> Array:
+    """Return x with cells of zero before and after along a negative axis."""
+    if not before and not after:
+        return x
+
+    def cells(count: int) -> Array:
+        shape = list(x.shape)
+        shape[axis] = count
+        return zeros(xp, tuple(shape), x)
+
+    return xp.concat([cells(before), x, cells(after)], axis=axis)
+
+
+def zeros(xp: Namespace, shape: Shape, like: Array) -> Array:
+    """Return zeros of the dtype and on the device of another array."""
+    return xp.zeros(shape, dtype=like.dtype, device=device(like))
+
+
+def take_at(xp: Namespace, x: Array, index: Array, axis: int) -> Array:
+    """Return the elements at an index along a negative axis: one vector, or one for each plane."""
+    if index.ndim == 1:
+        return xp.take(x, index, axis=axis)
+    shape = list(x.shape)
+    shape[axis] = index.shape[axis]
+    index = xp.broadcast_to(index, tuple(shape))
+    if library(x) == "dask":
+        return _take_at_dask(x, index, axis)
+    if hasattr(xp, "take_along_axis"):
+        if library(x) == "torch":  # which takes int64 alone
+            index = xp.astype(index, xp.int64, copy=False)
+        return xp.take_along_axis(x, index, axis=axis)
+    # The standard before 2024.12: one take from the array made flat.
+    step = math.prod(x.shape[axis:][1:])
+    outer = math.prod(x.shape[:axis])
+    block = x.shape[axis] * step
+    first = xp.reshape(xp.arange(outer, device=device(x)) * block, (outer, 1, 1))
+    inner = xp.reshape(xp.arange(step, device=device(x)), (1, 1, step))
+    flat = xp.reshape(xp.astype(index, first.dtype), (outer, index.shape[axis], step))
+    cells = xp.reshape(first + flat * step + inner, (-1,))
+    return xp.reshape(xp.take(xp.reshape(x, (-1,)), cells), tuple(shape))
+
+
+def _take_at_dask(x: Array, index: Array, axis: int) -> Array:
+    x = x.rechunk({axis: -1})
+    chunks = list(x.chunks)
+    chunks[axis] = (index.shape[axis],)
+
+    def block(x: Array, index: Array) -> Array:
+        return take_at(namespace(x), x, index, axis)
+
+    return sys.modules["dask.array"].map_blocks(
+        block, x, index.rechunk(tuple(chunks)), dtype=x.dtype, chunks=tuple(chunks), meta=x._meta
+    )
 
 
 def readable(x: Array) -> bool:
@@ -46,97 +109,122 @@ def readable(x: Array) -> bool:
 
 
 def scatter(
-    xp: Namespace, values: Array, positions: Array, size: int, *, add: bool, inside: bool
+    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool, inside: bool
 ) -> Array:
-    """Put values (..., m) at positions (..., m) of zeros (..., size).
+    """Return target (..., size) with values (..., m) at positions (..., m).
 
-    With `add`, values that meet at a position are added; without, one of them stays. A position
-    that is not in [0, size) is dropped; `inside` promises that there is none.
+    With `add`, values are added to what stands there; without, they take its place, and of
+    several for one position one stays. A position that is not in [0, size) is dropped; `inside`
+    promises that there is none. The target itself may be used up.
     """
     if library(values) == "dask":
-        return _scatter_dask(values, positions, size, add=add)
-    if not inside:
-        # One cell more at the end takes what is dropped.
-        lost = (positions < 0) | (positions >= size)
-        positions = xp.where(lost, xp.asarray(size, dtype=positions.dtype), positions)
-        wider = _scatter_inside(xp, values, positions, size + 1, add=add)
-        return wider[..., :size]
-    return _scatter_inside(xp, values, positions, size, add=add)
+        return _scatter_dask(target, values, positions, add=add)
+    if inside:
+        return _scatter_inside(xp, target, values, positions, add=add)
+    # One cell more at the end takes what is dropped.
+    size = target.shape[-1]
+    lost = (positions < 0) | (positions >= size)
+    positions = xp.where(lost, xp.full_like(positions, size), positions)
+    wider = zero_pad(xp, target, -1, 0, 1)
+    return _scatter_inside(xp, wider, values, positions, add=add)[..., :size]
 
 
 def _scatter_inside(
-    xp: Namespace, values: Array, positions: Array, size: int, *, add: bool
+    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool
 ) -> Array:
-    kind, lead = library(values), values.shape[:-1]
+    kind = library(values)
     if kind == "torch":
-        plane = xp.zeros((*lead, size), dtype=values.dtype, device=values.device)
-        put = plane.scatter_add if add else plane.scatter
+        put = target.scatter_add if add else target.scatter
         return put(-1, xp.astype(positions, xp.int64, copy=False), values)
-    rows, m = math.prod(lead), values.shape[-1]
+    (*lead, size), m = target.shape, values.shape[-1]
+    rows = math.prod(lead)
     values = xp.reshape(values, (rows, m))
     positions = xp.reshape(positions, (rows, m))
     if kind == "jax":
-        target = xp.zeros((rows, size), dtype=values.dtype).at[xp.arange(rows)[:, None], positions]
-        plane = target.add(values) if add else target.set(values)
-    elif kind in ("numpy", "cupy"):
-        first = xp.arange(rows, dtype=xp.int64, device=values.device) * size
-        flat = xp.reshape(positions + first[:, None], (-1,))
-        plane = xp.zeros(rows * size, dtype=values.dtype, device=values.device)
+        cells = xp.reshape(target, (rows, size)).at[xp.arange(rows)[:, None], positions]
+        return xp.reshape(cells.add(values) if add else cells.set(values), target.shape)
+    first = xp.arange(rows, dtype=xp.int64, device=device(values)) * size
+    flat = xp.reshape(xp.astype(positions, xp.int64) + first[:, None], (-1,))
+    plane, values = xp.reshape(target, (-1,)), xp.reshape(values, (-1,))
+    if kind in ("numpy", "cupy"):
         if add:
-            xp.add.at(plane, flat, xp.reshape(values, (-1,)))
+            xp.add.at(plane, flat, values)
         else:
-            plane[flat] = xp.reshape(values, (-1,))
+            plane[flat] = values
     else:
-        plane = _scatter_by_sorting(xp, values, positions, size, add=add)
-    return xp.reshape(plane, (*lead, size))
+        plane = _scatter_by_sorting(xp, plane, values, flat, add=add)
+    return xp.reshape(plane, target.shape)
 
 
-def _scatter_dask(values: Array, positions: Array, size: int, *, add: bool) -> Array:
+def _scatter_dask(target: Array, values: Array, positions: Array, *, add: bool) -> Array:
     dask_array = sys.modules["dask.array"]
     values = values.rechunk({-1: -1})
     positions = positions.rechunk(values.chunks)
+    target = target.rechunk((*values.chunks[:-1], (target.shape[-1],)))
 
-    def block(values: Array, positions: Array) -> Array:
-        xp = values.__array_namespace__()
-        return scatter(xp, values, positions, size, add=add, inside=False)
+    def block(target: Array, values: Array, positions: Array) -> Array:
+        xp = namespace(values)
+        # A chunk may be shared with others, so the result gets memory of its own.
+        target = xp.asarray(target, copy=True)
+        return scatter(xp, target, values, positions, add=add, inside=False)
 
     return dask_array.map_blocks(
-        block,
-        values,
-        positions,
-        dtype=values.dtype,
-        chunks=(*values.chunks[:-1], (size,)),
-        meta=values._meta,
+        block, target, values, positions, dtype=values.dtype, meta=values._meta
     )
 
 
 def _scatter_by_sorting(
-    xp: Namespace, values: Array, positions: Array, size: int, *, add: bool
+    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool
 ) -> Array:
-    """Scatter with the standard alone: every cell of the output looks up its value."""
-    rows, m = values.shape
-    if rows * m == 0:
-        return xp.zeros((rows, size), dtype=values.dtype, device=values.device)
-    first = xp.arange(rows, dtype=xp.int64, device=values.device) * size
-    flat = xp.reshape(xp.astype(positions, xp.int64) + first[:, None], (-1,))
-    order = xp.argsort(flat, stable=True)
-    flat = xp.take(flat, order)
-    values = xp.take(xp.reshape(values, (-1,)), order)
+    """Scatter vectors with the standard alone: every cell of the target looks up its value."""
+    if positions.shape[0] == 0:
+        return target
+    order = xp.argsort(positions, stable=True)
+    positions, values = xp.take(positions, order), xp.take(values, order)
     if add:
         # A segmented scan: after log2 steps the last of equal positions holds their sum.
         step = 1
-        while step < flat.shape[0]:
-            same = flat[step:] == flat[:-step]
+        while step < positions.shape[0]:
+            same = positions[step:] == positions[:-step]
             moved = xp.where(same, values[:-step], xp.zeros_like(values[:-step]))
             values = xp.concat([values[:step], values[step:] + moved])
             step *= 2
-    cells = xp.arange(rows * size, dtype=xp.int64, device=values.device)
-    last = xp.searchsorted(flat, cells, side="right") - 1
+    cells = xp.arange(target.shape[0], dtype=xp.int64, device=device(values))
+    last = xp.searchsorted(positions, cells, side="right") - 1
     last = xp.where(last < 0, xp.zeros_like(last), last)
     found = xp.take(values, last)
-    return xp.where(xp.take(flat, last) == cells, found, xp.zeros_like(found))
+    hit = xp.take(positions, last) == cells
+    return xp.where(hit, target + found if add else found, target)
 
 
-def plane_size(shape: Shape) -> int:
-    """Return the number of elements of a plane."""
-    return math.prod(shape)
+def overlap_add(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
+    """Add up along one axis the parts that the taps of a kernel spread `stride` cells apart.
+
+    Part t, of `size` cells, lands on the cells ``i * stride + t * dilation - before``.
+    """
+    stride, full = axis.stride, axis.before + axis.output
+    length = -(-full // stride)  # cells of each phase, in which a shift is a whole number of cells
+    phases = []
+    for phase in range(stride):
+        total = None
+        for tap, part in enumerate(parts):
+            shift, rest = divmod(tap * axis.dilation, stride)
+            if rest != phase or shift >= length:
+                continue
+            kept = part[at(axis.axis, slice(0, min(length - shift, axis.size)))]
+            missing = length - shift - kept.shape[axis.axis]
+            placed = zero_pad(xp, kept, axis.axis, shift, missing)
+            total = placed if total is None else total + placed
+        if total is None:
+            shape = list(parts[0].shape)
+            shape[axis.axis] = length
+            total = zeros(xp, tuple(shape), parts[0])
+        phases.append(total)
+    if stride == 1:
+        woven = phases[0]
+    else:
+        stacked = xp.stack(phases, axis=axis.axis)  # (..., length, stride, ...)
+        shape = list(phases[0].shape)
+        shape[axis.axis] = length * stride
+        woven = xp.reshape(stacked, tuple(shape))
+    return woven[at(axis.axis, slice(axis.before, full))]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points, version
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -95,6 +97,7 @@ class Backend:
     @property
     def facts(self) -> DeviceFacts:
         """What is known of the device."""
+        # Element-wise work runs on one thread, whatever BLAS has.
         return DeviceFacts(_cpu_name(), _host_memory(), 1)
 
     def dtype(self, name: str) -> Any:
@@ -132,13 +135,6 @@ class Backend:
         raise CompileUnavailableError(
             f"{self.label}: {self.eager_only or f'{self.library} has no compiler'}"
         )
-
-
-class _NumPy(Backend):
-    @property
-    def facts(self) -> DeviceFacts:
-        # Element-wise work runs on one thread whatever BLAS has.
-        return DeviceFacts(_cpu_name(), _host_memory(), 1)
 
 
 class _Strict(Backend):
@@ -220,8 +216,8 @@ class _Jax(Backend):
 
     def asarray(self, array: np.ndarray[Any, Any]) -> Array:
         jax = importlib.import_module("jax")
-        # device_put alone may keep the host's memory: a benchmark needs an array of its own.
-        return jax.device_put(array, self.device, may_alias=False)
+        # The copy is asynchronous, and may be none at all: the host's array could change under it.
+        return jax.block_until_ready(jax.device_put(array, self.device, may_alias=False))
 
     def synchronize(self, *arrays: Array) -> None:
         importlib.import_module("jax").block_until_ready(arrays)
@@ -269,7 +265,7 @@ def _import(label: str, module: str, install: str) -> Any:
 
 
 def _load_numpy() -> Backend:
-    return _NumPy("numpy", importlib.import_module("array_api_compat.numpy"))
+    return Backend("numpy", importlib.import_module("array_api_compat.numpy"))
 
 
 def _load_strict() -> Backend:
@@ -415,7 +411,12 @@ def available(labels: Iterable[str] | None = None) -> list[str]:
 
 
 def _cpu_name() -> str:
-    return platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or platform.machine()
 
 
 def _host_memory() -> int | None:
@@ -433,7 +434,5 @@ def _usable_cores() -> int:
 
 
 def _has_cpp_compiler() -> bool:
-    import shutil
-
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
     return any(name and shutil.which(name.split()[0]) for name in names)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import NamedTuple
+import operator
+from typing import Any, NamedTuple
 
 from unpool_xp import _geometry
-from unpool_xp._compat import Array, Namespace, arguments, index_dtype
-from unpool_xp._geometry import Padding, Sizes
-from unpool_xp._primitives import along, window_views
+from unpool_xp._compat import (
+    Array,
+    Namespace,
+    arguments,
+    computing_dtype,
+    index_dtype,
+    require_dtype,
+)
+from unpool_xp._primitives import along, take_at, window_views
+from unpool_xp._regions import fractional_regions
+from unpool_xp._sizes import Padding, Scales, Sizes
 
-__all__ = ["MaxPooled", "max_pool"]
+__all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
 
 
 class MaxPooled(NamedTuple):
@@ -85,35 +95,229 @@ def max_pool(
     --------
     >>> import array_api_strict as xp
     >>> from unpool_xp import max_pool
-    >>> max_pool(xp.asarray([[1.0, 2.0], [3.0, 4.0]]), (2, 2))
-    MaxPooled(values=Array([[4.]], dtype=array_api_strict.float64), indices=Array([[3]], dtype=array_api_strict.int64))
-    """  # noqa: E501
-    xp, device = arguments("max_pool", x=x)
-    if not xp.isdtype(x.dtype, ("integral", "real floating")):
-        raise TypeError(f"max_pool: x must have a real dtype, got {x.dtype}")
+    >>> pooled = max_pool(xp.asarray([[1.0, 2.0], [3.0, 4.0]]), (2, 2))
+    >>> pooled.values
+    Array([[4.]], dtype=array_api_strict.float64)
+    >>> pooled.indices
+    Array([[3]], dtype=array_api_strict.int64)
+    """
+    xp, place = arguments("max_pool", x=x)
+    require_dtype("max_pool", xp, ("integral", "real floating"), "a real", x=x)
     plan = _geometry.windows(
         "max_pool", tuple(x.shape), kernel_size, stride, padding, dilation, ceil_mode
     )
-    at_most = math.prod(plan.plane) - 1
-    default = index_dtype(xp, device)
-    if at_most > xp.iinfo(default).max:
-        raise ValueError(
-            f"max_pool: a plane of shape {plan.plane} has positions that {default} cannot hold"
-        )
-    # The narrower the positions, the less there is to move.
-    counting = xp.int32 if at_most <= 2**31 - 1 else default
+    default, counting = _position_dtypes(xp, place, "max_pool", plan.plane)
 
     # Axis by axis, the last one first: what is left of a tie or of several NaNs is then the
     # first, or last, in row-major order.
     values, positions, step = x, None, 1
     for windows in reversed(plan.axes):
-        own = along(xp, step * xp.arange(windows.size, dtype=counting, device=device), windows.axis)
+        own = along(xp, step * xp.arange(windows.size, dtype=counting, device=place), windows.axis)
         found = window_views(xp, own, windows)
         if positions is not None:
-            found = [a + b for a, b in zip(window_views(xp, positions, windows), found, strict=True)]
+            found = [
+                a + b for a, b in zip(window_views(xp, positions, windows), found, strict=True)
+            ]
         values, positions = _first_maximum(xp, window_views(xp, values, windows), found)
         step *= windows.size
     return MaxPooled(values, xp.astype(positions, default))
+
+
+def avg_pool(
+    x: Array,
+    /,
+    kernel_size: Sizes,
+    *,
+    stride: Sizes | None = None,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Array:
+    """Take the mean of each window.
+
+    Parameters
+    ----------
+    x : array
+        Shape ``(..., *spatial)``, a real floating dtype.
+    kernel_size : int or tuple of int
+        The size of the window. A tuple of length d acts on the last d axes; an int acts on
+        every axis after the first two.
+    stride : int or tuple of int, optional
+        The step from window to window. Default: `kernel_size`, so that windows do not overlap.
+    padding : int or tuple of int or tuple of (int, int), optional
+        Cells of zero before and after each spatial axis, smaller than the effective kernel
+        ``dilation * (kernel_size - 1) + 1``.
+    dilation : int or tuple of int, optional
+        The step from element to element in a window.
+    ceil_mode : bool, optional
+        Whether to keep a last window that reaches beyond the end, as long as it starts inside.
+    count_include_pad : bool, optional
+        Whether a cell of the padding counts in the mean. What `ceil_mode` adds beyond the padding
+        never does.
+
+    Returns
+    -------
+    array
+        Shape ``(..., *out)``, the dtype of `x`, with
+        ``out = (n + before + after - dilation * (kernel_size - 1) - 1) // stride + 1``.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no array or not of a real floating dtype, or a size is no int.
+    ValueError
+        If a size, the padding or the rank cannot be, or a window would hold no element.
+
+    See Also
+    --------
+    unpool_xp.max_pool : The maximum in place of the mean.
+
+    Notes
+    -----
+    The rules are those of ``torch.nn.functional.avg_pool2d``, with the ``dilations`` of ONNX's
+    ``AveragePool``. Half precision is summed in float32.
+
+    Examples
+    --------
+    >>> import array_api_strict as xp
+    >>> from unpool_xp import avg_pool
+    >>> avg_pool(xp.asarray([[1.0, 2.0], [3.0, 4.0]]), (2, 2))
+    Array([[2.5]], dtype=array_api_strict.float64)
+    """
+    xp, place = arguments("avg_pool", x=x)
+    require_dtype("avg_pool", xp, ("real floating",), "a real floating", x=x)
+    plan, counts = _geometry.averages(
+        "avg_pool",
+        tuple(x.shape),
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
+        count_include_pad,
+    )
+
+    # Axis by axis: the sum of rows, then of columns.
+    total = xp.astype(x, computing_dtype(xp, x.dtype), copy=False)
+    for windows in reversed(plan.axes):
+        first, *others = window_views(xp, total, windows, zeros=True)
+        total = functools.reduce(operator.add, others, first)
+    if all(len(set(count)) == 1 for count in counts):
+        mean = total / math.prod([count[0] for count in counts])
+    else:
+        mean = total
+        for windows, count in zip(plan.axes, counts, strict=True):
+            mean = mean / along(
+                xp, xp.asarray(count, dtype=total.dtype, device=place), windows.axis
+            )
+    return xp.astype(mean, x.dtype, copy=False)
+
+
+def fractional_max_pool(
+    x: Array,
+    /,
+    kernel_size: Sizes,
+    *,
+    output_size: Sizes | None = None,
+    output_ratio: Scales | None = None,
+    samples: Any = None,
+    seed: int | None = None,
+) -> MaxPooled:
+    """Take the maximum of regions whose places are drawn, for a size that is no divisor.
+
+    Parameters
+    ----------
+    x : array
+        Shape ``(..., *spatial)``, any real dtype.
+    kernel_size : int or tuple of int
+        The size of a region. A tuple of length d acts on the last d axes; an int acts on every
+        axis after the first two.
+    output_size : int or tuple of int, optional
+        The number of regions along each spatial axis.
+    output_ratio : float or tuple of float, optional
+        Output size over input size, below 1, in place of `output_size`.
+    samples : array_like, optional
+        Numbers in [0, 1) that place the regions, in the order of the axes: shape ``(d,)`` for the
+        same regions in all planes, or ``(..., d)`` with the leading axes of `x`.
+    seed : int, optional
+        Draws the samples, for each plane its own. Without `samples` and `seed` each call draws
+        other ones.
+
+    Returns
+    -------
+    MaxPooled
+        ``values`` and ``indices``, both of shape ``(..., *out)`` with `output_size` or
+        ``out = floor(n * output_ratio)``.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no array, has no real dtype, or a size is no int.
+    ValueError
+        If not exactly one of `output_size` and `output_ratio` is given, or a size, the rank or
+        the samples cannot be.
+
+    See Also
+    --------
+    unpool_xp.fractional_max_unpool : Brings the maxima back.
+
+    Notes
+    -----
+    Graham 2014 (arXiv 1412.6071) in PyTorch's form: with ``a = (n - k) / (out - 1)`` region i
+    starts at ``int((i + u) * a) - int(u * a)``, the last one at ``n - k``. The starts are found on
+    the host in float64, so every library pools the same regions.
+
+    Examples
+    --------
+    >>> import array_api_strict as xp
+    >>> from unpool_xp import fractional_max_pool
+    >>> x = xp.asarray([0.0, 3.0, 1.0, 2.0, 5.0])
+    >>> fractional_max_pool(x, (2,), output_size=(3,), samples=[0.5]).indices
+    Array([1, 3, 4], dtype=array_api_strict.int64)
+    """
+    operation = "fractional_max_pool"
+    xp, place = arguments(operation, x=x)
+    require_dtype(operation, xp, ("integral", "real floating"), "a real", x=x)
+    kernels, outputs = _geometry.fractional_output(
+        operation, tuple(x.shape), kernel_size, output_size, output_ratio
+    )
+    rank = len(kernels)
+    lead, plane = tuple(x.shape[: x.ndim - rank]), tuple(x.shape[x.ndim - rank :])
+    starts = fractional_regions(operation, lead, plane, kernels, outputs, samples, seed)
+    default, counting = _position_dtypes(xp, place, operation, plane)
+
+    values, positions, step = x, None, 1
+    for i in reversed(range(rank)):
+        axis = i - rank
+        first = xp.asarray(starts[i], dtype=counting, device=place)
+        # A vector serves all planes; regions of each plane line up with the leading axes.
+        shape = (*lead, *(-1 if j == i else 1 for j in range(rank)))
+        first = xp.reshape(first, shape if first.ndim > 1 else (-1,))
+        taps = [first + tap for tap in range(kernels[i])]
+        found = [step * (along(xp, tap, axis) if tap.ndim == 1 else tap) for tap in taps]
+        if positions is not None:
+            gathered = [take_at(xp, positions, tap, axis) for tap in taps]
+            found = [a + b for a, b in zip(gathered, found, strict=True)]
+        values, positions = _first_maximum(
+            xp, [take_at(xp, values, tap, axis) for tap in taps], found
+        )
+        step *= plane[i]
+    return MaxPooled(values, xp.astype(positions, default))
+
+
+def _position_dtypes(
+    xp: Namespace, place: Any, operation: str, plane: tuple[int, ...]
+) -> tuple[Any, Any]:
+    """Return the library's dtype for positions in a plane, and the narrowest to count them in."""
+    most = math.prod(plane) - 1
+    default = index_dtype(xp, place)
+    if most > xp.iinfo(default).max:
+        raise ValueError(
+            f"{operation}: a plane of shape {plane} has positions that {default} cannot hold"
+        )
+    # The narrower the positions, the less there is to move.
+    return default, xp.int32 if most <= 2**31 - 1 else default
 
 
 def _first_maximum(xp: Namespace, values: list[Array], positions: list[Array]) -> MaxPooled:
@@ -123,7 +327,7 @@ def _first_maximum(xp: Namespace, values: list[Array], positions: list[Array]) -
     for value, other in zip(values[1:], positions[1:], strict=True):
         better = value > best
         if floating:
-            better = better | (value != value)  # noqa: PLR0124  NaN alone differs from itself
+            better = better | (value != value)  # NaN alone differs from itself
         best = xp.where(better, value, best)
         position = xp.where(better, other, position)
     return MaxPooled(best, xp.broadcast_to(position, best.shape))

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Any, Literal
 
 from unpool_xp import _geometry
-from unpool_xp._compat import Array, Namespace, arguments, index_dtype
-from unpool_xp._geometry import Coordinates, Padding, Scales, Shape, Sizes
-from unpool_xp._primitives import plane_size, readable, scatter
+from unpool_xp._compat import (
+    Array,
+    Namespace,
+    arguments,
+    computing_dtype,
+    device,
+    index_dtype,
+    require_dtype,
+)
+from unpool_xp._primitives import along, readable, scatter, zeros
+from unpool_xp._sizes import Coordinates, Padding, Scales, Shape, Sizes, check_choice
 
-__all__ = ["max_unpool", "nearest_unpool"]
+__all__ = ["fractional_max_unpool", "linear_unpool", "max_unpool", "nearest_unpool"]
 
 
 def nearest_unpool(
@@ -68,10 +77,8 @@ def nearest_unpool(
            [3, 3, 4, 4],
            [3, 3, 4, 4]], dtype=array_api_strict.int64)
     """
-    xp, device = arguments("nearest_unpool", x=x)
-    _geometry.check_choice(
-        "nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel")
-    )
+    xp, place = arguments("nearest_unpool", x=x)
+    check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
     plan = _geometry.resize("nearest_unpool", tuple(x.shape), scale_factor, output_size)
 
     # The last axis first: the widest copies are then whole rows.
@@ -80,8 +87,86 @@ def nearest_unpool(
             x = xp.repeat(x, axis.repeats, axis=axis.axis)
         else:
             sources = _geometry.nearest_sources(axis, coordinates)
-            x = xp.take(x, xp.asarray(sources, dtype=xp.int64, device=device), axis=axis.axis)
+            x = xp.take(x, xp.asarray(sources, dtype=xp.int64, device=place), axis=axis.axis)
     return x
+
+
+def linear_unpool(
+    x: Array,
+    /,
+    scale_factor: Scales | None = None,
+    *,
+    output_size: Sizes | None = None,
+    coordinates: Coordinates = "asymmetric",
+) -> Array:
+    """Interpolate linearly between the values, axis by axis.
+
+    Parameters
+    ----------
+    x : array
+        Shape ``(..., *spatial)``, a real floating dtype.
+    scale_factor : float or tuple of float, optional
+        Output size over input size, below 1 too. A tuple of length d acts on the last d axes; a
+        number acts on every axis after the first two.
+    output_size : int or tuple of int, optional
+        The size of the output's spatial axes, in place of `scale_factor`.
+    coordinates : {"asymmetric", "half_pixel", "align_corners"}, optional
+        Where in the input an output cell ``o`` lies: ``o / scale``, ``(o + 0.5) / scale - 0.5``,
+        or ``o * (n - 1) / (out - 1)``; never beyond the first and the last element.
+
+    Returns
+    -------
+    array
+        Shape ``(..., *out)`` with ``out = floor(n * scale_factor)`` or `output_size`, the dtype
+        of `x`.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no array or not of a real floating dtype, or a size or factor is no number.
+    ValueError
+        If not exactly one of `scale_factor` and `output_size` is given, one of them cannot be, or
+        `coordinates` is unknown.
+
+    See Also
+    --------
+    unpool_xp.nearest_unpool : Repeats each value.
+    unpool_xp.fractional_max_unpool : Keeps recorded maxima in their places.
+
+    Notes
+    -----
+    "half_pixel" and "align_corners" are PyTorch's ``interpolate(mode="bilinear")`` with
+    ``align_corners`` false and true, and ONNX's ``Resize`` has all three. Half precision is
+    interpolated in float32.
+
+    Examples
+    --------
+    >>> import array_api_strict as xp
+    >>> from unpool_xp import linear_unpool
+    >>> linear_unpool(xp.asarray([0.0, 1.0, 2.0]), (2,))
+    Array([0. , 0.5, 1. , 1.5, 2. , 2. ], dtype=array_api_strict.float64)
+    """
+    xp, _ = arguments("linear_unpool", x=x)
+    require_dtype("linear_unpool", xp, ("real floating",), "a real floating", x=x)
+    known = ("asymmetric", "half_pixel", "align_corners")
+    check_choice("linear_unpool", "coordinates", coordinates, known)
+    plan = _geometry.resize("linear_unpool", tuple(x.shape), scale_factor, output_size)
+    return _interpolate(xp, x, plan, coordinates)
+
+
+def _interpolate(
+    xp: Namespace, x: Array, plan: tuple[_geometry.AxisResize, ...], coordinates: Coordinates
+) -> Array:
+    dtype, place = x.dtype, device(x)
+    x = xp.astype(x, computing_dtype(xp, dtype), copy=False)
+    # The last axis first: what is read and written twice is then still small.
+    for axis in reversed(plan):
+        lower, upper, weights = _geometry.linear_sources(axis, coordinates)
+        weight = along(xp, xp.asarray(weights, dtype=x.dtype, device=place), axis.axis)
+        below = xp.take(x, xp.asarray(lower, dtype=xp.int64, device=place), axis=axis.axis)
+        above = xp.take(x, xp.asarray(upper, dtype=xp.int64, device=place), axis=axis.axis)
+        x = below * (1 - weight) + above * weight
+    return xp.astype(x, dtype, copy=False)
 
 
 def max_unpool(
@@ -156,41 +241,132 @@ def max_unpool(
     Array([[0, 0],
            [0, 4]], dtype=array_api_strict.int64)
     """
-    xp, device = arguments("max_unpool", values=values, indices=indices)
-    if tuple(values.shape) != tuple(indices.shape):
-        raise ValueError(
-            f"max_unpool: values of shape {tuple(values.shape)} and indices of shape "
-            f"{tuple(indices.shape)} must have the same shape"
-        )
-    if not xp.isdtype(indices.dtype, "integral"):
-        raise TypeError(f"max_unpool: indices must have an integer dtype, got {indices.dtype}")
-    _geometry.check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
+    xp, place = arguments("max_unpool", values=values, indices=indices)
+    _check_pair("max_unpool", xp, values, indices)
+    check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
     rank, plane = _geometry.unpooled_plane(
         "max_unpool", tuple(values.shape), kernel_size, stride, padding, dilation, output_size
     )
-    # Narrow or unsigned indices cannot count a whole plane, or tell what lies before it.
-    if indices.dtype not in (xp.int64, xp.int32):
-        indices = xp.astype(indices, index_dtype(xp, device))
+    indices = _signed(xp, indices, place)
     inside = check_indices and _check_inside(xp, "max_unpool", indices, plane)
 
-    lead = tuple(values.shape[: values.ndim - rank])
-    cells = plane_size(tuple(values.shape[values.ndim - rank :]))
-    flat = scatter(
-        xp,
-        xp.reshape(values, (*lead, cells)),
-        xp.reshape(indices, (*lead, cells)),
-        plane_size(plane),
-        add=duplicates == "sum",
-        inside=inside,
-    )
-    return xp.reshape(flat, (*lead, *plane))
+    empty = zeros(xp, (*values.shape[: values.ndim - rank], *plane), values)
+    return _put(xp, empty, values, indices, rank, add=duplicates == "sum", inside=inside)
+
+
+def fractional_max_unpool(
+    values: Array,
+    indices: Array | None = None,
+    /,
+    *,
+    scale_factor: Scales | None = None,
+    output_size: Sizes | None = None,
+) -> Array:
+    """Bring pooled maxima back at a size that need not be a multiple of theirs.
+
+    Parameters
+    ----------
+    values : array
+        Shape ``(..., *spatial)``, a real floating dtype.
+    indices : array, optional
+        The same shape, an integer dtype: the row-major position of each maximum in the output
+        plane, as `fractional_max_pool` gives them.
+    scale_factor : float or tuple of float, optional
+        Output size over input size. A tuple of length d acts on the last d axes; a number acts on
+        every axis after the first two.
+    output_size : int or tuple of int, optional
+        The size of the output's spatial axes, in place of `scale_factor`.
+
+    Returns
+    -------
+    array
+        Shape ``(..., *out)``: the "asymmetric" linear interpolation of `values`, and with
+        `indices` each maximum exactly at its recorded position in it.
+
+    Raises
+    ------
+    IndexError
+        If an index lies outside the output plane.
+    TypeError
+        If an argument is no array or of another dtype, or a size or factor is no number.
+    ValueError
+        If the shapes differ, or not exactly one of `scale_factor` and `output_size` is given, or
+        one of them cannot be.
+
+    See Also
+    --------
+    unpool_xp.fractional_max_pool : Gives values and indices.
+    unpool_xp.linear_unpool : The interpolation alone, with a choice of coordinates.
+
+    Warnings
+    --------
+    Where the values of `indices` cannot be looked at (under ``jax.jit`` or ``torch.compile``, or
+    in a lazy array), an index outside the plane is no error: its value is dropped.
+
+    Examples
+    --------
+    >>> import array_api_strict as xp
+    >>> from unpool_xp import fractional_max_unpool
+    >>> fractional_max_unpool(xp.asarray([0.0, 2.0]), xp.asarray([1, 2]), output_size=(4,))
+    Array([0., 0., 2., 2.], dtype=array_api_strict.float64)
+    """
+    named = {"values": values} if indices is None else {"values": values, "indices": indices}
+    xp, place = arguments("fractional_max_unpool", **named)
+    operation = "fractional_max_unpool"
+    require_dtype(operation, xp, ("real floating",), "a real floating", values=values)
+    plan = _geometry.resize(operation, tuple(values.shape), scale_factor, output_size)
+    plane = tuple(axis.output for axis in plan)
+    if indices is None:
+        return _interpolate(xp, values, plan, "asymmetric")
+    _check_pair(operation, xp, values, indices)
+    indices = _signed(xp, indices, place)
+    inside = _check_inside(xp, operation, indices, plane)
+
+    between = _interpolate(xp, values, plan, "asymmetric")
+    return _put(xp, between, values, indices, len(plane), add=False, inside=inside)
+
+
+def _put(
+    xp: Namespace,
+    target: Array,
+    values: Array,
+    indices: Array,
+    rank: int,
+    *,
+    add: bool,
+    inside: bool,
+) -> Array:
+    """Put the values of each plane of the last `rank` axes at its indices in the target."""
+    lead = values.shape[: values.ndim - rank]
+    # Sizes in full: -1 cannot be found where a leading axis is empty.
+    flat = [
+        xp.reshape(array, (*lead, math.prod(array.shape[-rank:])))
+        for array in (target, values, indices)
+    ]
+    return xp.reshape(scatter(xp, *flat, add=add, inside=inside), target.shape)
+
+
+def _check_pair(operation: str, xp: Namespace, values: Array, indices: Array) -> None:
+    if tuple(values.shape) != tuple(indices.shape):
+        raise ValueError(
+            f"{operation}: values of shape {tuple(values.shape)} and indices of shape "
+            f"{tuple(indices.shape)} must have the same shape"
+        )
+    require_dtype(operation, xp, ("integral",), "an integer", indices=indices)
+
+
+def _signed(xp: Namespace, indices: Array, place: Any) -> Array:
+    # Narrow or unsigned indices cannot count a whole plane, or tell what lies before it.
+    if indices.dtype in (xp.int64, xp.int32):
+        return indices
+    return xp.astype(indices, index_dtype(xp, place))
 
 
 def _check_inside(xp: Namespace, operation: str, indices: Array, plane: Shape) -> bool:
     """Raise for an index outside the plane; return whether there was a look at the values."""
     if 0 in indices.shape or not readable(indices):
         return False
-    cells = plane_size(plane)
+    cells = math.prod(plane)
     # One scalar is read back from the device, not two.
     if not bool((xp.min(indices) < 0) | (xp.max(indices) >= cells)):
         return True

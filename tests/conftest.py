@@ -1,0 +1,125 @@
+"""One fixture for all backends: every operation's tests run on each, eager and compiled."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dask
+import jax
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+from unpool_xp import backends
+from unpool_xp._compat import library
+
+# Without it JAX turns float64 and int64 into their halves; test_dtypes.py runs it without, too.
+jax.config.update("jax_enable_x64", True)
+
+# Time says nothing on a shared machine; the same examples each run make a failure repeatable.
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile("ci")
+
+CPU = ("numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict")
+GPU = ("torch:cuda", "cupy:cuda", "jax:cuda")
+COMPILED = ("torch:cpu", "jax:cpu", "torch:cuda", "jax:cuda")
+
+
+class Target:
+    """A backend in a mode: runs an operation on host arrays and gives host arrays back."""
+
+    def __init__(self, label: str, mode: str) -> None:
+        self.backend = backends.load(label)
+        self.label, self.mode = label, mode
+
+    def __repr__(self) -> str:
+        return f"{self.label}-{self.mode}"
+
+    @property
+    def xp(self) -> Any:
+        return self.backend.xp
+
+    @property
+    def lazy(self) -> bool:
+        """Whether an operation cannot look at values here."""
+        return self.mode == "compiled" or self.label == "dask"
+
+    def asarray(self, array: np.ndarray) -> Any:
+        return self.backend.asarray(array)
+
+    def call(self, function: Callable[..., Any], *arrays: Any, **options: Any) -> Any:
+        """Call the function on arrays of the backend: compiled, or forbidden to compute."""
+
+        def bound(*arrays: Any) -> Any:
+            return function(*arrays, **options)
+
+        if self.mode == "compiled":
+            return self._compile(bound)(*arrays)
+        with forbid_compute() if self.label == "dask" else contextlib.nullcontext():
+            return bound(*arrays)
+
+    def _compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if self.backend.library == "jax":
+            return jax.jit(function)
+        # Capture only: whether it compiles without a break is asked for every case, what the
+        # real compiler makes of it for a few (test_compiled.py).
+        torch._dynamo.reset()
+        return torch.compile(function, fullgraph=True, backend="eager")
+
+    def __call__(self, function: Callable[..., Any], *arrays: np.ndarray, **options: Any) -> Any:
+        """Run on host arrays; hold what every operation promises; return host arrays."""
+        inputs = [self.asarray(array) for array in arrays]
+        outputs = self.call(function, *inputs, **options)
+        for array, kept in zip(inputs, arrays, strict=True):
+            np.testing.assert_array_equal(self.backend.to_numpy(array), kept, "input changed")
+        many = outputs if isinstance(outputs, tuple) else (outputs,)
+        for output in many:
+            assert library(output) == library(inputs[0])
+            if hasattr(output, "device"):
+                assert str(output.device) == str(inputs[0].device)
+        host = [self.backend.to_numpy(output) for output in many]
+        return type(outputs)(*host) if isinstance(outputs, tuple) else host[0]
+
+
+@contextlib.contextmanager
+def forbid_compute() -> Iterator[None]:
+    """Fail where anything computes while a graph is built."""
+
+    def scheduler(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("a lazy operation computed something")
+
+    with dask.config.set(scheduler=scheduler):
+        yield
+
+
+def _params() -> Iterator[Any]:
+    for label in (*CPU, *GPU):
+        for mode in ("eager", "compiled"):
+            if mode == "eager" or label in COMPILED:
+                yield pytest.param((label, mode), id=f"{label}-{mode}")
+
+
+def _target(label: str, mode: str) -> Target:
+    try:
+        return Target(label, mode)
+    except backends.BackendUnavailableError as missing:
+        if label in GPU:
+            pytest.skip(f"needs a GPU: {missing}")
+        raise
+
+
+@pytest.fixture(params=list(_params()))
+def target(request: pytest.FixtureRequest) -> Target:
+    """Every backend here, eager and compiled."""
+    return _target(*request.param)
+
+
+@pytest.fixture(params=[*CPU, *GPU])
+def eager(request: pytest.FixtureRequest) -> Target:
+    """Every backend here, eager."""
+    return _target(request.param, "eager")

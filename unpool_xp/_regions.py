@@ -1,0 +1,58 @@
+"""The drawn regions of a fractional pooling, found on the host so that all libraries have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unpool_xp._sizes import Shape
+
+
+def fractional_regions(
+    operation: str,
+    lead: Shape,
+    plane: Shape,
+    kernels: Shape,
+    outputs: Shape,
+    samples: Any,
+    seed: int | None,
+) -> list[npt.NDArray[np.int64]]:
+    """Return for each spatial axis where its regions start: shape (out,) or (*lead, out)."""
+    rank = len(plane)
+    if samples is None:
+        drawn = np.random.default_rng(seed).random((*lead, rank))
+    elif seed is not None:
+        raise ValueError(f"{operation}: give either samples or seed, got seed={seed!r} and samples")
+    else:
+        drawn = _checked(operation, samples, lead, rank)
+    starts = []
+    for axis, (n, k, output) in enumerate(zip(plane, kernels, outputs, strict=True)):
+        u = drawn[..., axis, None]
+        step = (n - k) / max(output - 1, 1)
+        shifted = np.floor((np.arange(output - 1) + u) * step) - np.floor(u * step)
+        last = np.full_like(u, n - k)
+        starts.append(np.concatenate([shifted, last], axis=-1).astype(np.int64))
+    return starts
+
+
+def _checked(operation: str, samples: Any, lead: Shape, rank: int) -> npt.NDArray[np.float64]:
+    try:
+        drawn = np.asarray(samples, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{operation}: samples must be numbers on the host: {error}") from error
+    if drawn.shape not in ((rank,), (*lead, rank)):
+        raise ValueError(
+            f"{operation}: samples must have the shape ({rank},) or {(*lead, rank)}, got "
+            f"{drawn.shape}"
+        )
+    if not np.all((drawn >= 0) & (drawn < 1)):
+        wrong = drawn[~((drawn >= 0) & (drawn < 1))].flat[0]
+        raise ValueError(f"{operation}: samples must lie in [0, 1), got {wrong}")
+    return drawn
+
+
+# What torch.compiler.assume_constant_result sets, without importing torch: while torch.compile
+# traces, the regions are found once and kept, not traced.
+fractional_regions._dynamo_marked_constant = True  # type: ignore[attr-defined]

@@ -1,0 +1,82 @@
+"""What the device itself can do: the rate of a plain copy and of a matrix product.
+
+The two ceilings of the roofline: no operation that moves bytes is faster than the copy, none that
+multiplies is faster than the product.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unpool_xp.backends import Backend
+
+COPY_BYTES = 2**28  # well beyond the last-level cache of a desktop or a server core
+PRODUCT_SIZE = 1536
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """Measured limits of a backend, float32.
+
+    Attributes
+    ----------
+    copy_gb_s : float
+        Bytes read plus bytes written by a copy, in 1e9 bytes a second.
+    product_gflop_s : float
+        A square matrix product, in 1e9 floating-point operations a second.
+    """
+
+    copy_gb_s: float
+    product_gflop_s: float
+
+
+def ceilings(
+    backend: Backend, *, copy_bytes: int = COPY_BYTES, product_size: int = PRODUCT_SIZE
+) -> Ceilings:
+    """Measure the copy and the matrix product of a backend.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where to measure.
+    copy_bytes : int, optional
+        The size of the array that is copied.
+    product_size : int, optional
+        The number of rows and columns of the two matrices.
+
+    Returns
+    -------
+    Ceilings
+        The medians of a few repetitions.
+    """
+    generator = np.random.default_rng(0)
+    rows = max(copy_bytes // 4 // 2**16, 1)
+    source = backend.asarray(generator.random((rows, 2**16), dtype=np.float32))
+    seconds = _seconds(backend, _copy(backend), source)
+    copy_rate = 2 * rows * 2**16 * 4 / seconds / 1e9
+    del source
+
+    square = backend.asarray(generator.random((product_size, product_size), dtype=np.float32))
+    seconds = _seconds(backend, lambda a: backend.xp.matmul(a, a), square)
+    return Ceilings(copy_rate, 2 * product_size**3 / seconds / 1e9)
+
+
+def _copy(backend: Backend) -> Callable[[Any], Any]:
+    if backend.library == "dask":  # whose own copy is the same lazy graph again
+        return lambda array: array.map_blocks(np.copy)
+    return lambda array: backend.xp.asarray(array, copy=True)
+
+
+def _seconds(backend: Backend, function: Callable[[Any], Any], array: Any) -> float:
+    samples = []
+    for _ in range(6):
+        start = time.perf_counter()
+        backend.synchronize(function(array))
+        samples.append(time.perf_counter() - start)
+    return statistics.median(samples[1:])  # the first warms up

@@ -1,0 +1,120 @@
+"""Transposed convolution: unpooling with weights."""
+
+from __future__ import annotations
+
+import math
+
+from unpool_xp import _geometry
+from unpool_xp._compat import Array, arguments, computing_dtype, require_dtype
+from unpool_xp._primitives import overlap_add
+from unpool_xp._sizes import Padding, Sizes
+
+__all__ = ["conv_transpose"]
+
+
+def conv_transpose(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    /,
+    *,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    output_padding: Sizes = 0,
+    output_size: Sizes | None = None,
+    groups: int = 1,
+    dilation: Sizes = 1,
+) -> Array:
+    """Spread each element over the output, weighted by the kernel, and add up what overlaps.
+
+    Parameters
+    ----------
+    x : array
+        Shape ``(..., Cin, *spatial)``, any numeric dtype.
+    weight : array
+        Shape ``(Cin, Cout / groups, *kernel)``, the dtype of `x`.
+    bias : array, optional
+        Shape ``(Cout,)``, the dtype of `x`; added to each channel.
+    stride : int or tuple of int, optional
+        The step in the output from one element of `x` to the next.
+    padding : int or tuple of int or tuple of (int, int), optional
+        Cells cropped before and after each spatial axis of the output; smaller than the effective
+        kernel ``dilation * (kernel - 1) + 1``.
+    output_padding : int or tuple of int, optional
+        Cells more at the end of each spatial axis; smaller than the stride or the dilation.
+    output_size : int or tuple of int, optional
+        The size of the output's spatial axes, in place of `output_padding`.
+    groups : int, optional
+        Into how many groups the channels are split, each with weights of its own.
+    dilation : int or tuple of int, optional
+        The step in the output from one tap of the kernel to the next.
+
+    Returns
+    -------
+    array
+        Shape ``(..., Cout, *out)`` with ``out = (n - 1) * stride - before - after +
+        dilation * (kernel - 1) + output_padding + 1``, the dtype of `x`.
+
+    Raises
+    ------
+    TypeError
+        If an argument is no array or has another dtype, or a size is no int.
+    ValueError
+        If the channels, the groups or the shapes do not fit, or a size or the padding cannot be.
+
+    See Also
+    --------
+    unpool_xp.nearest_unpool : Unpooling without weights.
+
+    Notes
+    -----
+    The gradient of a convolution with respect to its input: relation 14 of Dumoulin and Visin
+    (arXiv 1603.07285). PyTorch's ``conv_transpose{1,2,3}d`` has the same arguments and the same
+    layout of the weights. Half precision is summed in float32.
+
+    Examples
+    --------
+    >>> import array_api_strict as xp
+    >>> from unpool_xp import conv_transpose
+    >>> x, weight = xp.asarray([[[1.0, 2.0]]]), xp.asarray([[[1.0, 10.0, 100.0]]])
+    >>> conv_transpose(x, weight, stride=2)
+    Array([[[  1.,  10., 102.,  20., 200.]]], dtype=array_api_strict.float64)
+    """
+    named = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
+    xp, _ = arguments("conv_transpose", **named)
+    require_dtype("conv_transpose", xp, ("numeric",), "a numeric", **named)
+    if any(array.dtype != x.dtype for array in named.values()):
+        said = ", ".join(f"{name}: {array.dtype}" for name, array in named.items())
+        raise TypeError(f"conv_transpose: all arrays must have one dtype, got {said}")
+    plan = _geometry.transposed(
+        "conv_transpose",
+        tuple(x.shape),
+        tuple(weight.shape),
+        None if bias is None else tuple(bias.shape),
+        stride,
+        padding,
+        output_padding,
+        output_size,
+        groups,
+        dilation,
+    )
+    rank, dtype = len(plan), computing_dtype(xp, x.dtype)
+    lead, plane = tuple(x.shape[: -rank - 1]), tuple(x.shape[-rank:])
+    (channels, per_group), kernel = weight.shape[:2], tuple(weight.shape[2:])
+    group = channels // groups
+
+    # One matrix product gives for every element of x its share in every tap and channel.
+    columns = xp.reshape(xp.astype(x, dtype, copy=False), (*lead, groups, group, math.prod(plane)))
+    rows = xp.reshape(
+        xp.astype(weight, dtype, copy=False), (groups, group, per_group * math.prod(kernel))
+    )
+    shares = xp.matmul(xp.matrix_transpose(rows), columns)
+    shares = xp.reshape(shares, (*lead, groups * per_group, *kernel, *plane))
+    # Axis by axis, the last one first: what is added up twice is then already small.
+    for i in reversed(range(rank)):
+        before_tap = (slice(None),) * (len(lead) + 1 + i)
+        parts = [shares[(*before_tap, tap, ...)] for tap in range(kernel[i])]
+        shares = overlap_add(xp, parts, plan[i])
+    if bias is not None:
+        shares = shares + xp.reshape(xp.astype(bias, dtype, copy=False), (-1,) + (1,) * rank)
+    return xp.astype(shares, x.dtype, copy=False)
