@@ -119,6 +119,12 @@ def target(request: pytest.FixtureRequest) -> Target:
     return _target(*request.param)
 
 
+@pytest.fixture(params=[label for label in (*CPU, *GPU) if label in COMPILED])
+def compiled(request: pytest.FixtureRequest) -> Target:
+    """Every backend here that compiles, compiled."""
+    return _target(request.param, "compiled")
+
+
 @pytest.fixture(params=[*CPU, *GPU])
 def eager(request: pytest.FixtureRequest) -> Target:
     """Every backend here, eager."""

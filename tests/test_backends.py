@@ -84,7 +84,7 @@ def test_dask_synchronize_computes() -> None:
 def test_dask_keeps_the_plane_in_one_chunk_and_every_core_busy() -> None:
     array = backends.load("dask").asarray(np.ones((4, 8, 16, 16)))
     assert array.chunks[2:] == ((16,), (16,))
-    assert array.npartitions >= min(2, backends._usable_cores())
+    assert array.npartitions >= min(2, backends.usable_cores())
 
 
 def test_unknown_dtype_is_named(eager: Target) -> None:

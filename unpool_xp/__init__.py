@@ -1,6 +1,7 @@
 """Pooling, unpooling and transposed convolution for every array API library."""
 
 from unpool_xp.convolution import conv_transpose
+from unpool_xp.indices import convert_indices
 from unpool_xp.pooling import MaxPooled, avg_pool, fractional_max_pool, max_pool
 from unpool_xp.unpooling import (
     fractional_max_unpool,
@@ -16,6 +17,7 @@ __all__ = [
     "__version__",
     "avg_pool",
     "conv_transpose",
+    "convert_indices",
     "fractional_max_pool",
     "fractional_max_unpool",
     "linear_unpool",

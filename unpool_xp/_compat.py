@@ -73,11 +73,13 @@ def arguments(operation: str, **arrays: Array) -> tuple[Namespace, Any]:
             raise TypeError(
                 f"{operation}: all arrays must be of one library, got {said}"
             ) from error
-    devices = [device(array) for array in arrays.values()]
-    if any(other != devices[0] for other in devices[1:]):
-        where = ", ".join(f"{n}: {d}" for n, d in zip(arrays, devices, strict=True))
+    devices = {name: device(array) for name, array in arrays.items()}
+    # What JAX traces has no device of its own, and goes where the others are.
+    known = [place for place in devices.values() if place is not None]
+    if any(place != known[0] for place in known[1:]):
+        where = ", ".join(f"{name}: {place}" for name, place in devices.items())
         raise ValueError(f"{operation}: all arrays must be on one device, got {where}")
-    return xp, devices[0]
+    return xp, known[0] if known else None
 
 
 def index_dtype(xp: Namespace, place: Any) -> Any:

@@ -9,7 +9,15 @@ import math
 import sys
 from typing import Any
 
-from unpool_xp._compat import Array, Namespace, device, is_lazy_array, library, namespace
+from unpool_xp._compat import (
+    Array,
+    Namespace,
+    device,
+    index_dtype,
+    is_lazy_array,
+    library,
+    namespace,
+)
 from unpool_xp._geometry import AxisSpread, AxisWindows
 from unpool_xp._sizes import Shape
 
@@ -143,8 +151,9 @@ def _scatter_inside(
     if kind == "jax":
         cells = xp.reshape(target, (rows, size)).at[xp.arange(rows)[:, None], positions]
         return xp.reshape(cells.add(values) if add else cells.set(values), target.shape)
-    first = xp.arange(rows, dtype=xp.int64, device=device(values)) * size
-    flat = xp.reshape(xp.astype(positions, xp.int64) + first[:, None], (-1,))
+    counting = index_dtype(xp, device(values))
+    first = xp.arange(rows, dtype=counting, device=device(values)) * size
+    flat = xp.reshape(xp.astype(positions, counting) + first[:, None], (-1,))
     plane, values = xp.reshape(target, (-1,)), xp.reshape(values, (-1,))
     if kind in ("numpy", "cupy"):
         if add:
@@ -189,7 +198,7 @@ def _scatter_by_sorting(
             moved = xp.where(same, values[:-step], xp.zeros_like(values[:-step]))
             values = xp.concat([values[:step], values[step:] + moved])
             step *= 2
-    cells = xp.arange(target.shape[0], dtype=xp.int64, device=device(values))
+    cells = xp.arange(target.shape[0], dtype=positions.dtype, device=device(values))
     last = xp.searchsorted(positions, cells, side="right") - 1
     last = xp.where(last < 0, xp.zeros_like(last), last)
     found = xp.take(values, last)

@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import importlib
 import os
-import platform
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points, version
-from pathlib import Path
-from typing import Any, ClassVar
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import numpy as np
 
-from unpool_xp._compat import Array, Namespace
+from unpool_xp._backend import (
+    Backend,
+    BackendUnavailableError,
+    CompileUnavailableError,
+    DeviceFacts,
+    cpu_name,
+    host_memory,
+    usable_cores,
+)
+from unpool_xp._compat import Array
 
 __all__ = [
     "Backend",
@@ -29,112 +35,6 @@ __all__ = [
     "known",
     "load",
 ]
-
-
-class BackendUnavailableError(ImportError):
-    """A backend's library or device is missing here; the message says what to do."""
-
-
-class CompileUnavailableError(RuntimeError):
-    """A backend has no compiler, or what its compiler needs is missing."""
-
-
-@dataclass(frozen=True)
-class DeviceFacts:
-    """What a measurement should say of the device it ran on.
-
-    Attributes
-    ----------
-    name : str
-        The model of the processor.
-    memory_bytes : int or None
-        Its memory, in bytes, where it can be asked for.
-    threads : int or None
-        The threads in effect for this library; None on a GPU.
-    """
-
-    name: str
-    memory_bytes: int | None
-    threads: int | None
-
-
-class Backend:
-    """A library on a device.
-
-    The base class does what an eager library on the host does; others override what differs.
-
-    Parameters
-    ----------
-    label : str
-        ``library[:device]``.
-    xp : namespace
-        The library's array API namespace.
-    device : object
-        The device as the library names it, or None for its default.
-    """
-
-    distribution: ClassVar[str] = "numpy"  # whose version it is
-    eager_only: ClassVar[str | None] = None  # why there is no compiler
-
-    def __init__(self, label: str, xp: Namespace, device: Any = None) -> None:
-        self.label = label
-        self.xp = xp
-        self.device = device
-
-    def __repr__(self) -> str:
-        return f"<Backend {self.label} {self.version}>"
-
-    @property
-    def library(self) -> str:
-        """The library's part of the label."""
-        return self.label.partition(":")[0]
-
-    @property
-    def version(self) -> str:
-        """The version of the library."""
-        return version(self.distribution)
-
-    @property
-    def facts(self) -> DeviceFacts:
-        """What is known of the device."""
-        # Element-wise work runs on one thread, whatever BLAS has.
-        return DeviceFacts(_cpu_name(), _host_memory(), 1)
-
-    def dtype(self, name: str) -> Any:
-        """Return the library's dtype of that name.
-
-        Raises
-        ------
-        TypeError
-            If the library has none.
-        """
-        dtype = getattr(self.xp, name, None)
-        if dtype is None:
-            raise TypeError(f"{self.label} has no dtype {name}")
-        return dtype
-
-    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
-        """Return a copy of a NumPy array in this library, on this device."""
-        return self.xp.asarray(array, device=self.device, copy=True)
-
-    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
-        """Return an array of this library as a NumPy array on the host."""
-        return np.asarray(array)
-
-    def synchronize(self, *arrays: Array) -> None:
-        """Return once the device has finished these arrays."""
-
-    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function compiled.
-
-        Raises
-        ------
-        CompileUnavailableError
-            If there is no compiler for this backend here; the message says why.
-        """
-        raise CompileUnavailableError(
-            f"{self.label}: {self.eager_only or f'{self.library} has no compiler'}"
-        )
 
 
 class _Strict(Backend):
@@ -150,7 +50,7 @@ class _Torch(Backend):
         if self.device.type == "cuda":
             properties = torch.cuda.get_device_properties(self.device)
             return DeviceFacts(properties.name, properties.total_memory, None)
-        return DeviceFacts(_cpu_name(), _host_memory(), torch.get_num_threads())
+        return DeviceFacts(cpu_name(), host_memory(), torch.get_num_threads())
 
     def asarray(self, array: np.ndarray[Any, Any]) -> Array:
         torch = importlib.import_module("torch")
@@ -212,7 +112,7 @@ class _Jax(Backend):
         if self.device.platform != "cpu":
             memory = (self.device.memory_stats() or {}).get("bytes_limit")
             return DeviceFacts(self.device.device_kind, memory, None)
-        return DeviceFacts(_cpu_name(), _host_memory(), _usable_cores())
+        return DeviceFacts(cpu_name(), host_memory(), usable_cores())
 
     def asarray(self, array: np.ndarray[Any, Any]) -> Array:
         jax = importlib.import_module("jax")
@@ -232,12 +132,12 @@ class _Dask(Backend):
 
     @property
     def facts(self) -> DeviceFacts:
-        return DeviceFacts(_cpu_name(), _host_memory(), _usable_cores())
+        return DeviceFacts(cpu_name(), host_memory(), usable_cores())
 
     def asarray(self, array: np.ndarray[Any, Any]) -> Array:
         dask_array = importlib.import_module("dask.array")
         # Chunks over the leading axes, enough of them to keep every core busy.
-        chunks, wanted = list(array.shape), _usable_cores()
+        chunks, wanted = list(array.shape), usable_cores()
         for axis in range(min(2, array.ndim - 1)):
             pieces = min(wanted, array.shape[axis]) or 1
             chunks[axis] = -(-array.shape[axis] // pieces)
@@ -341,7 +241,13 @@ def _plugins() -> dict[str, EntryPoint]:
 
 
 def known() -> list[str]:
-    """Return every label that `load` understands, whether or not it loads here."""
+    """Return every label that `load` understands, whether or not it loads here.
+
+    Returns
+    -------
+    list of str
+        The built-in labels, then those of plug-ins.
+    """
     return [*_LOADERS, *(name for name in _plugins() if name not in _LOADERS)]
 
 
@@ -405,32 +311,6 @@ def available(labels: Iterable[str] | None = None) -> list[str]:
             continue
         found.append(label)
     return found
-
-
-# --- the host ------------------------------------------------------------------------------------
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        lines = []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(models, "") or platform.processor() or platform.machine()
-
-
-def _host_memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # not a POSIX system
-        return None
-
-
-def _usable_cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        return os.cpu_count() or 1
 
 
 def _has_cpp_compiler() -> bool:

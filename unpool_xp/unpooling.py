@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from unpool_xp import _geometry
+from unpool_xp import _geometry, _resize
 from unpool_xp._compat import (
     Array,
     Namespace,
@@ -79,15 +79,16 @@ def nearest_unpool(
     """
     xp, place = arguments("nearest_unpool", x=x)
     check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
-    plan = _geometry.resize("nearest_unpool", tuple(x.shape), scale_factor, output_size)
+    plan = _resize.resize("nearest_unpool", tuple(x.shape), scale_factor, output_size)
 
     # The last axis first: the widest copies are then whole rows.
     for axis in reversed(plan):
         if axis.repeats is not None:
             x = xp.repeat(x, axis.repeats, axis=axis.axis)
         else:
-            sources = _geometry.nearest_sources(axis, coordinates)
-            x = xp.take(x, xp.asarray(sources, dtype=xp.int64, device=place), axis=axis.axis)
+            sources = _resize.nearest_sources(axis, coordinates)
+            index = xp.asarray(sources, dtype=index_dtype(xp, place), device=place)
+            x = xp.take(x, index, axis=axis.axis)
     return x
 
 
@@ -150,21 +151,24 @@ def linear_unpool(
     require_dtype("linear_unpool", xp, ("real floating",), "a real floating", x=x)
     known = ("asymmetric", "half_pixel", "align_corners")
     check_choice("linear_unpool", "coordinates", coordinates, known)
-    plan = _geometry.resize("linear_unpool", tuple(x.shape), scale_factor, output_size)
+    plan = _resize.resize("linear_unpool", tuple(x.shape), scale_factor, output_size)
     return _interpolate(xp, x, plan, coordinates)
 
 
 def _interpolate(
-    xp: Namespace, x: Array, plan: tuple[_geometry.AxisResize, ...], coordinates: Coordinates
+    xp: Namespace, x: Array, plan: tuple[_resize.AxisResize, ...], coordinates: Coordinates
 ) -> Array:
     dtype, place = x.dtype, device(x)
+    counting = index_dtype(xp, place)
     x = xp.astype(x, computing_dtype(xp, dtype), copy=False)
     # The last axis first: what is read and written twice is then still small.
     for axis in reversed(plan):
-        lower, upper, weights = _geometry.linear_sources(axis, coordinates)
+        lower, upper, weights = _resize.linear_sources(axis, coordinates)
         weight = along(xp, xp.asarray(weights, dtype=x.dtype, device=place), axis.axis)
-        below = xp.take(x, xp.asarray(lower, dtype=xp.int64, device=place), axis=axis.axis)
-        above = xp.take(x, xp.asarray(upper, dtype=xp.int64, device=place), axis=axis.axis)
+        below, above = (
+            xp.take(x, xp.asarray(source, dtype=counting, device=place), axis=axis.axis)
+            for source in (lower, upper)
+        )
         x = below * (1 - weight) + above * weight
     return xp.astype(x, dtype, copy=False)
 
@@ -223,15 +227,15 @@ def max_unpool(
     ValueError
         If the shapes differ, or a size, the padding or the rank cannot be.
 
-    See Also
-    --------
-    unpool_xp.max_pool : Gives values and indices.
-
     Warnings
     --------
     Where the values of `indices` cannot be looked at (under ``jax.jit`` or ``torch.compile``, or
     in a lazy array), and with ``check_indices=False``, an index outside the plane is no error:
     its value is dropped. Nothing is ever written outside the plane, and nothing wraps around.
+
+    See Also
+    --------
+    unpool_xp.max_pool : Gives values and indices.
 
     Examples
     --------
@@ -293,15 +297,15 @@ def fractional_max_unpool(
         If the shapes differ, or not exactly one of `scale_factor` and `output_size` is given, or
         one of them cannot be.
 
-    See Also
-    --------
-    unpool_xp.fractional_max_pool : Gives values and indices.
-    unpool_xp.linear_unpool : The interpolation alone, with a choice of coordinates.
-
     Warnings
     --------
     Where the values of `indices` cannot be looked at (under ``jax.jit`` or ``torch.compile``, or
     in a lazy array), an index outside the plane is no error: its value is dropped.
+
+    See Also
+    --------
+    unpool_xp.fractional_max_pool : Gives values and indices.
+    unpool_xp.linear_unpool : The interpolation alone, with a choice of coordinates.
 
     Examples
     --------
@@ -314,7 +318,7 @@ def fractional_max_unpool(
     xp, place = arguments("fractional_max_unpool", **named)
     operation = "fractional_max_unpool"
     require_dtype(operation, xp, ("real floating",), "a real floating", values=values)
-    plan = _geometry.resize(operation, tuple(values.shape), scale_factor, output_size)
+    plan = _resize.resize(operation, tuple(values.shape), scale_factor, output_size)
     plane = tuple(axis.output for axis in plan)
     if indices is None:
         return _interpolate(xp, values, plan, "asymmetric")

@@ -1,0 +1,100 @@
+"""Generated shapes and options for the tests of the operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """The arguments of a pooling, as given and as the oracle takes them."""
+
+    shape: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Pairs
+    dilation: tuple[int, ...]
+    ceil_mode: bool
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {
+            "kernel_size": self.kernel,
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "ceil_mode": self.ceil_mode,
+        }
+
+    @property
+    def plane(self) -> tuple[int, ...]:
+        return self.shape[len(self.shape) - len(self.kernel) :]
+
+
+@st.composite
+def poolings(draw: st.DrawFn, *, max_rank: int = 3, least_lead: int = 0) -> Pooling:
+    """Draw a pooling of one to three axes whose every window holds an element."""
+    rank = draw(st.integers(1, max_rank))
+    lead = draw(st.lists(st.integers(0, 3), min_size=least_lead, max_size=2))
+    ints = st.integers(1, 3)
+    kernel = tuple(draw(ints) for _ in range(rank))
+    dilation = tuple(draw(ints) for _ in range(rank))
+    stride = tuple(draw(st.integers(1, 4)) for _ in range(rank))
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    sides = [st.integers(0, extent - 1) for extent in extents]
+    padding = tuple((draw(side), draw(side)) for side in sides)
+    # An axis at least as long as the dilation: no window can step over all of it.
+    plane = tuple(
+        draw(st.integers(max(d, extent - before - after, 1), max(d, extent) + 6))
+        for d, extent, (before, after) in zip(dilation, extents, padding, strict=True)
+    )
+    return Pooling((*lead, *plane), kernel, stride, padding, dilation, draw(st.booleans()))
+
+
+@st.composite
+def resizes(draw: st.DrawFn) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Draw a shape and either scale_factor or output_size, up and down."""
+    rank = draw(st.integers(1, 3))
+    lead = draw(st.lists(st.integers(0, 3), max_size=2))
+    plane = tuple(draw(st.integers(1, 6)) for _ in range(rank))
+    if draw(st.booleans()):
+        return (*lead, *plane), {"output_size": tuple(draw(st.integers(1, 9)) for _ in plane)}
+    whole = st.integers(1, 4).map(float)
+    real = st.floats(1.0, 3.5).map(lambda value: round(value, 3))
+    down = st.sampled_from([0.5, 0.75, 1.0]).filter(
+        lambda value: all(n * value >= 1 for n in plane)
+    )
+    factor = st.one_of(whole, real, down) if min(plane) > 1 else st.one_of(whole, real)
+    return (*lead, *plane), {"scale_factor": tuple(draw(factor) for _ in plane)}
+
+
+def values(shape: tuple[int, ...], dtype: str, seed: int, *, special: bool = False) -> np.ndarray:
+    """Return few different values, so that there are ties; with NaN and infinities if asked."""
+    generator = np.random.default_rng(seed)
+    kind = np.dtype(dtype).kind
+    if kind == "b":
+        return generator.random(shape) < 0.5
+    low = 0 if kind == "u" else -4
+    array = generator.integers(low, 5, shape).astype(dtype)
+    if kind == "c":
+        array = array + 1j * generator.integers(low, 5, shape).astype(dtype)
+    if special and kind == "f":
+        drawn = generator.random(shape)
+        array = np.where(drawn < 0.08, np.nan, array)
+        array = np.where((drawn >= 0.08) & (drawn < 0.4), -np.inf, array)
+        array = np.where((drawn >= 0.4) & (drawn < 0.45), np.inf, array)
+    return array.astype(dtype)
+
+
+def real_values(shape: tuple[int, ...], seed: int, dtype: str = "float64") -> np.ndarray:
+    """Return values without ties."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+seeds = st.integers(0, 2**31)

@@ -1,0 +1,74 @@
+"""Compiled in earnest: torch's real compiler, no recompilation, options static under jax.jit."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+import unpool_xp as ux
+
+from .test_portability import CALLS, every_call, outputs
+
+
+@every_call
+def test_one_compilation_serves_all_calls_of_a_shape(call: Any) -> None:
+    function, arrays, options = call
+    compilations = []
+
+    def backend(graph: Any, example_inputs: Any) -> Any:
+        compilations.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    compiled = torch.compile(partial(function, **options), fullgraph=True, backend=backend)
+    for _ in range(3):
+        # New arrays each time: what is guarded may only be the shape.
+        got = compiled(*(torch.tensor(array) for array in arrays))
+        assert len(compilations) == 1
+    for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
+        np.testing.assert_allclose(one.numpy(), wanted, rtol=1e-5, atol=1e-5)
+
+
+@every_call
+def test_jax_traces_a_shape_once(call: Any) -> None:
+    function, arrays, options = call
+    traced = []
+
+    @jax.jit
+    def compiled(*arrays: Any) -> Any:
+        traced.append(len(arrays))
+        return function(*arrays, **options)
+
+    for _ in range(3):
+        got = compiled(*(jnp.asarray(array) for array in arrays))
+    assert len(traced) == 1
+    for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
+        np.testing.assert_allclose(np.asarray(one), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_options_are_static_arguments_of_jit() -> None:
+    compiled = jax.jit(ux.max_pool, static_argnames=("kernel_size", "stride", "padding"))
+    x = np.random.default_rng(0).standard_normal((1, 2, 6, 6))
+    got = compiled(jnp.asarray(x), kernel_size=3, stride=2, padding=1)
+    np.testing.assert_array_equal(got.indices, ux.max_pool(x, 3, stride=2, padding=1).indices)
+
+
+# One call of each operation through the real compiler: seconds each, so not all of them.
+REAL = list({function.__name__: call for call in CALLS for function in call[:1]}.values())
+
+
+@pytest.mark.parametrize("call", REAL, ids=lambda call: call[0].__name__)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inductor's own
+def test_the_real_compiler_gives_the_same(call: Any) -> None:
+    function, arrays, options = call
+    torch._dynamo.reset()
+    compiled = torch.compile(partial(function, **options), fullgraph=True)
+    got = compiled(*(torch.tensor(array) for array in arrays))
+    for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
+        np.testing.assert_allclose(one.numpy(), wanted, rtol=1e-5, atol=1e-5)

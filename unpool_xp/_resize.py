@@ -1,0 +1,100 @@
+"""The plan of an axis brought to another size, in plain numbers.
+
+Imports no array library.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from unpool_xp._plans import kept
+from unpool_xp._sizes import (
+    Coordinates,
+    Scales,
+    Shape,
+    Sizes,
+    factors_per_axis,
+    fail,
+    per_axis,
+    spatial_rank,
+)
+
+
+@dataclass(frozen=True)
+class AxisResize:
+    """One axis brought to another size; `scale` is output over input as the coordinates use it."""
+
+    axis: int  # negative: counted from the end
+    size: int
+    output: int
+    scale: float | None  # None: output_size was given, the scale is the exact output / size
+
+    @property
+    def repeats(self) -> int | None:
+        """The whole factor, where the output is that many copies of each element."""
+        exact = self.output % self.size == 0
+        if exact and (self.scale is None or self.scale == self.output // self.size):
+            return self.output // self.size
+        return None
+
+
+@kept
+def resize(
+    operation: str, shape: Shape, scale_factor: Scales | None, output_size: Sizes | None
+) -> tuple[AxisResize, ...]:
+    """Plan the size of each spatial axis from a factor or from the wanted size."""
+    if (scale_factor is None) == (output_size is None):
+        raise ValueError(
+            f"{operation}: give either scale_factor or output_size, got scale_factor="
+            f"{scale_factor!r} and output_size={output_size!r} (array of shape {shape})"
+        )
+    rank = spatial_rank(operation, shape, scale_factor=scale_factor, output_size=output_size)
+    plane = shape[len(shape) - rank :]
+    if output_size is not None:
+        outputs = per_axis(operation, "output_size", output_size, rank, shape, least=1)
+        scales: tuple[float | None, ...] = (None,) * rank
+    else:
+        scales = factors = factors_per_axis(operation, "scale_factor", scale_factor, rank, shape)
+        outputs = tuple(math.floor(n * factor) for n, factor in zip(plane, factors, strict=True))
+        if min(outputs) < 1:
+            fail(operation, "scale_factor", scale_factor, shape, f"leaves an empty plane {outputs}")
+    return tuple(
+        AxisResize(i - rank, n, output, scale)
+        for i, (n, output, scale) in enumerate(zip(plane, outputs, scales, strict=True))
+    )
+
+
+@kept
+def nearest_sources(axis: AxisResize, coordinates: Coordinates) -> Shape:
+    """Return the source index of each output index: floor(o/scale), or floor((o+0.5)/scale)."""
+    n, output = axis.size, axis.output
+    half = coordinates == "half_pixel"
+    if axis.scale is None:
+        # In whole numbers, since o * (n / output) in floats can fall below the integer it is.
+        exact = ((2 * o + half) * n // (2 * output) for o in range(output))
+    else:
+        exact = (math.floor((o + 0.5 * half) / axis.scale) for o in range(output))
+    return tuple(min(source, n - 1) for source in exact)
+
+
+@kept
+def linear_sources(
+    axis: AxisResize, coordinates: Coordinates
+) -> tuple[Shape, Shape, tuple[float, ...]]:
+    """Return for each output index its two neighbours and the weight of the upper one."""
+    n, output = axis.size, axis.output
+    lower, upper, weights = [], [], []
+    for o in range(output):
+        if coordinates == "align_corners":
+            source = o * (n - 1) / (output - 1) if output > 1 else 0.0
+        else:
+            half = 0.5 if coordinates == "half_pixel" else 0.0
+            scaled = (o + half) * n / output if axis.scale is None else (o + half) / axis.scale
+            source = scaled - half
+        source = min(max(source, 0.0), n - 1.0)
+        below = math.floor(source)
+        lower.append(below)
+        upper.append(min(below + 1, n - 1))
+        weights.append(source - below)
+    return tuple(lower), tuple(upper), tuple(weights)
