@@ -36,6 +36,35 @@ def test_one_compilation_serves_all_calls_of_a_shape(call: Any) -> None:
 
 
 @every_call
+def test_other_shapes_are_compiled_without_a_break(call: Any) -> None:
+    # From the second shape on torch takes sizes for symbols, which no plan may trip over.
+    function, arrays, options = call
+    if function in (ux.convert_indices, ux.max_unpool, ux.fractional_max_unpool):
+        planes: list[Any] = [(2, 4), (3, 4), (1, 4), (5, 4)]  # sizes are in the options
+    else:
+        planes = [(2, 4, 6, 9), (2, 4, 7, 9), (2, 4, 8, 11), (3, 4, 9, 9)]
+    torch._dynamo.reset()
+    compiled = torch.compile(partial(function, **options), fullgraph=True, backend="eager")
+    for shape in planes:
+        inputs = []
+        for array in arrays:
+            tail = array.shape[len(shape) :] if len(shape) == 2 else ()
+            resized = np.resize(array, (*shape, *tail))
+            inputs.append(resized if array.shape[:2] == (2, 4) else array)
+        if function is ux.convert_indices:
+            compiled = torch.compile(
+                partial(function, **(options | {"input_shape": (*shape, 6, 9)})),
+                fullgraph=True,
+                backend="eager",
+            )
+        got = compiled(*(torch.tensor(array) for array in inputs))
+        if function is not ux.convert_indices:
+            wanted = function(*inputs, **options)
+            for one, want in zip(outputs(got), outputs(wanted), strict=True):
+                np.testing.assert_allclose(one.numpy(), want, rtol=1e-5, atol=1e-5)
+
+
+@every_call
 def test_jax_traces_a_shape_once(call: Any) -> None:
     function, arrays, options = call
     traced = []

@@ -91,6 +91,13 @@ CASES: list[tuple[Any, tuple[np.ndarray, ...], dict[str, Any], type[Exception], 
     (ux.max_unpool, (X, X), {"kernel_size": 2}, TypeError, "indices must have an integer dtype"),
     (
         ux.max_unpool,
+        (X > 3, I2),
+        {"kernel_size": 2, "duplicates": "sum"},
+        TypeError,
+        "values must have a numeric dtype",
+    ),
+    (
+        ux.max_unpool,
         (X, I2),
         {"kernel_size": 2, "duplicates": "mean"},
         ValueError,

@@ -82,6 +82,8 @@ CASES: dict[str, tuple[tuple[np.ndarray, ...], Callable[..., Any], Callable[...,
 
 
 def _like(array: Any, indices: np.ndarray) -> Any:
+    if isinstance(array, np.ndarray):  # the finite differences of JAX are NumPy's
+        return indices
     return torch.asarray(indices) if isinstance(array, torch.Tensor) else jnp.asarray(indices)
 
 

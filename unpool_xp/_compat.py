@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import array_api_compat
 import array_api_extra
 from array_api_compat import array_namespace as namespace
 from array_api_compat import is_lazy_array
+
+from unpool_xp._plans import Planner, kept, made_anew
 
 __all__ = [
     "Array",
@@ -32,9 +33,8 @@ Namespace: TypeAlias = Any
 def library(x: Array) -> str:
     """Return "torch", "jax", "dask", "numpy" or "cupy", and "" for any other library."""
     # array_api_compat's predicates are behind functools.lru_cache, which torch.compile warns
-    # about; a tensor is told without them.
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(x, torch.Tensor):
+    # about; a plain tensor is told without them.
+    if type(x).__module__.partition(".")[0] == "torch":
         return "torch"
     for name, is_array in _PREDICATES.items():
         if is_array(x):
@@ -47,6 +47,7 @@ _PREDICATES: dict[str, Callable[[object], bool]] = {
     "jax": array_api_compat.is_jax_array,
     "cupy": array_api_compat.is_cupy_array,
     "dask": array_api_compat.is_dask_array,
+    "torch": array_api_compat.is_torch_array,
 }
 
 
@@ -55,10 +56,22 @@ def device(x: Array) -> Any:
     return x.device if library(x) == "torch" else array_api_compat.device(x)
 
 
-def arguments(operation: str, **arrays: Array) -> tuple[Namespace, Any]:
+class Call(NamedTuple):
+    """What the arrays of a call have in common, and how its plans are come by."""
+
+    xp: Namespace
+    device: Any
+    plan: Planner
+
+
+def arguments(operation: str, **arrays: Array) -> Call:
     """Return the one namespace and the one device of the named arguments."""
+    plan: Planner = kept
     if all(library(array) == "torch" for array in arrays.values()):
         import array_api_compat.torch as xp
+        import torch
+
+        plan = made_anew if torch.compiler.is_compiling() else kept
     else:
         for name, array in arrays.items():
             if not array_api_compat.is_array_api_obj(array):
@@ -79,7 +92,7 @@ def arguments(operation: str, **arrays: Array) -> tuple[Namespace, Any]:
     if any(place != known[0] for place in known[1:]):
         where = ", ".join(f"{name}: {place}" for name, place in devices.items())
         raise ValueError(f"{operation}: all arrays must be on one device, got {where}")
-    return xp, known[0] if known else None
+    return Call(xp, known[0] if known else None, plan)
 
 
 def index_dtype(xp: Namespace, place: Any) -> Any:

@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from unpool_xp._plans import kept
 from unpool_xp._sizes import (
     Padding,
     Scales,
@@ -63,7 +62,6 @@ class Windows:
     axes: tuple[AxisWindows, ...]
 
 
-@kept
 def windows(
     operation: str,
     shape: Shape,
@@ -120,7 +118,6 @@ def _misses(n: int, count: int, k: int, s: int, d: int, before: int) -> bool:
     return any(not any(0 <= i * s - before + t * d < n for t in range(k)) for i in range(count))
 
 
-@kept
 def averages(
     operation: str,
     shape: Shape,
@@ -138,7 +135,6 @@ def averages(
     return plan, tuple(axis.counts(include_pad=count_include_pad) for axis in plan.axes)
 
 
-@kept
 def fractional_output(
     operation: str,
     shape: Shape,
@@ -184,7 +180,6 @@ def fractional_output(
 # --- from small to large -------------------------------------------------------------------------
 
 
-@kept
 def unpooled_plane(
     operation: str,
     shape: Shape,
@@ -246,7 +241,6 @@ class AxisSpread:
     output: int
 
 
-@kept
 def transposed(
     operation: str,
     shape: Shape,

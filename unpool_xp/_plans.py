@@ -5,36 +5,41 @@ Imports no array library.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_KEPT_PLANS = 2048
+_KEPT_PLANS = 4096
+_plans: dict[str, Any] = {}
 
 
-def kept(plan: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Keep the plans already made, by the text of their arguments.
+class Planner(Protocol):
+    """How a plan is come by: `kept` or `made_anew`."""
 
-    The text tells 2 from 2.0 and True, which hash alike, and needs no hashable argument. While
-    torch.compile traces, the plan is made anew: a cache would be a side effect to guard.
+    def __call__(self, plan: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Return the plan of these arguments."""
+
+
+def kept(plan: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Return a plan, kept by the text of its arguments.
+
+    The text tells 2 from 2.0 and True, which hash alike, and needs no hashable argument.
     """
-    plans: dict[str, _T] = {}
+    key = f"{plan.__name__}{args!r}{kwargs!r}"
+    found: _T | None = _plans.get(key)
+    if found is None:
+        found = plan(*args, **kwargs)
+        if len(_plans) >= _KEPT_PLANS:
+            _plans.clear()
+        _plans[key] = found
+    return found
 
-    @wraps(plan)
-    def look_up(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.compiler.is_compiling():
-            return plan(*args, **kwargs)
-        key = repr(args) + repr(kwargs) if kwargs else repr(args)
-        found = plans.get(key)
-        if found is None:
-            found = plan(*args, **kwargs)
-            if len(plans) >= _KEPT_PLANS:
-                plans.clear()
-            plans[key] = found
-        return found
 
-    return look_up
+def made_anew(plan: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Return a plan made for this call.
+
+    While torch.compile traces, a kept plan would be a side effect to guard, and what is traced
+    runs only once anyway.
+    """
+    return plan(*args, **kwargs)

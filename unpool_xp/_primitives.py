@@ -9,6 +9,8 @@ import math
 import sys
 from typing import Any
 
+import numpy as np
+
 from unpool_xp._compat import (
     Array,
     Namespace,
@@ -69,18 +71,59 @@ def zeros(xp: Namespace, shape: Shape, like: Array) -> Array:
     return xp.zeros(shape, dtype=like.dtype, device=device(like))
 
 
-def take_at(xp: Namespace, x: Array, index: Array, axis: int) -> Array:
-    """Return the elements at an index along a negative axis: one vector, or one for each plane."""
-    if index.ndim == 1:
-        return xp.take(x, index, axis=axis)
+def reshape_tail(xp: Namespace, x: Array, keep: int, tail: Shape) -> Array:
+    """Return x with the axes after the first `keep` in another shape."""
+    if library(x) != "dask":
+        return xp.reshape(x, (*x.shape[:keep], *tail))
+    # Dask's own reshape keeps chunks it need not keep, and refuses axes of length 0 and 1.
+    x = x.rechunk(dict.fromkeys(range(keep, x.ndim), -1))
+
+    def block(x: Array) -> Array:
+        return x.reshape(*x.shape[:keep], *tail)
+
+    chunks = (*x.chunks[:keep], *((n,) for n in tail))
+    return sys.modules["dask.array"].map_blocks(
+        block,
+        x,
+        dtype=x.dtype,
+        chunks=chunks,
+        drop_axis=list(range(keep, x.ndim)),
+        new_axis=list(range(keep, keep + len(tail))),
+        meta=x._meta,
+    )
+
+
+def take_known(xp: Namespace, x: Array, index: Any, axis: int) -> Array:
+    """Return the elements at places along a negative axis that are known on the host."""
+    if library(x) == "dask":  # which finds the chunks from numbers, but not from another graph
+        return xp.take(x, np.asarray(index), axis=axis)
+    place = device(x)
+    index = xp.asarray(index, dtype=index_dtype(xp, place), device=place)
+    return xp.take(x, index, axis=axis)
+
+
+def lined_up(xp: Namespace, places: Any, rank: int, axis: int, *, dtype: Any, device: Any) -> Array:
+    """Line numbers of the host, (out,) or (*leading, out), up with an axis of planes."""
+    shape = (*places.shape[:-1], *(1,) * (rank + axis), places.shape[-1], *(1,) * (-1 - axis))
+    return xp.asarray(places.reshape(shape), dtype=dtype, device=device)
+
+
+def take_places(xp: Namespace, x: Array, places: Any, rank: int, axis: int) -> Array:
+    """Return the elements at places of the host, the same in all planes or each plane's own."""
+    if places.ndim == 1:
+        return take_known(xp, x, places, axis)
+    counting = index_dtype(xp, device(x))
+    index = lined_up(xp, places, rank, axis, dtype=counting, device=device(x))
     shape = list(x.shape)
     shape[axis] = index.shape[axis]
     index = xp.broadcast_to(index, tuple(shape))
     if library(x) == "dask":
-        return _take_at_dask(x, index, axis)
+        return _take_along_dask(x, index, axis)
+    return _take_along(xp, x, index, axis)
+
+
+def _take_along(xp: Namespace, x: Array, index: Array, axis: int) -> Array:
     if hasattr(xp, "take_along_axis"):
-        if library(x) == "torch":  # which takes int64 alone
-            index = xp.astype(index, xp.int64, copy=False)
         return xp.take_along_axis(x, index, axis=axis)
     # The standard before 2024.12: one take from the array made flat.
     step = math.prod(x.shape[axis:][1:])
@@ -90,16 +133,16 @@ def take_at(xp: Namespace, x: Array, index: Array, axis: int) -> Array:
     inner = xp.reshape(xp.arange(step, device=device(x)), (1, 1, step))
     flat = xp.reshape(xp.astype(index, first.dtype), (outer, index.shape[axis], step))
     cells = xp.reshape(first + flat * step + inner, (-1,))
-    return xp.reshape(xp.take(xp.reshape(x, (-1,)), cells), tuple(shape))
+    return xp.reshape(xp.take(xp.reshape(x, (-1,)), cells), index.shape)
 
 
-def _take_at_dask(x: Array, index: Array, axis: int) -> Array:
+def _take_along_dask(x: Array, index: Array, axis: int) -> Array:
     x = x.rechunk({axis: -1})
     chunks = list(x.chunks)
     chunks[axis] = (index.shape[axis],)
 
     def block(x: Array, index: Array) -> Array:
-        return take_at(namespace(x), x, index, axis)
+        return _take_along(namespace(x), x, index, axis)
 
     return sys.modules["dask.array"].map_blocks(
         block, x, index.rechunk(tuple(chunks)), dtype=x.dtype, chunks=tuple(chunks), meta=x._meta
@@ -110,7 +153,9 @@ def readable(x: Array) -> bool:
     """Return whether the values of an array can be looked at: not while tracing, not if lazy."""
     kind = library(x)
     if kind == "torch":
-        return x.device.type != "meta" and not sys.modules["torch"].compiler.is_compiling()
+        import torch
+
+        return x.device.type != "meta" and not torch.compiler.is_compiling()
     if kind == "jax":
         return not isinstance(x, sys.modules["jax"].core.Tracer)
     return not is_lazy_array(x)
@@ -233,7 +278,6 @@ def overlap_add(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
         woven = phases[0]
     else:
         stacked = xp.stack(phases, axis=axis.axis)  # (..., length, stride, ...)
-        shape = list(phases[0].shape)
-        shape[axis.axis] = length * stride
-        woven = xp.reshape(stacked, tuple(shape))
+        keep = stacked.ndim - 1 + axis.axis
+        woven = reshape_tail(xp, stacked, keep, (length * stride, *stacked.shape[keep + 2 :]))
     return woven[at(axis.axis, slice(axis.before, full))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,15 @@ from unpool_xp._sizes import Shape
 
 def fractional_regions(
     operation: str,
-    lead: Shape,
-    plane: Shape,
-    kernels: Shape,
-    outputs: Shape,
+    sizes: Sequence[Shape],
     samples: Any,
     seed: int | None,
 ) -> list[npt.NDArray[np.int64]]:
-    """Return for each spatial axis where its regions start: shape (out,) or (*lead, out)."""
+    """Return for each spatial axis where its regions start: shape (out,) or (*lead, out).
+
+    `sizes` are those of the leading axes, the plane, the kernel and the output.
+    """
+    lead, plane, kernels, outputs = sizes
     rank = len(plane)
     if samples is None:
         drawn = np.random.default_rng(seed).random((*lead, rank))

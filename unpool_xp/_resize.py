@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from unpool_xp._plans import kept
 from unpool_xp._sizes import (
     Coordinates,
     Scales,
@@ -39,7 +38,6 @@ class AxisResize:
         return None
 
 
-@kept
 def resize(
     operation: str, shape: Shape, scale_factor: Scales | None, output_size: Sizes | None
 ) -> tuple[AxisResize, ...]:
@@ -65,7 +63,6 @@ def resize(
     )
 
 
-@kept
 def nearest_sources(axis: AxisResize, coordinates: Coordinates) -> Shape:
     """Return the source index of each output index: floor(o/scale), or floor((o+0.5)/scale)."""
     n, output = axis.size, axis.output
@@ -78,7 +75,6 @@ def nearest_sources(axis: AxisResize, coordinates: Coordinates) -> Shape:
     return tuple(min(source, n - 1) for source in exact)
 
 
-@kept
 def linear_sources(
     axis: AxisResize, coordinates: Coordinates
 ) -> tuple[Shape, Shape, tuple[float, ...]]:

@@ -6,7 +6,7 @@ import math
 
 from unpool_xp import _geometry
 from unpool_xp._compat import Array, arguments, computing_dtype, require_dtype
-from unpool_xp._primitives import overlap_add
+from unpool_xp._primitives import overlap_add, reshape_tail
 from unpool_xp._sizes import Padding, Sizes
 
 __all__ = ["conv_transpose"]
@@ -81,12 +81,13 @@ def conv_transpose(
     Array([[[  1.,  10., 102.,  20., 200.]]], dtype=array_api_strict.float64)
     """
     named = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
-    xp, _ = arguments("conv_transpose", **named)
+    xp, _, plan_of = arguments("conv_transpose", **named)
     require_dtype("conv_transpose", xp, ("numeric",), "a numeric", **named)
     if any(array.dtype != x.dtype for array in named.values()):
         said = ", ".join(f"{name}: {array.dtype}" for name, array in named.items())
         raise TypeError(f"conv_transpose: all arrays must have one dtype, got {said}")
-    plan = _geometry.transposed(
+    plan = plan_of(
+        _geometry.transposed,
         "conv_transpose",
         tuple(x.shape),
         tuple(weight.shape),
@@ -98,18 +99,17 @@ def conv_transpose(
         groups,
         dilation,
     )
-    rank, dtype = len(plan), computing_dtype(xp, x.dtype)
+    rank, given, dtype = len(plan), x.dtype, computing_dtype(xp, x.dtype)
     lead, plane = tuple(x.shape[: -rank - 1]), tuple(x.shape[-rank:])
     (channels, per_group), kernel = weight.shape[:2], tuple(weight.shape[2:])
     group = channels // groups
 
     # One matrix product gives for every element of x its share in every tap and channel.
-    columns = xp.reshape(xp.astype(x, dtype, copy=False), (*lead, groups, group, math.prod(plane)))
-    rows = xp.reshape(
-        xp.astype(weight, dtype, copy=False), (groups, group, per_group * math.prod(kernel))
-    )
+    x, weight = (xp.astype(array, dtype, copy=False) for array in (x, weight))
+    columns = reshape_tail(xp, x, len(lead), (groups, group, math.prod(plane)))
+    rows = reshape_tail(xp, weight, 0, (groups, group, per_group * math.prod(kernel)))
     shares = xp.matmul(xp.matrix_transpose(rows), columns)
-    shares = xp.reshape(shares, (*lead, groups * per_group, *kernel, *plane))
+    shares = reshape_tail(xp, shares, len(lead), (groups * per_group, *kernel, *plane))
     # Axis by axis, the last one first: what is added up twice is then already small.
     for i in reversed(range(rank)):
         before_tap = (slice(None),) * (len(lead) + 1 + i)
@@ -117,4 +117,4 @@ def conv_transpose(
         shares = overlap_add(xp, parts, plan[i])
     if bias is not None:
         shares = shares + xp.reshape(xp.astype(bias, dtype, copy=False), (-1,) + (1,) * rank)
-    return xp.astype(shares, x.dtype, copy=False)
+    return xp.astype(shares, given, copy=False)

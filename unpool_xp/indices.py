@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from unpool_xp import _geometry
 from unpool_xp._compat import Array, Namespace, arguments, index_dtype, require_dtype
+from unpool_xp._plans import Planner
 from unpool_xp._primitives import along
 from unpool_xp._sizes import Padding, Shape, Sizes, as_int, check_choice
 
@@ -83,7 +84,7 @@ def convert_indices(
     Array([[[[6]]]], dtype=array_api_strict.int64)
     """
     operation = "convert_indices"
-    xp, place = arguments(operation, indices=indices)
+    xp, place, plan_of = arguments(operation, indices=indices)
     require_dtype(operation, xp, ("integral",), "an integer", indices=indices)
     check_choice(operation, "source", source, _CONVENTIONS)
     check_choice(operation, "target", target, _CONVENTIONS)
@@ -105,7 +106,7 @@ def convert_indices(
     if "chainer" in (source, target):
         if kernel_size is None:
             raise ValueError(f"{operation}: kernel_size must be given for the convention chainer")
-        windows = _windows(operation, shape, out, kernel_size, stride, padding, dilation)
+        windows = _windows(plan_of, operation, shape, out, kernel_size, stride, padding, dilation)
 
     indices = xp.astype(indices, index_dtype(xp, place), copy=False)
     if source in _LAST_CHANNEL:
@@ -133,6 +134,7 @@ class _Counters:
 
 
 def _windows(
+    plan_of: Planner,
     operation: str,
     shape: Shape,
     out: Shape,
@@ -143,8 +145,8 @@ def _windows(
 ) -> tuple[_geometry.AxisWindows, ...]:
     """Return the windows that were pooled, which may have been so in ceil mode."""
     for ceil_mode in (False, True):
-        plan = _geometry.windows(
-            operation, shape, kernel_size, stride, padding, dilation, ceil_mode
+        plan = plan_of(
+            _geometry.windows, operation, shape, kernel_size, stride, padding, dilation, ceil_mode
         )
         if plan.output == out[2:]:
             return plan.axes

@@ -16,7 +16,7 @@ from unpool_xp._compat import (
     index_dtype,
     require_dtype,
 )
-from unpool_xp._primitives import along, take_at, window_views
+from unpool_xp._primitives import along, lined_up, take_places, window_views
 from unpool_xp._regions import fractional_regions
 from unpool_xp._sizes import Padding, Scales, Sizes
 
@@ -101,10 +101,17 @@ def max_pool(
     >>> pooled.indices
     Array([[3]], dtype=array_api_strict.int64)
     """
-    xp, place = arguments("max_pool", x=x)
+    xp, place, plan_of = arguments("max_pool", x=x)
     require_dtype("max_pool", xp, ("integral", "real floating"), "a real", x=x)
-    plan = _geometry.windows(
-        "max_pool", tuple(x.shape), kernel_size, stride, padding, dilation, ceil_mode
+    plan = plan_of(
+        _geometry.windows,
+        "max_pool",
+        tuple(x.shape),
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
     )
     default, counting = _position_dtypes(xp, place, "max_pool", plan.plane)
 
@@ -185,9 +192,10 @@ def avg_pool(
     >>> avg_pool(xp.asarray([[1.0, 2.0], [3.0, 4.0]]), (2, 2))
     Array([[2.5]], dtype=array_api_strict.float64)
     """
-    xp, place = arguments("avg_pool", x=x)
+    xp, place, plan_of = arguments("avg_pool", x=x)
     require_dtype("avg_pool", xp, ("real floating",), "a real floating", x=x)
-    plan, counts = _geometry.averages(
+    plan, counts = plan_of(
+        _geometry.averages,
         "avg_pool",
         tuple(x.shape),
         kernel_size,
@@ -277,31 +285,34 @@ def fractional_max_pool(
     Array([1, 3, 4], dtype=array_api_strict.int64)
     """
     operation = "fractional_max_pool"
-    xp, place = arguments(operation, x=x)
+    xp, place, plan_of = arguments(operation, x=x)
     require_dtype(operation, xp, ("integral", "real floating"), "a real", x=x)
-    kernels, outputs = _geometry.fractional_output(
-        operation, tuple(x.shape), kernel_size, output_size, output_ratio
+    kernels, outputs = plan_of(
+        _geometry.fractional_output,
+        operation,
+        tuple(x.shape),
+        kernel_size,
+        output_size,
+        output_ratio,
     )
     rank = len(kernels)
     lead, plane = tuple(x.shape[: x.ndim - rank]), tuple(x.shape[x.ndim - rank :])
-    starts = fractional_regions(operation, lead, plane, kernels, outputs, samples, seed)
+    # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
+    sizes = [tuple([len(range(n)) for n in part]) for part in (lead, plane, kernels, outputs)]
+    starts = fractional_regions(operation, sizes, samples, seed)
     default, counting = _position_dtypes(xp, place, operation, plane)
 
     values, positions, step = x, None, 1
     for i in reversed(range(rank)):
-        axis = i - rank
-        first = xp.asarray(starts[i], dtype=counting, device=place)
-        # A vector serves all planes; regions of each plane line up with the leading axes.
-        shape = (*lead, *(-1 if j == i else 1 for j in range(rank)))
-        first = xp.reshape(first, shape if first.ndim > 1 else (-1,))
-        taps = [first + tap for tap in range(kernels[i])]
-        found = [step * (along(xp, tap, axis) if tap.ndim == 1 else tap) for tap in taps]
+        taps = [starts[i] + tap for tap in range(kernels[i])]
+        found = [
+            lined_up(xp, step * tap, rank, i - rank, dtype=counting, device=place) for tap in taps
+        ]
         if positions is not None:
-            gathered = [take_at(xp, positions, tap, axis) for tap in taps]
-            found = [a + b for a, b in zip(gathered, found, strict=True)]
-        values, positions = _first_maximum(
-            xp, [take_at(xp, values, tap, axis) for tap in taps], found
-        )
+            earlier = [take_places(xp, positions, tap, rank, i - rank) for tap in taps]
+            found = [a + b for a, b in zip(earlier, found, strict=True)]
+        views = [take_places(xp, values, tap, rank, i - rank) for tap in taps]
+        values, positions = _first_maximum(xp, views, found)
         step *= plane[i]
     return MaxPooled(values, xp.astype(positions, default))
 

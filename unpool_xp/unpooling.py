@@ -15,7 +15,8 @@ from unpool_xp._compat import (
     index_dtype,
     require_dtype,
 )
-from unpool_xp._primitives import along, readable, scatter, zeros
+from unpool_xp._plans import Planner
+from unpool_xp._primitives import along, readable, reshape_tail, scatter, take_known, zeros
 from unpool_xp._sizes import Coordinates, Padding, Scales, Shape, Sizes, check_choice
 
 __all__ = ["fractional_max_unpool", "linear_unpool", "max_unpool", "nearest_unpool"]
@@ -77,18 +78,17 @@ def nearest_unpool(
            [3, 3, 4, 4],
            [3, 3, 4, 4]], dtype=array_api_strict.int64)
     """
-    xp, place = arguments("nearest_unpool", x=x)
+    xp, _, plan_of = arguments("nearest_unpool", x=x)
     check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
-    plan = _resize.resize("nearest_unpool", tuple(x.shape), scale_factor, output_size)
+    plan = plan_of(_resize.resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size)
 
     # The last axis first: the widest copies are then whole rows.
     for axis in reversed(plan):
         if axis.repeats is not None:
             x = xp.repeat(x, axis.repeats, axis=axis.axis)
         else:
-            sources = _resize.nearest_sources(axis, coordinates)
-            index = xp.asarray(sources, dtype=index_dtype(xp, place), device=place)
-            x = xp.take(x, index, axis=axis.axis)
+            sources = plan_of(_resize.nearest_sources, axis, coordinates)
+            x = take_known(xp, x, sources, axis.axis)
     return x
 
 
@@ -147,28 +147,28 @@ def linear_unpool(
     >>> linear_unpool(xp.asarray([0.0, 1.0, 2.0]), (2,))
     Array([0. , 0.5, 1. , 1.5, 2. , 2. ], dtype=array_api_strict.float64)
     """
-    xp, _ = arguments("linear_unpool", x=x)
+    xp, _, plan_of = arguments("linear_unpool", x=x)
     require_dtype("linear_unpool", xp, ("real floating",), "a real floating", x=x)
     known = ("asymmetric", "half_pixel", "align_corners")
     check_choice("linear_unpool", "coordinates", coordinates, known)
-    plan = _resize.resize("linear_unpool", tuple(x.shape), scale_factor, output_size)
-    return _interpolate(xp, x, plan, coordinates)
+    plan = plan_of(_resize.resize, "linear_unpool", tuple(x.shape), scale_factor, output_size)
+    return _interpolate(xp, x, plan, plan_of, coordinates)
 
 
 def _interpolate(
-    xp: Namespace, x: Array, plan: tuple[_resize.AxisResize, ...], coordinates: Coordinates
+    xp: Namespace,
+    x: Array,
+    plan: tuple[_resize.AxisResize, ...],
+    plan_of: Planner,
+    coordinates: Coordinates,
 ) -> Array:
     dtype, place = x.dtype, device(x)
-    counting = index_dtype(xp, place)
     x = xp.astype(x, computing_dtype(xp, dtype), copy=False)
     # The last axis first: what is read and written twice is then still small.
     for axis in reversed(plan):
-        lower, upper, weights = _resize.linear_sources(axis, coordinates)
+        lower, upper, weights = plan_of(_resize.linear_sources, axis, coordinates)
         weight = along(xp, xp.asarray(weights, dtype=x.dtype, device=place), axis.axis)
-        below, above = (
-            xp.take(x, xp.asarray(source, dtype=counting, device=place), axis=axis.axis)
-            for source in (lower, upper)
-        )
+        below, above = (take_known(xp, x, source, axis.axis) for source in (lower, upper))
         x = below * (1 - weight) + above * weight
     return xp.astype(x, dtype, copy=False)
 
@@ -245,11 +245,20 @@ def max_unpool(
     Array([[0, 0],
            [0, 4]], dtype=array_api_strict.int64)
     """
-    xp, place = arguments("max_unpool", values=values, indices=indices)
+    xp, place, plan_of = arguments("max_unpool", values=values, indices=indices)
     _check_pair("max_unpool", xp, values, indices)
     check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
-    rank, plane = _geometry.unpooled_plane(
-        "max_unpool", tuple(values.shape), kernel_size, stride, padding, dilation, output_size
+    if duplicates == "sum":
+        require_dtype("max_unpool", xp, ("numeric",), "a numeric", values=values)
+    rank, plane = plan_of(
+        _geometry.unpooled_plane,
+        "max_unpool",
+        tuple(values.shape),
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        output_size,
     )
     indices = _signed(xp, indices, place)
     inside = check_indices and _check_inside(xp, "max_unpool", indices, plane)
@@ -315,18 +324,18 @@ def fractional_max_unpool(
     Array([0., 0., 2., 2.], dtype=array_api_strict.float64)
     """
     named = {"values": values} if indices is None else {"values": values, "indices": indices}
-    xp, place = arguments("fractional_max_unpool", **named)
+    xp, place, plan_of = arguments("fractional_max_unpool", **named)
     operation = "fractional_max_unpool"
     require_dtype(operation, xp, ("real floating",), "a real floating", values=values)
-    plan = _resize.resize(operation, tuple(values.shape), scale_factor, output_size)
+    plan = plan_of(_resize.resize, operation, tuple(values.shape), scale_factor, output_size)
     plane = tuple(axis.output for axis in plan)
     if indices is None:
-        return _interpolate(xp, values, plan, "asymmetric")
+        return _interpolate(xp, values, plan, plan_of, "asymmetric")
     _check_pair(operation, xp, values, indices)
     indices = _signed(xp, indices, place)
     inside = _check_inside(xp, operation, indices, plane)
 
-    between = _interpolate(xp, values, plan, "asymmetric")
+    between = _interpolate(xp, values, plan, plan_of, "asymmetric")
     return _put(xp, between, values, indices, len(plane), add=False, inside=inside)
 
 
@@ -341,13 +350,13 @@ def _put(
     inside: bool,
 ) -> Array:
     """Put the values of each plane of the last `rank` axes at its indices in the target."""
-    lead = values.shape[: values.ndim - rank]
-    # Sizes in full: -1 cannot be found where a leading axis is empty.
+    keep = values.ndim - rank
     flat = [
-        xp.reshape(array, (*lead, math.prod(array.shape[-rank:])))
+        reshape_tail(xp, array, keep, (math.prod(array.shape[keep:]),))
         for array in (target, values, indices)
     ]
-    return xp.reshape(scatter(xp, *flat, add=add, inside=inside), target.shape)
+    put = scatter(xp, *flat, add=add, inside=inside)
+    return reshape_tail(xp, put, keep, tuple(target.shape[keep:]))
 
 
 def _check_pair(operation: str, xp: Namespace, values: Array, indices: Array) -> None:

@@ -1,0 +1,113 @@
+"""What each operation does on each library: the one declaration.
+
+It feeds the tests, `unpool-xp check`, the table in the documentation and the skips of the
+benchmarks: nothing is skipped that is not named here, with its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DTYPES", "LIBRARIES", "OPERATIONS", "Operation", "why_not"]
+
+DTYPES = (
+    "bool",
+    *("int8", "int16", "int32", "int64"),
+    *("uint8", "uint16", "uint32", "uint64"),
+    *("float16", "bfloat16", "float32", "float64"),
+    *("complex64", "complex128"),
+)
+LIBRARIES = ("numpy", "torch", "cupy", "jax", "dask", "array_api_strict")
+
+_REAL = ("i", "u", "f")
+_FLOATING = ("f",)
+_NUMERIC = ("i", "u", "f", "c")
+_ANY = ("b", "i", "u", "f", "c")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What an operation does, on every library.
+
+    Parameters
+    ----------
+    kinds : tuple of str
+        The kinds of dtype that it is defined for: "b", "i", "u", "f" and "c", as NumPy has them.
+    means : str
+        What else would have no meaning.
+    differentiable : bool
+        Whether it has a gradient where the library has gradients (torch, JAX).
+    checks_indices : bool
+        Whether it looks for indices outside the plane where values can be looked at.
+    """
+
+    kinds: tuple[str, ...]
+    means: str
+    differentiable: bool = True
+    checks_indices: bool = False
+
+
+OPERATIONS: dict[str, Operation] = {
+    "max_pool": Operation(_REAL, "an order"),
+    "avg_pool": Operation(_FLOATING, "a mean in the same dtype"),
+    "fractional_max_pool": Operation(_REAL, "an order"),
+    "nearest_unpool": Operation(_ANY, "anything"),
+    "max_unpool": Operation(_ANY, "anything", checks_indices=True),
+    "linear_unpool": Operation(_FLOATING, "a mean in the same dtype"),
+    "fractional_max_unpool": Operation(_FLOATING, "a mean in the same dtype", checks_indices=True),
+    "conv_transpose": Operation(_NUMERIC, "sums and products"),
+    "convert_indices": Operation(("i", "u"), "positions", differentiable=False),
+}
+
+# Dtypes that a library does not have.
+_MISSING = {
+    "numpy": ("bfloat16",),
+    "cupy": ("bfloat16",),
+    "dask": ("bfloat16",),
+    "array_api_strict": ("float16", "bfloat16"),
+}
+_TORCH_UNSIGNED = ("uint16", "uint32", "uint64")
+# Operations that a library's own functions cannot do for a dtype.
+_GAPS: dict[tuple[str, str], tuple[tuple[str, ...], str]] = {
+    ("torch", "max_pool"): (_TORCH_UNSIGNED, "torch compares no unsigned integers but uint8"),
+    ("torch", "fractional_max_pool"): (
+        _TORCH_UNSIGNED,
+        "torch compares no unsigned integers but uint8",
+    ),
+    ("torch", "max_unpool"): (_TORCH_UNSIGNED, "torch scatters no unsigned integers but uint8"),
+    ("torch", "conv_transpose"): (
+        _TORCH_UNSIGNED,
+        "torch multiplies no matrices of unsigned integers but uint8",
+    ),
+}
+
+
+def kind_of(dtype: str) -> str:
+    """Return the kind of a dtype: "b", "i", "u", "f" or "c"."""
+    return "f" if dtype == "bfloat16" else dtype[0]
+
+
+def why_not(operation: str, library: str, dtype: str) -> str | None:
+    """Return why a library does not do an operation for a dtype, or None where it does.
+
+    Parameters
+    ----------
+    operation : str
+        A name in `OPERATIONS`.
+    library : str
+        The library's part of a backend's label.
+    dtype : str
+        A name in `DTYPES`.
+
+    Returns
+    -------
+    str or None
+        The reason.
+    """
+    spec = OPERATIONS[operation]
+    if kind_of(dtype) not in spec.kinds:
+        return f"{operation} needs {spec.means}, which {dtype} does not have"
+    if dtype in _MISSING.get(library, ()):
+        return f"{library} has no {dtype}"
+    dtypes, reason = _GAPS.get((library, operation), ((), ""))
+    return reason if dtype in dtypes else None
