@@ -6,7 +6,7 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 try:
     import typer
@@ -43,10 +43,12 @@ def fail(message: str, code: int = 2) -> NoReturn:
     raise typer.Exit(code)
 
 
-def wanted(labels: list[str] | None) -> list[str]:
+def wanted(labels: list[str] | None, *, to_time: bool = False) -> list[str]:
     """Return the labels asked for, all of which must load, or all that load here."""
     if not labels:
-        return backends.available()
+        # array_api_strict is made to be strict, not fast: it is timed only where it is named.
+        known = (name for name in backends.known() if not (to_time and name.endswith("strict")))
+        return backends.available(known)
     try:
         return list(dict.fromkeys(backends.load(label).label for label in labels))
     except (ValueError, backends.BackendUnavailableError) as error:
@@ -192,15 +194,194 @@ def _print_checks(results: list[Checked]) -> None:
             cells.append(f"[bold red]{counts['failed']} BAD[/]" if counts["failed"] else passed)
         table.add_row(operation, *cells)
     out.print(table)
+    failures: dict[tuple[str, str], list[str]] = {}
     for result in results:
         if result.outcome == "failed":
-            place = f"{result.operation}[{result.dtype}] on {result.backend}, {result.mode}"
-            out.print(f"[bold red]BAD[/] {place}: {escape(result.detail)}", soft_wrap=True)
+            place = f"{result.operation} on {result.backend}, {result.mode}"
+            failures.setdefault((place, result.detail), []).append(result.dtype)
+    for (place, detail), dtypes in failures.items():
+        said = escape(f"{place} ({', '.join(filter(None, dtypes))}): {detail}")
+        out.print(f"[bold red]BAD[/] {said}", soft_wrap=True)
     counts = Counter(result.outcome for result in results)
     out.print(
         f"dtypes that agree with the oracle: {counts['passed']} ok, {counts['failed']} bad, "
         f"{counts['skipped']} not defined or not in the library"
     )
+
+
+def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> tuple[Any, ...] | None:
+    """Return the numbers of an option such as "8,64,112,112"."""
+    if text is None:
+        return None
+    try:
+        return tuple(kind(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        fail(f"--{name} {text!r} is no {kind.__name__} or list of them such as 2,2")
+
+
+def _per_axis(sizes: tuple[Any, ...] | None) -> Any:
+    """Return one number for all spatial axes as such, several as they are."""
+    return sizes[0] if sizes is not None and len(sizes) == 1 else sizes
+
+
+@app.command()
+def choose(
+    operation: Annotated[str, typer.Argument(help="Such as max_unpool.")],
+    shape: Annotated[str, typer.Option(help="Of the first array: 8,64,112,112.")],
+    kernel: Annotated[str | None, typer.Option(help="2, or 3,2: one an axis.")] = None,
+    stride: Annotated[str | None, typer.Option(help="Default: the kernel.")] = None,
+    padding: Annotated[str | None, typer.Option(help="Default: none.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Output size over input size.")] = None,
+    out_channels: Annotated[int | None, typer.Option(help="Of a transposed convolution.")] = None,
+    dtype: Annotated[str, typer.Option(help="Of the values.")] = "float32",
+    backend: Labels = None,
+    budget: Annotated[float, typer.Option(help="Seconds to measure for.", min=1)] = 20.0,
+    torch_compiled: Annotated[
+        bool, typer.Option(help="Compile with torch too: seconds for each size.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure here and now which backend to use, and from which size on the answer changes."""
+    from unpool_xp.bench import show
+    from unpool_xp.bench.cases import Case
+    from unpool_xp.bench.choose import choose as measure
+
+    try:
+        case = Case(
+            operation,
+            _numbers("shape", shape, int) or (),
+            kernel=_per_axis(_numbers("kernel", kernel, int)),
+            stride=_per_axis(_numbers("stride", stride, int)),
+            padding=_per_axis(_numbers("padding", padding, int)),
+            scale=_per_axis(_numbers("scale", scale, float)),
+            out_channels=out_channels,
+            dtype=dtype,
+        )
+    except (ValueError, TypeError) as error:
+        fail(str(error))
+    compiled = ("jax", "torch") if torch_compiled else ("jax",)
+    labels = wanted(backend, to_time=True)
+    try:
+        with err.status("") as status:
+            choice = measure(
+                case,
+                labels,
+                budget_s=budget,
+                modes=lambda label: (
+                    ("eager", "compiled") if label.partition(":")[0] in compiled else ("eager",)
+                ),
+                progress=status.update,
+            )
+    except MemoryError as error:
+        fail(str(error))
+    if as_json:
+        print(json.dumps(show.choice_as_json(choice), indent=1))
+    else:
+        show.print_choice(out, choice)
+    if not any(entry.place for entry in choice.ranking()):
+        raise typer.Exit(2)
+
+
+@app.command()
+def sweep(
+    preset: Annotated[str, typer.Option(help="A set of cases: quick, segnet, full.")] = "quick",
+    operation: Annotated[
+        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
+    ] = None,
+    backend: Labels = None,
+    results: Annotated[Path, typer.Option(help="The folder of all rows.")] = Path("results"),
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Go on with a run, by its name, or with the last one: --resume last."),
+    ] = None,
+    memory: Annotated[bool, typer.Option(help="Measure peak memory too.")] = False,
+    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = False,
+) -> None:
+    """Measure a set of cases on every backend, a row a measurement."""
+    from unpool_xp.bench import show
+    from unpool_xp.bench.machine import this_machine
+    from unpool_xp.bench.presets import preset as preset_of
+    from unpool_xp.bench.sweep import SweepInterrupted, run_sweep
+
+    try:
+        chosen = preset_of(preset)
+    except ValueError as error:
+        fail(str(error))
+    unknown = set(operation or ()) - set(OPERATIONS)
+    if unknown:
+        fail(f"unknown operation {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}")
+    cases = [case for case in chosen.cases if not operation or case.operation in operation]
+    if not cases:
+        fail(f"preset {preset} has no case of {', '.join(operation or ())}")
+    labels = wanted(backend, to_time=True)
+    folder = results / "sweeps" / this_machine().id
+    path = _run_path(folder, resume)
+    err.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
+    try:
+        with bar() as progress:
+            task = progress.add_task("cells", total=None)
+            summary = run_sweep(
+                cases,
+                labels,
+                out=path,
+                modes=chosen.modes,
+                resume=resume is not None,
+                memory=memory,
+                progress=lambda at: progress.update(
+                    task, completed=at.done, total=at.total, description=at.case.operation
+                ),
+            )
+    except SweepInterrupted as stopped:
+        err.print(f"[yellow]{escape(str(stopped))}[/]")
+        err.print(f"unpool-xp sweep --preset {preset} --resume {path.stem}")
+        raise typer.Exit(130) from None
+    err.print(
+        f"{summary.measured} measured, {summary.failed} failed, {summary.skipped} already there"
+    )
+    if report:
+        show.print_rankings(out, path)
+        _write_report([path], results / "report")
+
+
+def _run_path(folder: Path, resume: str | None) -> Path:
+    """Return the file of a new run, or of the one to go on with."""
+    from unpool_xp.bench.results import run_id
+
+    if resume is None:
+        return folder / f"{run_id()}.jsonl"
+    if resume != "last":
+        path = folder / f"{resume}.jsonl"
+        if not path.exists():
+            fail(f"--resume {resume}: there is no {path}")
+        return path
+    runs = sorted(folder.glob("*.jsonl"))
+    if not runs:
+        fail(f"--resume last: there is no run in {folder}")
+    return runs[-1]
+
+
+@app.command()
+def report(
+    paths: Annotated[list[Path], typer.Argument(help="Files of rows, or folders of them.")],
+    to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/report"),
+) -> None:
+    """Write one self-contained HTML page, charts beside it, and a summary in Markdown."""
+    _write_report(paths, to)
+
+
+def _write_report(paths: list[Path], to: Path) -> None:
+    from unpool_xp.bench.machine import read_machines
+    from unpool_xp.bench.report import write_report
+    from unpool_xp.bench.results import read_rows
+
+    try:
+        read = read_rows(paths)
+    except FileNotFoundError as error:
+        fail(str(error))
+    for problem in read.problems:
+        err.print(f"[yellow]{escape(f'{problem.path}:{problem.line}: {problem.reason}')}[/]")
+    files = write_report(read.rows, read.problems, to, machines=read_machines(paths))
+    err.print(f"{len(read.rows)} rows; open {files.html}")
 
 
 def main() -> None:

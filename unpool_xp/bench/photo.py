@@ -101,7 +101,8 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     if name == "bfloat16":
         import ml_dtypes
 
-        return np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
     try:
         return np.dtype(name)
     except TypeError as error:
@@ -112,7 +113,8 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
 def _photo() -> NDArray:
     from skimage import data
 
-    return np.asarray(data.astronaut(), dtype=np.float32).transpose(2, 0, 1) / 255
+    picture: NDArray = data.astronaut()  # type: ignore[no-untyped-call]
+    return picture.transpose(2, 0, 1).astype(np.float32) / 255
 
 
 def _make(shape: tuple[int, ...], seed: int, rank: int) -> NDArray:
@@ -132,7 +134,7 @@ def _make(shape: tuple[int, ...], seed: int, rank: int) -> NDArray:
             patches = _patches(rows, spatial[-1], shift + 3 * depth, flips)
             answer = filters @ patches
             if item == depth == 0:
-                scales = np.maximum(answer.std(axis=1, keepdims=True), np.float32(1e-3))
+                scales = np.maximum(answer.std(axis=1, keepdims=True), np.float32(0.1))
             # A ReLU with its floor below zero: ties as after any ReLU, and a padding that is
             # zero where it should be -inf shows.
             answer = np.maximum(answer / scales, np.float32(_FLOOR))
@@ -150,21 +152,26 @@ def _patches(rows: int, columns: int, shift: NDArray, flips: NDArray) -> NDArray
         steps = np.arange(-1, count + 1) * max(size // count, 1) + start
         there = steps % (2 * size)
         there = np.where(there < size, there, 2 * size - 1 - there)
-        return size - 1 - there if flip else there
+        folded: NDArray = size - 1 - there if flip else there
+        return folded
 
-    ys, xs = (walk(n, int(s), int(f)) for n, s, f in zip((rows, columns), shift, flips, strict=True))
+    ys, xs = (
+        walk(n, int(s), int(f)) for n, s, f in zip((rows, columns), shift, flips, strict=True)
+    )
     near = picture[:, ys[:, None], xs]
     views = [
         near[:, y : y + rows, x : x + columns].reshape(3, -1) for y in range(3) for x in range(3)
     ]
-    return np.concatenate(views)
+    patches: NDArray = np.concatenate(views)
+    return patches
 
 
 def _quantised(values: NDArray, name: str) -> NDArray:
     dtype = numpy_dtype(name)
     if dtype.kind in "iu":
         low = 0 if dtype.kind == "u" else -_LARGEST
-        return np.clip(np.rint(values * 32), low, _LARGEST).astype(dtype)
+        values = np.clip(np.rint(values * 32), low, _LARGEST)
+        return values.astype(dtype)
     if dtype.kind == "f" or name == "bfloat16":
         return values.astype(dtype)
     raise ValueError(f"feature_map: dtype={name!r} must be a real dtype")

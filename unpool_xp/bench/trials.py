@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import unpool_xp as ux
-from unpool_xp.bench import reference
+from unpool_xp.bench import reference, reference_indices
 from unpool_xp.capabilities import kind_of
 
 NDArray: TypeAlias = npt.NDArray[Any]
@@ -136,7 +136,7 @@ TRIALS: tuple[Trial, ...] = (
         "whole factors",
         lambda dtype: (numbers(SHAPE, dtype),),
         {"scale_factor": (2, 3)},
-        lambda x: reference.nearest_unpool(x, (2, 3)),
+        lambda x: reference.nearest_unpool(x, scale_factor=(2, 3)),
     ),
     Trial(
         "nearest_unpool",
@@ -157,7 +157,7 @@ TRIALS: tuple[Trial, ...] = (
         "real factors, half_pixel",
         lambda dtype: (numbers(SHAPE, dtype),),
         {"scale_factor": (1.5, 2.0), "coordinates": "half_pixel"},
-        lambda x: reference.linear_unpool(x, (1.5, 2.0), coordinates="half_pixel"),
+        lambda x: reference.linear_unpool(x, scale_factor=(1.5, 2.0), coordinates="half_pixel"),
         exact=False,
     ),
     Trial(
@@ -165,9 +165,7 @@ TRIALS: tuple[Trial, ...] = (
         "recorded positions",
         _pooled,
         {"output_size": PLANE},
-        lambda values, indices: reference.fractional_max_unpool(
-            values, indices, output_size=PLANE
-        ),
+        lambda values, indices: reference.fractional_max_unpool(values, indices, output_size=PLANE),
         exact=False,
     ),
     Trial(
@@ -180,7 +178,7 @@ TRIALS: tuple[Trial, ...] = (
         ),
         {"stride": 2, "padding": _PAD, "output_padding": 1, "groups": 2},
         lambda x, weight, bias: reference.conv_transpose(
-            x, weight, bias, stride=_TWO, padding=_PAD, output_padding=_ONE, groups=2
+            x, weight, bias, stride=_TWO, padding=_PAD, output_padding=_ONE, groups=2, dilation=_ONE
         ),
         exact=False,
     ),
@@ -189,7 +187,7 @@ TRIALS: tuple[Trial, ...] = (
         "to TensorFlow's numbers",
         _torch_indices,
         {"source": "torch", "target": "tensorflow_batch", "input_shape": SHAPE},
-        lambda indices: reference.convert_indices(
+        lambda indices: reference_indices.convert_indices(
             indices, "torch", "tensorflow_batch", input_shape=SHAPE
         ),
     ),

@@ -1,0 +1,195 @@
+"""A library whose results are ready only after a delay, and backends that misbehave.
+
+Put this folder on PYTHONPATH and the labels in its entry points can be loaded.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+import array_api_strict as strict
+import numpy as np
+
+from unpool_xp.backends import Backend, BackendUnavailableError, DeviceFacts
+
+DELAY = float(os.environ.get("FAKE_DELAY", "0.05"))
+FATAL = 3  # a first axis of this length is what the bad backends cannot stand
+
+_stream: queue.SimpleQueue[tuple[float, threading.Event]] = queue.SimpleQueue()
+
+
+def _work() -> None:
+    while True:
+        due, ready = _stream.get()
+        time.sleep(max(due - time.perf_counter(), 0))
+        ready.set()
+
+
+threading.Thread(target=_work, daemon=True).start()
+
+
+class Array:
+    """An array that is ready DELAY seconds after it was asked for."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.ready = threading.Event()
+        _stream.put((time.perf_counter() + DELAY, self.ready))
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        return xp
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.value, name)  # shape, dtype, device: known before the values are
+
+    def __getitem__(self, key: Any) -> Array:
+        return Array(self.value[_unwrap(key)])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.value[_unwrap(key)] = _unwrap(value)
+
+
+def _unwrap(value: Any) -> Any:
+    if isinstance(value, Array):
+        return value.value
+    if isinstance(value, tuple | list):
+        return type(value)(_unwrap(v) for v in value)
+    return value
+
+
+def _wrap(value: Any) -> Any:
+    return Array(value) if isinstance(value, strict.asarray(0).__class__) else value
+
+
+def _asynchronous(function: Any) -> Any:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return _wrap(function(*_unwrap(args), **{k: _unwrap(v) for k, v in kwargs.items()}))
+
+    return call
+
+
+_FORWARDED = (
+    "add sub mul truediv floordiv mod and or xor lt le gt ge eq ne invert neg radd rsub rmul"
+)
+for _name in _FORWARDED.split():
+    _method = getattr(type(strict.asarray(0)), f"__{_name}__")
+    setattr(Array, f"__{_name}__", _asynchronous(_method))
+
+
+def _waiting(name: str) -> Any:
+    def read(self: Array) -> Any:
+        self.ready.wait()
+        return getattr(self.value, name)()
+
+    return read
+
+
+for _name in ("__bool__", "__int__", "__float__", "__index__"):
+    setattr(Array, _name, _waiting(_name))
+
+
+class _Namespace:
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(strict, name)
+        return _asynchronous(found) if callable(found) and not isinstance(found, type) else found
+
+
+xp = _Namespace()
+
+
+class Fake(Backend):
+    """The base: late, but right."""
+
+    distribution = "fake-backend"
+
+    @property
+    def facts(self) -> DeviceFacts:
+        return DeviceFacts("fake device", None, 1)
+
+    def asarray(self, array: np.ndarray) -> Any:
+        return Array(strict.asarray(array, copy=True))
+
+    def to_numpy(self, array: Any) -> np.ndarray:
+        array.ready.wait()
+        return np.asarray(array.value._array)
+
+    def synchronize(self, *arrays: Any) -> None:
+        for array in arrays:
+            array.ready.wait()
+
+
+class _Wrong(Fake):
+    def to_numpy(self, array: Any) -> np.ndarray:
+        host = super().to_numpy(array).copy()
+        host.reshape(-1)[-1] += 1
+        return host
+
+
+class _Bad(Fake):
+    def __init__(self, label: str, act: Any) -> None:
+        super().__init__(label, xp)
+        self._act = act
+
+    def asarray(self, array: np.ndarray) -> Any:
+        if array.shape[0] == FATAL:
+            self._act()
+        return super().asarray(array)
+
+    def compile(self, function: Any) -> Any:
+        calls = []
+
+        def compiled(*arrays: Any) -> Any:
+            calls.append(1)
+            if len(calls) > 3:  # after it was checked and calibrated
+                self._act()
+            return function(*arrays)
+
+        return compiled
+
+
+def _crash() -> None:
+    print("the fake library's last words", file=sys.stderr, flush=True)
+    os._exit(7)
+
+
+class _Noisy(Fake):
+    def asarray(self, array: np.ndarray) -> Any:
+        print("a library that prints", flush=True)
+        os.write(1, b"and one that writes to the descriptor\n")
+        return super().asarray(array)
+
+
+def load_async() -> Backend:
+    return Fake("fake:async", xp)
+
+
+def load_wrong() -> Backend:
+    return _Wrong("fake:wrong", xp)
+
+
+def load_crash() -> Backend:
+    return _Bad("fake:crash", _crash)
+
+
+def load_kill() -> Backend:
+    return _Bad("fake:kill", lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def load_hang() -> Backend:
+    return _Bad("fake:hang", lambda: time.sleep(3600))
+
+
+def load_noisy() -> Backend:
+    return _Noisy("fake:noisy", xp)
+
+
+def load_missing() -> Backend:
+    raise BackendUnavailableError("fake:missing: pip install the missing part")

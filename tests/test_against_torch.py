@@ -1,0 +1,479 @@
+"""Equal to PyTorch over thousands of generated argument sets, in one, two and three dimensions.
+
+A set is drawn from a generator of its own; a message prints all of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 -- its name everywhere
+
+import unpool_xp as ux
+
+from .strategies import real_values, values
+
+SETS = 1000  # an operation and rank
+LEAST_ACCEPTED = 0.9  # of them by PyTorch, so that a test cannot skip its way through
+HALF_SETS = 100  # an operation, rank and dtype
+RANKS = pytest.mark.parametrize("rank", [1, 2, 3])
+REAL = (*("float64", "float32", "float16") * 3, "int64", "int32", "int8", "uint8")
+LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+
+Rng = np.random.Generator
+Ints = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """One argument set: what both get, then our options and PyTorch's."""
+
+    arrays: tuple[np.ndarray, ...]
+    options: dict[str, Any]
+    native: dict[str, Any]
+    kept: np.ndarray | None = field(default=None)  # which cells to compare; None: all
+
+    def __str__(self) -> str:
+        # Lists, not arrays: they can be pasted back.
+        arrays = [f"np.asarray({a.tolist()}, dtype={a.dtype.name!r})" for a in self.arrays]
+        return f"arrays = {', '.join(arrays)}\nours = {self.options}\nPyTorch's = {self.native}"
+
+
+Draw = Callable[[Rng, int], Arguments]
+Hold = Callable[[np.ndarray, np.ndarray], None]
+
+
+def native(operation: str, rank: int) -> Callable[..., Any]:
+    """Return PyTorch's function of an operation that it has one of for each rank."""
+    return (
+        F.interpolate
+        if "nearest" in operation or "linear" in operation
+        else getattr(F, f"{operation}{rank}d")
+    )
+
+
+def tensors(arguments: Arguments) -> list[torch.Tensor]:
+    return [torch.from_numpy(array.copy()) for array in arguments.arrays]
+
+
+def many(result: Any) -> list[torch.Tensor]:
+    return list(result) if isinstance(result, tuple) else [result]
+
+
+def exactly(got: np.ndarray, wanted: np.ndarray) -> None:
+    np.testing.assert_array_equal(got, wanted, strict=True)
+
+
+def closely(got: np.ndarray, wanted: np.ndarray) -> None:
+    np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-12, strict=True)
+
+
+def compare(
+    draw: Draw,
+    ours: Callable[..., Any],
+    native: Callable[..., Any],
+    rank: int,
+    hold: Hold,
+    sets: int = SETS,
+) -> Counter[str]:
+    """Hold the two together over all sets; return what was met how often."""
+    met: Counter[str] = Counter()
+    for number in range(sets):
+        arguments = draw(np.random.default_rng((rank, number)), rank)
+        try:
+            wanted = many(native(*tensors(arguments), **arguments.native))
+        except RuntimeError as refusal:
+            met[f"refused: {refusal}"] += 1
+            continue
+        try:
+            got = many(ours(*tensors(arguments), **arguments.options))
+            for one, other in zip(got, wanted, strict=True):
+                assert isinstance(one, torch.Tensor)
+                pair = one.numpy(), other.numpy()
+                assert pair[0].shape == pair[1].shape, f"shape {pair[0].shape} != {pair[1].shape}"
+                hold(*(pair if arguments.kept is None else (a[..., arguments.kept] for a in pair)))
+        except Exception as error:
+            raise AssertionError(f"set {number} of rank {rank}\n{arguments}\n{error}") from error
+        met["accepted"] += 1
+        if wanted[0].is_floating_point():
+            met["nan"] += bool(wanted[0].isnan().any())
+            met["-inf"] += bool((wanted[0] == -torch.inf).any())
+        for name, value in arguments.options.items():
+            met[f"{name}={value}"] += 1
+    assert met["accepted"] >= LEAST_ACCEPTED * sets, met
+    return met
+
+
+# --- drawing -------------------------------------------------------------------------------------
+
+
+def ints(rng: Rng, rank: int, low: int, high: int) -> Ints:
+    """Return one int from low to high, both included, for each axis."""
+    return tuple(rng.integers(low, high + 1, rank).tolist())
+
+
+def each(rng: Rng, highs: tuple[int, ...]) -> Ints:
+    """Return one int from 0 to its own high, included, for each axis."""
+    return tuple(int(rng.integers(0, high + 1)) for high in highs)
+
+
+def coin(rng: Rng) -> bool:
+    return bool(rng.integers(2))
+
+
+def array(rng: Rng, shape: Ints, dtype: str = "float64") -> np.ndarray:
+    """Return values without ties, or few different ones, or those with NaN and infinities."""
+    seed, kind = int(rng.integers(2**31)), int(rng.integers(3))
+    if kind == 0 and dtype.startswith("float"):
+        return real_values(shape, seed, dtype)
+    return values(shape, dtype, seed, special=kind == 1)
+
+
+def lead(rng: Rng) -> Ints:
+    """Return the leading axes: channels alone, or a batch of them."""
+    return ints(rng, int(rng.integers(1, 3)), 1, 2)
+
+
+def windows(rng: Rng, rank: int, *, dilated: bool) -> tuple[Ints, dict[str, Any]]:
+    """Return a shape, and options of a pooling within PyTorch's limit of the padding."""
+    kernel, stride = ints(rng, rank, 1, 4), ints(rng, rank, 1, 4)
+    dilation = ints(rng, rank, 1, 3) if dilated else (1,) * rank
+    extents = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    # PyTorch's limit is half of the kernel, however far its dilation spreads it.
+    padding = each(rng, tuple(k // 2 for k in kernel))
+    # An axis at least as long as the dilation: no window can step over all of it. PyTorch's
+    # avg_pool3d refuses a kernel longer than the axis, with padding too.
+    least = zip(extents, padding, dilation, strict=True)
+    shortest = [max(e if rank == 3 and not dilated else e - 2 * p, d) for e, p, d in least]
+    plane = tuple(low + int(rng.integers(0, 6)) for low in shortest)
+    options: dict[str, Any] = {"kernel_size": kernel, "padding": padding, "ceil_mode": coin(rng)}
+    if coin(rng):
+        options["stride"] = stride
+    if dilated:
+        options["dilation"] = dilation
+    return (*lead(rng), *plane), options
+
+
+# --- pooling -------------------------------------------------------------------------------------
+
+
+def draw_max_pool(rng: Rng, rank: int) -> Arguments:
+    shape, options = windows(rng, rank, dilated=True)
+    x = array(rng, shape, str(rng.choice(REAL)))
+    return Arguments((x,), options, options | {"return_indices": True})
+
+
+@RANKS
+def test_max_pool(rank: int) -> None:
+    met = compare(draw_max_pool, ux.max_pool, native("max_pool", rank), rank, exactly)
+    assert min(met["nan"], met["-inf"], met["ceil_mode=True"]) >= 50, met
+
+
+def draw_avg_pool(rng: Rng, rank: int) -> Arguments:
+    shape, options = windows(rng, rank, dilated=False)
+    options["count_include_pad"] = coin(rng)
+    return Arguments((array(rng, shape),), options, options)
+
+
+@RANKS
+def test_avg_pool(rank: int) -> None:
+    met = compare(draw_avg_pool, ux.avg_pool, native("avg_pool", rank), rank, closely)
+    assert min(met["nan"], met["ceil_mode=True"], met["count_include_pad=True"]) >= 100, met
+
+
+def draw_fractional(rng: Rng, rank: int) -> Arguments:
+    plane = ints(rng, rank, 2, 9)
+    kernel = tuple(int(rng.integers(1, min(3, n) + 1)) for n in plane)
+    # PyTorch's three-dimensional form wants one cell more than its regions need.
+    most = tuple(n - k + (rank < 3) for n, k in zip(plane, kernel, strict=True))
+    if min(most) < 1:
+        return draw_fractional(rng, rank)
+    leading = ints(rng, 2, 1, 2)
+    samples = rng.random((*leading, rank))
+    options: dict[str, Any] = {"kernel_size": kernel, "samples": samples}
+    native: dict[str, Any] = {"kernel_size": kernel, "_random_samples": samples}
+    ratio = tuple(float(r) for r in rng.uniform(0.2, 0.95, rank))
+    fits = all(1 <= int(n * r) <= m for n, r, m in zip(plane, ratio, most, strict=True))
+    if coin(rng) and fits:
+        options["output_ratio"] = native["output_ratio"] = ratio
+    else:
+        output = tuple(int(rng.integers(1, m + 1)) for m in most)
+        options["output_size"] = native["output_size"] = output
+    return Arguments((array(rng, (*leading, *plane)),), options, native)
+
+
+def native_fractional(x: torch.Tensor, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    rank = len(options["kernel_size"])
+    samples = torch.from_numpy(options.pop("_random_samples"))
+    if rank == 3:
+        function = F.fractional_max_pool3d_with_indices
+    else:
+        # In two dimensions PyTorch's samples come last axis first, in three in axis order.
+        function, samples = F.fractional_max_pool2d_with_indices, samples.flip(-1)
+    if rank == 1:  # which PyTorch lacks: a plane of one row
+        x = x.unsqueeze(-2)
+        samples = torch.cat([samples, torch.zeros_like(samples)], dim=-1)
+        # output_ratio 1 would not do, so the size is worked out.
+        ratio = options.pop("output_ratio", None)
+        out = options.pop("output_size", None) or (int(x.shape[-1] * ratio[0]),)
+        options = {"kernel_size": (1, *options["kernel_size"]), "output_size": (1, *out)}
+    found = function(x, _random_samples=samples, **options)
+    return tuple(a.squeeze(-2) for a in found) if rank == 1 else found
+
+
+@RANKS
+def test_fractional_max_pool(rank: int) -> None:
+    met = compare(draw_fractional, ux.fractional_max_pool, native_fractional, rank, exactly)
+    assert min(met["nan"], met["-inf"]) >= 50, met
+
+
+# --- unpooling -----------------------------------------------------------------------------------
+
+
+def sizes(rng: Rng, plane: Ints) -> dict[str, Any]:
+    """Return output_size, or scale_factor: whole ones, or any, up and down."""
+    kind = rng.integers(3)
+    if kind == 0:
+        return {"output_size": ints(rng, len(plane), 1, 12)}
+    if kind == 1:
+        return {"scale_factor": tuple(float(s) for s in ints(rng, len(plane), 1, 5))}
+    return {"scale_factor": tuple(factor(rng, n) for n in plane)}
+
+
+def factor(rng: Rng, n: int) -> float:
+    """Return a factor that leaves a cell, and that PyTorch does not put aside."""
+    scale = float(max(1.01 / n, rng.uniform(0.3, 3.5)))
+    # Where the output turns out as long as the input, PyTorch copies (in nearest and linear), and
+    # where twice as long, it repeats (in nearest), as if the factor had been 1 or 2; here the
+    # factor that was given counts (ONNX: likewise).
+    return factor(rng, n) if int(n * scale) in (n, 2 * n) else scale
+
+
+def interpolation(options: dict[str, Any]) -> dict[str, Any]:
+    return {{"output_size": "size"}.get(name, name): value for name, value in options.items()}
+
+
+def certain(n: int, scale: float | None, out: int, half: Fraction) -> np.ndarray:
+    """Return for which output cells float32 finds the right source index."""
+    exact = Fraction(out, n) if scale is None else Fraction(scale)
+    step = 1 / exact
+    sources = [(o + half) * step for o in range(out)]
+    if exact.denominator == 1 or Fraction(float(np.float32(float(step)))) == step:
+        return np.ones(out, dtype=bool)
+    return np.asarray([abs(source - round(source)) > Fraction(1, 10**5) for source in sources])
+
+
+def draw_nearest(rng: Rng, rank: int) -> Arguments:
+    plane = ints(rng, rank, 1, 6)
+    options = sizes(rng, plane)
+    half = coin(rng)
+    scales = options.get("scale_factor", (None,) * rank)
+    outputs = options.get("output_size") or tuple(
+        int(n * s) for n, s in zip(plane, scales, strict=True)
+    )
+    # PyTorch finds its source index in float32. A cell whose exact source coordinate is all but
+    # an integer can so fall to the neighbour: only the others are compared, and every cell where
+    # the factor is whole or its inverse a float32.
+    kept = np.ones((), dtype=bool)
+    for axis in zip(plane, scales, outputs, strict=True):
+        kept = kept[..., None] & certain(*axis, Fraction(int(half), 2))
+    x = array(rng, (*ints(rng, 2, 1, 2), *plane), str(rng.choice(["float64", "float32", "uint8"])))
+    native = interpolation(options) | {"mode": "nearest-exact" if half else "nearest"}
+    options["coordinates"] = "half_pixel" if half else "asymmetric"
+    return Arguments((x,), options, native, kept)
+
+
+@RANKS
+def test_nearest_unpool(rank: int) -> None:
+    cells: Counter[str] = Counter()
+
+    def draw(rng: Rng, rank: int) -> Arguments:
+        arguments = draw_nearest(rng, rank)
+        assert arguments.kept is not None
+        cells.update(all=arguments.kept.size, kept=int(arguments.kept.sum()))
+        return arguments
+
+    met = compare(draw, ux.nearest_unpool, F.interpolate, rank, exactly)
+    assert min(met["coordinates=half_pixel"], met["coordinates=asymmetric"]) >= 400, met
+    assert cells["kept"] > 0.9 * cells["all"], cells
+
+
+def draw_linear(rng: Rng, rank: int) -> Arguments:
+    plane = ints(rng, rank, 1, 6)
+    options, corners = sizes(rng, plane), coin(rng)
+    native = interpolation(options) | {"mode": LINEAR[rank], "align_corners": corners}
+    options["coordinates"] = "align_corners" if corners else "half_pixel"
+    # Finite values: with NaN and infinities only rounding would tell which cells they reach, for
+    # a neighbour of weight zero makes a NaN of them.
+    x = real_values((*ints(rng, 2, 1, 2), *plane), int(rng.integers(2**31)))
+    return Arguments((x,), options, native)
+
+
+@RANKS
+def test_linear_unpool(rank: int) -> None:
+    met = compare(draw_linear, ux.linear_unpool, F.interpolate, rank, closely)
+    assert min(met["coordinates=half_pixel"], met["coordinates=align_corners"]) >= 400, met
+
+
+@pytest.mark.parametrize("corners", [False, True])
+@RANKS
+def test_linear_unpool_copies_what_keeps_its_size(rank: int, corners: bool) -> None:
+    def draw(rng: Rng, rank: int) -> Arguments:
+        plane = ints(rng, rank, 1, 4)
+        options = {"output_size": plane} if coin(rng) else {"scale_factor": (1.0,) * rank}
+        native = interpolation(options) | {"mode": LINEAR[rank], "align_corners": corners}
+        x = values((2, 1, *plane), "float64", int(rng.integers(2**31)), special=True)
+        coordinates = "align_corners" if corners else "half_pixel"
+        return Arguments((x,), options | {"coordinates": coordinates}, native)
+
+    compare(draw, ux.linear_unpool, F.interpolate, rank, exactly, sets=100)
+
+
+def draw_max_unpool(rng: Rng, rank: int) -> Arguments:
+    kernel, stride = ints(rng, rank, 1, 3), ints(rng, rank, 1, 4)
+    padding = each(rng, tuple(k // 2 for k in kernel))
+    options: dict[str, Any] = {"kernel_size": kernel, "padding": padding}
+    if coin(rng):
+        options["stride"] = stride
+    else:
+        stride = kernel
+    n = tuple(ints(rng, 1, 1 + p, 3 + p)[0] for p in padding)
+    plane = tuple(
+        (m - 1) * s - 2 * p + k for m, s, p, k in zip(n, stride, padding, kernel, strict=True)
+    )
+    if coin(rng):  # PyTorch takes what is less than a stride from the default
+        spread = ((rng.integers(1 - s, s), p) for s, p in zip(stride, plane, strict=True))
+        plane = tuple(max(1, p + int(more)) for more, p in spread)
+        options["output_size"] = plane
+    cells, wanted = int(np.prod(plane)), int(np.prod(n))
+    if wanted > cells:  # no room without duplicates, of which each library may keep another
+        return draw_max_unpool(rng, rank)
+    leading = lead(rng)
+    order = rng.permuted(np.tile(np.arange(cells), (int(np.prod(leading)), 1)), axis=1)
+    indices = order[:, :wanted].reshape(*leading, *n)
+    dtype = str(rng.choice(["float64", "float32"]))
+    return Arguments((array(rng, indices.shape, dtype), indices), options, options)
+
+
+@RANKS
+def test_max_unpool(rank: int) -> None:
+    met = compare(draw_max_unpool, ux.max_unpool, native("max_unpool", rank), rank, exactly)
+    assert min(met["nan"], met["-inf"]) >= 50, met
+
+
+# --- transposed convolution ----------------------------------------------------------------------
+
+
+def draw_conv_transpose(rng: Rng, rank: int) -> Arguments:
+    kernel, stride, dilation = (ints(rng, rank, 1, 3) for _ in range(3))
+    extents = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    padding = each(rng, tuple(extent - 1 for extent in extents))
+    most = (max(s, d) - 1 for s, d in zip(stride, dilation, strict=True))
+    more = each(rng, tuple(most))
+    plane = ints(rng, rank, 1, 4)
+    least = tuple(
+        (n - 1) * s - 2 * p + extent
+        for n, s, p, extent in zip(plane, stride, padding, extents, strict=True)
+    )
+    output = tuple(low + extra for low, extra in zip(least, more, strict=True))
+    if min(output) < 1:  # cropped to nothing
+        return draw_conv_transpose(rng, rank)
+    groups, inner, outer = ints(rng, 3, 1, 3)
+    shapes: list[Ints] = [(groups * inner, *plane), (groups * inner, outer, *kernel)]
+    if coin(rng):
+        shapes[0] = (int(rng.integers(1, 3)), *shapes[0])
+    if coin(rng):
+        shapes.append((groups * outer,))
+    arrays = tuple(real_values(shape, int(rng.integers(2**31))) for shape in shapes)
+    common: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+    common["groups"] = groups
+    native = common | {"output_padding": more}
+    return Arguments(arrays, common | {"output_size": output} if coin(rng) else native, native)
+
+
+@RANKS
+def test_conv_transpose(rank: int) -> None:
+    compare(draw_conv_transpose, ux.conv_transpose, native("conv_transpose", rank), rank, closely)
+
+
+# --- half precision ------------------------------------------------------------------------------
+
+HALVES = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+
+
+def halved(arguments: Arguments, dtype: torch.dtype) -> list[torch.Tensor]:
+    """Return the arrays in half precision, but for indices."""
+    first, *others = tensors(arguments)
+    return [first.to(dtype), *(t.to(dtype) if t.is_floating_point() else t for t in others)]
+
+
+def doubled(halves: list[torch.Tensor]) -> list[torch.Tensor]:
+    return [t.double() if t.is_floating_point() else t for t in halves]
+
+
+def worst(result: torch.Tensor, exact: torch.Tensor) -> float:
+    """Return the largest error."""
+    difference = (result.double() - exact).abs()
+    difference[(result == exact) | (result.isnan() & exact.isnan())] = 0
+    return float(difference.max())
+
+
+ROUNDED = {
+    "avg_pool": draw_avg_pool,
+    "linear_unpool": draw_linear,
+    "conv_transpose": draw_conv_transpose,
+}
+MOVED = {
+    "max_pool": draw_max_pool,
+    "max_unpool": draw_max_unpool,
+    "nearest_unpool": draw_nearest,
+}
+
+
+@HALVES
+@RANKS
+@pytest.mark.parametrize("operation", ROUNDED)
+def test_half_precision_is_no_worse_than_pytorch_s(
+    operation: str, rank: int, dtype: torch.dtype
+) -> None:
+    theirs = native(operation, rank)
+    for number in range(HALF_SETS):
+        arguments = ROUNDED[operation](np.random.default_rng((rank, number)), rank)
+        halves = halved(arguments, dtype)
+        exact = theirs(*doubled(halves), **arguments.native)
+        try:
+            allowed = worst(theirs(*halves, **arguments.native), exact)
+        except NotImplementedError:  # avg_pool3d on a CPU: no error of its own to allow for
+            allowed = 0.0
+        # And one unit in the last place of the largest result.
+        finite = exact[exact.isfinite()].abs()
+        allowed += float(torch.finfo(dtype).eps * finite.max()) if len(finite) else 0.0
+        got = getattr(ux, operation)(*halves, **arguments.options)
+        assert got.dtype == dtype
+        error = worst(got, exact)
+        assert error <= allowed, f"set {number} of rank {rank}, {error} > {allowed}\n{arguments}"
+
+
+@HALVES
+@RANKS
+@pytest.mark.parametrize("operation", MOVED)
+def test_half_precision_is_exact_where_values_only_move(
+    operation: str, rank: int, dtype: torch.dtype
+) -> None:
+    for number in range(HALF_SETS):
+        arguments = MOVED[operation](np.random.default_rng((rank, number)), rank)
+        halves = halved(arguments, dtype)
+        wanted = many(native(operation, rank)(*doubled(halves), **arguments.native))
+        got = many(getattr(ux, operation)(*halves, **arguments.options))
+        assert got[0].dtype == dtype
+        for one, other in zip(got, wanted, strict=True):
+            kept = ... if arguments.kept is None else (..., torch.from_numpy(arguments.kept))
+            said = f"set {number} of rank {rank}\n{arguments}"
+            np.testing.assert_array_equal(one.to(other.dtype)[kept], other[kept], said)

@@ -1,0 +1,146 @@
+"""Which backend for this shape, on this machine: measured now, within a budget of seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unpool_xp.bench import results
+from unpool_xp.bench.cases import Case
+from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
+from unpool_xp.bench.ranking import Crossover, Ranked, Tax, crossover, rank, tax
+from unpool_xp.bench.results import Row
+from unpool_xp.bench.rounds import Cell, cells_of, measure_case
+from unpool_xp.bench.sweep import make_row, origin_of, refused
+
+BUDGET_SECONDS = 20.0
+_MAIN_SHARE = 0.6  # of what is left once the workers run; the rest goes to other sizes
+_FACTORS = (0.25, 0.5, 2.0)  # of each spatial axis
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The answer for one case.
+
+    Attributes
+    ----------
+    case : Case
+        What was asked for.
+    rows : list of Row
+        What was measured for it, natives too.
+    other_sizes : dict of int to list of Row
+        The portable function at other sizes, by the elements of its first array.
+    """
+
+    case: Case
+    rows: list[Row]
+    other_sizes: dict[int, list[Row]]
+
+    def ranking(self, *, with_transfer: bool = False) -> list[Ranked]:
+        """Return the portable function on each backend, the fastest first."""
+        portable = [row for row in self.rows if row["implementation"] == "portable"]
+        return rank(portable, with_transfer=with_transfer)
+
+    @property
+    def taxes(self) -> list[Tax]:
+        """The portable function against each library's own."""
+        return tax(self.rows)
+
+    def changes(self, *, with_transfer: bool = False) -> list[Crossover]:
+        """Return from which size on another backend is the one to use."""
+        portable = [row for row in self.rows if row["implementation"] == "portable"]
+        sizes = {math.prod(self.case.shape): portable, **self.other_sizes}
+        return crossover(sizes, with_transfer=with_transfer)
+
+
+def choose(
+    case: Case,
+    labels: Sequence[str],
+    *,
+    budget_s: float = BUDGET_SECONDS,
+    modes: Callable[[str], Sequence[str]],
+    progress: Callable[[str], None] = lambda doing: None,
+) -> Choice:
+    """Measure a case on backends, and find where the answer changes.
+
+    Parameters
+    ----------
+    case : Case
+        What to measure.
+    labels : sequence of str
+        Labels of backends that load here.
+    budget_s : float, optional
+        Seconds for all of it, the start of the workers included.
+    modes : callable
+        From a label to the modes to measure it in.
+    progress : callable, optional
+        Called with a word on what is being done.
+
+    Returns
+    -------
+    Choice
+        The rows, and what follows from them.
+
+    Raises
+    ------
+    MemoryError
+        If the case would not fit into memory; the message says what it needs. Nothing has been
+        allocated by then.
+    ValueError
+        If there is no label.
+    """
+    if not labels:
+        raise ValueError("choose: labels must name at least one backend")
+    cells = [cell for label in labels for cell in cells_of(case, label, modes(label))]
+    # What the answer needs comes first: where the budget ends, natives are left out.
+    cells.sort(key=lambda cell: cell.implementation != "portable")
+    reason = refused(case, cells)
+    if reason is not None:
+        raise MemoryError(f"{case.name} is {reason}")
+    start = time.monotonic()
+    with Pool(tuple(labels)) as pool:
+        progress("starting the libraries")
+        for label in labels:
+            with contextlib.suppress(WorkerError, WorkerLostError):  # its cells will say why
+                _ = pool[label].facts
+        left = budget_s - (time.monotonic() - start)
+        progress(f"measuring {case.name}")
+        origin = origin_of(results.run_id())
+        rows = _measure(pool, origin, case, cells, _MAIN_SHARE * left)
+        portable = [cell for cell in cells if cell.implementation == "portable"]
+        other_sizes: dict[int, list[Row]] = {}
+        others = [other for other in map(case_scaled(case), _FACTORS) if other is not None]
+        for number, other in enumerate(others):
+            left = budget_s - (time.monotonic() - start)
+            if left > 0 and refused(other, portable) is None:
+                progress(f"other sizes: {other.name}")
+                share = left / (len(others) - number)
+                measured = _measure(pool, origin, other, portable, share)
+                other_sizes[math.prod(other.shape)] = measured
+    return Choice(case, rows, other_sizes)
+
+
+def case_scaled(case: Case) -> Callable[[float], Case | None]:
+    """Return what scales the spatial axes of a case; None where that cannot be."""
+
+    def scaled(factor: float) -> Case | None:
+        first = len(case.shape) - case.rank
+        plane = tuple(max(round(n * factor), 1) for n in case.shape[first:])
+        shape = (*case.shape[:first], *plane)
+        try:
+            return None if shape == case.shape else replace(case, shape=shape)
+        except ValueError:  # the kernel no longer fits
+            return None
+
+    return scaled
+
+
+def _measure(
+    pool: Pool, origin: dict[str, Any], case: Case, cells: Sequence[Cell], budget_s: float
+) -> list[Row]:
+    fields = measure_case(pool, case, cells, budget_s)
+    return [make_row(origin, case, cell, fields[cell]) for cell in cells]

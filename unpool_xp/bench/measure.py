@@ -1,0 +1,338 @@
+"""One case on one backend, in this process, in steps that a parent can interleave.
+
+A time is of one call: from the call to the moment its own output is ready on the device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from unpool_xp.backends import Backend, CompileUnavailableError
+from unpool_xp.bench import natives
+from unpool_xp.bench.cases import OPERATIONS, Case
+from unpool_xp.bench.oracle import MismatchError, Oracle
+from unpool_xp.bench.photo import NDArray
+
+SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves
+_COPIES = 3
+_LONGEST_REASON = 400
+_M_MMAP_THRESHOLD = -3  # of malloc.h
+
+
+class Inputs:
+    """The inputs of a case, on the host and settled on the device; shared by sessions.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where they go.
+    case : Case
+        Whose they are.
+    """
+
+    def __init__(self, backend: Backend, case: Case) -> None:
+        backend.dtype(case.dtype)  # a TypeError where the library has none
+        self.case = case
+        self.host = case.arrays()
+        samples = []
+        for _ in range(_COPIES):
+            self.device: list[Any] = []  # never two copies alive
+            start = time.perf_counter()
+            self.device = [backend.asarray(array) for array in self.host.values()]
+            backend.synchronize(*self.device)
+            samples.append(time.perf_counter() - start)
+        self.to_device_s = statistics.median(samples)
+        self._oracle: Oracle | None = None
+
+    @property
+    def oracle(self) -> Oracle:
+        """What the outputs have to be."""
+        if self._oracle is None:
+            self._oracle = Oracle(self.case, self.host)
+        return self._oracle
+
+
+class Session:
+    """A case under measurement.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where it runs.
+    case : Case
+        What runs.
+    mode : {"eager", "compiled"}
+        How.
+    implementation : {"portable", "native"}
+        Whose function.
+    function : str, optional
+        The name of the native.
+    inputs : Inputs, optional
+        Inputs of the same case on the same backend. Default: new ones.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        case: Case,
+        mode: str = "eager",
+        implementation: str = "portable",
+        function: str | None = None,
+        *,
+        inputs: Inputs | None = None,
+    ) -> None:
+        self.backend, self.case, self.mode = backend, case, mode
+        self.implementation, self.function = implementation, function
+        self.bytes_moved = case.bytes_moved
+        self.checked = False
+        self.check_scope: str | None = None
+        self.error: str | None = None
+        self.call_s = 0.0  # a first guess
+        self.samples_s: list[float] = []
+        self.calls_per_sample: int | None = None
+        self.first_call_s: float | None = None
+        self.to_device_s: float | None = None
+        self.from_device_s: float | None = None
+        self._inputs = inputs
+        self._call: Callable[..., Any] | None = None
+
+    def prepare(self) -> bool:
+        """Copy the inputs, call once, hold the result to the oracle, find how often to call.
+
+        Returns
+        -------
+        bool
+            Whether there is something to time; where not, `error` says why.
+        """
+        try:
+            self._prepare()
+        except Exception as error:  # whatever a library raises is a reason, never a time
+            self.error = reason_of(error)
+            self._call = None
+        return self.checked
+
+    def _prepare(self) -> None:
+        call, values_only = self._bound()
+        if self._inputs is None:
+            self._inputs = Inputs(self.backend, self.case)
+        self.to_device_s = self._inputs.to_device_s
+        arrays = self._inputs.device
+        start = time.perf_counter()
+        output = call(*arrays)
+        self.backend.synchronize(*_outputs(output))
+        self.first_call_s = time.perf_counter() - start
+
+        host = [self.backend.to_numpy(array) for array in _outputs(output)]
+        del output
+        self.check_scope = self._inputs.oracle.check(host, values_only=values_only)
+        self._call = call
+        self.from_device_s = self._copied_back(host)
+        del host
+        self.call_s = min(self._timed(1), self._timed(1))
+        self.calls_per_sample = max(1, math.ceil(SAMPLE_SECONDS / max(self.call_s, 1e-9)))
+        self.checked = True
+
+    def _bound(self) -> tuple[Callable[..., Any], bool]:
+        """Return the function of the arrays alone, and whether it gives no indices."""
+        if self.implementation == "native":
+            native = natives.find(self.backend.library, self.case, self.function or "")
+            reason = native.reason(self.case)
+            if reason is not None:
+                raise UnsuitedError(f"{self.function} cannot do it: {reason}")
+            self.bytes_moved = native.bytes_moved(self.case)
+            call, values_only = native.build(self.case, self.backend), native.values_only
+        elif self.implementation == "portable":
+            portable, options = OPERATIONS[self.case.operation].function, self.case.options()
+            self.function = f"unpool_xp.{portable.__name__}"
+            call, values_only = lambda *arrays: portable(*arrays, **options), False
+        else:
+            raise ValueError(f"implementation={self.implementation!r} is not portable or native")
+        if self.mode not in ("eager", "compiled"):
+            raise ValueError(f"mode={self.mode!r} is not eager or compiled")
+        return (self.backend.compile(call) if self.mode == "compiled" else call), values_only
+
+    def _copied_back(self, host: list[NDArray]) -> float:
+        # Settled copies, new each time: a lazy output would be computed again, and some
+        # libraries keep what they have copied once.
+        samples = []
+        for _ in range(_COPIES):
+            settled = [self.backend.asarray(array) for array in host]
+            self.backend.synchronize(*settled)
+            start = time.perf_counter()
+            for array in settled:
+                self.backend.to_numpy(array)
+            samples.append(time.perf_counter() - start)
+        return statistics.median(samples)
+
+    def _timed(self, calls: int) -> float:
+        """Return the seconds a call: each is waited for, and its output dropped, by the next."""
+        assert self._call is not None
+        assert self._inputs is not None
+        call, arrays = self._call, self._inputs.device
+        synchronize, clock = self.backend.synchronize, time.perf_counter
+        with _no_collection():
+            start = clock()
+            for _ in range(calls):
+                output = call(*arrays)
+                # Waiting for the last call alone would not do: the others may be unfinished,
+                # or, where evaluation is lazy, never start.
+                synchronize(*(output if isinstance(output, tuple) else (output,)))
+                del output
+            return (clock() - start) / calls
+
+    def sample(self, n: int = 1) -> list[float]:
+        """Take n samples.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many.
+
+        Returns
+        -------
+        list of float
+            Seconds a call, one entry a sample; empty where the result was not checked, or where
+            a call failed, which takes back the samples before it, too.
+        """
+        if not self.checked or self.calls_per_sample is None:
+            return []
+        try:
+            taken = [self._timed(self.calls_per_sample) for _ in range(n)]
+        except Exception as error:
+            self.checked, self.samples_s, self.error = False, [], reason_of(error)
+            return []
+        self.samples_s += taken
+        return taken
+
+    def finish(self) -> dict[str, Any]:
+        """Let go of the arrays; return the fields of the row that are known here."""
+        self._inputs = self._call = None
+        return {**self.facts, "samples_s": self.samples_s}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields of the row that `prepare` settles."""
+        known = {
+            "first_call_s": self.first_call_s,
+            "to_device_s": self.to_device_s,
+            "from_device_s": self.from_device_s,
+            "calls_per_sample": self.calls_per_sample,
+            "check_scope": self.check_scope,
+        }
+        return {
+            "function": self.function,
+            "checked": self.checked,
+            "error": self.error,
+            "bytes_moved": self.bytes_moved,
+            # No time of what is not checked.
+            **(known if self.checked else dict.fromkeys(known)),
+        }
+
+
+class UnsuitedError(ValueError):
+    """A native that cannot do a case."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an exception in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, CompileUnavailableError | UnsuitedError):
+        return text
+    if isinstance(error, MismatchError):
+        return f"wrong result: {text}"
+    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 3] + "..."
+
+
+def _outputs(output: Any) -> tuple[Any, ...]:
+    return tuple(output) if isinstance(output, tuple | list) else (output,)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def peak_bytes(
+    backend: Backend,
+    case: Case,
+    mode: str = "eager",
+    implementation: str = "portable",
+    function: str | None = None,
+) -> int | None:
+    """Return the most memory that one call adds to what its inputs hold.
+
+    To be asked in a process of its own. On the host it is resident memory, as Linux counts it;
+    on a GPU what the library's allocator has handed out.
+
+    Parameters
+    ----------
+    backend, case, mode, implementation, function
+        As for `Session`.
+
+    Returns
+    -------
+    int or None
+        None where it cannot be told here.
+
+    Raises
+    ------
+    Exception
+        Whatever the call raises.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
+        # What is freed goes back at once, instead of serving the next call unseen.
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)
+    call, _ = Session(backend, case, mode, implementation, function)._bound()
+    arrays = Inputs(backend, case).device
+    backend.synchronize(*_outputs(call(*arrays)))  # imports, compiles
+    gc.collect()
+    if backend.label == "torch:cuda":
+        memory = importlib.import_module("torch").cuda
+        memory.reset_peak_memory_stats()
+        start, highest = memory.memory_allocated(), memory.max_memory_allocated
+    elif backend.label.endswith(":cuda") or not _forget_peak():
+        return None  # an allocator that keeps no peak, or none that could be reset
+    else:
+        start, highest = _status_bytes("VmRSS"), lambda: _status_bytes("VmHWM")
+    output = call(*arrays)
+    backend.synchronize(*_outputs(output))
+    peak: int = highest() - start
+    del output
+    return max(peak, 0)
+
+
+def _forget_peak() -> bool:
+    """Give back what the allocator keeps, and let the kernel count the peak anew."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except (OSError, AttributeError, TypeError):  # not Linux, or not glibc
+        return False
+    return True
+
+
+def _status_bytes(field: str) -> int:
+    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise LookupError(f"/proc/self/status has no {field}")

@@ -1,0 +1,134 @@
+"""No time without a checked result: outputs held to the oracle."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from unpool_xp.bench.cases import OPERATIONS, Case, pick
+from unpool_xp.bench.photo import NDArray
+
+ORACLE_SECONDS = 0.2  # what one check may cost
+# A step of the oracle's innermost loop, which takes all planes at once.
+_STEP_SECONDS, _PLANE_SECONDS = 4e-6, 4e-8
+_FEW_PLANES = 64
+
+# Relative to the largest magnitude, for values that are computed; moved ones are held exactly.
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 4e-3, "bfloat16": 3e-2}
+
+
+class MismatchError(ValueError):
+    """An output that is not the oracle's; the message says where, and by how much."""
+
+
+class Oracle:
+    """What the outputs of a case have to be: computed once, held against any number of outputs.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    arrays : dict of str to ndarray
+        Its inputs, as `Case.arrays` gives them.
+    """
+
+    def __init__(self, case: Case, arrays: dict[str, NDArray]) -> None:
+        self.case = case
+        shape = case.output_shape
+        total = math.prod(shape[: len(shape) - case.rank])
+        count, bands = _affordable(OPERATIONS[case.operation].steps(case), total, shape[-case.rank])
+        # Spread over the whole, the first and the last among them.
+        self.planes = sorted({round(i) for i in np.linspace(0, total - 1, count)})
+        self.bands = bands
+        self.scope = "reduced" if len(bands) > 1 else "all" if count == total else "planes"
+        oracle = OPERATIONS[case.operation].oracle
+        self.expected = [oracle(case, arrays, self.planes, band) for band in bands]
+
+    def check(self, outputs: Sequence[NDArray] | NDArray, *, values_only: bool = False) -> str:
+        """Hold outputs to the oracle.
+
+        Parameters
+        ----------
+        outputs : sequence of ndarray
+            All the outputs of the operation, on the host.
+        values_only : bool, optional
+            Whether the first output is all there is.
+
+        Returns
+        -------
+        str
+            How much was held: "all", "planes" (some of them, the first and the last among them),
+            or "reduced" (of those, the first and the last rows).
+
+        Raises
+        ------
+        MismatchError
+            If a dtype, a shape or an element differs.
+        """
+        given = [outputs] if isinstance(outputs, np.ndarray) else list(outputs)
+        layout = list(self.case.outputs.items())[: 1 if values_only else None]
+        if len(given) != len(layout):
+            raise MismatchError(f"{len(given)} outputs, should be {len(layout)}")
+        for number, (name, (shape, dtype)) in enumerate(layout):
+            self._check_kind(name, shape, dtype, given[number])
+            planes = pick(given[number], self.case.rank, self.planes)
+            for band, expected in zip(self.bands, self.expected, strict=True):
+                got = planes[:, band[0] : band[1]]
+                self._check_values(name, shape, dtype, band[0], got, expected[number])
+        return self.scope
+
+    def _check_kind(self, name: str, shape: tuple[int, ...], dtype: str, got: NDArray) -> None:
+        # Which integers count positions is the library's own choice; bfloat16 comes back wider
+        # where NumPy has none.
+        integers = name == "indices" and got.dtype.kind == "i"
+        widened = dtype == "bfloat16" and got.dtype == np.float32
+        if not integers and not widened and got.dtype.name != dtype:
+            raise MismatchError(f"{name} has dtype {got.dtype.name}, should be {dtype}")
+        if got.shape != shape:
+            raise MismatchError(f"{name} has shape {got.shape}, should be {shape}")
+
+    def _check_values(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        row: int,
+        got: NDArray,
+        want: NDArray,
+    ) -> None:
+        want = want.astype(got.dtype)
+        same = (got == want) | ((got != got) & (want != want))
+        if not OPERATIONS[self.case.operation].exact and name != "indices":
+            largest = float(np.max(np.abs(want), initial=1))
+            same |= np.abs(got - want) <= TOLERANCE.get(dtype, 0) * largest
+        if same.all():
+            return
+        plane, first, *rest = (int(i) for i in np.argwhere(~same)[0])
+        lead = np.unravel_index(self.planes[plane], shape[: len(shape) - self.case.rank])
+        place = [*(int(i) for i in lead), row + first, *rest]
+        at = (plane, first, *rest)
+        most = float(np.max(np.abs(got.astype(np.float64) - want)[~same]))
+        raise MismatchError(
+            f"{name}{place} is {got[at]:g}, should be {want[at]:g}; {int((~same).sum())} of "
+            f"{same.size} elements looked at differ, by up to {most:g}"
+        )
+
+
+def _affordable(steps: float, planes: int, rows: int) -> tuple[int, list[tuple[int, int]]]:
+    """Return how many planes, and which rows of them, the oracle can do in its time."""
+    count = int((ORACLE_SECONDS / max(steps, 1) - _STEP_SECONDS) / _PLANE_SECONDS)
+    if count >= min(2, planes):
+        return min(count, planes), [(0, rows)]
+    count = min(_FEW_PLANES, planes)
+    seconds = steps * (_STEP_SECONDS + count * _PLANE_SECONDS)  # for all rows
+    band = max(int(rows * ORACLE_SECONDS / seconds / 2), 1)
+    return count, [(0, band), (rows - band, rows)] if 2 * band < rows else [(0, rows)]
+
+
+def check(
+    case: Case, arrays: dict[str, NDArray], outputs: Sequence[NDArray] | NDArray, **options: bool
+) -> str:
+    """Hold the outputs of a case to the oracle; see `Oracle.check`."""
+    return Oracle(case, arrays).check(outputs, **options)

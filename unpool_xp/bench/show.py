@@ -1,0 +1,148 @@
+"""Rankings in the terminal, at 80 columns, and as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from unpool_xp.bench.cases import Case
+from unpool_xp.bench.choose import Choice
+from unpool_xp.bench.ranking import Ranked, Tax, by_workload, rank, tax
+from unpool_xp.bench.results import Row, label, latest, read_rows
+
+_BAR = 12
+
+
+def print_choice(console: Console, choice: Choice) -> None:
+    """Print the answer, the ranking behind it, and where it changes."""
+    ranking = choice.ranking()
+    best = next((entry for entry in ranking if entry.place), None)
+    console.print(f"[bold]{choice.case.name}[/]")
+    print_ranking(console, ranking, choice.taxes)
+    if best is None:
+        console.print("[bold red]nothing could be measured[/]")
+        return
+    ties = [name_of(entry.row) for entry in ranking if entry.tied_with_best]
+    also = f", tied with {', '.join(ties)}" if ties else ""
+    console.print(f"[bold green]use {name_of(best.row)}[/]{also}")
+    moved = next((entry for entry in choice.ranking(with_transfer=True) if entry.place), None)
+    if moved is not None and moved.seconds is not None:
+        console.print(
+            f"with the copy there and back: {name_of(moved.row)}, {seconds(moved.seconds)} a call"
+        )
+    changes = choice.changes()
+    if len(changes) > 1:
+        for change in changes:
+            tied = f" (tied: {', '.join(change.tied)})" if change.tied else ""
+            console.print(f"from {change.from_elements:,} elements: {name_of(change.row)}{tied}")
+    elif choice.other_sizes:
+        sizes = sorted([*choice.other_sizes, _elements(choice.case)])
+        console.print(f"the same from {sizes[0]:,} to {sizes[-1]:,} elements of the first array")
+
+
+def print_ranking(console: Console, ranking: list[Ranked], taxes: list[Tax]) -> None:
+    """Print a ranking as a table, with what each library's own function takes."""
+    own = {(entry.backend, entry.mode): entry for entry in taxes}
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", justify="right", min_width=2)
+    table.add_column("backend", no_wrap=True)
+    table.add_column("a call", justify="right", no_wrap=True)
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column("x best", justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("x own", justify="right", no_wrap=True)
+    slowest = max((entry.seconds or 0 for entry in ranking), default=0)
+    for entry in ranking:
+        if entry.place is None or entry.seconds is None or entry.interval is None:
+            continue
+        beside = own.get((entry.row["backend"], entry.row["mode"]))
+        table.add_row(
+            f"{entry.place}{'=' if entry.tied_with_above or entry.tied_with_best else ''}",
+            name_of(entry.row),
+            seconds(entry.seconds),
+            f"{seconds(entry.interval.low)} - {seconds(entry.interval.high)}",
+            f"{entry.to_best.estimate:.2f}" if entry.to_best else "",
+            "█" * max(round(_BAR * entry.seconds / slowest), 1),
+            f"{beside.ratio.estimate:.2f}" if beside else "-",
+        )
+    console.print(table)
+    for entry in ranking:
+        if entry.reason is not None:
+            console.print(f"[yellow]{name_of(entry.row)}: {entry.reason}[/]", markup=True)
+
+
+def print_rankings(console: Console, path: Path) -> None:
+    """Print the ranking of every case in a file of rows."""
+    for rows in by_workload(latest(read_rows([path]).rows)).values():
+        portable = [row for row in rows if row["implementation"] == "portable"]
+        console.print(f"\n[bold]{case_of(rows[0]).name}[/]")
+        print_ranking(console, rank(portable), tax(rows))
+    console.print(
+        "\n[dim]= tied; x own: time over that of the library's own function (below 1: faster)[/]"
+    )
+
+
+def choice_as_json(choice: Choice) -> dict[str, Any]:
+    """Return the answer for scripts."""
+    ranking = choice.ranking()
+    return {
+        "case": choice.case.to_json(),
+        "use": [label(entry.row) for entry in ranking if entry.place == 1 or entry.tied_with_best],
+        "ranking": [_entry(entry) for entry in ranking],
+        "with_transfer": [_entry(entry) for entry in choice.ranking(with_transfer=True)],
+        "tax": [
+            {
+                "backend": t.backend,
+                "mode": t.mode,
+                "function": t.function,
+                "ratio": t.ratio.estimate,
+            }
+            for t in choice.taxes
+        ],
+        "changes": [
+            {"from_elements": change.from_elements, "use": name_of(change.row), "tied": change.tied}
+            for change in choice.changes()
+        ],
+    }
+
+
+def _entry(entry: Ranked) -> dict[str, Any]:
+    interval = entry.interval
+    return {
+        "backend": entry.row["backend"],
+        "mode": entry.row["mode"],
+        "place": entry.place,
+        "seconds": entry.seconds,
+        "interval": [interval.low, interval.high] if interval else None,
+        "tied_with_best": entry.tied_with_best,
+        "reason": entry.reason,
+    }
+
+
+def case_of(row: Row) -> Case:
+    """Return the case that a row measures."""
+    names = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
+    return Case.from_json({name: row[name] for name in names})  # type: ignore[literal-required]
+
+
+def name_of(row: Row) -> str:
+    """Return the backend of a row, and its mode where that is not eager."""
+    return row["backend"] if row["mode"] == "eager" else f"{row['backend']} {row['mode']}"
+
+
+def seconds(value: float) -> str:
+    """Return a time in three digits and its unit."""
+    for unit, factor in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if value >= factor:
+            return f"{value / factor:.3g} {unit}"
+    return f"{value / 1e-9:.3g} ns"
+
+
+def _elements(case: Case) -> int:
+    total = 1
+    for n in case.shape:
+        total *= n
+    return total

@@ -1,0 +1,227 @@
+"""The grid: every case on every backend, shuffled, a row a cell, and the sweep goes on.
+
+A crash, a time-out, too little memory or a missing backend is a row with the reason.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from unpool_xp.bench import results
+from unpool_xp.bench.cases import Case
+from unpool_xp.bench.machine import this_machine, write_machine
+from unpool_xp.bench.pool import Pool
+from unpool_xp.bench.rounds import (
+    CELL_SECONDS,
+    ROUNDS,
+    TIMEOUT_SECONDS,
+    Cell,
+    cells_of,
+    failure,
+    measure_case,
+)
+
+__all__ = ["Cell", "Progress", "Summary", "SweepInterrupted", "measure_case", "run_sweep"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep is.
+
+    Attributes
+    ----------
+    done, total : int
+        Cells measured, and to be measured, in this run.
+    case : Case
+        The case that was just measured.
+    failed : int
+        Cells without a checked result so far.
+    """
+
+    done: int
+    total: int
+    case: Case
+    failed: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a sweep has done.
+
+    Attributes
+    ----------
+    path : Path
+        The file of the rows.
+    measured, failed, skipped : int
+        Cells with samples, cells with a reason instead, cells that were there already.
+    """
+
+    path: Path
+    measured: int
+    failed: int
+    skipped: int
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C; every row in the file is whole, and the message says how to go on."""
+
+
+def run_sweep(
+    cases: Sequence[Case],
+    labels: Sequence[str],
+    *,
+    out: str | Path,
+    modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    rounds: int = ROUNDS,
+    cell_s: float = CELL_SECONDS,
+    timeout_s: float = TIMEOUT_SECONDS,
+    memory: bool = False,
+    seed: int = 0,
+) -> Summary:
+    """Measure cases on backends; append a row a cell to a file.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        What to measure.
+    labels : sequence of str
+        On which backends; each has a process of its own.
+    out : str or Path
+        The file of JSON lines to append to; its name without the ending is the run's.
+    modes : callable, optional
+        From a label to the modes to measure it in, such as `Preset.modes`. Default: eager.
+    resume : bool, optional
+        Whether to leave out what the file has a row for.
+    progress : callable, optional
+        Called after each case.
+    rounds : int, optional
+        Turns for each cell of a case.
+    cell_s : float, optional
+        Seconds of samples for each cell.
+    timeout_s : float, optional
+        Seconds that a worker may take for one request.
+    memory : bool, optional
+        Whether to measure the peak memory as well, each in a new process.
+    seed : int, optional
+        Of the order of the cases, and of the cells in a case.
+
+    Returns
+    -------
+    Summary
+        How many were measured, failed, and left out.
+
+    Raises
+    ------
+    ValueError
+        If there is no case or no label, or the file exists and `resume` is false.
+    SweepInterrupted
+        On Ctrl-C.
+    """
+    out = Path(out)
+    if not cases or not labels:
+        raise ValueError(f"run_sweep: cases={cases!r} and labels={labels!r} must not be empty")
+    if out.exists() and not resume:
+        raise ValueError(f"run_sweep: out={str(out)!r} exists; resume it, or name another file")
+    there = results.read_rows([out]).rows if out.exists() else []
+    grid, skipped = _grid(cases, labels, modes, results.done_keys(there), random.Random(seed))
+    total = sum(len(cells) for _, cells in grid)
+    origin = origin_of(out.stem)
+    write_machine(out.parent)
+    how: dict[str, Any] = {"rounds": rounds, "cell_s": cell_s}
+    how |= {"timeout_s": timeout_s, "memory": memory}
+    measured = failed = 0
+    try:
+        with Pool() as pool, results.RowWriter(out) as writer:
+            for case, cells in grid:
+                reason = refused(case, cells)
+                if reason is None:
+                    fields = measure_case(pool, case, cells, **how)
+                else:
+                    fields = {cell: failure(reason) for cell in cells}
+                for cell in cells:
+                    writer.write(make_row(origin, case, cell, fields[cell]))
+                good = sum(fields[cell]["checked"] for cell in cells)
+                measured, failed = measured + good, failed + len(cells) - good
+                if progress is not None:
+                    progress(Progress(measured + failed, total, case, failed))
+    except KeyboardInterrupt:
+        raise SweepInterrupted(
+            f"interrupted after {measured + failed} of {total} cells; every row in {out} is whole; "
+            "run the same sweep with --resume to measure the rest"
+        ) from None
+    return Summary(out, measured, failed, skipped)
+
+
+def _grid(
+    cases: Sequence[Case],
+    labels: Sequence[str],
+    modes: Callable[[str], Sequence[str]],
+    done: set[results.Key],
+    rng: random.Random,
+) -> tuple[list[tuple[Case, list[Cell]]], int]:
+    """Return the cases in random order, each with the cells that have no row yet."""
+    grid, skipped = [], 0
+    for case in dict.fromkeys(cases):
+        cells = [cell for label in labels for cell in cells_of(case, label, modes(label))]
+        wanted = [cell for cell in cells if results.case_key(_question(case, cell)) not in done]
+        skipped += len(cells) - len(wanted)
+        rng.shuffle(wanted)
+        if wanted:
+            grid.append((case, wanted))
+    rng.shuffle(grid)
+    return grid, skipped
+
+
+def refused(case: Case, cells: Sequence[Cell]) -> str | None:
+    """Return why a case would not fit into memory, or None where it does."""
+    processes = len({cell.label for cell in cells})
+    needed, available = case.needed_bytes * processes, psutil.virtual_memory().available
+    if needed <= available:
+        return None
+    return (
+        f"too large: {processes} processes need about {needed} bytes ({needed / 1e9:.1f} GB), "
+        f"{available} are available"
+    )
+
+
+def origin_of(run: str) -> dict[str, Any]:
+    """Return the fields of a row that say which run, code and machine it is from."""
+    return {"run": run, "commit": results.git_commit(), "machine": this_machine().id}
+
+
+def _question(case: Case, cell: Cell) -> Any:
+    """Return the fields of a row that say what it measures."""
+    return {
+        "backend": cell.label,
+        "mode": cell.mode,
+        "implementation": cell.implementation,
+        "function": cell.function,
+        **case.to_json(),
+    }
+
+
+def make_row(origin: dict[str, Any], case: Case, cell: Cell, fields: dict[str, Any]) -> results.Row:
+    """Return the row of a cell."""
+    facts = fields.get("facts", {})
+    row: Any = {
+        "schema": results.ROW_SCHEMA,
+        **origin,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "backend_version": facts.get("version", ""),  # empty where it never came up
+        "device": facts.get("device", ""),
+        "threads": facts.get("threads"),
+        "bytes_moved": case.bytes_moved,
+        "flops": case.flops,
+        **{name: value for name, value in fields.items() if name != "facts"},
+        **_question(case, cell),
+    }
+    return row  # type: ignore[no-any-return]

@@ -1,0 +1,189 @@
+"""A process for one backend: JSON lines in, JSON lines out.
+
+``python -m unpool_xp.bench.worker LABEL`` is started by `unpool_xp.bench.pool`. A request is an
+object with a "command" and its arguments, an answer has "ok" and either the result or the "error".
+Nothing that a message says is ever run as code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import IO, Any
+
+_WATCH_SECONDS = 1.0
+
+
+class Service:
+    """What the commands do.
+
+    Parameters
+    ----------
+    label : str
+        The backend's label.
+    """
+
+    def __init__(self, label: str) -> None:
+        from unpool_xp import backends
+
+        self.backend = backends.load(label)
+        self._sessions: dict[str, Any] = {}
+        self._inputs: Any = None
+
+    def hello(self) -> dict[str, Any]:
+        """Say what this backend is, and the threads that it has."""
+        facts = self.backend.facts
+        return {
+            "label": self.backend.label,
+            "library": self.backend.library,
+            "version": self.backend.version,
+            "device": facts.name,
+            "memory_bytes": facts.memory_bytes,
+            "threads": facts.threads,
+            "pools": _thread_pools(),
+            "pid": os.getpid(),
+        }
+
+    def prepare(
+        self,
+        session: str,
+        case: dict[str, Any],
+        mode: str,
+        implementation: str,
+        function: str | None = None,
+    ) -> dict[str, Any]:
+        """Open a session: copy, call once, check."""
+        from unpool_xp.bench.cases import Case
+        from unpool_xp.bench.measure import Inputs, Session, reason_of
+
+        wanted = Case.from_json(case)
+        if self._inputs is None or self._inputs.case != wanted:
+            self._inputs = None  # the last case's go before the next one's come
+            try:
+                self._inputs = Inputs(self.backend, wanted)
+            except Exception as error:
+                return {"checked": False, "error": reason_of(error), "call_s": 0.0}
+        opened = Session(self.backend, wanted, mode, implementation, function, inputs=self._inputs)
+        if opened.prepare():
+            self._sessions[session] = opened
+        return {**opened.facts, "call_s": opened.call_s}
+
+    def sample(self, session: str, n: int = 1) -> dict[str, Any]:
+        """Take n samples."""
+        opened = self._sessions[session]
+        samples = opened.sample(n)
+        return {"samples_s": samples, "checked": opened.checked, "error": opened.error}
+
+    def finish(self, session: str) -> dict[str, Any]:
+        """Close a session; give its row's fields."""
+        fields: dict[str, Any] = self._sessions.pop(session).finish()
+        return fields
+
+    def drop(self) -> dict[str, Any]:
+        """Close all sessions and let go of all arrays."""
+        self._sessions.clear()
+        self._inputs = None
+        return {}
+
+    def peak(
+        self, case: dict[str, Any], mode: str, implementation: str, function: str | None = None
+    ) -> dict[str, Any]:
+        """Measure the memory of one call; to be asked of a process that has done nothing else."""
+        from unpool_xp.bench.cases import Case
+        from unpool_xp.bench.measure import peak_bytes
+
+        wanted = Case.from_json(case)
+        peak = peak_bytes(self.backend, wanted, mode, implementation, function)
+        return {"peak_bytes": peak}
+
+
+COMMANDS = ("hello", "prepare", "sample", "finish", "drop", "peak")
+
+
+def serve(label: str, requests: IO[str], answer: Callable[[dict[str, Any]], None]) -> None:
+    """Answer requests until there are no more, or one says "quit".
+
+    Parameters
+    ----------
+    label : str
+        The backend's label.
+    requests : text file
+        A JSON object a line.
+    answer : callable
+        Takes each answer.
+    """
+    try:
+        service: Any = Service(label)
+        broken = None
+    except Exception as error:  # a missing library is an answer, not a crash
+        service, broken = None, _said(error)
+    for line in requests:
+        try:
+            request = json.loads(line)
+            command = request.pop("command")
+            if command == "quit":
+                return
+            if broken is not None:
+                answer({"ok": False, "error": broken})
+                continue
+            if command not in COMMANDS:
+                raise ValueError(f"unknown command {command!r}; known: {', '.join(COMMANDS)}")
+            answer({"ok": True, **getattr(service, command)(**request)})
+        except Exception as error:
+            answer({"ok": False, "error": _said(error)})
+
+
+def _said(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    # These messages name what is missing; the type would add nothing.
+    return text if isinstance(error, ImportError) and text else f"{type(error).__name__}: {text}"
+
+
+def _thread_pools() -> list[dict[str, Any]]:
+    try:
+        from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
+    except ImportError:
+        return []
+    return [{key: pool[key] for key in ("user_api", "num_threads")} for pool in threadpool_info()]
+
+
+def _leave_with_parent(parent: int) -> None:
+    # A worker in the middle of a call does not see that its requests have ended.
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve on the standard streams."""
+    if len(arguments) != 1:
+        print("usage: python -m unpool_xp.bench.worker LABEL", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    if hasattr(os, "getppid"):
+        watch = threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True)
+        watch.start()
+    label = arguments[0]
+    # One accelerator for all the workers, and none for those that do not want it.
+    if label == "jax:cpu":
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    # A library that prints must not break the protocol: fd 1 becomes fd 2.
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def answer(message: dict[str, Any]) -> None:
+        stream.write(json.dumps(message) + "\n")
+        stream.flush()
+
+    serve(label, sys.stdin, answer)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
