@@ -310,8 +310,8 @@ def draw_linear(rng: Rng, rank: int) -> Arguments:
     options, corners = sizes(rng, plane), coin(rng)
     native = interpolation(options) | {"mode": LINEAR[rank], "align_corners": corners}
     options["coordinates"] = "align_corners" if corners else "half_pixel"
-    # Finite values: with NaN and infinities only rounding would tell which cells they reach, for
-    # a neighbour of weight zero makes a NaN of them.
+    # Finite values: a neighbour of weight zero makes NaN of an infinity, and at a factor such as
+    # 3 rounding alone tells whether a weight is zero. The two tests below have the others.
     x = real_values((*ints(rng, 2, 1, 2), *plane), int(rng.integers(2**31)))
     return Arguments((x,), options, native)
 
@@ -322,18 +322,37 @@ def test_linear_unpool(rank: int) -> None:
     assert min(met["coordinates=half_pixel"], met["coordinates=align_corners"]) >= 400, met
 
 
-@pytest.mark.parametrize("corners", [False, True])
-@RANKS
-def test_linear_unpool_copies_what_keeps_its_size(rank: int, corners: bool) -> None:
-    def draw(rng: Rng, rank: int) -> Arguments:
-        plane = ints(rng, rank, 1, 4)
-        options = {"output_size": plane} if coin(rng) else {"scale_factor": (1.0,) * rank}
-        native = interpolation(options) | {"mode": LINEAR[rank], "align_corners": corners}
-        x = values((2, 1, *plane), "float64", int(rng.integers(2**31)), special=True)
-        coordinates = "align_corners" if corners else "half_pixel"
-        return Arguments((x,), options | {"coordinates": coordinates}, native)
+def special(rng: Rng, plane: Ints) -> np.ndarray:
+    shape = (*ints(rng, 2, 1, 2), *plane)
+    return values(shape, "float64", int(rng.integers(2**31)), special=True)
 
-    compare(draw, ux.linear_unpool, F.interpolate, rank, exactly, sets=100)
+
+def draw_same_size(rng: Rng, rank: int) -> Arguments:
+    plane, corners = ints(rng, rank, 1, 4), coin(rng)
+    options = {"output_size": plane} if coin(rng) else {"scale_factor": (1.0,) * rank}
+    native = interpolation(options) | {"mode": LINEAR[rank], "align_corners": corners}
+    options["coordinates"] = "align_corners" if corners else "half_pixel"
+    return Arguments((special(rng, plane),), options, native)
+
+
+@RANKS
+def test_linear_unpool_to_the_same_size_is_a_copy_with_nan_and_infinities(rank: int) -> None:
+    compare(draw_same_size, ux.linear_unpool, F.interpolate, rank, exactly)
+
+
+def draw_between(rng: Rng, rank: int) -> Arguments:
+    # By an even factor no cell of "half_pixel" meets an element, so no weight is zero but at the
+    # edges, where all of them are the edge's own.
+    plane = ints(rng, rank, 2, 4)
+    options: dict[str, Any] = {"scale_factor": tuple(2.0 * f for f in ints(rng, rank, 1, 2))}
+    native = interpolation(options) | {"mode": LINEAR[rank]}
+    return Arguments((special(rng, plane),), options | {"coordinates": "half_pixel"}, native)
+
+
+@RANKS
+def test_linear_unpool_carries_nan_and_infinities_as_far(rank: int) -> None:
+    met = compare(draw_between, ux.linear_unpool, F.interpolate, rank, closely)
+    assert min(met["nan"], met["-inf"]) >= 50, met
 
 
 def draw_max_unpool(rng: Rng, rank: int) -> Arguments:

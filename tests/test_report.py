@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import vl_convert
 
 from tests.test_ranking import native, timed
 from tests.test_results import failed_row, make_row
@@ -116,6 +117,14 @@ def test_a_chart_has_every_time_and_no_failure(page):
     assert all(value["low"] <= value["seconds"] <= value["high"] for value in values)
 
 
+def test_a_chart_draws_a_symbol_for_every_time(page):
+    drawn = vl_convert.vegalite_to_svg({**page.specs[0], "width": 400}, config=charts.theme())
+    assert drawn.count('aria-roledescription="point"') == len(page.specs[0]["data"]["values"])
+    assert drawn.count('aria-roledescription="line mark"') == 4
+    for words in ("numpy", "torch:cpu", "jax:cpu", "eager", "compiled"):
+        assert f">{words}<" in drawn
+
+
 def test_the_pictures_are_pictures(written):
     assert len(written.pngs) == 1
     for path in written.pngs:
@@ -183,6 +192,13 @@ def test_machines_are_kept_apart_and_this_is_said(tmp_path):
     assert page.text.index("Machine fast-box") < page.text.index("Machine slow-box")
     assert page.text.count("1.00x") == 2
     assert len({spec["data"]["values"][0]["seconds"] for spec in page.specs}) == 2
+
+
+def test_a_backend_keeps_its_colour_on_the_page_and_is_in_no_legend_without_a_time(tmp_path):
+    rows = [timed("numpy", 1.0), timed("dask", 1.0, machine="other-box")]
+    specs = [spec["layer"][0]["encoding"]["color"] for spec in report(tmp_path, rows).specs]
+    assert [spec["scale"]["domain"] for spec in specs] == [["dask", "numpy"]] * 2
+    assert [spec["legend"]["values"] for spec in specs] == [["numpy"], ["dask"]]
 
 
 def test_the_newest_row_counts_and_the_older_are_counted(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -77,10 +78,15 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     assert path.read_bytes().count(b"\n") == 2
 
 
-def test_a_row_is_on_the_disk_before_the_writer_is_closed(tmp_path):
-    with RowWriter(tmp_path / "run.jsonl") as writer:
+def test_a_row_is_on_the_disk_before_the_writer_is_closed(tmp_path, monkeypatch):
+    whole_lines = []  # in the file, each time that it is forced to the disk
+    path = tmp_path / "run.jsonl"
+    monkeypatch.setattr(os, "fsync", lambda _: whole_lines.append(path.read_bytes().count(b"\n")))
+    with RowWriter(path) as writer:
         writer.write(make_row())
-        assert len(read_rows([writer.path]).rows) == 1
+        assert whole_lines == [1]
+        writer.write(make_row(backend="dask"))
+        assert whole_lines == [1, 2]
 
 
 def test_writing_appends(tmp_path):

@@ -20,7 +20,7 @@ except ImportError as missing:  # the library itself needs none of this
 
 from unpool_xp import __version__, backends
 from unpool_xp.bench.check import Checked, check_backends, to_json, to_junit
-from unpool_xp.capabilities import OPERATIONS
+from unpool_xp.capabilities import DTYPES, OPERATIONS
 
 app = typer.Typer(
     help="Choose an array library for pooling and unpooling, by measuring it here.",
@@ -246,6 +246,8 @@ def choose(
     from unpool_xp.bench.cases import Case
     from unpool_xp.bench.choose import choose as measure
 
+    if dtype not in DTYPES:
+        fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
     try:
         case = Case(
             operation,

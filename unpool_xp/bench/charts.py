@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,17 +114,22 @@ def time_chart(
     chart = alt.Chart()
     chosen = alt.selection_point(fields=["backend"], bind="legend")
     scale = alt.Scale(domain=list(backends))
+    shown = {point["backend"] for point in points}
     backend: dict[str, Any] = {
         "field": "backend",
         "type": "nominal",
         "title": "backend",
         "sort": None,
+        "legend": alt.Legend(values=[name for name in backends if name in shown]),
     }
+    ends = [point[name] for point in points for name in ("low", "high")]
     colour = alt.Color(**backend, scale=scale)
     x = alt.X("elements:Q").scale(type="log", nice=False, padding=24)
-    x = x.title("elements of the first array").axis(format="~s", tickCount=6, grid=False)
-    y = alt.Y("seconds:Q").scale(type="log", padding=12).title("time of a call")
-    y = y.axis(labelExpr="format(datum.value, '~s') + 's'", tickCount=6)
+    x = x.title("elements of the first array").axis(
+        format="~s", values=_ticks([p["elements"] for p in points]), grid=False
+    )
+    y = alt.Y("seconds:Q").scale(type="log", nice=False, padding=16).title("time of a call")
+    y = y.axis(labelExpr="format(datum.value, '~s') + 's'", values=_ticks(ends))
     opacity = alt.when(chosen).then(alt.value(1.0)).otherwise(alt.value(0.12))
     modes = alt.Scale(domain=["eager", "compiled"], range=[[1, 0], [5, 4]])
     lines = chart.mark_line(strokeWidth=1.5).encode(
@@ -158,8 +164,17 @@ def time_chart(
     # The address in $schema is never fetched, but a page for offline use has none; the theme
     # is given where the chart is drawn.
     del spec["$schema"], spec["config"]
-    spec["data"] = {"values": points}
+    spec["data"] = {"values": points}  # once for all layers, which inherit it
+    for layer in spec["layer"]:
+        layer.pop("data", None)
     return spec
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    """Return powers of ten around values, with 2 and 5 between where there are few."""
+    first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    steps = (1, 2, 5) if last - first <= 3 else (1,)
+    return [float(f"{step}e{power}") for power in range(first, last + 1) for step in steps]
 
 
 def _point(entry: Ranked, settings: str) -> dict[str, Any]:

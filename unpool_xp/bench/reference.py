@@ -414,7 +414,7 @@ def conv_transpose(
     Returns
     -------
     ndarray
-        Shape ``(N, Cout, *out)``, float64.
+        Shape ``(N, Cout, *out)``, float64 or complex128.
     """
     (batch, channels, *plane), (_, out_channels, *kernel) = x.shape, weight.shape
     out = tuple(
@@ -424,11 +424,12 @@ def conv_transpose(
         )
     )
     # Spatial axes first, then a stack of matrices: (groups, N, Cin) @ (groups, Cin, Cout).
-    grouped = x.astype(np.float64).reshape(batch, groups, channels // groups, *plane)
+    wide = np.complex128 if np.iscomplexobj(x) or np.iscomplexobj(weight) else np.float64
+    grouped = x.astype(wide).reshape(batch, groups, channels // groups, *plane)
     cells = np.moveaxis(grouped, (1, 0, 2), (-3, -2, -1))
-    taps = weight.astype(np.float64).reshape(groups, -1, out_channels, *kernel)
+    taps = weight.astype(wide).reshape(groups, -1, out_channels, *kernel)
     taps = np.moveaxis(taps, (0, 1, 2), (-3, -2, -1))
-    result = np.zeros((*out, groups, batch, out_channels))
+    result = np.zeros((*out, groups, batch, out_channels), dtype=wide)
     for o in np.ndindex(out):
         for tap in np.ndindex(*kernel):
             reached = [

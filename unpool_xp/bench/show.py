@@ -90,7 +90,9 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
     ranking = choice.ranking()
     return {
         "case": choice.case.to_json(),
-        "use": [label(entry.row) for entry in ranking if entry.place == 1 or entry.tied_with_best],
+        "use": [
+            name_of(entry.row) for entry in ranking if entry.place == 1 or entry.tied_with_best
+        ],
         "ranking": [_entry(entry) for entry in ranking],
         "with_transfer": [_entry(entry) for entry in choice.ranking(with_transfer=True)],
         "tax": [
