@@ -25,6 +25,8 @@ def run(operator: str, *inputs: np.ndarray | None, **attributes: Any) -> list[np
     """
     x, *constants = inputs
     assert x is not None
+    while constants and constants[-1] is None:  # at the end it is left out, not left empty
+        constants.pop()
     names = ["x", *("" if c is None else f"c{i}" for i, c in enumerate(constants))]
     types = _TYPES.get(operator, (TensorProto.FLOAT,))
     outputs = [f"y{i}" for i in range(len(types))]

@@ -321,3 +321,16 @@ def test_settings_name_what_is_there():
     row = make_row(padding=[1, 0], scale=[1.5, 2], out_channels=4)
     expected = "kernel 2x2, stride 2x2, padding 1x0, scale 1.5x2, out channels 4, float32"
     assert settings_text(row) == expected
+
+
+def test_a_bandwidth_above_the_device_s_own_copy_is_flagged(tmp_path: Path) -> None:
+    large = 2**28
+    seen = {}
+    for copy_gb_s in (1e-3, 1e9, None):
+        row = make_row(bytes_moved=large, copy_gb_s=copy_gb_s)
+        text = write_report([row], [], tmp_path / str(copy_gb_s)).html.read_text(encoding="utf-8")
+        seen[copy_gb_s] = "above copy" in text
+    assert seen == {1e-3: True, 1e9: False, None: False}
+    small = make_row(bytes_moved=1000, copy_gb_s=1e-9)  # a cache may be that fast
+    page = write_report([small], [], tmp_path / "small").html.read_text(encoding="utf-8")
+    assert "above copy" not in page

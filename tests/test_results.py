@@ -52,6 +52,7 @@ def make_row(**fields: Any) -> Row:
         "peak_bytes": None,
         "bytes_moved": 10**6,
         "flops": 10**5,
+        "copy_gb_s": 20.0,
     }
     assert fields.keys() <= row.keys()
     return {**row, **fields}  # type: ignore[typeddict-item]

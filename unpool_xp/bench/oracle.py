@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unpool_xp.bench.cases import OPERATIONS, Case, pick
+from unpool_xp.bench.cases import OPERATIONS, Case
 from unpool_xp.bench.photo import NDArray
+from unpool_xp.bench.spec import pick
 
 ORACLE_SECONDS = 0.2  # what one check may cost
 # A step of the oracle's innermost loop, which takes all planes at once.
@@ -38,13 +39,13 @@ class Oracle:
         self.case = case
         shape = case.output_shape
         total = math.prod(shape[: len(shape) - case.rank])
-        count, bands = _affordable(OPERATIONS[case.operation].steps(case), total, shape[-case.rank])
+        spec = OPERATIONS[case.operation]
+        count, bands = _affordable(spec.steps(case), spec.work(case), total, shape[-case.rank])
         # Spread over the whole, the first and the last among them.
         self.planes = sorted({round(i) for i in np.linspace(0, total - 1, count)})
         self.bands = bands
         self.scope = "reduced" if len(bands) > 1 else "all" if count == total else "planes"
-        oracle = OPERATIONS[case.operation].oracle
-        self.expected = [oracle(case, arrays, self.planes, band) for band in bands]
+        self.expected = [spec.oracle(case, arrays, self.planes, band) for band in bands]
 
     def check(self, outputs: Sequence[NDArray] | NDArray, *, values_only: bool = False) -> str:
         """Hold outputs to the oracle.
@@ -116,13 +117,16 @@ class Oracle:
         )
 
 
-def _affordable(steps: float, planes: int, rows: int) -> tuple[int, list[tuple[int, int]]]:
+def _affordable(
+    steps: float, work: float, planes: int, rows: int
+) -> tuple[int, list[tuple[int, int]]]:
     """Return how many planes, and which rows of them, the oracle can do in its time."""
-    count = int((ORACLE_SECONDS / max(steps, 1) - _STEP_SECONDS) / _PLANE_SECONDS)
+    plane_seconds = work * _PLANE_SECONDS
+    count = int((ORACLE_SECONDS / max(steps, 1) - _STEP_SECONDS) / plane_seconds)
     if count >= min(2, planes):
         return min(count, planes), [(0, rows)]
     count = min(_FEW_PLANES, planes)
-    seconds = steps * (_STEP_SECONDS + count * _PLANE_SECONDS)  # for all rows
+    seconds = steps * (_STEP_SECONDS + count * plane_seconds)  # for all rows
     band = max(int(rows * ORACLE_SECONDS / seconds / 2), 1)
     return count, [(0, band), (rows - band, rows)] if 2 * band < rows else [(0, rows)]
 

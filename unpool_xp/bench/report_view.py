@@ -23,6 +23,8 @@ from unpool_xp.bench.wording import (
     settings_text,
 )
 
+# Of what a call moves: where it is less, a cache may well be faster than the memory's copy.
+_BEYOND_CACHE_BYTES = 2**27
 _MOST_OPEN = 40  # cases: with more, their tables are folded
 
 
@@ -183,6 +185,7 @@ def _entry_view(
     assert entry.to_best is not None
     shared = sum(other.place == entry.place for other in placed) > 1
     paid = taxes.get((row["backend"], row["mode"]))
+    bandwidth = row["bytes_moved"] / entry.seconds / 1e9
     return {
         **row,
         "best": entry.place == 1,
@@ -193,7 +196,12 @@ def _entry_view(
         "tie": {Verdict.SAME: "same", Verdict.UNDECIDED: "undecided"}[entry.verdict]
         if entry.tied_with_best and entry.verdict
         else "",
-        "bandwidth": digits(row["bytes_moved"] / entry.seconds / 1e9),
+        "bandwidth": digits(bandwidth),
+        "doubtful": bool(
+            row["copy_gb_s"]
+            and bandwidth > row["copy_gb_s"]
+            and row["bytes_moved"] > _BEYOND_CACHE_BYTES
+        ),
         "checked": row["check_scope"] or "yes",
         "tax": ratio_text(paid) if paid and row["implementation"] == "portable" else "",
         "how": how_text(row),

@@ -56,6 +56,7 @@ class Row(TypedDict):
     peak_bytes: int | None
     bytes_moved: int
     flops: int
+    copy_gb_s: float | None  # what a plain copy reached on the device, in this very process
 
 
 Key = tuple[Any, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from rich.table import Table
 from unpool_xp.bench.cases import Case
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.ranking import Ranked, Tax, by_workload, rank, tax
-from unpool_xp.bench.results import Row, label, latest, read_rows
+from unpool_xp.bench.results import Row, latest, read_rows
+from unpool_xp.bench.verdict import Verdict
+from unpool_xp.bench.wording import interval_text, seconds_text
 
 _BAR = 12
 
@@ -25,21 +28,23 @@ def print_choice(console: Console, choice: Choice) -> None:
     if best is None:
         console.print("[bold red]nothing could be measured[/]")
         return
-    ties = [name_of(entry.row) for entry in ranking if entry.tied_with_best]
-    also = f", tied with {', '.join(ties)}" if ties else ""
-    console.print(f"[bold green]use {name_of(best.row)}[/]{also}")
+    said = f"[bold green]use {name_of(best.row)}[/]"
+    for words, verdict in (("as fast", Verdict.SAME), ("too close to call", Verdict.UNDECIDED)):
+        others = [name_of(e.row) for e in ranking if e.tied_with_best and e.verdict is verdict]
+        if others:
+            said += f"; {words}: {', '.join(others)}"
+    console.print(said)
     moved = next((entry for entry in choice.ranking(with_transfer=True) if entry.place), None)
     if moved is not None and moved.seconds is not None:
-        console.print(
-            f"with the copy there and back: {name_of(moved.row)}, {seconds(moved.seconds)} a call"
-        )
+        took = seconds_text(moved.seconds)
+        console.print(f"with the copy there and back: {name_of(moved.row)}, {took} a call")
     changes = choice.changes()
     if len(changes) > 1:
         for change in changes:
             tied = f" (tied: {', '.join(change.tied)})" if change.tied else ""
             console.print(f"from {change.from_elements:,} elements: {name_of(change.row)}{tied}")
     elif choice.other_sizes:
-        sizes = sorted([*choice.other_sizes, _elements(choice.case)])
+        sizes = sorted([*choice.other_sizes, math.prod(choice.case.shape)])
         console.print(f"the same from {sizes[0]:,} to {sizes[-1]:,} elements of the first array")
 
 
@@ -62,8 +67,8 @@ def print_ranking(console: Console, ranking: list[Ranked], taxes: list[Tax]) -> 
         table.add_row(
             f"{entry.place}{'=' if entry.tied_with_above or entry.tied_with_best else ''}",
             name_of(entry.row),
-            seconds(entry.seconds),
-            f"{seconds(entry.interval.low)} - {seconds(entry.interval.high)}",
+            seconds_text(entry.seconds),
+            interval_text(entry.interval, entry.seconds),
             f"{entry.to_best.estimate:.2f}" if entry.to_best else "",
             "█" * max(round(_BAR * entry.seconds / slowest), 1),
             f"{beside.ratio.estimate:.2f}" if beside else "-",
@@ -133,18 +138,3 @@ def case_of(row: Row) -> Case:
 def name_of(row: Row) -> str:
     """Return the backend of a row, and its mode where that is not eager."""
     return row["backend"] if row["mode"] == "eager" else f"{row['backend']} {row['mode']}"
-
-
-def seconds(value: float) -> str:
-    """Return a time in three digits and its unit."""
-    for unit, factor in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if value >= factor:
-            return f"{value / factor:.3g} {unit}"
-    return f"{value / 1e-9:.3g} ns"
-
-
-def _elements(case: Case) -> int:
-    total = 1
-    for n in case.shape:
-        total *= n
-    return total

@@ -17,7 +17,7 @@ import psutil
 from unpool_xp.bench import results
 from unpool_xp.bench.cases import Case
 from unpool_xp.bench.machine import this_machine, write_machine
-from unpool_xp.bench.pool import Pool
+from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.rounds import (
     CELL_SECONDS,
     ROUNDS,
@@ -141,6 +141,7 @@ def run_sweep(
     measured = failed = 0
     try:
         with Pool() as pool, results.RowWriter(out) as writer:
+            copies = {label: _copy_rate(pool, label, timeout_s) for label in labels if grid}
             for case, cells in grid:
                 reason = refused(case, cells)
                 if reason is None:
@@ -148,6 +149,7 @@ def run_sweep(
                 else:
                     fields = {cell: failure(reason) for cell in cells}
                 for cell in cells:
+                    fields[cell]["copy_gb_s"] = copies[cell.label]
                     writer.write(make_row(origin, case, cell, fields[cell]))
                 good = sum(fields[cell]["checked"] for cell in cells)
                 measured, failed = measured + good, failed + len(cells) - good
@@ -179,6 +181,15 @@ def _grid(
             grid.append((case, wanted))
     rng.shuffle(grid)
     return grid, skipped
+
+
+def _copy_rate(pool: Pool, label: str, timeout_s: float) -> float | None:
+    """Return what a plain copy reaches on a backend, the ceiling of its bandwidths."""
+    try:
+        rate: float = pool[label].ask("ceilings", timeout=timeout_s)["copy_gb_s"]
+    except (WorkerError, WorkerLostError):  # its rows will say why
+        return None
+    return rate
 
 
 def refused(case: Case, cells: Sequence[Cell]) -> str | None:
@@ -221,6 +232,7 @@ def make_row(origin: dict[str, Any], case: Case, cell: Cell, fields: dict[str, A
         "threads": facts.get("threads"),
         "bytes_moved": case.bytes_moved,
         "flops": case.flops,
+        "copy_gb_s": None,
         **{name: value for name, value in fields.items() if name != "facts"},
         **_question(case, cell),
     }

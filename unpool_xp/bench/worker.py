@@ -49,6 +49,12 @@ class Service:
             "pid": os.getpid(),
         }
 
+    def ceilings(self) -> dict[str, Any]:
+        """Measure what a plain copy reaches here."""
+        from unpool_xp.bench.probe import ceilings
+
+        return {"copy_gb_s": round(ceilings(self.backend).copy_gb_s, 2)}
+
     def prepare(
         self,
         session: str,
@@ -102,7 +108,7 @@ class Service:
         return {"peak_bytes": peak}
 
 
-COMMANDS = ("hello", "prepare", "sample", "finish", "drop", "peak")
+COMMANDS = ("hello", "ceilings", "prepare", "sample", "finish", "drop", "peak")
 
 
 def serve(label: str, requests: IO[str], answer: Callable[[dict[str, Any]], None]) -> None:

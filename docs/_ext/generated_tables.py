@@ -1,0 +1,201 @@
+"""Directives for the tables that the package itself declares, so that no page can be behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from unpool_xp import capabilities
+from unpool_xp.bench import cases, natives, presets
+
+# How each library compiles, and whether its arrays are lazy or have gradients.
+LIBRARY_FACTS = {
+    "numpy": {"gradient": False, "compiled": None, "lazy": False},
+    "torch": {"gradient": True, "compiled": "torch.compile", "lazy": False},
+    "cupy": {"gradient": False, "compiled": None, "lazy": False},
+    "jax": {"gradient": True, "compiled": "jax.jit", "lazy": False},
+    "dask": {"gradient": False, "compiled": None, "lazy": True},
+    "array_api_strict": {"gradient": False, "compiled": None, "lazy": False},
+}
+_FAMILIES = {
+    "int8 to int64": ("int8", "int16", "int32", "int64"),
+    "uint8 to uint64": ("uint8", "uint16", "uint32", "uint64"),
+    "float16, float32, float64": ("float16", "float32", "float64"),
+    "complex64, complex128": ("complex64", "complex128"),
+}
+
+
+def in_words(dtypes: Iterable[str]) -> str:
+    """Return names of dtypes, whole families in one."""
+    left = list(dtypes)
+    for said, family in _FAMILIES.items():
+        if set(family) <= set(left):
+            left[left.index(family[0])] = said
+            left = [name for name in left if name not in family]
+    return ", ".join(left)
+
+
+def done(operation: str, library: str) -> list[str]:
+    """Return the dtypes for which a library does an operation."""
+    names = capabilities.DTYPES
+    return [name for name in names if capabilities.why_not(operation, library, name) is None]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, wide: bool = False) -> list[str]:
+    """Return a list-table in reStructuredText."""
+    lines = [".. list-table::", "   :header-rows: 1"]
+    lines += ["   :class: wide", ""] if wide else [""]
+    for row in (head, *rows):
+        for number, cell in enumerate(row):
+            lines.append(f"   {'* -' if number == 0 else '  -'} {cell}")
+    return [*lines, ""]
+
+
+class Generated(SphinxDirective):
+    """A directive without arguments that stands for some reStructuredText."""
+
+    def lines(self) -> list[str]:
+        """Return the text."""
+        raise NotImplementedError
+
+    def run(self) -> list[nodes.Node]:
+        """Return the nodes of the text."""
+        for module in (capabilities, cases, natives, presets):
+            self.env.note_dependency(module.__file__)
+        return self.parse_text_to_nodes("\n".join(self.lines()))
+
+
+class OperationTable(Generated):
+    """What each operation is defined for."""
+
+    def lines(self) -> list[str]:
+        """Return the text."""
+        rows = []
+        for name, spec in capabilities.OPERATIONS.items():
+            dtypes = [d for d in capabilities.DTYPES if capabilities.kind_of(d) in spec.kinds]
+            rows.append(
+                (
+                    f":func:`~unpool_xp.{name}`",
+                    in_words(dtypes),
+                    spec.means,
+                    "yes" if spec.differentiable else "no",
+                    "yes" if spec.checks_indices else "takes none to put values at",
+                )
+            )
+        head = ("operation", "dtypes", "needs", "has a gradient", "checks indices")
+        return table(head, rows, wide=True)
+
+
+class LibraryTable(Generated):
+    """What each library adds, and what it lacks."""
+
+    def lines(self) -> list[str]:
+        """Return the text."""
+        rows = []
+        for library in capabilities.LIBRARIES:
+            facts: dict[str, Any] = LIBRARY_FACTS[library]
+            missing = [
+                dtype
+                for dtype in capabilities.DTYPES
+                if capabilities.why_not("nearest_unpool", library, dtype) is not None
+            ]
+            if facts["lazy"]:
+                looked = "no: such an entry is dropped"
+            elif facts["compiled"]:
+                looked = "eager: yes; compiled: such an entry is dropped"
+            else:
+                looked = "yes"
+            rows.append(
+                (
+                    f"``{library}``",
+                    "yes" if facts["gradient"] else "no",
+                    f"``{facts['compiled']}``" if facts["compiled"] else "no compiler",
+                    "yes" if facts["lazy"] else "no",
+                    looked,
+                    ", ".join(missing) or "none",
+                )
+            )
+        head = ("library", "gradient", "compiled", "lazy", "index outside the plane is an error")
+        return table((*head, "dtypes it lacks"), rows, wide=True)
+
+
+class SupportTable(Generated):
+    """For every operation and library the dtypes, and below it the reason for every gap."""
+
+    def lines(self) -> list[str]:
+        """Return the text."""
+        libraries = capabilities.LIBRARIES
+        head = ("operation", *(f"``{library}``" for library in libraries))
+        rows = [
+            (f"``{name}``", *(in_words(done(name, library)) for library in libraries))
+            for name in capabilities.OPERATIONS
+        ]
+        return [*table(head, rows, wide=True), *self.reasons()]
+
+    def reasons(self) -> list[str]:
+        """Return a list of why a defined dtype does not work, shared reasons said once."""
+        where: dict[str, tuple[list[str], list[str]]] = {}
+        for name, spec in capabilities.OPERATIONS.items():
+            for library in capabilities.LIBRARIES:
+                for dtype in capabilities.DTYPES:
+                    reason = capabilities.why_not(name, library, dtype)
+                    if reason is not None and capabilities.kind_of(dtype) in spec.kinds:
+                        names, dtypes = where.setdefault(reason, ([], []))
+                        names += [name] * (name not in names)
+                        dtypes += [dtype] * (dtype not in dtypes)
+        lines = ["Every gap has its reason:", ""]
+        for reason, (names, dtypes) in where.items():
+            everywhere = all(dtype in reason for dtype in dtypes)  # the library has no such dtype
+            said = ", ".join(f"``{name}``" for name in names)
+            whom = "" if everywhere else f" ({said}: {', '.join(dtypes)})"
+            lines.append(f"- {reason}{whom}")
+        return [*lines, ""]
+
+
+class BenchmarkTable(Generated):
+    """What the benchmarks measure, and beside which functions."""
+
+    def lines(self) -> list[str]:
+        """Return the text."""
+        rows = []
+        for name, spec in cases.OPERATIONS.items():
+            own = (n for n in natives.NATIVES if n.operation == name)
+            titles = dict.fromkeys(f"``{n.title.format(d='2')}``" for n in own)
+            optional = [taken for taken in spec.takes if taken not in spec.needs]
+            rows.append(
+                (
+                    f"``{name}``",
+                    ", ".join(f"``--{needed.replace('_', '-')}``" for needed in spec.needs),
+                    ", ".join(f"``--{taken.replace('_', '-')}``" for taken in optional) or "none",
+                    ", ".join(titles) or "none",
+                )
+            )
+        head = ("operation", "needs", "takes also", "held against (for two spatial axes)")
+        return table(head, rows)
+
+
+class PresetTable(Generated):
+    """The presets of the sweep."""
+
+    def lines(self) -> list[str]:
+        """Return the text."""
+        rows = []
+        for name, preset in presets.PRESETS.items():
+            operations = dict.fromkeys(f"``{case.operation}``" for case in preset.cases)
+            compiled = ", ".join(f"``{library}``" for library in preset.compiled)
+            rows.append((f"``{name}``", str(len(preset.cases)), ", ".join(operations), compiled))
+        return table(("preset", "cases", "operations", "also compiled on"), rows)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directives."""
+    app.add_directive("operation-table", OperationTable)
+    app.add_directive("library-table", LibraryTable)
+    app.add_directive("support-table", SupportTable)
+    app.add_directive("benchmark-table", BenchmarkTable)
+    app.add_directive("preset-table", PresetTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

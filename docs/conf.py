@@ -1,0 +1,60 @@
+"""How the documentation is built: `python -m sphinx -W --keep-going -b html docs docs/_build/html`.
+
+Needs no network: nothing is fetched while building or while reading.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+import unpool_xp
+
+project = "unpool_xp"
+author = "The unpool_xp maintainers"
+project_copyright = author
+version = release = unpool_xp.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "generated_tables",
+    "photograph",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+nitpicky = True  # a link that leads nowhere is a warning, and a warning fails the build
+pygments_style = "friendly"
+
+autodoc_typehints = "none"  # the docstrings say it in words
+autosummary_generate = True
+numpydoc_class_members_toctree = False
+numpydoc_show_inherited_class_members = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "unpool_xp"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_copy_source = False
+html_show_sourcelink = False
+# Only the pages of the API have pages below them.
+html_sidebars = {
+    page: []
+    for page in (
+        *("index", "quickstart", "operations", "origin"),
+        *("capabilities", "choosing", "extending", "search", "genindex"),
+    )
+}
+html_theme_options = {
+    "logo": {"text": "unpool_xp"},
+    "header_links_before_dropdown": 8,
+    "navbar_align": "left",
+    "show_nav_level": 2,
+    "show_prev_next": True,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "secondary_sidebar_items": {"index": [], "**": ["page-toc"]},
+}
