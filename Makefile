@@ -2,9 +2,10 @@
 #   make bench                          the quick sweep on every CPU backend, and its report
 #   make bench BACKENDS="numpy jax"     the same with those two alone, installed and measured
 #   make test / lint                    the whole test suite / ruff, mypy and numpydoc
+#   make coverage / docs                the tests with their coverage / the documentation
 
 PYTHON ?= python3
-BACKENDS ?= numpy torch jax dask array_api_strict
+BACKENDS ?= numpy torch jax dask
 PRESET ?= quick
 PYTEST ?=
 
@@ -16,9 +17,11 @@ libraries = $(sort $(foreach label,$(BACKENDS),$(firstword $(subst :, ,$(label))
 extras = bench $(patsubst array_api_strict,strict,$(filter-out numpy cupy,$(libraries)))
 bin := .venv/bin
 pip = $(bin)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# What people import: its docstrings are held to numpydoc.
+api := $(patsubst %,unpool_xp/%.py,pooling unpooling convolution indices backends capabilities)
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
-.PHONY: bench test lint clean
+.PHONY: bench test lint coverage docs clean
 .DELETE_ON_ERROR:
 
 $(bin)/python:
@@ -31,7 +34,7 @@ $(bench_stamp): pyproject.toml constraints.txt | $(bin)/python
 
 .venv/installed-test: pyproject.toml constraints.txt | $(bin)/python
 	@echo "Installing into .venv: every CPU backend, the tests' and the linters' needs"
-	$(pip) --editable ".[test,lint]"
+	$(pip) --editable ".[test,lint,docs]"
 	@touch $@
 
 bench: $(bench_stamp)
@@ -44,7 +47,13 @@ lint: .venv/installed-test
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	$(bin)/numpydoc lint $(wildcard unpool_xp/[a-z]*.py)
+	$(bin)/numpydoc lint $(api)
+
+coverage: .venv/installed-test
+	$(bin)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(PYTEST)
+
+docs: .venv/installed-test
+	$(bin)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 clean:
 	rm -rf .venv build dist docs/_build

@@ -76,9 +76,9 @@ def windows(rng: Rng, rank: int) -> tuple[Ints, dict[str, Any], dict[str, Any]]:
     """Return a shape, our options and ONNX's attributes.
 
     Seen: pads must be smaller than kernel_shape, where ours may reach what the dilation spans
-    ("Pad should be smaller than kernel"). A window longer than the padded axis gives an array
-    without elements, where ours is a ValueError. ceil_mode, with padding and dilation too, gave
-    the same in every set.
+    ("Pad should be smaller than kernel"). A window longer than the padded axis is refused or gives
+    an array without elements, where ours is a ValueError. ceil_mode is no exception: with padding
+    and dilation too it gave ours in every set.
     """
     kernel, stride, dilation = (ints(rng, rank, 1, 3) for _ in range(3))
     padding = tuple((int(rng.integers(k)), int(rng.integers(k))) for k in kernel)

@@ -29,7 +29,7 @@ _ANY = ("b", "i", "u", "f", "c")
 class Operation:
     """What an operation does, on every library.
 
-    Parameters
+    Attributes
     ----------
     kinds : tuple of str
         The kinds of dtype that it is defined for: "b", "i", "u", "f" and "c", as NumPy has them.
@@ -83,7 +83,18 @@ _GAPS: dict[tuple[str, str], tuple[tuple[str, ...], str]] = {
 
 
 def kind_of(dtype: str) -> str:
-    """Return the kind of a dtype: "b", "i", "u", "f" or "c"."""
+    """Return the kind of a dtype.
+
+    Parameters
+    ----------
+    dtype : str
+        A name in `DTYPES`.
+
+    Returns
+    -------
+    str
+        "b", "i", "u", "f" or "c".
+    """
     return "f" if dtype == "bfloat16" else dtype[0]
 
 

@@ -24,7 +24,6 @@ from unpool_xp.bench.spec import (
     pick,
     scale_option,
     single,
-    total_bytes,
     window_options,
     x_alone,
 )
@@ -90,7 +89,7 @@ def _linear_flops(case: Parameters) -> int:
 
 
 def _linear_steps(case: Parameters) -> float:
-    return math.prod(_resized(case)[-case.rank :]) * 2**case.rank
+    return math.prod((*_resized(case)[-case.rank :], *(2,) * case.rank))
 
 
 # --- max_unpool ----------------------------------------------------------------------------------

@@ -1,0 +1,280 @@
+"""The unpoolings of the libraries, and those that people write with them.
+
+A native of another library or operation is one more entry in `UNPOOLING_NATIVES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+import numpy as np
+
+from unpool_xp.backends import Backend
+from unpool_xp.bench.cases import Case
+from unpool_xp.bench.native import (
+    Function,
+    Native,
+    exact_scale,
+    image,
+    plain,
+    torch_function,
+    whole_scale,
+)
+from unpool_xp.bench.photo import NDArray, numpy_dtype
+
+# --- max_unpool -----------------------------------------------------------------------------------
+
+
+def _torch_unpool(functional: Any, case: Case) -> Function:
+    unpool, options = getattr(functional, f"max_unpool{case.rank}d"), case.options()
+    return lambda values, indices: unpool(values, indices, **options)
+
+
+def _jax_at_set(case: Case, backend: Backend) -> Function:
+    xp, rank, shape = plain(backend), case.rank, case.output_shape
+    planes, cells = math.prod(shape[:-rank]), math.prod(shape[-rank:])
+
+    def put(values: Any, indices: Any) -> Any:
+        rows = xp.arange(planes)[:, None]
+        flat = xp.zeros((planes, cells), dtype=values.dtype)
+        flat = flat.at[rows, indices.reshape(planes, -1)].set(values.reshape(planes, -1))
+        return flat.reshape(shape)
+
+    return put
+
+
+def _cupy_set(case: Case, backend: Backend) -> Function:
+    cupy, rank, shape = plain(backend), case.rank, case.output_shape
+    planes, cells = math.prod(shape[:-rank]), math.prod(shape[-rank:])
+
+    def put(values: Any, indices: Any) -> Any:
+        flat = cupy.zeros((planes, cells), dtype=values.dtype)
+        rows = cupy.arange(planes)[:, None]
+        flat[rows, indices.reshape(planes, -1)] = values.reshape(planes, -1)
+        return flat.reshape(shape)
+
+    return put
+
+
+def _put_along_axis(case: Case, backend: Backend) -> Function:
+    return _putter(plain(backend), case)
+
+
+def _putter(xp: Any, case: Case) -> Function:
+    plane = case.output_shape[-case.rank :]
+
+    def put(values: Any, indices: Any) -> Any:
+        lead = values.shape[: values.ndim - case.rank]
+        flat = xp.zeros((*lead, math.prod(plane)), dtype=values.dtype)
+        shape = (*lead, math.prod(values.shape[values.ndim - case.rank :]))
+        xp.put_along_axis(flat, indices.reshape(shape), values.reshape(shape), axis=-1)
+        return flat.reshape(*lead, *plane)
+
+    return put
+
+
+def _dask_put(case: Case, backend: Backend) -> Function:
+    da, put, plane = plain(backend), _putter(np, case), case.output_shape[-case.rank :]
+
+    def blocks(values: Any, indices: Any) -> Any:
+        chunks = (*values.chunks[: values.ndim - case.rank], *((n,) for n in plane))
+        return da.map_blocks(put, values, indices, chunks=chunks, dtype=values.dtype)
+
+    return blocks
+
+
+# --- nearest_unpool -------------------------------------------------------------------------------
+
+
+def _torch_interpolate(functional: Any, case: Case) -> Function:
+    return lambda x: functional.interpolate(x, scale_factor=case.scale, mode="nearest")
+
+
+def _jax_resize(case: Case, backend: Backend) -> Function:
+    image, shape = importlib.import_module("jax.image"), case.output_shape
+    return lambda x: image.resize(x, shape, method="nearest")
+
+
+def _repeat(case: Case, backend: Backend) -> Function:
+    xp = plain(backend)
+    factors = [(axis - case.rank, int(factor)) for axis, factor in enumerate(case.scale or ())]
+
+    def repeat(x: Any) -> Any:
+        for axis, factor in factors:
+            x = xp.repeat(x, factor, axis=axis)
+        return x
+
+    return repeat
+
+
+def _kron(case: Case, backend: Backend) -> Function:
+    xp = plain(backend)
+    block = (1,) * (len(case.shape) - case.rank) + tuple(int(f) for f in case.scale or ())
+    ones = backend.asarray(np.ones(block, numpy_dtype(case.dtype)))
+    return lambda x: xp.kron(x, ones)
+
+
+def _broadcast(case: Case, backend: Backend) -> Function:
+    xp, shape = plain(backend), case.output_shape
+    wide = case.shape[: -case.rank]
+    for size, factor in zip(case.shape[-case.rank :], case.scale or (), strict=True):
+        wide += (size, int(factor))
+    spread = (..., *(slice(None), None) * case.rank)
+    return lambda x: xp.broadcast_to(x[spread], wide).reshape(shape)
+
+
+# --- linear_unpool --------------------------------------------------------------------------------
+
+
+def _torch_linear(functional: Any, case: Case) -> Function:
+    mode = ("linear", "bilinear", "trilinear")[case.rank - 1]
+    options = {"scale_factor": case.scale, "mode": mode, "align_corners": False}
+    return lambda x: functional.interpolate(x, **options)
+
+
+def _jax_linear(case: Case, backend: Backend) -> Function:
+    image, shape = importlib.import_module("jax.image"), case.output_shape
+    return lambda x: image.resize(x, shape, method="linear", antialias=False)
+
+
+def _zoom(case: Case, backend: Backend) -> Function:
+    """Use SciPy's spline of order 1, whose grid mode has half-pixel coordinates."""
+    cupy = "cupyx." if backend.library == "cupy" else ""
+    ndimage = importlib.import_module(f"{cupy}scipy.ndimage")
+    factors = (*(1 for _ in case.lead), *(case.scale or ()))
+    return lambda x: ndimage.zoom(x, factors, order=1, mode="nearest", grid_mode=True)
+
+
+def _matrices(case: Case) -> list[NDArray]:
+    """Return for each axis, shape (n, out), what an element gives to an output cell."""
+    made = []
+    for n, out, factor in zip(
+        case.plane, case.output_shape[-case.rank :], case.scale or (), strict=True
+    ):
+        places = np.clip((np.arange(out) + 0.5) / factor - 0.5, 0, n - 1)
+        # A tent over each element.
+        matrix = np.maximum(1 - np.abs(places - np.arange(n)[:, None]), 0)
+        made.append(matrix.astype(numpy_dtype(case.dtype)))
+    return made
+
+
+def _products(case: Case, backend: Backend) -> Function:
+    matrices = [backend.asarray(matrix) for matrix in _matrices(case)]
+    return _multiplier(plain(backend), matrices)
+
+
+def _multiplier(xp: Any, matrices: list[Any]) -> Function:
+    def multiply(x: Any) -> Any:
+        for axis, matrix in zip(range(-1, -len(matrices) - 1, -1), reversed(matrices), strict=True):
+            if axis == -1:
+                x = x @ matrix
+            elif axis == -2:
+                x = matrix.T @ x
+            else:
+                x = xp.moveaxis(xp.tensordot(x, matrix, axes=(axis, 0)), -1, axis)
+        return x
+
+    return multiply
+
+
+def _dask_products(case: Case, backend: Backend) -> Function:
+    multiply, plane = _multiplier(np, _matrices(case)), case.output_shape[-case.rank :]
+
+    def blocks(x: Any) -> Any:
+        chunks = (*x.chunks[: x.ndim - case.rank], *((n,) for n in plane))
+        return x.map_blocks(multiply, chunks=chunks, dtype=x.dtype)
+
+    return blocks
+
+
+# --- conv_transpose -------------------------------------------------------------------------------
+
+
+def _torch_convolve(case: Case, backend: Backend) -> Function:
+    torch = importlib.import_module("torch")
+    if backend.label.endswith(":cuda"):
+        # TF32 has three digits. For the whole process: a compiled call cannot set it.
+        torch.backends.cudnn.allow_tf32 = False
+    convolve = getattr(torch.nn.functional, f"conv_transpose{case.rank}d")
+    options = case.options()
+    return lambda x, weight: convolve(x, weight, **options)
+
+
+def _jax_convolve(case: Case, backend: Backend) -> Function:
+    lax = importlib.import_module("jax.lax")
+    space = "DHW"[-case.rank :]
+    options = {
+        "strides": case.stride,
+        # Of the input that is spread out, where ours crops the output.
+        "padding": [
+            (k - 1 - p, k - 1 - p) for k, (p, _) in zip(case.kernel or (), case.pairs, strict=True)
+        ],
+        "dimension_numbers": (f"NC{space}", f"OI{space}", f"NC{space}"),
+        "transpose_kernel": True,
+        "precision": lax.Precision.HIGHEST,  # no TF32
+    }
+    return lambda x, weight: lax.conv_transpose(x, weight, **options)
+
+
+def _with_batch(case: Case) -> str | None:
+    whole = case.rank <= 3 and len(case.shape) == case.rank + 2
+    return None if whole else f"shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
+
+
+def _slice_addition(case: Case, backend: Backend) -> Function:
+    """Add each tap's share, of one matrix product, where it lands in the output."""
+    xp, rank, taps = plain(backend), case.rank, case.kernel or ()
+    sizes = list(zip(case.plane, taps, case.stride or (), strict=True))
+    shape = (*case.output_shape[:-rank], *((n - 1) * s + k for n, k, s in sizes))
+    spread = (*case.output_shape[:-rank], *taps, *case.plane)
+    crop = (..., *(slice(p, n - p) for n, (p, _) in zip(shape[-rank:], case.pairs, strict=True)))
+
+    def convolve(x: Any, weight: Any) -> Any:
+        rows = weight.reshape(weight.shape[0], -1).T
+        shares = (rows @ x.reshape(*case.lead, -1)).reshape(spread)
+        out = xp.zeros(shape, dtype=x.dtype)
+        for tap in np.ndindex(*taps):
+            ends = zip(tap, sizes, strict=True)
+            places = (..., *(slice(t, t + (n - 1) * s + 1, s) for t, (n, _, s) in ends))
+            out[places] += shares[(..., *tap, *(slice(None) for _ in tap))]
+        return out[crop]
+
+    return convolve
+
+
+_UNPOOL, _NEAREST, _LINEAR, _CONVOLVE = (
+    "max_unpool",
+    "nearest_unpool",
+    "linear_unpool",
+    "conv_transpose",
+)
+_F = "torch.nn.functional."
+
+UNPOOLING_NATIVES: tuple[Native, ...] = (
+    Native("torch", _UNPOOL, _F + "max_unpool{d}d", torch_function(_torch_unpool), image),
+    Native("torch", _NEAREST, _F + "interpolate", torch_function(_torch_interpolate), image),
+    Native("torch", _LINEAR, _F + "interpolate", torch_function(_torch_linear), _with_batch),
+    Native("torch", _CONVOLVE, _F + "conv_transpose{d}d", _torch_convolve, image),
+    Native("jax", _UNPOOL, "jax.Array.at[].set", _jax_at_set),
+    Native("jax", _NEAREST, "jax.image.resize", _jax_resize, whole_scale),
+    Native("jax", _NEAREST, "jax.numpy.repeat", _repeat, whole_scale),
+    Native("jax", _LINEAR, "jax.image.resize", _jax_linear, exact_scale),
+    Native("jax", _CONVOLVE, "jax.lax.conv_transpose", _jax_convolve, _with_batch),
+    Native("numpy", _UNPOOL, "numpy.put_along_axis", _put_along_axis),
+    Native("numpy", _NEAREST, "numpy.repeat", _repeat, whole_scale),
+    Native("numpy", _NEAREST, "numpy.kron", _kron, whole_scale),
+    Native("numpy", _NEAREST, "numpy.broadcast_to", _broadcast, whole_scale),
+    Native("numpy", _LINEAR, "scipy.ndimage.zoom", _zoom, exact_scale),
+    Native("numpy", _LINEAR, "numpy.matmul with matrices of weights", _products),
+    Native("numpy", _CONVOLVE, "numpy.matmul + slice addition", _slice_addition),
+    Native("cupy", _UNPOOL, "cupy.ndarray.__setitem__", _cupy_set),
+    Native("cupy", _NEAREST, "cupy.repeat", _repeat, whole_scale),
+    Native("cupy", _LINEAR, "cupyx.scipy.ndimage.zoom", _zoom, exact_scale),
+    Native("cupy", _LINEAR, "cupy.matmul with matrices of weights", _products),
+    Native("cupy", _CONVOLVE, "cupy.matmul + slice addition", _slice_addition),
+    Native("dask", _UNPOOL, "dask.array.map_blocks(numpy.put_along_axis)", _dask_put),
+    Native("dask", _NEAREST, "dask.array.repeat", _repeat, whole_scale),
+    Native("dask", _LINEAR, "dask.array.map_blocks(numpy.matmul)", _dask_products),
+)
