@@ -31,8 +31,7 @@ pygments_style = "friendly"
 
 autodoc_typehints = "none"  # the docstrings say it in words
 autosummary_generate = True
-numpydoc_class_members_toctree = False
-numpydoc_show_inherited_class_members = False
+numpydoc_show_class_members = False  # the templates say which
 
 html_theme = "pydata_sphinx_theme"
 html_title = "unpool_xp"

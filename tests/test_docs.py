@@ -22,12 +22,14 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import jax
+import numpy as np
 import pytest
 import typer
 from numpydoc.docscrape import FunctionDoc
 
 import unpool_xp
 from unpool_xp import backends, capabilities, cli
+from unpool_xp.bench import results
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -348,7 +350,13 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     assert sorted(dead_links(folder, pages)) == ["a.html: b.html#here", "b.html: c.png"]
 
 
-# --- what the tables say of libraries ------------------------------------------------------------
+# --- what tables say -----------------------------------------------------------------------------
+
+
+def test_every_field_of_a_row_is_explained() -> None:
+    text = (DOCS / "choosing.rst").read_text(encoding="utf-8")
+    table = text.partition(".. _rows:")[2].partition("\nHow it is measured")[0]
+    assert not [name for name in results.Row.__annotations__ if f"``{name}``" not in table]
 
 
 def test_the_table_of_libraries_agrees_with_the_backends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,5 +367,5 @@ def test_the_table_of_libraries_agrees_with_the_backends(monkeypatch: pytest.Mon
         backend = backends.load(label)
         said = facts[backend.library]
         assert (type(backend).compile is not backends.Backend.compile) == bool(said["compiled"])
-        x = backend.asarray(__import__("numpy").ones(2))
+        x = backend.asarray(np.ones(2))
         assert hasattr(unpool_xp.nearest_unpool(x, (2,)), "dask") == said["lazy"]

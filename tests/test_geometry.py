@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-import math
 import re
 from collections.abc import Iterator
-from dataclasses import astuple
 from typing import Any
 
 import pytest
@@ -49,9 +48,9 @@ def window_cells(n: int, k: int, s: int, pads: Pair, d: int, ceil: bool) -> list
 
 
 def axes_to_pool() -> Iterator[tuple[int, int, int, Pair, int]]:
-    for k, d in itertools.product(range(1, 4), range(1, 5)):
+    for k, d in itertools.product(range(1, 4), repeat=2):
         for pads in itertools.product(range(d * (k - 1) + 1), repeat=2):
-            for n, s in itertools.product(range(1, 7), range(1, 5)):
+            for n, s in itertools.product(range(1, 6), range(1, 5)):
                 yield n, k, s, pads, d
 
 
@@ -79,12 +78,13 @@ def test_windows_are_those_of_the_definition(ceil: bool) -> None:
         (axis,) = plan.axes
         assert plan.plane == (n,)
         assert plan.output == (len(expected),)
-        assert astuple(axis)[:7] == (-1, n, len(expected), k, s, d, pads)
-        assert whole(*astuple(axis)[:6], *axis.padding, *axis.before, *axis.after, *plan.output)
+        assert dataclasses.astuple(axis)[:7] == (-1, n, len(expected), k, s, d, pads)
+        assert whole(*dataclasses.astuple(axis)[:6], *plan.output)
+        assert whole(*axis.padding, *axis.before, *axis.after)
         check_stand_ins(axis, expected)
         check_counts(axis, expected)
         seen["planned"] += 1
-    assert min(seen.values()) > 50
+    assert min(seen.values()) > 20
 
 
 def check_stand_ins(axis: AxisWindows, expected: list[list[int]]) -> None:
@@ -217,7 +217,9 @@ def test_fractional_ratio_is_rounded_down() -> None:
 def test_fractional_takes_either_size_or_ratio() -> None:
     for size, ratio in ((None, None), (2, 0.5)):
         said = f"got output_size={size} and output_ratio={ratio} (array of shape (1, 1, 4))"
-        with fails(ValueError, "fractional_max_pool: give either output_size or output_ratio", said):
+        with fails(
+            ValueError, "fractional_max_pool: give either output_size or output_ratio", said
+        ):
             fractional(1, 1, 4, kernel_size=2, output_size=size, output_ratio=ratio)
 
 
@@ -243,7 +245,9 @@ def test_fractional_tuples_say_the_rank(given: dict[str, Any]) -> None:
 
 def unpool(*shape: int, **given: Any) -> tuple[int, tuple[int, ...]]:
     options = {"kernel_size": None, "stride": None, "padding": 0, "dilation": 1}
-    return _geometry.unpooled_plane("max_unpool", shape, **(options | {"output_size": None} | given))
+    return _geometry.unpooled_plane(
+        "max_unpool", shape, **(options | {"output_size": None} | given)
+    )
 
 
 def reach(n: int, k: int, s: int, pads: Pair, d: int) -> int:
@@ -267,7 +271,7 @@ def test_unpooled_plane_is_the_smallest_that_pools_back() -> None:
         assert whole(*unpool(3, n, **given)[1])
         assert len(window_cells(size, k, s, pads, d, False)) == n
         assert n == 1 or len(window_cells(size - 1, k, s, pads, d, False)) == n - 1
-    assert nothing_left > 50
+    assert nothing_left > 20
 
 
 def test_unpooled_plane_of_several_axes() -> None:
@@ -341,15 +345,17 @@ def test_transposed_axis_holds_where_every_tap_lands() -> None:
                 with fails(ValueError, said + f"({extra},) (array of shape (1, 2, {n}))"):
                     transpose((1, 2, n), (2, 3, k), **with_padding)
             elif size < 1:
-                with fails(ValueError, f"padding=({pads},) leaves nothing of the output plane ({size},"):
+                with fails(
+                    ValueError, f"padding=({pads},) leaves nothing of the output plane ({size},"
+                ):
                     transpose((1, 2, n), (2, 3, k), **with_padding)
                 nothing_left += 1
             else:
                 (axis,) = transpose((1, 2, n), (2, 3, k), **with_padding)
                 assert axis == AxisSpread(-1, n, k, s, d, pads[0], size)
-                assert whole(*astuple(axis))
+                assert whole(*dataclasses.astuple(axis))
                 assert transpose((1, 2, n), (2, 3, k), output_size=size, **given) == (axis,)
-    assert nothing_left > 50
+    assert nothing_left > 20
 
 
 def test_transposed_output_size_lies_within_a_step() -> None:
@@ -358,12 +364,12 @@ def test_transposed_output_size_lies_within_a_step() -> None:
         least = reach(4, 2, s, (0, 0), d)
         most = least + max(s, d) - 1
         for size in range(1, most + 3):
-            asked = given | {"output_size": (4, size)}
+            asked = given | {"output_size": (3, size)}
             if least <= size <= most:
                 *_, last = transpose((1, 3, 4), (1, 1, 1, 2), **asked)
                 assert last.output == size
             else:
-                said = f"output_size=(4, {size}) must be from (4, {least}) to (4, {most}) "
+                said = f"output_size=(3, {size}) must be from (3, {least}) to (3, {most}) "
                 with fails(ValueError, said + "(array of shape (1, 3, 4))"):
                     transpose((1, 3, 4), (1, 1, 1, 2), **asked)
 
@@ -382,7 +388,9 @@ def test_transposed_axes_are_kept_apart() -> None:
     assert transpose((4, 2), (4, 1, 3)) == (AxisSpread(-1, 2, 3, 1, 1, 0, 4),)
 
 
-@pytest.mark.parametrize("weight", [(2, 3), (2,), (), (0, 3, 1), (2, 0, 1), (2, 3, 0), (2, 3, 1, 0)])
+@pytest.mark.parametrize(
+    "weight", [(2, 3), (2,), (), (0, 3, 1), (2, 0, 1), (2, 3, 0), (2, 3, 1, 0)]
+)
 def test_transposed_weight_has_two_axes_of_channels(weight: tuple[int, ...]) -> None:
     said = f"weight must have the shape (Cin, Cout/groups, *kernel), got {weight}"
     with fails(ValueError, f"conv_transpose: {said}"):
@@ -434,7 +442,9 @@ def test_transposed_tuples_have_the_rank_of_the_weight(name: str) -> None:
         assert len(transpose((1, 1, 4, 4), (1, 1, 1, 1), **{name: kind((entry,) * 2)})) == 2
         for length in (1, 3):
             wrong = kind((entry,) * length)
-            said = f"{name}={wrong} must have 2 entries, as weight has axes (array of shape (1, 1, 4"
+            said = (
+                f"{name}={wrong} must have 2 entries, as weight has axes (array of shape (1, 1, 4"
+            )
             with fails(ValueError, said):
                 transpose((1, 1, 4, 4), (1, 1, 1, 1), **{name: wrong})
 
@@ -457,7 +467,9 @@ def test_transposed_sizes_have_a_least_value(name: str, least: int) -> None:
 
 def test_transposed_padding_is_smaller_than_the_kernel() -> None:
     assert transpose((1, 1, 4), (1, 1, 2), padding=3, dilation=3)[0].output == 1
-    with fails(ValueError, "padding=4 must be", "kernel dilation*(k-1)+1 = 4 (array of shape (1, 1, 4"):
+    with fails(
+        ValueError, "padding=4 must be", "kernel dilation*(k-1)+1 = 4 (array of shape (1, 1, 4"
+    ):
         transpose((1, 1, 4), (1, 1, 2), padding=4, dilation=3)
     with fails(ValueError, "padding=(0, 1) leaves nothing of the output plane (8, 0) (array of"):
         transpose((1, 1, 4, 1), (1, 1, 2, 2), stride=2, padding=(0, 1))
@@ -486,4 +498,12 @@ def test_pooling_and_transposing_agree_on_the_size() -> None:
             given = {"stride": (s,), "padding": (pads,), "dilation": (d,)}
             (axis,) = transpose((1, n), (1, 1, k), **given)
             assert unpool(1, n, kernel_size=(k,), **given) == (1, (axis.output,))
-            assert axis.output == math.prod(unpool(1, n, kernel_size=(k,), **given)[1])
+
+
+def test_plans_cannot_be_changed() -> None:
+    # They are kept and given to every caller.
+    plan = pool(2, 6, kernel_size=(2,))
+    for part in (plan, plan.axes[0], transpose((1, 1, 4), (1, 1, 2))[0]):
+        for field in dataclasses.fields(part):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(part, field.name, None)

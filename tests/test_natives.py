@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+import torch
 
 from unpool_xp import backends
 from unpool_xp.bench.cases import OPERATIONS, Case
@@ -20,6 +25,17 @@ CASES = [
     Case("max_unpool", (1, 2, 3, 2, 4), kernel=2),
     Case("nearest_unpool", (2, 3, 7), scale=3),
     Case("nearest_unpool", (1, 2, 2, 3, 2), scale=(2, 3, 1)),
+    Case("avg_pool", (2, 3, 7, 8), kernel=(3, 2)),
+    Case("avg_pool", (2, 3, 6, 7, 5), kernel=3, stride=2, padding=1, dtype="float16"),
+    Case("fractional_max_pool", (3, 11, 9), kernel=(2, 3), scale=(0.5, 0.7)),
+    Case("fractional_max_pool", (4, 8, 40, 50), kernel=2, scale=0.6),
+    Case("linear_unpool", (2, 3, 7), scale=3),
+    Case("linear_unpool", (1, 1, 30, 31), scale=3),
+    Case("linear_unpool", (1, 2, 2, 3, 2), scale=(2, 3, 1)),
+    Case("linear_unpool", (3, 4, 6), scale=(1.5, 2.5)),
+    Case("conv_transpose", (3, 5, 4), kernel=(3, 3), stride=(2, 2), out_channels=2),
+    Case("conv_transpose", (2, 256, 3, 3), kernel=4, stride=2, padding=1, out_channels=8),
+    Case("conv_transpose", (2, 3, 4), kernel=1, stride=2, out_channels=2),
 ]
 PAIRS = [
     pytest.param(label, case, native.title, id=f"{label}-{native.name(case)}-{case.name}")
@@ -32,6 +48,7 @@ PAIRS = [
 REFUSED = {
     ("torch.nn.functional.max_pool{d}d", "int32"),
     ("torch.nn.functional.max_pool{d}d", "uint8"),
+    ("torch.nn.functional.avg_pool{d}d", "float16"),
 }
 
 
@@ -46,7 +63,10 @@ def test_a_native_equals_the_oracle(label: str, case: Case, title: str) -> None:
         assert len(session.sample(2)) == 2
 
 
-@pytest.mark.parametrize("case", SMALL[::3], ids=lambda case: case.name)
+FIRST = {case.operation: case for case in reversed(SMALL)}.values()
+
+
+@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
 def test_jax_natives_compile(case: Case) -> None:
     backend = backends.load("jax:cpu")
     for native in natives("jax", case):
@@ -55,9 +75,18 @@ def test_jax_natives_compile(case: Case) -> None:
             assert session.prepare(), session.error
 
 
-def test_every_library_but_the_strict_one_has_a_native_for_every_operation() -> None:
-    for library in ("numpy", "torch", "jax", "cupy", "dask"):
-        assert {n.operation for n in NATIVES if n.library == library} == set(OPERATIONS)
+# No function of the library, nor a few lines of it, that people would write.
+ABSENT = {
+    ("torch", "fractional_max_unpool"),
+    ("dask", "conv_transpose"),
+    *product(("numpy", "cupy", "jax", "dask"), ("fractional_max_pool", "fractional_max_unpool")),
+}
+
+
+def test_every_library_but_the_strict_one_has_its_natives() -> None:
+    there = {(native.library, native.operation) for native in NATIVES}
+    assert there | ABSENT == set(product(("numpy", "torch", "jax", "cupy", "dask"), OPERATIONS))
+    assert not there & ABSENT
     assert {label.partition(":")[0] for label in COMPILED} <= {n.library for n in NATIVES}
 
 
@@ -96,3 +125,45 @@ def test_a_native_that_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch) ->
     assert not session.prepare()
     assert session.error is not None
     assert "has shape (1, 1, 2, 2), should be (1, 1, 4, 4)" in session.error
+
+
+def test_convolution_on_cuda_is_without_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case("conv_transpose", (1, 2, 3, 3), kernel=2, out_channels=2)
+    native = find("torch", case, "torch.nn.functional.conv_transpose2d")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    backend: Any = SimpleNamespace(label="torch:cpu")
+    native.build(case, backend)
+    assert torch.backends.cudnn.allow_tf32
+    backend.label = "torch:cuda"
+    native.build(case, backend)
+    assert not torch.backends.cudnn.allow_tf32
+
+
+def test_why_a_native_is_not_for_a_case_is_said() -> None:
+    for library, name, case, reason in (
+        (
+            "torch",
+            "torch.nn.functional.fractional_max_pool1d",
+            Case("fractional_max_pool", (2, 3, 9), kernel=2, scale=0.5),
+            "shape (2, 3, 9) has 1 spatial axes",
+        ),
+        (
+            "torch",
+            "torch.nn.functional.fractional_max_pool2d",
+            Case("fractional_max_pool", (2, 3, 9, 9), kernel=2, scale=0.5, dtype="float16"),
+            "in the dtype of the values, float16",
+        ),
+        (
+            "jax",
+            "jax.image.resize",
+            Case("linear_unpool", (2, 3, 7), scale=1.5),
+            "scale (1.5,) is not output size over input size",
+        ),
+        (
+            "jax",
+            "jax.lax.conv_transpose",
+            Case("conv_transpose", (3, 5, 4), kernel=(2, 2), out_channels=2),
+            "shape (3, 5, 4) is not (N, C, *spatial)",
+        ),
+    ):
+        assert reason in (find(library, case, name).reason(case) or "")

@@ -83,10 +83,10 @@ class OperationTable(Generated):
                     in_words(dtypes),
                     spec.means,
                     "yes" if spec.differentiable else "no",
-                    "yes" if spec.checks_indices else "takes none to put values at",
+                    "yes" if spec.checks_indices else "no",
                 )
             )
-        head = ("operation", "dtypes", "needs", "has a gradient", "checks indices")
+        head = ("operation", "dtypes", "needs", "has a gradient", "looks at indices")
         return table(head, rows, wide=True)
 
 

@@ -16,6 +16,7 @@ from unpool_xp.bench.cases import Case
 from unpool_xp.bench.native import (
     Function,
     Native,
+    either,
     exact_scale,
     image,
     plain,
@@ -147,6 +148,10 @@ def _zoom(case: Case, backend: Backend) -> Function:
     return lambda x: ndimage.zoom(x, factors, order=1, mode="nearest", grid_mode=True)
 
 
+def _no_half(case: Case) -> str | None:
+    return "SciPy's ndimage has no float16" if case.dtype == "float16" else None
+
+
 def _matrices(case: Case) -> list[NDArray]:
     """Return for each axis, shape (n, out), what an element gives to an output cell."""
     made = []
@@ -266,7 +271,7 @@ UNPOOLING_NATIVES: tuple[Native, ...] = (
     Native("numpy", _NEAREST, "numpy.repeat", _repeat, whole_scale),
     Native("numpy", _NEAREST, "numpy.kron", _kron, whole_scale),
     Native("numpy", _NEAREST, "numpy.broadcast_to", _broadcast, whole_scale),
-    Native("numpy", _LINEAR, "scipy.ndimage.zoom", _zoom, exact_scale),
+    Native("numpy", _LINEAR, "scipy.ndimage.zoom", _zoom, either(exact_scale, _no_half)),
     Native("numpy", _LINEAR, "numpy.matmul with matrices of weights", _products),
     Native("numpy", _CONVOLVE, "numpy.matmul + slice addition", _slice_addition),
     Native("cupy", _UNPOOL, "cupy.ndarray.__setitem__", _cupy_set),

@@ -101,9 +101,11 @@ class Oracle:
     ) -> None:
         want = want.astype(got.dtype)
         same = (got == want) | ((got != got) & (want != want))
-        if not OPERATIONS[self.case.operation].exact and name != "indices":
+        spec = OPERATIONS[self.case.operation]
+        if not spec.exact and name != "indices":
             largest = float(np.max(np.abs(want), initial=1))
-            same |= np.abs(got - want) <= TOLERANCE.get(dtype, 0) * largest
+            tolerance = TOLERANCE.get(dtype, 0) + spec.rounding(self.case)
+            same |= np.abs(got - want) <= tolerance * largest
         if same.all():
             return
         plane, first, *rest = (int(i) for i in np.argwhere(~same)[0])

@@ -72,6 +72,11 @@ def one_step(case: Parameters) -> float:
     return 1
 
 
+def no_rounding(case: Parameters) -> float:
+    """Return that values are as exact as their dtype lets them be."""
+    return 0
+
+
 @dataclass(frozen=True)
 class OperationSpec:
     """All that the harness has to know of an operation."""
@@ -91,6 +96,7 @@ class OperationSpec:
     work: Callable[[Parameters], float] = one_step  # elements of a plane in a step
     working_bytes: Callable[[Parameters], int] = no_bytes  # of copies between input and output
     exact: bool = True  # moves values, computes none
+    rounding: Callable[[Parameters], float] = no_rounding  # more of it, relative to the largest
     kinds: str = "fiu"  # of dtype, as NumPy's letters
 
 
