@@ -6,8 +6,8 @@ A set is drawn from a generator of its own; a message prints all of it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -38,7 +38,7 @@ class Arguments:
     arrays: tuple[np.ndarray, ...]
     options: dict[str, Any]
     native: dict[str, Any]
-    kept: np.ndarray | None = field(default=None)  # which cells to compare; None: all
+    kept: np.ndarray | None = None  # which cells to compare; None: all
 
     def __str__(self) -> str:
         # Lists, not arrays: they can be pasted back.
@@ -46,17 +46,23 @@ class Arguments:
         return f"arrays = {', '.join(arrays)}\nours = {self.options}\nPyTorch's = {self.native}"
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Arrays this small leave nothing for a second thread but to be waited for."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 Draw = Callable[[Rng, int], Arguments]
 Hold = Callable[[np.ndarray, np.ndarray], None]
 
 
 def native(operation: str, rank: int) -> Callable[..., Any]:
-    """Return PyTorch's function of an operation that it has one of for each rank."""
-    return (
-        F.interpolate
-        if "nearest" in operation or "linear" in operation
-        else getattr(F, f"{operation}{rank}d")
-    )
+    """Return PyTorch's function, which may be another for each rank."""
+    resizes = operation in ("nearest_unpool", "linear_unpool")
+    return F.interpolate if resizes else getattr(F, f"{operation}{rank}d")
 
 
 def tensors(arguments: Arguments) -> list[torch.Tensor]:
@@ -78,17 +84,16 @@ def closely(got: np.ndarray, wanted: np.ndarray) -> None:
 def compare(
     draw: Draw,
     ours: Callable[..., Any],
-    native: Callable[..., Any],
+    theirs: Callable[..., Any],
     rank: int,
     hold: Hold,
-    sets: int = SETS,
 ) -> Counter[str]:
     """Hold the two together over all sets; return what was met how often."""
     met: Counter[str] = Counter()
-    for number in range(sets):
+    for number in range(SETS):
         arguments = draw(np.random.default_rng((rank, number)), rank)
         try:
-            wanted = many(native(*tensors(arguments), **arguments.native))
+            wanted = many(theirs(*tensors(arguments), **arguments.native))
         except RuntimeError as refusal:
             met[f"refused: {refusal}"] += 1
             continue
@@ -107,7 +112,7 @@ def compare(
             met["-inf"] += bool((wanted[0] == -torch.inf).any())
         for name, value in arguments.options.items():
             met[f"{name}={value}"] += 1
-    assert met["accepted"] >= LEAST_ACCEPTED * sets, met
+    assert met["accepted"] >= LEAST_ACCEPTED * SETS, met
     return met
 
 
@@ -119,7 +124,7 @@ def ints(rng: Rng, rank: int, low: int, high: int) -> Ints:
     return tuple(rng.integers(low, high + 1, rank).tolist())
 
 
-def each(rng: Rng, highs: tuple[int, ...]) -> Ints:
+def each(rng: Rng, highs: Ints) -> Ints:
     """Return one int from 0 to its own high, included, for each axis."""
     return tuple(int(rng.integers(0, high + 1)) for high in highs)
 
@@ -476,9 +481,10 @@ def test_half_precision_is_no_worse_than_pytorch_s(
             allowed = worst(theirs(*halves, **arguments.native), exact)
         except NotImplementedError:  # avg_pool3d on a CPU: no error of its own to allow for
             allowed = 0.0
-        # And one unit in the last place of the largest result.
+        # Half a unit in the last place is what rounding the exact result can take.
         finite = exact[exact.isfinite()].abs()
-        allowed += float(torch.finfo(dtype).eps * finite.max()) if len(finite) else 0.0
+        if len(finite):
+            allowed = max(allowed, 0.51 * torch.finfo(dtype).eps * float(finite.max()))
         got = getattr(ux, operation)(*halves, **arguments.options)
         assert got.dtype == dtype
         error = worst(got, exact)

@@ -92,5 +92,6 @@ def linear_sources(
         below = math.floor(source)
         lower.append(below)
         upper.append(min(below + 1, n - 1))
-        weights.append(source - below)
+        # At the end both are the same element: halves of it stay infinite where it is infinite.
+        weights.append(source - below if below < n - 1 else 0.5)
     return tuple(lower), tuple(upper), tuple(weights)

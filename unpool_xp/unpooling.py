@@ -166,6 +166,8 @@ def _interpolate(
     x = xp.astype(x, computing_dtype(xp, dtype), copy=False)
     # The last axis first: what is read and written twice is then still small.
     for axis in reversed(plan):
+        if axis.output == axis.size and (axis.repeats == 1 or coordinates == "align_corners"):
+            continue  # no neighbour has a part in it, not even a NaN
         lower, upper, weights = plan_of(_resize.linear_sources, axis, coordinates)
         weight = along(xp, xp.asarray(weights, dtype=x.dtype, device=place), axis.axis)
         below, above = (take_known(xp, x, source, axis.axis) for source in (lower, upper))

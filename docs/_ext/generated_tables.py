@@ -13,7 +13,7 @@ from unpool_xp import capabilities
 from unpool_xp.bench import cases, natives, presets
 
 # How each library compiles, and whether its arrays are lazy or have gradients.
-LIBRARY_FACTS = {
+LIBRARY_FACTS: dict[str, dict[str, Any]] = {
     "numpy": {"gradient": False, "compiled": None, "lazy": False},
     "torch": {"gradient": True, "compiled": "torch.compile", "lazy": False},
     "cupy": {"gradient": False, "compiled": None, "lazy": False},
@@ -65,7 +65,7 @@ class Generated(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the nodes of the text."""
         for module in (capabilities, cases, natives, presets):
-            self.env.note_dependency(module.__file__)
+            self.env.note_dependency(str(module.__file__))
         return self.parse_text_to_nodes("\n".join(self.lines()))
 
 
@@ -97,7 +97,7 @@ class LibraryTable(Generated):
         """Return the text."""
         rows = []
         for library in capabilities.LIBRARIES:
-            facts: dict[str, Any] = LIBRARY_FACTS[library]
+            facts = LIBRARY_FACTS[library]
             missing = [
                 dtype
                 for dtype in capabilities.DTYPES

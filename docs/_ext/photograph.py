@@ -72,8 +72,8 @@ class PhotoGrid(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return a grid of figures."""
         factor = directives.positive_int(self.arguments[0])
-        for name in (ux.pooling, ux.unpooling, ux.convolution):
-            self.env.note_dependency(name.__file__)
+        for module in (ux.pooling, ux.unpooling, ux.convolution):
+            self.env.note_dependency(str(module.__file__))
         picture = photograph()
         lines = [".. container:: photo-grid", ""]
         lines += self.figure(f"{factor}-original", picture, "the photograph")

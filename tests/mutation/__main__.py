@@ -92,8 +92,11 @@ class Copy:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation")
-    parser.add_argument("files", nargs="*", default=[*FILES], help=f"of {', '.join(FILES)}")
-    files = parser.parse_args().files
+    parser.add_argument("files", nargs="*", help=f"of {', '.join(FILES)}; default: all")
+    files = parser.parse_args().files or [*FILES]
+    for file in files:
+        if file not in FILES:
+            parser.error(f"{file} is not one of {', '.join(FILES)}")
     explained = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in PRELOADED:

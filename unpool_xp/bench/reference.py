@@ -277,7 +277,10 @@ def linear_unpool(
         if coordinates == "align_corners":
             places = [Fraction(o * (n - 1), max(m - 1, 1)) for o in range(m)]
         places = [min(max(place, 0), n - 1) for place in places]
-        neighbours.append([_neighbours(place, n) for place in places])
+        if places == list(range(n)):  # nothing lies between two positions
+            neighbours.append([[(o, 0.5), (o, 0.5)] for o in range(n)])
+        else:
+            neighbours.append([_neighbours(place, n) for place in places])
     unpooled = np.zeros((*out, cells.shape[-1]))
     for o in np.ndindex(out):
         pairs = [axis[i] for axis, i in zip(neighbours, o, strict=True)]
@@ -462,8 +465,10 @@ def _resized(
 def _neighbours(place: float | Fraction, n: int) -> list[tuple[int, float]]:
     """Return the positions around a place, and their weights."""
     below = math.floor(place)
+    if below == n - 1:  # the last position is its own neighbour
+        return [(below, 0.5), (below, 0.5)]
     above = float(place - below)
-    return [(below, 1 - above), (min(below + 1, n - 1), above)]
+    return [(below, 1 - above), (below + 1, above)]
 
 
 def _entries(
