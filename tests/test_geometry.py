@@ -216,10 +216,8 @@ def test_fractional_ratio_is_rounded_down() -> None:
 
 def test_fractional_takes_either_size_or_ratio() -> None:
     for size, ratio in ((None, None), (2, 0.5)):
-        said = f"got output_size={size} and output_ratio={ratio} (array of shape (1, 1, 4))"
-        with fails(
-            ValueError, "fractional_max_pool: give either output_size or output_ratio", said
-        ):
+        got = f"got output_size={size} and output_ratio={ratio} (array of shape (1, 1, 4))"
+        with fails(ValueError, "fractional_max_pool: give either output_size or output_ratio", got):
             fractional(1, 1, 4, kernel_size=2, output_size=size, output_ratio=ratio)
 
 
@@ -337,17 +335,17 @@ def test_transposed_axis_holds_where_every_tap_lands() -> None:
         if n > 3:
             continue
         given = {"stride": s, "padding": (pads,), "dilation": d}
-        for extra in range(max(s, d) + 1):
+        step = max(s, d)
+        for extra in range(step + 2):
             size = reach(n, k, s, pads, d) + extra
             with_padding = {"output_padding": extra, **given}
-            if extra == max(s, d):
+            if extra >= step:
                 said = f"output_padding={extra} must be smaller than the stride or the dilation, "
-                with fails(ValueError, said + f"({extra},) (array of shape (1, 2, {n}))"):
+                with fails(ValueError, said + f"({step},) (array of shape (1, 2, {n}))"):
                     transpose((1, 2, n), (2, 3, k), **with_padding)
             elif size < 1:
-                with fails(
-                    ValueError, f"padding=({pads},) leaves nothing of the output plane ({size},"
-                ):
+                said = f"padding=({pads},) leaves nothing of the output plane ({size},) (array of"
+                with fails(ValueError, said):
                     transpose((1, 2, n), (2, 3, k), **with_padding)
                 nothing_left += 1
             else:
@@ -467,9 +465,7 @@ def test_transposed_sizes_have_a_least_value(name: str, least: int) -> None:
 
 def test_transposed_padding_is_smaller_than_the_kernel() -> None:
     assert transpose((1, 1, 4), (1, 1, 2), padding=3, dilation=3)[0].output == 1
-    with fails(
-        ValueError, "padding=4 must be", "kernel dilation*(k-1)+1 = 4 (array of shape (1, 1, 4"
-    ):
+    with fails(ValueError, "padding=4 must be", "kernel dilation*(k-1)+1 = 4 (array of shape (1,"):
         transpose((1, 1, 4), (1, 1, 2), padding=4, dilation=3)
     with fails(ValueError, "padding=(0, 1) leaves nothing of the output plane (8, 0) (array of"):
         transpose((1, 1, 4, 1), (1, 1, 2, 2), stride=2, padding=(0, 1))

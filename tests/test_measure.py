@@ -6,6 +6,7 @@ import gc
 import sys
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -120,14 +121,6 @@ def test_what_cannot_be_measured_says_why(
     assert reason in session.error
 
 
-def test_a_dtype_that_the_library_lacks_is_a_reason() -> None:
-    session = Session(
-        backends.load("numpy"), Case("max_pool", (1, 2, 4, 4), kernel=2, dtype="bfloat16")
-    )
-    assert not session.prepare()
-    assert session.error == "TypeError: numpy has no dtype bfloat16"
-
-
 def test_compiled_is_measured_where_there_is_a_compiler() -> None:
     session = Session(backends.load("jax:cpu"), CASE, "compiled")
     assert session.prepare(), session.error
@@ -177,3 +170,22 @@ def test_peak_memory_is_at_least_the_output_and_not_the_input() -> None:
     assert peak is not None
     assert output <= peak + 2**21  # the kernel counts resident pages a little late
     assert peak < 8 * output
+
+
+@pytest.mark.parametrize(
+    ("label", "dtype", "reason"),
+    [
+        ("numpy", "bfloat16", "numpy has no bfloat16"),
+        ("torch:cpu", "uint16", "torch compares no unsigned integers but uint8"),
+        ("jax:cpu", "float64", "jax makes float32 of float64; set JAX_ENABLE_X64=1"),
+    ],
+)
+def test_what_cannot_be_measured_says_so_in_the_words_of_the_declaration(
+    label: str, dtype: str, reason: str
+) -> None:
+    case = Case("max_pool", (1, 2, 4, 4), kernel=(2, 2), dtype=dtype)
+    with jax.enable_x64(False):
+        session = Session(backends.load(label), case)
+        assert not session.prepare()
+    assert session.error == reason
+    assert session.finish()["samples_s"] == []

@@ -191,13 +191,10 @@ def test_the_output_is_the_factor_rounded_down() -> None:
             assert axis == AxisResize(-1, n, expected, factor)
             assert whole(axis.axis, axis.size, axis.output)
         else:
-            with fails(
-                ValueError, f"scale_factor=({factor},) leaves an empty plane (0,) (array of"
-            ):
+            said = f"unpool: scale_factor=({factor},) leaves an empty plane (0,) (array of shape"
+            with fails(ValueError, f"{said} (5, {n}))"):
                 resized(5, n, factor=(factor,))
-    with fails(
-        ValueError, "unpool: scale_factor=0.5 leaves an empty plane (2, 0) (array of shape "
-    ):
+    with fails(ValueError, "unpool: scale_factor=0.5 leaves an empty plane (2, 0) (array of"):
         resized(2, 2, 4, 1, factor=0.5)
     plan = resized(2, 2, 4, 3, factor=(0.5, 3))
     assert plan == (AxisResize(-2, 4, 2, 0.5), AxisResize(-1, 3, 9, 3.0))
@@ -292,7 +289,9 @@ def test_linear_neighbours_enclose_the_source(coordinates: Any) -> None:
             assert above == min(below + 1, axis.size - 1)
             assert 0 <= weight < 1
             assert type(weight) is float
-            assert below + weight == pytest.approx(float(place), abs=1e-12)
+            assert below + weight * (above - below) == pytest.approx(float(place), abs=1e-12)
+            # Of one element, halves: 0 times an infinite one would be NaN.
+            assert above > below or weight == 0.5
         assert list(lower) == sorted(lower)
 
 
@@ -300,16 +299,16 @@ def test_linear_sources_by_hand() -> None:
     def sources(n: int, m: int, coordinates: Any, scale: float | None = None) -> Any:
         return _resize.linear_sources(AxisResize(-1, n, m, scale), coordinates)
 
-    assert sources(2, 4, "asymmetric") == ((0, 0, 1, 1), (1, 1, 1, 1), (0.0, 0.5, 0.0, 0.0))
-    assert sources(2, 4, "half_pixel") == ((0, 0, 0, 1), (1, 1, 1, 1), (0.0, 0.25, 0.75, 0.0))
+    assert sources(2, 4, "asymmetric") == ((0, 0, 1, 1), (1, 1, 1, 1), (0.0, 0.5, 0.5, 0.5))
+    assert sources(2, 4, "half_pixel") == ((0, 0, 0, 1), (1, 1, 1, 1), (0.0, 0.25, 0.75, 0.5))
     assert sources(3, 5, "align_corners") == (
         (0, 0, 1, 1, 2),
         (1, 1, 2, 2, 2),
-        (0.0, 0.5, 0.0, 0.5, 0.0),
+        (0.0, 0.5, 0.0, 0.5, 0.5),
     )
     assert sources(3, 1, "align_corners") == ((0,), (1,), (0.0,))
-    assert sources(3, 2, "align_corners") == ((0, 2), (1, 2), (0.0, 0.0))
-    assert sources(2, 5, "asymmetric", 2.5)[2] == pytest.approx((0.0, 0.4, 0.8, 0.0, 0.0))
+    assert sources(3, 2, "align_corners") == ((0, 2), (1, 2), (0.0, 0.5))
+    assert sources(2, 5, "asymmetric", 2.5)[2] == pytest.approx((0.0, 0.4, 0.8, 0.5, 0.5))
 
 
 # --- the drawn regions of a fractional pooling ---------------------------------------------------

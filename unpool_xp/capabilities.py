@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DTYPES", "LIBRARIES", "OPERATIONS", "Operation", "why_not"]
+__all__ = ["DTYPES", "LIBRARIES", "OPERATIONS", "Library", "Operation", "why_not"]
 
 DTYPES = (
     "bool",
@@ -17,12 +17,43 @@ DTYPES = (
     *("float16", "bfloat16", "float32", "float64"),
     *("complex64", "complex128"),
 )
-LIBRARIES = ("numpy", "torch", "cupy", "jax", "dask", "array_api_strict")
 
 _REAL = ("i", "u", "f")
 _FLOATING = ("f",)
 _NUMERIC = ("i", "u", "f", "c")
 _ANY = ("b", "i", "u", "f", "c")
+
+
+@dataclass(frozen=True)
+class Library:
+    """What a library adds to every operation.
+
+    Attributes
+    ----------
+    gradient : bool
+        Whether it differentiates.
+    compiler : str or None
+        What compiles its functions.
+    lazy : bool
+        Whether its arrays are computed only when they are asked for.
+    missing : tuple of str
+        The dtypes that it does not have.
+    """
+
+    gradient: bool = False
+    compiler: str | None = None
+    lazy: bool = False
+    missing: tuple[str, ...] = ()
+
+
+LIBRARIES: dict[str, Library] = {
+    "numpy": Library(missing=("bfloat16",)),
+    "torch": Library(gradient=True, compiler="torch.compile"),
+    "cupy": Library(missing=("bfloat16",)),
+    "jax": Library(gradient=True, compiler="jax.jit"),
+    "dask": Library(lazy=True, missing=("bfloat16",)),
+    "array_api_strict": Library(missing=("float16", "bfloat16")),
+}
 
 
 @dataclass(frozen=True)
@@ -59,13 +90,6 @@ OPERATIONS: dict[str, Operation] = {
     "convert_indices": Operation(("i", "u"), "positions", differentiable=False),
 }
 
-# Dtypes that a library does not have.
-_MISSING = {
-    "numpy": ("bfloat16",),
-    "cupy": ("bfloat16",),
-    "dask": ("bfloat16",),
-    "array_api_strict": ("float16", "bfloat16"),
-}
 _TORCH_UNSIGNED = ("uint16", "uint32", "uint64")
 # Operations that a library's own functions cannot do for a dtype.
 _GAPS: dict[tuple[str, str], tuple[tuple[str, ...], str]] = {
@@ -118,7 +142,7 @@ def why_not(operation: str, library: str, dtype: str) -> str | None:
     spec = OPERATIONS[operation]
     if kind_of(dtype) not in spec.kinds:
         return f"{operation} needs {spec.means}, which {dtype} does not have"
-    if dtype in _MISSING.get(library, ()):
+    if dtype in LIBRARIES.get(library, Library()).missing:
         return f"{library} has no {dtype}"
     dtypes, reason = _GAPS.get((library, operation), ((), ""))
     return reason if dtype in dtypes else None

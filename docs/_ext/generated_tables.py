@@ -13,14 +13,7 @@ from unpool_xp import capabilities
 from unpool_xp.bench import cases, natives, presets
 
 # How each library compiles, and whether its arrays are lazy or have gradients.
-LIBRARY_FACTS: dict[str, dict[str, Any]] = {
-    "numpy": {"gradient": False, "compiled": None, "lazy": False},
-    "torch": {"gradient": True, "compiled": "torch.compile", "lazy": False},
-    "cupy": {"gradient": False, "compiled": None, "lazy": False},
-    "jax": {"gradient": True, "compiled": "jax.jit", "lazy": False},
-    "dask": {"gradient": False, "compiled": None, "lazy": True},
-    "array_api_strict": {"gradient": False, "compiled": None, "lazy": False},
-}
+
 _FAMILIES = {
     "int8 to int64": ("int8", "int16", "int32", "int64"),
     "uint8 to uint64": ("uint8", "uint16", "uint32", "uint64"),
@@ -97,26 +90,21 @@ class LibraryTable(Generated):
         """Return the text."""
         rows = []
         for library in capabilities.LIBRARIES:
-            facts = LIBRARY_FACTS[library]
-            missing = [
-                dtype
-                for dtype in capabilities.DTYPES
-                if capabilities.why_not("nearest_unpool", library, dtype) is not None
-            ]
-            if facts["lazy"]:
+            facts = capabilities.LIBRARIES[library]
+            if facts.lazy:
                 looked = "no: such an entry is dropped"
-            elif facts["compiled"]:
+            elif facts.compiler:
                 looked = "eager: yes; compiled: such an entry is dropped"
             else:
                 looked = "yes"
             rows.append(
                 (
                     f"``{library}``",
-                    "yes" if facts["gradient"] else "no",
-                    f"``{facts['compiled']}``" if facts["compiled"] else "no compiler",
-                    "yes" if facts["lazy"] else "no",
+                    "yes" if facts.gradient else "no",
+                    f"``{facts.compiler}``" if facts.compiler else "no compiler",
+                    "yes" if facts.lazy else "no",
                     looked,
-                    ", ".join(missing) or "none",
+                    ", ".join(facts.missing) or "none",
                 )
             )
         head = ("library", "gradient", "compiled", "lazy", "index outside the plane is an error")

@@ -21,6 +21,7 @@ from unpool_xp.bench import natives
 from unpool_xp.bench.cases import OPERATIONS, Case
 from unpool_xp.bench.oracle import MismatchError, Oracle
 from unpool_xp.bench.photo import NDArray
+from unpool_xp.capabilities import why_not
 
 SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves
 _COPIES = 3
@@ -40,7 +41,10 @@ class Inputs:
     """
 
     def __init__(self, backend: Backend, case: Case) -> None:
-        backend.dtype(case.dtype)  # a TypeError where the library has none
+        reason = why_not(case.operation, backend.library, case.dtype)
+        if reason is not None:
+            raise UnsuitedError(reason)
+        backend.dtype(case.dtype)  # a TypeError where a library nobody has described has none
         self.case = case
         self.host = case.arrays()
         samples = []
@@ -50,6 +54,9 @@ class Inputs:
             self.device = [backend.asarray(array) for array in self.host.values()]
             backend.synchronize(*self.device)
             samples.append(time.perf_counter() - start)
+        placed = str(self.device[0].dtype).rpartition(".")[2]
+        if backend.library == "jax" and placed != case.dtype:
+            raise UnsuitedError(f"jax makes {placed} of {case.dtype}; set JAX_ENABLE_X64=1")
         self.to_device_s = statistics.median(samples)
         self._oracle: Oracle | None = None
 

@@ -156,8 +156,11 @@ def _fractional_oracle(
         return (reference.fractional_max_unpool(values, indices, scale_factor=case.scale),)
     # What has one position has one value, so it does not matter which is kept.
     plane, places = (rows[1] - rows[0], *others), indices - rows[0] * math.prod(others)
-    put = reference.max_unpool(values, places, plane, "any")
-    taken = reference.max_unpool(np.ones_like(values), places, plane, "any")
+    inside = (places >= 0) & (places < math.prod(plane))
+    near = np.flatnonzero(inside.any(axis=(0, *range(2, inside.ndim))))  # pooled rows
+    kept, places = values[:, near], places[:, near]
+    put = reference.max_unpool(kept, places, plane, "any")
+    taken = reference.max_unpool(np.ones_like(kept), places, plane, "any")
     return (np.where(taken == 1, put, linear_rows(case, values, rows, "asymmetric")),)
 
 
@@ -173,6 +176,7 @@ UNPOOLING: dict[str, OperationSpec] = {
         flops=lambda c: 0,
         oracle=_unpool_oracle,
         steps=lambda c: math.prod(c.plane),
+        work=lambda c: 5,  # a scattered write
     ),
     "nearest_unpool": OperationSpec(
         function=unpool_xp.nearest_unpool,
