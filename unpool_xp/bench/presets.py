@@ -130,6 +130,7 @@ def _quick() -> tuple[Case, ...]:
         *(case for of in (_pairs, _means) for case in of(middle, 3)),
         *(case for of in (_pairs, _means) for case in of(large, 4)),
         *_pairs(middle, 3, 2),
+        _means(middle, 3, 2)[0],
         *_fractions(small, 0.5),
         *_fractions(middle, 0.75),
         *_fractions(large, 0.5),
