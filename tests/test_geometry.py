@@ -308,9 +308,10 @@ def test_unpooled_plane_checks_what_it_is_given() -> None:
         assert unpool(1, 1, 4, **options, padding=3)[0] == 1
         with fails(ValueError, "padding=4 must be >= 0", "kernel dilation*(k-1)+1 = 4 (array"):
             unpool(1, 1, 4, **options, padding=4)
-    assert unpool(1, 1, 4, output_size=1) == (1, (1,))
-    with fails(ValueError, "output_size=0 must be >= 1"):
-        unpool(1, 1, 4, output_size=0)
+    for kernel_size in (None, 2):
+        assert unpool(1, 1, 4, kernel_size=kernel_size, output_size=1) == (1, (1,))
+        with fails(ValueError, "output_size=0 must be >= 1"):
+            unpool(1, 1, 4, kernel_size=kernel_size, output_size=0)
 
 
 @pytest.mark.parametrize("name", ["kernel_size", "stride", "padding", "dilation", "output_size"])
