@@ -3,6 +3,7 @@
 #   make bench BACKENDS="numpy jax"     the same with those two alone, installed and measured
 #   make test / lint                    the whole test suite / ruff, mypy and numpydoc
 #   make coverage / docs                the tests with their coverage / the documentation
+#   make mutate                         break the planning code in every way, see the tests fail
 
 PYTHON ?= python3
 BACKENDS ?= numpy torch jax dask
@@ -21,7 +22,7 @@ pip = $(bin)/python -m pip install --quiet --disable-pip-version-check --constra
 api := $(patsubst %,unpool_xp/%.py,pooling unpooling convolution indices backends capabilities)
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
-.PHONY: bench test lint coverage docs clean
+.PHONY: bench test lint coverage mutate docs clean
 .DELETE_ON_ERROR:
 
 $(bin)/python:
@@ -51,6 +52,13 @@ lint: .venv/installed-test
 
 coverage: .venv/installed-test
 	$(bin)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(PYTEST)
+
+.venv/installed-mutate: .venv/installed-test
+	$(pip) --editable ".[mutate]"
+	@touch $@
+
+mutate: .venv/installed-mutate
+	$(bin)/python -m tests.mutation
 
 docs: .venv/installed-test
 	$(bin)/python -m sphinx -W --keep-going -b html docs docs/_build/html

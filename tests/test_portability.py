@@ -148,3 +148,12 @@ def test_every_name_taken_from_the_namespace_is_there(library: str) -> None:
 def test_the_names_belong_to_the_standard() -> None:
     missing = {name for name in names_taken_from_xp() if not hasattr(strict, name)}
     assert missing == {"add"} - set(dir(strict))
+
+
+def test_dask_pads_on_one_side_whatever_the_size() -> None:
+    import dask.array as da
+
+    x = np.ones((2, 32, 96, 96), dtype=np.float32)
+    lazy = da.from_array(x, chunks=(1, 32, 96, 96))
+    got = ux.avg_pool(lazy, 3, stride=2, padding=1)
+    np.testing.assert_allclose(got.compute(), ux.avg_pool(x, 3, stride=2, padding=1), rtol=1e-6)

@@ -104,18 +104,16 @@ def windows(
         if ceil_mode and room % s and count * s < n + before:
             count += 1
         end = (count - 1) * s + extent - before
-        # min and max only matter for cells between windows, which nothing reads.
-        lead = tuple(min(p % d, n - 1) for p in range(-before, 0))
-        trail = tuple(max(p - d * ((p - n) // d + 1), 0) for p in range(n, end))
-        if d > n and _misses(n, count, k, s, d, before):
+        # The nearest real cell a multiple of the dilation away; a window that starts in the padding
+        # and has none has no element at all.
+        lead = tuple(p % d for p in range(-before, 0))
+        if any(cell >= n for cell in lead[: count * s : s]):
             fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
+        # min and max only matter for cells between windows, which nothing reads.
+        lead = tuple(min(cell, n - 1) for cell in lead)
+        trail = tuple(max(p - d * ((p - n) // d + 1), 0) for p in range(n, end))
         axes.append(AxisWindows(i - rank, n, count, k, s, d, (before, after), lead, trail))
     return Windows(plane, tuple(axis.count for axis in axes), tuple(axes))
-
-
-def _misses(n: int, count: int, k: int, s: int, d: int, before: int) -> bool:
-    # Only taps further apart than the axis is long can step over all of it.
-    return any(not any(0 <= i * s - before + t * d < n for t in range(k)) for i in range(count))
 
 
 def averages(
@@ -197,24 +195,17 @@ def unpooled_plane(
     given = {"kernel_size": kernel_size, "stride": stride, "output_size": output_size}
     rank = spatial_rank(operation, shape, **given, padding=padding, dilation=dilation)
     dilations = per_axis(operation, "dilation", dilation, rank, shape, least=1)
-    kernels = per_axis(
-        operation, "kernel_size", 1 if kernel_size is None else kernel_size, rank, shape, least=1
-    )
+    if kernel_size is None:
+        if stride is not None or padding != 0 or dilation != 1:
+            rule = "must be given with stride, padding or dilation"
+            fail(operation, "kernel_size", None, shape, rule)
+        return rank, per_axis(operation, "output_size", output_size, rank, shape, least=1)
+    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, least=1)
     strides = (
         kernels if stride is None else per_axis(operation, "stride", stride, rank, shape, least=1)
     )
     extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
-    if kernel_size is None:
-        if stride is not None or padding != 0 or dilation != 1:
-            fail(
-                operation,
-                "kernel_size",
-                None,
-                shape,
-                "must be given with stride, padding or dilation",
-            )
-    else:
-        pads = padding_pairs(operation, padding, rank, shape, extents)
+    pads = padding_pairs(operation, padding, rank, shape, extents)
     if output_size is not None:
         return rank, per_axis(operation, "output_size", output_size, rank, shape, least=1)
     plane = tuple(

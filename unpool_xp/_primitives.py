@@ -55,15 +55,16 @@ def window_views(
 
 def zero_pad(xp: Namespace, x: Array, axis: int, before: int, after: int) -> Array:
     """Return x with cells of zero before and after along a negative axis."""
-    if not before and not after:
-        return x
 
-    def cells(count: int) -> Array:
+    def cells(count: int) -> list[Array]:
+        if not count:  # nothing, which not every library can put beside something
+            return []
         shape = list(x.shape)
         shape[axis] = count
-        return zeros(xp, tuple(shape), x)
+        return [zeros(xp, tuple(shape), x)]
 
-    return xp.concat([cells(before), x, cells(after)], axis=axis)
+    parts = [*cells(before), x, *cells(after)]
+    return xp.concat(parts, axis=axis) if len(parts) > 1 else x
 
 
 def zeros(xp: Namespace, shape: Shape, like: Array) -> Array:

@@ -49,9 +49,9 @@ def _checked(operation: str, samples: Any, lead: Shape, rank: int) -> npt.NDArra
             f"{operation}: samples must have the shape ({rank},) or {(*lead, rank)}, got "
             f"{drawn.shape}"
         )
-    if not np.all((drawn >= 0) & (drawn < 1)):
-        wrong = drawn[~((drawn >= 0) & (drawn < 1))].flat[0]
-        raise ValueError(f"{operation}: samples must lie in [0, 1), got {wrong}")
+    wrong = drawn[~((drawn >= 0) & (drawn < 1))]
+    if wrong.size:
+        raise ValueError(f"{operation}: samples must lie in [0, 1), got {wrong[0]}")
     return drawn
 
 

@@ -32,10 +32,8 @@ class AxisResize:
     @property
     def repeats(self) -> int | None:
         """The whole factor, where the output is that many copies of each element."""
-        exact = self.output % self.size == 0
-        if exact and (self.scale is None or self.scale == self.output // self.size):
-            return self.output // self.size
-        return None
+        copies, rest = divmod(self.output, self.size)
+        return copies if not rest and self.scale in (None, copies) else None
 
 
 def resize(
@@ -69,10 +67,8 @@ def nearest_sources(axis: AxisResize, coordinates: Coordinates) -> Shape:
     half = coordinates == "half_pixel"
     if axis.scale is None:
         # In whole numbers, since o * (n / output) in floats can fall below the integer it is.
-        exact = ((2 * o + half) * n // (2 * output) for o in range(output))
-    else:
-        exact = (math.floor((o + 0.5 * half) / axis.scale) for o in range(output))
-    return tuple(min(source, n - 1) for source in exact)
+        return tuple((2 * o + half) * n // (2 * output) for o in range(output))
+    return tuple(math.floor((o + 0.5 * half) / axis.scale) for o in range(output))
 
 
 def linear_sources(
@@ -83,12 +79,11 @@ def linear_sources(
     lower, upper, weights = [], [], []
     for o in range(output):
         if coordinates == "align_corners":
-            source = o * (n - 1) / (output - 1) if output > 1 else 0.0
+            source = o * (n - 1) / max(output - 1, 1)
         else:
             half = 0.5 if coordinates == "half_pixel" else 0.0
             scaled = (o + half) * n / output if axis.scale is None else (o + half) / axis.scale
-            source = scaled - half
-        source = min(max(source, 0.0), n - 1.0)
+            source = max(scaled - half, 0.0)
         below = math.floor(source)
         lower.append(below)
         upper.append(min(below + 1, n - 1))

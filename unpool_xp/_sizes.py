@@ -57,7 +57,7 @@ def spatial_rank(operation: str, shape: Shape, **sizes: Any) -> int:
                 "is an int, which acts on every axis after the first two, and there is none; "
                 "give a tuple with one entry for each spatial axis",
             )
-    empty = [axis for axis in range(len(shape) - rank, len(shape)) if shape[axis] == 0]
+    empty = [axis for axis in range(len(shape) - rank, len(shape)) if not shape[axis]]
     if empty:
         raise ValueError(f"{operation}: spatial axis {empty[0]} is empty (array of shape {shape})")
     return rank
@@ -116,7 +116,7 @@ def factors_per_axis(
                 f"(array of shape {shape})"
             )
         factor = float(entry)
-        if not 0 < factor < math.inf:
+        if not (factor > 0 and math.isfinite(factor)):
             fail(operation, argument, value, shape, "must be positive and finite")
         factors.append(factor)
     return tuple(factors)

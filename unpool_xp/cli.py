@@ -286,7 +286,9 @@ def choose(
 
 @app.command()
 def sweep(
-    preset: Annotated[str, typer.Option(help="A set of cases: quick, segnet, full.")] = "quick",
+    preset: Annotated[
+        str, typer.Option(help="A set of cases: quick, segnet, unet, dcgan, vae, full.")
+    ] = "quick",
     operation: Annotated[
         list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
     ] = None,
