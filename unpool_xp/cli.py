@@ -13,13 +13,12 @@ try:
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.table import Table
 except ImportError as missing:  # the library itself needs none of this
     need = 'the commands need pip install "unpool-xp[bench]"'
     sys.exit(f"unpool-xp: {missing.name} is not installed; {need}")
 
 from unpool_xp import __version__, backends
-from unpool_xp.bench.check import Checked, check_backends, to_json, to_junit
+from unpool_xp.bench.check import check_backends, to_json, to_junit
 from unpool_xp.capabilities import DTYPES, OPERATIONS
 
 app = typer.Typer(
@@ -55,6 +54,13 @@ def wanted(labels: list[str] | None, *, to_time: bool = False) -> list[str]:
         fail(str(error))
 
 
+def known_operations(names: list[str] | None) -> None:
+    """Leave where a name is no operation's, with a list of the known ones."""
+    unknown = set(names or ()) - set(OPERATIONS)
+    if unknown:
+        fail(f"unknown operation {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}")
+
+
 def bar() -> Progress:
     """Return a progress bar on standard error, so that output can be piped."""
     return Progress(
@@ -84,7 +90,7 @@ def show_backends(
     quick: Annotated[bool, typer.Option(help="Leave out the measured rates.")] = False,
 ) -> None:
     """Say what is installed here, on which devices, and how fast they copy and multiply."""
-    from unpool_xp.bench import probe
+    from unpool_xp.bench import probe, show
 
     rows: list[dict[str, object]] = []
     with bar() as progress:
@@ -115,26 +121,9 @@ def show_backends(
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
-        _print_backends(rows)
+        show.print_backends(out, rows)
     if backend and any("missing" in row for row in rows):
         raise typer.Exit(2)
-
-
-def _print_backends(rows: list[dict[str, object]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("backend", "version"):
-        table.add_column(name, no_wrap=True)
-    for name in ("threads", "copy GB/s", "matmul GFLOP/s"):
-        table.add_column(name, justify="right")
-    table.add_column("device", overflow="fold")
-    for row in rows:
-        if "missing" not in row:
-            keys = ("version", "threads", "copy_gb_s", "product_gflop_s", "device")
-            table.add_row(str(row["backend"]), *(str(row.get(key) or "-") for key in keys))
-    out.print(table)
-    for row in rows:
-        if "missing" in row:
-            out.print(f"[dim]not here: {row['backend']}: {escape(str(row['missing']))}[/]")
 
 
 @app.command()
@@ -150,9 +139,9 @@ def check(
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
 ) -> None:
     """Hold operations, dtypes and backends to the oracle; exit 1 on a mismatch, 2 if none ran."""
-    unknown = set(operation or ()) - set(OPERATIONS)
-    if unknown:
-        fail(f"unknown operation {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}")
+    from unpool_xp.bench import show
+
+    known_operations(operation)
     labels = wanted(backend)
     with bar() as progress:
         task = progress.add_task("checking", total=len(labels))
@@ -167,46 +156,12 @@ def check(
     if as_json:
         print(json.dumps(to_json(results), indent=1))
     else:
-        _print_checks(results)
+        show.print_checks(out, results)
     outcomes = Counter(result.outcome for result in results)
     if outcomes["failed"]:
         raise typer.Exit(1)
     if not outcomes["passed"]:
         fail("nothing was checked")
-
-
-def _print_checks(results: list[Checked]) -> None:
-    columns = list(dict.fromkeys((result.backend, result.mode) for result in results))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("operation", no_wrap=True)
-    for label, mode in columns:
-        name = label.replace("array_api_strict", "strict")
-        table.add_column(f"{name}\n{mode}" if mode != "eager" else name, justify="right")
-    for operation in dict.fromkeys(result.operation for result in results):
-        cells = []
-        for column in columns:
-            counts = Counter(
-                result.outcome
-                for result in results
-                if result.operation == operation and (result.backend, result.mode) == column
-            )
-            passed = f"[green]{counts['passed']} ok[/]"
-            cells.append(f"[bold red]{counts['failed']} BAD[/]" if counts["failed"] else passed)
-        table.add_row(operation, *cells)
-    out.print(table)
-    failures: dict[tuple[str, str], list[str]] = {}
-    for result in results:
-        if result.outcome == "failed":
-            place = f"{result.operation} on {result.backend}, {result.mode}"
-            failures.setdefault((place, result.detail), []).append(result.dtype)
-    for (place, detail), dtypes in failures.items():
-        said = escape(f"{place} ({', '.join(filter(None, dtypes))}): {detail}")
-        out.print(f"[bold red]BAD[/] {said}", soft_wrap=True)
-    counts = Counter(result.outcome for result in results)
-    out.print(
-        f"dtypes that agree with the oracle: {counts['passed']} ok, {counts['failed']} bad, "
-        f"{counts['skipped']} not defined or not in the library"
-    )
 
 
 def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> tuple[Any, ...] | None:
@@ -311,9 +266,7 @@ def sweep(
         chosen = preset_of(preset)
     except ValueError as error:
         fail(str(error))
-    unknown = set(operation or ()) - set(OPERATIONS)
-    if unknown:
-        fail(f"unknown operation {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}")
+    known_operations(operation)
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     if not cases:
         fail(f"preset {preset} has no case of {', '.join(operation or ())}")
