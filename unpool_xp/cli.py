@@ -293,7 +293,8 @@ def sweep(
         err.print(f"unpool-xp sweep --preset {preset} --resume {path.stem}")
         raise typer.Exit(130) from None
     err.print(
-        f"{summary.measured} measured, {summary.failed} failed, {summary.skipped} already there"
+        f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
+        f"{summary.skipped} already there"
     )
     if report:
         show.print_rankings(out, path)
