@@ -32,7 +32,8 @@ class AxisResize:
     @property
     def repeats(self) -> int | None:
         """The whole factor, where the output is that many copies of each element."""
-        copies, rest = divmod(self.output, self.size)
+        # Not divmod: torch.compile cannot take it of a size that is a symbol.
+        copies, rest = self.output // self.size, self.output % self.size
         return copies if not rest and self.scale in (None, copies) else None
 
 
