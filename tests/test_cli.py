@@ -15,7 +15,7 @@ import pytest
 
 from unpool_xp.bench import show
 from unpool_xp.bench.cases import Case
-from unpool_xp.bench.choose import Choice, case_scaled, choose
+from unpool_xp.bench.choose import Choice, choose, scaled
 from unpool_xp.bench.results import case_key, read_rows
 
 from . import fake_backend
@@ -100,12 +100,11 @@ def test_a_choice_where_nothing_ran_says_so(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_answer_changes_with_size(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("max_pool", (1, 2, 8, 8), kernel=(2, 2))
-    scaled = case_scaled(case)
-    smaller, larger = scaled(0.5), scaled(2.0)
+    smaller, larger = scaled(case, 0.5), scaled(case, 2.0)
     assert smaller is not None
     assert larger is not None
     assert (smaller.shape, larger.shape) == ((1, 2, 4, 4), (1, 2, 16, 16))
-    assert scaled(0.01) is None
+    assert scaled(case, 0.01) is None
     choice = choose(case, ["numpy"], budget_s=4, modes=eager)
     assert isinstance(choice, Choice)
     assert choice.changes()[0].winner.startswith("numpy")

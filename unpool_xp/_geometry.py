@@ -62,6 +62,26 @@ class Windows:
     axes: tuple[AxisWindows, ...]
 
 
+def _window_sizes(
+    operation: str,
+    shape: Shape,
+    rank: int,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+) -> tuple[Shape, Shape, Shape, Shape, tuple[tuple[int, int], ...]]:
+    """Return kernel, stride, dilation, effective kernel and padding of each axis."""
+    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, least=1)
+    strides = (
+        kernels if stride is None else per_axis(operation, "stride", stride, rank, shape, least=1)
+    )
+    dilations = per_axis(operation, "dilation", dilation, rank, shape, least=1)
+    extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
+    pads = padding_pairs(operation, padding, rank, shape, extents)
+    return kernels, strides, dilations, extents, pads
+
+
 def windows(
     operation: str,
     shape: Shape,
@@ -80,13 +100,9 @@ def windows(
         padding=padding,
         dilation=dilation,
     )
-    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, least=1)
-    strides = (
-        kernels if stride is None else per_axis(operation, "stride", stride, rank, shape, least=1)
+    kernels, strides, dilations, extents, pads = _window_sizes(
+        operation, shape, rank, kernel_size, stride, padding, dilation
     )
-    dilations = per_axis(operation, "dilation", dilation, rank, shape, least=1)
-    extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
-    pads = padding_pairs(operation, padding, rank, shape, extents)
     if not isinstance(ceil_mode, bool):
         raise TypeError(f"{operation}: ceil_mode must be a bool, got {ceil_mode!r}")
 
@@ -194,18 +210,15 @@ def unpooled_plane(
         )
     given = {"kernel_size": kernel_size, "stride": stride, "output_size": output_size}
     rank = spatial_rank(operation, shape, **given, padding=padding, dilation=dilation)
-    dilations = per_axis(operation, "dilation", dilation, rank, shape, least=1)
     if kernel_size is None:
+        per_axis(operation, "dilation", dilation, rank, shape, least=1)
         if stride is not None or padding != 0 or dilation != 1:
             rule = "must be given with stride, padding or dilation"
             fail(operation, "kernel_size", None, shape, rule)
         return rank, per_axis(operation, "output_size", output_size, rank, shape, least=1)
-    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, least=1)
-    strides = (
-        kernels if stride is None else per_axis(operation, "stride", stride, rank, shape, least=1)
+    _, strides, _, extents, pads = _window_sizes(
+        operation, shape, rank, kernel_size, stride, padding, dilation
     )
-    extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
-    pads = padding_pairs(operation, padding, rank, shape, extents)
     if output_size is not None:
         return rank, per_axis(operation, "output_size", output_size, rank, shape, least=1)
     plane = tuple(

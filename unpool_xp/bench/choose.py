@@ -40,10 +40,13 @@ class Choice:
     rows: list[Row]
     other_sizes: dict[int, list[Row]]
 
+    @property
+    def _portable(self) -> list[Row]:
+        return [row for row in self.rows if row["implementation"] == "portable"]
+
     def ranking(self, *, with_transfer: bool = False) -> list[Ranked]:
         """Return the portable function on each backend, the fastest first."""
-        portable = [row for row in self.rows if row["implementation"] == "portable"]
-        return rank(portable, with_transfer=with_transfer)
+        return rank(self._portable, with_transfer=with_transfer)
 
     @property
     def taxes(self) -> list[Tax]:
@@ -52,8 +55,7 @@ class Choice:
 
     def changes(self, *, with_transfer: bool = False) -> list[Crossover]:
         """Return from which size on another backend is the one to use."""
-        portable = [row for row in self.rows if row["implementation"] == "portable"]
-        sizes = {math.prod(self.case.shape): portable, **self.other_sizes}
+        sizes = {math.prod(self.case.shape): self._portable, **self.other_sizes}
         return crossover(sizes, with_transfer=with_transfer)
 
 
@@ -113,7 +115,7 @@ def choose(
         rows = _measure(pool, origin, case, cells, _MAIN_SHARE * left)
         portable = [cell for cell in cells if cell.implementation == "portable"]
         other_sizes: dict[int, list[Row]] = {}
-        others = [other for other in map(case_scaled(case), _FACTORS) if other is not None]
+        others = [other for factor in _FACTORS if (other := scaled(case, factor)) is not None]
         for number, other in enumerate(others):
             left = budget_s - (time.monotonic() - start)
             if left > 0 and refused(other, portable) is None:
@@ -124,19 +126,15 @@ def choose(
     return Choice(case, rows, other_sizes)
 
 
-def case_scaled(case: Case) -> Callable[[float], Case | None]:
-    """Return what scales the spatial axes of a case; None where that cannot be."""
-
-    def scaled(factor: float) -> Case | None:
-        first = len(case.shape) - case.rank
-        plane = tuple(max(round(n * factor), 1) for n in case.shape[first:])
-        shape = (*case.shape[:first], *plane)
-        try:
-            return None if shape == case.shape else replace(case, shape=shape)
-        except ValueError:  # the kernel no longer fits
-            return None
-
-    return scaled
+def scaled(case: Case, factor: float) -> Case | None:
+    """Return a case with its spatial axes scaled; None where that cannot be."""
+    first = len(case.shape) - case.rank
+    plane = tuple(max(round(n * factor), 1) for n in case.shape[first:])
+    shape = (*case.shape[:first], *plane)
+    try:
+        return None if shape == case.shape else replace(case, shape=shape)
+    except ValueError:  # the kernel no longer fits
+        return None
 
 
 def _measure(
