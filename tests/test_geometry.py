@@ -504,3 +504,9 @@ def test_plans_cannot_be_changed() -> None:
         for field in dataclasses.fields(part):
             with pytest.raises(dataclasses.FrozenInstanceError):
                 setattr(part, field.name, None)
+
+
+def test_a_bad_dilation_is_named_even_where_no_kernel_is_given() -> None:
+    message = r"dilation=0 must be >= 1 on every axis"
+    with pytest.raises(ValueError, match=message):
+        _geometry.unpooled_plane("max_unpool", (1, 2, 4, 4), None, None, 0, 0, (8, 8))
