@@ -40,8 +40,13 @@ def test_an_unknown_label_lists_the_known_ones() -> None:
         backends.load("tensorflow")
 
 
-def test_round_trip_copies(eager: Target) -> None:
-    host = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+@pytest.mark.parametrize("offset", [0, 4], ids=["aligned", "unaligned"])
+def test_round_trip_copies(eager: Target, offset: int) -> None:
+    # At 64 bytes JAX takes over the host's memory where it is let to.
+    memory = np.zeros(24 * 4 + 128, dtype=np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    host = memory[start : start + 24 * 4].view(np.float32).reshape(2, 3, 4)
+    host[...] = np.arange(24).reshape(2, 3, 4)
     array = eager.backend.asarray(host)
     host[0, 0, 0] = 99
     back = eager.backend.to_numpy(array)

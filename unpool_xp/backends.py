@@ -116,8 +116,9 @@ class _Jax(Backend):
 
     def asarray(self, array: np.ndarray[Any, Any]) -> Array:
         jax = importlib.import_module("jax")
-        # The copy is asynchronous, and may be none at all: the host's array could change under it.
-        return jax.block_until_ready(jax.device_put(array, self.device, may_alias=False))
+        # On the CPU, JAX keeps an aligned host array as it is, whatever may_alias says.
+        host = array.copy() if self.device.platform == "cpu" else array
+        return jax.block_until_ready(jax.device_put(host, self.device))
 
     def synchronize(self, *arrays: Array) -> None:
         importlib.import_module("jax").block_until_ready(arrays)
