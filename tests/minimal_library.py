@@ -13,11 +13,12 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import array_api_compat.numpy as standard  # has them all with NumPy 1, too
 import numpy as np
 
 FUNCTIONS = (
-    "any arange argsort asarray astype broadcast_to concat full_like isdtype matmul "
-    "matrix_transpose max min moveaxis permute_dims repeat reshape searchsorted stack sum take "
+    "any arange argsort asarray astype broadcast_to concat full full_like isdtype matmul "
+    "matrix_transpose max maximum min moveaxis permute_dims repeat reshape searchsorted stack sum take "
     "where zeros zeros_like argmax finfo iinfo"
 ).split()
 DTYPES = (
@@ -87,7 +88,7 @@ def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for _name in FUNCTIONS:
-    globals()[_name] = _wrapped(getattr(np, _name))
+    globals()[_name] = _wrapped(getattr(standard, _name))
 for _name in DTYPES:
     globals()[_name] = np.dtype(_name)
 

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import array_api_compat
+import array_api_compat.numpy as numpy_namespace
 import array_api_extra
+import numpy as np
 from array_api_compat import array_namespace as namespace
 from array_api_compat import is_lazy_array
 
@@ -33,8 +35,11 @@ Namespace: TypeAlias = Any
 def library(x: Array) -> str:
     """Return "torch", "jax", "dask", "numpy" or "cupy", and "" for any other library."""
     # array_api_compat's predicates are behind functools.lru_cache, which torch.compile warns
-    # about; a plain tensor is told without them.
-    if type(x).__module__.partition(".")[0] == "torch":
+    # about; a tensor is told without them, and a plain ndarray because it is the commonest.
+    kind = type(x)
+    if kind is np.ndarray:
+        return "numpy"
+    if kind.__module__ == "torch" or kind.__module__.startswith("torch."):
         return "torch"
     for name, is_array in _PREDICATES.items():
         if is_array(x):
@@ -53,7 +58,10 @@ _PREDICATES: dict[str, Callable[[object], bool]] = {
 
 def device(x: Array) -> Any:
     """Return the device of an array."""
-    return x.device if library(x) == "torch" else array_api_compat.device(x)
+    kind = library(x)
+    if kind == "numpy":
+        return "cpu"
+    return x.device if kind == "torch" else array_api_compat.device(x)
 
 
 class Call(NamedTuple):
@@ -66,8 +74,11 @@ class Call(NamedTuple):
 
 def arguments(operation: str, **arrays: Array) -> Call:
     """Return the one namespace and the one device of the named arguments."""
+    kinds = {library(array) for array in arrays.values()}
+    if kinds == {"numpy"}:
+        return Call(numpy_namespace, "cpu", kept)
     plan: Planner = kept
-    if all(library(array) == "torch" for array in arrays.values()):
+    if kinds == {"torch"}:
         import array_api_compat.torch as xp
         import torch
 

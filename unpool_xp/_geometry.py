@@ -6,7 +6,7 @@ Imports no array library.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from unpool_xp._sizes import (
@@ -27,12 +27,7 @@ from unpool_xp._sizes import (
 
 @dataclass(frozen=True)
 class AxisWindows:
-    """The windows along one axis, and the real cells that stand in for cells outside of it.
-
-    A cell of the padding takes the value and the position of the nearest real cell of the same
-    window (one that the window has anyway), so no maximum can lie outside and none is counted
-    that is not there.
-    """
+    """The windows along one axis, and the real cells that stand in for cells outside of it."""
 
     axis: int  # negative: counted from the end
     size: int
@@ -41,16 +36,34 @@ class AxisWindows:
     stride: int
     dilation: int
     padding: tuple[int, int]
-    before: Shape  # for each cell of padding, in order, the real position that stands in for it
+    before: Shape  # for each cell of padding, in order, the nearest real cell of the same window
     after: Shape  # as many cells as the last window needs
+    step: int  # from an element to the next one along the axis, in row-major order
+    arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def starts(self) -> range:
+        """The first position of each window, below 0 in the padding."""
+        low = -self.padding[0]
+        return range(low, low + self.count * self.stride, self.stride)
+
+    @property
+    def shifts(self) -> Shape:
+        """How far each tap lies behind the first one in row-major order."""
+        return tuple([tap * self.dilation * self.step for tap in range(self.taps)])
+
+    @property
+    def first_shifts(self) -> Shape:
+        """The shift of the first tap of each window that meets a real cell."""
+        firsts = [max(-(start // self.dilation), 0) for start in self.starts]
+        return tuple([first * self.dilation * self.step for first in firsts])
 
     def counts(self, *, include_pad: bool) -> Shape:
         """Return how many taps of each window count: never those beyond the padding."""
         before, after = self.padding
         low, high = (-before, self.size + after) if include_pad else (0, self.size)
-        starts = range(-before, -before + self.count * self.stride, self.stride)
         reach = range(0, self.taps * self.dilation, self.dilation)
-        return tuple(sum(low <= start + tap < high for tap in reach) for start in starts)
+        return tuple(sum(low <= start + tap < high for tap in reach) for start in self.starts)
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,11 @@ class Windows:
     plane: Shape
     output: Shape
     axes: tuple[AxisWindows, ...]
+
+    @property
+    def reach(self) -> int:
+        """How far the last element of a window lies behind its first one."""
+        return sum([axis.shifts[-1] for axis in self.axes])
 
 
 def _window_sizes(
@@ -128,7 +146,8 @@ def windows(
         # min and max only matter for cells between windows, which nothing reads.
         lead = tuple(min(cell, n - 1) for cell in lead)
         trail = tuple(max(p - d * ((p - n) // d + 1), 0) for p in range(n, end))
-        axes.append(AxisWindows(i - rank, n, count, k, s, d, (before, after), lead, trail))
+        step = math.prod(list(plane[i + 1 :]))
+        axes.append(AxisWindows(i - rank, n, count, k, s, d, (before, after), lead, trail, step))
     return Windows(plane, tuple(axis.count for axis in axes), tuple(axes))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,34 +35,68 @@ def along(xp: Namespace, vector: Array, axis: int) -> Array:
     return xp.reshape(vector, (-1,) + (1,) * (-1 - axis))
 
 
+def constant(arrays: dict[Any, Any], name: str, make: Callable[[], Array], *key: Any) -> Array:
+    """Return an array that depends on a plan and the key alone, kept in `arrays`, the plan's own.
+
+    The key has the namespace, the dtype and the device.
+    """
+    made = arrays.get((name, *key))
+    if made is None:
+        made = make()
+        if _keepable(made):
+            arrays[(name, *key)] = made
+    return made
+
+
+def _keepable(x: Array) -> bool:
+    """Return whether an array can serve other calls: not what is traced, nor of inference mode."""
+    kind = library(x)
+    if kind == "torch":
+        import torch
+
+        return type(x) is torch.Tensor and readable(x) and not x.is_inference()
+    return kind in ("numpy", "cupy")
+
+
 def window_views(
-    xp: Namespace, x: Array, windows: AxisWindows, *, zeros: bool = False
+    xp: Namespace, x: Array, windows: AxisWindows, *, pad: float | None = None
 ) -> list[Array]:
     """Return for each tap the elements that it meets in all the windows along one axis.
 
-    A cell of the padding holds what stands in for it, or zero.
+    A cell of the padding holds `pad`, or what the real cell holds that stands in for it.
     """
     axis = windows.axis
-    if zeros:
-        x = zero_pad(xp, x, axis, len(windows.before), len(windows.after))
-    elif windows.before or windows.after:
-        lead = [x[at(axis, slice(p, p + 1))] for p in windows.before]
-        trail = [x[at(axis, slice(p, p + 1))] for p in windows.after]
-        x = xp.concat([*lead, x, *trail], axis=axis)
-    span = (windows.count - 1) * windows.stride + 1
-    starts = (tap * windows.dilation for tap in range(windows.taps))
-    return [x[at(axis, slice(start, start + span, windows.stride))] for start in starts]
+    if windows.before or windows.after:
+        if pad is None:
+            lead = [x[at(axis, slice(p, p + 1))] for p in windows.before]
+            trail = [x[at(axis, slice(p, p + 1))] for p in windows.after]
+            x = xp.concat([*lead, x, *trail], axis=axis)
+        else:
+            x = padded(xp, x, axis, len(windows.before), len(windows.after), pad)
+    last = (windows.count - 1) * windows.stride
+    if library(x) == "torch":  # where two views at once cost less than one index
+        extent = (windows.taps - 1) * windows.dilation + 1
+        views: tuple[Array, ...] = x.unfold(axis, extent, windows.stride).unbind(-1)
+        return list(views[:: windows.dilation])
+    starts = range(0, windows.taps * windows.dilation, windows.dilation)
+    return [x[at(axis, slice(start, start + last + 1, windows.stride))] for start in starts]
 
 
-def zero_pad(xp: Namespace, x: Array, axis: int, before: int, after: int) -> Array:
-    """Return x with cells of zero before and after along a negative axis."""
+def padded(xp: Namespace, x: Array, axis: int, before: int, after: int, value: float = 0) -> Array:
+    """Return x with cells of one value before and after along a negative axis."""
+    if library(x) == "jax":  # whose compiler looks through its own padding alone
+        widths = [(0, 0)] * x.ndim
+        widths[axis] = (before, after)
+        return sys.modules["jax.numpy"].pad(x, widths, constant_values=value)
 
     def cells(count: int) -> list[Array]:
         if not count:  # nothing, which not every library can put beside something
             return []
         shape = list(x.shape)
         shape[axis] = count
-        return [zeros(xp, tuple(shape), x)]
+        if not value:
+            return [zeros(xp, tuple(shape), x)]
+        return [xp.full(tuple(shape), value, dtype=x.dtype, device=device(x))]
 
     parts = [*cells(before), x, *cells(after)]
     return xp.concat(parts, axis=axis) if len(parts) > 1 else x
@@ -92,6 +127,37 @@ def reshape_tail(xp: Namespace, x: Array, keep: int, tail: Shape) -> Array:
         new_axis=list(range(keep, keep + len(tail))),
         meta=x._meta,
     )
+
+
+def take_slices(xp: Namespace, x: Array, slices: tuple[tuple[int, int], ...], axis: int) -> Array:
+    """Return slices along a negative axis, each a (start, stop), one behind the other."""
+    if slices == ((0, x.shape[axis]),):
+        return x
+    parts = [x[at(axis, slice(start, stop))] for start, stop in slices]
+    return xp.concat(parts, axis=axis) if len(parts) > 1 else parts[0]
+
+
+def interleaved(xp: Namespace, parts: list[Array], axis: int) -> Array:
+    """Return the cells of equal parts in turn: the first of each, then the second of each."""
+    factor, first = len(parts), parts[0]
+    if factor == 1:
+        return first
+    shape = list(first.shape)
+    shape[axis] *= factor
+    kind = library(first)
+    if kind in ("numpy", "cupy") or (kind == "torch" and not smooth(first)):
+        woven = xp.empty(tuple(shape), dtype=first.dtype, device=device(first))
+        for number, part in enumerate(parts):
+            woven[at(axis, slice(number, None, factor))] = part
+        return woven
+    stacked = xp.stack(parts, axis=axis)  # (..., length, factor, ...)
+    keep = stacked.ndim - 1 + axis
+    return reshape_tail(xp, stacked, keep, tuple(shape[keep:]))
+
+
+def interleaves(x: Array) -> bool:
+    """Return whether weaving parts together leaves the array in the pieces that it came in."""
+    return library(x) != "dask"
 
 
 def take_known(xp: Namespace, x: Array, index: Any, axis: int) -> Array:
@@ -150,16 +216,80 @@ def _take_along_dask(x: Array, index: Array, axis: int) -> Array:
     )
 
 
+def in_blocks(
+    xp: Namespace, compute: Callable[[Array], Sequence[Array]], x: Array, rank: int, share: float
+) -> list[Array]:
+    """Return what is computed of each plane of the last `rank` axes, some planes at a time.
+
+    What lies between is then small enough for the cache, which only NumPy leaves to its caller.
+    `share` is the size of the largest array in between, or output, over that of x.
+    """
+    keep = x.ndim - rank
+    lead, plane = x.shape[:keep], x.shape[keep:]
+    planes, cells = math.prod(lead), math.prod(plane) * max(share, 1.0)
+    count = max(int(_BLOCK // max(cells * _itemsize(x), 1)), 1)
+    if library(x) != "numpy" or planes < 2 * count:
+        return list(compute(x))
+    x = xp.reshape(x, (planes, *plane))
+    outputs: list[Array] = []
+    for start in range(0, planes, count):
+        parts = compute(x[start : start + count, ...])
+        if not outputs:
+            outputs = [xp.empty((planes, *part.shape[1:]), dtype=part.dtype) for part in parts]
+        for output, part in zip(outputs, parts, strict=True):
+            output[start : start + count, ...] = part
+    return [xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs]
+
+
+_BLOCK = 2**19  # bytes
+
+
+def _itemsize(x: Array) -> int:
+    return int(x.dtype.itemsize) if library(x) == "numpy" else 1
+
+
 def readable(x: Array) -> bool:
     """Return whether the values of an array can be looked at: not while tracing, not if lazy."""
     kind = library(x)
     if kind == "torch":
         import torch
 
-        return x.device.type != "meta" and not torch.compiler.is_compiling()
+        if torch.compiler.is_compiling() or x.device.type == "meta":
+            return False
+        return not torch._C._functorch.is_functorch_wrapped_tensor(x)  # under vmap or func.grad
     if kind == "jax":
         return not isinstance(x, sys.modules["jax"].core.Tracer)
     return not is_lazy_array(x)
+
+
+def at_hand(x: Array) -> bool:
+    """Return whether a look at the values waits for no device and builds no graph."""
+    kind = library(x)
+    return kind == "numpy" or (kind == "torch" and bool(x.is_cpu) and readable(x))
+
+
+def smooth(x: Array) -> bool:
+    """Return whether somebody may ask for the gradient of what is made of x."""
+    kind = library(x)
+    if kind == "torch":
+        return bool(x.requires_grad) or not readable(x)
+    return kind == "jax" and not readable(x)
+
+
+def raised(xp: Namespace, old: Array, chosen: Array, new: Array) -> Array:
+    """Return integers `new`, larger than `old`, where chosen, and `old` elsewhere."""
+    if library(old) in ("numpy", "dask"):
+        # NumPy's where takes a branch an element; two passes without one take a tenth of it.
+        return xp.maximum(old, new * chosen)
+    return xp.where(chosen, new, old)
+
+
+def times(xp: Namespace, chosen: Array, number: int, dtype: Any) -> Array:
+    """Return the number where chosen and 0 elsewhere, in an integer dtype."""
+    if library(chosen) == "numpy":
+        return chosen * dtype(number)
+    ones = xp.astype(chosen, dtype)
+    return ones if number == 1 else ones * number
 
 
 def scatter(
@@ -179,8 +309,23 @@ def scatter(
     size = target.shape[-1]
     lost = (positions < 0) | (positions >= size)
     positions = xp.where(lost, xp.full_like(positions, size), positions)
-    wider = zero_pad(xp, target, -1, 0, 1)
+    wider = padded(xp, target, -1, 0, 1)
     return _scatter_inside(xp, wider, values, positions, add=add)[..., :size]
+
+
+def scatter_refuses(values: Array, *, add: bool) -> bool:
+    """Return whether `scatter` itself raises, an IndexError or a RuntimeError, for what it drops.
+
+    A look at the positions before would then be one pass too many.
+    """
+    return not add and library(values) == "torch" and at_hand(values) and values.numel() > 0
+
+
+def any_outside(xp: Namespace, positions: Array, size: int) -> bool:
+    """Return whether a position is not in [0, size); reads one scalar back from the device."""
+    if library(positions) == "numpy":  # below zero is far beyond the end, once it has no sign
+        return bool(xp.max(positions.view(f"u{positions.dtype.itemsize}")) >= size)
+    return bool((xp.min(positions) < 0) | (xp.max(positions) >= size))
 
 
 def _scatter_inside(
@@ -188,8 +333,10 @@ def _scatter_inside(
 ) -> Array:
     kind = library(values)
     if kind == "torch":
-        put = target.scatter_add if add else target.scatter
-        return put(-1, xp.astype(positions, xp.int64, copy=False), values)
+        positions = xp.astype(positions, xp.int64, copy=False)
+        if smooth(values):  # under vmap the target cannot take what is batched
+            return (target.scatter_add if add else target.scatter)(-1, positions, values)
+        return (target.scatter_add_ if add else target.scatter_)(-1, positions, values)
     (*lead, size), m = target.shape, values.shape[-1]
     rows = math.prod(lead)
     values = xp.reshape(values, (rows, m))
@@ -197,18 +344,20 @@ def _scatter_inside(
     if kind == "jax":
         cells = xp.reshape(target, (rows, size)).at[xp.arange(rows)[:, None], positions]
         return xp.reshape(cells.add(values) if add else cells.set(values), target.shape)
-    counting = index_dtype(xp, device(values))
-    first = xp.arange(rows, dtype=counting, device=device(values)) * size
-    flat = xp.reshape(xp.astype(positions, counting) + first[:, None], (-1,))
-    plane, values = xp.reshape(target, (-1,)), xp.reshape(values, (-1,))
     if kind in ("numpy", "cupy"):
+        counting = index_dtype(xp, device(values))
+        flat = positions + xp.arange(rows, dtype=counting, device=device(values))[:, None] * size
+        plane = xp.reshape(target, (-1,))
         if add:
             xp.add.at(plane, flat, values)
         else:
             plane[flat] = values
-    else:
-        plane = _scatter_by_sorting(xp, plane, values, flat, add=add)
-    return xp.reshape(plane, target.shape)
+        return xp.reshape(plane, target.shape)
+    counting = index_dtype(xp, device(values))
+    first = xp.arange(rows, dtype=counting, device=device(values)) * size
+    flat = xp.reshape(xp.astype(positions, counting) + first[:, None], (-1,))
+    plane, values = xp.reshape(target, (-1,)), xp.reshape(values, (-1,))
+    return xp.reshape(_scatter_by_sorting(xp, plane, values, flat, add=add), target.shape)
 
 
 def _scatter_dask(target: Array, values: Array, positions: Array, *, add: bool) -> Array:
@@ -268,17 +417,12 @@ def overlap_add(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
                 continue
             kept = part[at(axis.axis, slice(0, min(length - shift, axis.size)))]
             missing = length - shift - kept.shape[axis.axis]
-            placed = zero_pad(xp, kept, axis.axis, shift, missing)
+            placed = padded(xp, kept, axis.axis, shift, missing)
             total = placed if total is None else total + placed
         if total is None:
             shape = list(parts[0].shape)
             shape[axis.axis] = length
             total = zeros(xp, tuple(shape), parts[0])
         phases.append(total)
-    if stride == 1:
-        woven = phases[0]
-    else:
-        stacked = xp.stack(phases, axis=axis.axis)  # (..., length, stride, ...)
-        keep = stacked.ndim - 1 + axis.axis
-        woven = reshape_tail(xp, stacked, keep, (length * stride, *stacked.shape[keep + 2 :]))
+    woven = interleaved(xp, phases, axis.axis)
     return woven[at(axis.axis, slice(axis.before, full))]

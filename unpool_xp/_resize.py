@@ -6,7 +6,8 @@ Imports no array library.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from unpool_xp._sizes import (
     Coordinates,
@@ -91,3 +92,68 @@ def linear_sources(
         # At the end both are the same element: halves of it stay infinite where it is infinite.
         weights.append(source - below if below < n - 1 else 0.5)
     return tuple(lower), tuple(upper), tuple(weights)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Output cells a whole factor apart: each slice of the axis is a (start, stop)."""
+
+    lower: tuple[tuple[int, int], ...]
+    upper: tuple[tuple[int, int], ...]
+    weights: tuple[float, ...]  # of the upper neighbours
+    step: int  # from a cell to its lower neighbour: -1 or 0
+    share: float  # of the upper neighbour, where both are different
+
+
+@dataclass(frozen=True)
+class AxisLinear:
+    """The two neighbours of each output index along an axis, and the weight of the upper one."""
+
+    axis: int  # negative: counted from the end
+    size: int
+    output: int
+    lower: Shape
+    upper: Shape
+    weights: tuple[float, ...]
+    phases: tuple[Phase, ...] | None  # where the neighbours are the axis itself, shifted
+    arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def matrix(self) -> list[list[float]]:
+        """Return the weights of all elements (size, output)."""
+        rows = [[0.0] * self.output for _ in range(self.size)]
+        for o, (below, above, weight) in enumerate(
+            zip(self.lower, self.upper, self.weights, strict=True)
+        ):
+            rows[below][o] += 1 - weight
+            rows[above][o] += weight
+        return rows
+
+
+def linear(axis: AxisResize, coordinates: Coordinates) -> AxisLinear | None:
+    """Plan the interpolation along an axis; None where no neighbour has a part in it."""
+    if axis.output == axis.size and (axis.repeats == 1 or coordinates == "align_corners"):
+        return None
+    lower, upper, weights = linear_sources(axis, coordinates)
+    phases, factor = None, axis.repeats
+    if factor is not None and coordinates != "align_corners":
+        half, found = 0.5 if coordinates == "half_pixel" else 0.0, []
+        for r in range(factor):
+            place = (r + half) / factor - half
+            part = slice(r, None, factor)
+            slices = _runs(lower[part]), _runs(upper[part])
+            step = math.floor(place)
+            found.append(Phase(*slices, weights[part], step, place - step))
+        phases = tuple(found)
+    return AxisLinear(axis.axis, axis.size, axis.output, lower, upper, weights, phases)
+
+
+def _runs(index: Shape) -> tuple[tuple[int, int], ...]:
+    """Return the slices that an index is made of."""
+    runs = []
+    first = last = index[0]
+    for place in index[1:]:
+        if place != last + 1:
+            runs.append((first, last + 1))
+            first = place
+        last = place
+    return (*runs, (first, last + 1))

@@ -13,10 +13,21 @@ from unpool_xp._compat import (
     Namespace,
     arguments,
     computing_dtype,
+    device,
     index_dtype,
     require_dtype,
 )
-from unpool_xp._primitives import along, lined_up, take_places, window_views
+from unpool_xp._geometry import AxisWindows
+from unpool_xp._maxima import AxisTaps, first_maxima
+from unpool_xp._primitives import (
+    along,
+    constant,
+    in_blocks,
+    lined_up,
+    smooth,
+    take_places,
+    window_views,
+)
 from unpool_xp._regions import fractional_regions
 from unpool_xp._sizes import Padding, Scales, Sizes
 
@@ -113,21 +124,51 @@ def max_pool(
         dilation,
         ceil_mode,
     )
-    default, counting = _position_dtypes(xp, place, "max_pool", plan.plane)
+    default, counting = _counting(xp, x, "max_pool", plan.plane, plan.reach)
 
-    # Axis by axis, the last one first: what is left of a tie or of several NaNs is then the
-    # first, or last, in row-major order.
-    values, positions, step = x, None, 1
-    for windows in reversed(plan.axes):
-        own = along(xp, step * xp.arange(windows.size, dtype=counting, device=place), windows.axis)
-        found = window_views(xp, own, windows)
-        if positions is not None:
-            found = [
-                a + b for a, b in zip(window_views(xp, positions, windows), found, strict=True)
-            ]
-        values, positions = _first_maximum(xp, window_views(xp, values, windows), found)
-        step *= windows.size
-    return MaxPooled(values, xp.astype(positions, default))
+    floating = xp.isdtype(x.dtype, "real floating")
+    # What is lower than all can only be the maximum where it is the only value.
+    lowest = -math.inf if floating else xp.iinfo(x.dtype).min
+    axes = [_axis_taps(xp, windows, lowest, counting, place) for windows in reversed(plan.axes)]
+    starts = functools.reduce(
+        operator.add, [_starts(xp, windows, default, place) for windows in plan.axes]
+    )
+
+    def pooled(x: Array) -> MaxPooled:
+        values, offsets = first_maxima(xp, x, axes, counting, floating=floating)
+        return MaxPooled(values, xp.astype(starts + offsets, default, copy=False))
+
+    return MaxPooled(*in_blocks(xp, pooled, x, len(plan.axes), 1.0))
+
+
+def _axis_taps(
+    xp: Namespace, windows: AxisWindows, lowest: float, counting: Any, place: Any
+) -> AxisTaps:
+    def values(array: Array) -> list[Array]:
+        return window_views(xp, array, windows, pad=lowest)
+
+    def offsets(array: Array) -> list[Array]:
+        return window_views(xp, array, windows)
+
+    def first() -> Array:
+        shifts = xp.asarray(windows.first_shifts, dtype=counting, device=place)
+        return along(xp, shifts, windows.axis)
+
+    outside = None
+    if windows.before:
+        outside = constant(windows.arrays, "first", first, xp.__name__, counting, place)
+    return AxisTaps(values, offsets, windows.shifts, outside)
+
+
+def _starts(xp: Namespace, windows: AxisWindows, dtype: Any, place: Any) -> Array:
+    """Return the positions at which windows start along an axis, as an array along it."""
+
+    def starts() -> Array:
+        cells = xp.arange(windows.count, dtype=dtype, device=place)
+        stride, before = windows.stride * windows.step, windows.padding[0] * windows.step
+        return along(xp, cells * stride - before, windows.axis)
+
+    return constant(windows.arrays, "starts", starts, xp.__name__, dtype, place)
 
 
 def avg_pool(
@@ -206,20 +247,23 @@ def avg_pool(
         count_include_pad,
     )
 
-    # Axis by axis: the sum of rows, then of columns.
-    total = xp.astype(x, computing_dtype(xp, x.dtype), copy=False)
-    for windows in reversed(plan.axes):
-        first, *others = window_views(xp, total, windows, zeros=True)
-        total = functools.reduce(operator.add, others, first)
-    if all(len(set(count)) == 1 for count in counts):
-        mean = total / math.prod([count[0] for count in counts])
-    else:
-        mean = total
-        for windows, count in zip(plan.axes, counts, strict=True):
-            mean = mean / along(
-                xp, xp.asarray(count, dtype=total.dtype, device=place), windows.axis
-            )
-    return xp.astype(mean, x.dtype, copy=False)
+    alike = all(len(set(count)) == 1 for count in counts)
+
+    def averaged(x: Array) -> tuple[Array]:
+        # Axis by axis: the sum of rows, then of columns.
+        mean = xp.astype(x, computing_dtype(xp, x.dtype), copy=False)
+        for windows in reversed(plan.axes):
+            first, *others = window_views(xp, mean, windows, pad=0)
+            mean = functools.reduce(operator.add, others, first)
+        if alike:
+            mean = mean / math.prod([count[0] for count in counts])
+        else:
+            for windows, count in zip(plan.axes, counts, strict=True):
+                divisor = xp.asarray(count, dtype=mean.dtype, device=place)
+                mean = mean / along(xp, divisor, windows.axis)
+        return (xp.astype(mean, x.dtype, copy=False),)
+
+    return in_blocks(xp, averaged, x, len(plan.axes), 1.0)[0]
 
 
 def fractional_max_pool(
@@ -300,45 +344,44 @@ def fractional_max_pool(
     # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
     sizes = [tuple([len(range(n)) for n in part]) for part in (lead, plane, kernels, outputs)]
     starts = fractional_regions(operation, sizes, samples, seed)
-    default, counting = _position_dtypes(xp, place, operation, plane)
+    steps = [math.prod(list(plane[i + 1 :])) for i in range(rank)]
+    reach = sum([(k - 1) * step for k, step in zip(kernels, steps, strict=True)])
+    default, counting = _counting(xp, x, operation, plane, reach)
 
-    values, positions, step = x, None, 1
-    for i in reversed(range(rank)):
-        taps = [starts[i] + tap for tap in range(kernels[i])]
-        found = [
-            lined_up(xp, step * tap, rank, i - rank, dtype=counting, device=place) for tap in taps
-        ]
-        if positions is not None:
-            earlier = [take_places(xp, positions, tap, rank, i - rank) for tap in taps]
-            found = [a + b for a, b in zip(earlier, found, strict=True)]
-        views = [take_places(xp, values, tap, rank, i - rank) for tap in taps]
-        values, positions = _first_maximum(xp, views, found)
-        step *= plane[i]
-    return MaxPooled(values, xp.astype(positions, default))
+    def taps(i: int) -> AxisTaps:
+        def views(array: Array) -> list[Array]:
+            return [
+                take_places(xp, array, starts[i] + tap, rank, i - rank) for tap in range(kernels[i])
+            ]
+
+        return AxisTaps(views, views, [tap * steps[i] for tap in range(kernels[i])], None)
+
+    floating = xp.isdtype(x.dtype, "real floating")
+    values, offsets = first_maxima(
+        xp, x, [taps(i) for i in reversed(range(rank))], counting, floating=floating
+    )
+    first = functools.reduce(
+        operator.add,
+        [
+            lined_up(xp, steps[i] * starts[i], rank, i - rank, dtype=default, device=place)
+            for i in range(rank)
+        ],
+    )
+    return MaxPooled(values, xp.astype(first + offsets, default, copy=False))
 
 
-def _position_dtypes(
-    xp: Namespace, place: Any, operation: str, plane: tuple[int, ...]
+def _counting(
+    xp: Namespace, x: Array, operation: str, plane: tuple[int, ...], reach: int
 ) -> tuple[Any, Any]:
-    """Return the library's dtype for positions in a plane, and the narrowest to count them in."""
+    """Return the library's dtype for positions in a plane, and the narrowest for offsets."""
     most = math.prod(plane) - 1
-    default = index_dtype(xp, place)
+    default = index_dtype(xp, device(x))
     if most > xp.iinfo(default).max:
         raise ValueError(
             f"{operation}: a plane of shape {plane} has positions that {default} cannot hold"
         )
-    # The narrower the positions, the less there is to move.
-    return default, xp.int32 if most <= 2**31 - 1 else default
-
-
-def _first_maximum(xp: Namespace, values: list[Array], positions: list[Array]) -> MaxPooled:
-    """Fold the taps of a window, in order, to the maximum and its position."""
-    best, position = values[0], positions[0]
-    floating = xp.isdtype(best.dtype, "real floating")
-    for value, other in zip(values[1:], positions[1:], strict=True):
-        better = value > best
-        if floating:
-            better = better | (value != value)  # NaN alone differs from itself
-        best = xp.where(better, value, best)
-        position = xp.where(better, other, position)
-    return MaxPooled(best, xp.broadcast_to(position, best.shape))
+    # The narrower the offsets, the less there is to move; a compiler that moves nothing has
+    # fewer lanes to line up where they are as wide as the values.
+    if reach < 2**15 and not smooth(x):
+        return default, xp.int16
+    return default, xp.int32 if reach < 2**31 else default

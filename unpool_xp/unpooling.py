@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 from unpool_xp import _geometry, _resize
 from unpool_xp._compat import (
@@ -16,7 +17,23 @@ from unpool_xp._compat import (
     require_dtype,
 )
 from unpool_xp._plans import Planner
-from unpool_xp._primitives import along, readable, reshape_tail, scatter, take_known, zeros
+from unpool_xp._primitives import (
+    along,
+    any_outside,
+    at,
+    at_hand,
+    constant,
+    in_blocks,
+    interleaved,
+    interleaves,
+    readable,
+    reshape_tail,
+    scatter,
+    scatter_refuses,
+    take_known,
+    take_slices,
+    zeros,
+)
 from unpool_xp._sizes import Coordinates, Padding, Scales, Shape, Sizes, check_choice
 
 __all__ = ["fractional_max_unpool", "linear_unpool", "max_unpool", "nearest_unpool"]
@@ -162,17 +179,102 @@ def _interpolate(
     plan_of: Planner,
     coordinates: Coordinates,
 ) -> Array:
-    dtype, place = x.dtype, device(x)
+    axes = [plan_of(_resize.linear, axis, coordinates) for axis in plan]
+    larger = math.prod([axis.output / axis.size for axis in plan])
+
+    def interpolated(x: Array) -> tuple[Array]:
+        return (_interpolated(xp, x, axes, larger),)
+
+    return in_blocks(xp, interpolated, x, len(plan), larger)[0]
+
+
+def _interpolated(
+    xp: Namespace, x: Array, axes: list[_resize.AxisLinear | None], larger: float
+) -> Array:
+    dtype = x.dtype
     x = xp.astype(x, computing_dtype(xp, dtype), copy=False)
+    finite = _known_finite(xp, x)
+    small = finite and math.prod(x.shape) * larger <= _SMALL
     # The last axis first: what is read and written twice is then still small.
-    for axis in reversed(plan):
-        if axis.output == axis.size and (axis.repeats == 1 or coordinates == "align_corners"):
-            continue  # no neighbour has a part in it, not even a NaN
-        lower, upper, weights = plan_of(_resize.linear_sources, axis, coordinates)
-        weight = along(xp, xp.asarray(weights, dtype=x.dtype, device=place), axis.axis)
-        below, above = (take_known(xp, x, source, axis.axis) for source in (lower, upper))
-        x = below * (1 - weight) + above * weight
+    for axis in reversed(axes):
+        if axis is None:
+            continue
+        if small and axis.axis >= -2:
+            x = _product(xp, x, axis)
+        elif axis.phases is not None and interleaves(x):
+            between = _shifted if finite else _sliced
+            x = interleaved(xp, between(xp, x, axis, axis.phases), axis.axis)
+        else:
+            below, above = (take_known(xp, x, s, axis.axis) for s in (axis.lower, axis.upper))
+            x = _between(xp, below, above, axis, "weights", axis.weights)
     return xp.astype(x, dtype, copy=False)
+
+
+_SMALL = 2**16  # elements of an output up to which a product with mostly zeros is the fastest
+
+
+def _known_finite(xp: Namespace, x: Array) -> bool:
+    """Return whether all elements, and what lies between any two, are known to be finite."""
+    if 0 in x.shape or not at_hand(x):
+        return False
+    span = xp.max(x) - xp.min(x)
+    return bool(span - span == 0)
+
+
+def _product(xp: Namespace, x: Array, axis: _resize.AxisLinear) -> Array:
+    def matrix() -> Array:
+        weights = xp.asarray(axis.matrix(), dtype=x.dtype, device=device(x))
+        return weights if axis.axis == -1 else xp.asarray(xp.matrix_transpose(weights), copy=True)
+
+    weights = constant(axis.arrays, "matrix", matrix, xp.__name__, x.dtype, device(x))
+    return xp.matmul(x, weights) if axis.axis == -1 else xp.matmul(weights, x)
+
+
+def _shifted(
+    xp: Namespace, x: Array, axis: _resize.AxisLinear, phases: tuple[_resize.Phase, ...]
+) -> list[Array]:
+    """Return the phases of finite elements, which weights of 0 leave out."""
+    n = axis.size
+    x = take_slices(xp, x, ((0, 1), (0, n), (n - 1, n)), axis.axis)
+    views = [x[at(axis.axis, slice(start, start + n))] for start in range(3)]
+    found = []
+    for phase in phases:
+        low, high = views[phase.step + 1 : phase.step + 3]
+        found.append(low + (high - low) * phase.share if phase.share else low)
+    return found
+
+
+def _sliced(
+    xp: Namespace, x: Array, axis: _resize.AxisLinear, phases: tuple[_resize.Phase, ...]
+) -> list[Array]:
+    """Return the phases, in which no weight is left out: 0 times infinity is not 0."""
+    return [
+        _between(
+            xp,
+            take_slices(xp, x, phase.lower, axis.axis),
+            take_slices(xp, x, phase.upper, axis.axis),
+            axis,
+            f"phase {number}",
+            phase.weights,
+        )
+        for number, phase in enumerate(phases)
+    ]
+
+
+def _between(
+    xp: Namespace,
+    below: Array,
+    above: Array,
+    axis: _resize.AxisLinear,
+    name: str,
+    weights: tuple[float, ...],
+) -> Array:
+    def make() -> Array:
+        vector = xp.asarray(weights, dtype=below.dtype, device=device(below))
+        return along(xp, vector, axis.axis)
+
+    weight = constant(axis.arrays, name, make, xp.__name__, below.dtype, device(below))
+    return below * (1 - weight) + above * weight
 
 
 def max_unpool(
@@ -263,10 +365,13 @@ def max_unpool(
         output_size,
     )
     indices = _signed(xp, indices, place)
-    inside = check_indices and _check_inside(xp, "max_unpool", indices, plane)
+    lead = tuple(values.shape[: values.ndim - rank])
 
-    empty = zeros(xp, (*values.shape[: values.ndim - rank], *plane), values)
-    return _put(xp, empty, values, indices, rank, add=duplicates == "sum", inside=inside)
+    def empty() -> Array:
+        return zeros(xp, (*lead, *plane), values)
+
+    put = _Put("max_unpool", plane, add=duplicates == "sum", check=check_indices)
+    return put(xp, empty, values, indices)
 
 
 def fractional_max_unpool(
@@ -335,30 +440,44 @@ def fractional_max_unpool(
         return _interpolate(xp, values, plan, plan_of, "asymmetric")
     _check_pair(operation, xp, values, indices)
     indices = _signed(xp, indices, place)
-    inside = _check_inside(xp, operation, indices, plane)
 
-    between = _interpolate(xp, values, plan, plan_of, "asymmetric")
-    return _put(xp, between, values, indices, len(plane), add=False, inside=inside)
+    def between() -> Array:
+        return _interpolate(xp, values, plan, plan_of, "asymmetric")
+
+    return _Put(operation, plane, add=False, check=True)(xp, between, values, indices)
 
 
-def _put(
-    xp: Namespace,
-    target: Array,
-    values: Array,
-    indices: Array,
-    rank: int,
-    *,
-    add: bool,
-    inside: bool,
-) -> Array:
-    """Put the values of each plane of the last `rank` axes at its indices in the target."""
-    keep = values.ndim - rank
-    flat = [
-        reshape_tail(xp, array, keep, (math.prod(array.shape[keep:]),))
-        for array in (target, values, indices)
-    ]
-    put = scatter(xp, *flat, add=add, inside=inside)
-    return reshape_tail(xp, put, keep, tuple(target.shape[keep:]))
+class _Put(NamedTuple):
+    """Values put at their positions in each plane."""
+
+    operation: str
+    plane: Shape
+    add: bool
+    check: bool  # whether a position outside the plane is an error
+
+    def __call__(
+        self, xp: Namespace, target: Callable[[], Array], values: Array, indices: Array
+    ) -> Array:
+        """Put the values of each plane at its indices in the target, made once they are checked."""
+        if not self.check or not scatter_refuses(values, add=self.add):
+            inside = self.check and _check_inside(xp, self.operation, indices, self.plane)
+            return self._put(xp, target(), values, indices, inside=inside)
+        try:
+            return self._put(xp, target(), values, indices, inside=True)
+        except (IndexError, RuntimeError):
+            _check_inside(xp, self.operation, indices, self.plane)  # says which
+            raise
+
+    def _put(
+        self, xp: Namespace, target: Array, values: Array, indices: Array, *, inside: bool
+    ) -> Array:
+        keep = values.ndim - len(self.plane)
+        flat = [
+            reshape_tail(xp, array, keep, (math.prod(array.shape[keep:]),))
+            for array in (target, values, indices)
+        ]
+        put = scatter(xp, *flat, add=self.add, inside=inside)
+        return reshape_tail(xp, put, keep, self.plane)
 
 
 def _check_pair(operation: str, xp: Namespace, values: Array, indices: Array) -> None:
@@ -382,8 +501,7 @@ def _check_inside(xp: Namespace, operation: str, indices: Array, plane: Shape) -
     if 0 in indices.shape or not readable(indices):
         return False
     cells = math.prod(plane)
-    # One scalar is read back from the device, not two.
-    if not bool((xp.min(indices) < 0) | (xp.max(indices) >= cells)):
+    if not any_outside(xp, indices, cells):
         return True
     flat = xp.reshape(indices, (-1,))
     outside = (flat < 0) | (flat >= cells)
