@@ -101,3 +101,43 @@ def test_the_real_compiler_gives_the_same(call: Any) -> None:
     got = compiled(*(torch.tensor(array) for array in arrays))
     for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
         np.testing.assert_allclose(one.numpy(), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("operation", ["max_unpool", "fractional_max_unpool"])
+def test_indices_may_be_a_constant_of_what_is_traced(operation: str) -> None:
+    values, indices = ux.max_pool(jnp.arange(16.0).reshape(1, 1, 4, 4), 2)
+    put = partial(getattr(ux, operation), output_size=(4, 4))
+    got = jax.jit(lambda values: put(values, indices))(values)
+    np.testing.assert_array_equal(np.asarray(got), np.asarray(put(values, indices)))
+
+
+def test_torch_vmap_goes_through_pooling_and_back() -> None:
+    x = torch.randn(3, 2, 6, 6)
+    x[1, 0, 2, 2] = torch.nan
+
+    def there_and_back(x: torch.Tensor) -> torch.Tensor:
+        values, indices = ux.max_pool(x, (2, 2))
+        return ux.max_unpool(values, indices, (2, 2))
+
+    got = torch.func.vmap(there_and_back)(x)
+    np.testing.assert_array_equal(got.numpy(), there_and_back(x).numpy())
+
+
+def test_torch_func_grad_gives_a_tie_to_its_first() -> None:
+    x = torch.zeros(1, 1, 4, 4)
+    got = torch.func.grad(lambda x: ux.max_pool(x, 2).values.sum())(x)
+    wanted = torch.func.grad(lambda x: torch.nn.functional.max_pool2d(x, 2).sum())(x)
+    np.testing.assert_array_equal(got.numpy(), wanted.numpy())
+
+
+def test_what_inference_mode_has_made_serves_training_too() -> None:
+    x = torch.randn(1, 2, 5, 5)
+    with torch.inference_mode():
+        ux.linear_unpool(x, 1.6)
+        ux.max_pool(x, 3, stride=2, padding=1)
+    x.requires_grad_()
+    (
+        ux.linear_unpool(x, 1.6).sum() + ux.max_pool(x, 3, stride=2, padding=1).values.sum()
+    ).backward()
+    assert x.grad is not None
+    assert bool(torch.isfinite(x.grad).all())

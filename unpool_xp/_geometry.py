@@ -263,6 +263,19 @@ class AxisSpread:
     before: int  # cells cropped from the start
     output: int
 
+    @property
+    def apart(self) -> bool:
+        """Whether no two shares land on the same cell."""
+        return self.taps <= self.stride and self.dilation == 1
+
+    def landing(self, tap: int) -> tuple[int, int, int, int, int]:
+        """Return the slice of elements, start and stop, whose tap lands inside, and where."""
+        place = tap * self.dilation - self.before
+        first = min(max(-(place // self.stride), 0), self.size)
+        last = max(min(self.size, -((place - self.output) // self.stride)), first)
+        start = place + first * self.stride
+        return first, last, start, start + (last - first) * self.stride, self.stride
+
 
 def transposed(
     operation: str,

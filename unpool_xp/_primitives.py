@@ -5,6 +5,7 @@ The one file with a branch on a library.
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -144,8 +145,7 @@ def interleaved(xp: Namespace, parts: list[Array], axis: int) -> Array:
         return first
     shape = list(first.shape)
     shape[axis] *= factor
-    kind = library(first)
-    if kind in ("numpy", "cupy") or (kind == "torch" and not smooth(first)):
+    if writable(first):
         woven = xp.empty(tuple(shape), dtype=first.dtype, device=device(first))
         for number, part in enumerate(parts):
             woven[at(axis, slice(number, None, factor))] = part
@@ -216,19 +216,28 @@ def _take_along_dask(x: Array, index: Array, axis: int) -> Array:
     )
 
 
+def blocks_pay(x: Array) -> bool:
+    """Return whether work in pieces that fit the cache is left to the caller.
+
+    Other libraries lose more by small pieces than they win by the cache.
+    """
+    return library(x) == "numpy"
+
+
 def in_blocks(
     xp: Namespace, compute: Callable[[Array], Sequence[Array]], x: Array, rank: int, share: float
 ) -> list[Array]:
     """Return what is computed of each plane of the last `rank` axes, some planes at a time.
 
-    What lies between is then small enough for the cache, which only NumPy leaves to its caller.
     `share` is the size of the largest array in between, or output, over that of x.
     """
     keep = x.ndim - rank
     lead, plane = x.shape[:keep], x.shape[keep:]
+    if not blocks_pay(x):
+        return list(compute(x))
     planes, cells = math.prod(lead), math.prod(plane) * max(share, 1.0)
-    count = max(int(_BLOCK // max(cells * _itemsize(x), 1)), 1)
-    if library(x) != "numpy" or planes < 2 * count:
+    count = max(int(_BLOCK // max(cells * x.dtype.itemsize, 1)), 1)
+    if planes < 2 * count:
         return list(compute(x))
     x = xp.reshape(x, (planes, *plane))
     outputs: list[Array] = []
@@ -241,11 +250,31 @@ def in_blocks(
     return [xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs]
 
 
+def in_parts(
+    xp: Namespace,
+    compute: Callable[[slice, slice], Array],
+    shape: Shape,
+    x: Array,
+    cells: int,
+) -> Array:
+    """Return an array (planes, channels, ...) computed some planes and some channels at a time.
+
+    `cells` is how many elements lie between for each plane and channel.
+    """
+    planes, channels = shape[:2]
+    most = max(_BLOCK // max(cells * x.dtype.itemsize, 1), 1)
+    if most >= planes * channels:
+        return compute(slice(0, planes), slice(0, channels))
+    step, few = max(most // channels, 1), min(most, channels)
+    output = xp.empty(shape, dtype=x.dtype, device=device(x))
+    for plane in range(0, planes, step):
+        for channel in range(0, channels, few):
+            block = slice(plane, plane + step), slice(channel, min(channel + few, channels))
+            output[block] = compute(*block)
+    return output
+
+
 _BLOCK = 2**19  # bytes
-
-
-def _itemsize(x: Array) -> int:
-    return int(x.dtype.itemsize) if library(x) == "numpy" else 1
 
 
 def readable(x: Array) -> bool:
@@ -274,6 +303,12 @@ def smooth(x: Array) -> bool:
     if kind == "torch":
         return bool(x.requires_grad) or not readable(x)
     return kind == "jax" and not readable(x)
+
+
+def writable(x: Array) -> bool:
+    """Return whether what is made of x may be set by index."""
+    kind = library(x)
+    return kind in ("numpy", "cupy") or (kind == "torch" and not smooth(x))
 
 
 def raised(xp: Namespace, old: Array, chosen: Array, new: Array) -> Array:
@@ -321,11 +356,11 @@ def scatter_refuses(values: Array, *, add: bool) -> bool:
     return not add and library(values) == "torch" and at_hand(values) and values.numel() > 0
 
 
-def any_outside(xp: Namespace, positions: Array, size: int) -> bool:
-    """Return whether a position is not in [0, size); reads one scalar back from the device."""
+def any_outside(xp: Namespace, positions: Array, size: int) -> Array:
+    """Return whether a position is not in [0, size), as one scalar on the device."""
     if library(positions) == "numpy":  # below zero is far beyond the end, once it has no sign
-        return bool(xp.max(positions.view(f"u{positions.dtype.itemsize}")) >= size)
-    return bool((xp.min(positions) < 0) | (xp.max(positions) >= size))
+        return xp.max(positions.view(f"u{positions.dtype.itemsize}")) >= size
+    return (xp.min(positions) < 0) | (xp.max(positions) >= size)
 
 
 def _scatter_inside(
@@ -401,11 +436,54 @@ def _scatter_by_sorting(
     return xp.where(hit, target + found if add else found, target)
 
 
-def overlap_add(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
-    """Add up along one axis the parts that the taps of a kernel spread `stride` cells apart.
+def overlap_add(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...]) -> Array:
+    """Add up the shares (..., *kernel, *plane) that the taps of a kernel spread over the output.
 
-    Part t, of `size` cells, lands on the cells ``i * stride + t * dilation - before``.
+    Tap t of element i lands on the cell ``i * stride + t * dilation - before`` of each axis.
     """
+    rank = len(plan)
+    keep = shares.ndim - 2 * rank
+    if writable(shares) and all(axis.apart for axis in plan):
+        return _put_apart(xp, shares, plan, keep)
+    # Axis by axis, the last one first: what is added up twice is then already small.
+    for i in reversed(range(rank)):
+        before_tap = (slice(None),) * (keep + i)
+        parts = [shares[(*before_tap, tap, ...)] for tap in range(plan[i].taps)]
+        add = _add_in_place if writable(shares) else _add_phases
+        shares = add(xp, parts, plan[i])
+    return shares
+
+
+def _put_apart(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...], keep: int) -> Array:
+    """Put shares that do not overlap where they land."""
+    output = zeros(xp, (*shares.shape[:keep], *(axis.output for axis in plan)), shares)
+    for taps in itertools.product(*(range(axis.taps) for axis in plan)):
+        landings = [axis.landing(tap) for axis, tap in zip(plan, taps, strict=True)]
+        cells = tuple(slice(start, stop, stride) for _, _, start, stop, stride in landings)
+        kept = tuple(slice(first, last) for first, last, *_ in landings)
+        before = (slice(None),) * keep
+        output[(..., *cells)] = shares[(*before, *taps, ...)][(..., *kept)]
+    return output
+
+
+def _add_in_place(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
+    shape = list(parts[0].shape)
+    shape[axis.axis] = axis.output
+    total = zeros(xp, tuple(shape), parts[0])
+    met = set()
+    for tap, part in enumerate(parts):
+        first, last, start, stop, stride = axis.landing(tap)
+        kept = part if last - first == axis.size else part[at(axis.axis, slice(first, last))]
+        cells = at(axis.axis, slice(start, stop, stride))
+        if start % stride in met:
+            total[cells] += kept
+        else:
+            total[cells] = kept
+            met.add(start % stride)
+    return total
+
+
+def _add_phases(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
     stride, full = axis.stride, axis.before + axis.output
     length = -(-full // stride)  # cells of each phase, in which a shift is a whole number of cells
     phases = []

@@ -6,7 +6,7 @@ import math
 
 from unpool_xp import _geometry
 from unpool_xp._compat import Array, arguments, computing_dtype, require_dtype
-from unpool_xp._primitives import overlap_add, reshape_tail
+from unpool_xp._primitives import blocks_pay, in_parts, overlap_add, reshape_tail
 from unpool_xp._sizes import Padding, Sizes
 
 __all__ = ["conv_transpose"]
@@ -104,17 +104,31 @@ def conv_transpose(
     (channels, per_group), kernel = weight.shape[:2], tuple(weight.shape[2:])
     group = channels // groups
 
-    # One matrix product gives for every element of x its share in every tap and channel.
     x, weight = (xp.astype(array, dtype, copy=False) for array in (x, weight))
     columns = reshape_tail(xp, x, len(lead), (groups, group, math.prod(plane)))
-    rows = reshape_tail(xp, weight, 0, (groups, group, per_group * math.prod(kernel)))
-    shares = xp.matmul(xp.matrix_transpose(rows), columns)
-    shares = reshape_tail(xp, shares, len(lead), (groups * per_group, *kernel, *plane))
-    # Axis by axis, the last one first: what is added up twice is then already small.
-    for i in reversed(range(rank)):
-        before_tap = (slice(None),) * (len(lead) + 1 + i)
-        parts = [shares[(*before_tap, tap, ...)] for tap in range(kernel[i])]
-        shares = overlap_add(xp, parts, plan[i])
+    taps = math.prod(kernel)
+    rows = reshape_tail(xp, weight, 0, (groups, group, per_group * taps))
+
+    def spread(columns: Array, rows: Array) -> Array:
+        # One matrix product gives for every element of x its share in every tap and channel.
+        shares = xp.matmul(xp.matrix_transpose(rows), columns)
+        keep, made = columns.ndim - 3, rows.shape[-1] // taps
+        shares = reshape_tail(xp, shares, keep, (groups * made, *kernel, *plane))
+        return overlap_add(xp, shares, plan)
+
+    if groups == 1 and lead and blocks_pay(x):
+        flat = xp.reshape(columns, (math.prod(lead), *columns.shape[len(lead) :]))
+        outputs = tuple(axis.output for axis in plan)
+
+        def part(planes: slice, channels: slice) -> Array:
+            chosen = slice(channels.start * taps, channels.stop * taps)
+            return spread(flat[planes, ...], rows[..., chosen])
+
+        shape = (flat.shape[0], per_group, *outputs)
+        whole = in_parts(xp, part, shape, x, taps * math.prod(plane))
+        shares = xp.reshape(whole, (*lead, per_group, *outputs))
+    else:
+        shares = spread(columns, rows)
     if bias is not None:
         shares = shares + xp.reshape(xp.astype(bias, dtype, copy=False), (-1,) + (1,) * rank)
     return xp.astype(shares, given, copy=False)

@@ -501,7 +501,10 @@ def _check_inside(xp: Namespace, operation: str, indices: Array, plane: Shape) -
     if 0 in indices.shape or not readable(indices):
         return False
     cells = math.prod(plane)
-    if not any_outside(xp, indices, cells):
+    wrong = any_outside(xp, indices, cells)
+    if not readable(wrong):  # JAX traces what is made of a constant, too
+        return False
+    if not bool(wrong):
         return True
     flat = xp.reshape(indices, (-1,))
     outside = (flat < 0) | (flat >= cells)

@@ -1,0 +1,67 @@
+"""Work in pieces that fit the cache gives what work in one piece gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import unpool_xp as ux
+from unpool_xp import _primitives
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((3, 7, 11, 10), dtype=np.float32)
+WEIGHT = rng.standard_normal((7, 5, 4, 3), dtype=np.float32)
+
+CALLS: dict[str, Callable[[Any], Any]] = {
+    "max_pool": lambda x: ux.max_pool(x, 3, stride=2, padding=1),
+    "avg_pool": lambda x: ux.avg_pool(x, 2, padding=1, count_include_pad=False),
+    "linear_unpool": lambda x: ux.linear_unpool(x, 2, coordinates="half_pixel"),
+    "linear_unpool by 1.7": lambda x: ux.linear_unpool(x, 1.7),
+    "conv_transpose": lambda x: ux.conv_transpose(x, WEIGHT, stride=2, padding=1),
+    "conv_transpose apart": lambda x: ux.conv_transpose(x, WEIGHT, stride=4, output_padding=2),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("block", [1, 2000, 10_000])
+@pytest.mark.parametrize("layout", ["contiguous", "strided"])
+def test_pieces_give_the_whole(
+    name: str, block: int, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = X if layout == "contiguous" else np.ascontiguousarray(X.mT).mT
+    monkeypatch.setattr(_primitives, "_BLOCK", 2**40)
+    whole = CALLS[name](x)
+    monkeypatch.setattr(_primitives, "_BLOCK", block)
+    pieces = CALLS[name](x)
+    for one, other in zip(parts(whole), parts(pieces), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def parts(result: Any) -> tuple[Any, ...]:
+    return result if isinstance(result, tuple) else (result,)
+
+
+def test_a_nan_in_one_piece_is_found_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = X.copy()
+    x[1, 2, 4:6, 4:6] = np.nan
+    monkeypatch.setattr(_primitives, "_BLOCK", 1000)
+    values, indices = ux.max_pool(x, 2)
+    assert np.argwhere(np.isnan(values)).tolist() == [[1, 2, 2, 2]]
+    assert indices[1, 2, 2, 2] == 5 * 10 + 5  # the last NaN
+
+
+def test_a_batch_goes_through_in_more_than_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    monkeypatch.setattr(_primitives, "_BLOCK", 2000)
+
+    def compute(x: Any) -> tuple[Any]:
+        sizes.append(x.shape[0])
+        return (x,)
+
+    (same,) = _primitives.in_blocks(np, compute, X, 2, 1.0)
+    assert np.array_equal(same, X)
+    assert sizes == [4] * 5 + [1]
