@@ -161,7 +161,12 @@ def write_machine(folder: str | Path) -> Path:
     """
     path = Path(folder) / "machine.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(this_machine().to_json(), indent=2) + "\n", encoding="utf-8")
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        new.write_text(json.dumps(this_machine().to_json(), indent=2) + "\n", encoding="utf-8")
+        new.replace(path)  # whole or not at all: the disk may be full
+    finally:
+        new.unlink(missing_ok=True)
     return path
 
 

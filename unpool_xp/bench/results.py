@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -155,7 +156,8 @@ class RowWriter:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("a+b")
+        # No buffer: what could not be written must not be tried again on closing.
+        self._file = self.path.open("a+b", buffering=0)
 
     def __enter__(self) -> RowWriter:
         return self
@@ -175,17 +177,28 @@ class RowWriter:
         ------
         ValueError
             If it is no row of this schema; the message names the field. Nothing is written.
+        OSError
+            If the disk is full, or the like. The rows before it are whole, and it is not there.
         """
-        fault = _fault(row)
+        fault = row_fault(row)
         if fault is not None:
             raise ValueError(f"RowWriter.write: row {fault}")
         line = json.dumps(row, allow_nan=False).encode() + b"\n"
-        self._file.write(line if self._ends_whole() else b"\n" + line)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        size = self._file.seek(0, os.SEEK_END)
+        try:
+            self._append(line if self._ends_whole(size) else b"\n" + line)
+            os.fsync(self._file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):  # what is wrong is said once
+                self._file.truncate(size)  # needs no room, unlike the rest of a row
+            raise
 
-    def _ends_whole(self) -> bool:
-        if self._file.seek(0, os.SEEK_END) == 0:
+    def _append(self, data: bytes) -> None:
+        while data:  # a disk that is nearly full takes a part
+            data = data[self._file.write(data) :]
+
+    def _ends_whole(self, size: int) -> bool:
+        if size == 0:
             return True
         self._file.seek(-1, os.SEEK_END)
         return self._file.read(1) == b"\n"
@@ -242,14 +255,14 @@ def _parse(line: bytes) -> Row:
         row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not readable as JSON: {error}") from error
-    fault = _fault(row)
+    fault = row_fault(row)
     if fault is not None:
         raise ValueError(fault)
     return typing.cast("Row", row)
 
 
-def _fault(row: Any) -> str | None:
-    """Return what keeps an object from being a row."""
+def row_fault(row: Any) -> str | None:
+    """Return what keeps an object from being a row, or None where it is one."""
     if not isinstance(row, dict):
         return f"is a {type(row).__name__}, not an object"
     schema = row.get("schema")

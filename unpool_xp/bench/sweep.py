@@ -5,8 +5,9 @@ A crash, a time-out, too little memory or a missing backend is a row with the re
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,15 @@ from unpool_xp.bench.rounds import (
     measure_case,
 )
 
-__all__ = ["Cell", "Progress", "Summary", "SweepInterrupted", "measure_case", "run_sweep"]
+__all__ = [
+    "Cell",
+    "Progress",
+    "Summary",
+    "SweepInterrupted",
+    "SweepUnwritableError",
+    "measure_case",
+    "run_sweep",
+]
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,10 @@ class Summary:
 
 class SweepInterrupted(KeyboardInterrupt):
     """Ctrl-C; every row in the file is whole, and the message says how to go on."""
+
+
+class SweepUnwritableError(OSError):
+    """The disk is full, or the like; every row in the file is whole, and the message says so."""
 
 
 def run_sweep(
@@ -125,6 +138,8 @@ def run_sweep(
         If there is no case or no label, or the file exists and `resume` is false.
     SweepInterrupted
         On Ctrl-C.
+    SweepUnwritableError
+        If a row cannot be written; nothing more is measured.
     """
     out = Path(out)
     if not cases or not labels:
@@ -135,12 +150,14 @@ def run_sweep(
     grid, skipped = _grid(cases, labels, modes, results.done_keys(there), random.Random(seed))
     total = sum(len(cells) for _, cells in grid)
     origin = origin_of(out.stem)
-    write_machine(out.parent)
     how: dict[str, Any] = {"rounds": rounds, "cell_s": cell_s}
     how |= {"timeout_s": timeout_s, "memory": memory}
     measured = failed = 0
     try:
-        with Pool() as pool, results.RowWriter(out) as writer:
+        with _writing(out):
+            write_machine(out.parent)
+            writer = results.RowWriter(out)
+        with writer, Pool() as pool:
             copies = {label: _copy_rate(pool, label, timeout_s) for label in labels if grid}
             for case, cells in grid:
                 reason = refused(case, cells)
@@ -150,7 +167,9 @@ def run_sweep(
                     fields = {cell: failure(reason) for cell in cells}
                 for cell in cells:
                     fields[cell]["copy_gb_s"] = copies[cell.label]
-                    writer.write(make_row(origin, case, cell, fields[cell]))
+                    row = make_row(origin, case, cell, fields[cell])
+                    with _writing(out):
+                        writer.write(row)
                 good = sum(fields[cell]["checked"] for cell in cells)
                 measured, failed = measured + good, failed + len(cells) - good
                 if progress is not None:
@@ -161,6 +180,17 @@ def run_sweep(
             "run the same sweep with --resume to measure the rest"
         ) from None
     return Summary(out, measured, failed, skipped)
+
+
+@contextlib.contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SweepUnwritableError(
+            f"cannot write {error.filename or out}: {error.strerror}; the sweep has ended, and "
+            "every row before is whole; run it again with --resume once there is room"
+        ) from error
 
 
 def _grid(
