@@ -1,0 +1,62 @@
+# %% [markdown]
+# # Ask which library to use, and use it
+#
+# `unpool-xp choose --json` measures here and now and answers in JSON, so that a program can act on
+# it: say, when a service starts on a machine that nobody has seen.
+
+# %%
+import json
+import subprocess
+import sys
+
+import numpy as np
+
+import unpool_xp as ux
+from unpool_xp import backends
+
+question = "choose max_unpool --shape 4,32,56,56 --kernel 2 --json"
+question += " --backend numpy --backend torch --budget 8"
+# In a shell: unpool-xp choose ...
+done = subprocess.run(
+    [sys.executable, "-m", "unpool_xp.cli", *question.split()], capture_output=True, text=True
+)
+if done.returncode:
+    sys.exit(done.stderr)
+answer = json.loads(done.stdout)
+
+# %% [markdown]
+# The ranking has an entry for each backend and mode, the quickest first, with a 95 % interval;
+# `use` names the first and those that cannot be told from it.
+
+# %%
+for entry in answer["ranking"]:
+    if entry["seconds"] is None:
+        print(f"{entry['backend']:10} {entry['mode']:8} no time: {entry['reason']}")
+    else:
+        low, high = (f"{1e3 * limit:.2f}" for limit in entry["interval"])
+        print(f"{entry['backend']:10} {entry['mode']:8} {low} to {high} ms")
+print("use", " or ".join(answer["use"]))
+
+# %% [markdown]
+# A name in `use` is a label, with the mode behind it where that is "compiled".
+
+# %%
+label, _, mode = answer["use"][0].partition(" ")
+backend = backends.load(label)
+
+
+def unpool(values, indices):
+    return ux.max_unpool(values, indices, 2)
+
+
+run = backend.compile(unpool) if mode == "compiled" else unpool
+
+values = np.random.default_rng(0).standard_normal((4, 32, 56, 56)).astype(np.float32)
+# Each maximum at the upper left of its window.
+rows, columns = np.meshgrid(2 * np.arange(56), 2 * np.arange(56), indexing="ij")
+indices = np.broadcast_to(rows * 112 + columns, values.shape).astype(np.int64)
+
+arrays = [backend.asarray(array) for array in (values, indices)]
+unpooled = backend.to_numpy(run(*arrays))
+print("unpooled to", unpooled.shape)
+print("each maximum in its place:", bool((unpooled[..., ::2, ::2] == values).all()))
