@@ -41,7 +41,7 @@ PAIRS = [
     pytest.param(label, case, native.title, id=f"{label}-{native.name(case)}-{case.name}")
     for label in CPU
     for case in CASES
-    for native in natives(label.partition(":")[0], case)
+    for native in natives(label.partition(":")[0], case, tuned=True)
     if native.reason(case) is None
 ]
 # What a library refuses by itself: its message becomes the reason.
@@ -55,7 +55,8 @@ REFUSED = {
 @pytest.mark.parametrize(("label", "case", "title"), PAIRS)
 def test_a_native_equals_the_oracle(label: str, case: Case, title: str) -> None:
     backend = backends.load(label)
-    native = next(n for n in natives(backend.library, case) if n.title == title)
+    natives_here = natives(backend.library, case, tuned=True)
+    native = next(n for n in natives_here if n.title == title)
     session = Session(backend, case, "eager", "native", native.name(case))
     assert session.prepare() or (title, case.dtype) in REFUSED, session.error
     if session.checked:
@@ -69,7 +70,7 @@ FIRST = {case.operation: case for case in reversed(SMALL)}.values()
 @pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
 def test_jax_natives_compile(case: Case) -> None:
     backend = backends.load("jax:cpu")
-    for native in natives("jax", case):
+    for native in natives("jax", case, tuned=True):
         if native.reason(case) is None:
             session = Session(backend, case, "compiled", "native", native.name(case))
             assert session.prepare(), session.error

@@ -151,7 +151,7 @@ class BenchmarkTable(Generated):
         """Return the text."""
         rows = []
         for name, spec in cases.OPERATIONS.items():
-            own = (n for n in natives.NATIVES if n.operation == name)
+            own = (n for n in natives.NATIVES if n.operation == name and not n.tuned)
             titles = dict.fromkeys(f"``{n.title.format(d='2')}``" for n in own)
             optional = [taken for taken in spec.takes if taken not in spec.needs]
             rows.append(

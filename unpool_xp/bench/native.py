@@ -1,6 +1,6 @@
 """What a native is: a library's own function for a case, or what people write with it.
 
-The natives themselves are in `natives_pooling` and `natives_unpooling`.
+The natives themselves are in `natives_pooling`, `natives_unpooling` and `natives_tuned`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Native:
         Why a case cannot be done, or None where it can.
     values_only : bool, optional
         Whether it gives values without indices.
+    tuned : bool, optional
+        Whether it is written for speed, rather than what the library offers or people write.
     """
 
     library: str
@@ -50,6 +52,7 @@ class Native:
     build: Callable[[Case, Backend], Function]
     reason: Reason = always
     values_only: bool = False
+    tuned: bool = False
 
     def name(self, case: Case) -> str:
         """Return the name of the function for a case."""

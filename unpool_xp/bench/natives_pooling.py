@@ -6,6 +6,7 @@ A native of another library or operation is one more entry in `POOLING_NATIVES`.
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 import numpy as np
@@ -89,14 +90,14 @@ def _view_of_windows(case: Case, backend: Backend, fill: Any) -> Function:
 def _sliding_max(case: Case, backend: Backend) -> Function:
     """Take argmax over each window, and from its place in the window to the plane."""
     xp, rank = plain(backend), case.rank
-    windows_of = _view_of_windows(case, backend, lowest(case.dtype))
+    windows_of, in_plane = _view_of_windows(case, backend, lowest(case.dtype)), _places(case, xp)
 
     def pool(x: Any) -> tuple[Any, Any]:
         windows = windows_of(x)
         windows = windows.reshape(*windows.shape[:-rank], -1)
         place = windows.argmax(-1)
         values = xp.take_along_axis(windows, place[..., None], -1)[..., 0]
-        return values, _in_plane(xp, case, place)
+        return values, in_plane(place)
 
     return pool
 
@@ -117,7 +118,7 @@ def _split(case: Case) -> Function:
 
 def _block_max(case: Case, backend: Backend) -> Function:
     xp, rank, first = plain(backend), case.rank, len(case.lead)
-    split, shape = _split(case), (*case.output_shape, -1)
+    split, shape, in_plane = _split(case), (*case.output_shape, -1), _places(case, xp)
     order = [*range(first), *range(first, first + 2 * rank, 2)]
     order += range(first + 1, first + 2 * rank, 2)
 
@@ -125,7 +126,7 @@ def _block_max(case: Case, backend: Backend) -> Function:
         windows = split(x).transpose(order).reshape(shape)
         place = windows.argmax(-1)
         values = xp.take_along_axis(windows, place[..., None], -1)[..., 0]
-        return values, _in_plane(xp, case, place)
+        return values, in_plane(place)
 
     return pool
 
@@ -135,16 +136,20 @@ def _block_mean(case: Case, backend: Backend) -> Function:
     return lambda x: split(x).mean(axis=axes)
 
 
-def _in_plane(xp: Any, case: Case, place: Any) -> Any:
-    """Return row-major positions in the plane, from positions in each window."""
-    kernel, stride, rank = case.kernel or (), case.stride or (), case.rank
-    padding = case.padding or (0,) * rank
-    indices = xp.zeros_like(place)
-    for axis, tap in enumerate(xp.unravel_index(place, kernel)):
-        starts = xp.arange(place.shape[axis - rank]) * stride[axis] - padding[axis]
-        starts = starts.reshape(-1, *(1,) * (rank - 1 - axis))
-        indices = indices * case.shape[axis - rank] + tap + starts
-    return indices
+def _places(case: Case, xp: Any) -> Function:
+    """Return what makes row-major positions in the plane of positions in each window."""
+    kernel, rank = case.kernel or (), case.rank
+    spans = [math.prod(case.plane[axis + 1 :]) for axis in range(rank)]
+    taps = np.indices(kernel).reshape(rank, -1)
+    offsets = xp.asarray(sum(span * tap for span, tap in zip(spans, taps, strict=True)))
+    starts = np.zeros((1,) * rank, np.int64)
+    for axis, (count, step) in enumerate(
+        zip(case.output_shape[-rank:], case.stride or (), strict=True)
+    ):
+        first = np.arange(count) * step - case.pairs[axis][0]
+        starts = starts + spans[axis] * first.reshape(-1, *(1,) * (rank - 1 - axis))
+    first_cells = xp.asarray(starts)
+    return lambda place: xp.take(offsets, place) + first_cells
 
 
 # --- jax, cupy, dask ------------------------------------------------------------------------------
@@ -160,6 +165,23 @@ def _jax_window(case: Case) -> tuple[tuple[int, ...], tuple[int, ...], list[tupl
 def _jax_max(case: Case, backend: Backend) -> Function:
     jax, window, start = importlib.import_module("jax"), _jax_window(case), lowest(case.dtype)
     return lambda x: jax.lax.reduce_window(x, start, jax.lax.max, *window)
+
+
+def _jax_max_with_indices(case: Case, backend: Backend) -> Function:
+    """Reduce pairs of value and position, of two equal values the first."""
+    jax, window, start = importlib.import_module("jax"), _jax_window(case), lowest(case.dtype)
+    jnp = plain(backend)
+    last = np.int32(math.prod(case.plane))
+    plane = np.arange(last, dtype=np.int32).reshape(case.plane)
+    positions = backend.asarray(np.broadcast_to(plane, case.shape).copy())
+
+    def first_largest(a: Any, b: Any) -> tuple[Any, Any]:
+        (value, place), (other, elsewhere) = a, b
+        kept = (value > other) | ((value == other) & (place < elsewhere))
+        return jnp.where(kept, value, other), jnp.where(kept, place, elsewhere)
+
+    starts = (start, last)
+    return lambda x: tuple(jax.lax.reduce_window((x, positions), starts, first_largest, *window))
 
 
 def _jax_avg(case: Case, backend: Backend) -> Function:
@@ -203,6 +225,7 @@ POOLING_NATIVES: tuple[Native, ...] = (
         either(image, _two_or_three_axes, _single_or_double),
     ),
     Native("jax", _MAX, "jax.lax.reduce_window", _jax_max, values_only=True),
+    Native("jax", _MAX, "jax.lax.reduce_window of pairs", _jax_max_with_indices),
     Native("jax", _AVG, "jax.lax.reduce_window", _jax_avg),
     Native("numpy", _MAX, "numpy.lib.stride_tricks.sliding_window_view", _sliding_max),
     Native("numpy", _MAX, "numpy.ndarray.reshape + argmax", _block_max, apart),

@@ -184,6 +184,36 @@ def _multiplier(xp: Any, matrices: list[Any]) -> Function:
     return multiply
 
 
+def _slices_linear(case: Case, backend: Backend) -> Function:
+    """Interpolate axis by axis: cells of one phase, all at once, from two shifted slices."""
+    kind = numpy_dtype(case.dtype).type
+    axes = []
+    for axis, factor in enumerate(case.scale or (), start=-case.rank):
+        steps = [(phase + 0.5) / factor - 0.5 for phase in range(int(factor))]
+        axes.append(
+            (axis, [(math.floor(step) + 1, kind(step - math.floor(step))) for step in steps])
+        )
+
+    def unpool(x: Any) -> Any:
+        for axis, phases in axes:
+            tail, n = (slice(None),) * (-1 - axis), x.shape[axis]
+            x = np.concatenate(
+                [x[(..., slice(1), *tail)], x, x[(..., slice(n - 1, n), *tail)]], axis
+            )
+            shape = list(x.shape)
+            shape[axis] = n * len(phases)
+            out = np.empty(shape, x.dtype)
+            for phase, (start, share) in enumerate(phases):
+                low = x[(..., slice(start, start + n), *tail)]
+                high = x[(..., slice(start + 1, start + 1 + n), *tail)]
+                places: Any = (..., slice(phase, None, len(phases)), *tail)
+                out[places] = low + (high - low) * share if share else low
+            x = out
+        return x
+
+    return unpool
+
+
 def _dask_products(case: Case, backend: Backend) -> Function:
     multiply, plane = _multiplier(np, _matrices(case)), case.output_shape[-case.rank :]
 
@@ -273,6 +303,7 @@ UNPOOLING_NATIVES: tuple[Native, ...] = (
     Native("numpy", _NEAREST, "numpy.broadcast_to", _broadcast, whole_scale),
     Native("numpy", _LINEAR, "scipy.ndimage.zoom", _zoom, either(exact_scale, _no_half)),
     Native("numpy", _LINEAR, "numpy.matmul with matrices of weights", _products),
+    Native("numpy", _LINEAR, "numpy, strided slices", _slices_linear, whole_scale),
     Native("numpy", _CONVOLVE, "numpy.matmul + slice addition", _slice_addition),
     Native("cupy", _UNPOOL, "cupy.ndarray.__setitem__", _cupy_set),
     Native("cupy", _NEAREST, "cupy.repeat", _repeat, whole_scale),

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 _WATCH_SECONDS = 1.0
+_FEWEST_TURNS = 6
 
 
 class Service:
@@ -85,6 +86,20 @@ class Service:
         samples = opened.sample(n)
         return {"samples_s": samples, "checked": opened.checked, "error": opened.error}
 
+    def turns(self, sessions: list[str], seconds: float) -> dict[str, Any]:
+        """Take samples of several sessions in turns to and fro; close them, and give their fields.
+
+        The n-th samples are of one turn, so they can be compared pair by pair.
+        """
+        opened = [self._sessions.pop(name) for name in sessions]
+        deadline, turn = time.monotonic() + seconds, 0
+        while turn < _FEWEST_TURNS or time.monotonic() < deadline or turn % 2:
+            for session in opened if turn % 2 == 0 else reversed(opened):
+                session.sample(1)
+            turn += 1
+        fields = {name: session.finish() for name, session in zip(sessions, opened, strict=True)}
+        return {"sessions": fields}
+
     def finish(self, session: str) -> dict[str, Any]:
         """Close a session; give its row's fields."""
         fields: dict[str, Any] = self._sessions.pop(session).finish()
@@ -94,6 +109,9 @@ class Service:
         """Close all sessions and let go of all arrays."""
         self._sessions.clear()
         self._inputs = None
+        if "torch._dynamo" in sys.modules:
+            # It keeps a few variants of a function, and refuses to compile one more.
+            sys.modules["torch"].compiler.reset()
         return {}
 
     def peak(
@@ -107,8 +125,15 @@ class Service:
         peak = peak_bytes(self.backend, wanted, mode, implementation, function)
         return {"peak_bytes": peak}
 
+    def limit(self, measure: str, case: dict[str, Any], **options: Any) -> dict[str, Any]:
+        """Measure one of `unpool_xp.bench.limits`."""
+        from unpool_xp.bench.cases import Case
+        from unpool_xp.bench.limits import MEASURES
 
-COMMANDS = ("hello", "ceilings", "prepare", "sample", "finish", "drop", "peak")
+        return MEASURES[measure](self.backend, Case.from_json(case), **options)
+
+
+COMMANDS = ("hello", "ceilings", "prepare", "sample", "turns", "finish", "drop", "peak", "limit")
 
 
 def serve(label: str, requests: IO[str], answer: Callable[[dict[str, Any]], None]) -> None:
