@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import unpool_xp as ux
-from unpool_xp import _primitives
+from unpool_xp._primitives import blocks
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((3, 7, 11, 10), dtype=np.float32)
@@ -32,9 +32,9 @@ def test_pieces_give_the_whole(
     name: str, block: int, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = X if layout == "contiguous" else np.ascontiguousarray(X.mT).mT
-    monkeypatch.setattr(_primitives, "_BLOCK", 2**40)
+    monkeypatch.setattr(blocks, "_BLOCK", 2**40)
     whole = CALLS[name](x)
-    monkeypatch.setattr(_primitives, "_BLOCK", block)
+    monkeypatch.setattr(blocks, "_BLOCK", block)
     pieces = CALLS[name](x)
     for one, other in zip(parts(whole), parts(pieces), strict=True):
         assert one.dtype == other.dtype
@@ -48,7 +48,7 @@ def parts(result: Any) -> tuple[Any, ...]:
 def test_a_nan_in_one_piece_is_found_there(monkeypatch: pytest.MonkeyPatch) -> None:
     x = X.copy()
     x[1, 2, 4:6, 4:6] = np.nan
-    monkeypatch.setattr(_primitives, "_BLOCK", 1000)
+    monkeypatch.setattr(blocks, "_BLOCK", 1000)
     values, indices = ux.max_pool(x, 2)
     assert np.argwhere(np.isnan(values)).tolist() == [[1, 2, 2, 2]]
     assert indices[1, 2, 2, 2] == 5 * 10 + 5  # the last NaN
@@ -56,12 +56,12 @@ def test_a_nan_in_one_piece_is_found_there(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_batch_goes_through_in_more_than_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = []
-    monkeypatch.setattr(_primitives, "_BLOCK", 2000)
+    monkeypatch.setattr(blocks, "_BLOCK", 2000)
 
     def compute(x: Any) -> tuple[Any]:
         sizes.append(x.shape[0])
         return (x,)
 
-    (same,) = _primitives.in_blocks(np, compute, X, 2, 1.0)
+    (same,) = blocks.in_blocks(np, compute, X, 2, 1.0)
     assert np.array_equal(same, X)
     assert sizes == [4] * 5 + [1]

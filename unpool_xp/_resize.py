@@ -129,10 +129,43 @@ class AxisLinear:
         return rows
 
 
-def linear(axis: AxisResize, coordinates: Coordinates) -> AxisLinear | None:
-    """Plan the interpolation along an axis; None where no neighbour has a part in it."""
-    if axis.output == axis.size and (axis.repeats == 1 or coordinates == "align_corners"):
-        return None
+@dataclass(frozen=True)
+class Interpolation:
+    """The axes along which there is something between two elements, and the plane they make."""
+
+    rank: int
+    plane: Shape
+    growth: float  # output elements over input elements
+    axes: tuple[AxisLinear, ...]
+
+
+def interpolation(
+    operation: str,
+    shape: Shape,
+    scale_factor: Scales | None,
+    output_size: Sizes | None,
+    coordinates: Coordinates,
+) -> Interpolation:
+    """Plan the linear interpolation of the spatial axes."""
+    axes = resize(operation, shape, scale_factor, output_size)
+    return Interpolation(
+        len(axes),
+        tuple([axis.output for axis in axes]),
+        math.prod([axis.output / axis.size for axis in axes]),
+        tuple(
+            [
+                linear(axis, coordinates)
+                for axis in axes
+                # Nothing lies between elements that stay where they are, not even a NaN.
+                if axis.output != axis.size
+                or (axis.repeats != 1 and coordinates != "align_corners")
+            ]
+        ),
+    )
+
+
+def linear(axis: AxisResize, coordinates: Coordinates) -> AxisLinear:
+    """Plan the interpolation along an axis."""
     lower, upper, weights = linear_sources(axis, coordinates)
     phases, factor = None, axis.repeats
     if factor is not None and coordinates != "align_corners":

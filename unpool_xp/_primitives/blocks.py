@@ -1,0 +1,70 @@
+"""Work in pieces that fit the cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from unpool_xp._compat import Array, Namespace, device, library
+from unpool_xp._sizes import Shape
+
+
+def blocks_pay(x: Array) -> bool:
+    """Return whether work in pieces that fit the cache is left to the caller.
+
+    Other libraries lose more by small pieces than they win by the cache.
+    """
+    return library(x) == "numpy"
+
+
+def in_blocks(
+    xp: Namespace, compute: Callable[[Array], Sequence[Array]], x: Array, rank: int, share: float
+) -> list[Array]:
+    """Return what is computed of each plane of the last `rank` axes, some planes at a time.
+
+    `share` is the size of the largest array in between, or output, over that of x.
+    """
+    keep = x.ndim - rank
+    lead, plane = x.shape[:keep], x.shape[keep:]
+    if not blocks_pay(x):
+        return list(compute(x))
+    planes, cells = math.prod(lead), math.prod(plane) * max(share, 1.0)
+    count = max(int(_BLOCK // max(cells * x.dtype.itemsize, 1)), 1)
+    if planes < 2 * count:
+        return list(compute(x))
+    x = xp.reshape(x, (planes, *plane))
+    outputs: list[Array] = []
+    for start in range(0, planes, count):
+        parts = compute(x[start : start + count, ...])
+        if not outputs:
+            outputs = [xp.empty((planes, *part.shape[1:]), dtype=part.dtype) for part in parts]
+        for output, part in zip(outputs, parts, strict=True):
+            output[start : start + count, ...] = part
+    return [xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs]
+
+
+def in_parts(
+    xp: Namespace,
+    compute: Callable[[slice, slice], Array],
+    shape: Shape,
+    x: Array,
+    cells: int,
+) -> Array:
+    """Return an array (planes, channels, ...) computed some planes and some channels at a time.
+
+    `cells` is how many elements lie between for each plane and channel.
+    """
+    planes, channels = shape[:2]
+    most = max(_BLOCK // max(cells * x.dtype.itemsize, 1), 1)
+    if most >= planes * channels:
+        return compute(slice(0, planes), slice(0, channels))
+    step, few = max(most // channels, 1), min(most, channels)
+    output = xp.empty(shape, dtype=x.dtype, device=device(x))
+    for plane in range(0, planes, step):
+        for channel in range(0, channels, few):
+            block = slice(plane, plane + step), slice(channel, min(channel + few, channels))
+            output[block] = compute(*block)
+    return output
+
+
+_BLOCK = 2**19  # bytes

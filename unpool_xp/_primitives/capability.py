@@ -1,0 +1,46 @@
+"""What may be done with an array of this library, here and now."""
+
+from __future__ import annotations
+
+import sys
+
+from unpool_xp._compat import Array, is_lazy_array, library
+
+
+def readable(x: Array) -> bool:
+    """Return whether the values of an array can be looked at: not while tracing, not if lazy."""
+    kind = library(x)
+    if kind == "torch":
+        import torch
+
+        if torch.compiler.is_compiling() or x.device.type == "meta":
+            return False
+        return not torch._C._functorch.is_functorch_wrapped_tensor(x)  # under vmap or func.grad
+    if kind == "jax":
+        return not isinstance(x, sys.modules["jax"].core.Tracer)
+    return not is_lazy_array(x)
+
+
+def at_hand(x: Array) -> bool:
+    """Return whether a look at the values waits for no device and builds no graph."""
+    kind = library(x)
+    return kind == "numpy" or (kind == "torch" and bool(x.is_cpu) and readable(x))
+
+
+def smooth(x: Array) -> bool:
+    """Return whether somebody may ask for the gradient of what is made of x."""
+    kind = library(x)
+    if kind == "torch":
+        return bool(x.requires_grad) or not readable(x)
+    return kind == "jax" and not readable(x)
+
+
+def writable(x: Array) -> bool:
+    """Return whether what is made of x may be set by index."""
+    kind = library(x)
+    return kind in ("numpy", "cupy") or (kind == "torch" and not smooth(x))
+
+
+def interleaves(x: Array) -> bool:
+    """Return whether weaving parts together leaves the array in the pieces that it came in."""
+    return library(x) != "dask"

@@ -1,0 +1,119 @@
+"""Setting by index, which the standard lacks."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+from unpool_xp._compat import Array, Namespace, device, index_dtype, library, namespace
+from unpool_xp._primitives.capability import at_hand, smooth
+from unpool_xp._primitives.views import padded
+
+
+def scatter(
+    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool, inside: bool
+) -> Array:
+    """Return target (..., size) with values (..., m) at positions (..., m).
+
+    With `add`, values are added to what stands there; without, they take its place, and of
+    several for one position one stays. A position that is not in [0, size) is dropped; `inside`
+    promises that there is none. The target itself may be used up.
+    """
+    if library(values) == "dask":
+        return _scatter_dask(target, values, positions, add=add)
+    if inside:
+        return _scatter_inside(xp, target, values, positions, add=add)
+    # One cell more at the end takes what is dropped.
+    size = target.shape[-1]
+    lost = (positions < 0) | (positions >= size)
+    positions = xp.where(lost, xp.full_like(positions, size), positions)
+    wider = padded(xp, target, -1, 0, 1)
+    return _scatter_inside(xp, wider, values, positions, add=add)[..., :size]
+
+
+def scatter_refuses(values: Array, *, add: bool) -> bool:
+    """Return whether `scatter` itself raises, an IndexError or a RuntimeError, for what it drops.
+
+    A look at the positions before would then be one pass too many.
+    """
+    return not add and library(values) == "torch" and at_hand(values) and values.numel() > 0
+
+
+def any_outside(xp: Namespace, positions: Array, size: int) -> Array:
+    """Return whether a position is not in [0, size), as one scalar on the device."""
+    if library(positions) == "numpy":  # below zero is far beyond the end, once it has no sign
+        return xp.max(positions.view(positions.dtype.str.replace("i", "u"))) >= size
+    return (xp.min(positions) < 0) | (xp.max(positions) >= size)
+
+
+def _scatter_inside(
+    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool
+) -> Array:
+    kind = library(values)
+    if kind == "torch":
+        positions = xp.astype(positions, xp.int64, copy=False)
+        if smooth(values):  # under vmap the target cannot take what is batched
+            return (target.scatter_add if add else target.scatter)(-1, positions, values)
+        return (target.scatter_add_ if add else target.scatter_)(-1, positions, values)
+    (*lead, size), m = target.shape, values.shape[-1]
+    rows = math.prod(lead)
+    values = xp.reshape(values, (rows, m))
+    positions = xp.reshape(positions, (rows, m))
+    if kind == "jax":
+        cells = xp.reshape(target, (rows, size)).at[xp.arange(rows)[:, None], positions]
+        return xp.reshape(cells.add(values) if add else cells.set(values), target.shape)
+    if kind in ("numpy", "cupy"):
+        counting = index_dtype(xp, device(values))
+        flat = positions + xp.arange(rows, dtype=counting, device=device(values))[:, None] * size
+        plane = xp.reshape(target, (-1,))
+        if add:
+            xp.add.at(plane, flat, values)
+        else:
+            plane[flat] = values
+        return xp.reshape(plane, target.shape)
+    counting = index_dtype(xp, device(values))
+    first = xp.arange(rows, dtype=counting, device=device(values)) * size
+    flat = xp.reshape(xp.astype(positions, counting) + first[:, None], (-1,))
+    plane, values = xp.reshape(target, (-1,)), xp.reshape(values, (-1,))
+    return xp.reshape(_scatter_by_sorting(xp, plane, values, flat, add=add), target.shape)
+
+
+def _scatter_dask(target: Array, values: Array, positions: Array, *, add: bool) -> Array:
+    dask_array = sys.modules["dask.array"]
+    values = values.rechunk({-1: -1})
+    positions = positions.rechunk(values.chunks)
+    target = target.rechunk((*values.chunks[:-1], (target.shape[-1],)))
+
+    def block(target: Array, values: Array, positions: Array) -> Array:
+        xp = namespace(values)
+        # A chunk may be shared with others, so the result gets memory of its own.
+        target = xp.asarray(target, copy=True)
+        return scatter(xp, target, values, positions, add=add, inside=False)
+
+    return dask_array.map_blocks(
+        block, target, values, positions, dtype=values.dtype, meta=values._meta
+    )
+
+
+def _scatter_by_sorting(
+    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool
+) -> Array:
+    """Scatter vectors with the standard alone: every cell of the target looks up its value."""
+    if positions.shape[0] == 0:
+        return target
+    order = xp.argsort(positions, stable=True)
+    positions, values = xp.take(positions, order), xp.take(values, order)
+    if add:
+        # A segmented scan: after log2 steps the last of equal positions holds their sum.
+        step = 1
+        while step < positions.shape[0]:
+            same = positions[step:] == positions[:-step]
+            moved = xp.where(same, values[:-step], xp.zeros_like(values[:-step]))
+            values = xp.concat([values[:step], values[step:] + moved])
+            step *= 2
+    cells = xp.arange(target.shape[0], dtype=positions.dtype, device=device(values))
+    last = xp.searchsorted(positions, cells, side="right") - 1
+    last = xp.where(last < 0, xp.zeros_like(last), last)
+    found = xp.take(values, last)
+    hit = xp.take(positions, last) == cells
+    return xp.where(hit, target + found if add else found, target)

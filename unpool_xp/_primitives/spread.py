@@ -1,0 +1,80 @@
+"""What the taps of a kernel spread over an output, added up."""
+
+from __future__ import annotations
+
+import itertools
+
+from unpool_xp._compat import Array, Namespace
+from unpool_xp._geometry import AxisSpread
+from unpool_xp._primitives.capability import writable
+from unpool_xp._primitives.views import at, interleaved, padded, zeros
+
+
+def overlap_add(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...]) -> Array:
+    """Add up the shares (..., *kernel, *plane) that the taps of a kernel spread over the output.
+
+    Tap t of element i lands on the cell ``i * stride + t * dilation - before`` of each axis.
+    """
+    rank = len(plan)
+    keep = shares.ndim - 2 * rank
+    if writable(shares) and all(axis.apart for axis in plan):
+        return _put_apart(xp, shares, plan, keep)
+    # Axis by axis, the last one first: what is added up twice is then already small.
+    for i in reversed(range(rank)):
+        before_tap = (slice(None),) * (keep + i)
+        parts = [shares[(*before_tap, tap, ...)] for tap in range(plan[i].taps)]
+        add = _add_in_place if writable(shares) else _add_phases
+        shares = add(xp, parts, plan[i])
+    return shares
+
+
+def _put_apart(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...], keep: int) -> Array:
+    """Put shares that do not overlap where they land."""
+    output = zeros(xp, (*shares.shape[:keep], *(axis.output for axis in plan)), shares)
+    for taps in itertools.product(*(range(axis.taps) for axis in plan)):
+        landings = [axis.landing(tap) for axis, tap in zip(plan, taps, strict=True)]
+        cells = tuple(slice(start, stop, stride) for _, _, start, stop, stride in landings)
+        kept = tuple(slice(first, last) for first, last, *_ in landings)
+        before = (slice(None),) * keep
+        output[(..., *cells)] = shares[(*before, *taps, ...)][(..., *kept)]
+    return output
+
+
+def _add_in_place(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
+    shape = list(parts[0].shape)
+    shape[axis.axis] = axis.output
+    total = zeros(xp, tuple(shape), parts[0])
+    met = set()
+    for tap, part in enumerate(parts):
+        first, last, start, stop, stride = axis.landing(tap)
+        kept = part if last - first == axis.size else part[at(axis.axis, slice(first, last))]
+        cells = at(axis.axis, slice(start, stop, stride))
+        if start % stride in met:
+            total[cells] += kept
+        else:
+            total[cells] = kept
+            met.add(start % stride)
+    return total
+
+
+def _add_phases(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
+    stride, full = axis.stride, axis.before + axis.output
+    length = -(-full // stride)  # cells of each phase, in which a shift is a whole number of cells
+    phases = []
+    for phase in range(stride):
+        total = None
+        for tap, part in enumerate(parts):
+            shift, rest = divmod(tap * axis.dilation, stride)
+            if rest != phase or shift >= length:
+                continue
+            kept = part[at(axis.axis, slice(0, min(length - shift, axis.size)))]
+            missing = length - shift - kept.shape[axis.axis]
+            placed = padded(xp, kept, axis.axis, shift, missing)
+            total = placed if total is None else total + placed
+        if total is None:
+            shape = list(parts[0].shape)
+            shape[axis.axis] = length
+            total = zeros(xp, tuple(shape), parts[0])
+        phases.append(total)
+    woven = interleaved(xp, phases, axis.axis)
+    return woven[at(axis.axis, slice(axis.before, full))]

@@ -1,0 +1,157 @@
+"""Views and forms of arrays, by slices."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from unpool_xp._compat import Array, Namespace, device, library
+from unpool_xp._geometry import AxisWindows
+from unpool_xp._primitives.capability import readable, writable
+from unpool_xp._sizes import Shape
+
+
+def at(axis: int, chosen: slice) -> tuple[Any, ...]:
+    """Return the index that takes `chosen` along a negative axis and all of the others."""
+    return (..., chosen) + (slice(None),) * (-1 - axis)
+
+
+def along(xp: Namespace, vector: Array, axis: int) -> Array:
+    """Return a vector as an array that broadcasts along a negative axis."""
+    return xp.reshape(vector, (-1,) + (1,) * (-1 - axis))
+
+
+def constant(arrays: dict[Any, Any], name: str, make: Callable[[], Array], *key: Any) -> Array:
+    """Return an array that depends on a plan and the key alone, kept in `arrays`, the plan's own.
+
+    The key has the namespace, the dtype and the device.
+    """
+    made = arrays.get((name, *key))
+    if made is None:
+        made = make()
+        if _keepable(made):
+            arrays[(name, *key)] = made
+    return made
+
+
+def _keepable(x: Array) -> bool:
+    """Return whether an array can serve other calls: not what is traced, nor of inference mode."""
+    kind = library(x)
+    if kind == "torch":
+        import torch
+
+        return type(x) is torch.Tensor and readable(x) and not x.is_inference()
+    return kind in ("numpy", "cupy")
+
+
+def window_views(
+    xp: Namespace, x: Array, windows: AxisWindows, *, pad: float | None = None
+) -> list[Array]:
+    """Return for each tap the elements that it meets in all the windows along one axis.
+
+    A cell of the padding holds `pad`, or what the real cell holds that stands in for it.
+    """
+    axis = windows.axis
+    if windows.before or windows.after:
+        if pad is None:
+            lead = [x[at(axis, slice(p, p + 1))] for p in windows.before]
+            trail = [x[at(axis, slice(p, p + 1))] for p in windows.after]
+            x = xp.concat([*lead, x, *trail], axis=axis)
+        else:
+            x = padded(xp, x, axis, len(windows.before), len(windows.after), pad)
+    last = (windows.count - 1) * windows.stride
+    if library(x) == "torch":  # where two views at once cost less than one index
+        extent = (windows.taps - 1) * windows.dilation + 1
+        views: tuple[Array, ...] = x.unfold(axis, extent, windows.stride).unbind(-1)
+        return list(views[:: windows.dilation])
+    starts = range(0, windows.taps * windows.dilation, windows.dilation)
+    return [x[at(axis, slice(start, start + last + 1, windows.stride))] for start in starts]
+
+
+def padded(xp: Namespace, x: Array, axis: int, before: int, after: int, value: float = 0) -> Array:
+    """Return x with cells of one value before and after along a negative axis."""
+    if library(x) == "jax":  # whose compiler looks through its own padding alone
+        widths = [(0, 0)] * x.ndim
+        widths[axis] = (before, after)
+        return sys.modules["jax.numpy"].pad(x, widths, constant_values=value)
+
+    def cells(count: int) -> list[Array]:
+        if not count:  # nothing, which not every library can put beside something
+            return []
+        shape = list(x.shape)
+        shape[axis] = count
+        if not value:
+            return [zeros(xp, tuple(shape), x)]
+        return [xp.full(tuple(shape), value, dtype=x.dtype, device=device(x))]
+
+    parts = [*cells(before), x, *cells(after)]
+    return xp.concat(parts, axis=axis) if len(parts) > 1 else x
+
+
+def zeros(xp: Namespace, shape: Shape, like: Array) -> Array:
+    """Return zeros of the dtype and on the device of another array."""
+    return xp.zeros(shape, dtype=like.dtype, device=device(like))
+
+
+def reshape_tail(xp: Namespace, x: Array, keep: int, tail: Shape) -> Array:
+    """Return x with the axes after the first `keep` in another shape."""
+    if library(x) != "dask":
+        return xp.reshape(x, (*x.shape[:keep], *tail))
+    # Dask's own reshape keeps chunks it need not keep, and refuses axes of length 0 and 1.
+    x = x.rechunk(dict.fromkeys(range(keep, x.ndim), -1))
+
+    def block(x: Array) -> Array:
+        return x.reshape(*x.shape[:keep], *tail)
+
+    chunks = (*x.chunks[:keep], *((n,) for n in tail))
+    return sys.modules["dask.array"].map_blocks(
+        block,
+        x,
+        dtype=x.dtype,
+        chunks=chunks,
+        drop_axis=list(range(keep, x.ndim)),
+        new_axis=list(range(keep, keep + len(tail))),
+        meta=x._meta,
+    )
+
+
+def take_slices(xp: Namespace, x: Array, slices: tuple[tuple[int, int], ...], axis: int) -> Array:
+    """Return slices along a negative axis, each a (start, stop), one behind the other."""
+    if slices == ((0, x.shape[axis]),):
+        return x
+    parts = [x[at(axis, slice(start, stop))] for start, stop in slices]
+    return xp.concat(parts, axis=axis) if len(parts) > 1 else parts[0]
+
+
+def interleaved(xp: Namespace, parts: list[Array], axis: int) -> Array:
+    """Return the cells of equal parts in turn: the first of each, then the second of each."""
+    factor, first = len(parts), parts[0]
+    if factor == 1:
+        return first
+    shape = list(first.shape)
+    shape[axis] *= factor
+    if writable(first):
+        woven = xp.empty(tuple(shape), dtype=first.dtype, device=device(first))
+        for number, part in enumerate(parts):
+            woven[at(axis, slice(number, None, factor))] = part
+        return woven
+    stacked = xp.stack(parts, axis=axis)  # (..., length, factor, ...)
+    keep = stacked.ndim - 1 + axis
+    return reshape_tail(xp, stacked, keep, tuple(shape[keep:]))
+
+
+def raised(xp: Namespace, old: Array, chosen: Array, new: Array) -> Array:
+    """Return integers `new`, larger than `old`, where chosen, and `old` elsewhere."""
+    if library(old) in ("numpy", "dask"):
+        # NumPy's where takes a branch an element; two passes without one take a tenth of it.
+        return xp.maximum(old, new * chosen)
+    return xp.where(chosen, new, old)
+
+
+def times(xp: Namespace, chosen: Array, number: int, dtype: Any) -> Array:
+    """Return the number where chosen and 0 elsewhere, in an integer dtype."""
+    if library(chosen) == "numpy":
+        return chosen * dtype(number)
+    ones = xp.astype(chosen, dtype)
+    return ones if number == 1 else ones * number
