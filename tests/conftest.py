@@ -97,6 +97,17 @@ def forbid_compute() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def jax_without_64_bits() -> Iterator[None]:
+    """JAX as it is by default; its own context for this is younger than the oldest JAX allowed."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
 def _params() -> Iterator[Any]:
     for label in (*CPU, *GPU):
         for mode in ("eager", "compiled"):

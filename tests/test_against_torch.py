@@ -18,6 +18,7 @@ import torch.nn.functional as F  # noqa: N812 -- its name everywhere
 
 import unpool_xp as ux
 
+from .closeness import assert_close
 from .strategies import real_values, values
 
 SETS = 1000  # an operation and rank
@@ -78,7 +79,7 @@ def exactly(got: np.ndarray, wanted: np.ndarray) -> None:
 
 
 def closely(got: np.ndarray, wanted: np.ndarray) -> None:
-    np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-12, strict=True)
+    assert_close(got, wanted, rtol=1e-10, atol=1e-12)
 
 
 def compare(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import unpool_xp as ux
 from unpool_xp.bench import reference
 
+from .closeness import assert_close
 from .conftest import Target
 from .strategies import real_values, seeds
 
@@ -55,7 +56,7 @@ def check(target: Target, case: Any, seed: int) -> None:
     arrays = [real_values(shape, seed + i) for i, shape in enumerate(shapes)]
     got = target(ux.conv_transpose, *arrays, **options)
     wanted = reference.conv_transpose(*arrays, **options)
-    np.testing.assert_allclose(got, wanted, rtol=1e-11, atol=1e-11, strict=True)
+    assert_close(got, wanted, rtol=1e-11, atol=1e-11)
 
 
 @given(case=convolutions(), seed=seeds)

@@ -13,13 +13,14 @@ import pytest
 import unpool_xp as ux
 from unpool_xp._compat import computing_dtype
 
+from .conftest import jax_without_64_bits
 from .test_portability import every_call, outputs
 
 
 @every_call
 def test_jax_without_64_bits(call: Any) -> None:
     function, arrays, options = call
-    with jax.enable_x64(False):
+    with jax_without_64_bits():
         narrow = [a.astype(np.int32) if a.dtype == np.int64 else a for a in arrays]
         for run in (function, jax.jit(lambda *arrays: function(*arrays, **options))):
             chosen = options if run is function else {}

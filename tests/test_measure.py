@@ -6,7 +6,6 @@ import gc
 import sys
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from unpool_xp.bench.cases import Case
 from unpool_xp.bench.measure import SAMPLE_SECONDS, Inputs, Session, peak_bytes, reason_of
 
 from . import fake_backend
+from .conftest import jax_without_64_bits
 
 CASE = Case("max_pool", (1, 2, 4, 4), kernel=2)
 TIMES = ("first_call_s", "to_device_s", "from_device_s", "calls_per_sample", "check_scope")
@@ -184,7 +184,7 @@ def test_what_cannot_be_measured_says_so_in_the_words_of_the_declaration(
     label: str, dtype: str, reason: str
 ) -> None:
     case = Case("max_pool", (1, 2, 4, 4), kernel=(2, 2), dtype=dtype)
-    with jax.enable_x64(False):
+    with jax_without_64_bits():
         session = Session(backends.load(label), case)
         assert not session.prepare()
     assert session.error == reason

@@ -15,6 +15,7 @@ import torch
 import unpool_xp as ux
 
 from . import minimal_library
+from .closeness import assert_close
 from .strategies import real_values
 
 PACKAGE = Path(ux.__file__).parent
@@ -69,7 +70,7 @@ def test_a_library_nobody_has_heard_of(call: Any) -> None:
     got = function(*(minimal_library.Array(array) for array in arrays), **options)
     for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
         assert isinstance(one, minimal_library.Array)
-        np.testing.assert_allclose(one._data, wanted, rtol=1e-5, atol=1e-5, strict=True)
+        assert_close(one._data, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_the_unknown_library_checks_indices_too() -> None:
@@ -94,7 +95,7 @@ def test_nothing_leaves_its_device(call: Any, name: str) -> None:
     got = function(*(strict.asarray(array, device=device) for array in arrays), **options)
     for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
         assert one.device == device
-        host = np.asarray(one.to_device(strict.Device("CPU_DEVICE")))
+        host = np.asarray(one._array)  # its to_device needs NumPy 2
         np.testing.assert_allclose(host, wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -120,7 +121,7 @@ def test_inputs_that_cannot_be_written_serve(call: Any) -> None:
 def names_taken_from_xp() -> set[str]:
     """Return every attribute of the name `xp` in the package."""
     found = set()
-    for file in PACKAGE.glob("*.py"):
+    for file in (*PACKAGE.glob("*.py"), *PACKAGE.glob("_primitives/*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Attribute)

@@ -180,6 +180,30 @@ class Session:
             samples.append(time.perf_counter() - start)
         return statistics.median(samples)
 
+    def caller(self) -> Callable[[], None]:
+        """Return one call as a function without arguments, for other harnesses to time.
+
+        Returns
+        -------
+        callable
+            Calls, waits for the output on the device, and drops it, as `sample` does.
+
+        Raises
+        ------
+        RuntimeError
+            If there is nothing to time: the session is not prepared, or its result was wrong.
+        """
+        call, inputs, synchronize = self._call, self._inputs, self.backend.synchronize
+        if not self.checked or call is None or inputs is None:
+            raise RuntimeError(f"Session.caller: {self.error or 'call prepare first'}")
+        arrays = inputs.device
+
+        def once() -> None:
+            output = call(*arrays)
+            synchronize(*(output if isinstance(output, tuple) else (output,)))
+
+        return once
+
     def _timed(self, calls: int) -> float:
         """Return the seconds a call: each is waited for, and its output dropped, by the next."""
         assert self._call is not None
@@ -316,7 +340,7 @@ def peak_bytes(
         memory = importlib.import_module("torch").cuda
         memory.reset_peak_memory_stats()
         start, highest = memory.memory_allocated(), memory.max_memory_allocated
-    elif backend.label.endswith(":cuda") or not _forget_peak():
+    elif backend.label.endswith(":cuda") or not forget_peak():
         return None  # an allocator that keeps no peak, or none that could be reset
     else:
         start, highest = _status_bytes("VmRSS"), lambda: _status_bytes("VmHWM")
@@ -327,8 +351,14 @@ def peak_bytes(
     return max(peak, 0)
 
 
-def _forget_peak() -> bool:
-    """Give back what the allocator keeps, and let the kernel count the peak anew."""
+def forget_peak() -> bool:
+    """Give back what the allocator keeps, and let the kernel count the peak anew.
+
+    Returns
+    -------
+    bool
+        Whether that can be done here: on Linux, with glibc.
+    """
     try:
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
