@@ -7,31 +7,15 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from unpool_xp import _geometry, _resize
-from unpool_xp._compat import (
-    Array,
-    Namespace,
-    arguments,
-    computing_dtype,
-    device,
-    index_dtype,
-    require_dtype,
-)
-from unpool_xp._plans import Planner
+from unpool_xp._compat import Array, Namespace, arguments, index_dtype, require_dtype
+from unpool_xp._interpolation import interpolate
 from unpool_xp._primitives import (
-    along,
     any_outside,
-    at,
-    at_hand,
-    constant,
-    in_blocks,
-    interleaved,
-    interleaves,
     readable,
     reshape_tail,
     scatter,
     scatter_refuses,
     take_known,
-    take_slices,
     zeros,
 )
 from unpool_xp._sizes import Coordinates, Padding, Scales, Shape, Sizes, check_choice
@@ -168,113 +152,9 @@ def linear_unpool(
     require_dtype("linear_unpool", xp, ("real floating",), "a real floating", x=x)
     known = ("asymmetric", "half_pixel", "align_corners")
     check_choice("linear_unpool", "coordinates", coordinates, known)
-    plan = plan_of(_resize.resize, "linear_unpool", tuple(x.shape), scale_factor, output_size)
-    return _interpolate(xp, x, plan, plan_of, coordinates)
-
-
-def _interpolate(
-    xp: Namespace,
-    x: Array,
-    plan: tuple[_resize.AxisResize, ...],
-    plan_of: Planner,
-    coordinates: Coordinates,
-) -> Array:
-    axes = [plan_of(_resize.linear, axis, coordinates) for axis in plan]
-    larger = math.prod([axis.output / axis.size for axis in plan])
-
-    def interpolated(x: Array) -> tuple[Array]:
-        return (_interpolated(xp, x, axes, larger),)
-
-    return in_blocks(xp, interpolated, x, len(plan), larger)[0]
-
-
-def _interpolated(
-    xp: Namespace, x: Array, axes: list[_resize.AxisLinear | None], larger: float
-) -> Array:
-    dtype = x.dtype
-    x = xp.astype(x, computing_dtype(xp, dtype), copy=False)
-    finite = _known_finite(xp, x)
-    small = finite and math.prod(x.shape) * larger <= _SMALL
-    # The last axis first: what is read and written twice is then still small.
-    for axis in reversed(axes):
-        if axis is None:
-            continue
-        if small and axis.axis >= -2:
-            x = _product(xp, x, axis)
-        elif axis.phases is not None and interleaves(x):
-            between = _shifted if finite else _sliced
-            x = interleaved(xp, between(xp, x, axis, axis.phases), axis.axis)
-        else:
-            below, above = (take_known(xp, x, s, axis.axis) for s in (axis.lower, axis.upper))
-            x = _between(xp, below, above, axis, "weights", axis.weights)
-    return xp.astype(x, dtype, copy=False)
-
-
-_SMALL = 2**16  # elements of an output up to which a product with mostly zeros is the fastest
-
-
-def _known_finite(xp: Namespace, x: Array) -> bool:
-    """Return whether all elements, and what lies between any two, are known to be finite."""
-    if 0 in x.shape or not at_hand(x):
-        return False
-    span = xp.max(x) - xp.min(x)
-    return bool(span - span == 0)
-
-
-def _product(xp: Namespace, x: Array, axis: _resize.AxisLinear) -> Array:
-    def matrix() -> Array:
-        weights = xp.asarray(axis.matrix(), dtype=x.dtype, device=device(x))
-        return weights if axis.axis == -1 else xp.asarray(xp.matrix_transpose(weights), copy=True)
-
-    weights = constant(axis.arrays, "matrix", matrix, xp.__name__, x.dtype, device(x))
-    return xp.matmul(x, weights) if axis.axis == -1 else xp.matmul(weights, x)
-
-
-def _shifted(
-    xp: Namespace, x: Array, axis: _resize.AxisLinear, phases: tuple[_resize.Phase, ...]
-) -> list[Array]:
-    """Return the phases of finite elements, which weights of 0 leave out."""
-    n = axis.size
-    x = take_slices(xp, x, ((0, 1), (0, n), (n - 1, n)), axis.axis)
-    views = [x[at(axis.axis, slice(start, start + n))] for start in range(3)]
-    found = []
-    for phase in phases:
-        low, high = views[phase.step + 1 : phase.step + 3]
-        found.append(low + (high - low) * phase.share if phase.share else low)
-    return found
-
-
-def _sliced(
-    xp: Namespace, x: Array, axis: _resize.AxisLinear, phases: tuple[_resize.Phase, ...]
-) -> list[Array]:
-    """Return the phases, in which no weight is left out: 0 times infinity is not 0."""
-    return [
-        _between(
-            xp,
-            take_slices(xp, x, phase.lower, axis.axis),
-            take_slices(xp, x, phase.upper, axis.axis),
-            axis,
-            f"phase {number}",
-            phase.weights,
-        )
-        for number, phase in enumerate(phases)
-    ]
-
-
-def _between(
-    xp: Namespace,
-    below: Array,
-    above: Array,
-    axis: _resize.AxisLinear,
-    name: str,
-    weights: tuple[float, ...],
-) -> Array:
-    def make() -> Array:
-        vector = xp.asarray(weights, dtype=below.dtype, device=device(below))
-        return along(xp, vector, axis.axis)
-
-    weight = constant(axis.arrays, name, make, xp.__name__, below.dtype, device(below))
-    return below * (1 - weight) + above * weight
+    sizes = (tuple(x.shape), scale_factor, output_size)
+    plan = plan_of(_resize.interpolation, "linear_unpool", *sizes, coordinates)
+    return interpolate(xp, x, plan)
 
 
 def max_unpool(
@@ -434,17 +314,17 @@ def fractional_max_unpool(
     xp, place, plan_of = arguments("fractional_max_unpool", **named)
     operation = "fractional_max_unpool"
     require_dtype(operation, xp, ("real floating",), "a real floating", values=values)
-    plan = plan_of(_resize.resize, operation, tuple(values.shape), scale_factor, output_size)
-    plane = tuple(axis.output for axis in plan)
+    sizes = (tuple(values.shape), scale_factor, output_size)
+    plan = plan_of(_resize.interpolation, operation, *sizes, "asymmetric")
     if indices is None:
-        return _interpolate(xp, values, plan, plan_of, "asymmetric")
+        return interpolate(xp, values, plan)
     _check_pair(operation, xp, values, indices)
     indices = _signed(xp, indices, place)
 
     def between() -> Array:
-        return _interpolate(xp, values, plan, plan_of, "asymmetric")
+        return interpolate(xp, values, plan)
 
-    return _Put(operation, plane, add=False, check=True)(xp, between, values, indices)
+    return _Put(operation, plan.plane, add=False, check=True)(xp, between, values, indices)
 
 
 class _Put(NamedTuple):
