@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import importlib.resources
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +12,28 @@ import jinja2
 from markupsafe import Markup
 
 from unpool_xp.bench import charts
+from unpool_xp.bench.charts_specs import chart_specs
 from unpool_xp.bench.machine import Machine
+from unpool_xp.bench.report_cases import BANDS
+from unpool_xp.bench.report_data import machine_data
+from unpool_xp.bench.report_markdown import markdown
+from unpool_xp.bench.report_pack import pack_rows, squeeze, squeeze_json
 from unpool_xp.bench.report_view import report_view
 from unpool_xp.bench.results import Problem, Row
+from unpool_xp.bench.verdict import THRESHOLD
 
 _MOST_PROBLEMS = 100  # listed
+_CAPTION = (
+    "Filled: portable; hollow: native. Dashed: compiled. Dotted grey: a plain copy of the bytes."
+)
+_SCRIPTS = (
+    "report_core.js",
+    "report_tables.js",
+    "report_charts.js",
+    "report_answers.js",
+    "report_sections.js",
+    "report_start.js",
+)
 
 
 @dataclass(frozen=True)
@@ -63,78 +78,69 @@ def write_report(
     ...     write_report([], [], folder).html.name
     'report.html'
     """
-    out_dir = Path(out_dir)
+    out_dir, rows = Path(out_dir), list(rows)
     out_dir.mkdir(parents=True, exist_ok=True)
-    view = report_view(list(rows), problems, dict(machines or {}))
-    operations = [part for machine in view["machines"] for part in machine["operations"]]
-    pngs = []
-    for part in operations:
-        if part["spec"] is not None:
-            title = f"{part['name']} on {part['machine']}"
-            pngs.append(charts.write_png(part["spec"], out_dir / part["png"], title))
+    view = report_view(rows, problems, dict(machines or {}))
+    backends = [backend["name"] for backend in view["backends"]]
+    pngs = [
+        charts.write_png(
+            part["spec"],
+            out_dir / part["png"],
+            f"{part['name']} on {machine['title']}",
+            _CAPTION,
+            backends,
+        )
+        for machine in view["machines"]
+        for part in machine["operations"]
+        if part["spec"] is not None
+    ]
     page, summary = out_dir / "report.html", out_dir / "report.md"
-    page.write_text(_html(view, bool(pngs)), encoding="utf-8")
-    summary.write_text(_markdown(view), encoding="utf-8")
+    page.write_text(_html(view, rows, backends), encoding="utf-8")
+    summary.write_text(markdown(view), encoding="utf-8")
     return ReportFiles(page, summary, tuple(pngs))
 
 
-def _html(view: Mapping[str, Any], drawn: bool) -> str:
+def _html(view: Mapping[str, Any], rows: Sequence[Row], backends: Sequence[str]) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    source = importlib.resources.files("unpool_xp.bench") / "report_template.html"
-    return environment.from_string(source.read_text(encoding="utf-8")).render(
+    drawn = bool(view["machines"])
+    raw = pack_rows(rows)
+    return environment.from_string(_read("report_template.html")).render(
         **view,
-        caption=charts.CAPTION,
         shown=_MOST_PROBLEMS,
-        script=Markup(charts.javascript()) if drawn else "",
-        themes={"light": charts.theme(), "dark": charts.theme(dark=True)},
+        style=Markup(_read("report_style.css")),
+        scripts=Markup("\n".join(_read(name) for name in _SCRIPTS) if drawn else ""),
+        # Squeezed: base64 holds nothing that a browser takes for markup, whatever rows say.
+        vega=squeeze(charts.javascript().encode()) if drawn else "",
+        data=squeeze_json(_data(view, backends)) if drawn else "",
+        raw=raw,
     )
 
 
-# --- Markdown ------------------------------------------------------------------------------------
+def _data(view: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
+    return {
+        "backends": view["backends"],
+        "threshold": THRESHOLD,
+        "bands": [[most, name] for most, name in BANDS],
+        "specs": chart_specs(backends),
+        "themes": {
+            "light": charts.theme(backends),
+            "dark": charts.theme(backends, dark=True),
+        },
+        "machines": [
+            {
+                "id": machine["id"],
+                "title": machine["title"],
+                "anchor": machine["anchor"],
+                "bandNumbers": [band["number"] for band in machine["bands"]],
+                **machine_data(machine["cases"], backends),
+            }
+            for machine in view["machines"]
+        ],
+    }
 
 
-def _markdown(view: Mapping[str, Any]) -> str:
-    lines = ["# Which backend is fastest", ""]
-    if not view["machines"]:
-        lines += ["There are no rows to report.", ""]
-    if len(view["machines"]) > 1:
-        lines += ["Several machines: no time is compared with one of another machine.", ""]
-    for machine in view["machines"]:
-        lines += [f"## Machine {_cell(machine['id'])}", ""]
-        lines += [*(f"- {name}: {_cell(value)}" for name, value in machine["facts"]), ""]
-        if machine["answers"]:
-            names = ("operation", "size", "winner", "settings", "tied")
-            head = ("operation", "from elements", "fastest", "settings", "or (tied)")
-            lines += _table(head, ([a[name] for name in names] for a in machine["answers"]))
-        for operation in machine["operations"]:
-            lines += [f"### {_cell(operation['name'])}", ""]
-            if operation["spec"] is not None:
-                lines += [f"![Time against size]({operation['png']})", ""]
-            for case in operation["cases"]:
-                lines += [f"**{_cell(case['name'])}**", ""]
-                lines += [line for note in case["notes"] for line in (_cell(note), "")]
-                fields = ("place", "how", "median", "ratio", "tie", "bandwidth")
-                columns = ("#", "backend", "median", "over best", "", "GB/s")
-                lines += _table(columns, ([e[name] for name in fields] for e in case["entries"]))
-        if machine["failures"]:
-            lines += ["### Failures", ""]
-            names = ("backend", "mode", "function", "case", "reason")
-            lines += _table(names, ([f[name] for name in names] for f in machine["failures"]))
-    if view["problems"]:
-        lines += ["## Lines that could not be read", ""]
-        problems = view["problems"][:_MOST_PROBLEMS]
-        lines += _table(("file", "line", "reason"), ([p.path, p.line, p.reason] for p in problems))
-    return "\n".join(lines)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    body = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
-    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *body, ""]
-
-
-def _cell(value: Any) -> str:
-    """Return text that stays within its cell and is not taken for markup."""
-    text = html.escape(" ".join(str(value).split()), quote=False)
-    return re.sub(r"([\\|`*\[\]])", r"\\\1", text)
+def _read(name: str) -> str:
+    source = importlib.resources.files("unpool_xp.bench") / name
+    return source.read_text(encoding="utf-8")

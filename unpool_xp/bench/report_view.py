@@ -1,4 +1,4 @@
-"""What a report shows, as plain values: nothing of HTML or Markdown."""
+"""What a report shows, as plain values: nothing of HTML, JavaScript or Markdown."""
 
 from __future__ import annotations
 
@@ -7,31 +7,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import unpool_xp
-from unpool_xp.bench import charts
+from unpool_xp.bench.charts import styles
+from unpool_xp.bench.charts_specs import time_png_spec
 from unpool_xp.bench.machine import Machine
-from unpool_xp.bench.ranking import Ranked, by_workload, crossover, rank, tax
-from unpool_xp.bench.results import Problem, Row, elements, failure_reason, latest
+from unpool_xp.bench.report_answers import Answer, answers, geometric_mean, share_of_first
+from unpool_xp.bench.report_cases import BANDS, RankedCase, by_operation, is_gpu, ranked_cases
+from unpool_xp.bench.report_claims import judged
+from unpool_xp.bench.report_costs import copy_ceilings, host_copy
+from unpool_xp.bench.results import Problem, Row, latest
 from unpool_xp.bench.verdict import Ratio, Verdict
-from unpool_xp.bench.wording import (
-    case_name,
-    count_text,
-    digits,
-    how_text,
-    interval_text,
-    ratio_text,
-    seconds_text,
-    settings_text,
-)
+from unpool_xp.bench.wording import bytes_text, count_text, digits
 
-# Of what a call moves: where it is less, a cache may well be faster than the memory's copy.
-_BEYOND_CACHE_BYTES = 2**27
-_MOST_OPEN = 40  # cases: with more, their tables are folded
+_SURE = {
+    Verdict.SLOWER: "clear",
+    Verdict.SAME: "tie",
+    Verdict.UNDECIDED: "too close to call",
+    Verdict.FASTER: "too close to call",  # in the mean, by a row that has few samples
+}
 
 
 def report_view(
     rows: list[Row], problems: Sequence[Problem], known: Mapping[str, Machine]
 ) -> dict[str, Any]:
-    """Return what is to be shown, as plain values, grouped by machine.
+    """Return what is to be shown, grouped by machine.
 
     Parameters
     ----------
@@ -45,7 +43,8 @@ def report_view(
     Returns
     -------
     dict
-        "version", "machines", "problems", and "open": whether the tables are few.
+        "version", "backends" (labels and how they look), "machines" and "problems". A machine
+        has its `RankedCase` objects under "cases", for what is made of them.
     """
     kept = latest(rows)
     backends = sorted({row["backend"] for row in kept})
@@ -55,12 +54,15 @@ def report_view(
         mine = [row for row in kept if row["machine"] == machine]
         older = sum(row["machine"] == machine for row in rows) - len(mine)
         machines.append(_machine_view(machine, mine, older, known.get(machine), backends, names))
-    cases = sum(len(part["cases"]) for machine in machines for part in machine["operations"])
+    looks = [
+        {"name": name, "light": style.light, "dark": style.dark, "glyph": style.glyph}
+        for name, style in zip(backends, styles(backends), strict=True)
+    ]
     return {
         "version": unpool_xp.__version__,
+        "backends": looks,
         "machines": machines,
         "problems": problems,
-        "open": cases <= _MOST_OPEN,
     }
 
 
@@ -72,53 +74,61 @@ def _machine_view(
     backends: Sequence[str],
     names: set[str],
 ) -> dict[str, Any]:
-    operations: list[dict[str, Any]] = []
-    answers: list[dict[str, str]] = []
-    for operation in sorted({row["operation"] for row in rows}):
-        mine = [row for row in rows if row["operation"] == operation]
-        rankings = [(rank(case), case) for case in by_workload(mine).values()]
-        anchor = _unused(f"{operation}-{name}", names)
-        operations.append(
-            {
-                "name": operation,
-                "machine": name,
-                "anchor": anchor,
-                "png": f"{anchor}.png",
-                "spec": charts.time_chart(
-                    (ranked for ranked, _ in rankings), backends, settings_text
-                ),
-                "cases": [_case_view(ranked, case) for ranked, case in rankings],
-            }
-        )
-        answers += _answers(mine)
-    failures = [
-        {
-            **{field: row[field] for field in ("backend", "mode", "function")},
-            "case": case_name(row),
-            "reason": failure_reason(row),
-        }
-        for row in rows
-        if failure_reason(row)
-    ]
+    cases = ranked_cases(rows)
+    found = answers(cases)
+    failed = sum(len(case.failed) for case in cases)
+    ceilings = copy_ceilings(rows)
     return {
         "id": name,
         "anchor": _unused(f"machine-{name}", names),
+        "title": _title(name, machine),
+        "line": _line(rows, cases),
         "facts": [*_machine_facts(machine), *_row_facts(rows, older)],
-        "answers": answers,
-        "operations": operations,
-        "failures": failures,
+        "summary": _summary(cases),
+        "tiles": _tiles(cases, len(rows), failed, ceilings),
+        "tables": _tables(found, backends),
+        "bands": _band_words(found),
+        "claims": judged(cases) if found else [],
+        "gpu": any(is_gpu(row["backend"]) for row in rows),
+        "failed": failed,
+        "cases": cases,
+        "operations": [
+            {
+                "name": operation,
+                "png": _unused(f"{operation}-{name}", names) + ".png",
+                "spec": time_png_spec(mine, backends, host_copy(rows)),
+                "cases": mine,
+            }
+            for operation, mine in by_operation(cases).items()
+        ],
     }
+
+
+# --- the machine ---------------------------------------------------------------------------------
+
+
+def _title(name: str, machine: Machine | None) -> str:
+    if machine is None:
+        return name
+    gpus = "".join(f" + {gpu}" for gpu in machine.gpus)
+    many = "core" if machine.physical_cores == 1 else "cores"
+    return f"{machine.cpu}, {machine.physical_cores} {many}{gpus}"
+
+
+def _line(rows: Sequence[Row], cases: Sequence[RankedCase]) -> str:
+    many = f"{count_text(len(rows))} row{'s' if len(rows) != 1 else ''}"
+    return f"{many} of {count_text(len(cases))} case{'s' if len(cases) != 1 else ''}"
 
 
 def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
     if machine is None:
         return []
-    caches = ", ".join(f"{name} {size / 2**10:,.0f} KiB" for name, size in machine.caches.items())
+    caches = ", ".join(f"{name} {bytes_text(size)}" for name, size in machine.caches.items())
     facts = [
         ("CPU", machine.cpu),
         ("cores in use", f"{machine.physical_cores} ({machine.logical_cores} threads)"),
         ("caches", caches),
-        ("memory", f"{machine.memory_bytes / 2**30:.1f} GiB"),
+        ("memory", bytes_text(machine.memory_bytes)),
         ("GPU", ", ".join(machine.gpus)),
         ("system", f"{machine.os}, {machine.python}"),
         ("governor", machine.governor or ""),
@@ -130,99 +140,153 @@ def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
 def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
     used = {(row["backend"], row["backend_version"], row["device"], row["threads"]) for row in rows}
     backends = [
-        f"{backend} {version} on {device}" + (f" ({threads} threads)" if threads else "")
+        f"{backend} {version} on {device}"
+        + (f" ({threads} thread{'s' if threads > 1 else ''})" if threads else "")
         for backend, version, device, threads in sorted(used, key=str)
+    ]
+    copies = [
+        f"{digits(rate)} GB/s on {device} (reached by {backend})"
+        for device, (rate, backend) in sorted(copy_ceilings(rows).items())
     ]
     days = sorted({row["time"][:10] for row in rows})
     facts = [
         ("backends", "; ".join(backends)),
+        ("plain copy", "; ".join(copies) or "not measured"),
         ("commit", ", ".join(sorted({row["commit"] or "unknown" for row in rows}))),
         ("measured", days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"),
     ]
     if older:
-        facts.append(("left out", f"{older} older rows of the same cases"))
+        facts.append(("left out", f"{count_text(older)} older rows of the same cases"))
     return facts
 
 
-def _answers(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """Return from which size on which is fastest, for each kernel, stride, dtype and the like."""
-    series: dict[str, dict[int, list[Row]]] = {}
-    for row in sorted(rows, key=elements):
-        series.setdefault(settings_text(row), {}).setdefault(elements(row), []).append(row)
+# --- the answer ----------------------------------------------------------------------------------
+
+
+def _summary(cases: Sequence[RankedCase]) -> str:
+    """Return the answer in a sentence."""
+    counts, number = share_of_first(cases)
+    backends = {row["backend"] for case in cases for row in case.rows}
+    if not counts:
+        return "No row has a checked result, so there is no time to compare."
+    many = f"{number} case{'s' if number != 1 else ''}"
+    if len(backends) == 1:
+        return f"Only {next(iter(backends))} was measured: there is no other backend to compare."
+    first, times = _leaders(counts)
+    are = "is" if len(first) == 1 else "are each"
+    others = [f"{name} in {count}" for name, count in counts.items() if name not in first]
+    best = f"{' and '.join(first)} {are} fastest, or tied with the fastest, in {times} of {many}"
+    return "; ".join([best, *([", ".join(others[:3])] if others else [])]) + "."
+
+
+def _leaders(counts: Mapping[str, int]) -> tuple[list[str], int]:
+    """Return who has the most, and how many."""
+    most = max(counts.values())
+    return [name for name, count in counts.items() if count == most], most
+
+
+def _tiles(
+    cases: Sequence[RankedCase],
+    rows: int,
+    failed: int,
+    ceilings: Mapping[str, tuple[float, str]],
+) -> list[dict[str, str]]:
+    """Return the few numbers to know first: a value, what it is, and a word about it."""
+    tiles = []
+    counts, number = share_of_first(cases)
+    if counts:
+        first, times = _leaders(counts)
+        about = f"in {times} of {number} cases, ties counted"
+        tiles.append({"value": ", ".join(first), "name": "fastest most often", "about": about})
+    taxes = [tax.ratio.estimate for case in cases for tax in case.taxes]
+    if taxes:
+        value = f"{digits(geometric_mean(taxes))}x"
+        about = f"portable over native, geometric mean of {count_text(len(taxes))}"
+        tiles.append({"value": value, "name": "portability tax", "about": about})
+    for device, (rate, backend) in sorted(ceilings.items()):
+        about = f"reached by {backend}: the ceiling"
+        tiles.append({"value": f"{digits(rate)} GB/s", "name": f"copy on {device}", "about": about})
+    about = f"of {count_text(rows)} rows" + ("; reasons below" if failed else "")
+    tiles.append({"value": count_text(failed), "name": "without a time", "about": about})
+    return tiles
+
+
+def _band_words(found: Sequence[Answer]) -> list[dict[str, Any]]:
+    """Return the bands of sizes that have an answer: their number, name and limits."""
+    shown = sorted({answer.band for answer in found})
+    words = []
+    for number in shown:
+        most, name = BANDS[number]
+        limits = f"up to {_whole(most)}" if number + 1 < len(BANDS) else "beyond"
+        words.append({"number": number, "name": name, "limits": limits})
+    return words
+
+
+def _whole(number: int) -> str:
+    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if number >= 2**power:
+            return f"{number >> power} {unit}"
+    return f"{number} B"
+
+
+def _tables(found: Sequence[Answer], backends: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a table a dtype: a row an operation, a cell a band of sizes."""
+    bands = sorted({answer.band for answer in found})
+    by_dtype: dict[str, dict[str, dict[int, Answer]]] = {}
+    for answer in found:
+        operations = by_dtype.setdefault(answer.dtype, {})
+        operations.setdefault(answer.operation, {})[answer.band] = answer
     return [
         {
-            "operation": change.row["operation"],
-            "settings": settings,
-            "size": count_text(change.from_elements),
-            "winner": change.winner,
-            "function": change.row["function"],
-            "tied": ", ".join(change.tied),
+            "dtype": dtype,
+            "rows": [
+                {
+                    "operation": operation,
+                    "cells": [
+                        _cell(cells[band], backends) if band in cells else None for band in bands
+                    ],
+                }
+                for operation, cells in operations.items()
+            ],
         }
-        for settings, sizes in series.items()
-        for change in crossover(sizes)
+        for dtype, operations in by_dtype.items()
     ]
 
 
-def _case_view(ranked: Sequence[Ranked], rows: Sequence[Row]) -> dict[str, Any]:
-    first = ranked[0].row
-    placed = [entry for entry in ranked if entry.place]
-    taxes = {(found.backend, found.mode): found.ratio for found in tax(rows)}
+def _cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
+    backend, mode, implementation = answer.winner
     return {
-        "name": case_name(first),
-        "elements": count_text(elements(first)),
-        "entries": [_entry_view(entry, placed, taxes) for entry in placed],
-        "failed": [how_text(entry.row) for entry in ranked if not entry.place],
-        "notes": _notes(placed, rows),
+        "number": backends.index(backend),
+        "backend": backend,
+        "mode": "compiled" if mode == "compiled" else "",
+        "implementation": implementation,
+        "function": answer.function,
+        "sure": _SURE[answer.verdict] if answer.verdict else "no other",
+        "next": ""
+        if answer.runner_up is None
+        else f"{_how(answer.runner_up)}, {answer.runner_up[2]}",
+        "ratio": "" if answer.ratio is None else f"{digits(answer.ratio.estimate)}x",
+        "limits": "" if answer.ratio is None else _limits(answer.ratio),
+        "cases": answer.cases,
+        "first_in": answer.first_in,
+        # Where the runner-up is portable, it has been named.
+        "portable": ""
+        if answer.portable is None or answer.portable == answer.runner_up
+        else _how(answer.portable),
+        "portable_ratio": ""
+        if answer.portable_ratio is None
+        else f"{digits(answer.portable_ratio.estimate)}x",
     }
 
 
-def _entry_view(
-    entry: Ranked, placed: Sequence[Ranked], taxes: Mapping[tuple[str, str], Ratio]
-) -> dict[str, Any]:
-    row = entry.row
-    assert entry.seconds is not None
-    assert entry.interval is not None
-    assert entry.to_best is not None
-    shared = sum(other.place == entry.place for other in placed) > 1
-    paid = taxes.get((row["backend"], row["mode"]))
-    bandwidth = row["bytes_moved"] / entry.seconds / 1e9
-    return {
-        **row,
-        "best": entry.place == 1,
-        "place": f"{entry.place}=" if shared else str(entry.place),
-        "median": seconds_text(entry.seconds),
-        "interval": interval_text(entry.interval, entry.seconds),
-        "ratio": f"{digits(entry.to_best.estimate)}x",
-        "tie": {Verdict.SAME: "same", Verdict.UNDECIDED: "undecided"}[entry.verdict]
-        if entry.tied_with_best and entry.verdict
-        else "",
-        "bandwidth": digits(bandwidth),
-        "doubtful": bool(
-            row["copy_gb_s"]
-            and bandwidth > row["copy_gb_s"]
-            and row["bytes_moved"] > _BEYOND_CACHE_BYTES
-        ),
-        "checked": row["check_scope"] or "yes",
-        "tax": ratio_text(paid) if paid and row["implementation"] == "portable" else "",
-        "how": how_text(row),
-    }
+def _how(how: tuple[str, str, str]) -> str:
+    return f"{how[0]} compiled" if how[1] == "compiled" else how[0]
 
 
-def _notes(placed: Sequence[Ranked], rows: Sequence[Row]) -> list[str]:
-    notes = []
-    for field, many in (("run", "runs"), ("commit", "commits")):
-        values = {row[field] for row in rows}  # type: ignore[literal-required]
-        if len(values) > 1:
-            notes.append(f"These rows come from {len(values)} {many}: not measured in turns.")
-    if placed:
-        there_and_back = rank(rows, with_transfer=True)[0]
-        if there_and_back.place and there_and_back.row != placed[0].row:
-            assert there_and_back.seconds is not None
-            notes.append(
-                f"With the copies to and from the device: {how_text(there_and_back.row)}, "
-                f"{seconds_text(there_and_back.seconds)}."
-            )
-    return notes
+def _limits(ratio: Ratio) -> str:
+    if ratio.low <= 0:
+        return "too few samples"
+    return f"{digits(ratio.low)} to {digits(ratio.high)}"
 
 
 def _unused(text: str, names: set[str]) -> str:

@@ -52,7 +52,8 @@ def count_text(number: int) -> str:
     return f"{number:,}"
 
 
-def _times(sizes: Sequence[float]) -> str:
+def sizes_text(sizes: Sequence[float]) -> str:
+    """Return sizes with an x between, such as "1x16x32x32"."""
     return "x".join(str(size) if isinstance(size, int) else f"{size:g}" for size in sizes)
 
 
@@ -62,14 +63,14 @@ def settings_text(row: Row) -> str:
     for name in _SETTINGS:
         value: Any = row[name]  # type: ignore[literal-required]
         if value is not None:
-            size = _times(value) if isinstance(value, list) else str(value)
+            size = sizes_text(value) if isinstance(value, list) else str(value)
             parts.append(f"{name.replace('_', ' ')} {size}")
     return ", ".join([*parts, row["dtype"]])
 
 
 def case_name(row: Row) -> str:
     """Return what a row measures, whatever the backend, in words."""
-    return f"{row['operation']} {_times(row['shape'])}, {settings_text(row)}"
+    return f"{row['operation']} {sizes_text(row['shape'])}, {settings_text(row)}"
 
 
 def how_text(row: Row) -> str:
@@ -77,3 +78,11 @@ def how_text(row: Row) -> str:
     last = row["function"].rsplit(".", 1)[-1]
     native = f"native {last}" if row["implementation"] == "native" else "portable"
     return f"{row['backend']} {row['mode']} {native}"
+
+
+def bytes_text(number: float) -> str:
+    """Return a size in three digits and a fitting unit, such as "3.94 MiB"."""
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if number >= 1024**power:
+            return f"{digits(number / 1024**power)} {unit}"
+    return f"{number:,.0f} B"

@@ -1,0 +1,321 @@
+// The parts of the page that follow the filters: each says what to conclude, draws, and has a table.
+
+const nothing = (words) => h("p", { class: "plain" }, words);
+const finding = (...words) => h("p", { class: "finding" }, ...words);
+const listed = (words, items) => h("div", { class: "finding" }, `${words}:`, h("ul", {}, ...items.map((item) => h("li", {}, item))));
+
+// --- time against size ---
+
+function timeSection(selected) {
+  const { at, rows } = selected;
+  if (!rows.length) return [nothing("No row with a time is left.")];
+  const groups = [...groupBy(rows, (i) => operationOf(at, at.rows.case[i]))].sort(([a], [b]) => compare(a, b));
+  const cards = h("div", { class: groups.length === 1 ? "cards one" : "cards" },
+    ...groups.map(([operation, mine]) => timeCard(selected, operation, mine, groups.length === 1)));
+  const columns = rowColumns(selected);
+  const shown = ["operation", "shape", "settings", "bytes", "backend", "implementation", "function", "time", "interval", "over", "rate", "share", "samples", "scope"];
+  const joined = groups.some(([, mine]) => oneSizeEach(at, mine));
+  return [legend(selected, { copy: true }), cards,
+    joined ? h("p", { class: "note" }, "Under “all settings”, where each kernel and stride was measured at one size alone, a line joins different ones.") : "",
+    tableBehind(`Table: ${many(rows.length, "time")}`, () => pagedTable(shown.map((name) => columns[name]), rows))];
+}
+
+function timeCard(selected, operation, rows, large) {
+  const { at } = selected;
+  const bySettings = [...groupBy(rows, (i) => settingsOf(at, at.rows.case[i]))]
+    .map(([name, mine]) => ({ name, mine, sizes: new Set(mine.map((i) => at.rows.case[i])).size }))
+    .sort((a, b) => b.sizes - a.sizes || dtypeRank(at, a.mine[0]) - dtypeRank(at, b.mine[0]) || compare(a.name, b.name));
+  const single = oneSizeEach(at, rows); // a line would have one point: join them all
+  const place = h("div", {});
+  const pick = h("select", { "aria-label": `Settings of ${operation}` },
+    h("option", { value: "" }, `all settings (${many(new Set(rows.map((i) => at.rows.case[i])).size, "case")})`),
+    ...bySettings.map(({ name, sizes }, i) => h("option", { value: i + 1 }, `${name} (${many(sizes, "size")})`)));
+  // Where sizes of the same settings were measured, those with the most of them are shown first.
+  pick.value = single ? "" : "1";
+  function draw() {
+    const mine = pick.value ? bySettings[pick.value - 1].mine : rows;
+    const points = mine.map((i) => pointOf(selected, i)).filter((point) => point.bytes > 0);
+    if (single) for (const point of points) point.settings = "all";
+    const sizes = few(points.map((point) => point.bytes));
+    const lines = points.length ? copyLine(at, sizes, few(points.map((point) => point.low))[0] / 2) : [];
+    forget(place);
+    place.replaceChildren(points.length ? chart("time", `Time of ${operation} against size; the table below has the numbers`, {
+      points, lines, xticks: byteTicks(sizes, large ? 10 : 5), height: large ? 400 : 270,
+      yticks: decimalTicks([...few(points.map((p) => p.low)), ...few(points.map((p) => p.high)), ...lines.map((l) => l.seconds)].flat()),
+    }) : nothing("Nothing to draw: no call moves a byte."));
+  }
+  pick.addEventListener("change", draw);
+  draw();
+  return h("article", { class: "card", "data-operation": operation }, h("header", {}, h("h3", {}, operation), bySettings.length > 1 ? pick : ""), place);
+}
+
+// The time of a plain copy on the CPU, as far as it takes no less than this; a GPU's own on its own.
+function copyLine(at, [small, large], least) {
+  const cpu = new Set(at.rows.how.map((how, i) => (isGpu(page.backends[at.names.how[how][0]].name) ? -1 : at.rows.device[i])));
+  const mine = at.ceilings.filter((ceiling, i) => ceiling && (cpu.has(i) || (cpu.size === 1 && cpu.has(-1))));
+  const rate = Math.max(0, ...mine.map(([gigabytes]) => gigabytes)) * 1e9;
+  const first = Math.max(small, least * rate);
+  return rate && first < large ? [first, large].map((size) => ({ bytes: size, seconds: size / rate })) : [];
+}
+
+function oneSizeEach(at, rows) {
+  const cases = [...new Set(rows.map((i) => at.rows.case[i]))];
+  return cases.length > 1 && new Set(cases.map((number) => at.cases.settings[number])).size === cases.length;
+}
+
+// --- share of the copy bandwidth ---
+
+function shareSection(selected) {
+  const { at } = selected;
+  const rows = selected.rows.filter((i) => shareOf(at, i) !== null);
+  if (!rows.length) return [nothing("No copy bandwidth was measured on these devices, so there is no share of it to show.")];
+  // The largest size of each: where caches help the least.
+  const largest = [...groupBy(rows, (i) => `${operationOf(at, at.rows.case[i])} ${at.rows.how[i]}`).values()]
+    .map((mine) => mine.reduce((best, i) => (at.rows.bytes[i] > at.rows.bytes[best] || (at.rows.bytes[i] === at.rows.bytes[best] && at.rows.seconds[i] < at.rows.seconds[best]) ? i : best)));
+  const points = largest.map((i) => ({ ...pointOf(selected, i), share: shareOf(at, i), words: `${percent(shareOf(at, i))} at ${bytes(at.rows.bytes[i])}` })).filter((point) => point.share > 0);
+  const best = [...groupBy(points, (point) => point.operation)].map(([operation, some]) => [operation, Math.max(...some.map((point) => point.share))]).sort((a, b) => b[1] - a[1]);
+  const flagged = rows.filter((i) => doubtful(at, i));
+  const ceilings = at.ceilings.filter(Boolean).map(([rate, backend, device]) => `${digits(rate)} GB/s on ${device} (${backend})`);
+  const columns = rowColumns(selected);
+  const shown = ["operation", "shape", "settings", "bytes", "backend", "implementation", "function", "time", "rate", "share"];
+  return [
+    listed("On the best backend, at the largest size of each", best.map(([operation, share]) => h("span", {}, h("b", {}, percent(share)), ` ${operation}`))),
+    flagged.length ? h("p", { class: "warning" }, `${many(flagged.length, "row")} of more than ${bytes(at.beyond_cache)} above the speed of a plain copy: marked as doubtful in the table, not a success.`) : "",
+    h("p", { class: "note" }, `A plain copy: ${ceilings.join("; ")}. Up to ${bytes(at.beyond_cache)} the data may fit a cache, which is faster than memory: more than 100% is possible there`, flagged.length ? "." : "; no larger call is above it."),
+    legend(selected, { modes: false }),
+    dots("share", "Share of the copy bandwidth by operation and backend", "share", points, 1),
+    tableBehind(`Table: ${many(rows.length, "share")}`, () => pagedTable(shown.map((name) => columns[name]), rows)),
+  ];
+}
+
+// --- crossovers ---
+
+function crossoverSection(selected) {
+  return [h("h3", {}, "CPU and GPU"), ...devicePart(selected), h("h3", {}, "From backend to backend"), ...changePart(selected)];
+}
+
+function devicePart({ at, caseOn, hows }) {
+  if (!at.names.backend.some((name) => at.names.how.some(([backend]) => at.names.backend[backend] === name && isGpu(name)))) {
+    return [nothing("No GPU was measured on this machine, so there is no crossover between CPU and GPU.")];
+  }
+  const series = at.devices.filter((one) => caseOn[one.case[0]]);
+  if (!series.length) return [nothing("No case that is left has a time on both a CPU and a GPU.")];
+  const word = (one, since, known) => {
+    if (!known) return "copies not timed";
+    if (since === null) return "not at these sizes";
+    return since === 0 ? "from the smallest measured" : `from ${bytes(at.cases.bytes[one.case[since]])}`;
+  };
+  const words = [[0, "on the device", (one) => one.ratio], [1, "with copies", (one) => one.copied]];
+  const points = series.flatMap((one) => one.case.flatMap((number, k) => words.filter(([, , get]) => get(one)[k] !== null).map(([, name, get]) => ({
+    settings: `${operationOf(at, number)} ${settingsOf(at, number)}`, case: caseWords(at, number), bytes: at.cases.bytes[number], ratio: get(one)[k], copies: name,
+    operation: operationOf(at, number),
+    cpu: fullWords(hows[at.rows.how[one.cpu[k]]]), gpu: fullWords(hows[at.rows.how[one.gpu[k]]]), words: times(get(one)[k]),
+  }))));
+  const charts = [...groupBy(points, (point) => point.operation)].map(([operation, mine]) => h("article", { class: "card" }, h("h3", {}, operation),
+    chart("device", `CPU time over GPU time of ${operation}`, { points: mine, lines: [{ ratio: 1 }], xticks: byteTicks(mine.map((p) => p.bytes)), yticks: decimalTicks([1, ...mine.map((p) => p.ratio)]), height: 230 })));
+  const since = series.filter((one) => one.alone !== null).length, copied = series.filter((one) => one.with_copies !== null).length;
+  const ends = (one) => one.case.length - 1;
+  return [
+    finding(`With the data on the device the GPU is the faster one from some size on in ${since} of ${many(series.length, "series")}; with copies there and back for every call, in ${copied}.`),
+    h("p", { class: "note" }, "The best CPU backend over the best GPU backend: above 1 the GPU is faster. With copies: the inputs go to the GPU and the output comes back, each call. Of all backends, whatever the filters hide."),
+    h("div", { class: "legend" }, h("span", {}, h("span", { style: "color: #2f8fc4" }, "─●─"), " on the device"), h("span", {}, h("span", { style: "color: #cc5200" }, "┄■┄"), " with copies"), h("span", {}, "┄┄ as fast as each other")),
+    h("div", { class: "cards" }, ...charts),
+    tableBehind(`Table: ${many(series.length, "series")}`, () => pagedTable([
+      { name: "operation", value: (one) => operationOf(at, one.case[0]), cell: (one) => operationOf(at, one.case[0]) },
+      { name: "settings", value: (one) => settingsOf(at, one.case[0]), cell: (one) => settingsOf(at, one.case[0]) },
+      { name: "sizes", number: true, value: (one) => one.case.length, cell: (one) => String(one.case.length) },
+      { name: "GPU faster, on the device", value: (one) => one.alone, cell: (one) => word(one, one.alone, true) },
+      { name: "GPU faster, with copies", value: (one) => one.with_copies, cell: (one) => word(one, one.with_copies, one.copied[ends(one)] !== null) },
+      { name: "at the largest", number: true, value: (one) => one.ratio[ends(one)], cell: (one) => times(one.ratio[ends(one)]) },
+      { name: "with copies", number: true, value: (one) => one.copied[ends(one)], cell: (one) => (one.copied[ends(one)] === null ? "" : times(one.copied[ends(one)])) },
+    ], series)),
+  ];
+}
+const isGpu = (name) => name.includes(":") && !["", "cpu"].includes(name.slice(name.indexOf(":") + 1));
+
+function changePart({ at, caseOn, hows }) {
+  const series = at.changes.filter((changes) => changes.length && caseOn[changes[0].case]);
+  if (!series.length) return [nothing("Each kernel and stride was measured at one size alone, so no size can be named at which the answer changes. Sweep with --preset full for several sizes; the answer above goes by size across kernels.")];
+  const changing = series.filter((changes) => changes.length > 1);
+  const step = (change) => {
+    const how = hows[at.rows.how[change.row]];
+    const from = change.after === null ? `${bytes(at.cases.bytes[change.case])} on` : `${bytes(at.cases.bytes[change.after])} to ${bytes(at.cases.bytes[change.case])}`;
+    const tied = change.tied.length ? ` (not clear of ${change.tied.map((number) => page.backends[number].name).join(", ")})` : "";
+    return h("div", {}, h("span", { class: "soft" }, change.after === null ? `from ${from}: ` : `somewhere from ${from}: `), glyph(how.backend), h("b", {}, howWords(how)), h("span", { class: "soft" }, tied));
+  };
+  return [
+    finding(`The fastest backend changes with size in ${changing.length} of ${many(series.length, "series")} that were measured at several sizes.`),
+    h("p", { class: "note" }, "Of all backends, whatever the filters hide. A change counts only where the one before is known to be slower."),
+    pagedTable([
+      { name: "operation", value: (changes) => operationOf(at, changes[0].case), cell: (changes) => operationOf(at, changes[0].case) },
+      { name: "settings", value: (changes) => settingsOf(at, changes[0].case), cell: (changes) => settingsOf(at, changes[0].case) },
+      { name: "changes", number: true, value: (changes) => changes.length - 1, cell: (changes) => String(changes.length - 1) },
+      { name: "fastest, small to large", words: true, cell: (changes) => h("div", {}, ...changes.map(step)) },
+    ], [...series].sort((a, b) => b.length - a.length), { size: 15 }),
+  ];
+}
+
+// --- the portability tax ---
+
+function taxSection({ at, hows, howOn, caseOn }) {
+  const taxes = at.tax.case.map((_, i) => i).filter((i) => caseOn[at.tax.case[i]] && allowed(hows[at.tax.how[i]]));
+  if (!taxes.length) return [nothing("No case that is left has both a portable and a native time on the same backend and in the same mode.")];
+  const columns = [...new Set(taxes.map((i) => at.tax.how[i]))].map((number) => hows[number]).sort((a, b) => compare(howWords(a), howWords(b)));
+  const cells = groupBy(taxes, (i) => at.tax.case[i]);
+  const lines = [...cells].map(([number, mine]) => ({ number, of: new Map(mine.map((i) => [at.tax.how[i], i])), worst: Math.max(...mine.map((i) => at.tax.ratio[i])) })).sort((a, b) => b.worst - a.worst);
+  const means = columns.map((how) => [how, taxes.filter((i) => at.tax.how[i] === how.number).map((i) => at.tax.ratio[i])]).sort(([, a], [, b]) => geometric(a) - geometric(b));
+  const heat = (line, how) => {
+    const i = line.of.get(how.number);
+    if (i === undefined) return h("td", {});
+    const ratio = at.tax.ratio[i], strength = Math.min(1, Math.abs(Math.log2(ratio)) / 3.3) * 78;
+    const side = ratio > 1 ? "--slow" : "--fast";
+    const words = `${times(ratio)} (${limits(at.tax.low[i], at.tax.high[i])}) over ${at.names.function[at.tax.function[i]]}`;
+    return h("td", { class: "cell", style: `background: color-mix(in srgb, var(${side}) ${strength.toFixed(0)}%, transparent)`, title: words }, times(ratio));
+  };
+  return [
+    listed("In the geometric mean over the cases", means.map(([how, values]) => h("span", {}, h("b", {}, times(geometric(values))), ` on ${howWords(how)}`))),
+    h("p", { class: "note" }, "In the map the time of unpool_xp's function is over that of the library's fastest: blue below 1, faster; orange above 1, slower; empty where there is nothing to compare. The interval and the native function show when a cell is pointed at, and are in the table."),
+    pagedTable([
+      { name: "case", kind: "name", value: (line) => line.number, cell: (line) => h("span", {}, operationOf(at, line.number), " ", at.cases.shape[line.number], " ", h("span", { class: "soft" }, settingsOf(at, line.number))) },
+      ...columns.map((how) => ({ name: howWords(how), number: true, value: (line) => { const i = line.of.get(how.number); return i === undefined ? null : at.tax.ratio[i]; }, cell: (line) => heat(line, how) })),
+    ], lines, { className: "heat" }),
+    tableBehind(`Table: ${many(taxes.length, "ratio")} with intervals`, () => pagedTable([
+      { name: "case", value: (i) => caseWords(at, at.tax.case[i]), cell: (i) => caseWords(at, at.tax.case[i]) },
+      { name: "backend", value: (i) => howWords(hows[at.tax.how[i]]), cell: (i) => howCell(hows[at.tax.how[i]]) },
+      { name: "fastest native", value: (i) => at.names.function[at.tax.function[i]], cell: (i) => h("code", {}, at.names.function[at.tax.function[i]]) },
+      { name: "portable over it", number: true, value: (i) => at.tax.ratio[i], cell: (i) => times(at.tax.ratio[i]) },
+      { name: "95 % interval", number: true, cell: (i) => limits(at.tax.low[i], at.tax.high[i]) },
+    ], taxes)),
+  ];
+}
+// A tax is of both implementations: only the backend and the mode can leave it out.
+const allowed = (how) => (!chosen.mode || how.mode === chosen.mode) && !chosen.without.has(how.label);
+
+// --- compiling ---
+
+function compileSection(selected) {
+  const { at, hows, caseOn } = selected;
+  const of = at.paybacks.row.map((_, k) => k).filter((k) => {
+    const i = at.paybacks.row[k], how = hows[at.rows.how[i]];
+    return caseOn[at.rows.case[i]] && !chosen.without.has(how.label) && (!chosen.implementation || how.implementation === chosen.implementation);
+  });
+  if (!of.length) return [nothing("No case that is left was measured both eager and compiled.")];
+  const row = (k) => at.paybacks.row[k], how = (k) => hows[at.rows.how[row(k)]];
+  const calls = (k) => at.paybacks.calls[k];
+  const points = of.filter((k) => calls(k) !== null).map((k) => ({ ...pointOf(selected, row(k)), calls: calls(k), words: count(calls(k)) }));
+  const told = [...groupBy(of, (k) => `${how(k).label}, ${how(k).implementation}`)].sort(([a], [b]) => compare(a, b)).map(([label, mine]) => {
+    const paid = mine.filter((k) => calls(k) !== null);
+    const never = mine.length - paid.length;
+    return `${label}: ` + (paid.length ? `after ${many(Math.round(median(paid.map(calls))), "call")} (median of ${many(paid.length, "case")})` : "")
+      + (never ? `${paid.length ? ", " : ""}never in ${count(never)}` : "");
+  });
+  return [
+    listed("Compiling has paid on", told),
+    h("p", { class: "note" }, "After how many calls compiled, with its slow first call, has taken less time in all than eager. Never: compiled is not faster. Filtering by mode changes nothing here."),
+    legend({ ...selected, rows: of.map(row) }, { modes: false }),
+    dots("payback", "Calls until compiling has paid, by operation and backend", "calls", points, null) ?? "",
+    tableBehind(`Table: ${many(of.length, "compiled row")}`, () => pagedTable([
+      { name: "case", value: (k) => caseWords(at, at.rows.case[row(k)]), cell: (k) => caseWords(at, at.rows.case[row(k)]) },
+      { name: "backend", value: (k) => how(k).label, cell: (k) => howCell(how(k)) },
+      { name: "function is", value: (k) => how(k).implementation, cell: (k) => how(k).implementation },
+      { name: "first call", number: true, value: (k) => at.rows.first[row(k)], cell: (k) => seconds(at.rows.first[row(k)]) },
+      { name: "compiled", number: true, value: (k) => at.rows.seconds[row(k)], cell: (k) => seconds(at.rows.seconds[row(k)]) },
+      { name: "eager", number: true, value: (k) => at.rows.seconds[at.paybacks.eager[k]], cell: (k) => seconds(at.rows.seconds[at.paybacks.eager[k]]) },
+      { name: "eager over compiled", number: true, value: (k) => at.rows.seconds[at.paybacks.eager[k]] / at.rows.seconds[row(k)], cell: (k) => times(at.rows.seconds[at.paybacks.eager[k]] / at.rows.seconds[row(k)]) },
+      { name: "pays after", number: true, value: (k) => calls(k) ?? Infinity, cell: (k) => (calls(k) === null ? "never" : many(calls(k), "call")) + (at.paybacks.clear[k] ? "" : " (not clear)") },
+    ], of)),
+  ];
+}
+
+// --- memory ---
+
+function memorySection(selected) {
+  const { at, hows } = selected;
+  const rows = selected.rows.filter((i) => at.rows.peak[i] !== null && at.rows.bytes[i] > 0);
+  if (!rows.length) return [nothing("Peak memory was not measured here: sweep with --memory.")];
+  const over = (i) => at.rows.peak[i] / at.rows.bytes[i];
+  const largest = [...groupBy(rows, (i) => `${operationOf(at, at.rows.case[i])} ${at.rows.how[i]}`).values()].map((mine) => mine.reduce((best, i) => (at.rows.bytes[i] > at.rows.bytes[best] ? i : best)));
+  const points = largest.filter((i) => over(i) > 0).map((i) => ({ ...pointOf(selected, i), peak: over(i), words: `${times(over(i))}: ${bytes(at.rows.peak[i])} at ${bytes(at.rows.bytes[i])}` }));
+  const told = [...groupBy(rows, (i) => howWords(hows[at.rows.how[i]]))].map(([label, mine]) => [label, median(mine.map(over))]).sort((a, b) => a[1] - b[1]);
+  const columns = rowColumns(selected);
+  return [
+    listed("A call adds, over its inputs and outputs (median of the cases)", told.map(([label, value]) => h("span", {}, h("b", {}, times(value)), ` on ${label}`))),
+    h("p", { class: "note" }, "The most memory that a call adds to what its inputs hold, over the bytes of inputs and outputs, at the largest size of each. An operation without working copies adds its outputs alone: below 1."),
+    legend(selected, { modes: false }),
+    dots("memory", "Peak memory over inputs and outputs, by operation and backend", "peak", points, 1) ?? "",
+    tableBehind(`Table: ${many(rows.length, "peak")}`, () => pagedTable([
+      ...["operation", "shape", "settings", "backend", "implementation", "function", "bytes"].map((name) => columns[name]),
+      { name: "peak", number: true, value: (i) => at.rows.peak[i], cell: (i) => bytes(at.rows.peak[i]) },
+      { name: "over in and out", number: true, value: over, cell: (i) => times(over(i)) },
+    ], rows)),
+  ];
+}
+
+// --- every case, and what has no time ---
+
+function caseSection(selected) {
+  const { at, cases, rows } = selected;
+  const byCase = groupBy(rows, (i) => at.rows.case[i]);
+  const failures = groupBy(failuresOf(selected), (k) => at.failures.case[k]);
+  const all = cases.filter((number) => byCase.has(number) || failures.has(number));
+  if (!all.length) return [nothing("No case is left.")];
+  const host = h("div", {}), where = h("span", {}), search = h("input", { type: "search", placeholder: "Search: max_unpool 3x3", "aria-label": "Search the cases" });
+  const back = h("button", { type: "button", class: "button", onclick: () => turn(-1) }, "Previous");
+  const next = h("button", { type: "button", class: "button", onclick: () => turn(1) }, "Next");
+  let start = 0, found = all;
+  function turn(by) {
+    start = Math.max(0, start + by * PAGE);
+    show();
+  }
+  function show() {
+    host.replaceChildren(...found.slice(start, start + PAGE).map((number) => caseDetails(selected, number, byCase.get(number) ?? [], failures.get(number) ?? [])));
+    back.disabled = start === 0;
+    next.disabled = start + PAGE >= found.length;
+    where.textContent = found.length ? `${count(start + 1)} to ${count(Math.min(start + PAGE, found.length))} of ${many(found.length, "case")}` : "no case";
+  }
+  search.addEventListener("input", () => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    found = all.filter((number) => { const name = caseWords(at, number).toLowerCase(); return words.every((word) => name.includes(word)); });
+    start = 0;
+    show();
+  });
+  show();
+  return [h("div", { class: "pager" }, search, back, next, where), host];
+}
+
+function caseDetails(selected, number, rows, failures) {
+  const { at, hows } = selected;
+  const best = rows.reduce((one, i) => (one === null || at.rows.seconds[i] < at.rows.seconds[one] ? i : one), null);
+  const how = best === null ? null : hows[at.rows.how[best]];
+  const details = h("details", { class: "case" }, h("summary", {},
+    h("b", {}, operationOf(at, number)), h("span", {}, at.cases.shape[number]), h("span", { class: "soft" }, settingsOf(at, number)),
+    h("span", { class: "end" }, ...(how ? [glyph(how.backend), `${howWords(how)} ${seconds(at.rows.seconds[best])}`] : ["no time"]))));
+  details.addEventListener("toggle", () => {
+    if (!details.open || details.children.length > 1) return;
+    const columns = rowColumns(selected);
+    const shown = ["place", "backend", "implementation", "function", "time", "interval", "over", "rate", "share", "samples", "scope"];
+    details.append(
+      ...at.cases.notes[number].map((note) => h("p", { class: "note" }, note)),
+      rows.length ? pagedTable(shown.map((name) => columns[name]), rows) : h("p", { class: "warning" }, "Nothing here has a checked result."),
+      failures.length ? failureTable(selected, failures) : "");
+  });
+  return details;
+}
+
+function failuresOf({ at, caseOn, howOn }) {
+  return at.failures.case.map((_, k) => k).filter((k) => caseOn[at.failures.case[k]] && howOn[at.failures.how[k]]);
+}
+function failureTable({ at, hows }, failures) {
+  const how = (k) => hows[at.failures.how[k]];
+  return pagedTable([
+    { name: "backend", value: (k) => how(k).label, cell: (k) => howCell(how(k)) },
+    { name: "function", value: (k) => at.names.function[at.failures.function[k]], cell: (k) => h("code", {}, at.names.function[at.failures.function[k]]) },
+    { name: "case", value: (k) => caseWords(at, at.failures.case[k]), cell: (k) => caseWords(at, at.failures.case[k]) },
+    { name: "reason", words: true, value: (k) => at.names.reason[at.failures.reason[k]], cell: (k) => at.names.reason[at.failures.reason[k]] },
+  ], failures);
+}
+function failureSection(selected) {
+  const failures = failuresOf(selected);
+  if (!failures.length) return [nothing("Every row that is left has a checked result and a time.")];
+  return [finding(`${many(failures.length, "row")} without a time, and so without a place above.`), failureTable(selected, failures)];
+}

@@ -1,0 +1,164 @@
+// Putting the page together, and following what its reader does.
+
+const SECTIONS = [
+  ["time", "Time against size", "Down is faster. Where the lines cross, another backend takes over. Bars are 95 % intervals.", timeSection],
+  ["share", "How close to a plain copy", "Most of these operations only move values, so the speed at which the machine copies memory is what they can reach.", shareSection],
+  ["crossover", "Where the answer changes", "Small calls are overhead, large ones are memory: the best backend for one is often not that for the other.", crossoverSection],
+  ["tax", "The portability tax", "One implementation for all libraries, against what each library brings along for the same work.", taxSection],
+  ["compile", "When compiling pays", "The first compiled call takes long. It is worth it from so many calls on.", compileSection],
+  ["memory", "Memory at its peak", "What a call needs beside its inputs.", memorySection],
+  ["cases", "Every case", "Open one for all that was measured of it.", caseSection],
+  ["failures", "Without a time", "What failed, was wrong, or cannot be done.", failureSection],
+];
+const bodies = new Map(); // name -> {body, render, dirty}
+const near = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    const section = bodies.get(entry.target.dataset.section);
+    section.near = entry.isIntersecting;
+    if (section.near && section.dirty) fill(section);
+  }
+}, { rootMargin: "300px" });
+
+function build() {
+  byId("sections").append(...SECTIONS.map(([name, title, caption, render]) => {
+    const body = h("div", { class: "body" });
+    const section = h("section", { id: name, "data-section": name }, h("h2", {}, title), h("p", { class: "caption" }, caption), body);
+    section.style.minHeight = "16rem"; // until it is filled: what lies below it is not yet near
+    bodies.set(name, { body, render, section, dirty: true, near: false });
+    near.observe(section);
+    return section;
+  }));
+}
+
+function contents() {
+  const { anchor } = machine();
+  const links = [[`${anchor}-answer`, "The answer"], ...SECTIONS.map(([name, title]) => [name, title]), [`${anchor}-claims`, "Claims"], [`${anchor}-facts`, "The machine"]];
+  byId("contents").replaceChildren(...links.filter(([id]) => byId(id)).map(([id, words]) => h("a", { href: `#${id}` }, words)));
+}
+
+let current = null;
+function fill(one) {
+  current ??= selection();
+  forget(one.body);
+  one.body.replaceChildren(...one.render(current).filter((child) => child !== null && child !== ""));
+  one.section.style.minHeight = "";
+  one.dirty = false;
+}
+
+function refresh() {
+  current = selection();
+  for (const one of bodies.values()) {
+    one.dirty = true;
+    if (one.near) fill(one);
+  }
+  const at = machine();
+  byId("f-count").textContent = `${count(current.rows.length)} of ${many(at.rows.case.length, "time")}`;
+  byId("f-reset").hidden = !filtered();
+  answers();
+}
+
+const whole = new Map(); // machine -> its tables as they were written
+function answers() {
+  for (const host of document.querySelectorAll(".answers")) {
+    const section = host.closest(".machine");
+    if (Number(section.dataset.machine) !== chosen.machine) continue;
+    if (!whole.has(chosen.machine)) whole.set(chosen.machine, [...host.children]);
+    section.querySelector(".filtered").hidden = !filtered();
+    if (!filtered()) host.replaceChildren(...whole.get(chosen.machine));
+    else if (current.rows.length) host.replaceChildren(...answerTables(current));
+    else host.replaceChildren(nothing("No row with a time is left."));
+  }
+}
+
+// --- filters ---
+
+function fillSelect(id, all, names) {
+  byId(id).replaceChildren(h("option", { value: "" }, all), ...names.map((name) => h("option", { value: name }, name)));
+}
+
+function offerFilters() {
+  const at = machine();
+  fillSelect("f-operation", "all operations", [...at.names.operation].sort());
+  fillSelect("f-dtype", "all dtypes", at.names.dtype);
+  byId("f-mode").value = byId("f-implementation").value = "";
+  Object.assign(chosen, { operation: "", dtype: "", mode: "", implementation: "", without: new Set() });
+  const here = [...new Set(at.names.how.map(([backend]) => backend))].sort((a, b) => a - b);
+  byId("f-backends").replaceChildren(...here.map((backend) => {
+    const box = h("input", { type: "checkbox", checked: true, value: backend });
+    box.addEventListener("change", () => {
+      chosen.without[box.checked ? "delete" : "add"](page.backends[backend].name);
+      refresh();
+    });
+    return h("label", { class: "chip" }, box, glyph(backend), page.backends[backend].name);
+  }));
+}
+
+function showMachine(number) {
+  chosen.machine = number;
+  for (const section of document.querySelectorAll(".machine")) section.hidden = Number(section.dataset.machine) !== number;
+  contents();
+  offerFilters();
+  refresh();
+}
+
+// --- theme and download ---
+
+const THEMES = ["auto", "light", "dark"];
+function setTheme(name) {
+  if (name === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = name;
+  byId("theme").textContent = `Theme: ${name}`;
+  redrawAll();
+}
+
+async function download(event) {
+  const link = byId("download");
+  if (link.href.startsWith("blob:")) return;
+  event.preventDefault();
+  const blob = await (await unsqueeze("raw")).blob();
+  link.href = URL.createObjectURL(new Blob([blob], { type: "application/x-ndjson" }));
+  link.click();
+}
+
+function listen() {
+  let theme = "auto";
+  const button = byId("theme");
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+    setTheme(theme);
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
+  for (const name of ["operation", "dtype", "mode", "implementation"]) {
+    byId(`f-${name}`).addEventListener("change", (event) => {
+      chosen[name] = event.target.value;
+      refresh();
+    });
+  }
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  byId("filters").addEventListener("reset", (event) => {
+    event.preventDefault();
+    offerFilters();
+    refresh();
+  });
+  byId("machine")?.addEventListener("change", (event) => showMachine(Number(event.target.value)));
+  byId("download")?.addEventListener("click", download);
+  // Paper has no scrolling: all of it is filled.
+  addEventListener("beforeprint", () => bodies.forEach((one) => one.dirty && fill(one)));
+}
+
+async function start() {
+  if (typeof DecompressionStream === "undefined") {
+    byId("sections").append(h("p", { class: "warning" }, "This browser is too old for the charts and tables: it has no DecompressionStream. The answers and the claims are here; every table is in report.md."));
+    return;
+  }
+  page = await (await unsqueeze("data")).json();
+  byId("filters").hidden = false;
+  build();
+  listen();
+  const wanted = page.machines.findIndex((one) => `#${one.anchor}` === location.hash);
+  if (byId("machine")) byId("machine").value = Math.max(0, wanted);
+  showMachine(Math.max(0, wanted));
+  document.documentElement.dataset.ready = "yes";
+}
+start();

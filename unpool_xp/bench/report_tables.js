@@ -1,0 +1,128 @@
+// Tables that show a page of their rows at a time, however many there are.
+
+const PAGE = 25;
+
+// columns: {name, value(item) to sort by, cell(item) text or element, number, words}
+function pagedTable(columns, items, { size = PAGE, className = "" } = {}) {
+  const host = h("div", {});
+  let order = items, at = 0, sorted = null, rising = true;
+  const body = h("tbody", {});
+  const heads = columns.map((column, i) => {
+    const button = h("button", { type: "button", onclick: () => sortBy(i) }, column.name);
+    return h("th", { scope: "col", class: column.number ? "number" : null }, column.value ? button : column.name);
+  });
+  const where = h("span", {});
+  const back = h("button", { type: "button", class: "button", onclick: () => turn(-1) }, "Previous");
+  const next = h("button", { type: "button", class: "button", onclick: () => turn(1) }, "Next");
+  const pager = h("div", { class: "pager" }, back, next, where);
+
+  function sortBy(i) {
+    rising = sorted === i ? !rising : true;
+    sorted = i;
+    const sign = rising ? 1 : -1;
+    const keys = new Map(items.map((item) => [item, columns[i].value(item)]));
+    order = [...items].sort((a, b) => sign * compare(keys.get(a), keys.get(b)));
+    for (const head of heads) head.removeAttribute("aria-sort");
+    heads[i].setAttribute("aria-sort", rising ? "ascending" : "descending");
+    at = 0;
+    show();
+  }
+  function turn(by) {
+    at = Math.max(0, Math.min(at + by * size, Math.floor((items.length - 1) / size) * size));
+    show();
+  }
+  function show() {
+    body.replaceChildren(...order.slice(at, at + size).map((item) => h("tr", {}, ...columns.map((column) => {
+      const content = column.cell(item);
+      const kind = [column.number && "number", column.words && "words", column.kind].filter(Boolean).join(" ");
+      return content instanceof HTMLTableCellElement ? content : h("td", { class: kind || null }, content);
+    }))));
+    back.disabled = at === 0;
+    next.disabled = at + size >= items.length;
+    where.textContent = `${count(Math.min(at + 1, items.length))} to ${count(Math.min(at + size, items.length))} of ${count(items.length)}`;
+  }
+  show();
+  host.append(h("div", { class: "box" }, h("table", { class: className || null }, h("thead", {}, h("tr", {}, ...heads)), body)));
+  if (items.length > size) host.append(pager);
+  return host;
+}
+
+function compare(a, b) {
+  if (a === b) return 0;
+  if (a === null || a === undefined) return 1;
+  if (b === null || b === undefined) return -1;
+  return a < b ? -1 : 1;
+}
+
+// The table behind a chart: made when it is opened.
+function tableBehind(words, make) {
+  const details = h("details", { class: "data" }, h("summary", {}, words));
+  details.addEventListener("toggle", () => {
+    if (details.open && details.children.length === 1) details.append(make());
+  });
+  return details;
+}
+
+// --- columns of rows, for several tables ---
+
+function rowColumns({ at, hows }) {
+  const rows = at.rows;
+  const how = (i) => hows[rows.how[i]];
+  const best = bestSeconds(at);
+  return {
+    operation: { name: "operation", value: (i) => operationOf(at, rows.case[i]), cell: (i) => operationOf(at, rows.case[i]) },
+    shape: { name: "shape", value: (i) => at.cases.elements[rows.case[i]], cell: (i) => at.cases.shape[rows.case[i]] },
+    settings: { name: "settings", value: (i) => settingsOf(at, rows.case[i]), cell: (i) => settingsOf(at, rows.case[i]) },
+    bytes: { name: "in and out", number: true, value: (i) => rows.bytes[i], cell: (i) => bytes(rows.bytes[i]) },
+    place: { name: "place", number: true, value: (i) => rows.place[i], cell: (i) => placeWords(at, i) },
+    backend: { name: "backend", value: (i) => how(i).label, cell: (i) => howCell(how(i)) },
+    implementation: { name: "function is", value: (i) => how(i).implementation, cell: (i) => how(i).implementation },
+    function: { name: "function", value: (i) => at.names.function[rows.function[i]], cell: (i) => h("code", {}, at.names.function[rows.function[i]]) },
+    time: { name: "time", number: true, value: (i) => rows.seconds[i], cell: (i) => seconds(rows.seconds[i]) },
+    interval: { name: "95 % interval", number: true, cell: (i) => interval(rows.low[i], rows.high[i], rows.seconds[i]) },
+    over: { name: "over the best", number: true, value: (i) => rows.seconds[i] / best[rows.case[i]], cell: (i) => overWords(at, i, best) },
+    rate: { name: "GB/s", number: true, value: (i) => rateOf(at, i), cell: (i) => digits(rateOf(at, i)) },
+    share: { name: "of a copy", number: true, value: (i) => shareOf(at, i), cell: (i) => shareCell(at, i) },
+    samples: { name: "samples", number: true, value: (i) => rows.samples[i], cell: (i) => count(rows.samples[i]) },
+    scope: { name: "checked", value: (i) => at.names.scope[rows.scope[i]], cell: (i) => at.names.scope[rows.scope[i]] },
+  };
+}
+
+const bestCache = new WeakMap();
+function bestSeconds(at) {
+  if (!bestCache.has(at)) {
+    const best = [];
+    at.rows.case.forEach((number, i) => { best[number] = Math.min(best[number] ?? Infinity, at.rows.seconds[i]); });
+    bestCache.set(at, best);
+  }
+  return bestCache.get(at);
+}
+const sharedCache = new WeakMap();
+function placeWords(at, i) {
+  if (!sharedCache.has(at)) {
+    const seen = new Map();
+    at.rows.case.forEach((number, j) => {
+      const key = `${number} ${at.rows.place[j]}`;
+      seen.set(key, (seen.get(key) ?? 0) + 1);
+    });
+    sharedCache.set(at, seen);
+  }
+  const place = at.rows.place[i];
+  return sharedCache.get(at).get(`${at.rows.case[i]} ${place}`) > 1 ? `${place}=` : `${place}`;
+}
+function overWords(at, i, best) {
+  const over = times(at.rows.seconds[i] / best[at.rows.case[i]]);
+  const tie = ["", "same", "undecided"][at.rows.tie[i]];
+  return tie ? h("span", {}, h("span", { class: "sure" }, tie), ` ${over}`) : over;
+}
+const rateOf = (at, i) => at.rows.bytes[i] / at.rows.seconds[i] / 1e9;
+function shareOf(at, i) {
+  const ceiling = at.ceilings[at.rows.device[i]];
+  return ceiling ? rateOf(at, i) / ceiling[0] : null;
+}
+const doubtful = (at, i) => shareOf(at, i) > 1 && at.rows.bytes[i] > at.beyond_cache;
+function shareCell(at, i) {
+  const share = shareOf(at, i);
+  if (share === null) return "";
+  return doubtful(at, i) ? h("span", {}, h("span", { class: "tag" }, "above copy"), ` ${percent(share)}`) : percent(share);
+}
