@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from unpool_xp.bench import show
+from unpool_xp.bench import show_choice
 from unpool_xp.bench.cases import Case
 from unpool_xp.bench.choose import Choice, choose, scaled
 from unpool_xp.bench.results import case_key, read_rows
@@ -91,7 +91,7 @@ def test_a_choice_where_nothing_ran_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     case = Case("max_pool", (1, 2, 4, 4), kernel=(2, 2))
     choice = choose(case, ["fake:wrong"], budget_s=3, modes=eager)
     assert [entry.place for entry in choice.ranking()] == [None]
-    answer = show.choice_as_json(choice)
+    answer = show_choice.choice_as_json(choice)
     assert answer["use"] == []
     assert answer["ranking"][0]["reason"]
     with pytest.raises(ValueError, match="labels must name"):

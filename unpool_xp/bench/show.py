@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,10 +12,8 @@ from rich.table import Table
 
 from unpool_xp.bench.cases import Case
 from unpool_xp.bench.check import Checked
-from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.ranking import Ranked, Tax, by_workload, rank, tax
 from unpool_xp.bench.results import Row, latest, read_rows
-from unpool_xp.bench.verdict import Verdict
 from unpool_xp.bench.wording import interval_text, seconds_text
 
 _BAR = 12
@@ -76,35 +72,6 @@ def print_checks(console: Console, results: Sequence[Checked]) -> None:
     )
 
 
-def print_choice(console: Console, choice: Choice) -> None:
-    """Print the answer, the ranking behind it, and where it changes."""
-    ranking = choice.ranking()
-    best = next((entry for entry in ranking if entry.place), None)
-    console.print(f"[bold]{choice.case.name}[/]")
-    print_ranking(console, ranking, choice.taxes)
-    if best is None:
-        console.print("[bold red]nothing could be measured[/]")
-        return
-    said = f"[bold green]use {name_of(best.row)}[/]"
-    for words, verdict in (("as fast", Verdict.SAME), ("too close to call", Verdict.UNDECIDED)):
-        others = [name_of(e.row) for e in ranking if e.tied_with_best and e.verdict is verdict]
-        if others:
-            said += f"; {words}: {', '.join(others)}"
-    console.print(said)
-    moved = next((entry for entry in choice.ranking(with_transfer=True) if entry.place), None)
-    if moved is not None and moved.seconds is not None:
-        took = seconds_text(moved.seconds)
-        console.print(f"with the copy there and back: {name_of(moved.row)}, {took} a call")
-    changes = choice.changes()
-    if len(changes) > 1:
-        for change in changes:
-            tied = f" (tied: {', '.join(change.tied)})" if change.tied else ""
-            console.print(f"from {change.from_elements:,} elements: {name_of(change.row)}{tied}")
-    elif choice.other_sizes:
-        sizes = sorted([*choice.other_sizes, math.prod(choice.case.shape)])
-        console.print(f"the same from {sizes[0]:,} to {sizes[-1]:,} elements of the first array")
-
-
 def print_ranking(console: Console, ranking: list[Ranked], taxes: list[Tax]) -> None:
     """Print a ranking as a table, with what each library's own function takes."""
     own = {(entry.backend, entry.mode): entry for entry in taxes}
@@ -145,45 +112,6 @@ def print_rankings(console: Console, path: Path) -> None:
     console.print(
         "\n[dim]= tied; x own: time over that of the library's own function (below 1: faster)[/]"
     )
-
-
-def choice_as_json(choice: Choice) -> dict[str, Any]:
-    """Return the answer for scripts."""
-    ranking = choice.ranking()
-    return {
-        "case": choice.case.to_json(),
-        "use": [
-            name_of(entry.row) for entry in ranking if entry.place == 1 or entry.tied_with_best
-        ],
-        "ranking": [_entry(entry) for entry in ranking],
-        "with_transfer": [_entry(entry) for entry in choice.ranking(with_transfer=True)],
-        "tax": [
-            {
-                "backend": t.backend,
-                "mode": t.mode,
-                "function": t.function,
-                "ratio": t.ratio.estimate,
-            }
-            for t in choice.taxes
-        ],
-        "changes": [
-            {"from_elements": change.from_elements, "use": name_of(change.row), "tied": change.tied}
-            for change in choice.changes()
-        ],
-    }
-
-
-def _entry(entry: Ranked) -> dict[str, Any]:
-    interval = entry.interval
-    return {
-        "backend": entry.row["backend"],
-        "mode": entry.row["mode"],
-        "place": entry.place,
-        "seconds": entry.seconds,
-        "interval": [interval.low, interval.high] if interval else None,
-        "tied_with_best": entry.tied_with_best,
-        "reason": entry.reason,
-    }
 
 
 def case_of(row: Row) -> Case:
