@@ -1,9 +1,17 @@
 # Needs python3 (3.11 or newer) with venv, and make; everything else is installed into .venv.
 #   make bench                          the quick sweep on every CPU backend, and its report
 #   make bench BACKENDS="numpy jax"     the same with those two alone, installed and measured
+#   make tax                            what portability costs on NumPy, PyTorch and JAX
 #   make test / lint                    the whole test suite / ruff, mypy and numpydoc
 #   make coverage / docs                the tests with their coverage / the documentation
 #   make mutate                         break the planning code in every way, see the tests fail
+#   make test-lowest                    the tests with the oldest versions allowed
+#   make gate BASE=main                 is it slower than main? BACKENDS, OPERATIONS, BUDGET narrow it
+#   make gate-proof RUNS=10             does the gate find slowdowns that were planted?
+#   make truth                          the harness held to pyperf and torch.utils.benchmark
+#   make asv                            the panel for HEAD by asv; ASV_ARGS are those of asv run
+#   make dashboard [OFFLINE=1]          asv's page of results/asv; make preview serves it
+#   make smoke                          a few cells by asv and pytest-benchmark: do both still run?
 
 PYTHON ?= python3
 BACKENDS ?= numpy torch jax dask
@@ -14,15 +22,16 @@ comma := ,
 empty :=
 space := $(empty) $(empty)
 # A backend's library, and the extra that installs it (numpy comes with the package).
-libraries = $(sort $(foreach label,$(BACKENDS),$(firstword $(subst :, ,$(label)))))
+libraries = $(sort $(foreach label,$(BACKENDS),$(firstword $(subst :, ,$(subst /, ,$(label))))))
 extras = bench $(patsubst array_api_strict,strict,$(filter-out numpy cupy,$(libraries)))
 bin := .venv/bin
+lowest := .venv/lowest
 pip = $(bin)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # What people import: its docstrings are held to numpydoc.
 api := $(patsubst %,unpool_xp/%.py,pooling unpooling convolution indices backends capabilities)
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
-.PHONY: bench test lint coverage mutate docs clean
+.PHONY: bench tax test lint coverage mutate test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
 .DELETE_ON_ERROR:
 
 $(bin)/python:
@@ -41,6 +50,10 @@ $(bench_stamp): pyproject.toml constraints.txt | $(bin)/python
 bench: $(bench_stamp)
 	$(bin)/unpool-xp sweep --preset $(PRESET) $(foreach label,$(BACKENDS),--backend $(label)) --report
 
+tax: $(bench_stamp)
+	$(bin)/unpool-xp tax $(TAX)
+	$(bin)/unpool-xp tax --limits $(TAX)
+
 test: .venv/installed-test
 	$(bin)/python -m pytest --numprocesses 2 $(PYTEST)
 
@@ -49,6 +62,54 @@ lint: .venv/installed-test
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	$(bin)/numpydoc lint $(api)
+
+$(lowest)/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(lowest)
+	@echo "Installing into $(lowest): the oldest versions allowed"
+	$(lowest)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints-lowest.txt --editable ".[test,docs]"
+	@touch $@
+
+# Not the pages: they need what the package does not. The oldest typer makes the newest click warn.
+test-lowest: $(lowest)/installed
+	$(lowest)/bin/python -m pytest --numprocesses 2 --ignore tests/test_docs.py \
+	  -W "ignore:'click.utils:DeprecationWarning" $(PYTEST)
+
+truth: .venv/installed-test
+	$(bin)/python benchmarks/harness_truth.py $(TRUTH)
+
+ifneq ($(filter gate,$(MAKECMDGOALS)),)
+  $(if $(BASE),,$(error BASE is missing: a branch, a tag or a hash, as in make gate BASE=main))
+endif
+# The command's exit code, 1 or 2, is in the last line of make, which itself ends with 2 for both.
+gate: $(bench_stamp)
+	$(bin)/unpool-xp gate $(BASE) $(if $(HEAD),--head $(HEAD)) \
+	  $(if $(filter file,$(origin BACKENDS)),,$(foreach label,$(BACKENDS),--backend $(label))) \
+	  $(foreach name,$(OPERATIONS),--operation $(name)) $(if $(BUDGET),--budget $(BUDGET)) $(GATE)
+
+RUNS ?= 10
+gate-proof: $(bench_stamp)
+	$(bin)/python -m tests.planted --runs $(RUNS) $(PROOF)
+
+# asv builds an environment of its own, in .asv.
+ASV_ARGS ?= HEAD
+asv: .venv/installed-test
+	$(bin)/python benchmarks/run_panel.py $(ASV_ARGS)
+
+dashboard: .venv/installed-test
+	$(bin)/python -m asv publish
+	$(if $(OFFLINE),$(bin)/python benchmarks/offline_page.py .asv/html)
+	@echo "The page is in .asv/html. A browser reads it from a server alone: make preview"
+
+preview: .venv/installed-test
+	$(bin)/python -m asv preview
+
+smoke: .venv/installed-test
+	rm -rf .asv/smoke
+	$(bin)/python benchmarks/run_panel.py --results .asv/smoke/asv --quick --python=same \
+	  --set-commit-hash HEAD --bench "'nearest_unpool', 'small', 2, '(numpy|torch:cpu|jax:cpu|dask)'"
+	$(bin)/python -m pytest benchmarks -q --backend numpy --operation max_unpool --size small \
+	  --benchmark-storage=file://$(CURDIR)/.asv/smoke/pytest-benchmark
 
 coverage: .venv/installed-test
 	$(bin)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(PYTEST)
@@ -64,4 +125,4 @@ docs: .venv/installed-test
 	$(bin)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 clean:
-	rm -rf .venv build dist docs/_build
+	rm -rf .venv .asv .gate build dist docs/_build

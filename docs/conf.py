@@ -23,6 +23,7 @@ extensions = [
     "numpydoc",
     "generated_tables",
     "photograph",
+    "gallery_pictures",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -45,6 +46,7 @@ html_sidebars = {
     for page in (
         *("index", "quickstart", "operations", "origin"),
         *("capabilities", "choosing", "extending", "search", "genindex"),
+        *("gallery", "examples", "coming_from"),
     )
 }
 html_theme_options = {

@@ -319,6 +319,7 @@ def test_the_pages_build_without_a_warning_and_their_links_lead_somewhere(tmp_pa
     # A copy: no left-over of another build can hide or make a fault.
     source, out = tmp_path / "docs", (tmp_path / "html").resolve()
     shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("_build", "generated"))
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")  # which a page includes
     built = subprocess.run(
         [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", source, out],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -197,7 +197,7 @@ def choose(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure here and now which backend to use, and from which size on the answer changes."""
-    from unpool_xp.bench import show
+    from unpool_xp.bench import show_choice
     from unpool_xp.bench.cases import Case
     from unpool_xp.bench.choose import choose as measure
 
@@ -232,9 +232,9 @@ def choose(
     except MemoryError as error:
         fail(str(error))
     if as_json:
-        print(json.dumps(show.choice_as_json(choice), indent=1))
+        print(json.dumps(show_choice.choice_as_json(choice), indent=1))
     else:
-        show.print_choice(out, choice)
+        show_choice.print_choice(out, choice)
     if not any(entry.place for entry in choice.ranking()):
         raise typer.Exit(2)
 
@@ -260,7 +260,7 @@ def sweep(
     from unpool_xp.bench import show
     from unpool_xp.bench.machine import this_machine
     from unpool_xp.bench.presets import preset as preset_of
-    from unpool_xp.bench.sweep import SweepInterrupted, run_sweep
+    from unpool_xp.bench.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
 
     try:
         chosen = preset_of(preset)
@@ -288,10 +288,10 @@ def sweep(
                     task, completed=at.done, total=at.total, description=at.case.operation
                 ),
             )
-    except SweepInterrupted as stopped:
+    except (SweepInterrupted, SweepUnwritableError) as stopped:
         err.print(f"[yellow]{escape(str(stopped))}[/]")
         err.print(f"unpool-xp sweep --preset {preset} --resume {path.stem}")
-        raise typer.Exit(130) from None
+        raise typer.Exit(130 if isinstance(stopped, SweepInterrupted) else 1) from None
     err.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.skipped} already there"
@@ -319,6 +319,205 @@ def _run_path(folder: Path, resume: str | None) -> Path:
 
 
 @app.command()
+def tax(
+    backend: Labels = None,
+    operation: Annotated[
+        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="eager or compiled; default: both.")] = None,
+    quick: Annotated[bool, typer.Option(help="Leave out the middle size.")] = False,
+    limits: Annotated[
+        bool, typer.Option(help="Measure rates, overhead, growth and memory instead.")
+    ] = False,
+    results: Annotated[Path, typer.Option(help="The folder of all rows.")] = Path("results"),
+    markdown: Annotated[Path | None, typer.Option(help="Write the summary here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure what portability costs: our time over that of each library's own function."""
+    from unpool_xp.bench import tax_view
+    from unpool_xp.bench.tax import TARGETS, tax_cases
+    from unpool_xp.bench.tax_measure import measure_taxes, row_keeper
+
+    known_operations(operation)
+    labels = wanted(backend)
+    if limits:
+        _limits(labels, operation, quick, as_json)
+        return
+    targets = [t for t in TARGETS if t.label in labels and mode in (None, t.mode)]
+    if not targets:
+        fail(f"no target for these; there are {', '.join(t.where for t in TARGETS)}")
+    cases = [c for c in tax_cases(quick) if not operation or c.operation in operation]
+    if not cases:
+        fail(f"no case of {', '.join(operation or ())}")
+    with row_keeper(results / "tax") as keep, bar() as progress:
+        task = progress.add_task("measuring", total=len(targets) * len(cases))
+        entries = measure_taxes(
+            cases,
+            targets,
+            keep=keep,
+            progress=lambda found: progress.update(
+                task, advance=len(found), description=found[0].target.label
+            ),
+        )
+    if markdown:
+        markdown.write_text(tax_view.markdown(entries), encoding="utf-8")
+    if as_json:
+        print(json.dumps(tax_view.as_json(entries), indent=1))
+    else:
+        tax_view.print_entries(out, entries)
+        tax_view.print_summaries(out, entries)
+
+
+@app.command()
+def compare(
+    base: Annotated[Path, typer.Argument(help="A file or folder of results: what there was.")],
+    head: Annotated[Path, typer.Argument(help="Another: what there is now.")],
+    across_machines: Annotated[
+        bool, typer.Option("--across-machines", help="Compare times of different machines, too.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List all cases, not only what changed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a summary for a pull request here.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Where thresholds are.", show_default="pyproject.toml, if there is one"),
+    ] = None,
+) -> None:
+    """Say what became faster or slower; exit 0: nothing slower, 1: some, 2: cannot tell."""
+    from unpool_xp.bench import show_compare
+    from unpool_xp.bench.compare import Thresholds
+    from unpool_xp.bench.compare import compare as compare_rows
+    from unpool_xp.bench.readers import read_results
+
+    default = Path("pyproject.toml")
+    try:
+        there = config or default.exists()
+        thresholds = Thresholds.read(config or default) if there else Thresholds()
+        sides = [read_results([path]) for path in (base, head)]
+    except (OSError, ValueError) as error:
+        fail(str(error))
+    problems = list(dict.fromkeys(problem for side in sides for problem in side.problems))
+    found = compare_rows(
+        *(side.rows for side in sides), thresholds=thresholds, across_machines=across_machines
+    )
+    if markdown:
+        text = show_compare.comparison_as_markdown(found, everything=everything)
+        try:
+            markdown.write_text(text, encoding="utf-8")
+        except OSError as error:
+            fail(f"--markdown {markdown}: {error.strerror}")
+    show_compare.print_problems(err, problems)
+    if as_json:
+        print(json.dumps(show_compare.comparison_as_json(found, problems), indent=1))
+    else:
+        show_compare.print_comparison(out, found, everything=everything)
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def gate(
+    base: Annotated[str, typer.Argument(help="What to compare with: a branch, a tag, a hash.")],
+    head: Annotated[
+        str | None, typer.Option(help="The same for the other side.", show_default="working tree")
+    ] = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--backend",
+            "-b",
+            help="A label; jax compiled, others eager, or as in torch:cpu/compiled.",
+        ),
+    ] = None,
+    operation: Annotated[
+        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="small or large; default: both.")] = None,
+    budget: Annotated[float, typer.Option(help="Seconds for the first passes.", min=1)] = 120.0,
+    timeout: Annotated[float, typer.Option(help="Seconds for one request.", min=1)] = 60.0,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List all cases, not only what changed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a summary for a pull request here.")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Environments and rows.")] = Path(".gate"),
+) -> None:
+    """Build two commits, time them in turns; exit 0: none slower, 1: some, 2: cannot tell."""
+    from unpool_xp.bench import gate_build, show_gate
+    from unpool_xp.bench.cases import OPERATIONS as MEASURED
+    from unpool_xp.bench.gate import default_hows, parse_hows, run_gate
+    from unpool_xp.bench.panel import SIZES, STRIDES, panel_case
+    from unpool_xp.bench.thresholds import Thresholds
+
+    known_operations(operation)
+    if size not in (None, *SIZES):
+        fail(f"unknown size {size!r}; known: {', '.join(SIZES)}")
+    wanted_sizes = (size,) if size else SIZES
+    cases = [
+        panel_case(name, which, stride)
+        for name in operation or OPERATIONS
+        if name in MEASURED
+        for which in wanted_sizes
+        for stride in STRIDES
+    ]
+    if not cases:
+        fail(f"{', '.join(operation or ())} is not timed; timed are {', '.join(MEASURED)}")
+    try:
+        hows, notes = (parse_hows(backend), []) if backend else default_hows()
+        sources = [gate_build.find_source(Path.cwd(), ref) for ref in (base, head)]
+        thresholds = Thresholds.read(sources[1].repository / "pyproject.toml")
+        with err.status("") as status:
+            builds = []
+            for source in sources:
+                status.update(escape(f"building {source.ref}"))
+                builds.append(gate_build.build(source, folder / "environments"))
+            found = run_gate(
+                builds[0],
+                builds[1],
+                cases,
+                hows,
+                out=folder / "runs",
+                thresholds=thresholds,
+                budget_s=budget,
+                timeout_s=timeout,
+                notes=[*notes, *gate_build.dependency_notes(*sources)],
+                progress=lambda text: status.update(escape(text)),
+            )
+    except (gate_build.GateError, ImportError, OSError, ValueError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; there is no verdict", 130)
+    if markdown:
+        markdown.write_text(show_gate.gate_as_markdown(found, everything=everything), "utf-8")
+    if as_json:
+        print(json.dumps(show_gate.gate_as_json(found), indent=1))
+    else:
+        show_gate.print_gate(out, found, everything=everything)
+    raise typer.Exit(found.exit_code)
+
+
+def _limits(labels: list[str], operations: list[str] | None, quick: bool, as_json: bool) -> None:
+    from unpool_xp.bench import limits_view
+
+    with err.status("") as status:
+        found = limits_view.measure_limits(
+            labels,
+            operations,
+            quick=quick,
+            progress=lambda one: status.update(f"{one['measure']} {one['backend']} {one['name']}"),
+        )
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        limits_view.print_limits(out, found)
+
+
+@app.command()
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Files of rows, or folders of them.")],
     to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/report"),
@@ -329,17 +528,56 @@ def report(
 
 def _write_report(paths: list[Path], to: Path) -> None:
     from unpool_xp.bench.machine import read_machines
+    from unpool_xp.bench.readers import read_results
     from unpool_xp.bench.report import write_report
-    from unpool_xp.bench.results import read_rows
 
     try:
-        read = read_rows(paths)
+        read = read_results(paths)
     except FileNotFoundError as error:
         fail(str(error))
     for problem in read.problems:
         err.print(f"[yellow]{escape(f'{problem.path}:{problem.line}: {problem.reason}')}[/]")
     files = write_report(read.rows, read.problems, to, machines=read_machines(paths))
     err.print(f"{len(read.rows)} rows; open {files.html}")
+
+
+@app.command()
+def gallery(
+    image: Annotated[
+        Path | None,
+        typer.Argument(help="A picture, PNG or JPEG. Default: those of scikit-image."),
+    ] = None,
+    stride: Annotated[
+        list[float] | None,
+        typer.Option("--stride", "-s", help="May be given several times. Default: 2, 3, 4."),
+    ] = None,
+    to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/gallery"),
+    backend: Annotated[
+        str, typer.Option("--backend", "-b", help="A label; the pictures do not depend on it.")
+    ] = "numpy",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Pool and unpool photographs by every method: a grid of pictures, PSNR and SSIM."""
+    from unpool_xp.bench.gallery import STRIDES
+    from unpool_xp.bench.gallery_write import exhibition
+
+    try:
+        with err.status("pooling and unpooling") as status:
+            shown = exhibition(
+                image,
+                backends.load(wanted([backend])[0]),
+                stride or STRIDES,
+                progress=status.update,
+            )
+            status.update("drawing")
+            files = shown.write(to)
+    except (OSError, ValueError) as error:
+        fail(str(error))
+    if as_json:
+        print(json.dumps(shown.as_json(files), indent=1))
+    else:
+        shown.print(out)
+    err.print(f"open {files[0]}", soft_wrap=True)
 
 
 def main() -> None:

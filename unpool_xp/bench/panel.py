@@ -9,6 +9,8 @@ from __future__ import annotations
 from unpool_xp.bench.cases import OPERATIONS, Case
 from unpool_xp.bench.families import fractions, means, pairs, up
 
+# Of how a time is taken. A new one begins a new history: asv compares no times of two versions.
+HARNESS_VERSION = "1"
 SIZES = ("small", "large")
 STRIDES = (2, 3)
 # Backends as one axis with the mode. Constant, whatever is installed: what is missing is skipped.

@@ -1,0 +1,56 @@
+"""What one implementation for all costs: its time over that of the library's own function."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+
+from unpool_xp.bench.measure import Inputs, Session
+from unpool_xp.bench.natives import natives
+from unpool_xp.bench.panel import HOWS, panel_case, split_how
+
+from ._cells import Panel, backend_of, checked, skip
+
+_PAIRS = 11
+
+
+class Tax(Panel):
+    """Portable over native, both on the same inputs and in the same mode; below 1 is faster.
+
+    Where a library has several ways, the fastest. JAX is compared compiled, as it is used.
+    """
+
+    params = (
+        ("max_pool", "avg_pool", "max_unpool", "nearest_unpool", "linear_unpool", "conv_transpose"),
+        ("large",),
+        (2,),
+        tuple(h for h in HOWS if h not in ("jax:cpu", "torch:cpu compiled", "torch:cuda compiled")),
+    )
+    unit = "ratio"
+
+    def setup(self, operation: str, size: str, stride: int, how: str) -> None:
+        """Check both results; choose the fastest native."""
+        backend, case = backend_of(operation, how), panel_case(operation, size, stride)
+        mode = split_how(how)[1]
+        equal = [
+            native.name(case)
+            for native in natives(backend.library, case)
+            if native.reason(case) is None and not native.values_only
+        ]
+        if not equal:
+            skip(how, f"{backend.library} has no function of its own for {operation}")
+        inputs = Inputs(backend, case)
+        self._portable = checked(Session(backend, case, mode, inputs=inputs))
+        sessions = [Session(backend, case, mode, "native", name, inputs=inputs) for name in equal]
+        self._native = min(map(checked, sessions), key=lambda session: session.call_s)
+
+    def track_portable_over_native(self, operation: str, size: str, stride: int, how: str) -> float:
+        """Return the median of the ratios of neighbours, taken in turns: A B, B A, A B."""
+        a, b = self._portable, self._native
+        for _, first in zip(range(_PAIRS), itertools.cycle((a, b)), strict=False):
+            first.sample()
+            (b if first is a else a).sample()
+        pairs = zip(a.samples_s, b.samples_s, strict=True)
+        return statistics.median(ours / theirs for ours, theirs in pairs)
+
+    track_portable_over_native.pretty_name = "Portability tax"
