@@ -18,8 +18,8 @@ import numpy as np
 
 FUNCTIONS = (
     "any arange argsort asarray astype broadcast_to concat full full_like isdtype matmul "
-    "matrix_transpose max maximum min moveaxis permute_dims repeat reshape searchsorted stack sum take "
-    "where zeros zeros_like argmax finfo iinfo"
+    "matrix_transpose max maximum min moveaxis permute_dims repeat reshape searchsorted stack "
+    "sum take where zeros zeros_like argmax finfo iinfo"
 ).split()
 DTYPES = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128"
