@@ -109,7 +109,7 @@ def conv_transpose(
     taps = math.prod(kernel)
     rows = reshape_tail(xp, weight, 0, (groups, group, per_group * taps))
 
-    def spread(columns: Array, rows: Array) -> Array:
+    def _spread(columns: Array, rows: Array) -> Array:
         # One matrix product gives for every element of x its share in every tap and channel.
         shares = xp.matmul(xp.matrix_transpose(rows), columns)
         keep, made = columns.ndim - 3, rows.shape[-1] // taps
@@ -120,15 +120,15 @@ def conv_transpose(
         flat = xp.reshape(columns, (math.prod(lead), *columns.shape[len(lead) :]))
         outputs = tuple(axis.output for axis in plan)
 
-        def part(planes: slice, channels: slice) -> Array:
+        def _part(planes: slice, channels: slice) -> Array:
             chosen = slice(channels.start * taps, channels.stop * taps)
-            return spread(flat[planes, ...], rows[..., chosen])
+            return _spread(flat[planes, ...], rows[..., chosen])
 
         shape = (flat.shape[0], per_group, *outputs)
-        whole = in_parts(xp, part, shape, x, taps * math.prod(plane))
+        whole = in_parts(xp, _part, shape, x, taps * math.prod(plane))
         shares = xp.reshape(whole, (*lead, per_group, *outputs))
     else:
-        shares = spread(columns, rows)
+        shares = _spread(columns, rows)
     if bias is not None:
         shares = shares + xp.reshape(xp.astype(bias, dtype, copy=False), (-1,) + (1,) * rank)
     return xp.astype(shares, given, copy=False)

@@ -134,11 +134,11 @@ def max_pool(
         operator.add, [_starts(xp, windows, default, place) for windows in plan.axes]
     )
 
-    def pooled(x: Array) -> MaxPooled:
+    def _pooled(x: Array) -> MaxPooled:
         values, offsets = first_maxima(xp, x, axes, counting, floating=floating)
         return MaxPooled(values, xp.astype(starts + offsets, default, copy=False))
 
-    return MaxPooled(*in_blocks(xp, pooled, x, len(plan.axes), 1.0))
+    return MaxPooled(*in_blocks(xp, _pooled, x, len(plan.axes), 1.0))
 
 
 def _axis_taps(
@@ -249,7 +249,7 @@ def avg_pool(
 
     alike = all(len(set(count)) == 1 for count in counts)
 
-    def averaged(x: Array) -> tuple[Array]:
+    def _averaged(x: Array) -> tuple[Array]:
         # Axis by axis: the sum of rows, then of columns.
         mean = xp.astype(x, computing_dtype(xp, x.dtype), copy=False)
         for windows in reversed(plan.axes):
@@ -263,7 +263,7 @@ def avg_pool(
                 mean = mean / along(xp, divisor, windows.axis)
         return (xp.astype(mean, x.dtype, copy=False),)
 
-    return in_blocks(xp, averaged, x, len(plan.axes), 1.0)[0]
+    return in_blocks(xp, _averaged, x, len(plan.axes), 1.0)[0]
 
 
 def fractional_max_pool(
@@ -348,17 +348,17 @@ def fractional_max_pool(
     reach = sum([(k - 1) * step for k, step in zip(kernels, steps, strict=True)])
     default, counting = _counting(xp, x, operation, plane, reach)
 
-    def taps(i: int) -> AxisTaps:
-        def views(array: Array) -> list[Array]:
+    def _taps(i: int) -> AxisTaps:
+        def _views(array: Array) -> list[Array]:
             return [
                 take_places(xp, array, starts[i] + tap, rank, i - rank) for tap in range(kernels[i])
             ]
 
-        return AxisTaps(views, views, [tap * steps[i] for tap in range(kernels[i])], None)
+        return AxisTaps(_views, _views, [tap * steps[i] for tap in range(kernels[i])], None)
 
     floating = xp.isdtype(x.dtype, "real floating")
     values, offsets = first_maxima(
-        xp, x, [taps(i) for i in reversed(range(rank))], counting, floating=floating
+        xp, x, [_taps(i) for i in reversed(range(rank))], counting, floating=floating
     )
     first = functools.reduce(
         operator.add,

@@ -247,11 +247,11 @@ def max_unpool(
     indices = _signed(xp, indices, place)
     lead = tuple(values.shape[: values.ndim - rank])
 
-    def empty() -> Array:
+    def _empty() -> Array:
         return zeros(xp, (*lead, *plane), values)
 
     put = _Put("max_unpool", plane, add=duplicates == "sum", check=check_indices)
-    return put(xp, empty, values, indices)
+    return put(xp, _empty, values, indices)
 
 
 def fractional_max_unpool(
@@ -321,10 +321,10 @@ def fractional_max_unpool(
     _check_pair(operation, xp, values, indices)
     indices = _signed(xp, indices, place)
 
-    def between() -> Array:
+    def _between() -> Array:
         return interpolate(xp, values, plan)
 
-    return _Put(operation, plan.plane, add=False, check=True)(xp, between, values, indices)
+    return _Put(operation, plan.plane, add=False, check=True)(xp, _between, values, indices)
 
 
 class _Put(NamedTuple):
