@@ -153,7 +153,7 @@ def test_the_command_is_green_and_writes_both_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "right", "wrong", "operation"),
     [
-        ("pooling.py", "better = value > best", "better = value < best", "max_pool"),
+        ("_maxima.py", "better = tap > best", "better = tap < best", "max_pool"),
         ("_resize.py", "2 * o + half", "2 * o + half + 1", "nearest_unpool"),
         ("_primitives/scatter.py", "plane[flat] = values", "plane[flat] = -values", "max_unpool"),
     ],

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -412,12 +410,14 @@ def test_a_sweep_on_a_full_disk_ends_with_whole_rows_and_goes_on_later(tmp_path:
     sweep = ["sweep", *arguments, "--results", str(tmp_path)]
     limit = 9000  # bytes a file: some rows, not all
 
-    def full_soon() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    command = [sys.executable, "-m", "unpool_xp.cli", *sweep]
-    options: dict[str, Any] = {"capture_output": True, "text": True, "env": dict(os.environ)}
-    shown = subprocess.run(command, preexec_fn=full_soon, **options)
+    # Within the new process: after a fork, what JAX has started here might hang.
+    code = (
+        "import resource, runpy, sys; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "runpy.run_module('unpool_xp.cli', run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, *sweep]
+    shown = subprocess.run(command, capture_output=True, text=True)
     said = " ".join(shown.stderr.split())
     assert shown.returncode == 1, said
     assert said.count("File too large") == 1

@@ -55,7 +55,9 @@ def test_foreign(benchmark):
 
 
 def in_folder(folder: Path, *command: str) -> str:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    # Within pytest-xdist its variables would turn pytest-benchmark off.
+    ours = ("GIT_", "PYTEST_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     environment |= {"HOME": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode in (0, 2), done.stdout + done.stderr  # asv: 2 where a benchmark failed
