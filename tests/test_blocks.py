@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import unpool_xp as ux
 from unpool_xp._primitives import blocks
@@ -15,29 +16,40 @@ rng = np.random.default_rng(0)
 X = rng.standard_normal((3, 7, 11, 10), dtype=np.float32)
 WEIGHT = rng.standard_normal((7, 5, 4, 3), dtype=np.float32)
 
+
+def weight_of(x: Any) -> Any:
+    return torch.from_numpy(WEIGHT) if isinstance(x, torch.Tensor) else WEIGHT
+
+
 CALLS: dict[str, Callable[[Any], Any]] = {
     "max_pool": lambda x: ux.max_pool(x, 3, stride=2, padding=1),
     "avg_pool": lambda x: ux.avg_pool(x, 2, padding=1, count_include_pad=False),
     "linear_unpool": lambda x: ux.linear_unpool(x, 2, coordinates="half_pixel"),
     "linear_unpool by 1.7": lambda x: ux.linear_unpool(x, 1.7),
-    "conv_transpose": lambda x: ux.conv_transpose(x, WEIGHT, stride=2, padding=1),
-    "conv_transpose apart": lambda x: ux.conv_transpose(x, WEIGHT, stride=4, output_padding=2),
+    "conv_transpose": lambda x: ux.conv_transpose(x, weight_of(x), stride=2, padding=1),
+    "conv_transpose apart": lambda x: ux.conv_transpose(
+        x, weight_of(x), stride=4, output_padding=2
+    ),
 }
 
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("block", [1, 2000, 10_000])
 @pytest.mark.parametrize("layout", ["contiguous", "strided"])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
 def test_pieces_give_the_whole(
-    name: str, block: int, layout: str, monkeypatch: pytest.MonkeyPatch
+    name: str, block: int, layout: str, library: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    x = X if layout == "contiguous" else np.ascontiguousarray(X.mT).mT
+    given = X if layout == "contiguous" else np.ascontiguousarray(X.mT).mT
+    x = given if library == "numpy" else torch.from_numpy(given)
     monkeypatch.setattr(blocks, "_BLOCK", 2**40)
     whole = CALLS[name](x)
-    monkeypatch.setattr(blocks, "_BLOCK", block)
+    for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_KEPT", 0)):
+        monkeypatch.setattr(blocks, constant, value)
     pieces = CALLS[name](x)
     for one, other in zip(parts(whole), parts(pieces), strict=True):
         assert one.dtype == other.dtype
+        assert one.shape == other.shape
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 

@@ -6,15 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 
 from unpool_xp._compat import Array, Namespace, device, library
+from unpool_xp._primitives.capability import smooth
 from unpool_xp._sizes import Shape
 
 
 def blocks_pay(x: Array) -> bool:
-    """Return whether work in pieces that fit the cache is left to the caller.
-
-    Other libraries lose more by small pieces than they win by the cache.
-    """
-    return library(x) == "numpy"
+    """Return whether work in pieces that fit the cache is left to the caller."""
+    kind = library(x)
+    return kind == "numpy" or (kind == "torch" and bool(x.is_cpu) and not smooth(x))
 
 
 def in_blocks(
@@ -29,7 +28,7 @@ def in_blocks(
     if not blocks_pay(x):
         return list(compute(x))
     planes, cells = math.prod(lead), math.prod(plane) * max(share, 1.0)
-    count = max(int(_BLOCK // max(cells * x.dtype.itemsize, 1)), 1)
+    count = max(int(_block(x, planes * cells) // max(cells * x.dtype.itemsize, 1)), 1)
     if planes < 2 * count:
         return list(compute(x))
     x = xp.reshape(x, (planes, *plane))
@@ -37,7 +36,11 @@ def in_blocks(
     for start in range(0, planes, count):
         parts = compute(x[start : start + count, ...])
         if not outputs:
-            outputs = [xp.empty((planes, *part.shape[1:]), dtype=part.dtype) for part in parts]
+            place = device(x)
+            outputs = [
+                xp.empty((planes, *part.shape[1:]), dtype=part.dtype, device=place)
+                for part in parts
+            ]
         for output, part in zip(outputs, parts, strict=True):
             output[start : start + count, ...] = part
     return [xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs]
@@ -55,7 +58,7 @@ def in_parts(
     `cells` is how many elements lie between for each plane and channel.
     """
     planes, channels = shape[:2]
-    most = max(_BLOCK // max(cells * x.dtype.itemsize, 1), 1)
+    most = max(_block(x, planes * channels * cells) // max(cells * x.dtype.itemsize, 1), 1)
     if most >= planes * channels:
         return compute(slice(0, planes), slice(0, channels))
     step, few = max(most // channels, 1), min(most, channels)
@@ -67,4 +70,14 @@ def in_parts(
     return output
 
 
-_BLOCK = 2**19  # bytes
+_BLOCK = 2**19  # bytes: a cache of one core
+# PyTorch's threads need more to share; below what the allocator keeps for the next call, it is as
+# fast in one piece.
+_SHARED_BLOCK, _KEPT = 2**23, 2**25
+
+
+def _block(x: Array, cells: float) -> int:
+    if library(x) == "numpy":
+        return _BLOCK
+    size = int(cells * x.dtype.itemsize)
+    return _SHARED_BLOCK if size >= _KEPT else size

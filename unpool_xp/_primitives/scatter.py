@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from typing import Any
 
 from unpool_xp._compat import Array, Namespace, device, index_dtype, library, namespace
 from unpool_xp._primitives.capability import at_hand, smooth
@@ -21,6 +22,8 @@ def scatter(
     """
     if library(values) == "dask":
         return _scatter_dask(target, values, positions, add=add)
+    if library(values) == "jax":
+        return _scatter_jax(xp, target, values, positions, add=add, inside=inside)
     if inside:
         return _scatter_inside(xp, target, values, positions, add=add)
     # One cell more at the end takes what is dropped.
@@ -59,9 +62,6 @@ def _scatter_inside(
     rows = math.prod(lead)
     values = xp.reshape(values, (rows, m))
     positions = xp.reshape(positions, (rows, m))
-    if kind == "jax":
-        cells = xp.reshape(target, (rows, size)).at[xp.arange(rows)[:, None], positions]
-        return xp.reshape(cells.add(values) if add else cells.set(values), target.shape)
     if kind in ("numpy", "cupy"):
         counting = index_dtype(xp, device(values))
         flat = positions + xp.arange(rows, dtype=counting, device=device(values))[:, None] * size
@@ -76,6 +76,26 @@ def _scatter_inside(
     flat = xp.reshape(xp.astype(positions, counting) + first[:, None], (-1,))
     plane, values = xp.reshape(target, (-1,)), xp.reshape(values, (-1,))
     return xp.reshape(_scatter_by_sorting(xp, plane, values, flat, add=add), target.shape)
+
+
+def _scatter_jax(
+    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool, inside: bool
+) -> Array:
+    (*lead, size), m = target.shape, values.shape[-1]
+    rows = math.prod(lead)
+    counting = index_dtype(xp, None)
+    positions = xp.astype(xp.reshape(positions, (rows, m)), counting)
+    lost = (positions < 0) | (positions >= size)
+    if rows * size < xp.iinfo(counting).max:  # one index is a third faster than two
+        place: Any = positions + (xp.arange(rows, dtype=counting) * size)[:, None]
+        place = place if inside else xp.where(lost, rows * size, place)
+        cells = xp.reshape(target, (-1,)).at[place]
+    else:
+        place = positions if inside else xp.where(lost, size, positions)
+        cells = xp.reshape(target, (rows, size)).at[xp.arange(rows)[:, None], place]
+    put = cells.add if add else cells.set
+    mode = "promise_in_bounds" if inside else "drop"
+    return xp.reshape(put(xp.reshape(values, (rows, m)), mode=mode), target.shape)
 
 
 def _scatter_dask(target: Array, values: Array, positions: Array, *, add: bool) -> Array:
