@@ -1,0 +1,96 @@
+"""`backends` and `check`: what is here, and whether it is right."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unpool_xp import backends
+from unpool_xp.bench.check import check_backends, to_json, to_junit
+from unpool_xp.capabilities import OPERATIONS
+from unpool_xp.commands.common import Labels, app, bar, fail, known_operations, out, wanted
+
+
+@app.command("backends")
+def show_backends(
+    backend: Labels = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quick: Annotated[bool, typer.Option(help="Leave out the measured rates.")] = False,
+) -> None:
+    """Say what is installed here, on which devices, and how fast they copy and multiply."""
+    from unpool_xp.bench import probe, show
+
+    rows: list[dict[str, object]] = []
+    with bar() as progress:
+        labels = backend or backends.known()
+        task = progress.add_task("measuring", total=len(labels))
+        for label in labels:
+            try:
+                loaded = backends.load(label)
+            except ValueError as error:
+                fail(str(error))
+            except backends.BackendUnavailableError as error:
+                rows.append({"backend": label, "missing": str(error).partition(": ")[2]})
+            else:
+                facts = loaded.facts
+                row: dict[str, object] = {
+                    "backend": loaded.label,
+                    "version": loaded.version,
+                    "device": facts.name,
+                    "memory_bytes": facts.memory_bytes,
+                    "threads": facts.threads,
+                }
+                if not quick:
+                    rates = probe.ceilings(loaded)
+                    row["copy_gb_s"] = round(rates.copy_gb_s, 1)
+                    row["product_gflop_s"] = round(rates.product_gflop_s, 1)
+                rows.append(row)
+            progress.advance(task)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+    else:
+        show.print_backends(out, rows)
+    if backend and any("missing" in row for row in rows):
+        raise typer.Exit(2)
+
+
+@app.command()
+def check(
+    backend: Labels = None,
+    operation: Annotated[
+        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
+    ] = None,
+    torch_compiled: Annotated[
+        bool, typer.Option(help="Check torch compiled too: seconds a trial.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
+) -> None:
+    """Hold operations, dtypes and backends to the oracle; exit 1 on a mismatch, 2 if none ran."""
+    from unpool_xp.bench import show
+
+    known_operations(operation)
+    labels = wanted(backend)
+    with bar() as progress:
+        task = progress.add_task("checking", total=len(labels))
+        results = check_backends(
+            labels,
+            operations=operation or tuple(OPERATIONS),
+            torch_compiled=torch_compiled,
+            progress=lambda label: progress.advance(task),
+        )
+    if junit:
+        junit.write_bytes(to_junit(results))
+    if as_json:
+        print(json.dumps(to_json(results), indent=1))
+    else:
+        show.print_checks(out, results)
+    outcomes = Counter(result.outcome for result in results)
+    if outcomes["failed"]:
+        raise typer.Exit(1)
+    if not outcomes["passed"]:
+        fail("nothing was checked")
