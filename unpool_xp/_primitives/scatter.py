@@ -85,7 +85,9 @@ def _scatter_jax(
     rows = math.prod(lead)
     counting = index_dtype(xp, None)
     positions = xp.astype(xp.reshape(positions, (rows, m)), counting)
-    lost = (positions < 0) | (positions >= size)
+    # Below zero is far beyond the end, once it has no sign.
+    unsigned = xp.uint32 if xp.iinfo(counting).bits == 32 else xp.uint64
+    lost = xp.astype(positions, unsigned) >= size
     if rows * size < xp.iinfo(counting).max:  # one index is a third faster than two
         place: Any = positions + (xp.arange(rows, dtype=counting) * size)[:, None]
         place = place if inside else xp.where(lost, rows * size, place)
