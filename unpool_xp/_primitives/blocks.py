@@ -58,7 +58,10 @@ def in_parts(
     `cells` is how many elements lie between for each plane and channel.
     """
     planes, channels = shape[:2]
-    most = max(_block(x, planes * channels * cells) // max(cells * x.dtype.itemsize, 1), 1)
+    # A matrix product wants more in one piece than passes over elements do.
+    size = int(planes * channels * cells * x.dtype.itemsize)
+    whole = library(x) != "numpy" and size < _KEPT
+    most = max((size if whole else _SHARED_BLOCK) // max(cells * x.dtype.itemsize, 1), 1)
     if most >= planes * channels:
         return compute(slice(0, planes), slice(0, channels))
     step, few = max(most // channels, 1), min(most, channels)
