@@ -29,7 +29,7 @@ def in_blocks(
         return list(compute(x))
     planes, cells = math.prod(lead), math.prod(plane) * max(share, 1.0)
     count = max(int(_block(x, planes * cells) // max(cells * x.dtype.itemsize, 1)), 1)
-    if planes < 2 * count:
+    if planes < 4 * count:
         return list(compute(x))
     x = xp.reshape(x, (planes, *plane))
     outputs: list[Array] = []
@@ -73,7 +73,7 @@ def in_parts(
     return output
 
 
-_BLOCK = 2**19  # bytes: a cache of one core
+_BLOCK = 2**21  # bytes: the cache of a core, less would cost more calls than it saves
 # PyTorch's threads need more to share; below what the allocator keeps for the next call, it is as
 # fast in one piece.
 _SHARED_BLOCK, _KEPT = 2**23, 2**25
