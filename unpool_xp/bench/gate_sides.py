@@ -5,11 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import queue
 import signal
-import subprocess
-import threading
-from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -45,28 +41,12 @@ class Side(Worker):
     """
 
     def __init__(self, build: Build, label: str) -> None:
-        self.label = label
         # -P: the folder of the script holds names such as "pool", which are the harness's.
-        self._process = subprocess.Popen(
-            [str(build.python), "-P", "-s", str(_WORKER), label, str(build.folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,  # Ctrl-C reaches the parent alone
-            env={k: v for k, v in os.environ.items() if k not in _LEAKS},
+        super().__init__(
+            label,
+            command=[str(build.python), "-P", "-s", str(_WORKER), label, str(build.folder)],
+            environment={k: v for k, v in os.environ.items() if k not in _LEAKS},
         )
-        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._said: deque[str] = deque(maxlen=5)
-        self._readers = [
-            threading.Thread(target=target, daemon=True)
-            for target in (self._read_answers, self._read_errors)
-        ]
-        for reader in self._readers:
-            reader.start()
-        self._facts: dict[str, Any] | None = None
 
     def kill(self) -> None:
         """End the process, and those that a library has started from it."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 START_SECONDS = 180.0  # importing a library with a cold disk cache
@@ -31,6 +32,10 @@ class Worker:
     ----------
     label : str
         The backend's label.
+    command : sequence of str, optional
+        What to start. Default: `unpool_xp.bench.worker` with this Python.
+    environment : mapping of str to str, optional
+        The variables of the process. Default: those of this one.
 
     Raises
     ------
@@ -38,11 +43,18 @@ class Worker:
         If no process can be started.
     """
 
-    def __init__(self, label: str) -> None:
+    def __init__(
+        self,
+        label: str,
+        *,
+        command: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.label = label
         # In a session of its own, so that Ctrl-C reaches the parent alone.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "unpool_xp.bench.worker", label],
+            command or [sys.executable, "-m", "unpool_xp.bench.worker", label],
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
