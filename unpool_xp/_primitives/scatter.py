@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any
 
 from unpool_xp._compat import Array, Namespace, device, index_dtype, library, namespace
 from unpool_xp._primitives.capability import at_hand, smooth
@@ -85,15 +84,16 @@ def _scatter_jax(
     rows = math.prod(lead)
     counting = index_dtype(xp, None)
     positions = xp.astype(xp.reshape(positions, (rows, m)), counting)
-    # Below zero is far beyond the end, once it has no sign.
-    unsigned = xp.uint32 if xp.iinfo(counting).bits == 32 else xp.uint64
-    lost = xp.astype(positions, unsigned) >= size
-    if rows * size < xp.iinfo(counting).max:  # one index is a third faster than two
-        place: Any = positions + (xp.arange(rows, dtype=counting) * size)[:, None]
-        place = place if inside else xp.where(lost, rows * size, place)
+    flat = rows * size < xp.iinfo(counting).max  # one index is a third faster than two
+    place = positions + (xp.arange(rows, dtype=counting) * size)[:, None] if flat else positions
+    if not inside:
+        # Below zero is far beyond the end, once it has no sign.
+        unsigned = xp.uint32 if xp.iinfo(counting).bits == 32 else xp.uint64
+        lost = xp.astype(positions, unsigned) >= size
+        place = xp.where(lost, rows * size if flat else size, place)
+    if flat:
         cells = xp.reshape(target, (-1,)).at[place]
     else:
-        place = positions if inside else xp.where(lost, size, positions)
         cells = xp.reshape(target, (rows, size)).at[xp.arange(rows)[:, None], place]
     put = cells.add if add else cells.set
     mode = "promise_in_bounds" if inside else "drop"
