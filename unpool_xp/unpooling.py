@@ -12,6 +12,7 @@ from unpool_xp._interpolation import interpolate
 from unpool_xp._primitives import (
     any_outside,
     readable,
+    repeated,
     reshape_tail,
     scatter,
     scatter_refuses,
@@ -83,7 +84,9 @@ def nearest_unpool(
     check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
     plan = plan_of(_resize.resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size)
 
-    # The last axis first: the widest copies are then whole rows.
+    repeats = [axis.repeats for axis in plan if axis.repeats is not None]
+    if len(repeats) == len(plan):
+        return repeated(xp, x, repeats)
     for axis in reversed(plan):
         if axis.repeats is not None:
             x = xp.repeat(x, axis.repeats, axis=axis.axis)

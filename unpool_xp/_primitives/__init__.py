@@ -12,6 +12,7 @@ from unpool_xp._primitives.capability import (
     smooth,
     writable,
 )
+from unpool_xp._primitives.repeat import repeated
 from unpool_xp._primitives.scatter import any_outside, scatter, scatter_refuses
 from unpool_xp._primitives.spread import overlap_add
 from unpool_xp._primitives.take import lined_up, take_known, take_places
@@ -46,6 +47,7 @@ __all__ = [
     "padded",
     "raised",
     "readable",
+    "repeated",
     "reshape_tail",
     "scatter",
     "scatter_refuses",
