@@ -63,23 +63,32 @@ def resize(
     )
 
 
-def nearest_sources(axis: AxisResize, coordinates: Coordinates) -> Shape:
-    """Return the source index of each output index: floor(o/scale), or floor((o+0.5)/scale)."""
+def nearest_sources(
+    axis: AxisResize, coordinates: Coordinates, first: int = 0, last: int | None = None
+) -> Shape:
+    """Return the source index of each output index: floor(o/scale), or floor((o+0.5)/scale).
+
+    Of the output indices [first, last); of all where `last` is None.
+    """
     n, output = axis.size, axis.output
     half = coordinates == "half_pixel"
+    cells = range(first, output if last is None else last)
     if axis.scale is None:
         # In whole numbers, since o * (n / output) in floats can fall below the integer it is.
-        return tuple((2 * o + half) * n // (2 * output) for o in range(output))
-    return tuple(math.floor((o + 0.5 * half) / axis.scale) for o in range(output))
+        return tuple((2 * o + half) * n // (2 * output) for o in cells)
+    return tuple(math.floor((o + 0.5 * half) / axis.scale) for o in cells)
 
 
 def linear_sources(
-    axis: AxisResize, coordinates: Coordinates
+    axis: AxisResize, coordinates: Coordinates, first: int = 0, last: int | None = None
 ) -> tuple[Shape, Shape, tuple[float, ...]]:
-    """Return for each output index its two neighbours and the weight of the upper one."""
+    """Return for each output index its two neighbours and the weight of the upper one.
+
+    Of the output indices [first, last); of all where `last` is None.
+    """
     n, output = axis.size, axis.output
     lower, upper, weights = [], [], []
-    for o in range(output):
+    for o in range(first, output if last is None else last):
         if coordinates == "align_corners":
             source = o * (n - 1) / max(output - 1, 1)
         else:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from unpool_xp import _chunked as chunked
 from unpool_xp import _geometry, _resize
 from unpool_xp._compat import Array, Namespace, arguments, index_dtype, require_dtype
 from unpool_xp._interpolation import interpolate
+from unpool_xp._parts import SpanOfResize, nearest_of_span
+from unpool_xp._plans import kept
 from unpool_xp._primitives import (
     any_outside,
+    in_chunks,
     readable,
     reshape_tail,
     scatter,
@@ -83,6 +87,8 @@ def nearest_unpool(
     check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
     plan = plan_of(_resize.resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size)
 
+    if in_chunks(x):
+        return chunked.nearest_unpool(_repeated_part, plan, coordinates, x)
     # The last axis first: the widest copies are then whole rows.
     for axis in reversed(plan):
         if axis.repeats is not None:
@@ -91,6 +97,15 @@ def nearest_unpool(
             sources = plan_of(_resize.nearest_sources, axis, coordinates)
             x = take_known(xp, x, sources, axis.axis)
     return x
+
+
+def _repeated_part(xp: Namespace, spans: Sequence[SpanOfResize], x: Array) -> list[Array]:
+    for span in reversed(spans):
+        if span.whole.repeats is not None:
+            x = xp.repeat(x, span.whole.repeats, axis=span.axis)
+        else:
+            x = take_known(xp, x, kept(nearest_of_span, span), span.axis)
+    return [x]
 
 
 def linear_unpool(
@@ -244,6 +259,12 @@ def max_unpool(
         dilation,
         output_size,
     )
+    if in_chunks(values):
+        windows = None
+        if kernel_size is not None:
+            sizes = (tuple(values.shape), plane, kernel_size, stride, padding, dilation)
+            windows = _geometry.unpooled_windows("max_unpool", *sizes)
+        return chunked.max_unpool(plane, windows, values, indices, add=duplicates == "sum")
     indices = _signed(xp, indices, place)
     lead = tuple(values.shape[: values.ndim - rank])
 

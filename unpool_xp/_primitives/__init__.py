@@ -5,6 +5,7 @@ The one place with a branch on a library.
 
 from unpool_xp._primitives.blocks import blocks_pay, in_blocks, in_parts
 from unpool_xp._primitives.capability import at_hand, interleaves, readable, smooth, writable
+from unpool_xp._primitives.chunks import More, by_chunks, in_chunks
 from unpool_xp._primitives.scatter import any_outside, scatter, scatter_refuses
 from unpool_xp._primitives.spread import overlap_add
 from unpool_xp._primitives.take import lined_up, take_known, take_places
@@ -23,13 +24,16 @@ from unpool_xp._primitives.views import (
 )
 
 __all__ = [
+    "More",
     "along",
     "any_outside",
     "at",
     "at_hand",
     "blocks_pay",
+    "by_chunks",
     "constant",
     "in_blocks",
+    "in_chunks",
     "in_parts",
     "interleaved",
     "interleaves",
