@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from unpool_xp._compat import Array, Namespace
@@ -36,7 +35,8 @@ def max_pool(core: Core, plan: Windows, x: Array, indexing: Any) -> list[Array]:
     """Return the maxima and their places in the whole plane."""
 
     def part(parts: Sequence[Any], _: Any) -> Windows:
-        return replace(plan, axes=tuple(windows for windows, _ in parts))
+        axes = tuple(windows for windows, _ in parts)
+        return Windows(plan.plane, tuple(axis.count for axis in axes), axes, part=True)
 
     axes = [WindowParts(windows) for windows in plan.axes]
     return by_chunks("max_pool", core, axes, [x], part, token=repr(plan), dtypes=(None, indexing))

@@ -48,10 +48,17 @@ class AxisWindows:
         low = -self.padding[0]
         return range(low, low + self.count * self.stride, self.stride)
 
-    @property
-    def shifts(self) -> Shape:
-        """How far each tap lies behind the first one in row-major order."""
-        return tuple([tap * self.dilation * self.step for tap in range(self.taps)])
+    # For each tap the slice of cells, those outside included, that it meets.
+    cells: tuple[slice, ...] = field(init=False, compare=False, repr=False)
+    # How far each tap lies behind the first one in row-major order.
+    shifts: Shape = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        last = (self.count - 1) * self.stride
+        taps = range(0, self.taps * self.dilation, self.dilation)
+        cells = tuple([slice(tap, tap + last + 1, self.stride) for tap in taps])
+        object.__setattr__(self, "cells", cells)
+        object.__setattr__(self, "shifts", tuple([tap * self.step for tap in taps]))
 
     @property
     def first_shifts(self) -> Shape:
@@ -74,6 +81,8 @@ class Windows:
     plane: Shape
     output: Shape
     axes: tuple[AxisWindows, ...]
+    part: bool = False  # of a plane: what is made for it serves once
+    arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def reach(self) -> int:
@@ -182,6 +191,23 @@ def averages(
         raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
     plan = windows(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
     return plan, tuple(axis.counts(include_pad=count_include_pad) for axis in plan.axes)
+
+
+def means(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> Means:
+    """Plan an average pooling."""
+    sizes = (kernel_size, stride, padding, dilation, ceil_mode)
+    plan, counts = averages(operation, shape, *sizes, count_include_pad)
+    alike = all(len(set(count)) == 1 for count in counts)
+    return Means(plan.axes, counts, math.prod([c[0] for c in counts]) if alike else None)
 
 
 def fractional_output(
@@ -307,13 +333,20 @@ class AxisSpread:
         """Whether no two shares land on the same cell."""
         return self.taps <= self.stride and self.dilation == 1
 
-    def landing(self, tap: int) -> tuple[int, int, int, int, int]:
-        """Return the slice of elements, start and stop, whose tap lands inside, and where."""
+    # For each tap the elements whose share lands inside, and the cells where.
+    landings: tuple[tuple[slice, slice], ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        landings = tuple([self._landing(tap) for tap in range(self.taps)])
+        object.__setattr__(self, "landings", landings)
+
+    def _landing(self, tap: int) -> tuple[slice, slice]:
         place = tap * self.dilation - self.before
         first = min(max(-(place // self.stride), 0), self.size)
         last = max(min(self.size, -((place - self.output) // self.stride)), first)
         start = place + first * self.stride
-        return first, last, start, start + (last - first) * self.stride, self.stride
+        cells = slice(start, start + (last - first) * self.stride, self.stride)
+        return slice(first, last), cells
 
 
 def transposed(

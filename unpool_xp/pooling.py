@@ -13,6 +13,7 @@ from unpool_xp._compat import (
     Array,
     Namespace,
     arguments,
+    cast,
     computing_dtype,
     device,
     index_dtype,
@@ -139,13 +140,11 @@ def _max_pooled(xp: Namespace, plan: Windows, x: Array) -> MaxPooled:
     # What is lower than all can only be the maximum where it is the only value.
     lowest = -math.inf if floating else xp.iinfo(x.dtype).min
     axes = [_axis_taps(xp, windows, lowest, counting, place) for windows in reversed(plan.axes)]
-    starts = functools.reduce(
-        operator.add, [_starts(xp, windows, default, place) for windows in plan.axes]
-    )
+    starts = _starts(xp, plan, default, place)
 
     def _pooled(x: Array) -> MaxPooled:
         values, offsets = first_maxima(xp, x, axes, counting, floating=floating)
-        return MaxPooled(values, xp.astype(starts + offsets, default, copy=False))
+        return MaxPooled(values, cast(xp, starts + offsets, default))
 
     return MaxPooled(*in_blocks(xp, _pooled, x, len(plan.axes), 1.0))
 
@@ -169,15 +168,23 @@ def _axis_taps(
     return AxisTaps(values, offsets, windows.shifts, outside)
 
 
-def _starts(xp: Namespace, windows: AxisWindows, dtype: Any, place: Any) -> Array:
-    """Return the positions at which windows start along an axis, as an array along it."""
+def _starts(xp: Namespace, plan: Windows, dtype: Any, place: Any) -> Array:
+    """Return the positions at which the windows of a plane start."""
 
-    def starts() -> Array:
+    def starts_of(windows: AxisWindows) -> Array:
         cells = xp.arange(windows.count, dtype=dtype, device=place)
         first = (windows.offset - windows.padding[0]) * windows.step
         return along(xp, cells * (windows.stride * windows.step) + first, windows.axis)
 
-    return constant(windows.arrays, "starts", starts, xp.__name__, dtype, place)
+    def starts() -> Array:
+        return functools.reduce(operator.add, [starts_of(windows) for windows in plan.axes])
+
+    if plan.part or math.prod(plan.output) > _KEPT_STARTS:
+        return starts()
+    return constant(plan.arrays, "starts", starts, xp.__name__, dtype, place)
+
+
+_KEPT_STARTS = 2**17  # of a plane: 1 MiB
 
 
 def avg_pool(
@@ -244,8 +251,8 @@ def avg_pool(
     """
     xp, _, plan_of = arguments("avg_pool", x=x)
     require_dtype("avg_pool", xp, ("real floating",), "a real floating", x=x)
-    plan, counts = plan_of(
-        _geometry.averages,
+    plan = plan_of(
+        _geometry.means,
         "avg_pool",
         tuple(x.shape),
         kernel_size,
@@ -255,13 +262,9 @@ def avg_pool(
         ceil_mode,
         count_include_pad,
     )
-
-    alike = all(len(set(count)) == 1 for count in counts)
-    divisor = math.prod([count[0] for count in counts]) if alike else None
-    means = Means(plan.axes, counts, divisor)
     if in_chunks(x):
-        return chunked.avg_pool(_averaged, means, x)
-    return _averaged(xp, means, x)[0]
+        return chunked.avg_pool(_averaged, plan, x)
+    return _averaged(xp, plan, x)[0]
 
 
 def _averaged(xp: Namespace, plan: Means, x: Array) -> list[Array]:
@@ -269,7 +272,7 @@ def _averaged(xp: Namespace, plan: Means, x: Array) -> list[Array]:
 
     def averaged(x: Array) -> tuple[Array]:
         # Axis by axis: the sum of rows, then of columns.
-        mean = xp.astype(x, computing_dtype(xp, x.dtype), copy=False)
+        mean = cast(xp, x, computing_dtype(xp, x.dtype))
         for windows in reversed(plan.axes):
             first, *others = window_views(xp, mean, windows, pad=0)
             mean = functools.reduce(operator.add, others, first)
@@ -279,7 +282,7 @@ def _averaged(xp: Namespace, plan: Means, x: Array) -> list[Array]:
             for windows, count in zip(plan.axes, plan.counts, strict=True):
                 divisor = xp.asarray(count, dtype=mean.dtype, device=place)
                 mean = mean / along(xp, divisor, windows.axis)
-        return (xp.astype(mean, x.dtype, copy=False),)
+        return (cast(xp, mean, x.dtype),)
 
     return in_blocks(xp, averaged, x, len(plan.axes), 1.0)
 
@@ -400,7 +403,7 @@ def _regions_pooled(xp: Namespace, plan: Regions, x: Array) -> MaxPooled:
             for i in range(rank)
         ],
     )
-    return MaxPooled(values, xp.astype(first + offsets, default, copy=False))
+    return MaxPooled(values, cast(xp, first + offsets, default))
 
 
 def _counting(
