@@ -8,26 +8,38 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from unpool_xp._compat import Array, Namespace
 from unpool_xp._geometry import AxisSpread, Means, Windows
+from unpool_xp._interpolation import interpolate
 from unpool_xp._parts import (
     AxisParts,
+    LinearParts,
     NearestParts,
     PlaneParts,
     ReachParts,
     RegionParts,
+    SpanOfResize,
     SpreadParts,
     Whole,
     WindowParts,
     cuts,
+    linear_of_span,
 )
+from unpool_xp._plans import kept
 from unpool_xp._primitives import More, by_chunks, zeros
 from unpool_xp._primitives.chunks import Core, Key, Slices
-from unpool_xp._putting import Entries, Picking, put_anywhere, put_entries, put_in_reach
+from unpool_xp._putting import (
+    Entries,
+    Picking,
+    put_anywhere,
+    put_entries,
+    put_in_planes,
+    put_in_reach,
+)
 from unpool_xp._regions import Regions
-from unpool_xp._resize import AxisResize
+from unpool_xp._resize import AxisResize, Interpolation, between
 from unpool_xp._sizes import Coordinates, Shape
 
 
@@ -95,6 +107,67 @@ def nearest_unpool(
     axes = [NearestParts(axis, coordinates) for axis in plan]
     token = (repr(plan), coordinates)
     return by_chunks("nearest_unpool", core, axes, [x], lambda parts, _: parts, token=token)[0]
+
+
+def linear_unpool(operation: str, plan: Interpolation, x: Array) -> Array:
+    """Return the interpolation."""
+    axes = _linear_parts(plan)
+
+    def part(parts: Sequence[Any], _: Any) -> Any:
+        return _Between(plan.growth, tuple(parts))
+
+    return by_chunks(operation, _interpolated, axes, [x], part, token=repr(axes))[0]
+
+
+class _Between(NamedTuple):
+    """The interpolation of a part; None where nothing lies between the elements of an axis."""
+
+    growth: float
+    axes: tuple[SpanOfResize | None, ...]
+
+
+def _linear_parts(plan: Interpolation) -> list[AxisParts]:
+    ways = plan.coordinates
+    return [LinearParts(axis, ways, between(axis, ways)) for axis in plan.resized]
+
+
+def _interpolated(xp: Namespace, plan: _Between, x: Array) -> list[Array]:
+    axes = tuple(kept(linear_of_span, span) for span in plan.axes if span)
+    rank = len(plan.axes)
+    # Never as small as the whole may be: a matrix product may round otherwise in each shape.
+    return [interpolate(xp, x, Interpolation(rank, (), plan.growth, False, axes, (), "asymmetric"))]
+
+
+def fractional_max_unpool(plan: Interpolation, values: Array, indices: Array) -> Array:
+    """Return the interpolation with the maxima at their places."""
+    operation, rank, growth = "fractional_max_unpool", plan.rank, plan.growth
+    axes = _linear_parts(plan)
+    token = repr(axes)
+
+    def part(parts: Sequence[Any], _: Any) -> Any:
+        return _Between(growth, tuple(parts))
+
+    if _one_chunk(values, rank):
+        given = [values, indices]
+        return by_chunks(operation, _put_in_between, axes, given, part, token=token)[0]
+    more = _picked(operation, plan.plane, axes, values, indices)
+    return by_chunks(operation, _put_entries, axes, [values], part, token=token, more=more)[0]
+
+
+def _put_in_between(xp: Namespace, plan: _Between, values: Array, indices: Array) -> list[Array]:
+    (target,) = _interpolated(xp, plan, values)
+    keep = values.ndim - len(plan.axes)
+    return [put_in_planes(xp, _own(xp, target), keep, values, indices, add=False)]
+
+
+def _put_entries(xp: Namespace, plan: _Between, values: Array, *entries: Entries) -> list[Array]:
+    (target,) = _interpolated(xp, plan, values)
+    return [put_entries(xp, _own(xp, target), entries, add=False)]
+
+
+def _own(xp: Namespace, target: Array) -> Array:
+    # With nothing to interpolate it is the input, or a view of it.
+    return xp.asarray(target, copy=True)
 
 
 def max_unpool(
@@ -198,7 +271,8 @@ def conv_transpose(
     def part(parts: Sequence[Any], _: Any) -> Any:
         return tuple(parts[1:]), groups
 
-    axes = [Whole(-len(plan) - 1, *channels), *(SpreadParts(axis) for axis in plan)]
+    axes: list[AxisParts] = [Whole(-len(plan) - 1, *channels)]
+    axes += [SpreadParts(axis) for axis in plan]
     x = x.rechunk({x.ndim - len(plan) - 1: -1})
     token = (repr(plan), groups)
     return by_chunks("conv_transpose", core, axes, [x], part, token=token, whole=whole)[0]

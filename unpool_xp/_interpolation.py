@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from unpool_xp._compat import Array, Namespace, cast, computing_dtype, device
 from unpool_xp._primitives import (
     along,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from unpool_xp._geometry import AxisSpread, AxisWindows, stand_ins
-from unpool_xp._resize import AxisResize, linear_sources, nearest_sources
+from unpool_xp._resize import AxisLinear, AxisResize, linear, linear_sources, nearest_sources
 from unpool_xp._sizes import Coordinates, Shape
 
 
@@ -219,6 +219,11 @@ def nearest_of_span(span: SpanOfResize) -> Shape:
     """Return the source of each cell of a part."""
     found = nearest_sources(span.whole, span.coordinates, span.first, span.last)
     return tuple([source - span.start for source in found])
+
+
+def linear_of_span(span: SpanOfResize) -> AxisLinear:
+    """Return the plan of the interpolation of a part."""
+    return linear(span.whole, span.coordinates, span.first, span.last)
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,8 @@ def linear_unpool(
     check_choice("linear_unpool", "coordinates", coordinates, known)
     sizes = (tuple(x.shape), scale_factor, output_size)
     plan = plan_of(_resize.interpolation, "linear_unpool", *sizes, coordinates)
+    if in_chunks(x):
+        return chunked.linear_unpool("linear_unpool", plan, x)
     return interpolate(xp, x, plan)
 
 
@@ -338,8 +340,12 @@ def fractional_max_unpool(
     sizes = (tuple(values.shape), scale_factor, output_size)
     plan = plan_of(_resize.interpolation, operation, *sizes, "asymmetric")
     if indices is None:
+        if in_chunks(values):
+            return chunked.linear_unpool(operation, plan, values)
         return interpolate(xp, values, plan)
     _check_pair(operation, xp, values, indices)
+    if in_chunks(values):
+        return chunked.fractional_max_unpool(plan, values, indices)
     indices = _signed(xp, indices, place)
 
     def _between() -> Array:
