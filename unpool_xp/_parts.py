@@ -160,6 +160,12 @@ class AxisReach:
         last = self.first + (self.count - 1) * self.stride + self.extent
         return self.first >= self.origin and last <= self.origin + self.size
 
+    @property
+    def inner(self) -> bool:
+        """Whether no window reaches beyond the whole axis."""
+        last = self.first + (self.count - 1) * self.stride + self.extent
+        return self.first >= 0 and last <= self.plane
+
 
 @dataclass(frozen=True)
 class ReachParts:

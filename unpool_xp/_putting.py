@@ -6,7 +6,9 @@ entries of all the plane's values that were picked for it.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -27,32 +29,79 @@ def put_in_reach(
     indices = xp.astype(indices, counting, copy=False)
     sizes = tuple(axis.size for axis in axes)
     lead = tuple(values.shape[: values.ndim - len(axes)])
-    target = zeros(xp, (*lead, math.prod(sizes)), values)
-    if 0 in values.shape:
-        return [xp.reshape(target, (*lead, *sizes))]
-    cells = values.shape[values.ndim - len(axes) :]
-    flat = (*lead, math.prod(cells))
+    planes, cells = math.prod(lead), math.prod(sizes)
+    # One cell more at the end takes what belongs to other parts.
+    target = zeros(xp, (planes * cells + 1,), values)
+    if 0 not in values.shape:
+        positions, inside = _in_reach(xp, axes, indices) or _anywhere(xp, axes, indices)
+        rows = xp.arange(planes, dtype=counting, device=place)[:, None] * cells
+        positions = xp.reshape(positions, (planes, -1)) + rows
+        if inside is not None:
+            other = xp.full_like(positions, planes * cells)
+            positions = xp.where(xp.reshape(inside, positions.shape), positions, other)
+        given = [xp.reshape(array, (-1,)) for array in (values, positions)]
+        target = scatter(xp, target, *given, add=add, inside=True)
+    return [xp.reshape(target[:-1], (*lead, *sizes))]
 
+
+def _in_reach(
+    xp: Namespace, axes: Sequence[AxisReach], indices: Array
+) -> tuple[Array, Array | None] | None:
+    """Return the places in a part, and which of them lie in it where not all do.
+
+    None where an index is not in reach of its window. A place is where its window starts and an
+    offset, which is a small number, so few bytes.
+    """
+    place = device(indices)
+    steps, own = _steps([a.plane for a in axes]), _steps([a.size for a in axes])
+    reaches = [(axis.extent - 1) * step for axis, step in zip(axes, steps, strict=True)]
+    reach = sum(reaches)
+    # A window larger than the plane would have two offsets for one place.
+    if any(axis.extent > axis.plane for axis in axes):
+        return None
+    if max(reach, axes[0].size * own[0], *(a.plane + a.extent for a in axes)) >= 2**31:
+        return None
+    starts = [_starts(xp, axis, i - len(axes), indices.dtype, place) for i, axis in enumerate(axes)]
+    rest = indices - _summed([start * step for start, step in zip(starts, steps, strict=True)])
+    if bool(any_outside(xp, rest, reach + 1)):
+        return None
+    rest, local, inside = xp.astype(rest, xp.int32), None, None
+    for i, (axis, start) in enumerate(zip(axes, starts, strict=True)):
+        if i == len(axes) - 1:
+            cell = rest
+        elif not reaches[i]:
+            cell = xp.zeros_like(rest)
+        else:
+            reach -= reaches[i]
+            cell = rest // steps[i]
+            rest = rest - cell * steps[i]
+            if bool(any_outside(xp, rest, reach + 1)):
+                return None
+        cell = cell + xp.astype(start - axis.origin, xp.int32)
+        if not axis.within:
+            if not axis.inner and bool(any_outside(xp, cell + axis.origin, axis.plane)):
+                return None
+            here = (cell >= 0) & (cell < axis.size)
+            inside = here if inside is None else inside & here
+        local = cell if local is None else local * axis.size + cell
+    return local, inside
+
+
+def _anywhere(xp: Namespace, axes: Sequence[AxisReach], indices: Array) -> tuple[Array, Array]:
+    """Return the places in a part, and which lie in it; raise for those out of reach."""
+    sizes = tuple(axis.size for axis in axes)
     points = _unravelled(indices, tuple(axis.plane for axis in axes))
-    starts = [_starts(xp, axis, i - len(axes), counting, place) for i, axis in enumerate(axes)]
+    _check_reach(xp, axes, points, indices)
     positions = _ravelled([p - axis.origin for p, axis in zip(points, axes, strict=True)], sizes)
-    near = not any(
-        bool(any_outside(xp, point - start, axis.extent))
-        for point, start, axis in zip(points, starts, axes, strict=True)
-    ) and not bool(any_outside(xp, points[0], axes[0].plane))
-    if near and all(axis.within for axis in axes):
-        given = [xp.reshape(array, flat) for array in (values, positions)]
-        put = scatter(xp, target, *given, add=add, inside=True)
-        return [xp.reshape(put, (*lead, *sizes))]
-    if not near:
-        _check_reach(xp, axes, points, starts, indices)
-    inside = _inside(points, [(axis.origin, axis.origin + axis.size) for axis in axes])
-    kept = _numbers(xp, inside)
-    rows = xp.arange(math.prod(lead), dtype=counting, device=place)[:, None] * math.prod(sizes)
-    positions = xp.reshape(positions, (rows.shape[0], -1)) + rows
-    given = [xp.take(xp.reshape(array, (-1,)), kept) for array in (values, positions)]
-    put = scatter(xp, xp.reshape(target, (-1,)), *given, add=add, inside=True)
-    return [xp.reshape(put, (*lead, *sizes))]
+    return positions, _inside(points, [(a.origin, a.origin + a.size) for a in axes])
+
+
+def _steps(sizes: Sequence[int]) -> list[int]:
+    return [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
+
+
+def _summed(vectors: Sequence[Array]) -> Array:
+    return functools.reduce(operator.add, vectors)
 
 
 def put_anywhere(
@@ -122,10 +171,11 @@ def _check_reach(
     xp: Namespace,
     axes: Sequence[AxisReach],
     points: Sequence[Array],
-    starts: Sequence[Array],
     indices: Array,
 ) -> None:
     """Raise for indices in the plane that their windows do not reach."""
+    place = device(indices)
+    starts = [_starts(xp, axis, i - len(axes), indices.dtype, place) for i, axis in enumerate(axes)]
     ends = [start + axis.extent for start, axis in zip(starts, axes, strict=True)]
     near = _inside(points, list(zip(starts, ends, strict=True)))
     plane = tuple(axis.plane for axis in axes)
