@@ -12,7 +12,6 @@ from unpool_xp._primitives import (
     constant,
     in_blocks,
     interleaved,
-    interleaves,
     number,
     smooth,
     take_known,
@@ -42,7 +41,7 @@ def _interpolated(xp: Namespace, x: Array, plan: Interpolation) -> Array:
     for axis in reversed(plan.axes):
         if small and finite and axis.axis >= -2:
             x = _product(xp, x, axis)
-        elif axis.phases is not None and interleaves(x):
+        elif axis.phases is not None:
             x = interleaved(xp, way(xp, x, axis, axis.phases), axis.axis)
         else:
             below, above = (take_known(xp, x, s, axis.axis) for s in (axis.lower, axis.upper))

@@ -6,13 +6,13 @@ The one place with a branch on a library.
 from unpool_xp._primitives.blocks import blocks_pay, in_blocks, in_parts
 from unpool_xp._primitives.capability import (
     at_hand,
-    interleaves,
+    in_chunks,
     number,
     readable,
     smooth,
     writable,
 )
-from unpool_xp._primitives.chunks import More, by_chunks, in_chunks
+from unpool_xp._primitives.chunks import More, by_chunks
 from unpool_xp._primitives.scatter import any_outside, scatter, scatter_refuses
 from unpool_xp._primitives.spread import overlap_add
 from unpool_xp._primitives.take import lined_up, take_known, take_places
@@ -43,7 +43,6 @@ __all__ = [
     "in_chunks",
     "in_parts",
     "interleaved",
-    "interleaves",
     "lined_up",
     "number",
     "overlap_add",

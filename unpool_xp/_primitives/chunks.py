@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from unpool_xp._compat import Array, library, namespace
+from unpool_xp._compat import Array, namespace
 from unpool_xp._parts import AxisParts, Part, cuts
 
 Key: TypeAlias = tuple[Any, ...]
@@ -18,11 +18,6 @@ Slices: TypeAlias = tuple[slice, ...]
 Core: TypeAlias = Callable[..., Sequence[Array]]
 # From the plans of the axes' parts, and the planes meant, to the plan of a part.
 PlanOf: TypeAlias = Callable[[Sequence[Any], Slices], Any]
-
-
-def in_chunks(x: Array) -> bool:
-    """Return whether an array lies in chunks that do not come together."""
-    return library(x) == "dask"
 
 
 class More(NamedTuple):
