@@ -194,9 +194,9 @@ def linear(
     Then the axis of the plan is what these cells need: from the first lower neighbour to the last
     upper one. Where the factor is whole, `first` and `last` must be multiples of it.
     """
-    last = axis.output if last is None else last
+    whole, last = last is None, axis.output if last is None else last
     lower, upper, weights = linear_sources(axis, coordinates, first, last)
-    start, stop = (lower[0], upper[-1] + 1) if last - first < axis.output else (0, axis.size)
+    start, stop = (0, axis.size) if whole else (lower[0], upper[-1] + 1)
     size = stop - start
     if start:
         lower, upper = (tuple([place - start for place in side]) for side in (lower, upper))
