@@ -26,6 +26,10 @@ def whole(*numbers: int) -> bool:
     return all(type(number) is int for number in numbers)
 
 
+def ends(kept: slice, cells: slice) -> tuple[Any, ...]:
+    return kept.start, kept.stop, cells.start, cells.stop, cells.step
+
+
 def pool(*shape: int, **given: Any) -> _geometry.Windows:
     options = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False} | given
     return _geometry.windows("max_pool", shape, **options)
@@ -352,7 +356,10 @@ def test_transposed_axis_holds_where_every_tap_lands() -> None:
             else:
                 (axis,) = transpose((1, 2, n), (2, 3, k), **with_padding)
                 assert axis == AxisSpread(-1, n, k, s, d, pads[0], size)
-                assert whole(*dataclasses.astuple(axis))
+                *sizes, landings = dataclasses.astuple(axis)
+                assert whole(
+                    *sizes, *[end for kept, cells in landings for end in ends(kept, cells)]
+                )
                 assert transpose((1, 2, n), (2, 3, k), output_size=size, **given) == (axis,)
     assert nothing_left > 20
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import array_api_compat
-import array_api_compat.numpy as numpy_namespace
+import array_api_compat.numpy
 import array_api_extra
 import numpy as np
 from array_api_compat import array_namespace as namespace
@@ -18,6 +20,7 @@ __all__ = [
     "Array",
     "Namespace",
     "arguments",
+    "cast",
     "computing_dtype",
     "device",
     "index_dtype",
@@ -76,13 +79,20 @@ def arguments(operation: str, **arrays: Array) -> Call:
     """Return the one namespace and the one device of the named arguments."""
     kinds = {library(array) for array in arrays.values()}
     if kinds == {"numpy"}:
-        return Call(numpy_namespace, "cpu", kept)
+        return Call(_lean_numpy(), "cpu", kept)
     plan: Planner = kept
     if kinds == {"torch"}:
-        import array_api_compat.torch as xp
         import torch
 
-        plan = made_anew if torch.compiler.is_compiling() else kept
+        if torch.compiler.is_compiling():
+            import array_api_compat.torch as xp
+
+            plan = made_anew
+        else:
+            xp = _lean_torch()
+        first, *others = [array.device for array in arrays.values()]
+        if all(place == first for place in others):
+            return Call(xp, first, plan)
     else:
         for name, array in arrays.items():
             if not array_api_compat.is_array_api_obj(array):
@@ -106,9 +116,54 @@ def arguments(operation: str, **arrays: Array) -> Call:
     return Call(xp, known[0] if known else None, plan)
 
 
+# PyTorch's own functions: a wrapper that brings dtypes together, which here agree, takes as long as
+# a small call.
+_OWN_OF_TORCH = ("matmul", "max", "maximum", "min", "minimum", "reshape", "where", "zeros")
+# NumPy's functions are methods behind a dispatch that takes as long as a small call, too.
+_METHODS_OF_NUMPY = ("max", "min", "repeat", "reshape", "sum")
+# The same for equal arguments, so asked for once.
+_ASKED_OFTEN = ("finfo", "iinfo", "isdtype")
+
+
+@functools.cache
+def _lean_numpy() -> Namespace:
+    return _lean(array_api_compat.numpy, **{name: _method(name) for name in _METHODS_OF_NUMPY})
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def call(x: Array, *arguments: Any, **options: Any) -> Any:
+        return getattr(x, name)(*arguments, **options)
+
+    return call
+
+
+@functools.cache
+def _lean_torch() -> Namespace:
+    import array_api_compat.torch
+    import torch
+
+    own = {name: getattr(torch, name) for name in _OWN_OF_TORCH}
+    return _lean(array_api_compat.torch, matrix_transpose=lambda x: x.mT, **own)
+
+
+def _lean(xp: Namespace, **own: Any) -> Namespace:
+    """Return a namespace whose small calls take less."""
+    lean = types.ModuleType(xp.__name__)
+    vars(lean).update(vars(xp))
+    vars(lean).update({name: functools.cache(getattr(xp, name)) for name in _ASKED_OFTEN})
+    vars(lean).update(own, indexing_dtype=array_api_extra.default_dtype(xp, "indexing"))
+    return lean
+
+
 def index_dtype(xp: Namespace, place: Any) -> Any:
     """Return the dtype that the library itself gives to indices."""
-    return array_api_extra.default_dtype(xp, "indexing", device=place)
+    known = getattr(xp, "indexing_dtype", None)  # of a lean namespace
+    return known or array_api_extra.default_dtype(xp, "indexing", device=place)
+
+
+def cast(xp: Namespace, x: Array, dtype: Any) -> Array:
+    """Return an array in a dtype; itself where it has it."""
+    return x if x.dtype == dtype else xp.astype(x, dtype)
 
 
 def computing_dtype(xp: Namespace, dtype: Any) -> Any:

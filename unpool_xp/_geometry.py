@@ -47,10 +47,17 @@ class AxisWindows:
         low = -self.padding[0]
         return range(low, low + self.count * self.stride, self.stride)
 
-    @property
-    def shifts(self) -> Shape:
-        """How far each tap lies behind the first one in row-major order."""
-        return tuple([tap * self.dilation * self.step for tap in range(self.taps)])
+    # For each tap the slice of cells, those outside included, that it meets.
+    cells: tuple[slice, ...] = field(init=False, compare=False, repr=False)
+    # How far each tap lies behind the first one in row-major order.
+    shifts: Shape = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        last = (self.count - 1) * self.stride
+        taps = range(0, self.taps * self.dilation, self.dilation)
+        cells = tuple([slice(tap, tap + last + 1, self.stride) for tap in taps])
+        object.__setattr__(self, "cells", cells)
+        object.__setattr__(self, "shifts", tuple([tap * self.step for tap in taps]))
 
     @property
     def first_shifts(self) -> Shape:
@@ -73,6 +80,7 @@ class Windows:
     plane: Shape
     output: Shape
     axes: tuple[AxisWindows, ...]
+    arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def reach(self) -> int:
@@ -268,13 +276,20 @@ class AxisSpread:
         """Whether no two shares land on the same cell."""
         return self.taps <= self.stride and self.dilation == 1
 
-    def landing(self, tap: int) -> tuple[int, int, int, int, int]:
-        """Return the slice of elements, start and stop, whose tap lands inside, and where."""
+    # For each tap the elements whose share lands inside, and the cells where.
+    landings: tuple[tuple[slice, slice], ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        landings = tuple([self._landing(tap) for tap in range(self.taps)])
+        object.__setattr__(self, "landings", landings)
+
+    def _landing(self, tap: int) -> tuple[slice, slice]:
         place = tap * self.dilation - self.before
         first = min(max(-(place // self.stride), 0), self.size)
         last = max(min(self.size, -((place - self.output) // self.stride)), first)
         start = place + first * self.stride
-        return first, last, start, start + (last - first) * self.stride, self.stride
+        cells = slice(start, start + (last - first) * self.stride, self.stride)
+        return slice(first, last), cells
 
 
 def transposed(

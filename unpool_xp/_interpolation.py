@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from unpool_xp._compat import Array, Namespace, computing_dtype, device
+from unpool_xp._compat import Array, Namespace, cast, computing_dtype, device
 from unpool_xp._primitives import (
     along,
     at,
@@ -13,6 +13,7 @@ from unpool_xp._primitives import (
     in_blocks,
     interleaved,
     interleaves,
+    number,
     take_known,
     take_slices,
 )
@@ -32,7 +33,7 @@ def interpolate(xp: Namespace, x: Array, plan: Interpolation) -> Array:
 
 def _interpolated(xp: Namespace, x: Array, plan: Interpolation) -> Array:
     dtype = x.dtype
-    x = xp.astype(x, computing_dtype(xp, dtype), copy=False)
+    x = cast(xp, x, computing_dtype(xp, dtype))
     small = math.prod(x.shape) * plan.growth <= _SMALL
     finite = _known_finite(xp, x, differences=not small)
     # The last axis first: what is read and written twice is then still small.
@@ -45,7 +46,7 @@ def _interpolated(xp: Namespace, x: Array, plan: Interpolation) -> Array:
         else:
             below, above = (take_known(xp, x, s, axis.axis) for s in (axis.lower, axis.upper))
             x = _between(xp, below, above, axis, "weights", axis.weights)
-    return xp.astype(x, dtype, copy=False)
+    return cast(xp, x, dtype)
 
 
 def _known_finite(xp: Namespace, x: Array, *, differences: bool) -> bool:
@@ -53,7 +54,7 @@ def _known_finite(xp: Namespace, x: Array, *, differences: bool) -> bool:
     if 0 in x.shape or not at_hand(x):
         return False
     total = xp.max(x) - xp.min(x) if differences else xp.sum(x)
-    return bool(total - total == 0)
+    return math.isfinite(number(total))
 
 
 def _product(xp: Namespace, x: Array, axis: AxisLinear) -> Array:

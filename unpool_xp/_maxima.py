@@ -6,11 +6,12 @@ alike in all windows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from unpool_xp._compat import Array, Namespace, device
-from unpool_xp._primitives import at_hand, raised, smooth, times
+from unpool_xp._primitives import at_hand, number, raised, smooth, times
 
 
 class AxisTaps(NamedTuple):
@@ -32,10 +33,8 @@ def first_maxima(
     """
     look = floating and 0 not in x.shape and at_hand(x)
     values, offsets = _folded(xp, x, axes, counting, careful=floating and not look)
-    if look:
-        highest = xp.max(values)
-        if bool(highest != highest):  # there is a NaN, which no comparison has seen
-            return _folded(xp, x, axes, counting, careful=True)
+    if look and math.isnan(number(xp.max(values))):  # a NaN, which no comparison has seen
+        return _folded(xp, x, axes, counting, careful=True)
     return values, offsets
 
 
@@ -49,7 +48,7 @@ def _folded(
         best = taps[0]
         if earlier is not None:
             offsets = earlier[0] if axis.first is None else earlier[0] + axis.first
-        for number, (tap, shift) in enumerate(zip(taps[1:], axis.shifts[1:], strict=True), start=1):
+        for i, (tap, shift) in enumerate(zip(taps[1:], axis.shifts[1:], strict=True), start=1):
             better = tap > best
             if careful:
                 better = better | (tap != tap)  # NaN alone differs from itself
@@ -57,11 +56,13 @@ def _folded(
             best = xp.maximum(best, tap) if to_both else xp.where(better, tap, best)
             # Later taps have larger shifts, later rows larger positions.
             if earlier is not None:
-                offsets = raised(xp, offsets, better, earlier[number] + shift)
+                offsets = raised(xp, offsets, better, earlier[i] + shift)
                 continue
-            own = times(xp, better, shift, counting)
-            offsets = own if offsets is None else xp.maximum(offsets, own)
-            if number == 1 and axis.first is not None:
+            if offsets is None:
+                offsets = times(xp, better, shift, counting)
+            else:
+                offsets = raised(xp, offsets, better, shift)
+            if i == 1 and axis.first is not None:
                 offsets = xp.maximum(offsets, axis.first)
         if offsets is None:  # windows of one tap
             offsets = xp.zeros(best.shape, dtype=counting, device=device(x))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from unpool_xp import _geometry
-from unpool_xp._compat import Array, arguments, computing_dtype, require_dtype
+from unpool_xp._compat import Array, arguments, cast, computing_dtype, require_dtype
 from unpool_xp._primitives import blocks_pay, in_parts, overlap_add, reshape_tail
 from unpool_xp._sizes import Padding, Sizes
 
@@ -104,7 +104,7 @@ def conv_transpose(
     (channels, per_group), kernel = weight.shape[:2], tuple(weight.shape[2:])
     group = channels // groups
 
-    x, weight = (xp.astype(array, dtype, copy=False) for array in (x, weight))
+    x, weight = (cast(xp, array, dtype) for array in (x, weight))
     columns = reshape_tail(xp, x, len(lead), (groups, group, math.prod(plane)))
     taps = math.prod(kernel)
     rows = reshape_tail(xp, weight, 0, (groups, group, per_group * taps))
@@ -116,7 +116,7 @@ def conv_transpose(
         shares = reshape_tail(xp, shares, keep, (groups * made, *kernel, *plane))
         return overlap_add(xp, shares, plan)
 
-    if groups == 1 and lead and blocks_pay(x):
+    if groups == 1 and lead and blocks_pay(x, per_group * taps / channels):
         flat = xp.reshape(columns, (math.prod(lead), *columns.shape[len(lead) :]))
         outputs = tuple(axis.output for axis in plan)
 
@@ -130,5 +130,5 @@ def conv_transpose(
     else:
         shares = _spread(columns, rows)
     if bias is not None:
-        shares = shares + xp.reshape(xp.astype(bias, dtype, copy=False), (-1,) + (1,) * rank)
-    return xp.astype(shares, given, copy=False)
+        shares = shares + xp.reshape(cast(xp, bias, dtype), (-1,) + (1,) * rank)
+    return cast(xp, shares, given)

@@ -6,7 +6,7 @@ import math
 from typing import Literal, TypeAlias, get_args
 
 from unpool_xp import _geometry
-from unpool_xp._compat import Array, Namespace, arguments, index_dtype, require_dtype
+from unpool_xp._compat import Array, Namespace, arguments, cast, index_dtype, require_dtype
 from unpool_xp._plans import Planner
 from unpool_xp._primitives import along
 from unpool_xp._sizes import Padding, Shape, Sizes, as_int, check_choice
@@ -108,7 +108,7 @@ def convert_indices(
             raise ValueError(f"{operation}: kernel_size must be given for the convention chainer")
         windows = _windows(plan_of, operation, shape, out, kernel_size, stride, padding, dilation)
 
-    indices = xp.astype(indices, index_dtype(xp, place), copy=False)
+    indices = cast(xp, indices, index_dtype(xp, place))
     if source in _LAST_CHANNEL:
         indices = xp.moveaxis(indices, -1, 1)
     counters = _Counters(xp, place, shape, out)

@@ -12,12 +12,13 @@ from unpool_xp._compat import (
     Array,
     Namespace,
     arguments,
+    cast,
     computing_dtype,
     device,
     index_dtype,
     require_dtype,
 )
-from unpool_xp._geometry import AxisWindows
+from unpool_xp._geometry import AxisWindows, Windows
 from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._primitives import (
     along,
@@ -130,13 +131,11 @@ def max_pool(
     # What is lower than all can only be the maximum where it is the only value.
     lowest = -math.inf if floating else xp.iinfo(x.dtype).min
     axes = [_axis_taps(xp, windows, lowest, counting, place) for windows in reversed(plan.axes)]
-    starts = functools.reduce(
-        operator.add, [_starts(xp, windows, default, place) for windows in plan.axes]
-    )
+    starts = _starts(xp, plan, default, place)
 
     def _pooled(x: Array) -> MaxPooled:
         values, offsets = first_maxima(xp, x, axes, counting, floating=floating)
-        return MaxPooled(values, xp.astype(starts + offsets, default, copy=False))
+        return MaxPooled(values, cast(xp, starts + offsets, default))
 
     return MaxPooled(*in_blocks(xp, _pooled, x, len(plan.axes), 1.0))
 
@@ -160,15 +159,23 @@ def _axis_taps(
     return AxisTaps(values, offsets, windows.shifts, outside)
 
 
-def _starts(xp: Namespace, windows: AxisWindows, dtype: Any, place: Any) -> Array:
-    """Return the positions at which windows start along an axis, as an array along it."""
+def _starts(xp: Namespace, plan: Windows, dtype: Any, place: Any) -> Array:
+    """Return the positions at which the windows of a plane start."""
 
-    def starts() -> Array:
+    def starts_of(windows: AxisWindows) -> Array:
         cells = xp.arange(windows.count, dtype=dtype, device=place)
         stride, before = windows.stride * windows.step, windows.padding[0] * windows.step
         return along(xp, cells * stride - before, windows.axis)
 
-    return constant(windows.arrays, "starts", starts, xp.__name__, dtype, place)
+    def starts() -> Array:
+        return functools.reduce(operator.add, [starts_of(windows) for windows in plan.axes])
+
+    if math.prod(plan.output) > _KEPT_STARTS:
+        return starts()
+    return constant(plan.arrays, "starts", starts, xp.__name__, dtype, place)
+
+
+_KEPT_STARTS = 2**17  # of a plane: 1 MiB
 
 
 def avg_pool(
@@ -251,7 +258,7 @@ def avg_pool(
 
     def _averaged(x: Array) -> tuple[Array]:
         # Axis by axis: the sum of rows, then of columns.
-        mean = xp.astype(x, computing_dtype(xp, x.dtype), copy=False)
+        mean = cast(xp, x, computing_dtype(xp, x.dtype))
         for windows in reversed(plan.axes):
             first, *others = window_views(xp, mean, windows, pad=0)
             mean = functools.reduce(operator.add, others, first)
@@ -261,7 +268,7 @@ def avg_pool(
             for windows, count in zip(plan.axes, counts, strict=True):
                 divisor = xp.asarray(count, dtype=mean.dtype, device=place)
                 mean = mean / along(xp, divisor, windows.axis)
-        return (xp.astype(mean, x.dtype, copy=False),)
+        return (cast(xp, mean, x.dtype),)
 
     return in_blocks(xp, _averaged, x, len(plan.axes), 1.0)[0]
 
@@ -367,7 +374,7 @@ def fractional_max_pool(
             for i in range(rank)
         ],
     )
-    return MaxPooled(values, xp.astype(first + offsets, default, copy=False))
+    return MaxPooled(values, cast(xp, first + offsets, default))
 
 
 def _counting(

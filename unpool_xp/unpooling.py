@@ -248,7 +248,7 @@ def max_unpool(
     lead = tuple(values.shape[: values.ndim - rank])
 
     def _empty() -> Array:
-        return zeros(xp, (*lead, *plane), values)
+        return zeros(xp, (*lead, math.prod(plane)), values)
 
     put = _Put("max_unpool", plane, add=duplicates == "sum", check=check_indices)
     return put(xp, _empty, values, indices)
@@ -322,7 +322,8 @@ def fractional_max_unpool(
     indices = _signed(xp, indices, place)
 
     def _between() -> Array:
-        return interpolate(xp, values, plan)
+        between = interpolate(xp, values, plan)
+        return reshape_tail(xp, between, values.ndim - plan.rank, (math.prod(plan.plane),))
 
     return _Put(operation, plan.plane, add=False, check=True)(xp, _between, values, indices)
 
@@ -338,7 +339,7 @@ class _Put(NamedTuple):
     def __call__(
         self, xp: Namespace, target: Callable[[], Array], values: Array, indices: Array
     ) -> Array:
-        """Put the values of each plane at its indices in the target, made once they are checked."""
+        """Put the values of each plane at its indices in the flat target, made after the checks."""
         if not self.check or not scatter_refuses(values, add=self.add):
             inside = self.check and _check_inside(xp, self.operation, indices, self.plane)
             return self._put(xp, target(), values, indices, inside=inside)
@@ -352,11 +353,9 @@ class _Put(NamedTuple):
         self, xp: Namespace, target: Array, values: Array, indices: Array, *, inside: bool
     ) -> Array:
         keep = values.ndim - len(self.plane)
-        flat = [
-            reshape_tail(xp, array, keep, (math.prod(array.shape[keep:]),))
-            for array in (target, values, indices)
-        ]
-        put = scatter(xp, *flat, add=self.add, inside=inside)
+        flat = (math.prod(values.shape[keep:]),)
+        values, indices = (reshape_tail(xp, a, keep, flat) for a in (values, indices))
+        put = scatter(xp, target, values, indices, add=self.add, inside=inside)
         return reshape_tail(xp, put, keep, self.plane)
 
 

@@ -4,7 +4,14 @@ The one place with a branch on a library.
 """
 
 from unpool_xp._primitives.blocks import blocks_pay, in_blocks, in_parts
-from unpool_xp._primitives.capability import at_hand, interleaves, readable, smooth, writable
+from unpool_xp._primitives.capability import (
+    at_hand,
+    interleaves,
+    number,
+    readable,
+    smooth,
+    writable,
+)
 from unpool_xp._primitives.scatter import any_outside, scatter, scatter_refuses
 from unpool_xp._primitives.spread import overlap_add
 from unpool_xp._primitives.take import lined_up, take_known, take_places
@@ -34,6 +41,7 @@ __all__ = [
     "interleaved",
     "interleaves",
     "lined_up",
+    "number",
     "overlap_add",
     "padded",
     "raised",

@@ -10,10 +10,15 @@ from unpool_xp._primitives.capability import smooth
 from unpool_xp._sizes import Shape
 
 
-def blocks_pay(x: Array) -> bool:
-    """Return whether work in pieces that fit the cache is left to the caller."""
+def blocks_pay(x: Array, share: float) -> bool:
+    """Return whether work in pieces that fit the cache pays, and is left to the caller.
+
+    `share` is the size of the largest array in between, or output, over that of x.
+    """
     kind = library(x)
-    return kind == "numpy" or (kind == "torch" and bool(x.is_cpu) and not smooth(x))
+    if kind == "numpy" or (kind == "torch" and bool(x.is_cpu) and not smooth(x)):
+        return bool(x.nbytes * max(share, 1.0) >= 3 * _BLOCK)
+    return False
 
 
 def in_blocks(
@@ -23,10 +28,10 @@ def in_blocks(
 
     `share` is the size of the largest array in between, or output, over that of x.
     """
+    if not blocks_pay(x, share):
+        return list(compute(x))
     keep = x.ndim - rank
     lead, plane = x.shape[:keep], x.shape[keep:]
-    if not blocks_pay(x):
-        return list(compute(x))
     planes, cells = math.prod(lead), math.prod(plane) * max(share, 1.0)
     count = max(int(_block(x, planes * cells) // max(cells * x.dtype.itemsize, 1)), 1)
     if planes < 4 * count:

@@ -13,7 +13,7 @@ def readable(x: Array) -> bool:
     if kind == "torch":
         import torch
 
-        if torch.compiler.is_compiling() or x.device.type == "meta":
+        if torch.compiler.is_compiling() or x.is_meta:
             return False
         return not torch._C._functorch.is_functorch_wrapped_tensor(x)  # under vmap or func.grad
     if kind == "jax":
@@ -25,6 +25,11 @@ def at_hand(x: Array) -> bool:
     """Return whether a look at the values waits for no device and builds no graph."""
     kind = library(x)
     return kind == "numpy" or (kind == "torch" and bool(x.is_cpu) and readable(x))
+
+
+def number(x: Array) -> float:
+    """Return the one value of an array as a number of Python."""
+    return float(x.item() if library(x) == "torch" else x)  # item asks for no gradient
 
 
 def smooth(x: Array) -> bool:

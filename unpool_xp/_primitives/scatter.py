@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 
-from unpool_xp._compat import Array, Namespace, device, index_dtype, library, namespace
+from unpool_xp._compat import Array, Namespace, cast, device, index_dtype, library, namespace
 from unpool_xp._primitives.capability import at_hand, smooth
 from unpool_xp._primitives.views import padded
 
@@ -53,7 +53,7 @@ def _scatter_inside(
 ) -> Array:
     kind = library(values)
     if kind == "torch":
-        positions = xp.astype(positions, xp.int64, copy=False)
+        positions = cast(xp, positions, xp.int64)
         if smooth(values):  # under vmap the target cannot take what is batched
             return (target.scatter_add if add else target.scatter)(-1, positions, values)
         return (target.scatter_add_ if add else target.scatter_)(-1, positions, values)

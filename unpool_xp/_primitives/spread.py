@@ -30,13 +30,12 @@ def overlap_add(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...]) -> A
 
 def _put_apart(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...], keep: int) -> Array:
     """Put shares that do not overlap where they land."""
-    output = zeros(xp, (*shares.shape[:keep], *(axis.output for axis in plan)), shares)
-    for taps in itertools.product(*(range(axis.taps) for axis in plan)):
-        landings = [axis.landing(tap) for axis, tap in zip(plan, taps, strict=True)]
-        cells = tuple(slice(start, stop, stride) for _, _, start, stop, stride in landings)
-        kept = tuple(slice(first, last) for first, last, *_ in landings)
-        before = (slice(None),) * keep
-        output[(..., *cells)] = shares[(*before, *taps, ...)][(..., *kept)]
+    output = zeros(xp, shares.shape[:keep] + tuple([axis.output for axis in plan]), shares)
+    before = (slice(None),) * keep
+    for landings in itertools.product(*[enumerate(axis.landings) for axis in plan]):
+        taps = [tap for tap, _ in landings]
+        kept = [kept for _, (kept, _) in landings]
+        output[(..., *[cells for _, (_, cells) in landings])] = shares[(*before, *taps, *kept)]
     return output
 
 
@@ -46,14 +45,15 @@ def _add_in_place(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
     total = zeros(xp, tuple(shape), parts[0])
     met = set()
     for tap, part in enumerate(parts):
-        first, last, start, stop, stride = axis.landing(tap)
-        kept = part if last - first == axis.size else part[at(axis.axis, slice(first, last))]
-        cells = at(axis.axis, slice(start, stop, stride))
-        if start % stride in met:
-            total[cells] += kept
+        kept, cells = axis.landings[tap]
+        if kept.stop - kept.start < axis.size:
+            part = part[at(axis.axis, kept)]
+        phase, where = cells.start % axis.stride, at(axis.axis, cells)
+        if phase in met:
+            total[where] += part
         else:
-            total[cells] = kept
-            met.add(start % stride)
+            total[where] = part
+            met.add(phase)
     return total
 
 

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from unpool_xp._compat import Array, Namespace, device, library
 from unpool_xp._geometry import AxisWindows
 from unpool_xp._primitives.capability import readable, writable
@@ -60,18 +62,21 @@ def window_views(
             x = xp.concat([*lead, x, *trail], axis=axis)
         else:
             x = padded(xp, x, axis, len(windows.before), len(windows.after), pad)
-    last = (windows.count - 1) * windows.stride
     if library(x) == "torch":  # where two views at once cost less than one index
         extent = (windows.taps - 1) * windows.dilation + 1
         views: tuple[Array, ...] = x.unfold(axis, extent, windows.stride).unbind(-1)
         return list(views[:: windows.dilation])
-    starts = range(0, windows.taps * windows.dilation, windows.dilation)
-    return [x[at(axis, slice(start, start + last + 1, windows.stride))] for start in starts]
+    return [x[at(axis, cells)] for cells in windows.cells]
 
 
 def padded(xp: Namespace, x: Array, axis: int, before: int, after: int, value: float = 0) -> Array:
     """Return x with cells of one value before and after along a negative axis."""
-    if library(x) == "jax":  # whose compiler looks through its own padding alone
+    kind = library(x)
+    if kind == "torch":  # where one call costs less than three
+        import torch
+
+        return torch.constant_pad_nd(x, [0, 0] * (-1 - axis) + [before, after], value)
+    if kind == "jax":  # whose compiler looks through its own padding alone
         widths = [(0, 0)] * x.ndim
         widths[axis] = (before, after)
         return sys.modules["jax.numpy"].pad(x, widths, constant_values=value)
@@ -97,7 +102,7 @@ def zeros(xp: Namespace, shape: Shape, like: Array) -> Array:
 def reshape_tail(xp: Namespace, x: Array, keep: int, tail: Shape) -> Array:
     """Return x with the axes after the first `keep` in another shape."""
     if library(x) != "dask":
-        return xp.reshape(x, (*x.shape[:keep], *tail))
+        return xp.reshape(x, x.shape[:keep] + tail)
     # Dask's own reshape keeps chunks it need not keep, and refuses axes of length 0 and 1.
     x = x.rechunk(dict.fromkeys(range(keep, x.ndim), -1))
 
@@ -141,9 +146,12 @@ def interleaved(xp: Namespace, parts: list[Array], axis: int) -> Array:
     return reshape_tail(xp, stacked, keep, tuple(shape[keep:]))
 
 
-def raised(xp: Namespace, old: Array, chosen: Array, new: Array) -> Array:
+def raised(xp: Namespace, old: Array, chosen: Array, new: Array | int) -> Array:
     """Return integers `new`, larger than `old`, where chosen, and `old` elsewhere."""
-    if library(old) in ("numpy", "dask"):
+    kind = library(old)
+    if isinstance(new, int) and kind not in ("torch", "jax"):  # whose where takes numbers
+        return xp.maximum(old, times(xp, chosen, new, old.dtype))
+    if kind in ("numpy", "dask"):
         # NumPy's where takes a branch an element; two passes without one take a tenth of it.
         return xp.maximum(old, new * chosen)
     return xp.where(chosen, new, old)
@@ -152,6 +160,6 @@ def raised(xp: Namespace, old: Array, chosen: Array, new: Array) -> Array:
 def times(xp: Namespace, chosen: Array, number: int, dtype: Any) -> Array:
     """Return the number where chosen and 0 elsewhere, in an integer dtype."""
     if library(chosen) == "numpy":
-        return chosen * dtype(number)
+        return chosen * np.dtype(dtype).type(number)
     ones = xp.astype(chosen, dtype)
     return ones if number == 1 else ones * number
