@@ -255,14 +255,14 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--gigabytes", type=float, default=40.0, help="of the logical array")
     parser.add_argument("--limit", type=float, default=3.0, help="GB that the process may have")
     parser.add_argument("--cores", type=int, default=2, help="threads of Dask")
-    parser.add_argument("--block", default="1x16x1024x1024", help="of a chunk, float32")
+    parser.add_argument("--block", default="1x16x512x512", help="of a chunk, float32")
     parser.add_argument("--zarr", help="a folder on the disk to go through")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--part", choices=("reference", "out_of_core"), help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     given.block = [int(size) for size in given.block.split("x")]
     if len(given.block) != 4 or any(size < 2 or size % 2 for size in given.block[2:]):
-        parser.error(f"--block {given.block}: four sizes such as 1x16x1024x1024, the last two even")
+        parser.error(f"--block {given.block}: four sizes such as 1x16x512x512, the last two even")
     # Pictures of two by two blocks, and as many of them as it takes.
     pictures = math.ceil(given.gigabytes * 1e9 / (math.prod(given.block) * 4 * 4))
     given.grid = (max(pictures, 1), 1, 2, 2)
