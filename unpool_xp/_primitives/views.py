@@ -72,10 +72,12 @@ def window_views(
 def padded(xp: Namespace, x: Array, axis: int, before: int, after: int, value: float = 0) -> Array:
     """Return x with cells of one value before and after along a negative axis."""
     kind = library(x)
-    if kind == "torch":  # where one call costs less than three
+    if kind == "torch":
         import torch
 
-        return torch.constant_pad_nd(x, [0, 0] * (-1 - axis) + [before, after], value)
+        # One call costs less than three; its compiler would compute what is padded again and again.
+        if not torch.compiler.is_compiling():
+            return torch.constant_pad_nd(x, [0, 0] * (-1 - axis) + [before, after], value)
     if kind == "jax":  # whose compiler looks through its own padding alone
         widths = [(0, 0)] * x.ndim
         widths[axis] = (before, after)
