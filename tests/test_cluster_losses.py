@@ -167,6 +167,31 @@ def test_a_case_that_no_worker_survives_is_given_up(tmp_path: Path) -> None:
     }
 
 
+def test_a_host_measures_one_case_at_a_time_and_hosts_do_so_side_by_side(tmp_path: Path) -> None:
+    held: dict[str, tuple[Future, str]] = {}
+    most = 0
+
+    def on_measure(address: str, asked: Any, future: Future, answer: str) -> bool:
+        nonlocal most
+        host = there.workers[address]
+        assert host not in held
+        held[host] = (future, answer)
+        most = max(most, len(held))
+        return False
+
+    class Slow(Cluster):
+        def nthreads(self) -> dict[str, int]:  # it is asked once a turn, before jobs are given
+            for host in list(held):
+                future, answer = held.pop(host)
+                future.finish(answer)
+            return super().nthreads()
+
+    there = Slow({"tcp://a:1": "one", "tcp://b:1": "one", "tcp://c:1": "two"}, on_measure)
+    _, rows = swept(there, tmp_path)
+    assert most == 2
+    assert len(rows) == 2 * EACH * len(CASES)
+
+
 @pytest.mark.parametrize("share", [False, True])
 def test_a_machine_that_comes_later_takes_part(tmp_path: Path, share: bool) -> None:
     def on_measure(address: str, asked: Any, future: Future, answer: str) -> bool:

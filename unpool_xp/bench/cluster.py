@@ -244,9 +244,8 @@ class _Sweep:
                 self._wait()
         for label in self.labels or ():
             if not any(label not in m.missing for m in self.members.values()):
-                reasons = "; ".join(
-                    f"{where(m)}: {m.missing[label]}" for m in self.members.values()
-                )
+                everyone = sorted(self.members.values(), key=where)
+                reasons = "; ".join(f"{where(m)}: {m.missing[label]}" for m in everyone)
                 raise ClusterError(f"no worker has the backend {label!r}: {reasons}")
 
     def _look(self) -> None:
