@@ -65,7 +65,7 @@ def scheduler(kind):
         # Each worker pauses and spills before it reaches its limit.
         with (
             distributed.LocalCluster(
-                n_workers=2, threads_per_worker=1, memory_limit="400MB", dashboard_address=None
+                n_workers=2, threads_per_worker=1, memory_limit="400MB", dashboard_address=":0"
             ) as cluster,
             distributed.Client(cluster),
         ):

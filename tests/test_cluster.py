@@ -50,7 +50,7 @@ def two() -> Iterator[distributed.Client]:
     """Two workers, each a process that is started again when it is killed."""
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as local,
         distributed.Client(local, set_as_default=False) as client,
     ):

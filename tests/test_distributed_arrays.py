@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,7 +27,7 @@ def client() -> Iterator[distributed.Client]:
     """Two workers, each a process of its own."""
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as local,
         distributed.Client(local, set_as_default=False) as one,
     ):
@@ -76,3 +78,13 @@ def test_a_worker_that_is_killed_loses_nothing(
         np.testing.assert_allclose(one, right, rtol=1e-5, atol=1e-5)
     client.wait_for_workers(2, timeout=60)
     assert set(client.run(os.getpid).values()) != pids
+
+
+def test_the_example_of_large_arrays_runs_on_processes_too(tmp_path: Path) -> None:
+    script = Path(__file__).parents[1] / "examples" / "larger_than_memory.py"
+    command = [sys.executable, "-W", "error", str(script), "--scheduler", "processes"]
+    done = subprocess.run(
+        [*command, "--pictures", "16"], cwd=tmp_path, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert "25.0% of the pixels kept" in done.stdout
