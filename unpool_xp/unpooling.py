@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from unpool_xp import _chunked as chunked
 from unpool_xp import _geometry, _resize
 from unpool_xp._compat import Array, Namespace, arguments, index_dtype, require_dtype
 from unpool_xp._interpolation import interpolate
+from unpool_xp._parts import SpanOfResize, nearest_of_span
+from unpool_xp._plans import kept
 from unpool_xp._primitives import (
     any_outside,
+    in_chunks,
     readable,
+    repeated,
     reshape_tail,
     scatter,
     scatter_refuses,
@@ -83,13 +88,26 @@ def nearest_unpool(
     check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
     plan = plan_of(_resize.resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size)
 
-    # The last axis first: the widest copies are then whole rows.
-    for axis in reversed(plan):
+    if in_chunks(x):
+        return chunked.nearest_unpool(_repeated_part, plan, coordinates, x)
+    return _repeated(xp, x, plan, lambda axis: plan_of(_resize.nearest_sources, axis, coordinates))
+
+
+def _repeated_part(xp: Namespace, spans: Sequence[SpanOfResize], x: Array) -> list[Array]:
+    return [_repeated(xp, x, spans, lambda span: kept(nearest_of_span, span))]
+
+
+def _repeated(
+    xp: Namespace, x: Array, axes: Sequence[Any], sources_of: Callable[[Any], Shape]
+) -> Array:
+    repeats = [axis.repeats for axis in axes if axis.repeats is not None]
+    if len(repeats) == len(axes):
+        return repeated(xp, x, repeats)
+    for axis in reversed(axes):
         if axis.repeats is not None:
             x = xp.repeat(x, axis.repeats, axis=axis.axis)
         else:
-            sources = plan_of(_resize.nearest_sources, axis, coordinates)
-            x = take_known(xp, x, sources, axis.axis)
+            x = take_known(xp, x, sources_of(axis), axis.axis)
     return x
 
 
@@ -154,6 +172,8 @@ def linear_unpool(
     check_choice("linear_unpool", "coordinates", coordinates, known)
     sizes = (tuple(x.shape), scale_factor, output_size)
     plan = plan_of(_resize.interpolation, "linear_unpool", *sizes, coordinates)
+    if in_chunks(x):
+        return chunked.linear_unpool("linear_unpool", plan, x)
     return interpolate(xp, x, plan)
 
 
@@ -244,6 +264,12 @@ def max_unpool(
         dilation,
         output_size,
     )
+    if in_chunks(values):
+        windows = None
+        if kernel_size is not None:
+            sizes = (tuple(values.shape), plane, kernel_size, stride, padding, dilation)
+            windows = _geometry.unpooled_windows("max_unpool", *sizes)
+        return chunked.max_unpool(plane, windows, values, indices, add=duplicates == "sum")
     indices = _signed(xp, indices, place)
     lead = tuple(values.shape[: values.ndim - rank])
 
@@ -317,8 +343,12 @@ def fractional_max_unpool(
     sizes = (tuple(values.shape), scale_factor, output_size)
     plan = plan_of(_resize.interpolation, operation, *sizes, "asymmetric")
     if indices is None:
+        if in_chunks(values):
+            return chunked.linear_unpool(operation, plan, values)
         return interpolate(xp, values, plan)
     _check_pair(operation, xp, values, indices)
+    if in_chunks(values):
+        return chunked.fractional_max_unpool(plan, values, indices)
     indices = _signed(xp, indices, place)
 
     def _between() -> Array:
