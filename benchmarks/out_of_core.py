@@ -34,7 +34,6 @@ from typing import Any
 
 TARGET = 0.7
 SHIFTS = 8
-REFERENCE_SECONDS = 3.0
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -89,7 +88,7 @@ def reference(given: argparse.Namespace) -> dict[str, Any]:
 
     once(0)
     seconds: list[float] = []
-    while sum(seconds) < REFERENCE_SECONDS or len(seconds) < 5:
+    while sum(seconds) < given.seconds or len(seconds) < 5:
         start = time.perf_counter()
         once(len(seconds))
         seconds.append(time.perf_counter() - start)
@@ -256,6 +255,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=3.0, help="GB that the process may have")
     parser.add_argument("--cores", type=int, default=2, help="threads of Dask")
     parser.add_argument("--block", default="1x16x512x512", help="of a chunk, float32")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each NumPy beside it")
     parser.add_argument("--zarr", help="a folder on the disk to go through")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--part", choices=("reference", "out_of_core"), help=argparse.SUPPRESS)
