@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import distributed
+import psutil
 import pytest
 
 from unpool_xp.bench import cluster, cluster_worker
@@ -81,7 +81,7 @@ def test_every_machine_measures_every_case_though_a_worker_is_killed(
         most_at_once = max(most_at_once, *Counter(busy).values(), 0)
         if not killed and busy:
             killed.append(busy[0])
-            os.kill(pids[busy[0]], signal.SIGKILL)
+            psutil.Process(pids[busy[0]]).kill()
 
     summary = run_cluster_sweep(
         CASES, ["numpy"], scheduler=two, folder=tmp_path, progress=kill_one, **QUICKLY

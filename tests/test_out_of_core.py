@@ -1,4 +1,4 @@
-"""The benchmark of an array larger than memory: right, within its limit, and the limit is one (Linux)."""
+"""The benchmark of an array larger than memory: right, within its limit, and the limit is one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ import pytest
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "out_of_core.py"
 SMALL = ("--gigabytes", "0.05", "--block", "1x4x64x64", "--seconds", "0.01", "--json")
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="RLIMIT_AS and /proc are Linux's"
+)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
