@@ -220,6 +220,11 @@ class SpanOfResize:
         """The axis."""
         return self.whole.axis
 
+    @property
+    def repeats(self) -> int | None:
+        """The whole factor, as of the whole axis."""
+        return self.whole.repeats
+
 
 def nearest_of_span(span: SpanOfResize) -> Shape:
     """Return the source of each cell of a part."""

@@ -16,6 +16,7 @@ from unpool_xp._primitives import (
     any_outside,
     in_chunks,
     readable,
+    repeated,
     reshape_tail,
     scatter,
     scatter_refuses,
@@ -89,23 +90,25 @@ def nearest_unpool(
 
     if in_chunks(x):
         return chunked.nearest_unpool(_repeated_part, plan, coordinates, x)
-    # The last axis first: the widest copies are then whole rows.
-    for axis in reversed(plan):
-        if axis.repeats is not None:
-            x = xp.repeat(x, axis.repeats, axis=axis.axis)
-        else:
-            sources = plan_of(_resize.nearest_sources, axis, coordinates)
-            x = take_known(xp, x, sources, axis.axis)
-    return x
+    return _repeated(xp, x, plan, lambda axis: plan_of(_resize.nearest_sources, axis, coordinates))
 
 
 def _repeated_part(xp: Namespace, spans: Sequence[SpanOfResize], x: Array) -> list[Array]:
-    for span in reversed(spans):
-        if span.whole.repeats is not None:
-            x = xp.repeat(x, span.whole.repeats, axis=span.axis)
+    return [_repeated(xp, x, spans, lambda span: kept(nearest_of_span, span))]
+
+
+def _repeated(
+    xp: Namespace, x: Array, axes: Sequence[Any], sources_of: Callable[[Any], Shape]
+) -> Array:
+    repeats = [axis.repeats for axis in axes if axis.repeats is not None]
+    if len(repeats) == len(axes):
+        return repeated(xp, x, repeats)
+    for axis in reversed(axes):
+        if axis.repeats is not None:
+            x = xp.repeat(x, axis.repeats, axis=axis.axis)
         else:
-            x = take_known(xp, x, kept(nearest_of_span, span), span.axis)
-    return [x]
+            x = take_known(xp, x, sources_of(axis), axis.axis)
+    return x
 
 
 def linear_unpool(

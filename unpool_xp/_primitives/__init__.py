@@ -13,6 +13,7 @@ from unpool_xp._primitives.capability import (
     writable,
 )
 from unpool_xp._primitives.chunks import More, by_chunks
+from unpool_xp._primitives.repeat import repeated
 from unpool_xp._primitives.scatter import any_outside, scatter, scatter_refuses
 from unpool_xp._primitives.spread import overlap_add
 from unpool_xp._primitives.take import lined_up, take_known, take_places
@@ -49,6 +50,7 @@ __all__ = [
     "padded",
     "raised",
     "readable",
+    "repeated",
     "reshape_tail",
     "scatter",
     "scatter_refuses",

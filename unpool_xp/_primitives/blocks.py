@@ -21,6 +21,11 @@ def blocks_pay(x: Array, share: float) -> bool:
     return False
 
 
+def planes_in_cache(x: Array, size: int) -> int:
+    """Return how many planes of so many bytes to work on at a time: all, where that is no gain."""
+    return max(_BLOCK // max(size, 1), 1) if library(x) == "numpy" else max(len(x), 1)
+
+
 def in_blocks(
     xp: Namespace, compute: Callable[[Array], Sequence[Array]], x: Array, rank: int, share: float
 ) -> list[Array]:
