@@ -225,7 +225,9 @@ def max_unpool(
     Raises
     ------
     IndexError
-        If `check_indices` and an index lies outside the output plane.
+        If `check_indices` and an index lies outside the output plane. When a lazy array whose plane
+        lies in chunks is computed: if an index lies in the plane but not in its window of
+        `kernel_size`; without `kernel_size` any index serves.
     TypeError
         If an argument is no array, `indices` has no integer dtype, or a size is no int.
     ValueError
