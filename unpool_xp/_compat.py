@@ -12,7 +12,6 @@ import array_api_compat.numpy
 import array_api_extra
 import numpy as np
 from array_api_compat import array_namespace as namespace
-from array_api_compat import is_lazy_array
 
 from unpool_xp._plans import Planner, kept, made_anew
 
@@ -24,7 +23,6 @@ __all__ = [
     "computing_dtype",
     "device",
     "index_dtype",
-    "is_lazy_array",
     "library",
     "namespace",
     "require_dtype",

@@ -44,7 +44,8 @@ def _interpolated(xp: Namespace, x: Array, plan: Interpolation) -> Array:
         elif axis.phases is not None:
             x = interleaved(xp, way(xp, x, axis, axis.phases), axis.axis)
         else:
-            below, above = (take_known(xp, x, s, axis.axis) for s in (axis.lower, axis.upper))
+            below = take_known(xp, x, axis.lower, axis.axis, axis.arrays, "lower")
+            above = take_known(xp, x, axis.upper, axis.axis, axis.arrays, "upper")
             x = _between(xp, below, above, axis, "weights", axis.weights)
     return cast(xp, x, dtype)
 

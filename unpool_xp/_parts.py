@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from unpool_xp._geometry import AxisSpread, AxisWindows, stand_ins
-from unpool_xp._resize import AxisLinear, AxisResize, linear, linear_sources, nearest_sources
+from unpool_xp._resize import (
+    AxisLinear,
+    AxisResize,
+    Sources,
+    linear,
+    linear_sources,
+    nearest_sources,
+)
 from unpool_xp._sizes import Coordinates, Shape
 
 
@@ -226,10 +233,10 @@ class SpanOfResize:
         return self.whole.repeats
 
 
-def nearest_of_span(span: SpanOfResize) -> Shape:
+def nearest_of_span(span: SpanOfResize) -> Sources:
     """Return the source of each cell of a part."""
     found = nearest_sources(span.whole, span.coordinates, span.first, span.last)
-    return tuple([source - span.start for source in found])
+    return Sources(tuple([source - span.start for source in found]))
 
 
 def linear_of_span(span: SpanOfResize) -> AxisLinear:

@@ -65,6 +65,19 @@ def resize(
     )
 
 
+@dataclass(frozen=True)
+class Sources:
+    """The source index of each output index along an axis."""
+
+    places: Shape
+    arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+
+def nearest(axis: AxisResize, coordinates: Coordinates) -> Sources:
+    """Plan which element each output index takes."""
+    return Sources(nearest_sources(axis, coordinates))
+
+
 def nearest_sources(
     axis: AxisResize, coordinates: Coordinates, first: int = 0, last: int | None = None
 ) -> Shape:

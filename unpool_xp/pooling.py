@@ -32,7 +32,7 @@ from unpool_xp._primitives import (
     window_views,
 )
 from unpool_xp._regions import Regions, fractional_regions
-from unpool_xp._sizes import Padding, Scales, Sizes
+from unpool_xp._sizes import Padding, Scales, Shape, Sizes
 
 __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
 
@@ -280,11 +280,17 @@ def _averaged(xp: Namespace, plan: Means, x: Array) -> list[Array]:
             mean = mean / plan.divisor
         else:
             for windows, count in zip(plan.axes, plan.counts, strict=True):
-                divisor = xp.asarray(count, dtype=mean.dtype, device=place)
-                mean = mean / along(xp, divisor, windows.axis)
+                mean = mean / _divisors(xp, windows, count, mean.dtype, place)
         return (cast(xp, mean, x.dtype),)
 
     return in_blocks(xp, averaged, x, len(plan.axes), 1.0)
+
+
+def _divisors(xp: Namespace, windows: AxisWindows, count: Shape, dtype: Any, place: Any) -> Array:
+    def divisors() -> Array:
+        return along(xp, xp.asarray(count, dtype=dtype, device=place), windows.axis)
+
+    return constant(windows.arrays, "divisors", divisors, xp.__name__, dtype, place)
 
 
 def fractional_max_pool(

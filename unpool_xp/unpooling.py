@@ -15,6 +15,7 @@ from unpool_xp._plans import kept
 from unpool_xp._primitives import (
     any_outside,
     in_chunks,
+    looked,
     readable,
     repeated,
     reshape_tail,
@@ -90,7 +91,7 @@ def nearest_unpool(
 
     if in_chunks(x):
         return chunked.nearest_unpool(_repeated_part, plan, coordinates, x)
-    return _repeated(xp, x, plan, lambda axis: plan_of(_resize.nearest_sources, axis, coordinates))
+    return _repeated(xp, x, plan, lambda axis: plan_of(_resize.nearest, axis, coordinates))
 
 
 def _repeated_part(xp: Namespace, spans: Sequence[SpanOfResize], x: Array) -> list[Array]:
@@ -98,7 +99,7 @@ def _repeated_part(xp: Namespace, spans: Sequence[SpanOfResize], x: Array) -> li
 
 
 def _repeated(
-    xp: Namespace, x: Array, axes: Sequence[Any], sources_of: Callable[[Any], Shape]
+    xp: Namespace, x: Array, axes: Sequence[Any], sources_of: Callable[[Any], _resize.Sources]
 ) -> Array:
     repeats = [axis.repeats for axis in axes if axis.repeats is not None]
     if len(repeats) == len(axes):
@@ -107,7 +108,8 @@ def _repeated(
         if axis.repeats is not None:
             x = xp.repeat(x, axis.repeats, axis=axis.axis)
         else:
-            x = take_known(xp, x, sources_of(axis), axis.axis)
+            sources = sources_of(axis)
+            x = take_known(xp, x, sources.places, axis.axis, sources.arrays)
     return x
 
 
@@ -412,11 +414,9 @@ def _check_inside(xp: Namespace, operation: str, indices: Array, plane: Shape) -
     if 0 in indices.shape or not readable(indices):
         return False
     cells = math.prod(plane)
-    wrong = any_outside(xp, indices, cells)
-    if not readable(wrong):  # JAX traces what is made of a constant, too
-        return False
-    if not bool(wrong):
-        return True
+    wrong = looked(any_outside(xp, indices, cells))  # JAX traces what is made of a constant, too
+    if not wrong:
+        return wrong is False
     flat = xp.reshape(indices, (-1,))
     outside = (flat < 0) | (flat >= cells)
     count = int(xp.sum(xp.astype(outside, xp.int32)))

@@ -7,6 +7,7 @@ from unpool_xp._primitives.blocks import blocks_pay, in_blocks, in_parts, planes
 from unpool_xp._primitives.capability import (
     at_hand,
     in_chunks,
+    looked,
     number,
     readable,
     smooth,
@@ -45,6 +46,7 @@ __all__ = [
     "in_parts",
     "interleaved",
     "lined_up",
+    "looked",
     "number",
     "overlap_add",
     "padded",

@@ -23,7 +23,7 @@ def blocks_pay(x: Array, share: float) -> bool:
 
 def planes_in_cache(x: Array, size: int) -> int:
     """Return how many planes of so many bytes to work on at a time: all, where that is no gain."""
-    return max(_BLOCK // max(size, 1), 1) if library(x) == "numpy" else max(len(x), 1)
+    return max(_BLOCK // max(size, 1), 1) if library(x) == "numpy" else max(x.shape[0], 1)
 
 
 def in_blocks(

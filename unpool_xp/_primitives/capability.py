@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from unpool_xp._compat import Array, is_lazy_array, library
+from unpool_xp._compat import Array, library
 
 
 def readable(x: Array) -> bool:
@@ -18,7 +18,19 @@ def readable(x: Array) -> bool:
         return not torch._C._functorch.is_functorch_wrapped_tensor(x)  # under vmap or func.grad
     if kind == "jax":
         return not isinstance(x, sys.modules["jax"].core.Tracer)
-    return not is_lazy_array(x)
+    return kind != "dask"
+
+
+def looked(x: Array) -> bool | None:
+    """Return the truth of one value, the one wait for a device; None where it cannot be told."""
+    if not readable(x):
+        return None
+    if library(x):
+        return bool(x)
+    try:  # a library that nobody has heard of, which may be lazy
+        return bool(x)
+    except Exception:
+        return None
 
 
 def at_hand(x: Array) -> bool:

@@ -6,13 +6,29 @@ import math
 from typing import Any
 
 from unpool_xp._compat import Array, Namespace, device, index_dtype
+from unpool_xp._primitives.views import constant
 
 
-def take_known(xp: Namespace, x: Array, index: Any, axis: int) -> Array:
-    """Return the elements at places along a negative axis that are known on the host."""
+def take_known(
+    xp: Namespace,
+    x: Array,
+    index: Any,
+    axis: int,
+    arrays: dict[Any, Any] | None = None,
+    name: str = "places",
+) -> Array:
+    """Return the elements at places along a negative axis that are known on the host.
+
+    `arrays`, of the plan that the places belong to, keeps them on the device under a name.
+    """
     place = device(x)
-    index = xp.asarray(index, dtype=index_dtype(xp, place), device=place)
-    return xp.take(x, index, axis=axis)
+    counting = index_dtype(xp, place)
+
+    def places() -> Array:
+        return xp.asarray(index, dtype=counting, device=place)
+
+    kept = constant({} if arrays is None else arrays, name, places, xp.__name__, place)
+    return xp.take(x, kept, axis=axis)
 
 
 def lined_up(xp: Namespace, places: Any, rank: int, axis: int, *, dtype: Any, device: Any) -> Array:
