@@ -1,6 +1,7 @@
 # Needs python3 (3.11 or newer) with venv, and make; everything else is installed into .venv.
 #   make bench                          the quick sweep on every CPU backend, and its report
 #   make bench BACKENDS="numpy jax"     the same with those two alone, installed and measured
+#   make gpu                            every CUDA backend checked, then measured, in 8 minutes
 #   make tax                            what portability costs on NumPy, PyTorch and JAX
 #   make test / lint                    the whole test suite / ruff, mypy and numpydoc
 #   make coverage / docs                the tests with their coverage / the documentation
@@ -16,6 +17,9 @@
 PYTHON ?= python3
 BACKENDS ?= numpy torch jax dask
 PRESET ?= quick
+VENV ?=
+# Of the newer of the two CUDA versions that libraries are built for; for the older: cupy12,jax-cuda12
+GPU_EXTRAS ?= torch,cupy13,jax-cuda13
 PYTEST ?=
 
 comma := ,
@@ -31,11 +35,12 @@ pip = $(bin)/python -m pip install --quiet --disable-pip-version-check --constra
 api := $(patsubst %,unpool_xp/%.py,pooling unpooling convolution indices backends capabilities)
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
-.PHONY: bench tax test lint coverage mutate test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
+# A GPU machine has its libraries already as a rule: make gpu VENV=--system-site-packages uses those.
+.PHONY: bench gpu tax test lint coverage mutate test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
 .DELETE_ON_ERROR:
 
 $(bin)/python:
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(VENV) .venv
 
 $(bench_stamp): pyproject.toml constraints.txt | $(bin)/python
 	@echo "Installing into .venv: $(extras)"
@@ -49,6 +54,12 @@ $(bench_stamp): pyproject.toml constraints.txt | $(bin)/python
 
 bench: $(bench_stamp)
 	$(bin)/unpool-xp sweep --preset $(PRESET) $(foreach label,$(BACKENDS),--backend $(label)) --report
+
+gpu: $(bin)/python
+	@echo "Installing into .venv: the benchmarks, and what of $(GPU_EXTRAS) is missing"
+	$(bin)/python -m pip install --quiet --disable-pip-version-check \
+	  --editable ".[bench,$(GPU_EXTRAS)]"
+	$(bin)/unpool-xp gpu $(GPU)
 
 tax: $(bench_stamp)
 	$(bin)/unpool-xp tax $(TAX)

@@ -108,6 +108,9 @@ class Backend:
     def synchronize(self, *arrays: Array) -> None:
         """Return once the device has finished these arrays."""
 
+    def free_memory(self) -> None:
+        """Give back what the library's allocator keeps of the device's memory."""
+
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function compiled.
 

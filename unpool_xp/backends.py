@@ -69,6 +69,10 @@ class _Torch(Backend):
         if self.device.type == "cuda":
             importlib.import_module("torch").cuda.synchronize(self.device)
 
+    def free_memory(self) -> None:
+        if self.device.type == "cuda":
+            importlib.import_module("torch").cuda.empty_cache()
+
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         torch = importlib.import_module("torch")
         if self.device.type == "cpu" and not _has_cpp_compiler():
@@ -102,6 +106,9 @@ class _CuPy(Backend):
     def synchronize(self, *arrays: Array) -> None:
         # The whole device, not the current stream: an operation may have used another.
         self.device.synchronize()
+
+    def free_memory(self) -> None:
+        importlib.import_module("cupy").get_default_memory_pool().free_all_blocks()
 
 
 class _Jax(Backend):

@@ -12,10 +12,10 @@ import typer
 from unpool_xp import __version__
 
 # In the order in which the help lists them.
-from unpool_xp.commands import look, measure, judge, show
+from unpool_xp.commands import look, measure, gpu, judge, show
 # isort: on
 
-__all__ = ["app", "judge", "look", "main", "measure", "show"]
+__all__ = ["app", "gpu", "judge", "look", "main", "measure", "show"]
 
 
 @app.callback(invoke_without_command=True)

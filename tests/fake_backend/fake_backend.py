@@ -160,6 +160,26 @@ def _crash() -> None:
     os._exit(7)
 
 
+class _Device(Fake):
+    """A device with little memory, whose errors are those of CUDA."""
+
+    freed = 0
+
+    @property
+    def facts(self) -> DeviceFacts:
+        return DeviceFacts("fake device", 20_000, None)
+
+    def asarray(self, array: np.ndarray) -> Any:
+        if array.shape[0] == FATAL:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        if array.shape[0] == FATAL + 1 and not self.freed:
+            raise MemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().asarray(array)
+
+    def free_memory(self) -> None:
+        self.freed += 1
+
+
 class _Noisy(Fake):
     def asarray(self, array: np.ndarray) -> Any:
         print("a library that prints", flush=True)
@@ -189,6 +209,10 @@ def load_hang() -> Backend:
 
 def load_noisy() -> Backend:
     return _Noisy("fake:noisy", xp)
+
+
+def load_device() -> Backend:
+    return _Device("fake:cuda", xp)
 
 
 def load_missing() -> Backend:

@@ -284,6 +284,24 @@ def reason_of(error: BaseException) -> str:
     return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 3] + "..."
 
 
+# What CUDA, and so each library, says of errors after which a process can do nothing more.
+_POISON = (
+    "device-side assert",
+    "illegal memory access",
+    "cudaErrorIllegalAddress",
+    "cudaErrorAssert",
+    "CUDA_ERROR_ILLEGAL_ADDRESS",
+    "CUDA_ERROR_LAUNCH_FAILED",
+    "unspecified launch failure",
+    "misaligned address",
+)
+
+
+def is_poisoned(reason: str) -> bool:
+    """Return whether a process that says this has lost its device for good."""
+    return any(sign in reason for sign in _POISON)
+
+
 def _outputs(output: Any) -> tuple[Any, ...]:
     return tuple(output) if isinstance(output, tuple | list) else (output,)
 

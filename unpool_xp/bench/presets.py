@@ -146,6 +146,28 @@ def _full() -> tuple[Case, ...]:
     return tuple(dict.fromkeys(cases))
 
 
+def _gpu() -> tuple[Case, ...]:
+    """Return powers of two, from what fits into any cache to what fills a large device.
+
+    The largest comes early, since it says most of a GPU, then those that bracket a crossover.
+    """
+    cases: list[Case] = []
+    for power in (28, 16, 22, 25, 19, 13, 30, 10):  # elements of the larger array
+        # (N, C, n, n) with 64 channels at the most, and n a power of two.
+        side = 2 ** min(power // 2 - (power > 18) * 3, 10)
+        channels = min(2**power // side**2, 64)
+        shape = (2**power // (side**2 * channels), channels, side, side)
+        cases += (*pairs(shape, 2), *means(shape, 2))
+        if power in (16, 22, 28):
+            cases += (*pairs(shape, 2, dtype="float16"), *pairs(shape, 3, 2))
+    for batch, channels, size in ((1, 32, 32), (4, 64, 64), (16, 256, 64)):
+        cases += (
+            up((batch, channels, size, size), channels, 2),
+            up((batch, channels, size, size), channels, 4, 2, 1),
+        )
+    return tuple(dict.fromkeys(cases))
+
+
 PRESETS: dict[str, Preset] = {
     "quick": Preset(_quick()),
     "segnet": Preset(_segnet()),
@@ -153,4 +175,5 @@ PRESETS: dict[str, Preset] = {
     "dcgan": Preset(_dcgan()),
     "vae": Preset(_vae()),
     "full": Preset(_full(), compiled=("jax", "torch")),
+    "gpu": Preset(_gpu(), compiled=("jax", "torch")),
 }

@@ -15,6 +15,7 @@ import numpy as np
 
 from unpool_xp.bench import natives
 from unpool_xp.bench.cases import OPERATIONS, Case
+from unpool_xp.bench.measure import is_poisoned
 from unpool_xp.bench.pool import Pool, Worker, WorkerError, WorkerLostError
 
 ROUNDS = 8
@@ -76,6 +77,9 @@ class _Rounds:
         answer = self._ask(cell, "prepare", **arguments)
         if answer is None:
             return
+        if is_poisoned(answer["error"] or ""):
+            self._start_anew(cell, answer["error"])
+            return
         call_s = answer.pop("call_s")
         samples = self.fields[cell]["samples_s"]  # of before the loss
         self.fields[cell] |= {**answer, "function": cell.function, "samples_s": samples}
@@ -89,7 +93,10 @@ class _Rounds:
         if answer is None:
             return
         if not answer["checked"]:
-            self._fail(cell, answer["error"])
+            if is_poisoned(answer["error"]):
+                self._start_anew(cell, answer["error"])
+            else:
+                self._fail(cell, answer["error"])
             return
         self.fields[cell]["samples_s"] += answer["samples_s"]
         typical = float(np.median(answer["samples_s"]))
@@ -129,13 +136,22 @@ class _Rounds:
             self._fail(cell, str(error))
         except WorkerLostError as error:
             self._fail(cell, str(error))
-            # The sessions of its other cells went with it.
-            lost = [other for other in self.open if other.label == cell.label]
-            for other in lost:
-                del self.open[other]
-            for other in lost:
-                self.prepare(other)
+            self._prepare_others(cell)
         return None
+
+    def _start_anew(self, cell: Cell, reason: str) -> None:
+        """End a process that has lost its device, and go on with the other cells in a new one."""
+        self.pool[cell.label].kill()
+        self._fail(cell, f"{reason} (the device was lost; its process was started anew)")
+        self._prepare_others(cell)
+
+    def _prepare_others(self, cell: Cell) -> None:
+        # The sessions of its other cells went with the worker.
+        lost = [other for other in self.open if other.label == cell.label]
+        for other in lost:
+            del self.open[other]
+        for other in lost:
+            self.prepare(other)
 
 
 def measure_case(

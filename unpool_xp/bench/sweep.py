@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,12 +74,15 @@ class Summary:
         The file of the rows.
     measured, failed, skipped : int
         Cells with samples, cells with a reason instead, cells that were there already.
+    left : int
+        Cells that there was no time for; they have no row, so that `resume` measures them.
     """
 
     path: Path
     measured: int
     failed: int
     skipped: int
+    left: int = 0
 
 
 class SweepInterrupted(KeyboardInterrupt):
@@ -102,6 +106,8 @@ def run_sweep(
     timeout_s: float = TIMEOUT_SECONDS,
     memory: bool = False,
     seed: int = 0,
+    budget_s: float | None = None,
+    in_order: bool = False,
 ) -> Summary:
     """Measure cases on backends; append a row a cell to a file.
 
@@ -129,6 +135,10 @@ def run_sweep(
         Whether to measure the peak memory as well, each in a new process.
     seed : int, optional
         Of the order of the cases, and of the cells in a case.
+    budget_s : float, optional
+        Seconds after which no further case is begun. Default: no end.
+    in_order : bool, optional
+        Whether the cases keep their order, the most telling first, as a budget wants it.
 
     Returns
     -------
@@ -149,8 +159,12 @@ def run_sweep(
         raise ValueError(f"run_sweep: cases={cases!r} and labels={labels!r} must not be empty")
     if out.exists() and not resume:
         raise ValueError(f"run_sweep: out={str(out)!r} exists; resume it, or name another file")
+    start = time.monotonic()
     there = results.read_rows([out]).rows if out.exists() else []
     grid, skipped = grid_of(cases, labels, modes, results.done_keys(there), random.Random(seed))
+    if in_order:
+        place = {case: number for number, case in enumerate(cases)}
+        grid.sort(key=lambda entry: place[entry[0]])
     total = sum(len(cells) for _, cells in grid)
     origin = origin_of(out.stem)
     how: dict[str, Any] = {"rounds": rounds, "cell_s": cell_s}
@@ -163,6 +177,8 @@ def run_sweep(
         with writer, Pool() as pool:
             copies = {label: copy_rate(pool, label, timeout_s) for label in labels if grid}
             for case, cells in grid:
+                if budget_s is not None and time.monotonic() - start >= budget_s:
+                    break
                 rows = measured_rows(pool, origin, case, cells, copies, **how)
                 with writing(out):
                     for row in rows:
@@ -176,7 +192,7 @@ def run_sweep(
             f"interrupted after {measured + failed} of {total} cells; every row in {out} is whole; "
             "run the same sweep with --resume to measure the rest"
         ) from None
-    return Summary(out, measured, failed, skipped)
+    return Summary(out, measured, failed, skipped, total - measured - failed)
 
 
 def measured_rows(
@@ -211,7 +227,10 @@ def measured_rows(
     """
     reason = refused(case, cells)
     if reason is None:
-        fields = measure_case(pool, case, cells, **how)
+        reasons = {label: refused_by_device(pool, label, case) for label in copies}
+        fits = [cell for cell in cells if reasons[cell.label] is None]
+        fields = measure_case(pool, case, fits, **how) if fits else {}
+        fields |= {c: failure(reasons[c.label] or "") for c in cells if c not in fields}
     else:
         fields = {cell: failure(reason) for cell in cells}
     return [
@@ -270,6 +289,22 @@ def refused(case: Case, cells: Sequence[Cell]) -> str | None:
     return (
         f"too large: {processes} processes need about {needed} bytes ({needed / 1e9:.1f} GB), "
         f"{available} are available"
+    )
+
+
+def refused_by_device(pool: Pool, label: str, case: Case) -> str | None:
+    """Return why a case would not fit into the memory of a device, or None where it does."""
+    if label.partition(":")[2] in ("", "cpu"):  # the host's is looked at apart
+        return None
+    try:
+        memory = pool[label].facts["memory_bytes"]
+    except (WorkerError, WorkerLostError):  # its rows will say why
+        return None
+    if memory is None or case.needed_bytes <= memory:
+        return None
+    return (
+        f"too large for the device: about {case.needed_bytes} bytes "
+        f"({case.needed_bytes / 1e9:.1f} GB) are needed, it has {memory}"
     )
 
 

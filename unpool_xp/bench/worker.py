@@ -112,6 +112,7 @@ class Service:
         if "torch._dynamo" in sys.modules:
             # It keeps a few variants of a function, and refuses to compile one more.
             sys.modules["torch"].compiler.reset()
+        self.backend.free_memory()
         return {}
 
     def peak(
