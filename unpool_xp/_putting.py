@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from unpool_xp._compat import Array, Namespace, device, index_dtype, namespace
 from unpool_xp._parts import AxisReach
-from unpool_xp._primitives import along, any_outside, scatter, zeros
+from unpool_xp._primitives import along, any_outside, planes_in_cache, scatter, zeros
 from unpool_xp._sizes import Shape
 
 
@@ -30,6 +30,10 @@ def put_in_reach(
     sizes = tuple(axis.size for axis in axes)
     lead = tuple(values.shape[: values.ndim - len(axes)])
     planes, cells = math.prod(lead), math.prod(sizes)
+    if 0 not in values.shape and all(axis.within for axis in axes):
+        whole = _put_within(xp, axes, values, indices, add=add)
+        if whole is not None:
+            return [xp.reshape(whole, (*lead, *sizes))]
     # One cell more at the end takes what belongs to other parts.
     target = zeros(xp, (planes * cells + 1,), values)
     if 0 not in values.shape:
@@ -42,6 +46,45 @@ def put_in_reach(
         given = [xp.reshape(array, (-1,)) for array in (values, positions)]
         target = scatter(xp, target, *given, add=add, inside=True)
     return [xp.reshape(target[:-1], (*lead, *sizes))]
+
+
+def _put_within(
+    xp: Namespace, axes: Sequence[AxisReach], values: Array, indices: Array, *, add: bool
+) -> Array | None:
+    """Return the planes of a part, made flat; None where an index lies in another part."""
+    windows = math.prod([axis.count for axis in axes])
+    values, indices = (xp.reshape(array, (-1, windows)) for array in (values, indices))
+    planes = values.shape[0]
+    target = zeros(xp, (planes, math.prod([axis.size for axis in axes])), values)
+    step = planes_in_cache(values, windows * 8)
+    for first in range(0, planes, step):
+        some = slice(first, first + step)
+        local = _local(xp, axes, indices[some, :])
+        if local is None:
+            return None
+        put = scatter(xp, target[some, :], values[some, :], local, add=add, inside=True)
+    # In pieces, which come with libraries that set in place, it is the target that was set.
+    return put if step >= planes else target
+
+
+def _local(xp: Namespace, axes: Sequence[AxisReach], indices: Array) -> Array | None:
+    """Return places in the whole plane as those in a part; None where one lies elsewhere."""
+    steps = _steps([axis.plane for axis in axes])
+    cells = axes[0].plane * steps[0]
+    if bool(any_outside(xp, indices, cells)):
+        return None
+    if cells < 2**31:  # half the bytes
+        indices = xp.astype(indices, xp.int32)
+    local = None
+    for axis, step in zip(axes, steps, strict=True):
+        cell = indices if step == 1 else indices // step
+        if step > 1:
+            indices = indices - cell * step
+        cell = cell - axis.origin
+        if bool(any_outside(xp, cell, axis.size)):
+            return None
+        local = cell if local is None else local * axis.size + cell
+    return local
 
 
 def _in_reach(

@@ -3,7 +3,7 @@
 The one place with a branch on a library.
 """
 
-from unpool_xp._primitives.blocks import blocks_pay, in_blocks, in_parts
+from unpool_xp._primitives.blocks import blocks_pay, in_blocks, in_parts, planes_in_cache
 from unpool_xp._primitives.capability import (
     at_hand,
     in_chunks,
@@ -48,6 +48,7 @@ __all__ = [
     "number",
     "overlap_add",
     "padded",
+    "planes_in_cache",
     "raised",
     "readable",
     "repeated",
