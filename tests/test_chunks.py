@@ -105,6 +105,23 @@ def test_max_unpooling(pooling: Pooling, seed: int, duplicates: Any) -> None:
 
 
 @few
+@given(
+    shape=st.tuples(st.integers(0, 3), *[st.integers(1, 6)] * 2),
+    plane=st.tuples(*[st.integers(1, 7)] * 2),
+    seed=seeds,
+    duplicates=st.sampled_from(["any", "sum"]),
+)
+def test_arbitrary_indices(shape: Any, plane: Any, seed: int, duplicates: Any) -> None:
+    # Different values for one place: the last one stays, or the sum has its order.
+    rng = np.random.default_rng(seed)
+    given, places = rng.standard_normal(shape), rng.integers(0, plane[0] * plane[1], shape)
+    options = {"output_size": plane, "duplicates": duplicates}
+    lazy = [da.from_array(array, chunks=chunks_of(shape, seed)) for array in (given, places)]
+    got = lazily(ux.max_unpool, *lazy, **options)
+    assert_same_bits(got, ux.max_unpool(given, places, **options))
+
+
+@few
 @given(resize=resizes(), seed=seeds, special=st.booleans())
 def test_resizing(resize: Any, seed: int, special: bool, slices_at_any_size: None) -> None:
     shape, options = resize
@@ -373,6 +390,16 @@ def test_an_index_of_another_window_is_an_error_that_says_what_to_do(place: int)
     whole = [array.compute() for array in lazy]
     right = ux.max_unpool(*lazy, output_size=8).compute()
     np.testing.assert_array_equal(right, ux.max_unpool(*whole, output_size=8))
+
+
+def test_a_cell_around_the_end_of_a_line_is_not_in_the_window() -> None:
+    x = np.random.default_rng(0).standard_normal((1, 1, 8, 8))
+    pooled, indices = ux.max_pool(x, 3, stride=2, padding=1)
+    indices[0, 0, 1, 0] = 7  # one before the start of row 1, where the window covers padding
+    lazy = [da.from_array(array, chunks=(1, 1, 2, 2)) for array in (pooled, indices)]
+    got = ux.max_unpool(*lazy, 3, stride=2, padding=1, output_size=8)
+    with pytest.raises(IndexError, match="first is 7"):
+        got.compute()
 
 
 @pytest.mark.parametrize("place", [-1, -9, 64, 65, 2**40])

@@ -99,9 +99,6 @@ def _in_reach(
     steps, own = _steps([a.plane for a in axes]), _steps([a.size for a in axes])
     reaches = [(axis.extent - 1) * step for axis, step in zip(axes, steps, strict=True)]
     reach = sum(reaches)
-    # A window larger than the plane would have two offsets for one place.
-    if any(axis.extent > axis.plane for axis in axes):
-        return None
     if max(reach, axes[0].size * own[0], *(a.plane + a.extent for a in axes)) >= 2**31:
         return None
     starts = [_starts(xp, axis, i - len(axes), indices.dtype, place) for i, axis in enumerate(axes)]
@@ -122,6 +119,7 @@ def _in_reach(
                 return None
         cell = cell + xp.astype(start - axis.origin, xp.int32)
         if not axis.within:
+            # Around the end of a line the cells of the next one have offsets in reach, too.
             if not axis.inner and bool(any_outside(xp, cell + axis.origin, axis.plane)):
                 return None
             here = (cell >= 0) & (cell < axis.size)
