@@ -25,7 +25,7 @@ from unpool_xp.bench.report import write_report
 from unpool_xp.bench.report_answers import answers
 from unpool_xp.bench.report_cases import BANDS, ranked_cases
 from unpool_xp.bench.report_claims import CLAIMS, judged
-from unpool_xp.bench.report_costs import device_crossovers, payback_calls, paybacks
+from unpool_xp.bench.report_costs import device_series, payback_calls, paybacks
 from unpool_xp.bench.report_pack import pack_rows
 from unpool_xp.bench.results import Problem, Row
 from unpool_xp.bench.verdict import Interval, Ratio, Verdict
@@ -358,16 +358,20 @@ def test_the_gpu_is_faster_from_a_size_on_with_and_without_copies():
             timed("numpy", 1.0, shape=shape),
             timed("torch:cuda", gpu, shape=shape, to_device_s=0.4, from_device_s=0.3),
         ]
-    (found,) = device_crossovers(cases_of(*rows))
+    (found,) = device_series(cases_of(*rows))
     assert [point.case.first["shape"][-1] for point in found.points] == [16, 32, 64]
-    assert (found.alone, found.with_copies) == (1, 2)
-    assert device_crossovers(cases_of(timed("numpy", 1.0))) == []
+    ((here, copied),) = found.crossings
+    assert (here.wins_from, copied.wins_from) == (8 * 32**2, 8 * 64**2)
+    assert device_series(cases_of(timed("numpy", 1.0))) == []
 
 
 def test_copies_that_were_not_timed_make_no_crossover_with_them():
     rows = [timed("numpy", 1.0), timed("torch:cuda", 0.5, to_device_s=None)]
-    (found,) = device_crossovers(cases_of(*rows))
-    assert (found.alone, found.with_copies) == (0, None)
+    (found,) = device_series(cases_of(*rows))
+    ((here, copied),) = found.crossings
+    assert (here.wins_from, copied.wins_from) == (8 * 32**2, None)
+    assert "copies" in copied.text
+    assert [point.ratio_with_copies for point in found.points] == [None]
 
 
 def test_a_bandwidth_above_the_device_s_own_copy_is_flagged_from_a_size_on(tmp_path):
