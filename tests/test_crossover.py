@@ -110,7 +110,7 @@ def test_wins_that_do_not_last_are_told():
     found = only(beside(QUICK, QUICK, SLOW))
     assert found.by_turns
     assert found.wins_from is None
-    assert found.text == "quicker from 2,048 to 8,192 elements alone; slower at 32,768"
+    assert found.text == "quicker from 2,048 to 8,192 elements; slower at 32,768"
     found = only(beside(QUICK, SLOW, QUICK, SLOW))
     assert found.wins_from is None
     assert found.text == (
@@ -151,7 +151,7 @@ def test_a_size_at_which_it_fails_is_no_win():
     found = only([*beside(SLOW, QUICK, None), failure])
     assert found.verdicts[SIZES[2]] is None
     assert found.wins_from is None
-    assert found.text == "quicker at 8,192 elements alone; slower up to 2,048, failed at 32,768"
+    assert found.text == "quicker at 8,192 elements; slower up to 2,048, failed at 32,768"
     unseen = at(SIDES[2], "torch:cuda", 0.1, checked=False)
     assert only([*beside(SLOW, QUICK, None), unseen]).wins_from is None
     alone = [at(side, "numpy", 1.0) for side in SIDES[:2]]

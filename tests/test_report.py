@@ -350,7 +350,7 @@ def test_compiled_is_held_against_the_same_function_eager():
     assert found.clear
 
 
-def test_the_gpu_is_faster_from_a_size_on_with_and_without_copies():
+def crossing_rows() -> list[Row]:
     rows = []
     for size, gpu in ((16, 2.0), (32, 0.5), (64, 0.1)):
         shape = [1, 8, size, size]
@@ -358,11 +358,40 @@ def test_the_gpu_is_faster_from_a_size_on_with_and_without_copies():
             timed("numpy", 1.0, shape=shape),
             timed("torch:cuda", gpu, shape=shape, to_device_s=0.4, from_device_s=0.3),
         ]
-    (found,) = device_series(cases_of(*rows))
+    return rows
+
+
+def test_the_gpu_is_faster_from_a_size_on_with_and_without_copies():
+    (found,) = device_series(cases_of(*crossing_rows()))
     assert [point.case.first["shape"][-1] for point in found.points] == [16, 32, 64]
     ((here, copied),) = found.crossings
     assert (here.wins_from, copied.wins_from) == (8 * 32**2, 8 * 64**2)
     assert device_series(cases_of(timed("numpy", 1.0))) == []
+
+
+def test_the_page_and_the_summary_say_where_the_gpu_takes_over(tmp_path):
+    files = write_report(crossing_rows(), [], tmp_path)
+    summary = files.markdown.read_text(encoding="utf-8")
+    (line,) = (line for line in summary.splitlines() if "| torch:cuda |" in line)
+    here = "quicker from 8,192 elements on; slower up to 2,048"
+    copied = "quicker from 32,768 elements on; slower up to 8,192"
+    assert line.endswith(f"| torch:cuda | {here} | {copied} |")
+    assert "No GPU" not in summary
+    (machine,) = Page(files.html.read_text(encoding="utf-8")).data["machines"]
+    (found,) = machine["crossovers"]
+    assert found["text"] == [here, copied]
+    assert found["from"] == [8192, 32768]
+    assert found["sizes"] == 3
+
+
+def test_without_a_gpu_no_figure_of_one_stands_anywhere(tmp_path):
+    files = write_report([timed("numpy", 1.0), timed("torch:cpu", 0.5)], [], tmp_path)
+    summary = files.markdown.read_text(encoding="utf-8")
+    assert [line for line in summary.splitlines() if "GPU" in line] == [
+        "No GPU was measured here. No crossover between CPU and GPU is known."
+    ]
+    (machine,) = Page(files.html.read_text(encoding="utf-8")).data["machines"]
+    assert machine["crossovers"] == machine["devices"] == []
 
 
 def test_copies_that_were_not_timed_make_no_crossover_with_them():

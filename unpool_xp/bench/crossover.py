@@ -202,7 +202,7 @@ def _said(crossing: DeviceCrossover) -> tuple[str, list[str]]:
         return _without_a_win(crossing, others)
     if crossing.wins_from is None:
         if len(wins) == 1:
-            return f"quicker {wins[0].sizes} elements alone", others
+            return f"quicker {wins[0].sizes} elements", others
         return "quicker by turns", [run.text for run in runs]
     if len(runs) == 1:
         return f"quicker from the smallest size measured on ({runs[0].first:,} elements)", []
