@@ -155,7 +155,7 @@ def test_the_command_is_green_and_writes_both_formats(tmp_path: Path) -> None:
     [
         ("_maxima.py", "better = tap > best", "better = tap < best", "max_pool"),
         ("_resize.py", "2 * o + half", "2 * o + half + 1", "nearest_unpool"),
-        ("_primitives/scatter.py", "plane[flat] = values", "plane[flat] = -values", "max_unpool"),
+        ("_primitives/scatter.py", "part[flat] = values", "part[flat] = -values", "max_unpool"),
     ],
 )
 def test_an_operation_broken_on_purpose_is_named_and_exits_1(

@@ -9,7 +9,20 @@ from pathlib import Path
 
 import unpool_xp
 
-HEAVY = ("torch", "jax", "dask", "cupy", "pandas", "scipy", "altair", "rich", "typer", "skimage")
+HEAVY = (
+    "torch",
+    "jax",
+    "dask",
+    "cupy",
+    "pandas",
+    "scipy",
+    "altair",
+    "rich",
+    "typer",
+    "skimage",
+    "distributed",
+    "zarr",
+)
 
 
 def test_import_brings_no_array_library_along() -> None:

@@ -27,6 +27,7 @@ from unpool_xp.bench.report_cases import BANDS, ranked_cases
 from unpool_xp.bench.report_claims import CLAIMS, judged
 from unpool_xp.bench.report_costs import device_series, payback_calls, paybacks
 from unpool_xp.bench.report_pack import pack_rows
+from unpool_xp.bench.report_view import report_view
 from unpool_xp.bench.results import Problem, Row
 from unpool_xp.bench.verdict import Interval, Ratio, Verdict
 from unpool_xp.bench.wording import (
@@ -720,3 +721,35 @@ def test_settings_name_what_is_there():
     row = make_row(padding=[1, 0], scale=[1.5, 2], out_channels=4)
     expected = "kernel 2x2, stride 2x2, padding 1x0, scale 1.5x2, out channels 4, float32"
     assert settings_text(row) == expected
+
+
+# --- machines side by side -----------------------------------------------------------------------
+
+
+def on_machine(machine: str, factor: float, count: int) -> list[Row]:
+    return [
+        {**row, "machine": machine, "samples_s": [factor * s for s in row["samples_s"]]}
+        for row in synthetic_rows(count)
+    ]
+
+
+def test_machines_stand_side_by_side_over_the_cases_that_all_have(tmp_path: Path) -> None:
+    rows = [*on_machine("slow", 3.0, 60), *on_machine("fast", 1.0, 40)]
+    view = report_view(rows, [], {})
+    lines = view["side_by_side"]
+    assert [machine["id"] for machine in view["machines"]] == ["fast", "slow"]
+    assert lines
+    for line in lines:
+        fast, slow = line["cells"]
+        assert fast["first"]
+        assert (slow["first"], slow["ratio"]) == (False, "3.00x")
+    portable = [row for row in on_machine("fast", 1.0, 40) if row["implementation"] == "portable"]
+    assert sum(line["cases"] for line in lines) == len(portable)
+    files = write_report(rows, [], tmp_path)
+    summary = files.markdown.read_text(encoding="utf-8")
+    assert "## Machines side by side" in summary
+    assert summary.count("fastest |") == len(lines)
+    page = Page(files.html.read_text(encoding="utf-8"))
+    assert page.words.count("3.00x (") >= len(lines)
+    alone = report_view(on_machine("slow", 1.0, 40), [], {})
+    assert alone["side_by_side"] == []

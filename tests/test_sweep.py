@@ -124,7 +124,7 @@ def test_the_order_is_shuffled_and_the_same_for_a_seed() -> None:
     cases = [Case("nearest_unpool", (1, n, 2, 2), scale=2) for n in range(1, 9)]
 
     def order(seed: int) -> list[Case]:
-        grid, _ = sweep._grid(
+        grid, _ = sweep.grid_of(
             cases, ["numpy"], lambda _: ("eager",), set(), sweep.random.Random(seed)
         )
         return [case for case, _ in grid]

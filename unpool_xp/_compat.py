@@ -107,6 +107,12 @@ def arguments(operation: str, **arrays: Array) -> Call:
             raise TypeError(
                 f"{operation}: all arrays must be of one library, got {said}"
             ) from error
+        for name, array in arrays.items():
+            if any(n is None or n != n for n in array.shape):
+                raise ValueError(
+                    f"{operation}: {name} has axes of unknown size (shape {array.shape}); find "
+                    "them first, on Dask with compute_chunk_sizes()"
+                )
     devices = {name: device(array) for name, array in arrays.items()}
     # What JAX traces has no device of its own, and goes where the others are.
     known = [place for place in devices.values() if place is not None]

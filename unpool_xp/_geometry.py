@@ -39,6 +39,7 @@ class AxisWindows:
     before: Shape  # for each cell of padding, in order, the nearest real cell of the same window
     after: Shape  # as many cells as the last window needs
     step: int  # from an element to the next one along the axis, in row-major order
+    offset: int = 0  # where the axis starts in the one that it is a part of
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -80,12 +81,22 @@ class Windows:
     plane: Shape
     output: Shape
     axes: tuple[AxisWindows, ...]
+    part: bool = False  # of a plane: what is made for it serves once
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def reach(self) -> int:
         """How far the last element of a window lies behind its first one."""
         return sum([axis.shifts[-1] for axis in self.axes])
+
+
+@dataclass(frozen=True)
+class Means:
+    """The windows of an average pooling, and by how many elements the sum of each is divided."""
+
+    axes: tuple[AxisWindows, ...]
+    counts: tuple[Shape, ...]  # along each axis
+    divisor: int | None  # where it is the same for all windows
 
 
 def _window_sizes(
@@ -146,17 +157,23 @@ def windows(
         if ceil_mode and room % s and count * s < n + before:
             count += 1
         end = (count - 1) * s + extent - before
-        # The nearest real cell a multiple of the dilation away; a window that starts in the padding
-        # and has none has no element at all.
-        lead = tuple(p % d for p in range(-before, 0))
-        if any(cell >= n for cell in lead[: count * s : s]):
+        if any(p % d >= n for p in range(-before, min(count * s - before, 0), s)):
             fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
-        # min and max only matter for cells between windows, which nothing reads.
-        lead = tuple(min(cell, n - 1) for cell in lead)
-        trail = tuple(max(p - d * ((p - n) // d + 1), 0) for p in range(n, end))
+        lead, trail = stand_ins(n, d, before, end)
         step = math.prod(list(plane[i + 1 :]))
         axes.append(AxisWindows(i - rank, n, count, k, s, d, (before, after), lead, trail, step))
     return Windows(plane, tuple(axis.count for axis in axes), tuple(axes))
+
+
+def stand_ins(size: int, dilation: int, before: int, end: int) -> tuple[Shape, Shape]:
+    """Return the real cells that stand in for those before the axis, and from its size to `end`.
+
+    Each is the nearest one a multiple of the dilation away: one of the same window.
+    """
+    # min and max only matter for cells between windows, which nothing reads.
+    lead = tuple(min(p % dilation, size - 1) for p in range(-before, 0))
+    trail = (max(p - dilation * ((p - size) // dilation + 1), 0) for p in range(size, end))
+    return lead, tuple(trail)
 
 
 def averages(
@@ -174,6 +191,23 @@ def averages(
         raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
     plan = windows(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
     return plan, tuple(axis.counts(include_pad=count_include_pad) for axis in plan.axes)
+
+
+def means(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> Means:
+    """Plan an average pooling."""
+    sizes = (kernel_size, stride, padding, dilation, ceil_mode)
+    plan, counts = averages(operation, shape, *sizes, count_include_pad)
+    alike = all(len(set(count)) == 1 for count in counts)
+    return Means(plan.axes, counts, math.prod([c[0] for c in counts]) if alike else None)
 
 
 def fractional_output(
@@ -257,6 +291,29 @@ def unpooled_plane(
     if min(plane) < 1:
         fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {plane}")
     return rank, plane
+
+
+def unpooled_windows(
+    operation: str,
+    shape: Shape,
+    plane: Shape,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+) -> tuple[AxisSpread, ...]:
+    """Return where the windows lie that were pooled from `plane` to the last axes of `shape`."""
+    rank = len(plane)
+    kernels, strides, dilations, _, pads = _window_sizes(
+        operation, shape, rank, kernel_size, stride, padding, dilation
+    )
+    pooled = shape[len(shape) - rank :]
+    return tuple(
+        AxisSpread(i - rank, n, k, s, d, before, output)
+        for i, (n, k, s, d, (before, _), output) in enumerate(
+            zip(pooled, kernels, strides, dilations, pads, plane, strict=True)
+        )
+    )
 
 
 @dataclass(frozen=True)

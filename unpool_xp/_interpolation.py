@@ -12,14 +12,12 @@ from unpool_xp._primitives import (
     constant,
     in_blocks,
     interleaved,
-    interleaves,
     number,
+    smooth,
     take_known,
     take_slices,
 )
 from unpool_xp._resize import AxisLinear, Interpolation, Phase
-
-_SMALL = 2**16  # elements of an output up to which a product with mostly zeros is the fastest
 
 
 def interpolate(xp: Namespace, x: Array, plan: Interpolation) -> Array:
@@ -34,15 +32,17 @@ def interpolate(xp: Namespace, x: Array, plan: Interpolation) -> Array:
 def _interpolated(xp: Namespace, x: Array, plan: Interpolation) -> Array:
     dtype = x.dtype
     x = cast(xp, x, computing_dtype(xp, dtype))
-    small = math.prod(x.shape) * plan.growth <= _SMALL
+    small = plan.small
     finite = _known_finite(xp, x, differences=not small)
+    # Parts of an array must be what they are in the whole, so where something is not finite, the
+    # formula changes for it alone.
+    way = _sliced if small or smooth(x) or not at_hand(x) else _shifted if finite else _mended
     # The last axis first: what is read and written twice is then still small.
     for axis in reversed(plan.axes):
         if small and finite and axis.axis >= -2:
             x = _product(xp, x, axis)
-        elif axis.phases is not None and interleaves(x):
-            between = _shifted if finite and not small else _sliced
-            x = interleaved(xp, between(xp, x, axis, axis.phases), axis.axis)
+        elif axis.phases is not None:
+            x = interleaved(xp, way(xp, x, axis, axis.phases), axis.axis)
         else:
             below, above = (take_known(xp, x, s, axis.axis) for s in (axis.lower, axis.upper))
             x = _between(xp, below, above, axis, "weights", axis.weights)
@@ -68,8 +68,8 @@ def _product(xp: Namespace, x: Array, axis: AxisLinear) -> Array:
 
 def _shifted(xp: Namespace, x: Array, axis: AxisLinear, phases: tuple[Phase, ...]) -> list[Array]:
     """Return the phases of finite elements, which weights of 0 leave out."""
-    n = axis.size
-    x = take_slices(xp, x, ((0, 1), (0, n), (n - 1, n)), axis.axis)
+    x = take_slices(xp, x, axis.around, axis.axis)
+    n = axis.output // len(phases)
     views = [x[at(axis.axis, slice(start, start + n))] for start in range(3)]
     found = []
     for phase in phases:
@@ -91,6 +91,16 @@ def _sliced(xp: Namespace, x: Array, axis: AxisLinear, phases: tuple[Phase, ...]
         )
         for number, phase in enumerate(phases)
     ]
+
+
+def _mended(xp: Namespace, x: Array, axis: AxisLinear, phases: tuple[Phase, ...]) -> list[Array]:
+    """Return the phases: shifted where both neighbours are finite, sliced where not."""
+    found = []
+    shifted, sliced = (way(xp, x, axis, phases) for way in (_shifted, _sliced))
+    for phase, one, other in zip(phases, shifted, sliced, strict=True):
+        low, high = (take_slices(xp, x, side, axis.axis) for side in (phase.lower, phase.upper))
+        found.append(xp.where(xp.isfinite(high - low), one, other))
+    return found
 
 
 def _between(

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from unpool_xp._sizes import Shape
+
+
+class Regions(NamedTuple):
+    """The regions of a fractional pooling."""
+
+    plane: Shape  # of the whole, which the indices count
+    kernels: Shape
+    starts: list[npt.NDArray[np.int64]]  # for each axis (out,) or (*lead, out)
+    offsets: Shape  # where the axes start in those that they are parts of
+
+    @property
+    def steps(self) -> Shape:
+        """The step from an element to the next one along each axis, in row-major order."""
+        return tuple([math.prod(self.plane[i + 1 :]) for i in range(len(self.plane))])
 
 
 def fractional_regions(

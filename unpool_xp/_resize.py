@@ -20,6 +20,8 @@ from unpool_xp._sizes import (
     spatial_rank,
 )
 
+_SMALL = 2**16  # elements of an output up to which a product with mostly zeros is the fastest
+
 
 @dataclass(frozen=True)
 class AxisResize:
@@ -63,23 +65,32 @@ def resize(
     )
 
 
-def nearest_sources(axis: AxisResize, coordinates: Coordinates) -> Shape:
-    """Return the source index of each output index: floor(o/scale), or floor((o+0.5)/scale)."""
+def nearest_sources(
+    axis: AxisResize, coordinates: Coordinates, first: int = 0, last: int | None = None
+) -> Shape:
+    """Return the source index of each output index: floor(o/scale), or floor((o+0.5)/scale).
+
+    Of the output indices [first, last); of all where `last` is None.
+    """
     n, output = axis.size, axis.output
     half = coordinates == "half_pixel"
+    cells = range(first, output if last is None else last)
     if axis.scale is None:
         # In whole numbers, since o * (n / output) in floats can fall below the integer it is.
-        return tuple((2 * o + half) * n // (2 * output) for o in range(output))
-    return tuple(math.floor((o + 0.5 * half) / axis.scale) for o in range(output))
+        return tuple((2 * o + half) * n // (2 * output) for o in cells)
+    return tuple(math.floor((o + 0.5 * half) / axis.scale) for o in cells)
 
 
 def linear_sources(
-    axis: AxisResize, coordinates: Coordinates
+    axis: AxisResize, coordinates: Coordinates, first: int = 0, last: int | None = None
 ) -> tuple[Shape, Shape, tuple[float, ...]]:
-    """Return for each output index its two neighbours and the weight of the upper one."""
+    """Return for each output index its two neighbours and the weight of the upper one.
+
+    Of the output indices [first, last); of all where `last` is None.
+    """
     n, output = axis.size, axis.output
     lower, upper, weights = [], [], []
-    for o in range(output):
+    for o in range(first, output if last is None else last):
         if coordinates == "align_corners":
             source = o * (n - 1) / max(output - 1, 1)
         else:
@@ -116,6 +127,7 @@ class AxisLinear:
     upper: Shape
     weights: tuple[float, ...]
     phases: tuple[Phase, ...] | None  # where the neighbours are the axis itself, shifted
+    around: tuple[tuple[int, int], ...]  # slices of the axis with one cell more at each end
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def matrix(self) -> list[list[float]]:
@@ -136,7 +148,10 @@ class Interpolation:
     rank: int
     plane: Shape
     growth: float  # output elements over input elements
+    small: bool  # whether a product with mostly zeros is the fastest
     axes: tuple[AxisLinear, ...]
+    resized: tuple[AxisResize, ...]  # all axes, as those of `axes` were before they were planned
+    coordinates: Coordinates
 
 
 def interpolation(
@@ -148,26 +163,44 @@ def interpolation(
 ) -> Interpolation:
     """Plan the linear interpolation of the spatial axes."""
     axes = resize(operation, shape, scale_factor, output_size)
+    growth = math.prod([axis.output / axis.size for axis in axes])
     return Interpolation(
         len(axes),
         tuple([axis.output for axis in axes]),
-        math.prod([axis.output / axis.size for axis in axes]),
-        tuple(
-            [
-                linear(axis, coordinates)
-                for axis in axes
-                # Nothing lies between elements that stay where they are, not even a NaN.
-                if axis.output != axis.size
-                or (axis.repeats != 1 and coordinates != "align_corners")
-            ]
-        ),
+        growth,
+        math.prod(list(shape)) * growth <= _SMALL,
+        tuple([linear(axis, coordinates) for axis in axes if between(axis, coordinates)]),
+        axes,
+        coordinates,
     )
 
 
-def linear(axis: AxisResize, coordinates: Coordinates) -> AxisLinear:
-    """Plan the interpolation along an axis."""
-    lower, upper, weights = linear_sources(axis, coordinates)
-    phases, factor = None, axis.repeats
+def between(axis: AxisResize, coordinates: Coordinates) -> bool:
+    """Return whether there is something between two elements of an axis.
+
+    Nothing lies between elements that stay where they are, not even a NaN.
+    """
+    return axis.output != axis.size or (axis.repeats != 1 and coordinates != "align_corners")
+
+
+def linear(
+    axis: AxisResize,
+    coordinates: Coordinates,
+    first: int = 0,
+    last: int | None = None,
+) -> AxisLinear:
+    """Plan the interpolation along an axis, or of its output cells [first, last) alone.
+
+    Then the axis of the plan is what these cells need: from the first lower neighbour to the last
+    upper one. Where the factor is whole, `first` and `last` must be multiples of it.
+    """
+    whole, last = last is None, axis.output if last is None else last
+    lower, upper, weights = linear_sources(axis, coordinates, first, last)
+    start, stop = (0, axis.size) if whole else (lower[0], upper[-1] + 1)
+    size = stop - start
+    if start:
+        lower, upper = (tuple([place - start for place in side]) for side in (lower, upper))
+    phases, factor, around = None, axis.repeats, ((0, size),)
     if factor is not None and coordinates != "align_corners":
         half, found = 0.5 if coordinates == "half_pixel" else 0.0, []
         for r in range(factor):
@@ -177,7 +210,11 @@ def linear(axis: AxisResize, coordinates: Coordinates) -> AxisLinear:
             step = math.floor(place)
             found.append(Phase(*slices, weights[part], step, place - step))
         phases = tuple(found)
-    return AxisLinear(axis.axis, axis.size, axis.output, lower, upper, weights, phases)
+        # The neighbours of a part are there; at the ends of the axis its last element stands in.
+        lead = ((0, 1),) if start == first // factor else ()
+        trail = ((size - 1, size),) if stop == last // factor else ()
+        around = (*lead, *around, *trail)
+    return AxisLinear(axis.axis, size, last - first, lower, upper, weights, phases, around)
 
 
 def _runs(index: Shape) -> tuple[tuple[int, int], ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+from unpool_xp import _chunked as chunked
 from unpool_xp import _geometry
-from unpool_xp._compat import Array, arguments, cast, computing_dtype, require_dtype
-from unpool_xp._primitives import blocks_pay, in_parts, overlap_add, reshape_tail
+from unpool_xp._compat import Array, Namespace, arguments, cast, computing_dtype, require_dtype
+from unpool_xp._geometry import AxisSpread
+from unpool_xp._primitives import blocks_pay, in_chunks, in_parts, overlap_add, reshape_tail
 from unpool_xp._sizes import Padding, Sizes
 
 __all__ = ["conv_transpose"]
@@ -99,6 +101,21 @@ def conv_transpose(
         groups,
         dilation,
     )
+    weights = [weight] if bias is None else [weight, bias]
+    if in_chunks(x):
+        channels = (weight.shape[0], weight.shape[1] * groups)
+        return chunked.conv_transpose(_spread, plan, groups, channels, x, weights)
+    return _spread(xp, (plan, groups), x, *weights)[0]
+
+
+def _spread(
+    xp: Namespace,
+    axes: tuple[tuple[AxisSpread, ...], int],
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+) -> list[Array]:
+    plan, groups = axes
     rank, given, dtype = len(plan), x.dtype, computing_dtype(xp, x.dtype)
     lead, plane = tuple(x.shape[: -rank - 1]), tuple(x.shape[-rank:])
     (channels, per_group), kernel = weight.shape[:2], tuple(weight.shape[2:])
@@ -109,7 +126,7 @@ def conv_transpose(
     taps = math.prod(kernel)
     rows = reshape_tail(xp, weight, 0, (groups, group, per_group * taps))
 
-    def _spread(columns: Array, rows: Array) -> Array:
+    def _shares(columns: Array, rows: Array) -> Array:
         # One matrix product gives for every element of x its share in every tap and channel.
         shares = xp.matmul(xp.matrix_transpose(rows), columns)
         keep, made = columns.ndim - 3, rows.shape[-1] // taps
@@ -122,13 +139,13 @@ def conv_transpose(
 
         def _part(planes: slice, channels: slice) -> Array:
             chosen = slice(channels.start * taps, channels.stop * taps)
-            return _spread(flat[planes, ...], rows[..., chosen])
+            return _shares(flat[planes, ...], rows[..., chosen])
 
         shape = (flat.shape[0], per_group, *outputs)
         whole = in_parts(xp, _part, shape, x, taps * math.prod(plane))
         shares = xp.reshape(whole, (*lead, per_group, *outputs))
     else:
-        shares = _spread(columns, rows)
+        shares = _shares(columns, rows)
     if bias is not None:
         shares = shares + xp.reshape(cast(xp, bias, dtype), (-1,) + (1,) * rank)
-    return cast(xp, shares, given)
+    return [cast(xp, shares, given)]

@@ -7,6 +7,7 @@ import math
 import operator
 from typing import Any, NamedTuple
 
+from unpool_xp import _chunked as chunked
 from unpool_xp import _geometry
 from unpool_xp._compat import (
     Array,
@@ -18,18 +19,19 @@ from unpool_xp._compat import (
     index_dtype,
     require_dtype,
 )
-from unpool_xp._geometry import AxisWindows, Windows
+from unpool_xp._geometry import AxisWindows, Means, Windows
 from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._primitives import (
     along,
     constant,
     in_blocks,
+    in_chunks,
     lined_up,
     smooth,
     take_places,
     window_views,
 )
-from unpool_xp._regions import fractional_regions
+from unpool_xp._regions import Regions, fractional_regions
 from unpool_xp._sizes import Padding, Scales, Sizes
 
 __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
@@ -125,6 +127,13 @@ def max_pool(
         dilation,
         ceil_mode,
     )
+    if in_chunks(x):
+        return MaxPooled(*chunked.max_pool(_max_pooled, plan, x, index_dtype(xp, place)))
+    return _max_pooled(xp, plan, x)
+
+
+def _max_pooled(xp: Namespace, plan: Windows, x: Array) -> MaxPooled:
+    place = device(x)
     default, counting = _counting(xp, x, "max_pool", plan.plane, plan.reach)
 
     floating = xp.isdtype(x.dtype, "real floating")
@@ -164,13 +173,13 @@ def _starts(xp: Namespace, plan: Windows, dtype: Any, place: Any) -> Array:
 
     def starts_of(windows: AxisWindows) -> Array:
         cells = xp.arange(windows.count, dtype=dtype, device=place)
-        stride, before = windows.stride * windows.step, windows.padding[0] * windows.step
-        return along(xp, cells * stride - before, windows.axis)
+        first = (windows.offset - windows.padding[0]) * windows.step
+        return along(xp, cells * (windows.stride * windows.step) + first, windows.axis)
 
     def starts() -> Array:
         return functools.reduce(operator.add, [starts_of(windows) for windows in plan.axes])
 
-    if math.prod(plan.output) > _KEPT_STARTS:
+    if plan.part or math.prod(plan.output) > _KEPT_STARTS:
         return starts()
     return constant(plan.arrays, "starts", starts, xp.__name__, dtype, place)
 
@@ -240,10 +249,10 @@ def avg_pool(
     >>> avg_pool(xp.asarray([[1.0, 2.0], [3.0, 4.0]]), (2, 2))
     Array([[2.5]], dtype=array_api_strict.float64)
     """
-    xp, place, plan_of = arguments("avg_pool", x=x)
+    xp, _, plan_of = arguments("avg_pool", x=x)
     require_dtype("avg_pool", xp, ("real floating",), "a real floating", x=x)
-    plan, counts = plan_of(
-        _geometry.averages,
+    plan = plan_of(
+        _geometry.means,
         "avg_pool",
         tuple(x.shape),
         kernel_size,
@@ -253,24 +262,29 @@ def avg_pool(
         ceil_mode,
         count_include_pad,
     )
+    if in_chunks(x):
+        return chunked.avg_pool(_averaged, plan, x)
+    return _averaged(xp, plan, x)[0]
 
-    alike = all(len(set(count)) == 1 for count in counts)
 
-    def _averaged(x: Array) -> tuple[Array]:
+def _averaged(xp: Namespace, plan: Means, x: Array) -> list[Array]:
+    place = device(x)
+
+    def averaged(x: Array) -> tuple[Array]:
         # Axis by axis: the sum of rows, then of columns.
         mean = cast(xp, x, computing_dtype(xp, x.dtype))
         for windows in reversed(plan.axes):
             first, *others = window_views(xp, mean, windows, pad=0)
             mean = functools.reduce(operator.add, others, first)
-        if alike:
-            mean = mean / math.prod([count[0] for count in counts])
+        if plan.divisor is not None:
+            mean = mean / plan.divisor
         else:
-            for windows, count in zip(plan.axes, counts, strict=True):
+            for windows, count in zip(plan.axes, plan.counts, strict=True):
                 divisor = xp.asarray(count, dtype=mean.dtype, device=place)
                 mean = mean / along(xp, divisor, windows.axis)
         return (cast(xp, mean, x.dtype),)
 
-    return in_blocks(xp, _averaged, x, len(plan.axes), 1.0)[0]
+    return in_blocks(xp, averaged, x, len(plan.axes), 1.0)
 
 
 def fractional_max_pool(
@@ -351,17 +365,25 @@ def fractional_max_pool(
     # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
     sizes = [tuple([len(range(n)) for n in part]) for part in (lead, plane, kernels, outputs)]
     starts = fractional_regions(operation, sizes, samples, seed)
-    steps = [math.prod(list(plane[i + 1 :])) for i in range(rank)]
-    reach = sum([(k - 1) * step for k, step in zip(kernels, steps, strict=True)])
-    default, counting = _counting(xp, x, operation, plane, reach)
+    plan = Regions(plane, kernels, starts, (0,) * rank)
+    if in_chunks(x):
+        indexing = index_dtype(xp, place)
+        return MaxPooled(*chunked.fractional_max_pool(_regions_pooled, plan, x, indexing))
+    return _regions_pooled(xp, plan, x)
+
+
+def _regions_pooled(xp: Namespace, plan: Regions, x: Array) -> MaxPooled:
+    place, rank, starts, steps = device(x), len(plan.plane), plan.starts, plan.steps
+    reach = sum([(k - 1) * step for k, step in zip(plan.kernels, steps, strict=True)])
+    default, counting = _counting(xp, x, "fractional_max_pool", plan.plane, reach)
 
     def _taps(i: int) -> AxisTaps:
-        def _views(array: Array) -> list[Array]:
-            return [
-                take_places(xp, array, starts[i] + tap, rank, i - rank) for tap in range(kernels[i])
-            ]
+        taps = range(plan.kernels[i])
 
-        return AxisTaps(_views, _views, [tap * steps[i] for tap in range(kernels[i])], None)
+        def _views(array: Array) -> list[Array]:
+            return [take_places(xp, array, starts[i] + tap, rank, i - rank) for tap in taps]
+
+        return AxisTaps(_views, _views, [tap * steps[i] for tap in taps], None)
 
     floating = xp.isdtype(x.dtype, "real floating")
     values, offsets = first_maxima(
@@ -370,7 +392,14 @@ def fractional_max_pool(
     first = functools.reduce(
         operator.add,
         [
-            lined_up(xp, steps[i] * starts[i], rank, i - rank, dtype=default, device=place)
+            lined_up(
+                xp,
+                steps[i] * (starts[i] + plan.offsets[i]),
+                rank,
+                i - rank,
+                dtype=default,
+                device=place,
+            )
             for i in range(rank)
         ],
     )

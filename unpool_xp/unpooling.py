@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+from unpool_xp import _chunked as chunked
 from unpool_xp import _geometry, _resize
 from unpool_xp._compat import Array, Namespace, arguments, index_dtype, require_dtype
 from unpool_xp._interpolation import interpolate
+from unpool_xp._parts import SpanOfResize, nearest_of_span
+from unpool_xp._plans import kept
 from unpool_xp._primitives import (
     any_outside,
+    in_chunks,
     readable,
     repeated,
     reshape_tail,
@@ -84,15 +88,26 @@ def nearest_unpool(
     check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
     plan = plan_of(_resize.resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size)
 
-    repeats = [axis.repeats for axis in plan if axis.repeats is not None]
-    if len(repeats) == len(plan):
+    if in_chunks(x):
+        return chunked.nearest_unpool(_repeated_part, plan, coordinates, x)
+    return _repeated(xp, x, plan, lambda axis: plan_of(_resize.nearest_sources, axis, coordinates))
+
+
+def _repeated_part(xp: Namespace, spans: Sequence[SpanOfResize], x: Array) -> list[Array]:
+    return [_repeated(xp, x, spans, lambda span: kept(nearest_of_span, span))]
+
+
+def _repeated(
+    xp: Namespace, x: Array, axes: Sequence[Any], sources_of: Callable[[Any], Shape]
+) -> Array:
+    repeats = [axis.repeats for axis in axes if axis.repeats is not None]
+    if len(repeats) == len(axes):
         return repeated(xp, x, repeats)
-    for axis in reversed(plan):
+    for axis in reversed(axes):
         if axis.repeats is not None:
             x = xp.repeat(x, axis.repeats, axis=axis.axis)
         else:
-            sources = plan_of(_resize.nearest_sources, axis, coordinates)
-            x = take_known(xp, x, sources, axis.axis)
+            x = take_known(xp, x, sources_of(axis), axis.axis)
     return x
 
 
@@ -157,6 +172,8 @@ def linear_unpool(
     check_choice("linear_unpool", "coordinates", coordinates, known)
     sizes = (tuple(x.shape), scale_factor, output_size)
     plan = plan_of(_resize.interpolation, "linear_unpool", *sizes, coordinates)
+    if in_chunks(x):
+        return chunked.linear_unpool("linear_unpool", plan, x)
     return interpolate(xp, x, plan)
 
 
@@ -208,7 +225,9 @@ def max_unpool(
     Raises
     ------
     IndexError
-        If `check_indices` and an index lies outside the output plane.
+        If `check_indices` and an index lies outside the output plane. When a lazy array whose plane
+        lies in chunks is computed: if an index lies in the plane but not in its window of
+        `kernel_size`; without `kernel_size` any index serves.
     TypeError
         If an argument is no array, `indices` has no integer dtype, or a size is no int.
     ValueError
@@ -247,6 +266,12 @@ def max_unpool(
         dilation,
         output_size,
     )
+    if in_chunks(values):
+        windows = None
+        if kernel_size is not None:
+            sizes = (tuple(values.shape), plane, kernel_size, stride, padding, dilation)
+            windows = _geometry.unpooled_windows("max_unpool", *sizes)
+        return chunked.max_unpool(plane, windows, values, indices, add=duplicates == "sum")
     indices = _signed(xp, indices, place)
     lead = tuple(values.shape[: values.ndim - rank])
 
@@ -320,8 +345,12 @@ def fractional_max_unpool(
     sizes = (tuple(values.shape), scale_factor, output_size)
     plan = plan_of(_resize.interpolation, operation, *sizes, "asymmetric")
     if indices is None:
+        if in_chunks(values):
+            return chunked.linear_unpool(operation, plan, values)
         return interpolate(xp, values, plan)
     _check_pair(operation, xp, values, indices)
+    if in_chunks(values):
+        return chunked.fractional_max_unpool(plan, values, indices)
     indices = _signed(xp, indices, place)
 
     def _between() -> Array:

@@ -3,15 +3,16 @@
 The one place with a branch on a library.
 """
 
-from unpool_xp._primitives.blocks import blocks_pay, in_blocks, in_parts
+from unpool_xp._primitives.blocks import blocks_pay, in_blocks, in_parts, planes_in_cache
 from unpool_xp._primitives.capability import (
     at_hand,
-    interleaves,
+    in_chunks,
     number,
     readable,
     smooth,
     writable,
 )
+from unpool_xp._primitives.chunks import More, by_chunks
 from unpool_xp._primitives.repeat import repeated
 from unpool_xp._primitives.scatter import any_outside, scatter, scatter_refuses
 from unpool_xp._primitives.spread import overlap_add
@@ -31,20 +32,23 @@ from unpool_xp._primitives.views import (
 )
 
 __all__ = [
+    "More",
     "along",
     "any_outside",
     "at",
     "at_hand",
     "blocks_pay",
+    "by_chunks",
     "constant",
     "in_blocks",
+    "in_chunks",
     "in_parts",
     "interleaved",
-    "interleaves",
     "lined_up",
     "number",
     "overlap_add",
     "padded",
+    "planes_in_cache",
     "raised",
     "readable",
     "repeated",

@@ -46,6 +46,6 @@ def writable(x: Array) -> bool:
     return kind in ("numpy", "cupy") or (kind == "torch" and not smooth(x))
 
 
-def interleaves(x: Array) -> bool:
-    """Return whether weaving parts together leaves the array in the pieces that it came in."""
-    return library(x) != "dask"
+def in_chunks(x: Array) -> bool:
+    """Return whether an array lies in chunks that do not come together."""
+    return library(x) == "dask"

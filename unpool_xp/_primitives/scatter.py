@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import sys
 
-from unpool_xp._compat import Array, Namespace, cast, device, index_dtype, library, namespace
+from unpool_xp._compat import Array, Namespace, cast, device, index_dtype, library
 from unpool_xp._primitives.blocks import planes_in_cache
 from unpool_xp._primitives.capability import at_hand, smooth
 from unpool_xp._primitives.views import padded
@@ -20,8 +19,6 @@ def scatter(
     several for one position one stays. A position that is not in [0, size) is dropped; `inside`
     promises that there is none. The target itself may be used up.
     """
-    if library(values) == "dask":
-        return _scatter_dask(target, values, positions, add=add)
     if library(values) == "jax":
         return _scatter_jax(xp, target, values, positions, add=add, inside=inside)
     if inside:
@@ -104,23 +101,6 @@ def _scatter_jax(
     put = cells.add if add else cells.set
     mode = "promise_in_bounds" if inside else "drop"
     return xp.reshape(put(xp.reshape(values, (rows, m)), mode=mode), target.shape)
-
-
-def _scatter_dask(target: Array, values: Array, positions: Array, *, add: bool) -> Array:
-    dask_array = sys.modules["dask.array"]
-    values = values.rechunk({-1: -1})
-    positions = positions.rechunk(values.chunks)
-    target = target.rechunk((*values.chunks[:-1], (target.shape[-1],)))
-
-    def block(target: Array, values: Array, positions: Array) -> Array:
-        xp = namespace(values)
-        # A chunk may be shared with others, so the result gets memory of its own.
-        target = xp.asarray(target, copy=True)
-        return scatter(xp, target, values, positions, add=add, inside=False)
-
-    return dask_array.map_blocks(
-        block, target, values, positions, dtype=values.dtype, meta=values._meta
-    )
 
 
 def _scatter_by_sorting(

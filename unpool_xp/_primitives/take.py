@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any
 
-import numpy as np
-
-from unpool_xp._compat import Array, Namespace, device, index_dtype, library, namespace
+from unpool_xp._compat import Array, Namespace, device, index_dtype
 
 
 def take_known(xp: Namespace, x: Array, index: Any, axis: int) -> Array:
     """Return the elements at places along a negative axis that are known on the host."""
-    if library(x) == "dask":  # which finds the chunks from numbers, but not from another graph
-        return xp.take(x, np.asarray(index), axis=axis)
     place = device(x)
     index = xp.asarray(index, dtype=index_dtype(xp, place), device=place)
     return xp.take(x, index, axis=axis)
@@ -35,8 +30,6 @@ def take_places(xp: Namespace, x: Array, places: Any, rank: int, axis: int) -> A
     shape = list(x.shape)
     shape[axis] = index.shape[axis]
     index = xp.broadcast_to(index, tuple(shape))
-    if library(x) == "dask":
-        return _take_along_dask(x, index, axis)
     return _take_along(xp, x, index, axis)
 
 
@@ -52,16 +45,3 @@ def _take_along(xp: Namespace, x: Array, index: Array, axis: int) -> Array:
     flat = xp.reshape(xp.astype(index, first.dtype), (outer, index.shape[axis], step))
     cells = xp.reshape(first + flat * step + inner, (-1,))
     return xp.reshape(xp.take(xp.reshape(x, (-1,)), cells), index.shape)
-
-
-def _take_along_dask(x: Array, index: Array, axis: int) -> Array:
-    x = x.rechunk({axis: -1})
-    chunks = list(x.chunks)
-    chunks[axis] = (index.shape[axis],)
-
-    def block(x: Array, index: Array) -> Array:
-        return _take_along(namespace(x), x, index, axis)
-
-    return sys.modules["dask.array"].map_blocks(
-        block, x, index.rechunk(tuple(chunks)), dtype=x.dtype, chunks=tuple(chunks), meta=x._meta
-    )

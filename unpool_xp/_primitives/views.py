@@ -103,24 +103,7 @@ def zeros(xp: Namespace, shape: Shape, like: Array) -> Array:
 
 def reshape_tail(xp: Namespace, x: Array, keep: int, tail: Shape) -> Array:
     """Return x with the axes after the first `keep` in another shape."""
-    if library(x) != "dask":
-        return xp.reshape(x, x.shape[:keep] + tail)
-    # Dask's own reshape keeps chunks it need not keep, and refuses axes of length 0 and 1.
-    x = x.rechunk(dict.fromkeys(range(keep, x.ndim), -1))
-
-    def block(x: Array) -> Array:
-        return x.reshape(*x.shape[:keep], *tail)
-
-    chunks = (*x.chunks[:keep], *((n,) for n in tail))
-    return sys.modules["dask.array"].map_blocks(
-        block,
-        x,
-        dtype=x.dtype,
-        chunks=chunks,
-        drop_axis=list(range(keep, x.ndim)),
-        new_axis=list(range(keep, keep + len(tail))),
-        meta=x._meta,
-    )
+    return xp.reshape(x, x.shape[:keep] + tail)
 
 
 def take_slices(xp: Namespace, x: Array, slices: tuple[tuple[int, int], ...], axis: int) -> Array:
@@ -153,7 +136,7 @@ def raised(xp: Namespace, old: Array, chosen: Array, new: Array | int) -> Array:
     kind = library(old)
     if isinstance(new, int) and kind not in ("torch", "jax"):  # whose where takes numbers
         return xp.maximum(old, times(xp, chosen, new, old.dtype))
-    if kind in ("numpy", "dask"):
+    if kind == "numpy":
         # NumPy's where takes a branch an element; two passes without one take a tenth of it.
         return xp.maximum(old, new * chosen)
     return xp.where(chosen, new, old)

@@ -92,9 +92,16 @@ class Machine:
         """Return the machine of `to_json`; a ValueError where it is none."""
         try:
             facts = dict(data)
-            return cls(**{**facts, "gpus": tuple(facts["gpus"])})
+            machine = cls(**{**facts, "gpus": tuple(facts["gpus"])})
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"Machine: data={data!r} is no machine: {error}") from error
+        # A folder is named by it.
+        if not isinstance(machine.id, str) or not re.fullmatch(r"[a-z0-9-]{1,80}", machine.id):
+            raise ValueError(f"Machine: id={machine.id!r} must be of a-z, 0-9 and -, at most 80")
+        for name, value in asdict(machine).items():
+            if not _fits(name, value):
+                raise ValueError(f"Machine: {name}={value!r} is not what a machine has there")
+        return machine
 
 
 def this_machine() -> Machine:
@@ -146,13 +153,15 @@ def machine_id(hardware: Mapping[str, Any]) -> str:
     return f"{slug}-{hardware['physical_cores']}core-{digest[:6]}"
 
 
-def write_machine(folder: str | Path) -> Path:
-    """Write this machine's facts to ``machine.json``.
+def write_machine(folder: str | Path, machine: Machine | None = None) -> Path:
+    """Write a machine's facts to ``machine.json``.
 
     Parameters
     ----------
     folder : str or Path
         Where to; it is made.
+    machine : Machine, optional
+        Whose. Default: this one's.
 
     Returns
     -------
@@ -163,7 +172,8 @@ def write_machine(folder: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        new.write_text(json.dumps(this_machine().to_json(), indent=2) + "\n", encoding="utf-8")
+        facts = (machine or this_machine()).to_json()
+        new.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         new.replace(path)  # whole or not at all: the disk may be full
     finally:
         new.unlink(missing_ok=True)
@@ -193,6 +203,20 @@ def read_machines(paths: Iterable[str | Path]) -> dict[str, Machine]:
                 continue
             machines[machine.id] = machine
     return machines
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Return whether a fact read from JSON is of the type that it should have."""
+    if name in ("physical_cores", "logical_cores", "memory_bytes"):
+        return type(value) is int and 0 < value < 2**63
+    if name in ("caches", "environment"):
+        kind = int if name == "caches" else str
+        return isinstance(value, dict) and all(
+            isinstance(key, str) and type(fact) is kind for key, fact in value.items()
+        )
+    if name == "gpus":
+        return all(isinstance(gpu, str) for gpu in value)
+    return isinstance(value, str) or (name == "governor" and value is None)
 
 
 @functools.cache

@@ -33,7 +33,8 @@ def markdown(view: Mapping[str, Any]) -> str:
     if not view["machines"]:
         lines += ["There are no rows to report.", ""]
     if len(view["machines"]) > 1:
-        lines += ["Several machines: no time is compared with one of another machine.", ""]
+        lines += ["Several machines, side by side; then each by itself.", ""]
+        lines += _side_by_side(view)
     for machine in view["machines"]:
         lines += _machine(machine)
     if view["problems"]:
@@ -41,6 +42,34 @@ def markdown(view: Mapping[str, Any]) -> str:
         problems = view["problems"][:_MOST_LINES]
         lines += _table(("file", "line", "reason"), ([p.path, p.line, p.reason] for p in problems))
     return "\n".join(lines)
+
+
+def _side_by_side(view: Mapping[str, Any]) -> list[str]:
+    if not view["side_by_side"]:
+        return ["They have no case of the same backend in common.", ""]
+    rows = [
+        [
+            *(f"{line['operation']}, {line['dtype']}", f"{line['backend']} {line['mode']}"),
+            str(line["cases"]),
+            *("" if cell is None else _on_machine(cell) for cell in line["cells"]),
+        ]
+        for line in view["side_by_side"]
+    ]
+    head = ("operation", "backend", "cases", *(_cell(m["id"]) for m in view["machines"]))
+    return [
+        "## Machines side by side",
+        "",
+        "The portable functions: the geometric mean of the times of the cases that all machines of "
+        "a line have, and beside it that over the fastest machine's, with a 95 % interval.",
+        "",
+        *_table(head, rows),
+    ]
+
+
+def _on_machine(cell: Mapping[str, Any]) -> str:
+    if cell["first"]:
+        return f"{cell['seconds']}, fastest"
+    return f"{cell['seconds']}, {cell['ratio']} ({cell['limits']})"
 
 
 def _machine(machine: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from unpool_xp.bench.report_answers import Answer, answers, geometric_mean, shar
 from unpool_xp.bench.report_cases import BANDS, RankedCase, by_operation, ranked_cases
 from unpool_xp.bench.report_claims import judged
 from unpool_xp.bench.report_costs import copy_ceilings, device_series, host_copy
+from unpool_xp.bench.report_machines import side_by_side
 from unpool_xp.bench.results import Problem, Row, latest
 from unpool_xp.bench.verdict import Ratio, Verdict
 from unpool_xp.bench.wording import bytes_text, count_text, digits
@@ -44,8 +45,9 @@ def report_view(
     Returns
     -------
     dict
-        "version", "backends" (labels and how they look), "machines" and "problems". A machine
-        has its `RankedCase` objects under "cases", for what is made of them.
+        "version", "backends" (labels and how they look), "machines", "side_by_side" (as
+        `unpool_xp.bench.report_machines.side_by_side` returns it) and "problems". A machine has its
+        `RankedCase` objects under "cases", for what is made of them.
     """
     kept = latest(rows)
     backends = sorted({row["backend"] for row in kept})
@@ -63,6 +65,7 @@ def report_view(
         "version": unpool_xp.__version__,
         "backends": looks,
         "machines": machines,
+        "side_by_side": side_by_side({one["id"]: one["cases"] for one in machines}),
         "problems": problems,
     }
 

@@ -236,7 +236,7 @@ def read_rows(paths: Iterable[str | Path]) -> ReadResult:
         for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
             if line.strip():
                 try:
-                    result.rows.append(_parse(line))
+                    result.rows.append(parse_row(line))
                 except ValueError as error:
                     result.problems.append(Problem(path, number, str(error)))
     return result
@@ -248,7 +248,8 @@ def _files(path: Path) -> Iterator[Path]:
     yield from (f.resolve() for f in (sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]))
 
 
-def _parse(line: bytes) -> Row:
+def parse_row(line: bytes) -> Row:
+    """Return the row that a line of JSON holds; a ValueError that says why where it is none."""
     try:
         row = json.loads(line.decode("utf-8"))
         # JSON can spell half a character ("\\ud800"), which no file can be written with.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,12 +52,15 @@ class Progress:
         The case that was just measured.
     failed : int
         Cells without a checked result so far.
+    machine : str or None
+        The id of the machine that it was measured on, where there are several.
     """
 
     done: int
     total: int
     case: Case
     failed: int
+    machine: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,30 +150,24 @@ def run_sweep(
     if out.exists() and not resume:
         raise ValueError(f"run_sweep: out={str(out)!r} exists; resume it, or name another file")
     there = results.read_rows([out]).rows if out.exists() else []
-    grid, skipped = _grid(cases, labels, modes, results.done_keys(there), random.Random(seed))
+    grid, skipped = grid_of(cases, labels, modes, results.done_keys(there), random.Random(seed))
     total = sum(len(cells) for _, cells in grid)
     origin = origin_of(out.stem)
     how: dict[str, Any] = {"rounds": rounds, "cell_s": cell_s}
     how |= {"timeout_s": timeout_s, "memory": memory}
     measured = failed = 0
     try:
-        with _writing(out):
+        with writing(out):
             write_machine(out.parent)
             writer = results.RowWriter(out)
         with writer, Pool() as pool:
-            copies = {label: _copy_rate(pool, label, timeout_s) for label in labels if grid}
+            copies = {label: copy_rate(pool, label, timeout_s) for label in labels if grid}
             for case, cells in grid:
-                reason = refused(case, cells)
-                if reason is None:
-                    fields = measure_case(pool, case, cells, **how)
-                else:
-                    fields = {cell: failure(reason) for cell in cells}
-                for cell in cells:
-                    fields[cell]["copy_gb_s"] = copies[cell.label]
-                    row = make_row(origin, case, cell, fields[cell])
-                    with _writing(out):
+                rows = measured_rows(pool, origin, case, cells, copies, **how)
+                with writing(out):
+                    for row in rows:
                         writer.write(row)
-                good = sum(fields[cell]["checked"] for cell in cells)
+                good = sum(row["checked"] for row in rows)
                 measured, failed = measured + good, failed + len(cells) - good
                 if progress is not None:
                     progress(Progress(measured + failed, total, case, failed))
@@ -182,8 +179,50 @@ def run_sweep(
     return Summary(out, measured, failed, skipped)
 
 
+def measured_rows(
+    pool: Pool,
+    origin: dict[str, Any],
+    case: Case,
+    cells: Sequence[Cell],
+    copies: Mapping[str, float | None],
+    **how: Any,
+) -> list[results.Row]:
+    """Return the rows of a case, a reason in each where it would not fit into memory.
+
+    Parameters
+    ----------
+    pool : Pool
+        The workers.
+    origin : dict
+        As `origin_of` returns it.
+    case : Case
+        What to measure.
+    cells : sequence of Cell
+        With what.
+    copies : mapping of str to float or None
+        By label, as `copy_rate` returns it.
+    **how
+        Options of `measure_case`.
+
+    Returns
+    -------
+    list of Row
+        One a cell.
+    """
+    reason = refused(case, cells)
+    if reason is None:
+        fields = measure_case(pool, case, cells, **how)
+    else:
+        fields = {cell: failure(reason) for cell in cells}
+    return [
+        make_row(origin, case, cell, {**fields[cell], "copy_gb_s": copies[cell.label]})
+        for cell in cells
+    ]
+
+
 @contextlib.contextmanager
-def _writing(out: Path) -> Iterator[None]:
+def writing(out: Path) -> Iterator[None]:
+    """Turn an error of the disk into one that says how to go on."""
     try:
         yield
     except OSError as error:
@@ -193,7 +232,7 @@ def _writing(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _grid(
+def grid_of(
     cases: Sequence[Case],
     labels: Sequence[str],
     modes: Callable[[str], Sequence[str]],
@@ -204,7 +243,7 @@ def _grid(
     grid, skipped = [], 0
     for case in dict.fromkeys(cases):
         cells = [cell for label in labels for cell in cells_of(case, label, modes(label))]
-        wanted = [cell for cell in cells if results.case_key(_question(case, cell)) not in done]
+        wanted = [cell for cell in cells if results.case_key(question(case, cell)) not in done]
         skipped += len(cells) - len(wanted)
         rng.shuffle(wanted)
         if wanted:
@@ -213,7 +252,7 @@ def _grid(
     return grid, skipped
 
 
-def _copy_rate(pool: Pool, label: str, timeout_s: float) -> float | None:
+def copy_rate(pool: Pool, label: str, timeout_s: float) -> float | None:
     """Return what a plain copy reaches on a backend, the ceiling of its bandwidths."""
     try:
         rate: float = pool[label].ask("ceilings", timeout=timeout_s)["copy_gb_s"]
@@ -239,7 +278,7 @@ def origin_of(run: str) -> dict[str, Any]:
     return {"run": run, "commit": results.git_commit(), "machine": this_machine().id}
 
 
-def _question(case: Case, cell: Cell) -> Any:
+def question(case: Case, cell: Cell) -> Any:
     """Return the fields of a row that say what it measures."""
     return {
         "backend": cell.label,
@@ -264,6 +303,6 @@ def make_row(origin: dict[str, Any], case: Case, cell: Cell, fields: dict[str, A
         "flops": case.flops,
         "copy_gb_s": None,
         **{name: value for name, value in fields.items() if name != "facts"},
-        **_question(case, cell),
+        **question(case, cell),
     }
     return row  # type: ignore[no-any-return]

@@ -105,6 +105,16 @@ def sweep(
     ] = None,
     memory: Annotated[bool, typer.Option(help="Measure peak memory too.")] = False,
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Of a dask.distributed cluster: measure on its machines, not here."),
+    ] = None,
+    share: Annotated[
+        bool, typer.Option(help="With --scheduler: each case on one machine, whichever is free.")
+    ] = False,
+    patience: Annotated[
+        float, typer.Option(help="With --scheduler: seconds to wait for a lost worker.", min=0)
+    ] = 60.0,
 ) -> None:
     """Measure a set of cases on every backend, a row a measurement."""
     from unpool_xp.bench import show
@@ -120,6 +130,24 @@ def sweep(
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     if not cases:
         fail(f"preset {preset} has no case of {', '.join(operation or ())}")
+    if scheduler is not None:
+        from unpool_xp.commands.machines import sweep_machines
+
+        paths = sweep_machines(
+            cases,
+            backend,
+            scheduler=scheduler,
+            folder=results / "sweeps",
+            resume=resume,
+            modes=chosen.modes,
+            share=share,
+            patience_s=patience,
+            memory=memory,
+            again=f"unpool-xp sweep --preset {preset} --scheduler {scheduler}",
+        )
+        if report:
+            write_report(paths, results / "report")
+        return
     labels = wanted(backend, to_time=True)
     folder = results / "sweeps" / this_machine().id
     path = _run_path(folder, resume)
