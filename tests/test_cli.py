@@ -98,6 +98,17 @@ def test_a_choice_where_nothing_ran_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         choose(case, [], modes=eager)
 
 
+def test_a_device_that_answers_late_is_never_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_backend.install(monkeypatch)
+    case = Case("nearest_unpool", (1, 2, 4, 4), scale=(2, 2))
+    choice = choose(case, ["numpy", "fake:async"], budget_s=6, modes=eager)
+    for copies in (False, True):
+        (crossing,) = choice.device_crossovers(with_transfer=copies)
+        assert crossing.label == "fake:async"
+        assert 32 in crossing.verdicts
+        assert crossing.wins_from is None
+
+
 def test_the_answer_changes_with_size(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("max_pool", (1, 2, 8, 8), kernel=(2, 2))
     smaller, larger = scaled(case, 0.5), scaled(case, 2.0)

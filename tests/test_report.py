@@ -25,7 +25,7 @@ from unpool_xp.bench.report import write_report
 from unpool_xp.bench.report_answers import answers
 from unpool_xp.bench.report_cases import BANDS, ranked_cases
 from unpool_xp.bench.report_claims import CLAIMS, judged
-from unpool_xp.bench.report_costs import device_crossovers, payback_calls, paybacks
+from unpool_xp.bench.report_costs import device_series, payback_calls, paybacks
 from unpool_xp.bench.report_pack import pack_rows
 from unpool_xp.bench.report_view import report_view
 from unpool_xp.bench.results import Problem, Row
@@ -351,7 +351,7 @@ def test_compiled_is_held_against_the_same_function_eager():
     assert found.clear
 
 
-def test_the_gpu_is_faster_from_a_size_on_with_and_without_copies():
+def crossing_rows() -> list[Row]:
     rows = []
     for size, gpu in ((16, 2.0), (32, 0.5), (64, 0.1)):
         shape = [1, 8, size, size]
@@ -359,16 +359,49 @@ def test_the_gpu_is_faster_from_a_size_on_with_and_without_copies():
             timed("numpy", 1.0, shape=shape),
             timed("torch:cuda", gpu, shape=shape, to_device_s=0.4, from_device_s=0.3),
         ]
-    (found,) = device_crossovers(cases_of(*rows))
+    return rows
+
+
+def test_the_gpu_is_faster_from_a_size_on_with_and_without_copies():
+    (found,) = device_series(cases_of(*crossing_rows()))
     assert [point.case.first["shape"][-1] for point in found.points] == [16, 32, 64]
-    assert (found.alone, found.with_copies) == (1, 2)
-    assert device_crossovers(cases_of(timed("numpy", 1.0))) == []
+    ((here, copied),) = found.crossings
+    assert (here.wins_from, copied.wins_from) == (8 * 32**2, 8 * 64**2)
+    assert device_series(cases_of(timed("numpy", 1.0))) == []
+
+
+def test_the_page_and_the_summary_say_where_the_gpu_takes_over(tmp_path):
+    files = write_report(crossing_rows(), [], tmp_path)
+    summary = files.markdown.read_text(encoding="utf-8")
+    (line,) = (line for line in summary.splitlines() if "| torch:cuda |" in line)
+    here = "quicker from 8,192 elements on; slower up to 2,048"
+    copied = "quicker from 32,768 elements on; slower up to 8,192"
+    assert line.endswith(f"| torch:cuda | {here} | {copied} |")
+    assert "No GPU" not in summary
+    (machine,) = Page(files.html.read_text(encoding="utf-8")).data["machines"]
+    (found,) = machine["crossovers"]
+    assert found["text"] == [here, copied]
+    assert found["from"] == [8192, 32768]
+    assert found["sizes"] == 3
+
+
+def test_without_a_gpu_no_figure_of_one_stands_anywhere(tmp_path):
+    files = write_report([timed("numpy", 1.0), timed("torch:cpu", 0.5)], [], tmp_path)
+    summary = files.markdown.read_text(encoding="utf-8")
+    assert [line for line in summary.splitlines() if "GPU" in line] == [
+        "No GPU was measured here. No crossover between CPU and GPU is known."
+    ]
+    (machine,) = Page(files.html.read_text(encoding="utf-8")).data["machines"]
+    assert machine["crossovers"] == machine["devices"] == []
 
 
 def test_copies_that_were_not_timed_make_no_crossover_with_them():
     rows = [timed("numpy", 1.0), timed("torch:cuda", 0.5, to_device_s=None)]
-    (found,) = device_crossovers(cases_of(*rows))
-    assert (found.alone, found.with_copies) == (0, None)
+    (found,) = device_series(cases_of(*rows))
+    ((here, copied),) = found.crossings
+    assert (here.wins_from, copied.wins_from) == (8 * 32**2, None)
+    assert "copies" in copied.text
+    assert [point.ratio_with_copies for point in found.points] == [None]
 
 
 def test_a_bandwidth_above_the_device_s_own_copy_is_flagged_from_a_size_on(tmp_path):

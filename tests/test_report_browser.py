@@ -227,6 +227,22 @@ def test_the_browser_finds_the_answers_that_were_written(browser, page):
     assert sorted(squeezed[0]) == sorted(squeezed[1])
 
 
+def test_the_crossovers_are_a_table_that_follows_the_filters(browser, page):
+    browser.open(page)
+    browser.visit("crossover")
+    rows = "#crossover .body > div:first-of-type tbody tr"
+    assert len(browser.texts(rows)) == 15  # a page of the table
+    browser.choose("operation", "max_unpool")
+    browser.visit("crossover")
+    browser.until(lambda: all(text.startswith("max_unpool") for text in browser.texts(rows)))
+    shown = browser.texts(f"{rows} td:nth-child(3)")
+    assert {text[1:] for text in shown} == {"torch:cuda", "cupy:cuda", "jax:cuda"}
+    for column in (5, 6):
+        texts = browser.texts(f"{rows} td:nth-child({column})")
+        assert all("elements" in text for text in texts), texts
+    assert browser.complaints() == []
+
+
 def test_filters_that_leave_nothing_say_so(browser, page):
     browser.open(page)
     for box in browser.driver.find_elements(By.CSS_SELECTOR, "#f-backends input"):

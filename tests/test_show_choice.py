@@ -54,6 +54,42 @@ def test_the_answer_comes_with_the_sizes_where_it_changes() -> None:
     assert [line.split()[1::2] for line in table] == [["1.0", "2.0"], ["3.0", "1.0"]]
 
 
+def on_devices() -> Choice:
+    large = Case("max_unpool", (8, 64, 1024, 1024), kernel=2)
+    times = {"numpy": (2e-5, 9e-2), "torch:cuda": (4e-5, 1e-3), "averylonglibrary:cuda": (1, 1)}
+    rows = [
+        [row(case, name, taken[k]) for name, taken in times.items()]
+        for k, case in enumerate((CASE, large))
+    ]
+    for each in rows[1]:
+        if each["backend"] != "numpy":
+            each["from_device_s"] = 0.5
+    return Choice(CASE, rows[0], {8 * 64 * 1024**2: rows[1]})
+
+
+def test_a_device_is_said_to_win_from_a_size_on_with_and_without_copies() -> None:
+    choice = on_devices()
+    text = shown(choice)
+    words = " ".join(text.split())
+    assert "torch:cuda, data there: quicker from 536,870,912 elements on; slower up to 384" in words
+    assert "torch:cuda, copies counted: never quicker up to 536,870,912 elements" in words
+    assert "averylonglibrary:cuda, copies counted: never quicker up to" in words
+    assert max(map(len, text.splitlines())) <= 80
+    answer = json.loads(json.dumps(choice_as_json(choice), allow_nan=False))
+    found = {(c["backend"], c["with_transfer"]): c for c in answer["device_crossovers"]}
+    assert len(found) == 4
+    assert found["torch:cuda", False]["wins_from"] == 8 * 64 * 1024**2
+    assert found["torch:cuda", False]["loses_at"] == 384
+    assert found["torch:cuda", True]["wins_from"] is None
+    assert found["torch:cuda", True]["sizes"] == [384, 8 * 64 * 1024**2]
+
+
+def test_without_another_device_nothing_is_said_of_one() -> None:
+    choice = at_two_sizes(second_wins_when_large=True)
+    assert "beside the best on the CPU" not in shown(choice)
+    assert choice_as_json(choice)["device_crossovers"] == []
+
+
 def test_where_nothing_changes_it_says_how_far() -> None:
     text = shown(at_two_sizes(second_wins_when_large=False))
     assert "no other answer is sure from 384 to 1,536 elements" in text

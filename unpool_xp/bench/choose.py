@@ -11,6 +11,7 @@ from typing import Any
 
 from unpool_xp.bench import results
 from unpool_xp.bench.cases import Case
+from unpool_xp.bench.crossover import DeviceCrossover, device_crossovers
 from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.ranking import Crossover, Ranked, Tax, crossover, rank, tax
 from unpool_xp.bench.results import Row
@@ -57,6 +58,11 @@ class Choice:
         """Return from which size on another backend is the one to use."""
         sizes = {math.prod(self.case.shape): self._portable, **self.other_sizes}
         return crossover(sizes, with_transfer=with_transfer)
+
+    def device_crossovers(self, *, with_transfer: bool = False) -> list[DeviceCrossover]:
+        """Return from which size on each other device is quicker than the best on the CPU."""
+        rows = [row for other in self.other_sizes.values() for row in other]
+        return device_crossovers([*self._portable, *rows], with_transfer=with_transfer)
 
 
 def choose(

@@ -132,14 +132,9 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> list[Ranked]:
     timed: list[tuple[list[float], Row]] = []
     failed: list[Ranked] = []
     for row in rows:
-        reason, copies = failure_reason(row), 0.0
-        if reason is None and with_transfer:
-            if row["to_device_s"] is None or row["from_device_s"] is None:
-                reason = "the copies to and from the device were not timed"
-            else:
-                copies = row["to_device_s"] + row["from_device_s"]
+        samples, reason = counted_samples(row, with_transfer=with_transfer)
         if reason is None:
-            timed.append(([sample + copies for sample in row["samples_s"]], row))
+            timed.append((samples, row))
         else:
             failed.append(Ranked(row, reason=reason))
     timed.sort(key=lambda pair: statistics.median(pair[0]))
@@ -168,6 +163,17 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> list[Ranked]:
             )
         )
     return ranked + failed
+
+
+def counted_samples(row: Row, *, with_transfer: bool) -> tuple[list[float], str | None]:
+    """Return the seconds of each sample, with the copies if they count, or why there are none."""
+    reason = failure_reason(row)
+    if reason is not None or not with_transfer:
+        return ([] if reason else row["samples_s"]), reason
+    there, back = row["to_device_s"], row["from_device_s"]
+    if there is None or back is None:
+        return [], "the copies to and from the device were not timed"
+    return [sample + (there + back) for sample in row["samples_s"]], None
 
 
 def _same_question(rows: Sequence[Row]) -> None:

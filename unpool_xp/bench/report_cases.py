@@ -20,11 +20,6 @@ BANDS = ((2**18, "tiny"), (2**22, "small"), (2**26, "medium"), (2**63, "large"))
 BEYOND_CACHE_BYTES = 2**27
 
 
-def is_gpu(backend: str) -> bool:
-    """Return whether a label names a device that is not the CPU, such as "torch:cuda"."""
-    return backend.partition(":")[2] not in ("", "cpu")
-
-
 def band_of(bytes_moved: int) -> int:
     """Return the number of the band of sizes."""
     return next(number for number, (most, _) in enumerate(BANDS) if bytes_moved <= most)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from unpool_xp.bench.crossover import DeviceCrossover, device_crossovers, is_gpu
 from unpool_xp.bench.report_answers import mean_ratio
-from unpool_xp.bench.report_cases import RankedCase, Timed, by_series, is_gpu
+from unpool_xp.bench.report_cases import RankedCase, Timed, by_series
 from unpool_xp.bench.results import Row, failure_reason
 from unpool_xp.bench.verdict import Verdict, verdict
 
@@ -117,57 +118,45 @@ def device_points(cases: Iterable[RankedCase]) -> list[DevicePoint]:
     """Return CPU beside GPU for each case that has both."""
     points = []
     for case in cases:
-        cpu = next((t for t in case.timed if not is_gpu(t.row["backend"])), None)
+        cpus = [t for t in case.timed if not is_gpu(t.row["backend"])]
         gpus = [t for t in case.timed if is_gpu(t.row["backend"])]
-        if cpu is None or not gpus:
+        if not cpus or not gpus:
             continue
-        whole = [t.seconds + t.copies for t in gpus if t.copies is not None]
+        near, far = _with_copies(cpus), _with_copies(gpus)
+        copied = near / far if near is not None and far is not None else None
         points.append(
-            DevicePoint(
-                case,
-                cpu,
-                gpus[0],
-                cpu.seconds / gpus[0].seconds,
-                cpu.seconds / min(whole) if whole else None,
-            )
+            DevicePoint(case, cpus[0], gpus[0], cpus[0].seconds / gpus[0].seconds, copied)
         )
     return points
 
 
-@dataclass(frozen=True)
-class DeviceCrossover:
-    """From which size on the GPU is the faster one, for cases that differ in size alone.
+def _with_copies(timed: Iterable[Timed]) -> float | None:
+    """Return the least seconds with the copies, which libraries on the CPU may need too."""
+    return min((t.seconds + t.copies for t in timed if t.copies is not None), default=None)
 
-    `alone` and `with_copies` are the number, among `points`, of the first from which on the GPU
-    is faster at every larger size; None where it is not faster at the largest, or not known.
+
+@dataclass(frozen=True)
+class DeviceSeries:
+    """The best GPU backend, and each of them, beside the best CPU backend, small to large.
+
+    `crossings` has each GPU backend twice: with the data there, and with the copies counted.
     """
 
+    first: RankedCase
     points: Sequence[DevicePoint]
-    alone: int | None
-    with_copies: int | None
+    crossings: Sequence[tuple[DeviceCrossover, DeviceCrossover]]
 
 
-def device_crossovers(cases: Iterable[RankedCase]) -> list[DeviceCrossover]:
-    """Return the CPU/GPU crossover of each operation, kernel, stride and dtype."""
+def device_series(cases: Iterable[RankedCase]) -> list[DeviceSeries]:
+    """Return CPU beside GPU for each operation, kernel, stride and dtype that has rows of a GPU."""
     found = []
     for series in by_series(cases):
-        points = device_points(series)
-        if points:
-            alone = _since([point.ratio for point in points])
-            copied = _since([point.ratio_with_copies for point in points])
-            found.append(DeviceCrossover(points, alone, copied))
+        rows = [row for case in series for row in case.rows]
+        here, copied = (device_crossovers(rows, with_transfer=copies) for copies in (False, True))
+        if here:
+            crossings = list(zip(here, copied, strict=True))
+            found.append(DeviceSeries(series[0], device_points(series), crossings))
     return found
-
-
-def _since(ratios: Sequence[float | None]) -> int | None:
-    """Return from which on all are above 1."""
-    first = None
-    for number in reversed(range(len(ratios))):
-        value = ratios[number]
-        if value is None or value <= 1:
-            break
-        first = number
-    return first
 
 
 @dataclass(frozen=True)

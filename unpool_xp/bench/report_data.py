@@ -9,9 +9,9 @@ from typing import Any
 from unpool_xp.bench.report_cases import BEYOND_CACHE_BYTES, RankedCase, Timed, by_series
 from unpool_xp.bench.report_costs import (
     Change,
+    DeviceSeries,
     changes,
     copy_ceilings,
-    device_crossovers,
     paybacks,
 )
 from unpool_xp.bench.results import Row, failure_reason
@@ -41,13 +41,17 @@ def short(number: float | None) -> float | None:
     return float(f"{number:.{_DIGITS}g}")
 
 
-def machine_data(cases: Sequence[RankedCase], backends: Sequence[str]) -> dict[str, Any]:
+def machine_data(
+    cases: Sequence[RankedCase], devices: Sequence[DeviceSeries], backends: Sequence[str]
+) -> dict[str, Any]:
     """Return the numbers of one machine.
 
     Parameters
     ----------
     cases : sequence of RankedCase
         Of one machine.
+    devices : sequence of DeviceSeries
+        Of these cases.
     backends : sequence of str
         All of the page; rows name theirs by its number.
 
@@ -55,7 +59,8 @@ def machine_data(cases: Sequence[RankedCase], backends: Sequence[str]) -> dict[s
     -------
     dict
         Plain values. "names" has words, to which numbers refer; "cases", "rows", "failures",
-        "tax", "paybacks" have a list a column; "devices" and "changes" a list of records.
+        "tax", "paybacks" have a list a column; "devices", "crossovers", "changes" a list of
+        records.
     """
     names = {
         "how": _Names(),
@@ -129,15 +134,25 @@ def machine_data(cases: Sequence[RankedCase], backends: Sequence[str]) -> dict[s
         },
         "devices": [
             {
-                "case": [place[id(p.case)] for p in crossing.points],
-                "cpu": [rows[id(p.cpu.row)] for p in crossing.points],
-                "gpu": [rows[id(p.gpu.row)] for p in crossing.points],
-                "ratio": [short(p.ratio) for p in crossing.points],
-                "copied": [short(p.ratio_with_copies) for p in crossing.points],
-                "alone": crossing.alone,
-                "with_copies": crossing.with_copies,
+                "case": [place[id(p.case)] for p in series.points],
+                "cpu": [rows[id(p.cpu.row)] for p in series.points],
+                "gpu": [rows[id(p.gpu.row)] for p in series.points],
+                "ratio": [short(p.ratio) for p in series.points],
+                "copied": [short(p.ratio_with_copies) for p in series.points],
             }
-            for crossing in device_crossovers(cases)
+            for series in devices
+            if series.points
+        ],
+        "crossovers": [
+            {
+                "case": place[id(series.first)],
+                "backend": names["backend"](here.label),
+                "sizes": len(here.verdicts),
+                "from": [here.wins_from, copied.wins_from],
+                "text": [here.text, copied.text],
+            }
+            for series in devices
+            for here, copied in series.crossings
         ],
         "changes": [
             [_change(change, place, rows, names["backend"]) for change in changes(series)]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from unpool_xp.bench.report_cases import RankedCase, Timed
+from unpool_xp.bench.report_costs import DeviceSeries
 from unpool_xp.bench.results import failure_reason
 from unpool_xp.bench.wording import case_name, digits, how_text, interval_text, seconds_text
 
@@ -85,7 +86,8 @@ def _machine(machine: Mapping[str, Any]) -> list[str]:
             "",
         ]
     if not machine["gpu"]:
-        lines += ["No GPU was measured here.", ""]
+        lines += ["No GPU was measured here. No crossover between CPU and GPU is known.", ""]
+    lines += _crossovers(machine["devices"])
     if machine["claims"]:
         lines += ["### What is claimed", ""]
         claims = ([c.text, c.verdict, c.measured] for c in machine["claims"])
@@ -105,6 +107,29 @@ def _machine(machine: Mapping[str, Any]) -> list[str]:
     if not tables:
         lines += [f"The tables of the {len(machine['cases'])} cases are in report.html.", ""]
     return lines + _failures(machine["cases"])
+
+
+def _crossovers(devices: Sequence[DeviceSeries]) -> list[str]:
+    if not devices:
+        return []
+    rows = [
+        [series.first.operation, series.first.settings, here.label, here.text, copied.text]
+        for series in devices
+        for here, copied in series.crossings
+    ]
+    more = len(rows) - _MOST_LINES
+    return [
+        "### CPU and GPU",
+        "",
+        "Each GPU backend beside the best on the CPU. Sizes are elements of the operation's first "
+        "array; ties are not wins.",
+        "",
+        *_table(
+            ("operation", "settings", "on", "data on the device", "copies counted"),
+            rows[:_MOST_LINES],
+        ),
+        *([f"And {more} more, in report.html.", ""] if more > 0 else []),
+    ]
 
 
 def _answer(cell: Mapping[str, Any] | None) -> str:

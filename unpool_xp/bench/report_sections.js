@@ -99,12 +99,8 @@ function devicePart({ at, caseOn, hows }) {
     return [nothing("No GPU was measured on this machine, so there is no crossover between CPU and GPU.")];
   }
   const series = at.devices.filter((one) => caseOn[one.case[0]]);
-  if (!series.length) return [nothing("No case that is left has a time on both a CPU and a GPU.")];
-  const word = (one, since, known) => {
-    if (!known) return "copies not timed";
-    if (since === null) return "not at these sizes";
-    return since === 0 ? "from the smallest measured" : `from ${bytes(at.cases.bytes[one.case[since]])}`;
-  };
+  const crossings = at.crossovers.filter((one) => caseOn[one.case]);
+  if (!crossings.length) return [nothing("No case that is left was tried on a GPU.")];
   const words = [[0, "on the device", (one) => one.ratio], [1, "with copies", (one) => one.copied]];
   const points = series.flatMap((one) => one.case.flatMap((number, k) => words.filter(([, , get]) => get(one)[k] !== null).map(([, name, get]) => ({
     settings: `${operationOf(at, number)} ${settingsOf(at, number)}`, case: caseWords(at, number), bytes: at.cases.bytes[number], ratio: get(one)[k], copies: name,
@@ -113,22 +109,22 @@ function devicePart({ at, caseOn, hows }) {
   }))));
   const charts = [...groupBy(points, (point) => point.operation)].map(([operation, mine]) => h("article", { class: "card" }, h("h3", {}, operation),
     chart("device", `CPU time over GPU time of ${operation}`, { points: mine, lines: [{ ratio: 1 }], xticks: byteTicks(mine.map((p) => p.bytes)), yticks: decimalTicks([1, ...mine.map((p) => p.ratio)]), height: 230 })));
-  const since = series.filter((one) => one.alone !== null).length, copied = series.filter((one) => one.with_copies !== null).length;
-  const ends = (one) => one.case.length - 1;
+  const since = (which) => crossings.filter((one) => one.from[which] !== null).length;
   return [
-    finding(`With the data on the device the GPU is the faster one from some size on in ${since} of ${many(series.length, "series")}; with copies there and back for every call, in ${copied}.`),
-    h("p", { class: "note" }, "The best CPU backend over the best GPU backend: above 1 the GPU is faster. With copies: the inputs go to the GPU and the output comes back, each call. Of all backends, whatever the filters hide."),
-    h("div", { class: "legend" }, h("span", {}, h("span", { style: "color: #2f8fc4" }, "─●─"), " on the device"), h("span", {}, h("span", { style: "color: #cc5200" }, "┄■┄"), " with copies"), h("span", {}, "┄┄ as fast as each other")),
-    h("div", { class: "cards" }, ...charts),
-    tableBehind(`Table: ${many(series.length, "series")}`, () => pagedTable([
-      { name: "operation", value: (one) => operationOf(at, one.case[0]), cell: (one) => operationOf(at, one.case[0]) },
-      { name: "settings", value: (one) => settingsOf(at, one.case[0]), cell: (one) => settingsOf(at, one.case[0]) },
-      { name: "sizes", number: true, value: (one) => one.case.length, cell: (one) => String(one.case.length) },
-      { name: "GPU faster, on the device", value: (one) => one.alone, cell: (one) => word(one, one.alone, true) },
-      { name: "GPU faster, with copies", value: (one) => one.with_copies, cell: (one) => word(one, one.with_copies, one.copied[ends(one)] !== null) },
-      { name: "at the largest", number: true, value: (one) => one.ratio[ends(one)], cell: (one) => times(one.ratio[ends(one)]) },
-      { name: "with copies", number: true, value: (one) => one.copied[ends(one)], cell: (one) => (one.copied[ends(one)] === null ? "" : times(one.copied[ends(one)])) },
-    ], series)),
+    finding(`With the data on the device a GPU backend is known to be quicker than the best on the CPU from some size on in ${since(0)} of ${many(crossings.length, "comparison")}; with copies there and back for every call, in ${since(1)}.`),
+    h("p", { class: "note" }, "Each GPU backend beside the best of the CPU, size by size; sizes are elements of the operation's first array. Quicker and slower: by more than noise and 5 %. With copies: the inputs go to the device and the output comes back, each call. Of all modes and implementations, whatever the filters hide."),
+    pagedTable([
+      { name: "operation", value: (one) => operationOf(at, one.case), cell: (one) => operationOf(at, one.case) },
+      { name: "settings", value: (one) => settingsOf(at, one.case), cell: (one) => settingsOf(at, one.case) },
+      { name: "on", value: (one) => page.backends[one.backend].name, cell: (one) => h("span", {}, glyph(one.backend), page.backends[one.backend].name) },
+      { name: "sizes", number: true, value: (one) => one.sizes, cell: (one) => String(one.sizes) },
+      ...["data on the device", "copies counted"].map((name, k) => ({ name, words: true, value: (one) => one.from[k], cell: (one) => one.text[k] })),
+    ], crossings, { size: 15 }),
+    ...(points.length ? [
+      h("p", { class: "note" }, "Below, the best CPU backend over the best GPU backend, by their medians: above 1 the GPU is faster."),
+      h("div", { class: "legend" }, h("span", {}, h("span", { style: "color: #2f8fc4" }, "─●─"), " on the device"), h("span", {}, h("span", { style: "color: #cc5200" }, "┄■┄"), " with copies"), h("span", {}, "┄┄ as fast as each other")),
+      h("div", { class: "cards" }, ...charts),
+    ] : []),
   ];
 }
 const isGpu = (name) => name.includes(":") && !["", "cpu"].includes(name.slice(name.indexOf(":") + 1));

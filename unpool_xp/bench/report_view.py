@@ -9,11 +9,12 @@ from typing import Any
 import unpool_xp
 from unpool_xp.bench.charts import styles
 from unpool_xp.bench.charts_specs import time_png_spec
+from unpool_xp.bench.crossover import is_gpu
 from unpool_xp.bench.machine import Machine
 from unpool_xp.bench.report_answers import Answer, answers, geometric_mean, share_of_first
-from unpool_xp.bench.report_cases import BANDS, RankedCase, by_operation, is_gpu, ranked_cases
+from unpool_xp.bench.report_cases import BANDS, RankedCase, by_operation, ranked_cases
 from unpool_xp.bench.report_claims import judged
-from unpool_xp.bench.report_costs import copy_ceilings, host_copy
+from unpool_xp.bench.report_costs import copy_ceilings, device_series, host_copy
 from unpool_xp.bench.report_machines import side_by_side
 from unpool_xp.bench.results import Problem, Row, latest
 from unpool_xp.bench.verdict import Ratio, Verdict
@@ -93,6 +94,7 @@ def _machine_view(
         "bands": _band_words(found),
         "claims": judged(cases) if found else [],
         "gpu": any(is_gpu(row["backend"]) for row in rows),
+        "devices": device_series(cases),
         "failed": failed,
         "cases": cases,
         "operations": [

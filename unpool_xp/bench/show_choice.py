@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from unpool_xp.bench.cases import OPERATIONS, Case
 from unpool_xp.bench.choose import Choice
+from unpool_xp.bench.crossover import DeviceCrossover
 from unpool_xp.bench.ranking import Ranked, rank
 from unpool_xp.bench.results import Row
 from unpool_xp.bench.show import name_of, print_ranking
@@ -41,6 +43,7 @@ def print_choice(console: Console, choice: Choice) -> None:
         took = seconds_text(moved.seconds)
         console.print(f"with the copy there and back: {name_of(moved.row)}, {took} a call")
     _print_sizes(console, choice)
+    _print_devices(console, choice)
     console.print("\n[bold]to paste[/]")
     for line in code_for(choice.case, best.row):
         console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
@@ -71,6 +74,18 @@ def _print_sizes(console: Console, choice: Choice) -> None:
     if len(changes) == 1:
         first, *_, last = sizes
         console.print(f"no other answer is sure from {first:,} to {last:,} elements")
+
+
+def _print_devices(console: Console, choice: Choice) -> None:
+    """Print from which size on each other device is quicker, with and without the copies."""
+    here, copied = (choice.device_crossovers(with_transfer=copies) for copies in (False, True))
+    if here:
+        console.print("\n[bold]beside the best on the CPU, by elements of the first array[/]")
+    for pair in zip(here, copied, strict=True):
+        for crossing, data in zip(pair, ("data there", "copies counted"), strict=True):
+            said = f"{crossing.label}, {data}: {crossing.text}"
+            for line in textwrap.wrap(said, console.width, subsequent_indent="  "):
+                console.print(escape(line), highlight=False)
 
 
 def _portable(rows: list[Row]) -> list[Row]:
@@ -156,6 +171,11 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
             {"from_elements": change.from_elements, "use": name_of(change.row), "tied": change.tied}
             for change in choice.changes()
         ],
+        "device_crossovers": [
+            _crossing(crossing)
+            for copies in (False, True)
+            for crossing in choice.device_crossovers(with_transfer=copies)
+        ],
         "code": code_for(choice.case, best.row) if best else None,
     }
 
@@ -169,6 +189,19 @@ def _entry(entry: Ranked) -> dict[str, Any]:
         "interval": _ends(entry.interval),
         "tied_with_best": entry.tied_with_best,
         "reason": entry.reason,
+    }
+
+
+def _crossing(crossing: DeviceCrossover) -> dict[str, Any]:
+    return {
+        "backend": crossing.label,
+        "with_transfer": crossing.with_transfer,
+        "wins_from": crossing.wins_from,
+        "loses_at": crossing.loses_at,
+        "undecided": crossing.undecided,
+        "by_turns": crossing.by_turns,
+        "sizes": list(crossing.verdicts),
+        "said": crossing.text,
     }
 
 
