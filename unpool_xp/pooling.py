@@ -134,12 +134,13 @@ def max_pool(
 
 def _max_pooled(xp: Namespace, plan: Windows, x: Array) -> MaxPooled:
     place = device(x)
-    default, counting = _counting(xp, x, "max_pool", plan.plane, plan.reach)
-
-    floating = xp.isdtype(x.dtype, "real floating")
-    # What is lower than all can only be the maximum where it is the only value.
-    lowest = -math.inf if floating else xp.iinfo(x.dtype).min
-    axes = [_axis_taps(xp, windows, lowest, counting, place) for windows in reversed(plan.axes)]
+    key = ("fold", xp.__name__, x.dtype, place, smooth(x))
+    fold: _Fold | None = plan.arrays.get(key)
+    if fold is None:
+        fold = _fold_of(xp, plan, x, place)
+        if not any(windows.before for windows in plan.axes):  # it holds no arrays
+            plan.arrays[key] = fold
+    default, counting, floating, axes = fold
     starts = _starts(xp, plan, default, place)
 
     def _pooled(x: Array) -> MaxPooled:
@@ -147,6 +148,24 @@ def _max_pooled(xp: Namespace, plan: Windows, x: Array) -> MaxPooled:
         return MaxPooled(values, cast(xp, starts + offsets, default))
 
     return MaxPooled(*in_blocks(xp, _pooled, x, len(plan.axes), 1.0))
+
+
+class _Fold(NamedTuple):
+    """How the windows of arrays of one dtype are folded."""
+
+    default: Any  # the dtype of positions
+    counting: Any  # the dtype of offsets
+    floating: bool
+    axes: list[AxisTaps]
+
+
+def _fold_of(xp: Namespace, plan: Windows, x: Array, place: Any) -> _Fold:
+    default, counting = _counting(xp, x, "max_pool", plan.plane, plan.reach)
+    floating = xp.isdtype(x.dtype, "real floating")
+    # What is lower than all can only be the maximum where it is the only value.
+    lowest = -math.inf if floating else xp.iinfo(x.dtype).min
+    axes = [_axis_taps(xp, windows, lowest, counting, place) for windows in reversed(plan.axes)]
+    return _Fold(default, counting, floating, axes)
 
 
 def _axis_taps(
