@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,15 @@ import pytest
 
 from unpool_xp import backends
 from unpool_xp.bench.cases import Case
+from unpool_xp.bench.check_within import LEFT_OUT, check_within
 from unpool_xp.bench.measure import is_poisoned
+from unpool_xp.bench.pool import Worker, WorkerLostError
 from unpool_xp.bench.presets import preset
 from unpool_xp.bench.results import read_rows
+from unpool_xp.bench.rounds import Cell
 from unpool_xp.bench.sweep import run_sweep
+from unpool_xp.capabilities import DTYPES
+from unpool_xp.commands import gpu
 
 from . import fake_backend
 from .test_check import run
@@ -100,29 +104,95 @@ def test_the_command_checks_measures_and_reports(tmp_path: Path) -> None:
     (path,) = tmp_path.glob("sweeps/*/*.jsonl")
     assert {row["operation"] for row in read_rows([path]).rows} <= {"conv_transpose"}
     assert list((tmp_path / "report").glob("*.html"))
+    assert "not measured" in (tmp_path / "report" / "reach.md").read_text()
+    assert "what is asked of a GPU" in done.stdout
 
 
-def test_without_a_gpu_it_says_what_it_looked_for(tmp_path: Path) -> None:
-    script = """
-import sys
-from unpool_xp import backends
-load = backends.load
-def missing(label):
-    if label.endswith(":cuda"):
-        raise backends.BackendUnavailableError(f"{label}: no device")
-    return load(label)
-backends.load = missing
-sys.argv = ["unpool-xp", "gpu"]
-from unpool_xp.cli import main
-main()
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path
-    )
+def test_without_a_gpu_it_says_what_it_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # also where there is one
+    done = run("gpu", "--results", str(tmp_path))
     assert done.returncode == 2
     for label in ("torch:cuda", "cupy:cuda", "jax:cuda"):
-        assert f"{label}: no device" in done.stderr
+        assert f"{label}: " in done.stderr
+    assert not list(tmp_path.iterdir())
     assert run("gpu", "--backend", "torch:nowhere").returncode == 2
+
+
+def test_a_check_that_takes_long_is_ended_and_says_so() -> None:
+    start = time.monotonic()
+    operations = ["nearest_unpool", "hangs"]
+    checked = check_within(["numpy", "fake:hang"], operations, 0.0)
+    assert {(c.outcome, c.detail) for c in checked} == {("skipped", LEFT_OUT)}
+    assert time.monotonic() - start < 30
+    assert {c.backend for c in checked} == {"numpy", "fake:hang"}
+
+
+def test_what_is_measured_is_checked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = check_within(["numpy"], ["nearest_unpool", "max_pool"], 100.0)
+    assert [(c.operation, c.dtype) for c in checked][:3] == [
+        ("nearest_unpool", "float32"),
+        ("max_pool", "float32"),
+        ("nearest_unpool", "float16"),
+    ]
+    assert not [c for c in checked if c.outcome == "failed"]
+    assert len(checked) == 2 * len(DTYPES)
+    assert LEFT_OUT not in {c.detail for c in checked}
+
+
+def test_a_process_that_dies_while_checking_costs_what_it_was_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = Worker.ask
+
+    def dies(self: Worker, command: str, **options: Any) -> Any:
+        if options.get("dtype") == "float32":
+            self.kill()
+            raise WorkerLostError("crashed: it ended")
+        return real(self, command, **options)
+
+    monkeypatch.setattr(Worker, "ask", dies)
+    checked = check_within(["numpy"], ["nearest_unpool"], 100.0)
+    bad = [(c.dtype, c.detail) for c in checked if c.outcome == "failed"]
+    assert bad == [("float32", "crashed: it ended")]
+    assert len(checked) == len(DTYPES)
+
+
+def test_a_case_in_flight_at_the_end_is_cut_off_without_a_row(tmp_path: Path) -> None:
+    out = tmp_path / "run.jsonl"
+    start = time.monotonic()
+    hanging = Case("max_pool", (3, 2, 4, 4), kernel=2)
+    options: dict[str, Any] = {"out": out, "in_order": True, "budget_s": 15.0, **QUICKLY}
+    summary = run_sweep([GOOD, hanging, FULL], ["fake:hang"], **options)
+    assert time.monotonic() - start < 40  # its hang would last an hour
+    assert (summary.measured, summary.failed, summary.left) == (1, 0, 2)
+    (row,) = read_rows([out]).rows
+    assert row["checked"]
+
+
+def test_a_case_is_measured_where_it_is_wanted(tmp_path: Path) -> None:
+    out = tmp_path / "run.jsonl"
+    only = {"wanted": lambda case, label: label == "numpy" or case == GOOD}
+    run_sweep([GOOD, FULL], ["numpy", "fake:async"], out=out, **only, **QUICKLY)
+    asked = [(r["backend"], r["shape"][0]) for r in read_rows([out]).rows if _ours(r)]
+    assert sorted(asked) == [("fake:async", 1), ("numpy", 1), ("numpy", 4)]
+
+
+def _ours(row: Any) -> bool:
+    return bool(row["implementation"] == "portable")
+
+
+def test_the_cpu_is_left_out_of_what_takes_it_minutes_and_memory_is_of_few() -> None:
+    cases = preset("gpu").cases
+    left = {case for case in cases if not gpu._wanted(case, "numpy")}
+    assert left
+    assert all(gpu._wanted(case, "torch:cuda") for case in cases)
+    weighed = {
+        c.operation for c in cases if gpu._weighed(c, Cell("jax:cuda", "eager", "portable", ""))
+    }
+    assert {"max_pool", "max_unpool", "nearest_unpool", "avg_pool", "linear_unpool"} <= weighed
+    assert not [c for c in cases if gpu._weighed(c, Cell("numpy", "eager", "portable", ""))]
 
 
 def test_nothing_of_the_host_has_memory_to_free() -> None:

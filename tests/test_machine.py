@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from typing import Any
 
 import pytest
 
-from unpool_xp.bench import machine
+from unpool_xp.bench import machine, nvidia
 from unpool_xp.bench.machine import Machine, machine_id, read_machines, this_machine
 
 HARDWARE: dict[str, Any] = {
@@ -107,3 +108,62 @@ def test_no_gpu_is_no_error(monkeypatch, tmp_path):
     assert machine._gpus() == ("NVIDIA H100", "NVIDIA H100")
     tool.write_text("#!/bin/sh\nexit 9\n")
     assert machine._gpus() == ()
+
+
+# --- what the driver says ------------------------------------------------------------------------
+
+SMI = """#!/bin/sh
+echo "$@" >> {log}
+case "$1" in
+  --query-gpu=name) echo "Made-up GPU" ;;
+  --query-gpu=clocks.sm) echo "{clock}" ;;
+  *) echo "Made-up GPU, 1.2.3, 345 MHz, 1980 MHz, 2619 MHz, 2619 MHz, 700.00 W, 31" ;;
+esac
+"""
+
+
+@pytest.fixture
+def smi(tmp_path, monkeypatch):
+    """Put a made-up driver's command on the path; its log of what it was asked."""
+    folder, log = tmp_path / "bin", tmp_path / "asked"
+
+    def put(clock="1755 MHz"):
+        folder.mkdir(exist_ok=True)
+        command = folder / "nvidia-smi"
+        command.write_text(SMI.format(log=log, clock=clock))
+        command.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+        return log
+
+    return put
+
+
+def test_the_driver_is_asked_for_clocks_and_their_maximum(smi):
+    smi()
+    (facts,) = nvidia.facts()
+    assert (facts["clocks.sm"], facts["clocks.max.sm"]) == ("345 MHz", "1980 MHz")
+    assert facts["power.limit"] == "700.00 W"
+    assert machine._gpus() == ("Made-up GPU",)
+    told = dataclasses.replace(this_machine(), gpu_facts=(facts,))
+    assert Machine.from_json(json.loads(json.dumps(told.to_json()))) == told
+
+
+@pytest.mark.parametrize(("clock", "number"), [("1755 MHz", 1755), ("[N/A]", None), ("", None)])
+def test_the_clock_is_that_of_the_first_gpu_in_use(smi, monkeypatch, clock, number):
+    log = smi(clock)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
+    assert nvidia.clock_mhz() == number
+    assert log.read_text().strip().endswith("-i 3")
+
+
+def test_without_a_driver_nothing_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert nvidia.facts() == ()
+    assert nvidia.clock_mhz() is None
+
+
+def test_machines_of_before_have_no_facts_of_gpus():
+    old = {k: v for k, v in this_machine().to_json().items() if k != "gpu_facts"}
+    assert Machine.from_json(old).gpu_facts == ()
+    with pytest.raises(ValueError, match="gpu_facts"):
+        Machine.from_json({**old, "gpu_facts": [{"name": 3}]})

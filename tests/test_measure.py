@@ -11,7 +11,8 @@ import pytest
 
 from unpool_xp import backends
 from unpool_xp.bench.cases import Case
-from unpool_xp.bench.measure import SAMPLE_SECONDS, Inputs, Session, peak_bytes, reason_of
+from unpool_xp.bench.measure import SAMPLE_SECONDS, Inputs, Session, reason_of
+from unpool_xp.bench.memory import peak_bytes
 
 from . import fake_backend
 from .conftest import jax_without_64_bits

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -40,6 +40,19 @@ class DeviceFacts:
     name: str
     memory_bytes: int | None
     threads: int | None
+
+
+class DeviceClock(Protocol):
+    """A clock that runs in the device's own queue."""
+
+    def start(self) -> None:
+        """Note the beginning; the host does not wait."""
+
+    def stop(self) -> None:
+        """Note the end; the host does not wait."""
+
+    def seconds(self) -> float:
+        """Wait for the end; return the time between the two."""
 
 
 class Backend:
@@ -110,6 +123,26 @@ class Backend:
 
     def free_memory(self) -> None:
         """Give back what the library's allocator keeps of the device's memory."""
+
+    @property
+    def cache_bytes(self) -> int | None:
+        """The last cache of a device that is emptied between calls; None where none is."""
+        return None
+
+    def device_clock(self) -> DeviceClock | None:
+        """Return a new clock of the device for one call; None where the library has none."""
+        return None
+
+    def peak_meter(self) -> Callable[[], int] | None:
+        """Begin to watch the device's allocator.
+
+        Returns
+        -------
+        callable or None
+            Ends it, and tells the most bytes handed out meanwhile beyond those at its beginning.
+            None where the allocator is not asked.
+        """
+        return None
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function compiled.

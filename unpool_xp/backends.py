@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from unpool_xp import _cuda
 from unpool_xp._backend import (
     Backend,
     BackendUnavailableError,
     CompileUnavailableError,
+    DeviceClock,
     DeviceFacts,
     cpu_name,
     host_memory,
@@ -30,6 +32,7 @@ __all__ = [
     "Backend",
     "BackendUnavailableError",
     "CompileUnavailableError",
+    "DeviceClock",
     "DeviceFacts",
     "available",
     "known",
@@ -73,6 +76,19 @@ class _Torch(Backend):
         if self.device.type == "cuda":
             importlib.import_module("torch").cuda.empty_cache()
 
+    @property
+    def cache_bytes(self) -> int | None:
+        if self.device.type != "cuda":
+            return None
+        properties = importlib.import_module("torch").cuda.get_device_properties(self.device)
+        return getattr(properties, "L2_cache_size", None)  # since 2.5
+
+    def device_clock(self) -> DeviceClock | None:
+        return _cuda.torch_events() if self.device.type == "cuda" else None
+
+    def peak_meter(self) -> Callable[[], int] | None:
+        return _cuda.torch_peak(self.device) if self.device.type == "cuda" else None
+
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         torch = importlib.import_module("torch")
         if self.device.type == "cpu" and not _has_cpp_compiler():
@@ -110,6 +126,16 @@ class _CuPy(Backend):
     def free_memory(self) -> None:
         importlib.import_module("cupy").get_default_memory_pool().free_all_blocks()
 
+    @property
+    def cache_bytes(self) -> int | None:
+        return int(self.device.attributes["L2CacheSize"])
+
+    def device_clock(self) -> DeviceClock:
+        return _cuda.cupy_events()
+
+    def peak_meter(self) -> Callable[[], int]:
+        return _cuda.cupy_peak()
+
 
 class _Jax(Backend):
     distribution = "jax"
@@ -129,6 +155,14 @@ class _Jax(Backend):
 
     def synchronize(self, *arrays: Array) -> None:
         importlib.import_module("jax").block_until_ready(arrays)
+
+    @property
+    def cache_bytes(self) -> int | None:
+        # JAX does not say; as much as the largest second-level cache of a GPU so far.
+        return None if self.device.platform == "cpu" else 2**27
+
+    def peak_meter(self) -> Callable[[], int] | None:
+        return None if self.device.platform == "cpu" else _cuda.jax_peak(self.device)
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return importlib.import_module("jax").jit(function)  # type: ignore[no-any-return]
@@ -200,6 +234,8 @@ def _load_torch(device: str) -> Backend:
             else "torch finds no CUDA device; check the driver with nvidia-smi"
         )
         raise BackendUnavailableError(f"{label}: {why}")
+    if device == "cuda":
+        _cuda.exact_products_in_torch()
     xp = importlib.import_module("array_api_compat.torch")
     place = torch.device(device, torch.cuda.current_device()) if device == "cuda" else device
     return _Torch(label, xp, torch.device(place))
@@ -231,6 +267,8 @@ def _load_jax(device: str) -> Backend:
             f"{label}: jax finds no {device} device; it needs a plugin for it, "
             'for example pip install "jax[cuda12]"'
         ) from error
+    if device != "cpu":
+        _cuda.exact_products_in_jax()
     return _Jax(label, importlib.import_module("jax.numpy"), found[0])
 
 

@@ -160,6 +160,21 @@ def _crash() -> None:
     os._exit(7)
 
 
+class _Clock:
+    """Marks in the queue of the device."""
+
+    def start(self) -> None:
+        self.first = Array(strict.asarray(0))
+
+    def stop(self) -> None:
+        self.second = Array(strict.asarray(0))
+
+    def seconds(self) -> float:
+        self.first.ready.wait()
+        self.second.ready.wait()
+        return DELAY
+
+
 class _Device(Fake):
     """A device with little memory, whose errors are those of CUDA."""
 
@@ -178,6 +193,16 @@ class _Device(Fake):
 
     def free_memory(self) -> None:
         self.freed += 1
+
+    @property
+    def cache_bytes(self) -> int:
+        return 1000
+
+    def device_clock(self) -> Any:
+        return _Clock()
+
+    def peak_meter(self) -> Any:
+        return lambda: 1234
 
 
 class _Noisy(Fake):

@@ -31,7 +31,7 @@ class Checked:
     backend, mode, operation, dtype : str
         What was checked.
     outcome : {"passed", "failed", "skipped"}
-        Skipped only for a reason that `unpool_xp.capabilities` names.
+        Skipped only for a reason that `unpool_xp.capabilities` names, or for want of time.
     detail : str
         The reason, or what differed; empty where it passed.
     """
@@ -128,6 +128,17 @@ def check_backend(
         for operation in operations
         for dtype in DTYPES
     ]
+
+
+def check_one(backend: backends.Backend, operation: str, dtype: str) -> list[Checked]:
+    """Check one operation and dtype in this process; JAX eager and compiled, and in 64 bits."""
+    modes = ["eager"]
+    if backend.library == "jax":
+        import jax
+
+        jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
+        modes.append("compiled")
+    return [_check(backend, mode, operation, dtype) for mode in modes]
 
 
 def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> Checked:

@@ -8,13 +8,14 @@ import json
 import os
 import platform
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from unpool_xp.bench import nvidia
 
 # What changes the threads or the kernels of a numeric library; nothing else is ever recorded.
 ENVIRONMENT = (
@@ -38,7 +39,6 @@ ENVIRONMENT = (
     "XLA_FLAGS",
 )
 _CPUS = Path("/sys/devices/system/cpu")
-_NVIDIA_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,9 @@ class Machine:
         The CPU's frequency governor, where it can be read.
     environment : dict of str to str
         The variables of `ENVIRONMENT` that are set.
+    gpu_facts : tuple of dict of str to str
+        Of each GPU the driver, the clocks beside their maximum, the power limit and the
+        temperature, as ``nvidia-smi`` gave them just now; empty where there is none.
     """
 
     id: str
@@ -82,17 +85,19 @@ class Machine:
     python: str
     governor: str | None
     environment: dict[str, str]
+    gpu_facts: tuple[dict[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as plain lists, numbers and strings."""
-        return {**asdict(self), "gpus": list(self.gpus)}
+        return {**asdict(self), "gpus": list(self.gpus), "gpu_facts": list(self.gpu_facts)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Machine:
         """Return the machine of `to_json`; a ValueError where it is none."""
         try:
             facts = dict(data)
-            machine = cls(**{**facts, "gpus": tuple(facts["gpus"])})
+            told = tuple(facts.get("gpu_facts", ()))  # not in files of before
+            machine = cls(**{**facts, "gpus": tuple(facts["gpus"]), "gpu_facts": told})
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"Machine: data={data!r} is no machine: {error}") from error
         # A folder is named by it.
@@ -126,6 +131,7 @@ def this_machine() -> Machine:
         python=f"{platform.python_implementation()} {platform.python_version()}",
         governor=_read(_CPUS / "cpu0/cpufreq/scaling_governor"),
         environment={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+        gpu_facts=nvidia.facts() if hardware["gpus"] else (),
     )
 
 
@@ -214,6 +220,11 @@ def _fits(name: str, value: Any) -> bool:
         return isinstance(value, dict) and all(
             isinstance(key, str) and type(fact) is kind for key, fact in value.items()
         )
+    if name == "gpu_facts":
+        return all(
+            isinstance(gpu, dict) and all(isinstance(text, str) for text in (*gpu, *gpu.values()))
+            for gpu in value
+        )
     if name == "gpus":
         return all(isinstance(gpu, str) for gpu in value)
     return isinstance(value, str) or (name == "governor" and value is None)
@@ -263,14 +274,7 @@ def _cpuinfo_caches(cpu: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _gpus() -> tuple[str, ...]:
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_NVIDIA_SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError):  # no driver, or it does not answer
-        return ()
-    return tuple(line.strip() for line in answer.stdout.splitlines() if line.strip())
+    return tuple(gpu["name"] for gpu in nvidia.ask(["name"]))
 
 
 def _read(path: Path) -> str | None:

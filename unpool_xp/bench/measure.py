@@ -6,19 +6,18 @@ A time is of one call: from the call to the moment its own output is ready on th
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import functools
 import gc
-import importlib
 import math
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from unpool_xp.backends import Backend, CompileUnavailableError
 from unpool_xp.bench import natives
 from unpool_xp.bench.cases import OPERATIONS, Case
+from unpool_xp.bench.device import Flush, device_sample
 from unpool_xp.bench.oracle import MismatchError, Oracle
 from unpool_xp.bench.photo import NDArray
 from unpool_xp.capabilities import why_not
@@ -26,7 +25,6 @@ from unpool_xp.capabilities import why_not
 SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves
 _COPIES = 3
 _LONGEST_REASON = 400
-_M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 class Inputs:
@@ -45,7 +43,7 @@ class Inputs:
         if reason is not None:
             raise UnsuitedError(reason)
         backend.dtype(case.dtype)  # a TypeError where a library nobody has described has none
-        self.case = case
+        self.backend, self.case = backend, case
         self.host = case.arrays()
         samples = []
         for _ in range(_COPIES):
@@ -59,6 +57,11 @@ class Inputs:
             raise UnsuitedError(f"jax makes {placed} of {case.dtype}; set JAX_ENABLE_X64=1")
         self.to_device_s = statistics.median(samples)
         self._oracle: Oracle | None = None
+
+    @functools.cached_property
+    def flush(self) -> Flush | None:
+        """What empties the device's cache before each call, where the case would fit into it."""
+        return Flush.needed(self.backend, self.case.bytes_moved)
 
     @property
     def oracle(self) -> Oracle:
@@ -105,12 +108,14 @@ class Session:
         self.error: str | None = None
         self.call_s = 0.0  # a first guess
         self.samples_s: list[float] = []
+        self.device_samples_s: list[float] = []
         self.calls_per_sample: int | None = None
         self.first_call_s: float | None = None
         self.to_device_s: float | None = None
         self.from_device_s: float | None = None
         self._inputs = inputs
         self._call: Callable[..., Any] | None = None
+        self._flush: Flush | None = None
 
     def prepare(self) -> bool:
         """Copy the inputs, call once, hold the result to the oracle, find how often to call.
@@ -135,17 +140,19 @@ class Session:
         arrays = self._inputs.device
         start = time.perf_counter()
         output = call(*arrays)
-        self.backend.synchronize(*_outputs(output))
+        self.backend.synchronize(*outputs_of(output))
         self.first_call_s = time.perf_counter() - start
 
-        host = [self.backend.to_numpy(array) for array in _outputs(output)]
+        host = [self.backend.to_numpy(array) for array in outputs_of(output)]
         del output
         self.check_scope = self._inputs.oracle.check(host, values_only=values_only)
         self._call = call
         self.from_device_s = self._copied_back(host)
         del host
+        self._flush = self._inputs.flush
         self.call_s = min(self._timed(1), self._timed(1))
-        self.calls_per_sample = max(1, math.ceil(SAMPLE_SECONDS / max(self.call_s, 1e-9)))
+        took = self.call_s + (self._flush.seconds if self._flush else 0)
+        self.calls_per_sample = max(1, math.ceil(SAMPLE_SECONDS / max(took, 1e-9)))
         self.checked = True
 
     def _bound(self) -> tuple[Callable[..., Any], bool]:
@@ -211,6 +218,8 @@ class Session:
         call, arrays = self._call, self._inputs.device
         synchronize, clock = self.backend.synchronize, time.perf_counter
         with _no_collection():
+            if self._flush is not None:
+                return self._flush.timed(call, arrays, calls)
             start = clock()
             for _ in range(calls):
                 output = call(*arrays)
@@ -238,16 +247,27 @@ class Session:
             return []
         try:
             taken = [self._timed(self.calls_per_sample) for _ in range(n)]
+            by_device = self._timed_by_device(self.calls_per_sample)
         except Exception as error:
-            self.checked, self.samples_s, self.error = False, [], reason_of(error)
+            self.checked, self.error = False, reason_of(error)
+            self.samples_s, self.device_samples_s = [], []
             return []
         self.samples_s += taken
+        self.device_samples_s += by_device
         return taken
+
+    def _timed_by_device(self, calls: int) -> list[float]:
+        """Return a sample by the device's own clock, where it has one."""
+        assert self._call is not None
+        assert self._inputs is not None
+        with _no_collection():
+            return device_sample(self.backend, self._call, self._inputs.device, calls, self._flush)
 
     def finish(self) -> dict[str, Any]:
         """Let go of the arrays; return the fields of the row that are known here."""
-        self._inputs = self._call = None
-        return {**self.facts, "samples_s": self.samples_s}
+        self._inputs = self._call = self._flush = None
+        samples = {"samples_s": self.samples_s, "device_samples_s": self.device_samples_s}
+        return {**self.facts, **samples}
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -302,7 +322,8 @@ def is_poisoned(reason: str) -> bool:
     return any(sign in reason for sign in _POISON)
 
 
-def _outputs(output: Any) -> tuple[Any, ...]:
+def outputs_of(output: Any) -> tuple[Any, ...]:
+    """Return the outputs of a call, one or several."""
     return tuple(output) if isinstance(output, tuple | list) else (output,)
 
 
@@ -315,79 +336,3 @@ def _no_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-# --- memory --------------------------------------------------------------------------------------
-
-
-def peak_bytes(
-    backend: Backend,
-    case: Case,
-    mode: str = "eager",
-    implementation: str = "portable",
-    function: str | None = None,
-) -> int | None:
-    """Return the most memory that one call adds to what its inputs hold.
-
-    To be asked in a process of its own. On the host it is resident memory, as Linux counts it;
-    on a GPU what the library's allocator has handed out.
-
-    Parameters
-    ----------
-    backend, case, mode, implementation, function
-        As for `Session`.
-
-    Returns
-    -------
-    int or None
-        None where it cannot be told here.
-
-    Raises
-    ------
-    Exception
-        Whatever the call raises.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
-        # What is freed goes back at once, instead of serving the next call unseen.
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)
-    call, _ = Session(backend, case, mode, implementation, function)._bound()
-    arrays = Inputs(backend, case).device
-    backend.synchronize(*_outputs(call(*arrays)))  # imports, compiles
-    gc.collect()
-    if backend.label == "torch:cuda":
-        memory = importlib.import_module("torch").cuda
-        memory.reset_peak_memory_stats()
-        start, highest = memory.memory_allocated(), memory.max_memory_allocated
-    elif backend.label.endswith(":cuda") or not forget_peak():
-        return None  # an allocator that keeps no peak, or none that could be reset
-    else:
-        start, highest = _status_bytes("VmRSS"), lambda: _status_bytes("VmHWM")
-    output = call(*arrays)
-    backend.synchronize(*_outputs(output))
-    peak: int = highest() - start
-    del output
-    return max(peak, 0)
-
-
-def forget_peak() -> bool:
-    """Give back what the allocator keeps, and let the kernel count the peak anew.
-
-    Returns
-    -------
-    bool
-        Whether that can be done here: on Linux, with glibc.
-    """
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except (OSError, AttributeError, TypeError):  # not Linux, or not glibc
-        return False
-    return True
-
-
-def _status_bytes(field: str) -> int:
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        name, _, value = line.partition(":")
-        if name == field:
-            return int(value.split()[0]) * 1024
-    raise LookupError(f"/proc/self/status has no {field}")

@@ -18,6 +18,7 @@ from unpool_xp.backends import Backend
 
 COPY_BYTES = 2**28  # well beyond the last-level cache of a desktop or a server core
 PRODUCT_SIZE = 1536
+_CACHES = 16
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def ceilings(
     backend : Backend
         Where to measure.
     copy_bytes : int, optional
-        The size of the array that is copied.
+        The size of the array that is copied, at least; on a device also many times its cache.
     product_size : int, optional
         The number of rows and columns of the two matrices.
 
@@ -56,6 +57,8 @@ def ceilings(
         The medians of a few repetitions.
     """
     generator = np.random.default_rng(0)
+    # On a GPU, enough that neither its cache nor the start of the copy counts.
+    copy_bytes = max(copy_bytes, _CACHES * (backend.cache_bytes or 0))
     rows = max(copy_bytes // 4 // 2**16, 1)
     source = backend.asarray(generator.random((rows, 2**16), dtype=np.float32))
     seconds = _seconds(backend, _copy(backend), source)

@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 ROW_SCHEMA = 1
 
 
-class Row(TypedDict):
+class _Later(TypedDict, total=False):
+    """The fields that rows of before do not have."""
+
+    device_samples_s: list[float]  # as samples_s, by the clock of the device, where it has one
+    clock_mhz: int | None  # of a GPU's processors, right after the samples
+
+
+class Row(_Later):
     """One measurement of one case: schema version 1."""
 
     schema: int
@@ -269,11 +276,11 @@ def row_fault(row: Any) -> str | None:
     schema = row.get("schema")
     if isinstance(schema, int) and schema > ROW_SCHEMA:
         return f"has schema {schema}; this version reads schema {ROW_SCHEMA}: take a newer one"
-    missing = [name for name in _HINTS if name not in row]
+    missing = [name for name in _HINTS if name in Row.__required_keys__ and name not in row]
     if missing:
         return "lacks the field " + ", ".join(map(repr, missing))
     for name, hint in _HINTS.items():
-        if not _fits(row[name], hint):
+        if name in row and not _fits(row[name], hint):
             return f"has {name}={_short(row[name])}, which is not {_spelled(hint)}"
     if schema != ROW_SCHEMA:
         return f"has schema {schema}; this version reads schema {ROW_SCHEMA}"

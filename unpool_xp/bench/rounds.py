@@ -6,8 +6,9 @@ The turns go to and fro (A B C C B A), so that a machine that slows down slows a
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from unpool_xp.bench import natives
 from unpool_xp.bench.cases import OPERATIONS, Case
 from unpool_xp.bench.measure import is_poisoned
+from unpool_xp.bench.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.pool import Pool, Worker, WorkerError, WorkerLostError
 
 ROUNDS = 8
@@ -24,6 +26,7 @@ TIMEOUT_SECONDS = 180.0
 _MOST_SAMPLES = 12  # a visit
 # Slow calls get a few turns more than their seconds allow, as long as that is not too long.
 _ENOUGH_TURNS, _GRACE_SECONDS = 5, 3.0
+_LEAST_SECONDS = 1.0  # for an answer after the end of everything
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,15 @@ def cells_of(case: Case, label: str, modes: Sequence[str] = ("eager",)) -> list[
 class _Rounds:
     """The cells of one case: prepared, then sampled in turns; a lost worker is started again."""
 
-    def __init__(self, pool: Pool, case: Case, cells: Sequence[Cell], timeout_s: float) -> None:
-        self.pool, self.case, self.timeout_s = pool, case, timeout_s
+    def __init__(
+        self,
+        pool: Pool,
+        case: Case,
+        cells: Sequence[Cell],
+        timeout_s: float,
+        until: float = math.inf,
+    ) -> None:
+        self.pool, self.case, self.timeout_s, self.until = pool, case, timeout_s, until
         self.fields = {cell: failure("not measured: out of time") for cell in cells}
         self.open: dict[Cell, float] = {}  # -> seconds a sample, as far as is known
 
@@ -81,8 +91,9 @@ class _Rounds:
             self._start_anew(cell, answer["error"])
             return
         call_s = answer.pop("call_s")
-        samples = self.fields[cell]["samples_s"]  # of before the loss
-        self.fields[cell] |= {**answer, "function": cell.function, "samples_s": samples}
+        names = ("samples_s", "device_samples_s")  # of before the loss
+        kept = {name: self.fields[cell][name] for name in names}
+        self.fields[cell] |= {**answer, "function": cell.function, **kept}
         if answer["checked"]:
             self.open[cell] = call_s * answer["calls_per_sample"]
 
@@ -99,6 +110,7 @@ class _Rounds:
                 self._fail(cell, answer["error"])
             return
         self.fields[cell]["samples_s"] += answer["samples_s"]
+        self.fields[cell]["device_samples_s"] += answer["device_samples_s"]
         typical = float(np.median(answer["samples_s"]))
         self.open[cell] = typical * self.fields[cell]["calls_per_sample"]
 
@@ -131,7 +143,8 @@ class _Rounds:
         try:
             worker = self.pool[cell.label]
             self.fields[cell]["facts"] = worker.facts
-            return worker.ask(command, timeout=self.timeout_s, **arguments)
+            left = max(self.until - time.monotonic(), _LEAST_SECONDS)
+            return worker.ask(command, timeout=min(self.timeout_s, left), **arguments)
         except WorkerError as error:
             self._fail(cell, str(error))
         except WorkerLostError as error:
@@ -163,7 +176,8 @@ def measure_case(
     rounds: int = ROUNDS,
     cell_s: float = CELL_SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
-    memory: bool = False,
+    memory: bool | Callable[[Case, Cell], bool] = False,
+    until: float = math.inf,
 ) -> dict[Cell, dict[str, Any]]:
     """Measure a case with each of the cells, in turns.
 
@@ -184,8 +198,11 @@ def measure_case(
         Seconds of samples for each cell, where there is no budget.
     timeout_s : float, optional
         How long a worker may take for a request, before it is ended.
-    memory : bool, optional
-        Whether to measure the peak memory as well, each in a new process.
+    memory : bool or callable, optional
+        Whether to measure the peak memory as well, each in a new process; of which cells.
+    until : float, optional
+        The moment of `time.monotonic` at which everything ends: what is not done by then has
+        failed, and a worker that is still busy is ended.
 
     Returns
     -------
@@ -195,8 +212,10 @@ def measure_case(
         samples.
     """
     start = time.monotonic()
-    turns = _Rounds(pool, case, cells, timeout_s)
+    turns = _Rounds(pool, case, cells, timeout_s, until)
     for cell in cells:
+        if time.monotonic() >= until:
+            break
         # The workers' start and the checks may take two thirds, the samples have the rest.
         if budget_s is None or time.monotonic() - start < budget_s * 2 / 3:
             turns.prepare(cell)
@@ -207,17 +226,23 @@ def measure_case(
         late = time.monotonic() - deadline
         if turn >= 2 and late >= (grace if turn < _ENOUGH_TURNS else 0):
             break
+        if time.monotonic() >= until:
+            break
         left = max(deadline - time.monotonic(), 0.0)
         share = left / (rounds - turn) / max(len(turns.open), 1)
         order = list(turns.open)
         for cell in order if turn % 2 == 0 else reversed(order):
             if cell in turns.open:  # its worker may be lost by now
                 turns.sample(cell, share)
+    if any(on_cuda(cell.label) for cell in turns.open):
+        clock = clock_mhz()
+        for cell in turns.open:
+            turns.fields[cell]["clock_mhz"] = clock if on_cuda(cell.label) else None
     turns.close()
-    if memory:
-        for cell in cells:
-            if turns.fields[cell]["checked"]:
-                turns.peak(cell)
+    for cell in cells:
+        wanted = memory(case, cell) if callable(memory) else memory
+        if wanted and turns.fields[cell]["checked"] and time.monotonic() < until:
+            turns.peak(cell)
     return turns.fields
 
 
@@ -241,6 +266,7 @@ def failure(reason: str) -> dict[str, Any]:
         "checked": False,
         "error": reason,
         "samples_s": [],
+        "device_samples_s": [],
         "peak_bytes": None,
         **dict.fromkeys(times),
     }

@@ -6,6 +6,7 @@ A crash, a time-out, too little memory or a missing backend is a row with the re
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -104,10 +105,11 @@ def run_sweep(
     rounds: int = ROUNDS,
     cell_s: float = CELL_SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
-    memory: bool = False,
+    memory: bool | Callable[[Case, Cell], bool] = False,
     seed: int = 0,
     budget_s: float | None = None,
     in_order: bool = False,
+    wanted: Callable[[Case, str], bool] = lambda case, label: True,
 ) -> Summary:
     """Measure cases on backends; append a row a cell to a file.
 
@@ -131,14 +133,17 @@ def run_sweep(
         Seconds of samples for each cell.
     timeout_s : float, optional
         Seconds that a worker may take for one request.
-    memory : bool, optional
-        Whether to measure the peak memory as well, each in a new process.
+    memory : bool or callable, optional
+        Whether to measure the peak memory as well, each in a new process; of which cells.
     seed : int, optional
         Of the order of the cases, and of the cells in a case.
     budget_s : float, optional
-        Seconds after which no further case is begun. Default: no end.
+        Seconds after which no further case is begun, and a worker that is still busy is ended;
+        what was cut off has no row. Default: no end.
     in_order : bool, optional
         Whether the cases keep their order, the most telling first, as a budget wants it.
+    wanted : callable, optional
+        Whether a case is measured on a label. Default: each on all.
 
     Returns
     -------
@@ -161,14 +166,16 @@ def run_sweep(
         raise ValueError(f"run_sweep: out={str(out)!r} exists; resume it, or name another file")
     start = time.monotonic()
     there = results.read_rows([out]).rows if out.exists() else []
-    grid, skipped = grid_of(cases, labels, modes, results.done_keys(there), random.Random(seed))
+    done = results.done_keys(there)
+    grid, skipped = grid_of(cases, labels, modes, done, random.Random(seed), wanted)
     if in_order:
         place = {case: number for number, case in enumerate(cases)}
         grid.sort(key=lambda entry: place[entry[0]])
     total = sum(len(cells) for _, cells in grid)
     origin = origin_of(out.stem)
     how: dict[str, Any] = {"rounds": rounds, "cell_s": cell_s}
-    how |= {"timeout_s": timeout_s, "memory": memory}
+    end = math.inf if budget_s is None else start + budget_s
+    how |= {"timeout_s": timeout_s, "memory": memory, "until": end}
     measured = failed = 0
     try:
         with writing(out):
@@ -177,14 +184,16 @@ def run_sweep(
         with writer, Pool() as pool:
             copies = {label: copy_rate(pool, label, timeout_s) for label in labels if grid}
             for case, cells in grid:
-                if budget_s is not None and time.monotonic() - start >= budget_s:
+                if time.monotonic() >= end:
                     break
                 rows = measured_rows(pool, origin, case, cells, copies, **how)
+                if time.monotonic() >= end:  # what was cut off is for another time
+                    rows = [row for row in rows if row["checked"] and row["samples_s"]]
                 with writing(out):
                     for row in rows:
                         writer.write(row)
                 good = sum(row["checked"] for row in rows)
-                measured, failed = measured + good, failed + len(cells) - good
+                measured, failed = measured + good, failed + len(rows) - good
                 if progress is not None:
                     progress(Progress(measured + failed, total, case, failed))
     except KeyboardInterrupt:
@@ -257,16 +266,18 @@ def grid_of(
     modes: Callable[[str], Sequence[str]],
     done: set[results.Key],
     rng: random.Random,
+    wanted: Callable[[Case, str], bool] = lambda case, label: True,
 ) -> tuple[list[tuple[Case, list[Cell]]], int]:
     """Return the cases in random order, each with the cells that have no row yet."""
     grid, skipped = [], 0
     for case in dict.fromkeys(cases):
-        cells = [cell for label in labels for cell in cells_of(case, label, modes(label))]
-        wanted = [cell for cell in cells if results.case_key(question(case, cell)) not in done]
-        skipped += len(cells) - len(wanted)
-        rng.shuffle(wanted)
-        if wanted:
-            grid.append((case, wanted))
+        here = [label for label in labels if wanted(case, label)]
+        cells = [cell for label in here for cell in cells_of(case, label, modes(label))]
+        left = [cell for cell in cells if results.case_key(question(case, cell)) not in done]
+        skipped += len(cells) - len(left)
+        rng.shuffle(left)
+        if left:
+            grid.append((case, left))
     rng.shuffle(grid)
     return grid, skipped
 

@@ -83,8 +83,14 @@ class Service:
     def sample(self, session: str, n: int = 1) -> dict[str, Any]:
         """Take n samples."""
         opened = self._sessions[session]
+        before = len(opened.device_samples_s)
         samples = opened.sample(n)
-        return {"samples_s": samples, "checked": opened.checked, "error": opened.error}
+        return {
+            "samples_s": samples,
+            "device_samples_s": opened.device_samples_s[before:],
+            "checked": opened.checked,
+            "error": opened.error,
+        }
 
     def turns(self, sessions: list[str], seconds: float) -> dict[str, Any]:
         """Take samples of several sessions in turns to and fro; close them, and give their fields.
@@ -120,11 +126,17 @@ class Service:
     ) -> dict[str, Any]:
         """Measure the memory of one call; to be asked of a process that has done nothing else."""
         from unpool_xp.bench.cases import Case
-        from unpool_xp.bench.measure import peak_bytes
+        from unpool_xp.bench.memory import peak_bytes
 
         wanted = Case.from_json(case)
         peak = peak_bytes(self.backend, wanted, mode, implementation, function)
         return {"peak_bytes": peak}
+
+    def check(self, operation: str, dtype: str) -> dict[str, Any]:
+        """Hold an operation and a dtype to the oracle, in a process for nothing else."""
+        from unpool_xp.bench.check import check_one, to_json
+
+        return {"checked": to_json(check_one(self.backend, operation, dtype))}
 
     def limit(self, measure: str, case: dict[str, Any], **options: Any) -> dict[str, Any]:
         """Measure one of `unpool_xp.bench.limits`."""
@@ -134,7 +146,10 @@ class Service:
         return MEASURES[measure](self.backend, Case.from_json(case), **options)
 
 
-COMMANDS = ("hello", "ceilings", "prepare", "sample", "turns", "finish", "drop", "peak", "limit")
+COMMANDS = (
+    *("hello", "ceilings", "prepare", "sample", "turns", "finish", "drop", "peak", "check"),
+    "limit",
+)
 
 
 def serve(label: str, requests: IO[str], answer: Callable[[dict[str, Any]], None]) -> None:

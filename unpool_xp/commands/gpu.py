@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
 from unpool_xp import backends
-from unpool_xp.bench.check import check_backends
+from unpool_xp.bench.cases import Case
+from unpool_xp.bench.nvidia import on_cuda
+from unpool_xp.bench.results import Row
+from unpool_xp.bench.rounds import Cell
 from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.commands.common import Labels, app, bar, err, fail, known_operations, out
 from unpool_xp.commands.show import write_report
 
 _HOSTS = ("numpy", "torch:cpu", "jax:cpu")  # what a GPU has to win against
+_MOST_ON_HOST = 2**26  # elements: beyond, a call on the CPU takes seconds
+_WEIGHED = (2**27, 2**28)  # bytes moved by the cases whose memory is measured
+_CHECK_SHARE = 0.35  # of the time
+_REPORT_SECONDS = 30.0  # for the report, and to end the processes
 
 
 @app.command()
@@ -30,25 +41,30 @@ def gpu(
 ) -> None:
     """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
     from unpool_xp.bench import show
+    from unpool_xp.bench.check_within import LEFT_OUT, check_within, present
     from unpool_xp.bench.machine import this_machine
     from unpool_xp.bench.presets import preset
-    from unpool_xp.bench.results import run_id
+    from unpool_xp.bench.results import read_rows, run_id
     from unpool_xp.bench.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
 
     end = time.monotonic() + 60 * minutes
     known_operations(operation)
-    labels = _found(backend)
-    with err.status("") as status:
-        status.update(f"checking {', '.join(labels)}")
-        # One after the other: they share the device.
-        checked = check_backends(labels, operations=operation or tuple(OPERATIONS), workers=1)
+    with err.status("looking for devices"):
+        labels = _found(backend)
+        beside, _ = present([label for label in _HOSTS if label not in labels])
+    # The sweep checks each case as well, so a suite that takes long must not take its time.
+    seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
+    with err.status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
+        checked = check_within(labels, operation or tuple(OPERATIONS), seconds)
     show.print_checks(out, checked)
+    left_out = sum(result.detail == LEFT_OUT for result in checked)
+    if left_out:
+        err.print(f"{left_out} not checked for want of time: unpool-xp check does all of it")
     failed = Counter(result.outcome for result in checked)["failed"]
 
     chosen = preset("gpu")
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"
-    beside = backends.available(label for label in _HOSTS if label not in labels)
     err.print(f"{len(cases)} cases on {', '.join([*labels, *beside])}; rows go to {path}")
     try:
         with bar() as progress:
@@ -58,8 +74,10 @@ def gpu(
                 [*labels, *beside],
                 out=path,
                 modes=chosen.modes,
-                budget_s=end - time.monotonic(),
+                memory=_weighed,
+                budget_s=max(end - time.monotonic() - (_REPORT_SECONDS if report else 0), 0),
                 in_order=True,
+                wanted=_wanted,
                 progress=lambda at: progress.update(
                     task, completed=at.done, total=at.total, description=at.case.operation
                 ),
@@ -72,20 +90,45 @@ def gpu(
     )
     if summary.left:
         err.print(f"unpool-xp sweep --preset gpu --resume {path.stem} measures the rest")
+    _print_reach(read_rows([path]).rows, results / "report")
     if report:
         write_report([path], results / "report")
     if failed:
         fail(f"{failed} checks failed, so no time of those operations is worth anything", 1)
 
 
+def _wanted(case: Case, label: str) -> bool:
+    """Leave out of the CPU's cases those that say nothing but that they take minutes."""
+    return label not in _HOSTS or math.prod(case.shape) <= _MOST_ON_HOST
+
+
+def _weighed(case: Case, cell: Cell) -> bool:
+    """Measure the memory of our own functions on a GPU at one size: a process each."""
+    ours = cell.implementation == "portable" and cell.label not in _HOSTS
+    return ours and _WEIGHED[0] <= case.bytes_moved <= _WEIGHED[1] and case.dtype == "float32"
+
+
+def _print_reach(rows: list[Row], folder: Path) -> None:
+    """Print what is asked of a GPU, and how near it comes; write it beside the report."""
+    from unpool_xp.bench.reach import cells, reach, write_reach
+
+    lines = reach(rows)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("what is asked of a GPU", "asked", "found", "", "of"):
+        table.add_column(head)
+    for line in lines:
+        table.add_row(*map(escape, cells(line)))
+    out.print(table)
+    err.print(f"the same as Markdown: {write_reach(lines, folder)}")
+
+
 def _found(labels: list[str] | None) -> list[str]:
     """Return the labels asked for, or all of CUDA's that load; leave with the reasons if none."""
-    found, missing = [], []
-    for label in labels or [name for name in backends.known() if name.endswith(":cuda")]:
-        try:
-            found.append(backends.load(label).label)
-        except (ValueError, backends.BackendUnavailableError) as error:
-            missing.append(str(error))
+    from unpool_xp.bench.check_within import present
+
+    asked = labels or [name for name in backends.known() if on_cuda(name)]
+    found, missing = present(list(dict.fromkeys(asked)))
     if missing and (labels or not found):
-        fail("no CUDA backend is here:\n  " + "\n  ".join(missing) if not labels else missing[0])
+        reasons = [re.sub(r"^ValueError: ", "", reason) for reason in missing.values()]
+        fail("no CUDA backend is here:\n  " + "\n  ".join(reasons) if not labels else reasons[0])
     return found
