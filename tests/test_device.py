@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import types
@@ -14,12 +15,16 @@ from unpool_xp import _cuda, backends
 from unpool_xp.backends import Backend
 from unpool_xp.bench.cases import Case
 from unpool_xp.bench.device import Flush, device_sample
+from unpool_xp.bench.machine import this_machine
 from unpool_xp.bench.measure import Session
 from unpool_xp.bench.memory import peak_bytes
+from unpool_xp.bench.report_cases import ranked_cases
+from unpool_xp.bench.report_view import _machine_facts
 from unpool_xp.bench.results import read_rows
 from unpool_xp.bench.sweep import run_sweep
 
 from . import fake_backend
+from .test_results import make_row
 
 CASE = Case("max_pool", (1, 2, 4, 4), kernel=2)
 
@@ -205,3 +210,16 @@ assert "HIGHEST" in text, text
 
 def test_products_of_float32_are_in_float32() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", EXACT], check=True, timeout=120)
+
+
+# --- the report ----------------------------------------------------------------------------------
+
+
+def test_a_report_says_what_the_device_says_of_itself() -> None:
+    (case,) = ranked_cases([make_row(device_samples_s=[2e-6, 4e-6]), make_row(backend="dask")])
+    (note,) = [note for note in case.notes if "clock of the device" in note]
+    assert "3" in note
+    assert "dask" not in note
+    assert not [note for note in ranked_cases([make_row()])[0].notes if "clock" in note]
+    told = dataclasses.replace(this_machine(), gpu_facts=({"clocks.sm": "345 MHz"},))
+    assert ("of a GPU", "clocks.sm 345 MHz") in _machine_facts(told)

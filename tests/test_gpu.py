@@ -112,6 +112,7 @@ def test_without_a_gpu_it_says_what_it_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # also where there is one
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))  # not the made-up device
     done = run("gpu", "--results", str(tmp_path))
     assert done.returncode == 2
     for label in ("torch:cuda", "cupy:cuda", "jax:cuda"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from statistics import median
 
 from unpool_xp.bench.cases import Case
 from unpool_xp.bench.ranking import Ranked, Tax, by_workload, rank, tax
@@ -111,6 +112,10 @@ class RankedCase:
                     f"With the copies to and from the device: {how_text(row)}, "
                     f"{seconds_text(seconds)}."
                 )
+        own = [(how_text(t.row), t.row.get("device_samples_s")) for t in self.timed]
+        told = [f"{how}, {seconds_text(median(found))}" for how, found in own if found]
+        if told:
+            notes.append(f"By the clock of the device itself: {'; '.join(told)}.")
         return notes
 
 

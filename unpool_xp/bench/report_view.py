@@ -135,6 +135,7 @@ def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
         ("caches", caches),
         ("memory", bytes_text(machine.memory_bytes)),
         ("GPU", ", ".join(machine.gpus)),
+        *(("of a GPU", ", ".join(f"{k} {v}" for k, v in gpu.items())) for gpu in machine.gpu_facts),
         ("system", f"{machine.os}, {machine.python}"),
         ("governor", machine.governor or ""),
         ("environment", " ".join(f"{k}={v}" for k, v in machine.environment.items())),
