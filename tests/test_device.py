@@ -13,6 +13,7 @@ import pytest
 
 from unpool_xp import _cuda, backends
 from unpool_xp.backends import Backend
+from unpool_xp.bench import device
 from unpool_xp.bench.cases import Case
 from unpool_xp.bench.device import Flush, device_sample
 from unpool_xp.bench.machine import this_machine
@@ -66,12 +67,16 @@ def test_the_clock_stands_around_the_call_alone_and_the_host_does_not_wait() -> 
     assert backend.log == [*once, *once, "read", "read"]
 
 
-def test_the_cache_is_emptied_before_the_clock_of_the_host_starts() -> None:
+def test_the_cache_is_emptied_before_the_clock_of_the_host_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     backend = Logged()
     flush = Flush(backend, 1000)
     backend.log.clear()
+    clock = types.SimpleNamespace(perf_counter=lambda: backend.log.append("clock") or 1.0)
+    monkeypatch.setattr(device, "time", clock)
     flush.timed(lambda: backend.log.append("call"), (), 2)
-    assert backend.log == ["flush", "wait", "call", "wait"] * 2
+    assert backend.log == ["flush", "wait", "clock", "call", "wait", "clock"] * 2
 
 
 def test_what_is_rewritten_is_larger_than_the_cache() -> None:
@@ -98,12 +103,12 @@ def test_a_row_of_a_device_has_both_clocks(monkeypatch: pytest.MonkeyPatch, tmp_
     out = tmp_path / "run.jsonl"
     run_sweep([CASE], ["fake:cuda", "numpy"], out=out, rounds=2, cell_s=0.0, memory=True)
     rows = {row["backend"]: row for row in read_rows([out]).rows if row["checked"]}
-    device, host = rows["fake:cuda"], rows["numpy"]
-    assert len(device["device_samples_s"]) == 2
-    assert device["device_samples_s"] == [0.05] * 2  # what the fake says
+    there, host = rows["fake:cuda"], rows["numpy"]
+    assert len(there["device_samples_s"]) == 2
+    assert there["device_samples_s"] == [0.05] * 2  # what the fake says
     assert host["device_samples_s"] == []
-    assert device["peak_bytes"] == 1234
-    assert device["clock_mhz"] is None  # there is no driver to ask
+    assert there["peak_bytes"] == 1234
+    assert there["clock_mhz"] is None  # there is no driver to ask
 
 
 def test_a_failure_on_the_device_takes_back_both_clocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,7 +174,7 @@ def test_a_case_in_flight_at_the_end_is_cut_off_without_a_row(tmp_path: Path) ->
 
 def test_a_case_is_measured_where_it_is_wanted(tmp_path: Path) -> None:
     out = tmp_path / "run.jsonl"
-    only = {"wanted": lambda case, label: label == "numpy" or case == GOOD}
+    only = {"wanted": lambda case, cell: cell.label == "numpy" or case == GOOD}
     run_sweep([GOOD, FULL], ["numpy", "fake:async"], out=out, **only, **QUICKLY)
     asked = [(r["backend"], r["shape"][0]) for r in read_rows([out]).rows if _ours(r)]
     assert sorted(asked) == [("fake:async", 1), ("numpy", 1), ("numpy", 4)]
@@ -186,14 +186,19 @@ def _ours(row: Any) -> bool:
 
 def test_the_cpu_is_left_out_of_what_takes_it_minutes_and_memory_is_of_few() -> None:
     cases = preset("gpu").cases
-    left = {case for case in cases if not gpu._wanted(case, "numpy")}
-    assert left
-    assert all(gpu._wanted(case, "torch:cuda") for case in cases)
-    weighed = {
-        c.operation for c in cases if gpu._weighed(c, Cell("jax:cuda", "eager", "portable", ""))
-    }
+    assert {case for case in cases if not gpu._wanted(case, _cell("numpy"))}
+    assert all(gpu._wanted(case, _cell("torch:cuda")) for case in cases)
+    compiled = [case for case in cases if gpu._wanted(case, _cell("torch:cuda", "compiled"))]
+    assert 0 < len(compiled) < len(cases) / 2
+    assert all(gpu._wanted(case, _cell("jax:cuda", "compiled")) for case in cases)
+    assert not any(gpu._wanted(case, _cell("torch:cpu", "compiled")) for case in cases)
+    weighed = {case.operation for case in cases if gpu._weighed(case, _cell("jax:cuda"))}
     assert {"max_pool", "max_unpool", "nearest_unpool", "avg_pool", "linear_unpool"} <= weighed
-    assert not [c for c in cases if gpu._weighed(c, Cell("numpy", "eager", "portable", ""))]
+    assert not any(gpu._weighed(case, _cell("numpy")) for case in cases)
+
+
+def _cell(label: str, mode: str = "eager") -> Cell:
+    return Cell(label, mode, "portable", "")
 
 
 def test_nothing_of_the_host_has_memory_to_free() -> None:

@@ -109,7 +109,7 @@ def run_sweep(
     seed: int = 0,
     budget_s: float | None = None,
     in_order: bool = False,
-    wanted: Callable[[Case, str], bool] = lambda case, label: True,
+    wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
 ) -> Summary:
     """Measure cases on backends; append a row a cell to a file.
 
@@ -143,7 +143,7 @@ def run_sweep(
     in_order : bool, optional
         Whether the cases keep their order, the most telling first, as a budget wants it.
     wanted : callable, optional
-        Whether a case is measured on a label. Default: each on all.
+        Whether a case is measured with a cell. Default: each with all.
 
     Returns
     -------
@@ -266,13 +266,13 @@ def grid_of(
     modes: Callable[[str], Sequence[str]],
     done: set[results.Key],
     rng: random.Random,
-    wanted: Callable[[Case, str], bool] = lambda case, label: True,
+    wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
 ) -> tuple[list[tuple[Case, list[Cell]]], int]:
     """Return the cases in random order, each with the cells that have no row yet."""
     grid, skipped = [], 0
     for case in dict.fromkeys(cases):
-        here = [label for label in labels if wanted(case, label)]
-        cells = [cell for label in here for cell in cells_of(case, label, modes(label))]
+        every = (cell for label in labels for cell in cells_of(case, label, modes(label)))
+        cells = [cell for cell in every if wanted(case, cell)]
         left = [cell for cell in cells if results.case_key(question(case, cell)) not in done]
         skipped += len(cells) - len(left)
         rng.shuffle(left)

@@ -24,6 +24,7 @@ from unpool_xp.commands.show import write_report
 
 _HOSTS = ("numpy", "torch:cpu", "jax:cpu")  # what a GPU has to win against
 _MOST_ON_HOST = 2**26  # elements: beyond, a call on the CPU takes seconds
+_COMPILED_BYTES = 2**28  # torch compiles for seconds each
 _WEIGHED = (2**27, 2**28)  # bytes moved by the cases whose memory is measured
 _CHECK_SHARE = 0.35  # of the time
 _REPORT_SECONDS = 30.0  # for the report, and to end the processes
@@ -97,9 +98,14 @@ def gpu(
         fail(f"{failed} checks failed, so no time of those operations is worth anything", 1)
 
 
-def _wanted(case: Case, label: str) -> bool:
-    """Leave out of the CPU's cases those that say nothing but that they take minutes."""
-    return label not in _HOSTS or math.prod(case.shape) <= _MOST_ON_HOST
+def _wanted(case: Case, cell: Cell) -> bool:
+    """Leave out what says little and takes long: the CPU at large sizes, torch compiled."""
+    if cell.label in _HOSTS and math.prod(case.shape) > _MOST_ON_HOST:
+        return False
+    if cell.mode == "compiled" and cell.label.startswith("torch"):
+        ours = cell.label not in _HOSTS and cell.implementation == "portable"
+        return ours and case.bytes_moved >= _COMPILED_BYTES
+    return True
 
 
 def _weighed(case: Case, cell: Cell) -> bool:
