@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import unpool_xp as ux
+from unpool_xp import _windows
 from unpool_xp._primitives import blocks
 
 rng = np.random.default_rng(0)
@@ -83,3 +84,25 @@ def test_a_batch_goes_through_in_more_than_one_piece(monkeypatch: pytest.MonkeyP
     (same,) = blocks.in_blocks(np, compute, X, 2, 1.0)
     assert np.array_equal(same, X)
     assert sizes == [4] * 5 + [1]
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("special", [0.0, np.nan, -np.inf])
+def test_windows_stacked_give_what_windows_folded_give(
+    library: str, special: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = rng.integers(-2, 3, X.shape).astype(np.float32)  # so that there are ties
+    given[rng.random(X.shape) < 0.4] = special
+    x = given if library == "numpy" else torch.from_numpy(given)
+    for options in ({"stride": 2, "padding": 1}, {"dilation": 2, "ceil_mode": True}, {}):
+        stacked = ux.max_pool(x, 3, **options)
+        with monkeypatch.context() as patched:
+            patched.setattr(_windows, "_stacked", never)
+            patched.setattr(_windows, "_MOST_TAPS", 0)
+            folded = ux.max_pool(x, 3, **options)
+        np.testing.assert_array_equal(stacked.values, folded.values)
+        np.testing.assert_array_equal(stacked.indices, folded.indices)
+
+
+def never(*_: Any) -> None:
+    raise AssertionError("stacked")

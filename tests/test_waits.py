@@ -97,7 +97,7 @@ class Watch(TorchDispatchMode):
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     """Treat tensors of the host like those of another device, and watch."""
     with monkeypatch.context() as patched:
-        for module in ("_maxima", "_interpolation", "_primitives.scatter"):
+        for module in ("_maxima", "_windows", "_interpolation", "_primitives.scatter"):
             found = importlib.import_module(f"unpool_xp.{module}")
             patched.setattr(found, "at_hand", lambda x: False)
         with Watch() as watch:

@@ -122,7 +122,7 @@ def arguments(operation: str, **arrays: Array) -> Call:
 
 # PyTorch's own functions: a wrapper that brings dtypes together, which here agree, takes as long as
 # a small call.
-_OWN_OF_TORCH = ("matmul", "max", "maximum", "min", "minimum", "reshape", "where", "zeros")
+_OWN_OF_TORCH = ("matmul", "maximum", "min", "minimum", "reshape", "where", "zeros")
 # NumPy's functions are methods behind a dispatch that takes as long as a small call, too.
 _METHODS_OF_NUMPY = ("max", "min", "repeat", "reshape", "sum")
 # The same for equal arguments, so asked for once.
@@ -146,8 +146,11 @@ def _lean_torch() -> Namespace:
     import array_api_compat.torch
     import torch
 
+    def largest(x: Array, axis: int | None = None) -> Array:
+        return torch.max(x) if axis is None else torch.amax(x, axis)
+
     own = {name: getattr(torch, name) for name in _OWN_OF_TORCH}
-    return _lean(array_api_compat.torch, matrix_transpose=lambda x: x.mT, **own)
+    return _lean(array_api_compat.torch, matrix_transpose=lambda x: x.mT, max=largest, **own)
 
 
 def _lean(xp: Namespace, **own: Any) -> Namespace:

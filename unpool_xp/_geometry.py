@@ -66,6 +66,16 @@ class AxisWindows:
         firsts = [max(-(start // self.dilation), 0) for start in self.starts]
         return tuple([first * self.dilation * self.step for first in firsts])
 
+    @property
+    def inside(self) -> tuple[Shape, ...]:
+        """For each tap whether it meets a real cell, window by window; once where all do."""
+        if not self.before and not self.after:
+            return ((1,),) * self.taps
+        reach = range(0, self.taps * self.dilation, self.dilation)
+        return tuple(
+            tuple([int(0 <= start + tap < self.size) for start in self.starts]) for tap in reach
+        )
+
     def counts(self, *, include_pad: bool) -> Shape:
         """Return how many taps of each window count: never those beyond the padding."""
         before, after = self.padding

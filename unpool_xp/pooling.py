@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import operator
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from unpool_xp._compat import (
     index_dtype,
     require_dtype,
 )
-from unpool_xp._geometry import AxisWindows, Means, Windows
+from unpool_xp._geometry import AxisWindows, Means
 from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._primitives import (
     along,
@@ -27,12 +26,13 @@ from unpool_xp._primitives import (
     in_blocks,
     in_chunks,
     lined_up,
-    smooth,
+    surrounded,
     take_places,
-    window_views,
+    tap_views,
 )
 from unpool_xp._regions import Regions, fractional_regions
 from unpool_xp._sizes import Padding, Scales, Shape, Sizes
+from unpool_xp._windows import positions, window_maxima
 
 __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
 
@@ -128,82 +128,8 @@ def max_pool(
         ceil_mode,
     )
     if in_chunks(x):
-        return MaxPooled(*chunked.max_pool(_max_pooled, plan, x, index_dtype(xp, place)))
-    return _max_pooled(xp, plan, x)
-
-
-def _max_pooled(xp: Namespace, plan: Windows, x: Array) -> MaxPooled:
-    place = device(x)
-    key = ("fold", xp.__name__, x.dtype, place, smooth(x))
-    fold: _Fold | None = plan.arrays.get(key)
-    if fold is None:
-        fold = _fold_of(xp, plan, x, place)
-        if not any(windows.before for windows in plan.axes):  # it holds no arrays
-            plan.arrays[key] = fold
-    default, counting, floating, axes = fold
-    starts = _starts(xp, plan, default, place)
-
-    def _pooled(x: Array) -> MaxPooled:
-        values, offsets = first_maxima(xp, x, axes, counting, floating=floating)
-        return MaxPooled(values, cast(xp, starts + offsets, default))
-
-    return MaxPooled(*in_blocks(xp, _pooled, x, len(plan.axes), 1.0))
-
-
-class _Fold(NamedTuple):
-    """How the windows of arrays of one dtype are folded."""
-
-    default: Any  # the dtype of positions
-    counting: Any  # the dtype of offsets
-    floating: bool
-    axes: list[AxisTaps]
-
-
-def _fold_of(xp: Namespace, plan: Windows, x: Array, place: Any) -> _Fold:
-    default, counting = _counting(xp, x, "max_pool", plan.plane, plan.reach)
-    floating = xp.isdtype(x.dtype, "real floating")
-    # What is lower than all can only be the maximum where it is the only value.
-    lowest = -math.inf if floating else xp.iinfo(x.dtype).min
-    axes = [_axis_taps(xp, windows, lowest, counting, place) for windows in reversed(plan.axes)]
-    return _Fold(default, counting, floating, axes)
-
-
-def _axis_taps(
-    xp: Namespace, windows: AxisWindows, lowest: float, counting: Any, place: Any
-) -> AxisTaps:
-    def values(array: Array) -> list[Array]:
-        return window_views(xp, array, windows, pad=lowest)
-
-    def offsets(array: Array) -> list[Array]:
-        return window_views(xp, array, windows)
-
-    def first() -> Array:
-        shifts = xp.asarray(windows.first_shifts, dtype=counting, device=place)
-        return along(xp, shifts, windows.axis)
-
-    outside = None
-    if windows.before:
-        outside = constant(windows.arrays, "first", first, xp.__name__, counting, place)
-    return AxisTaps(values, offsets, windows.shifts, outside)
-
-
-def _starts(xp: Namespace, plan: Windows, dtype: Any, place: Any) -> Array:
-    """Return the positions at which the windows of a plane start."""
-
-    def starts_of(windows: AxisWindows) -> Array:
-        cells = xp.arange(windows.count, dtype=dtype, device=place)
-        first = (windows.offset - windows.padding[0]) * windows.step
-        return along(xp, cells * (windows.stride * windows.step) + first, windows.axis)
-
-    def starts() -> Array:
-        return functools.reduce(operator.add, [starts_of(windows) for windows in plan.axes])
-
-    if plan.part or math.prod(plan.output) > _KEPT_STARTS:
-        return starts()
-    return constant(plan.arrays, "starts", starts, xp.__name__, dtype, place)
-
-
-_KEPT_STARTS = 2**17  # of a plane: 1 MiB
+        return MaxPooled(*chunked.max_pool(window_maxima, plan, x, index_dtype(xp, place)))
+    return MaxPooled(*window_maxima(xp, plan, x))
 
 
 def avg_pool(
@@ -289,12 +215,19 @@ def avg_pool(
 def _averaged(xp: Namespace, plan: Means, x: Array) -> list[Array]:
     place = device(x)
 
+    before = [len(windows.before) for windows in plan.axes]
+    after = [len(windows.after) for windows in plan.axes]
+
     def averaged(x: Array) -> tuple[Array]:
-        # Axis by axis: the sum of rows, then of columns.
+        # Axis by axis. Rows first: they lie together, and fewer are left to add up in steps.
         mean = cast(xp, x, computing_dtype(xp, x.dtype))
-        for windows in reversed(plan.axes):
-            first, *others = window_views(xp, mean, windows, pad=0)
-            mean = functools.reduce(operator.add, others, first)
+        mean = surrounded(xp, mean, before, after, 0)
+        for windows in plan.axes:
+            mean, *others = tap_views(mean, windows)
+            if others:
+                mean = mean + others[0]  # an array of its own, to which the rest is added
+            for tap in others[1:]:
+                mean += tap
         if plan.divisor is not None:
             mean = mean / plan.divisor
         else:
@@ -400,7 +333,7 @@ def fractional_max_pool(
 def _regions_pooled(xp: Namespace, plan: Regions, x: Array) -> MaxPooled:
     place, rank, starts, steps = device(x), len(plan.plane), plan.starts, plan.steps
     reach = sum([(k - 1) * step for k, step in zip(plan.kernels, steps, strict=True)])
-    default, counting = _counting(xp, x, "fractional_max_pool", plan.plane, reach)
+    default, counting = positions(xp, x, "fractional_max_pool", plan.plane, reach)
 
     def _taps(i: int) -> AxisTaps:
         taps = range(plan.kernels[i])
@@ -429,20 +362,3 @@ def _regions_pooled(xp: Namespace, plan: Regions, x: Array) -> MaxPooled:
         ],
     )
     return MaxPooled(values, cast(xp, first + offsets, default))
-
-
-def _counting(
-    xp: Namespace, x: Array, operation: str, plane: tuple[int, ...], reach: int
-) -> tuple[Any, Any]:
-    """Return the library's dtype for positions in a plane, and the narrowest for offsets."""
-    most = math.prod(plane) - 1
-    default = index_dtype(xp, device(x))
-    if most > xp.iinfo(default).max:
-        raise ValueError(
-            f"{operation}: a plane of shape {plane} has positions that {default} cannot hold"
-        )
-    # The narrower the offsets, the less there is to move; a compiler that moves nothing has
-    # fewer lanes to line up where they are as wide as the values.
-    if reach < 2**15 and not smooth(x):
-        return default, xp.int16
-    return default, xp.int32 if reach < 2**31 else default

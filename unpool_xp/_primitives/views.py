@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,11 +64,59 @@ def window_views(
             x = xp.concat([*lead, x, *trail], axis=axis)
         else:
             x = padded(xp, x, axis, len(windows.before), len(windows.after), pad)
+    return tap_views(x, windows)
+
+
+def tap_views(x: Array, windows: AxisWindows) -> list[Array]:
+    """Return the same of an array that has the cells of the padding."""
+    axis = windows.axis
     if library(x) == "torch":  # where two views at once cost less than one index
         extent = (windows.taps - 1) * windows.dilation + 1
         views: tuple[Array, ...] = x.unfold(axis, extent, windows.stride).unbind(-1)
         return list(views[:: windows.dilation])
     return [x[at(axis, cells)] for cells in windows.cells]
+
+
+def stacked_taps(xp: Namespace, x: Array, axes: Sequence[AxisWindows], pad: float) -> Array:
+    """Return the taps of all windows side by side, (taps, ..., *windows); padding holds `pad`."""
+    rank = len(axes)
+    before = [len(windows.before) for windows in axes]
+    after = [len(windows.after) for windows in axes]
+    x = surrounded(xp, x, before, after, pad)
+    if library(x) == "torch":  # where one view costs less than an index for each tap
+        lead, steps = x.shape[: x.ndim - rank], x.stride()
+        along_taps = [w.dilation * step for w, step in zip(axes, steps[-rank:], strict=True)]
+        along_cells = [w.stride * step for w, step in zip(axes, steps[-rank:], strict=True)]
+        taps, cells = [windows.taps for windows in axes], [windows.count for windows in axes]
+        strides = (*along_taps, *steps[: x.ndim - rank], *along_cells)
+        view = x.as_strided((*taps, *lead, *cells), strides)
+        return view.reshape(math.prod(taps), *lead, *cells)
+    views = itertools.product(*[windows.cells for windows in axes])
+    return xp.stack([x[(..., *cells)] for cells in views])
+
+
+def surrounded(
+    xp: Namespace, x: Array, before: Sequence[int], after: Sequence[int], value: float
+) -> Array:
+    """Return x with cells of one value before and after each of its last axes."""
+    if not any(before) and not any(after):
+        return x
+    rank = len(before)
+    if library(x) == "torch":
+        import torch
+
+        if not torch.compiler.is_compiling():  # one call for all axes
+            widths = [n for i in reversed(range(rank)) for n in (before[i], after[i])]
+            return torch.constant_pad_nd(x, widths, value)
+    if library(x) == "numpy":
+        sizes = zip(x.shape[-rank:], before, after, strict=True)
+        shape = (*x.shape[:-rank], *(n + b + a for n, b, a in sizes))
+        wide = xp.full(shape, value, dtype=x.dtype)
+        wide[(..., *(slice(b, b + n) for n, b in zip(x.shape[-rank:], before, strict=True)))] = x
+        return wide
+    for i in range(rank):
+        x = padded(xp, x, i - rank, before[i], after[i], value)
+    return x
 
 
 def padded(xp: Namespace, x: Array, axis: int, before: int, after: int, value: float = 0) -> Array:

@@ -1,0 +1,175 @@
+"""The maxima of windows that lie at equal steps, and where they stood."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from typing import Any, NamedTuple
+
+from unpool_xp._compat import Array, Namespace, cast, device, index_dtype
+from unpool_xp._geometry import AxisWindows, Windows
+from unpool_xp._maxima import AxisTaps, first_maxima
+from unpool_xp._primitives import (
+    along,
+    at_hand,
+    constant,
+    in_blocks,
+    number,
+    smooth,
+    stacked_taps,
+    window_views,
+)
+from unpool_xp._sizes import Shape
+
+_MOST_TAPS = 16  # with more, what is stacked outgrows what folding reads again
+_MOST_STACKED = 2**22  # elements of a plane, which are in memory at once
+_KEPT_STARTS = 2**17  # of a plane: 1 MiB
+
+
+def window_maxima(xp: Namespace, plan: Windows, x: Array) -> list[Array]:
+    """Return the maximum of each window, and its position in the plane."""
+    kinds = _kinds(xp, plan, x)
+    taps = math.prod([windows.taps for windows in plan.axes])
+    grown = taps * math.prod(plan.output)
+
+    def folded(x: Array) -> tuple[Array, Array]:
+        return _folded(xp, plan, x, kinds)
+
+    def stacked(x: Array) -> tuple[Array, Array]:
+        return _stacked(xp, plan, x, kinds) or folded(x)
+
+    # Stacked where a look at the result is free, so that NaN needs no care before.
+    if (
+        taps <= _MOST_TAPS
+        and grown <= _MOST_STACKED
+        and plan.reach < 2**15 - 1
+        and 0 not in x.shape
+        and at_hand(x)
+        and not smooth(x)
+    ):
+        share = grown / math.prod(x.shape[x.ndim - len(plan.axes) :])
+        return in_blocks(xp, stacked, x, len(plan.axes), share)
+    return in_blocks(xp, folded, x, len(plan.axes), 1.0)
+
+
+def positions(xp: Namespace, x: Array, operation: str, plane: Shape, reach: int) -> tuple[Any, Any]:
+    """Return the library's dtype for positions in a plane, and the narrowest for offsets."""
+    most = math.prod(plane) - 1
+    default = index_dtype(xp, device(x))
+    if most > xp.iinfo(default).max:
+        raise ValueError(
+            f"{operation}: a plane of shape {plane} has positions that {default} cannot hold"
+        )
+    # The narrower the offsets, the less there is to move; a compiler that moves nothing has
+    # fewer lanes to line up where they are as wide as the values.
+    if reach < 2**15 and not smooth(x):
+        return default, xp.int16
+    return default, xp.int32 if reach < 2**31 else default
+
+
+class _Kinds(NamedTuple):
+    """What follows from the dtype of an array."""
+
+    default: Any  # the dtype of positions
+    counting: Any  # the dtype of offsets
+    floating: bool
+    lowest: float  # what is lower than all: the maximum only where it is the only value
+
+
+def _kinds(xp: Namespace, plan: Windows, x: Array) -> _Kinds:
+    default, counting = positions(xp, x, "max_pool", plan.plane, plan.reach)
+    floating = xp.isdtype(x.dtype, "real floating")
+    lowest = -math.inf if floating else xp.iinfo(x.dtype).min
+    return _Kinds(default, counting, floating, lowest)
+
+
+# --- all taps side by side -----------------------------------------------------------------------
+
+
+def _stacked(xp: Namespace, plan: Windows, x: Array, kinds: _Kinds) -> tuple[Array, Array] | None:
+    """Return the maxima by a few passes over all taps; None where one is NaN.
+
+    Every tap has a weight, the earlier the larger, so that the largest weight of those that equal
+    the maximum says which is the first.
+    """
+    taps = stacked_taps(xp, x, plan.axes, kinds.lowest)
+    values = xp.max(taps, axis=0)
+    if kinds.floating and math.isnan(number(xp.max(values))):
+        return None
+    place, rank = device(x), x.ndim
+
+    def make() -> Array:
+        return _weights(xp, plan, rank, place)
+
+    weights = constant(plan.arrays, "weights", make, xp.__name__, place, rank)
+    ends = _starts(xp, plan, kinds.default, place, plan.reach + 1)
+    return values, ends - xp.max((taps == values) * weights, axis=0)
+
+
+def _weights(xp: Namespace, plan: Windows, ndim: int, place: Any) -> Array:
+    """Return for each tap how far the window reaches on from it, and 0 for cells of the padding.
+
+    Shape (taps, 1, ..., *windows), or with ones for the windows where there is no padding.
+    """
+    rank = len(plan.axes)
+    shape, reach = [1] * (ndim - rank), xp.asarray(plan.reach + 1, dtype=xp.int16, device=place)
+    real: Array = reach
+    for i, windows in enumerate(plan.axes):
+        # Axes of an own: the taps of each axis, then the windows of each.
+        taps = [1] * i + [-1] + [1] * (2 * rank - 1 - i)
+        shifts = xp.asarray(windows.shifts, dtype=xp.int16, device=place)
+        reach = reach - xp.reshape(shifts, tuple(taps))
+        inside = xp.asarray(windows.inside, dtype=xp.int16, device=place)
+        both = [1] * (2 * rank)
+        both[i], both[rank + i] = inside.shape
+        real = xp.reshape(inside, tuple(both)) if i == 0 else real * xp.reshape(inside, tuple(both))
+    weights = reach * real
+    taps_in_all = math.prod([windows.taps for windows in plan.axes])
+    return xp.reshape(weights, (taps_in_all, *shape, *weights.shape[rank:]))
+
+
+# --- tap by tap ----------------------------------------------------------------------------------
+
+
+def _folded(xp: Namespace, plan: Windows, x: Array, kinds: _Kinds) -> tuple[Array, Array]:
+    starts = _starts(xp, plan, kinds.default, device(x))
+    axes = [_axis_taps(xp, windows, kinds, device(x)) for windows in reversed(plan.axes)]
+    values, offsets = first_maxima(xp, x, axes, kinds.counting, floating=kinds.floating)
+    return values, cast(xp, starts + offsets, kinds.default)
+
+
+def _axis_taps(xp: Namespace, windows: AxisWindows, kinds: _Kinds, place: Any) -> AxisTaps:
+    def values(array: Array) -> list[Array]:
+        return window_views(xp, array, windows, pad=kinds.lowest)
+
+    def offsets(array: Array) -> list[Array]:
+        return window_views(xp, array, windows)
+
+    def first() -> Array:
+        shifts = xp.asarray(windows.first_shifts, dtype=kinds.counting, device=place)
+        return along(xp, shifts, windows.axis)
+
+    outside = None
+    if windows.before:
+        outside = constant(windows.arrays, "first", first, xp.__name__, kinds.counting, place)
+    return AxisTaps(values, offsets, windows.shifts, outside)
+
+
+# --- where windows start -------------------------------------------------------------------------
+
+
+def _starts(xp: Namespace, plan: Windows, dtype: Any, place: Any, more: int = 0) -> Array:
+    """Return the positions at which the windows of a plane start, and so many more."""
+
+    def starts_of(windows: AxisWindows) -> Array:
+        cells = xp.arange(windows.count, dtype=dtype, device=place)
+        first = (windows.offset - windows.padding[0]) * windows.step
+        return along(xp, cells * (windows.stride * windows.step) + first, windows.axis)
+
+    def starts() -> Array:
+        return functools.reduce(operator.add, [starts_of(w) for w in plan.axes]) + more
+
+    if plan.part or math.prod(plan.output) > _KEPT_STARTS:
+        return starts()
+    return constant(plan.arrays, "starts", starts, xp.__name__, dtype, place, more)
