@@ -17,12 +17,14 @@ from unpool_xp._compat import (
     computing_dtype,
     device,
     index_dtype,
+    namespace,
     require_dtype,
 )
 from unpool_xp._geometry import AxisWindows, Means, Windows
 from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._primitives import (
     along,
+    chunk_like,
     constant,
     in_blocks,
     in_chunks,
@@ -115,7 +117,7 @@ def max_pool(
     >>> pooled.indices
     Array([[3]], dtype=array_api_strict.int64)
     """
-    xp, place, plan_of = arguments("max_pool", x=x)
+    xp, _, plan_of = arguments("max_pool", x=x)
     require_dtype("max_pool", xp, ("integral", "real floating"), "a real", x=x)
     plan = plan_of(
         _geometry.windows,
@@ -128,7 +130,9 @@ def max_pool(
         ceil_mode,
     )
     if in_chunks(x):
-        return MaxPooled(*chunked.max_pool(_max_pooled, plan, x, index_dtype(xp, place)))
+        chunk = chunk_like(x)
+        default, _ = _counting(namespace(chunk), chunk, "max_pool", plan.plane, plan.reach)
+        return MaxPooled(*chunked.max_pool(_max_pooled, plan, x, default))
     return _max_pooled(xp, plan, x)
 
 
@@ -375,7 +379,7 @@ def fractional_max_pool(
     Array([1, 3, 4], dtype=array_api_strict.int64)
     """
     operation = "fractional_max_pool"
-    xp, place, plan_of = arguments(operation, x=x)
+    xp, _, plan_of = arguments(operation, x=x)
     require_dtype(operation, xp, ("integral", "real floating"), "a real", x=x)
     kernels, outputs = plan_of(
         _geometry.fractional_output,
@@ -392,15 +396,15 @@ def fractional_max_pool(
     starts = fractional_regions(operation, sizes, samples, seed)
     plan = Regions(plane, kernels, starts, (0,) * rank)
     if in_chunks(x):
-        indexing = index_dtype(xp, place)
-        return MaxPooled(*chunked.fractional_max_pool(_regions_pooled, plan, x, indexing))
+        chunk = chunk_like(x)
+        default, _ = _counting(namespace(chunk), chunk, operation, plan.plane, plan.reach)
+        return MaxPooled(*chunked.fractional_max_pool(_regions_pooled, plan, x, default))
     return _regions_pooled(xp, plan, x)
 
 
 def _regions_pooled(xp: Namespace, plan: Regions, x: Array) -> MaxPooled:
     place, rank, starts, steps = device(x), len(plan.plane), plan.starts, plan.steps
-    reach = sum([(k - 1) * step for k, step in zip(plan.kernels, steps, strict=True)])
-    default, counting = _counting(xp, x, "fractional_max_pool", plan.plane, reach)
+    default, counting = _counting(xp, x, "fractional_max_pool", plan.plane, plan.reach)
 
     def _taps(i: int) -> AxisTaps:
         taps = range(plan.kernels[i])
