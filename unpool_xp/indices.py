@@ -8,7 +8,12 @@ from typing import Literal, TypeAlias, get_args
 from unpool_xp import _geometry
 from unpool_xp._compat import Array, Namespace, arguments, cast, index_dtype, require_dtype
 from unpool_xp._plans import Planner
-from unpool_xp._primitives import along, chunks_index_dtype, in_chunks
+from unpool_xp._primitives import (
+    along,
+    chunks_index_dtype,
+    in_chunks,
+    without_empty_chunks,
+)
 from unpool_xp._sizes import Padding, Shape, Sizes, as_int, check_choice
 
 __all__ = ["convert_indices"]
@@ -108,7 +113,10 @@ def convert_indices(
             raise ValueError(f"{operation}: kernel_size must be given for the convention chainer")
         windows = _windows(plan_of, operation, shape, out, kernel_size, stride, padding, dilation)
 
-    counting = chunks_index_dtype(indices) if in_chunks(indices) else index_dtype(xp, place)
+    if in_chunks(indices):
+        counting, indices = chunks_index_dtype(indices), without_empty_chunks(indices)
+    else:
+        counting = index_dtype(xp, place)
     most = max(_largest(convention, shape) for convention in (source, target))
     if most > xp.iinfo(counting).max:
         raise ValueError(

@@ -31,6 +31,11 @@ def chunks_index_dtype(x: Array) -> Any:
     return index_dtype(namespace(chunk), device(chunk))
 
 
+def without_empty_chunks(x: Array) -> Array:
+    """Return the array in chunks that hold something: Dask cannot broadcast others."""
+    return x.rechunk(tuple(tuple(n for n in sizes if n) or (0,) for sizes in x.chunks))
+
+
 class More(NamedTuple):
     """What the tasks of an output take besides the pieces of the arrays."""
 
