@@ -213,6 +213,16 @@ def test_transposed_convolution(spread: Any, seed: int, biased: bool) -> None:
     assert_same_bits(got, ux.conv_transpose(x, *small, **options))
 
 
+def test_a_chunk_that_no_tap_reaches_has_the_bias_alone() -> None:
+    x, weight, bias = np.ones((1, 2), "float32"), np.ones((1, 1, 1), "float32"), np.ones(1, "f4")
+    options = {"dilation": 2, "output_padding": 1}
+    lazy = [da.from_array(x, chunks=((1,), (1, 1, 0))), *map(da.from_array, (weight, bias))]
+    got = lazily(ux.conv_transpose, *lazy, **options)
+    assert got[0].tolist() == [[2, 2, 1]]
+    assert_same_bits(got, ux.conv_transpose(x, weight, bias, **options))
+    assert lazily(ux.conv_transpose, *lazy[:2], **options)[0].tolist() == [[1, 1, 0]]
+
+
 @few
 @given(
     pooling=poolings(max_rank=2),
