@@ -16,6 +16,7 @@ import unpool_xp as ux
 from unpool_xp import _plans, _resize
 from unpool_xp._primitives import chunks as chunks_module
 from unpool_xp._primitives.chunks import _Strip, _Task
+from unpool_xp.indices import _CONVENTIONS
 
 from .conftest import forbid_compute
 from .strategies import Pooling, poolings, resizes, seeds, values
@@ -25,13 +26,15 @@ few = settings(max_examples=60)
 
 
 def chunks_of(shape: tuple[int, ...], seed: int) -> tuple[tuple[int, ...], ...]:
-    """Return a random way to cut each axis, into single cells now and then."""
+    """Return a random way to cut each axis, into single cells and empty chunks now and then."""
     rng = np.random.default_rng(seed)
     found = []
     for n in shape:
         share = rng.choice([0.0, 0.3, 0.6, 1.0])
         cuts = [0, *(i for i in range(1, n) if rng.random() < share), n]
-        found.append(tuple(np.diff(cuts).tolist()) if n else (0,))
+        if rng.random() < 0.2:  # selections leave such chunks behind
+            cuts = sorted([*cuts, int(rng.choice(cuts))])
+        found.append(tuple(np.diff(cuts).tolist()))
     return tuple(found)
 
 
@@ -97,8 +100,10 @@ def test_max_unpooling(pooling: Pooling, seed: int, duplicates: Any) -> None:
     pooled, indices = ux.max_pool(x, **pooling.options)
     options = {"output_size": pooling.plane, "duplicates": duplicates}
     wanted = ux.max_unpool(pooled, indices, **options)
-    chunks = chunks_of(pooled.shape, seed)
-    lazy = [da.from_array(array, chunks=chunks) for array in (pooled, indices)]
+    lazy = [  # each cut in its own way
+        da.from_array(array, chunks=chunks_of(array.shape, seed + i))
+        for i, array in enumerate((pooled, indices))
+    ]
     assert_same_bits(lazily(ux.max_unpool, *lazy, **options), wanted)
     options |= {k: v for k, v in pooling.options.items() if k != "ceil_mode"}
     assert_same_bits(lazily(ux.max_unpool, *lazy, **options), wanted)
@@ -182,7 +187,11 @@ def spreads(draw: st.DrawFn) -> tuple[Any, Any, dict[str, Any]]:
         for k, d in zip(kernel, dilation, strict=True)
     )
     more = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
-    plane = tuple(draw(st.integers(7, 9)) if rank < 3 else draw(st.integers(7, 8)) for _ in kernel)
+    least = [  # the shortest of which something is left
+        1 + max(0, -((d * (k - 1) + extra - sum(pads)) // s))
+        for k, d, s, pads, extra in zip(kernel, dilation, stride, padding, more, strict=True)
+    ]
+    plane = tuple(draw(st.integers(n, n + 8 - 2 * rank)) for n in least)
     lead = tuple(draw(st.lists(st.integers(0, 2), max_size=2)))
     options = {"stride": stride, "padding": padding, "output_padding": more}
     return (
@@ -202,6 +211,34 @@ def test_transposed_convolution(spread: Any, seed: int, biased: bool) -> None:
     lazy = [da.from_array(array, chunks=chunks_of(array.shape, seed)) for array in (x, *small)]
     got = lazily(ux.conv_transpose, *lazy, **options)
     assert_same_bits(got, ux.conv_transpose(x, *small, **options))
+
+
+def test_a_chunk_that_no_tap_reaches_has_the_bias_alone() -> None:
+    x, weight, bias = np.ones((1, 2), "float32"), np.ones((1, 1, 1), "float32"), np.ones(1, "f4")
+    options = {"dilation": 2, "output_padding": 1}
+    lazy = [da.from_array(x, chunks=((1,), (1, 1, 0))), *map(da.from_array, (weight, bias))]
+    got = lazily(ux.conv_transpose, *lazy, **options)
+    assert got[0].tolist() == [[2, 2, 1]]
+    assert_same_bits(got, ux.conv_transpose(x, weight, bias, **options))
+    assert lazily(ux.conv_transpose, *lazy[:2], **options)[0].tolist() == [[1, 1, 0]]
+
+
+@few
+@given(
+    pooling=poolings(max_rank=2),
+    lead=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    ways=st.tuples(*[st.sampled_from(_CONVENTIONS)] * 2),
+    seed=seeds,
+)
+def test_conversion(pooling: Pooling, lead: Any, ways: tuple[Any, Any], seed: int) -> None:
+    x = values((*lead, *pooling.plane), "int32", seed)
+    options = {k: v for k, v in pooling.options.items() if k != "ceil_mode"}
+    options["input_shape"] = x.shape
+    indices = ux.max_pool(x, **pooling.options).indices
+    given = ux.convert_indices(indices, "torch", ways[0], **options)
+    lazy = da.from_array(given, chunks=chunks_of(given.shape, seed))
+    got = lazily(ux.convert_indices, lazy, source=ways[0], target=ways[1], **options)
+    assert_same_bits(got, ux.convert_indices(given, *ways, **options))
 
 
 @every_call

@@ -18,7 +18,7 @@ from unpool_xp.bench import cluster, cluster_worker
 from unpool_xp.bench.cases import Case
 from unpool_xp.bench.cluster import ClusterError, run_cluster_sweep
 from unpool_xp.bench.cluster_jobs import Board, Job, Member, declares, needed
-from unpool_xp.bench.cluster_rows import rows_of_answer
+from unpool_xp.bench.cluster_rows import MachineFiles, rows_of_answer
 from unpool_xp.bench.machine import machine_id, read_machines, this_machine
 from unpool_xp.bench.results import Row, case_key, read_rows
 from unpool_xp.bench.rounds import cells_of
@@ -271,6 +271,16 @@ def test_a_row_that_does_not_fit_is_refused(change: dict[str, Any], reason: str)
     assert [row["checked"] for row in rows] == [True, False, True, True]
     assert reason in (rows[1]["error"] or "")
     assert {row["machine"] for row in rows} == {"m-1"}
+
+
+def test_a_row_is_written_once_whoever_sends_it_again(tmp_path: Path) -> None:
+    one = member("one", "numpy", machine=this_machine().id)
+    sent = json.dumps({"rows": good_rows(one)})
+    rows, _ = rows_of_answer(sent, one, "a-run", CASES[0], cells_of(CASES[0], "numpy"))
+    with MachineFiles(tmp_path, "a-run") as files:
+        assert files.write(one.machine, rows) == rows
+        assert files.write(one.machine, rows) == []
+    assert len(rows_of(tmp_path)) == len(rows) == EACH
 
 
 @pytest.mark.parametrize(

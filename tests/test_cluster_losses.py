@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from unpool_xp.bench import cluster
+from unpool_xp.bench import cluster_sweep
 from unpool_xp.bench.cases import Case
 from unpool_xp.bench.cluster import ClusterError, ClusterSummary, run_cluster_sweep
 from unpool_xp.bench.machine import machine_id, this_machine
@@ -107,7 +107,7 @@ class Cluster:
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(cluster_sweep, "_POLL_SECONDS", 0.01)
 
 
 def swept(there: Cluster, folder: Path, **options: Any) -> tuple[ClusterSummary, list[Row]]:
@@ -165,6 +165,26 @@ def test_a_case_that_no_worker_survives_is_given_up(tmp_path: Path) -> None:
     assert {row["error"] for row in rows if not row["checked"]} == {
         "lost: 3 workers left while they measured this"
     }
+
+
+def test_a_scheduler_that_goes_away_ends_it_and_every_row_is_whole(tmp_path: Path) -> None:
+    def on_measure(address: str, asked: Any, future: Future, answer: str) -> bool:
+        if asked["case"] == last:
+            there.nthreads = gone  # type: ignore[method-assign]
+        return True
+
+    def gone() -> dict[str, int]:
+        raise OSError("nobody answers")
+
+    there, last = Cluster({"tcp://a:1": "one"}, on_measure), CASES[1].to_json()
+    with pytest.raises(ClusterError, match=r"scheduler is lost: nobody answers; .*--resume"):
+        swept(there, tmp_path)
+    seen = read_rows([tmp_path]).rows
+    assert seen
+    assert len(seen) % EACH == 0
+    there = Cluster({"tcp://a:2": "one"}, lambda *_: True)
+    summary, rows = swept_more(there, tmp_path)
+    assert summary.measured + len(seen) == len(rows) == EACH * len(CASES)
 
 
 def test_a_host_measures_one_case_at_a_time_and_hosts_do_so_side_by_side(tmp_path: Path) -> None:

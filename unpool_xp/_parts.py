@@ -139,11 +139,11 @@ class SpreadParts:
         return self.whole.stride, 1
 
     def part(self, first: int, last: int) -> Part:
-        """Return the elements of which a tap lands on the cells [first, last)."""
+        """Return the elements of which a tap lands on the cells [first, last), one at least."""
         whole = self.whole
         behind = first + whole.before - (whole.taps - 1) * whole.dilation
-        start = max(-(-behind // whole.stride), 0)
-        stop = min((last - 1 + whole.before) // whole.stride + 1, whole.size)
+        start = min(max(-(-behind // whole.stride), 0), whole.size - 1)
+        stop = max(min((last - 1 + whole.before) // whole.stride + 1, whole.size), start + 1)
         before = first + whole.before - start * whole.stride
         own = replace(whole, size=stop - start, before=before, output=last - first)
         return Part(start, stop, own)

@@ -25,6 +25,11 @@ class Regions(NamedTuple):
         """The step from an element to the next one along each axis, in row-major order."""
         return tuple([math.prod(self.plane[i + 1 :]) for i in range(len(self.plane))])
 
+    @property
+    def reach(self) -> int:
+        """How far the last element of a region lies behind its first one."""
+        return sum([(k - 1) * step for k, step in zip(self.kernels, self.steps, strict=True)])
+
 
 def fractional_regions(
     operation: str,

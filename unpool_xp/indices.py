@@ -8,7 +8,12 @@ from typing import Literal, TypeAlias, get_args
 from unpool_xp import _geometry
 from unpool_xp._compat import Array, Namespace, arguments, cast, index_dtype, require_dtype
 from unpool_xp._plans import Planner
-from unpool_xp._primitives import along
+from unpool_xp._primitives import (
+    along,
+    chunks_index_dtype,
+    in_chunks,
+    without_empty_chunks,
+)
 from unpool_xp._sizes import Padding, Shape, Sizes, as_int, check_choice
 
 __all__ = ["convert_indices"]
@@ -69,8 +74,8 @@ def convert_indices(
     TypeError
         If `indices` is no array or not of an integer dtype, or a size is no int.
     ValueError
-        If a convention is unknown, the shapes do not fit, the kernel is missing, or a size or the
-        padding cannot be.
+        If a convention is unknown, the shapes do not fit, the kernel is missing, a size or the
+        padding cannot be, or the library's indices cannot count so far.
 
     See Also
     --------
@@ -108,21 +113,41 @@ def convert_indices(
             raise ValueError(f"{operation}: kernel_size must be given for the convention chainer")
         windows = _windows(plan_of, operation, shape, out, kernel_size, stride, padding, dilation)
 
-    indices = cast(xp, indices, index_dtype(xp, place))
+    if in_chunks(indices):
+        counting, indices = chunks_index_dtype(indices), without_empty_chunks(indices)
+    else:
+        counting = index_dtype(xp, place)
+    most = max(_largest(convention, shape) for convention in (source, target))
+    if most > xp.iinfo(counting).max:
+        raise ValueError(
+            f"{operation}: input_shape={input_shape!r} has positions up to {most} from {source} to "
+            f"{target}, which {counting} cannot hold"
+        )
+    indices = cast(xp, indices, counting)
     if source in _LAST_CHANNEL:
         indices = xp.moveaxis(indices, -1, 1)
-    counters = _Counters(xp, place, shape, out)
+    counters = _Counters(xp, place, shape, out, counting)
     point = _decode(counters, indices, source, windows)
     result = _encode(counters, point, target, windows)
     return xp.moveaxis(result, 1, -1) if target in _LAST_CHANNEL else result
 
 
+def _largest(convention: Convention, shape: Shape) -> int:
+    """Return the largest index of a convention."""
+    if convention in ("onnx", "onnx_column_major", "tensorflow_batch"):
+        return math.prod(shape) - 1
+    if convention == "tensorflow":
+        return math.prod(shape[1:]) - 1
+    return math.prod(shape[2:]) - (0 if convention == "matlab" else 1)
+
+
 class _Counters:
     """The batch, channel and window numbers of each element, as arrays that broadcast."""
 
-    def __init__(self, xp: Namespace, place: object, shape: Shape, out: Shape) -> None:
+    def __init__(
+        self, xp: Namespace, place: object, shape: Shape, out: Shape, dtype: object
+    ) -> None:
         self.xp, self.shape, self.plane = xp, shape, shape[2:]
-        dtype = index_dtype(xp, place)
         numbers = [xp.arange(n, dtype=dtype, device=place) for n in out]
         vectors = [along(xp, v, axis - len(out)) for axis, v in enumerate(numbers)]
         self.batch, self.channel, self.windows = vectors[0], vectors[1], vectors[2:]

@@ -15,13 +15,14 @@ from unpool_xp._compat import (
     cast,
     computing_dtype,
     device,
-    index_dtype,
+    namespace,
     require_dtype,
 )
 from unpool_xp._geometry import AxisWindows, Means
 from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._primitives import (
     along,
+    chunk_like,
     constant,
     in_blocks,
     in_chunks,
@@ -115,7 +116,7 @@ def max_pool(
     >>> pooled.indices
     Array([[3]], dtype=array_api_strict.int64)
     """
-    xp, place, plan_of = arguments("max_pool", x=x)
+    xp, _, plan_of = arguments("max_pool", x=x)
     require_dtype("max_pool", xp, ("integral", "real floating"), "a real", x=x)
     plan = plan_of(
         _geometry.windows,
@@ -128,7 +129,9 @@ def max_pool(
         ceil_mode,
     )
     if in_chunks(x):
-        return MaxPooled(*chunked.max_pool(window_maxima, plan, x, index_dtype(xp, place)))
+        chunk = chunk_like(x)
+        default, _ = positions(namespace(chunk), chunk, "max_pool", plan.plane, plan.reach)
+        return MaxPooled(*chunked.max_pool(window_maxima, plan, x, default))
     return MaxPooled(*window_maxima(xp, plan, x))
 
 
@@ -308,7 +311,7 @@ def fractional_max_pool(
     Array([1, 3, 4], dtype=array_api_strict.int64)
     """
     operation = "fractional_max_pool"
-    xp, place, plan_of = arguments(operation, x=x)
+    xp, _, plan_of = arguments(operation, x=x)
     require_dtype(operation, xp, ("integral", "real floating"), "a real", x=x)
     kernels, outputs = plan_of(
         _geometry.fractional_output,
@@ -325,15 +328,15 @@ def fractional_max_pool(
     starts = fractional_regions(operation, sizes, samples, seed)
     plan = Regions(plane, kernels, starts, (0,) * rank)
     if in_chunks(x):
-        indexing = index_dtype(xp, place)
-        return MaxPooled(*chunked.fractional_max_pool(_regions_pooled, plan, x, indexing))
+        chunk = chunk_like(x)
+        default, _ = positions(namespace(chunk), chunk, operation, plan.plane, plan.reach)
+        return MaxPooled(*chunked.fractional_max_pool(_regions_pooled, plan, x, default))
     return _regions_pooled(xp, plan, x)
 
 
 def _regions_pooled(xp: Namespace, plan: Regions, x: Array) -> MaxPooled:
     place, rank, starts, steps = device(x), len(plan.plane), plan.starts, plan.steps
-    reach = sum([(k - 1) * step for k, step in zip(plan.kernels, steps, strict=True)])
-    default, counting = positions(xp, x, "fractional_max_pool", plan.plane, reach)
+    default, counting = positions(xp, x, "fractional_max_pool", plan.plane, plan.reach)
 
     def _taps(i: int) -> AxisTaps:
         taps = range(plan.kernels[i])

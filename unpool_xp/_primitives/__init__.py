@@ -13,7 +13,13 @@ from unpool_xp._primitives.capability import (
     smooth,
     writable,
 )
-from unpool_xp._primitives.chunks import More, by_chunks
+from unpool_xp._primitives.chunks import (
+    More,
+    by_chunks,
+    chunk_like,
+    chunks_index_dtype,
+    without_empty_chunks,
+)
 from unpool_xp._primitives.repeat import repeated
 from unpool_xp._primitives.scatter import any_outside, scatter, scatter_refuses
 from unpool_xp._primitives.spread import overlap_add
@@ -43,6 +49,8 @@ __all__ = [
     "at_hand",
     "blocks_pay",
     "by_chunks",
+    "chunk_like",
+    "chunks_index_dtype",
     "constant",
     "in_blocks",
     "in_chunks",
@@ -69,6 +77,7 @@ __all__ = [
     "tap_views",
     "times",
     "window_views",
+    "without_empty_chunks",
     "writable",
     "zeros",
 ]

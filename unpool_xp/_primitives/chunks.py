@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from unpool_xp._compat import Array, namespace
+from unpool_xp._compat import Array, device, index_dtype, namespace
 from unpool_xp._parts import AxisParts, Part, cuts
 
 Key: TypeAlias = tuple[Any, ...]
@@ -18,6 +18,22 @@ Slices: TypeAlias = tuple[slice, ...]
 Core: TypeAlias = Callable[..., Sequence[Array]]
 # From the plans of the axes' parts, and the planes meant, to the plan of a part.
 PlanOf: TypeAlias = Callable[[Sequence[Any], Slices], Any]
+
+
+def chunk_like(x: Array) -> Array:
+    """Return an empty array such as the chunks of x are: of their library, dtype and device."""
+    return x._meta
+
+
+def chunks_index_dtype(x: Array) -> Any:
+    """Return the dtype that the library of the chunks gives to indices."""
+    chunk = chunk_like(x)
+    return index_dtype(namespace(chunk), device(chunk))
+
+
+def without_empty_chunks(x: Array) -> Array:
+    """Return the array in chunks that hold something: Dask cannot broadcast others."""
+    return x.rechunk(tuple(tuple(n for n in sizes if n) or (0,) for sizes in x.chunks))
 
 
 class More(NamedTuple):
@@ -99,9 +115,10 @@ def _outputs(
 ) -> list[Array]:
     dask_array, layers = sys.modules["dask.array"], sys.modules["dask.highlevelgraph"]
     made = layers.HighLevelGraph.from_collections(name, graph, dependencies=made_of)
-    xp, outputs = namespace(like._meta), []
+    sample, outputs = chunk_like(like), []
+    xp = namespace(sample)
     for number, dtype in enumerate(dtypes):
-        meta = like._meta if dtype is None else xp.astype(like._meta, dtype)
+        meta = sample if dtype is None else xp.astype(sample, dtype)
         own, laid = name, made
         if len(dtypes) > 1:
             own = f"{name}-{number}"
