@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import unpool_xp as ux
-from unpool_xp import _windows
+from unpool_xp import _interpolation, _plans, _resize, _windows
 from unpool_xp._primitives import blocks
+from unpool_xp.bench import reference
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((3, 7, 11, 10), dtype=np.float32)
@@ -106,3 +107,28 @@ def test_windows_stacked_give_what_windows_folded_give(
 
 def never(*_: Any) -> None:
     raise AssertionError("stacked")
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("block", [1, 2000, 2**40])
+@pytest.mark.parametrize("scale", [(2,), (2, 3), (1, 2), (3, 1), (2, 1, 2)])
+@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel"])
+def test_interpolation_written_into_its_place_is_that_of_the_oracle(
+    library: str,
+    block: int,
+    scale: tuple[int, ...],
+    coordinates: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_resize, "_SMALL", 0)
+    monkeypatch.setattr(_plans, "_plans", {})
+    for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_KEPT", 0)):
+        monkeypatch.setattr(blocks, constant, value)
+    woven: list[Any] = []
+    write = _interpolation._woven
+    monkeypatch.setattr(_interpolation, "_woven", lambda *a: woven.append(a) or write(*a))
+    x = X if library == "numpy" else torch.from_numpy(X)
+    got = ux.linear_unpool(x, scale, coordinates=coordinates)
+    assert woven
+    wanted = reference.linear_unpool(X, scale_factor=scale, coordinates=coordinates)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)

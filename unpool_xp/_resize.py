@@ -20,7 +20,7 @@ from unpool_xp._sizes import (
     spatial_rank,
 )
 
-_SMALL = 2**16  # elements of an output up to which a product with mostly zeros is the fastest
+_SMALL = 2**23  # multiplications up to which a product with mostly zeros is the fastest
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def interpolation(
         len(axes),
         tuple([axis.output for axis in axes]),
         growth,
-        math.prod(list(shape)) * growth <= _SMALL,
+        math.prod(list(shape)) * growth * max([axis.size for axis in axes]) <= _SMALL,
         tuple([linear(axis, coordinates) for axis in axes if between(axis, coordinates)]),
         axes,
         coordinates,

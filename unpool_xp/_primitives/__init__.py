@@ -3,7 +3,13 @@
 The one place with a branch on a library.
 """
 
-from unpool_xp._primitives.blocks import blocks_pay, in_blocks, in_parts, planes_in_cache
+from unpool_xp._primitives.blocks import (
+    blocks_pay,
+    in_blocks,
+    in_parts,
+    planes_at_once,
+    planes_in_cache,
+)
 from unpool_xp._primitives.capability import (
     at_hand,
     in_chunks,
@@ -20,6 +26,7 @@ from unpool_xp._primitives.chunks import (
     chunks_index_dtype,
     without_empty_chunks,
 )
+from unpool_xp._primitives.lerp import lerp_into
 from unpool_xp._primitives.repeat import repeated
 from unpool_xp._primitives.scatter import any_outside, scatter, scatter_refuses
 from unpool_xp._primitives.spread import overlap_add
@@ -56,11 +63,13 @@ __all__ = [
     "in_chunks",
     "in_parts",
     "interleaved",
+    "lerp_into",
     "lined_up",
     "looked",
     "number",
     "overlap_add",
     "padded",
+    "planes_at_once",
     "planes_in_cache",
     "raised",
     "readable",

@@ -26,6 +26,12 @@ def planes_in_cache(x: Array, size: int) -> int:
     return max(_BLOCK // max(size, 1), 1) if library(x) == "numpy" else max(x.shape[0], 1)
 
 
+def planes_at_once(x: Array, cells: int) -> int:
+    """Return how many planes of x to work on at a time, where each has so many cells in between."""
+    size = int(cells * x.dtype.itemsize)
+    return max(_block(x, x.shape[0] * cells) // max(size, 1), 1)
+
+
 def in_blocks(
     xp: Namespace, compute: Callable[[Array], Sequence[Array]], x: Array, rank: int, share: float
 ) -> list[Array]:
