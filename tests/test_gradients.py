@@ -145,3 +145,13 @@ def test_nearest_unpool_is_the_adjoint_of_the_window_sum() -> None:
     y = real_values((2, 4, 12, 16), 5)
     left = (ux.nearest_unpool(X, 2) * y).sum()
     np.testing.assert_allclose(left, (X * ux.avg_pool(y, 2) * 4).sum(), rtol=1e-10)
+
+
+def test_tangents_in_forward_mode_pass_what_is_written_in_place() -> None:
+    x, tangent = (torch.from_numpy(real_values((2, 32, 64, 64), seed)) for seed in (0, 1))
+    for function in (lambda x: ux.linear_unpool(x, 2), lambda x: ux.max_pool(x, 2).values):
+        with torch.autograd.forward_ad.dual_level():
+            dual = torch.autograd.forward_ad.make_dual(x, tangent)
+            found = torch.autograd.forward_ad.unpack_dual(function(dual)).tangent
+        _, wanted = torch.func.jvp(function, (x,), (tangent,))
+        torch.testing.assert_close(found, wanted)

@@ -8,7 +8,7 @@ from unpool_xp._compat import Array, Namespace, library
 
 
 def lerp_into(xp: Namespace, low: Array, high: Array, share: float, output: Array) -> None:
-    """Set `output`, which is writable, to ``low + (high - low) * share``."""
+    """Set `output`, which is writable, to ``low + (high - low) * share``, as PyTorch rounds it."""
     if library(low) == "torch":
         sys.modules["torch"].lerp(low, high, share, out=output)
         return
