@@ -147,6 +147,8 @@ def test_nearest_unpool_is_the_adjoint_of_the_window_sum() -> None:
     np.testing.assert_allclose(left, (X * ux.avg_pool(y, 2) * 4).sum(), rtol=1e-10)
 
 
+# PyTorch's own rules for tangents are scripts, which it has deprecated.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 def test_tangents_in_forward_mode_pass_what_is_written_in_place() -> None:
     x, tangent = (torch.from_numpy(real_values((2, 32, 64, 64), seed)) for seed in (0, 1))
     for function in (lambda x: ux.linear_unpool(x, 2), lambda x: ux.max_pool(x, 2).values):
