@@ -37,7 +37,7 @@ def window_maxima(xp: Namespace, plan: Windows, x: Array) -> list[Array]:
         return _folded(xp, plan, x, kinds)
 
     def stacked(x: Array) -> tuple[Array, Array]:
-        return _stacked(xp, plan, x, kinds) or folded(x)
+        return _stacked(xp, plan, x, kinds, ends) or folded(x)
 
     # Stacked where a look at the result is free, so that NaN needs no care before.
     if (
@@ -48,6 +48,7 @@ def window_maxima(xp: Namespace, plan: Windows, x: Array) -> list[Array]:
         and at_hand(x)
         and not smooth(x)
     ):
+        ends = _starts(xp, plan, kinds.default, device(x), plan.reach + 1)
         share = grown / math.prod(x.shape[x.ndim - len(plan.axes) :])
         return in_blocks(xp, stacked, x, len(plan.axes), share)
     return in_blocks(xp, folded, x, len(plan.axes), 1.0)
@@ -87,7 +88,9 @@ def _kinds(xp: Namespace, plan: Windows, x: Array) -> _Kinds:
 # --- all taps side by side -----------------------------------------------------------------------
 
 
-def _stacked(xp: Namespace, plan: Windows, x: Array, kinds: _Kinds) -> tuple[Array, Array] | None:
+def _stacked(
+    xp: Namespace, plan: Windows, x: Array, kinds: _Kinds, ends: Array
+) -> tuple[Array, Array] | None:
     """Return the maxima by a few passes over all taps; None where one is NaN.
 
     Every tap has a weight, the earlier the larger, so that the largest weight of those that equal
@@ -103,7 +106,6 @@ def _stacked(xp: Namespace, plan: Windows, x: Array, kinds: _Kinds) -> tuple[Arr
         return _weights(xp, plan, rank, place)
 
     weights = constant(plan.arrays, "weights", make, xp.__name__, place, rank)
-    ends = _starts(xp, plan, kinds.default, place, plan.reach + 1)
     return values, ends - xp.max((taps == values) * weights, axis=0)
 
 
