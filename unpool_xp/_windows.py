@@ -33,8 +33,10 @@ def window_maxima(xp: Namespace, plan: Windows, x: Array) -> list[Array]:
     taps = math.prod([windows.taps for windows in plan.axes])
     grown = taps * math.prod(plan.output)
 
+    starts = _starts(xp, plan, kinds.default, device(x))
+
     def folded(x: Array) -> tuple[Array, Array]:
-        return _folded(xp, plan, x, kinds)
+        return _folded(xp, plan, x, kinds, starts)
 
     def stacked(x: Array) -> tuple[Array, Array]:
         return _stacked(xp, plan, x, kinds, ends) or folded(x)
@@ -48,7 +50,7 @@ def window_maxima(xp: Namespace, plan: Windows, x: Array) -> list[Array]:
         and at_hand(x)
         and not smooth(x)
     ):
-        ends = _starts(xp, plan, kinds.default, device(x), plan.reach + 1)
+        ends = starts + (plan.reach + 1)  # from which the weight of a tap goes back
         share = grown / math.prod(x.shape[x.ndim - len(plan.axes) :])
         return in_blocks(xp, stacked, x, len(plan.axes), share)
     return in_blocks(xp, folded, x, len(plan.axes), 1.0)
@@ -134,8 +136,9 @@ def _weights(xp: Namespace, plan: Windows, ndim: int, place: Any) -> Array:
 # --- tap by tap ----------------------------------------------------------------------------------
 
 
-def _folded(xp: Namespace, plan: Windows, x: Array, kinds: _Kinds) -> tuple[Array, Array]:
-    starts = _starts(xp, plan, kinds.default, device(x))
+def _folded(
+    xp: Namespace, plan: Windows, x: Array, kinds: _Kinds, starts: Array
+) -> tuple[Array, Array]:
     axes = [_axis_taps(xp, windows, kinds, device(x)) for windows in reversed(plan.axes)]
     values, offsets = first_maxima(xp, x, axes, kinds.counting, floating=kinds.floating)
     return values, cast(xp, starts + offsets, kinds.default)
@@ -161,8 +164,8 @@ def _axis_taps(xp: Namespace, windows: AxisWindows, kinds: _Kinds, place: Any) -
 # --- where windows start -------------------------------------------------------------------------
 
 
-def _starts(xp: Namespace, plan: Windows, dtype: Any, place: Any, more: int = 0) -> Array:
-    """Return the positions at which the windows of a plane start, and so many more."""
+def _starts(xp: Namespace, plan: Windows, dtype: Any, place: Any) -> Array:
+    """Return the positions at which the windows of a plane start."""
 
     def starts_of(windows: AxisWindows) -> Array:
         cells = xp.arange(windows.count, dtype=dtype, device=place)
@@ -170,8 +173,8 @@ def _starts(xp: Namespace, plan: Windows, dtype: Any, place: Any, more: int = 0)
         return along(xp, cells * (windows.stride * windows.step) + first, windows.axis)
 
     def starts() -> Array:
-        return functools.reduce(operator.add, [starts_of(w) for w in plan.axes]) + more
+        return functools.reduce(operator.add, [starts_of(w) for w in plan.axes])
 
     if plan.part or math.prod(plan.output) > _KEPT_STARTS:
         return starts()
-    return constant(plan.arrays, "starts", starts, xp.__name__, dtype, place, more)
+    return constant(plan.arrays, "starts", starts, xp.__name__, dtype, place)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -118,7 +117,7 @@ def _tax_line(rows: Sequence[Row], mode: str, most: float) -> Line:
             ratios.append(ours / own)
     if not ratios:
         return Line(text, asked, None, None, "no case has both")
-    mean = math.exp(statistics.fmean(map(math.log, ratios)))
+    mean = statistics.geometric_mean(ratios)
     return Line(text, asked, mean, mean <= most, f"of {len(ratios)} cases")
 
 
