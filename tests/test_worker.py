@@ -85,7 +85,9 @@ def test_a_bad_request_is_answered_and_the_worker_goes_on() -> None:
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [answer["ok"] for answer in answers] == [False, False, False, False, True, False]
-    assert "unknown command '__class__'; known: hello, ceilings, prepare" in answers[1]["error"]
+    assert (
+        "unknown command '__class__'; known: hello, ceilings, given, prepare" in answers[1]["error"]
+    )
 
 
 def test_a_missing_backend_is_an_answer() -> None:

@@ -9,6 +9,7 @@ from unpool_xp._primitives import (
     along,
     at,
     at_hand,
+    blend_into,
     constant,
     in_blocks,
     interleaved,
@@ -26,7 +27,7 @@ from unpool_xp._resize import AxisLinear, Interpolation, Phase
 def interpolate(xp: Namespace, x: Array, plan: Interpolation) -> Array:
     """Return the linear interpolation of x along the axes of a plan."""
     if _weaves(xp, x, plan):
-        return _woven(xp, x, plan)
+        return cast(xp, _woven(xp, cast(xp, x, computing_dtype(xp, x.dtype)), plan), x.dtype)
 
     def interpolated(x: Array) -> tuple[Array]:
         return (_interpolated(xp, x, plan),)
@@ -38,13 +39,18 @@ def _weaves(xp: Namespace, x: Array, plan: Interpolation) -> bool:
     """Return whether each phase can be written straight into its place in the output."""
     return (
         len(plan.plane) > 0  # which the plan of a part has not
-        and not plan.small
         and plan.growth > 1
         and all(axis.phases is not None and len(axis.around) == _WITH_ENDS for axis in plan.axes)
         and writable(x)
-        and x.dtype == computing_dtype(xp, x.dtype)
-        and _known_finite(xp, x, differences=True)
+        and 0 not in x.shape
+        and (not at_hand(x) or _pays_to_weave(xp, x, plan))
     )
+
+
+def _pays_to_weave(xp: Namespace, x: Array, plan: Interpolation) -> bool:
+    """Return whether it does on a CPU, where a look at the values is free."""
+    whole = x.dtype == computing_dtype(xp, x.dtype)
+    return whole and not plan.small and _known_finite(xp, x, differences=True)
 
 
 _WITH_ENDS = 3  # slices: the axis with one cell more at each end, so no part of an axis
@@ -71,8 +77,8 @@ def _woven(xp: Namespace, x: Array, plan: Interpolation) -> Array:
 
 
 def _weave(xp: Namespace, x: Array, axis: AxisLinear, output: Array) -> None:
-    """Write the phases of finite elements along an axis."""
-    phases = axis.phases or ()
+    """Write the phases along an axis; a difference of neighbours, known to be finite, is faster."""
+    phases, write = axis.phases or (), lerp_into if at_hand(x) else blend_into
     low, high = (x[at(axis.axis, side)] for side in (slice(None, -1), slice(1, None)))
     for r, phase in enumerate(phases):
         cells = output[at(axis.axis, slice(r, None, len(phases)))]
@@ -81,7 +87,7 @@ def _weave(xp: Namespace, x: Array, axis: AxisLinear, output: Array) -> None:
             continue
         # Where a neighbour is missing, the last element stands in for it.
         inner, end = (slice(1, None), slice(0, 1)) if phase.step else (slice(-1), slice(-1, None))
-        lerp_into(xp, low, high, phase.share, cells[at(axis.axis, inner)])
+        write(xp, low, high, phase.share, cells[at(axis.axis, inner)])
         cells[at(axis.axis, end)] = x[at(axis.axis, end)] + 0.0  # no zero with a sign, as above
 
 

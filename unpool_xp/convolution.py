@@ -8,7 +8,14 @@ from unpool_xp import _chunked as chunked
 from unpool_xp import _geometry
 from unpool_xp._compat import Array, Namespace, arguments, cast, computing_dtype, require_dtype
 from unpool_xp._geometry import AxisSpread
-from unpool_xp._primitives import blocks_pay, in_chunks, in_parts, overlap_add, reshape_tail
+from unpool_xp._primitives import (
+    blocks_pay,
+    in_chunks,
+    in_parts,
+    overlap_add,
+    product,
+    reshape_tail,
+)
 from unpool_xp._sizes import Padding, Sizes
 
 __all__ = ["conv_transpose"]
@@ -128,7 +135,7 @@ def _spread(
 
     def _shares(columns: Array, rows: Array) -> Array:
         # One matrix product gives for every element of x its share in every tap and channel.
-        shares = xp.matmul(xp.matrix_transpose(rows), columns)
+        shares = product(xp, xp.matrix_transpose(rows), columns)
         keep, made = columns.ndim - 3, rows.shape[-1] // taps
         shares = reshape_tail(xp, shares, keep, (groups * made, *kernel, *plane))
         return overlap_add(xp, shares, plan)

@@ -14,8 +14,10 @@ from unpool_xp._parts import SpanOfResize, nearest_of_span
 from unpool_xp._plans import kept
 from unpool_xp._primitives import (
     any_outside,
+    cells_to_spare,
     in_chunks,
     looked,
+    padded,
     readable,
     repeated,
     reshape_tail,
@@ -277,8 +279,8 @@ def max_unpool(
     indices = _signed(xp, indices, place)
     lead = tuple(values.shape[: values.ndim - rank])
 
-    def _empty() -> Array:
-        return zeros(xp, (*lead, math.prod(plane)), values)
+    def _empty(spare: int) -> Array:
+        return zeros(xp, (*lead, math.prod(plane) + spare), values)
 
     put = _Put("max_unpool", plane, add=duplicates == "sum", check=check_indices)
     return put(xp, _empty, values, indices)
@@ -355,9 +357,10 @@ def fractional_max_unpool(
         return chunked.fractional_max_unpool(plan, values, indices)
     indices = _signed(xp, indices, place)
 
-    def _between() -> Array:
+    def _between(spare: int) -> Array:
         between = interpolate(xp, values, plan)
-        return reshape_tail(xp, between, values.ndim - plan.rank, (math.prod(plan.plane),))
+        between = reshape_tail(xp, between, values.ndim - plan.rank, (math.prod(plan.plane),))
+        return padded(xp, between, -1, 0, spare)
 
     return _Put(operation, plan.plane, add=False, check=True)(xp, _between, values, indices)
 
@@ -371,25 +374,36 @@ class _Put(NamedTuple):
     check: bool  # whether a position outside the plane is an error
 
     def __call__(
-        self, xp: Namespace, target: Callable[[], Array], values: Array, indices: Array
+        self, xp: Namespace, target: Callable[[int], Array], values: Array, indices: Array
     ) -> Array:
-        """Put the values of each plane at its indices in the flat target, made after the checks."""
+        """Put the values of each plane at its indices in the flat target.
+
+        It is made after the checks, with as many cells more at the end as it is asked for.
+        """
         if not self.check or not scatter_refuses(values, add=self.add):
             inside = self.check and _check_inside(xp, self.operation, indices, self.plane)
-            return self._put(xp, target(), values, indices, inside=inside)
+            spare = 0 if inside else cells_to_spare(values)
+            return self._put(xp, target(spare), values, indices, inside=inside, spare=spare)
         try:
-            return self._put(xp, target(), values, indices, inside=True)
+            return self._put(xp, target(0), values, indices, inside=True)
         except (IndexError, RuntimeError):
             _check_inside(xp, self.operation, indices, self.plane)  # says which
             raise
 
     def _put(
-        self, xp: Namespace, target: Array, values: Array, indices: Array, *, inside: bool
+        self,
+        xp: Namespace,
+        target: Array,
+        values: Array,
+        indices: Array,
+        *,
+        inside: bool,
+        spare: int = 0,
     ) -> Array:
         keep = values.ndim - len(self.plane)
         flat = (math.prod(values.shape[keep:]),)
         values, indices = (reshape_tail(xp, a, keep, flat) for a in (values, indices))
-        put = scatter(xp, target, values, indices, add=self.add, inside=inside)
+        put = scatter(xp, target, values, indices, add=self.add, inside=inside, spare=spare)
         return reshape_tail(xp, put, keep, self.plane)
 
 

@@ -26,9 +26,10 @@ from unpool_xp._primitives.chunks import (
     chunks_index_dtype,
     without_empty_chunks,
 )
-from unpool_xp._primitives.lerp import lerp_into
+from unpool_xp._primitives.lerp import blend_into, lerp_into
+from unpool_xp._primitives.product import product
 from unpool_xp._primitives.repeat import repeated
-from unpool_xp._primitives.scatter import any_outside, scatter, scatter_refuses
+from unpool_xp._primitives.scatter import any_outside, cells_to_spare, scatter, scatter_refuses
 from unpool_xp._primitives.spread import overlap_add
 from unpool_xp._primitives.take import lined_up, take_known, take_places
 from unpool_xp._primitives.views import (
@@ -54,8 +55,10 @@ __all__ = [
     "any_outside",
     "at",
     "at_hand",
+    "blend_into",
     "blocks_pay",
     "by_chunks",
+    "cells_to_spare",
     "chunk_like",
     "chunks_index_dtype",
     "constant",
@@ -71,6 +74,7 @@ __all__ = [
     "padded",
     "planes_at_once",
     "planes_in_cache",
+    "product",
     "raised",
     "readable",
     "repeated",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from unpool_xp._compat import Array, Namespace, device, library
-from unpool_xp._primitives.capability import smooth
+from unpool_xp._primitives.capability import at_hand, smooth
 from unpool_xp._sizes import Shape
 
 
@@ -98,5 +98,7 @@ _SHARED_BLOCK, _KEPT = 2**23, 2**25
 def _block(x: Array, cells: float) -> int:
     if library(x) == "numpy":
         return _BLOCK
+    if not at_hand(x):  # a GPU, whose calls should be few and large
+        return max(int(cells * x.dtype.itemsize), 1)
     size = int(cells * x.dtype.itemsize)
     return _SHARED_BLOCK if size >= _KEPT else size

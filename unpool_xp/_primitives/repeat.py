@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 
-from unpool_xp._compat import Array, Namespace, library
+from unpool_xp._compat import Array, Namespace, device, library
 from unpool_xp._primitives.blocks import blocks_pay, planes_in_cache
+from unpool_xp._primitives.capability import at_hand, writable
+from unpool_xp._sizes import Shape
 
 
 def repeated(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
@@ -14,6 +17,8 @@ def repeated(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
     rank = len(repeats)
     if library(x) == "numpy" and repeats[-1] > 1 and blocks_pay(x, math.prod(repeats)):
         return _repeated_in_blocks(xp, x, repeats)
+    if writable(x) and not at_hand(x):
+        return _repeated_at_once(xp, x, repeats)
     # The last axis first: the widest copies are then whole rows.
     for i in reversed(range(rank)):
         if repeats[i] != 1:
@@ -38,5 +43,38 @@ def _repeated_in_blocks(xp: Namespace, x: Array, repeats: Sequence[int]) -> Arra
             wide[..., number] = part
         shape = [size for n in plane[:-1] for size in (n, 1)]
         output[start : start + step] = wide.reshape(len(part), *shape, plane[-1] * last)
-    outputs = [n * times for n, times in zip(plane, repeats, strict=True)]
-    return xp.reshape(output, (*lead, *outputs))
+    return xp.reshape(output, (*lead, *_outputs(plane, repeats)))
+
+
+def _repeated_at_once(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
+    """Write every cell in one pass, as a GPU wants it: for pairs of cells in half the threads."""
+    rank, dtype = len(repeats), x.dtype
+    lead, plane = x.shape[:-rank], x.shape[-rank:]
+    *above, last = repeats
+    names = _PAIRS.get(library(x), {}).get(dtype.itemsize) if last % 2 == 0 else None
+    if names is not None:
+        x, last = x.view(getattr(xp, names[0])), last // 2
+    cells = [size for n, times in zip(plane, (*above, last), strict=True) for size in (n, times)]
+    wide = getattr(xp, names[1]) if names else dtype
+    output = xp.empty((*lead, *cells), dtype=wide, device=device(x))
+    x = xp.reshape(x, (*lead, *[size for n in plane for size in (n, 1)]))
+    if names is None:
+        output[...] = x
+    elif library(x) == "torch":
+        x = x.expand(output.shape)
+        sys.modules["torch"].complex(x, x, out=output)
+    else:  # the bits of an integer beside themselves
+        both = getattr(xp, names[1])((1 << 8 * dtype.itemsize) + 1)
+        xp.multiply(x, both, out=output)
+    return xp.reshape(output.view(dtype), (*lead, *_outputs(plane, repeats)))
+
+
+# By the bytes of an element: what its bits are seen as, and what holds two of it.
+_PAIRS = {
+    "torch": {4: ("float32", "complex64"), 8: ("float64", "complex128")},
+    "cupy": {1: ("uint8", "uint16"), 2: ("uint16", "uint32"), 4: ("uint32", "uint64")},
+}
+
+
+def _outputs(plane: Shape, repeats: Sequence[int]) -> Shape:
+    return tuple(n * times for n, times in zip(plane, repeats, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 from unpool_xp._compat import Array, Namespace, cast, device, index_dtype, library
 from unpool_xp._primitives.blocks import planes_in_cache
@@ -11,24 +12,49 @@ from unpool_xp._primitives.views import padded
 
 
 def scatter(
-    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool, inside: bool
+    xp: Namespace,
+    target: Array,
+    values: Array,
+    positions: Array,
+    *,
+    add: bool,
+    inside: bool,
+    spare: int = 0,
 ) -> Array:
     """Return target (..., size) with values (..., m) at positions (..., m).
 
     With `add`, values are added to what stands there; without, they take its place, and of
     several for one position one stays. A position that is not in [0, size) is dropped; `inside`
-    promises that there is none. The target itself may be used up.
+    promises that there is none. The target itself may be used up; the last `spare` of its cells, 0
+    or 1, are for what is dropped, and not returned.
     """
     if library(values) == "jax":
         return _scatter_jax(xp, target, values, positions, add=add, inside=inside)
     if inside:
         return _scatter_inside(xp, target, values, positions, add=add)
     # One cell more at the end takes what is dropped.
-    size = target.shape[-1]
-    lost = (positions < 0) | (positions >= size)
-    positions = xp.where(lost, xp.full_like(positions, size), positions)
-    wider = padded(xp, target, -1, 0, 1)
+    size = target.shape[-1] - spare
+    wider = target if spare else padded(xp, target, -1, 0, 1)
+    positions = _dropped(xp, positions, size)
     return _scatter_inside(xp, wider, values, positions, add=add)[..., :size]
+
+
+def cells_to_spare(values: Array) -> int:
+    """Return how many cells more the target should have where positions may be dropped."""
+    return 0 if library(values) == "jax" else 1  # whose own scatter drops
+
+
+def _dropped(xp: Namespace, positions: Array, size: int) -> Array:
+    """Return `size` in place of what is not in [0, size)."""
+    kind = library(positions)
+    if kind in ("torch", "numpy", "cupy"):
+        # Without the bit of the sign what lies below zero lies beyond the end: one pass less.
+        most = xp.iinfo(positions.dtype).max
+        if kind == "torch":
+            return sys.modules["torch"].clamp(positions & most, max=size)
+        return xp.minimum(positions & most, positions.dtype.type(size))
+    lost = (positions < 0) | (positions >= size)
+    return xp.where(lost, xp.full_like(positions, size), positions)
 
 
 def scatter_refuses(values: Array, *, add: bool) -> bool:
@@ -41,8 +67,12 @@ def scatter_refuses(values: Array, *, add: bool) -> bool:
 
 def any_outside(xp: Namespace, positions: Array, size: int) -> Array:
     """Return whether a position is not in [0, size), as one scalar on the device."""
-    if library(positions) == "numpy":  # below zero is far beyond the end, once it has no sign
+    kind = library(positions)
+    if kind in ("numpy", "cupy"):  # below zero is far beyond the end, once it has no sign
         return xp.max(positions.view(positions.dtype.str.replace("i", "u"))) >= size
+    if kind == "torch":  # in one pass
+        low, high = sys.modules["torch"].aminmax(positions)
+        return (low < 0) | (high >= size)
     return (xp.min(positions) < 0) | (xp.max(positions) >= size)
 
 

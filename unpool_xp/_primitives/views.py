@@ -31,11 +31,16 @@ def constant(arrays: dict[Any, Any], name: str, make: Callable[[], Array], *key:
 
     The key has the namespace, the dtype and the device.
     """
-    made = arrays.get((name, *key))
+    key = (name, *key)
+    try:
+        made = arrays.get(key)
+    except TypeError:  # CuPy's devices have no hash
+        key = tuple(map(str, key))
+        made = arrays.get(key)
     if made is None:
         made = make()
         if _keepable(made):
-            arrays[(name, *key)] = made
+            arrays[key] = made
     return made
 
 
@@ -121,6 +126,8 @@ def surrounded(
 
 def padded(xp: Namespace, x: Array, axis: int, before: int, after: int, value: float = 0) -> Array:
     """Return x with cells of one value before and after along a negative axis."""
+    if not before and not after:
+        return x
     kind = library(x)
     if kind == "torch":
         import torch

@@ -11,7 +11,7 @@ import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from unpool_xp.backends import Backend, CompileUnavailableError
@@ -23,8 +23,26 @@ from unpool_xp.bench.photo import NDArray
 from unpool_xp.capabilities import why_not
 
 SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves
-_COPIES = 3
+_COPIES, _LARGE = 3, 2**28  # of so many bytes one copy says enough
 _LONGEST_REASON = 400
+
+
+class Given:
+    """The inputs of a case on the host, and what the outputs have to be.
+
+    Parameters
+    ----------
+    case : Case
+        Whose they are.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.arrays = case, case.arrays()
+
+    @functools.cached_property
+    def oracle(self) -> Oracle:
+        """What the outputs have to be."""
+        return Oracle(self.case, self.arrays)
 
 
 class Inputs:
@@ -36,17 +54,21 @@ class Inputs:
         Where they go.
     case : Case
         Whose they are.
+    given : Given, optional
+        Those of the host, where they are made already.
     """
 
-    def __init__(self, backend: Backend, case: Case) -> None:
+    def __init__(self, backend: Backend, case: Case, given: Given | None = None) -> None:
         reason = why_not(case.operation, backend.library, case.dtype)
         if reason is not None:
             raise UnsuitedError(reason)
         backend.dtype(case.dtype)  # a TypeError where a library nobody has described has none
         self.backend, self.case = backend, case
-        self.host = case.arrays()
+        self._given = Given(case) if given is None else given
+        self.host = self._given.arrays
+        self.copies_back: dict[Any, float] = {}  # seconds, by the shapes and dtypes
         samples = []
-        for _ in range(_COPIES):
+        for _ in range(_copies(self.host.values())):
             self.device: list[Any] = []  # never two copies alive
             start = time.perf_counter()
             self.device = [backend.asarray(array) for array in self.host.values()]
@@ -56,7 +78,6 @@ class Inputs:
         if backend.library == "jax" and placed != case.dtype:
             raise UnsuitedError(f"jax makes {placed} of {case.dtype}; set JAX_ENABLE_X64=1")
         self.to_device_s = statistics.median(samples)
-        self._oracle: Oracle | None = None
 
     @functools.cached_property
     def flush(self) -> Flush | None:
@@ -66,9 +87,11 @@ class Inputs:
     @property
     def oracle(self) -> Oracle:
         """What the outputs have to be."""
-        if self._oracle is None:
-            self._oracle = Oracle(self.case, self.host)
-        return self._oracle
+        return self._given.oracle
+
+
+def _copies(arrays: Iterable[NDArray]) -> int:
+    return _COPIES if sum(array.nbytes for array in arrays) < _LARGE else 1
 
 
 class Session:
@@ -175,17 +198,22 @@ class Session:
         return (self.backend.compile(call) if self.mode == "compiled" else call), values_only
 
     def _copied_back(self, host: list[NDArray]) -> float:
+        assert self._inputs is not None
+        kind = tuple((array.shape, array.dtype.name) for array in host)
+        if kind in self._inputs.copies_back:  # as of another function's outputs
+            return self._inputs.copies_back[kind]
         # Settled copies, new each time: a lazy output would be computed again, and some
         # libraries keep what they have copied once.
         samples = []
-        for _ in range(_COPIES):
+        for _ in range(_copies(host)):
             settled = [self.backend.asarray(array) for array in host]
             self.backend.synchronize(*settled)
             start = time.perf_counter()
             for array in settled:
                 self.backend.to_numpy(array)
             samples.append(time.perf_counter() - start)
-        return statistics.median(samples)
+        self._inputs.copies_back[kind] = statistics.median(samples)
+        return self._inputs.copies_back[kind]
 
     def caller(self) -> Callable[[], None]:
         """Return one call as a function without arguments, for other harnesses to time.

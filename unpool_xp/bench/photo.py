@@ -17,6 +17,7 @@ NDArray: TypeAlias = np.ndarray[Any, Any]
 
 _FLOOR = -0.25  # in standard deviations
 _LARGEST = 127  # of the quantised values: fits the narrowest integer
+_MOST_WEIGHED = 2**16  # pixels that tell how strong the answer of a filter is
 _CACHE_BYTES = 2**29
 
 _maps: OrderedDict[tuple[tuple[int, ...], str, int, int], NDArray] = OrderedDict()
@@ -127,18 +128,18 @@ def _make(shape: tuple[int, ...], seed: int, rank: int) -> NDArray:
     filters -= filters.mean(axis=1, keepdims=True)  # no answer to a flat region
 
     out = np.empty((items, channels, slices, rows, spatial[-1]), dtype=np.float32)
-    scales = np.ones((channels, 1), dtype=np.float32)
     for item in range(items):
         shift, flips = rng.integers(512, size=2), rng.integers(2, size=2)
         for depth in range(slices):
             patches = _patches(rows, spatial[-1], shift + 3 * depth, flips)
-            answer = filters @ patches
+            answer = out[item, :, depth].reshape(channels, -1)
             if item == depth == 0:
-                scales = np.maximum(answer.std(axis=1, keepdims=True), np.float32(0.1))
+                some = filters @ patches[:, :: max(patches.shape[1] // _MOST_WEIGHED, 1)]
+                filters /= np.maximum(some.std(axis=1, keepdims=True), np.float32(0.1))
+            np.matmul(filters, patches, out=answer)
             # A ReLU with its floor below zero: ties as after any ReLU, and a padding that is
             # zero where it should be -inf shows.
-            answer = np.maximum(answer / scales, np.float32(_FLOOR))
-            out[item, :, depth] = answer.reshape(channels, rows, -1)
+            np.maximum(answer, np.float32(_FLOOR), out=answer)
     return out.reshape(shape)
 
 
@@ -173,5 +174,5 @@ def _quantised(values: NDArray, name: str) -> NDArray:
         values = np.clip(np.rint(values * 32), low, _LARGEST)
         return values.astype(dtype)
     if dtype.kind == "f" or name == "bfloat16":
-        return values.astype(dtype)
+        return values.astype(dtype, copy=False)
     raise ValueError(f"feature_map: dtype={name!r} must be a real dtype")

@@ -149,23 +149,27 @@ def _full() -> tuple[Case, ...]:
 def _gpu() -> tuple[Case, ...]:
     """Return powers of two, from what fits into any cache to what fills a large device.
 
-    The largest comes early, since it says most of a GPU, then those that bracket a crossover.
+    The largest comes early, since it says most of a GPU, then those that bracket a crossover, then
+    other kernels and dtypes.
     """
     cases: list[Case] = []
-    for power in (28, 16, 22, 25, 19, 13, 30, 10):  # elements of the larger array
-        # (N, C, n, n) with 64 channels at the most, and n a power of two.
-        side = 2 ** min(power // 2 - (power > 18) * 3, 10)
-        channels = min(2**power // side**2, 64)
-        shape = (2**power // (side**2 * channels), channels, side, side)
-        cases += (*pairs(shape, 2), *means(shape, 2))
-        if power in (16, 22, 28):
-            cases += (*pairs(shape, 2, dtype="float16"), *pairs(shape, 3, 2))
-    for batch, channels, size in ((1, 32, 32), (4, 64, 64), (16, 256, 64)):
-        cases += (
-            up((batch, channels, size, size), channels, 2),
-            up((batch, channels, size, size), channels, 4, 2, 1),
-        )
+    for power in (28, 22, 16, 25, 19):
+        cases += (*pairs(_power(power), 2), *means(_power(power), 2))
+    for batch, channels, size in ((16, 256, 64), (4, 64, 64), (1, 32, 32)):
+        shape = (batch, channels, size, size)
+        cases += (up(shape, channels, 2), up(shape, channels, 4, 2, 1))
+    for power in (28, 22, 16):
+        cases += (*pairs(_power(power), 3, 2), *pairs(_power(power), 2, dtype="float16"))
+    for power in (13, 30, 10):
+        cases += (*pairs(_power(power), 2), *means(_power(power), 2))
     return tuple(dict.fromkeys(cases))
+
+
+def _power(power: int) -> tuple[int, ...]:
+    """Return a shape (N, C, n, n) of 2**power elements, 64 channels at the most."""
+    side = 2 ** min(power // 2 - (power > 18) * 3, 10)
+    channels = min(2**power // side**2, 64)
+    return (2**power // (side**2 * channels), channels, side, side)
 
 
 PRESETS: dict[str, Preset] = {

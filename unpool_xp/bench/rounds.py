@@ -9,6 +9,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,8 @@ TIMEOUT_SECONDS = 180.0
 _MOST_SAMPLES = 12  # a visit
 # Slow calls get a few turns more than their seconds allow, as long as that is not too long.
 _ENOUGH_TURNS, _GRACE_SECONDS = 5, 3.0
+_WEIGHED_AT_ONCE = 4  # processes
+_LARGE_BYTES = 2**26  # of a case whose inputs take long to make
 _LEAST_SECONDS = 1.0  # for an answer after the end of everything
 
 
@@ -81,6 +84,22 @@ class _Rounds:
         self.fields = {cell: failure("not measured: out of time") for cell in cells}
         self.open: dict[Cell, float] = {}  # -> seconds a sample, as far as is known
 
+    def give(self) -> None:
+        """Let the workers make a large case's inputs side by side: nothing is timed yet."""
+        labels = list(dict.fromkeys(cell.label for cell in self.fields))
+        if len(labels) < 2 or self.case.bytes_moved < _LARGE_BYTES:
+            return
+        case = self.case.to_json()
+
+        def ask(label: str) -> None:
+            # Whatever fails here, fails again where its reason goes into a row.
+            with contextlib.suppress(WorkerError, WorkerLostError):
+                left = max(self.until - time.monotonic(), _LEAST_SECONDS)
+                self.pool[label].ask("given", timeout=min(self.timeout_s, left), case=case)
+
+        with ThreadPoolExecutor(len(labels)) as threads:
+            list(threads.map(ask, labels))
+
     def prepare(self, cell: Cell) -> None:
         """Open a cell's session in its worker; again after the worker was lost."""
         arguments = {"session": _session(cell), **_message(self.case, cell)}
@@ -121,7 +140,10 @@ class _Rounds:
             # Its failure leaves the times as they are.
             with contextlib.suppress(WorkerError, WorkerLostError):
                 _ = worker.facts
-                answer = worker.ask("peak", timeout=self.timeout_s, **_message(self.case, cell))
+                left = max(self.until - time.monotonic(), _LEAST_SECONDS)
+                answer = worker.ask(
+                    "peak", timeout=min(self.timeout_s, left), **_message(self.case, cell)
+                )
                 self.fields[cell]["peak_bytes"] = answer["peak_bytes"]
         finally:
             worker.kill()
@@ -213,6 +235,7 @@ def measure_case(
     """
     start = time.monotonic()
     turns = _Rounds(pool, case, cells, timeout_s, until)
+    turns.give()
     for cell in cells:
         if time.monotonic() >= until:
             break
@@ -239,10 +262,14 @@ def measure_case(
         for cell in turns.open:
             turns.fields[cell]["clock_mhz"] = clock if on_cuda(cell.label) else None
     turns.close()
-    for cell in cells:
-        wanted = memory(case, cell) if callable(memory) else memory
-        if wanted and turns.fields[cell]["checked"] and time.monotonic() < until:
-            turns.peak(cell)
+    weighed = [
+        cell
+        for cell in cells
+        if (memory(case, cell) if callable(memory) else memory) and turns.fields[cell]["checked"]
+    ]
+    if weighed and time.monotonic() < until:
+        with ThreadPoolExecutor(_WEIGHED_AT_ONCE) as threads:  # no time is measured there
+            list(threads.map(turns.peak, weighed))
     return turns.fields
 
 

@@ -181,7 +181,10 @@ def run_sweep(
         with writing(out):
             write_machine(out.parent)
             writer = results.RowWriter(out)
-        with writer, Pool() as pool:
+        with writer, Pool(list(labels) if grid else []) as pool:
+            for label in labels if grid else ():  # started side by side, before anything is timed
+                with contextlib.suppress(WorkerError, WorkerLostError):
+                    _ = pool[label].facts
             copies = {label: copy_rate(pool, label, timeout_s) for label in labels if grid}
             for case, cells in grid:
                 if time.monotonic() >= end:

@@ -35,6 +35,7 @@ class Service:
         self.backend = backends.load(label)
         self._sessions: dict[str, Any] = {}
         self._inputs: Any = None
+        self._given: Any = None
 
     def hello(self) -> dict[str, Any]:
         """Say what this backend is, and the threads that it has."""
@@ -56,6 +57,16 @@ class Service:
 
         return {"copy_gb_s": round(ceilings(self.backend).copy_gb_s, 2)}
 
+    def given(self, case: dict[str, Any]) -> dict[str, Any]:
+        """Make the inputs of a case, and what the outputs have to be, for `prepare`."""
+        from unpool_xp.bench.cases import Case
+        from unpool_xp.bench.measure import Given
+
+        self._inputs = self._given = None  # the last case's go before the next one's come
+        self._given = Given(Case.from_json(case))
+        _ = self._given.oracle
+        return {}
+
     def prepare(
         self,
         session: str,
@@ -70,9 +81,12 @@ class Service:
 
         wanted = Case.from_json(case)
         if self._inputs is None or self._inputs.case != wanted:
-            self._inputs = None  # the last case's go before the next one's come
+            self._inputs = None
+            given, self._given = self._given, None
+            if given is not None and given.case != wanted:
+                given = None
             try:
-                self._inputs = Inputs(self.backend, wanted)
+                self._inputs = Inputs(self.backend, wanted, given)
             except Exception as error:
                 return {"checked": False, "error": reason_of(error), "call_s": 0.0}
         opened = Session(self.backend, wanted, mode, implementation, function, inputs=self._inputs)
@@ -114,7 +128,7 @@ class Service:
     def drop(self) -> dict[str, Any]:
         """Close all sessions and let go of all arrays."""
         self._sessions.clear()
-        self._inputs = None
+        self._inputs = self._given = None
         if "torch._dynamo" in sys.modules:
             # It keeps a few variants of a function, and refuses to compile one more.
             sys.modules["torch"].compiler.reset()
@@ -147,8 +161,8 @@ class Service:
 
 
 COMMANDS = (
-    *("hello", "ceilings", "prepare", "sample", "turns", "finish", "drop", "peak", "check"),
-    "limit",
+    *("hello", "ceilings", "given", "prepare", "sample", "turns", "finish", "drop", "peak"),
+    *("check", "limit"),
 )
 
 
