@@ -100,7 +100,8 @@ def gpu(
 
 def _wanted(case: Case, cell: Cell) -> bool:
     """Leave out what says little and takes long: the CPU at large sizes, torch compiled."""
-    if cell.label in _HOSTS and math.prod(case.shape) > _MOST_ON_HOST:
+    largest = max(math.prod(case.shape), math.prod(case.output_shape))
+    if cell.label in _HOSTS and largest > _MOST_ON_HOST:
         return False
     if cell.mode == "compiled" and cell.label.startswith("torch"):
         ours = cell.label not in _HOSTS and cell.implementation == "portable"
