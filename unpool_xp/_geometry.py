@@ -5,6 +5,7 @@ Imports no array library.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,9 +96,24 @@ class Windows:
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def taps(self) -> int:
+        """How many elements a window has."""
+        return math.prod([axis.taps for axis in self.axes])
+
+    @property
+    def padded(self) -> bool:
+        """Whether a window reaches out of the plane."""
+        return any(axis.before or axis.after for axis in self.axes)
+
+    @property
     def reach(self) -> int:
         """How far the last element of a window lies behind its first one."""
         return sum([axis.shifts[-1] for axis in self.axes])
+
+    @property
+    def offsets(self) -> list[int]:
+        """How far each element of a window lies behind its first one."""
+        return [sum(shifts) for shifts in itertools.product(*[axis.shifts for axis in self.axes])]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ from unpool_xp._primitives import (
     along,
     at_hand,
     constant,
+    extremes,
+    first_largest,
     in_blocks,
+    looked_up,
     number,
     smooth,
     stacked_taps,
@@ -29,31 +32,26 @@ _KEPT_STARTS = 2**17  # of a plane: 1 MiB
 
 def window_maxima(xp: Namespace, plan: Windows, x: Array) -> list[Array]:
     """Return the maximum of each window, and its position in the plane."""
-    kinds = _kinds(xp, plan, x)
-    taps = math.prod([windows.taps for windows in plan.axes])
-    grown = taps * math.prod(plan.output)
-
+    # Stacked where a look at the result is free, so that NaN needs no care before.
+    if at_hand(x) and not smooth(x) and 0 not in x.shape and _stackable(plan):
+        kinds: _Kinds | None = plan.arrays.get(x.dtype)
+        if kinds is None:
+            kinds = plan.arrays[x.dtype] = _kinds(xp, plan, x)
+        make, rank = _stacked, len(plan.axes)
+        share = plan.taps * math.prod(plan.output) / math.prod(x.shape[x.ndim - rank :])
+    else:
+        kinds, make, rank, share = _kinds(xp, plan, x), _folded, len(plan.axes), 1.0
     starts = _starts(xp, plan, kinds.default, device(x))
 
-    def folded(x: Array) -> tuple[Array, Array]:
-        return _folded(xp, plan, x, kinds, starts)
+    def pooled(x: Array) -> tuple[Array, Array]:
+        return make(xp, plan, x, kinds, starts)
 
-    def stacked(x: Array) -> tuple[Array, Array]:
-        return _stacked(xp, plan, x, kinds, ends) or folded(x)
+    return in_blocks(xp, pooled, x, rank, share)
 
-    # Stacked where a look at the result is free, so that NaN needs no care before.
-    if (
-        taps <= _MOST_TAPS
-        and grown <= _MOST_STACKED
-        and plan.reach < 2**15 - 1
-        and 0 not in x.shape
-        and at_hand(x)
-        and not smooth(x)
-    ):
-        ends = starts + (plan.reach + 1)  # from which the weight of a tap goes back
-        share = grown / math.prod(x.shape[x.ndim - len(plan.axes) :])
-        return in_blocks(xp, stacked, x, len(plan.axes), share)
-    return in_blocks(xp, folded, x, len(plan.axes), 1.0)
+
+def _stackable(plan: Windows) -> bool:
+    grown = plan.taps * math.prod(plan.output)
+    return plan.taps <= _MOST_TAPS and grown <= _MOST_STACKED and plan.reach < 2**15 - 1
 
 
 def positions(xp: Namespace, x: Array, operation: str, plane: Shape, reach: int) -> tuple[Any, Any]:
@@ -91,24 +89,48 @@ def _kinds(xp: Namespace, plan: Windows, x: Array) -> _Kinds:
 
 
 def _stacked(
-    xp: Namespace, plan: Windows, x: Array, kinds: _Kinds, ends: Array
-) -> tuple[Array, Array] | None:
-    """Return the maxima by a few passes over all taps; None where one is NaN.
+    xp: Namespace, plan: Windows, x: Array, kinds: _Kinds, starts: Array
+) -> tuple[Array, Array]:
+    """Return the maxima by a few passes over all taps, or folded where one is NaN.
 
     Every tap has a weight, the earlier the larger, so that the largest weight of those that equal
     the maximum says which is the first.
     """
     taps = stacked_taps(xp, x, plan.axes, kinds.lowest)
+    found = first_largest(taps)
+    if found is not None:
+        counted = _counted(xp, plan, *found, kinds, starts)
+        return _folded(xp, plan, x, kinds, starts) if counted is None else counted
     values = xp.max(taps, axis=0)
     if kinds.floating and math.isnan(number(xp.max(values))):
-        return None
+        return _folded(xp, plan, x, kinds, starts)
     place, rank = device(x), x.ndim
 
     def make() -> Array:
         return _weights(xp, plan, rank, place)
 
     weights = constant(plan.arrays, "weights", make, xp.__name__, place, rank)
+    ends = starts + (plan.reach + 1)  # from which the weight of a tap goes back
     return values, ends - xp.max((taps == values) * weights, axis=0)
+
+
+def _counted(
+    xp: Namespace, plan: Windows, values: Array, first: Array, kinds: _Kinds, starts: Array
+) -> tuple[Array, Array] | None:
+    """Return the maxima whose taps are known; None where one is NaN, or may be of the padding."""
+    if plan.padded:
+        least, most = extremes(xp, values)
+        if math.isnan(most) or least == kinds.lowest:
+            return None
+    elif kinds.floating and math.isnan(number(xp.max(values))):
+        return None
+    place = device(values)
+
+    def make() -> Array:
+        return xp.asarray(plan.offsets, dtype=kinds.default, device=place)
+
+    offsets = constant(plan.arrays, "offsets", make, xp.__name__, place)
+    return values, looked_up(xp, offsets, first) + starts
 
 
 def _weights(xp: Namespace, plan: Windows, ndim: int, place: Any) -> Array:

@@ -26,6 +26,7 @@ from unpool_xp._primitives.chunks import (
     chunks_index_dtype,
     without_empty_chunks,
 )
+from unpool_xp._primitives.largest import extremes, first_largest, looked_up
 from unpool_xp._primitives.lerp import blend_into, lerp_into
 from unpool_xp._primitives.product import product
 from unpool_xp._primitives.repeat import repeated
@@ -62,6 +63,8 @@ __all__ = [
     "chunk_like",
     "chunks_index_dtype",
     "constant",
+    "extremes",
+    "first_largest",
     "in_blocks",
     "in_chunks",
     "in_parts",
@@ -69,6 +72,7 @@ __all__ = [
     "lerp_into",
     "lined_up",
     "looked",
+    "looked_up",
     "number",
     "overlap_add",
     "padded",
