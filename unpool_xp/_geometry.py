@@ -359,6 +359,11 @@ class AxisSpread:
         """Whether no two shares land on the same cell."""
         return self.taps <= self.stride and self.dilation == 1
 
+    @property
+    def full(self) -> bool:
+        """Whether shares that do not meet reach every cell."""
+        return sum([kept.stop - kept.start for kept, _ in self.landings]) == self.output
+
     # For each tap the elements whose share lands inside, and the cells where.
     landings: tuple[tuple[slice, slice], ...] = field(init=False, compare=False, repr=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from unpool_xp._compat import Array, Namespace
+from unpool_xp._compat import Array, Namespace, device, library
 from unpool_xp._geometry import AxisSpread
 from unpool_xp._primitives.capability import writable
 from unpool_xp._primitives.views import at, interleaved, padded, zeros
@@ -19,18 +19,26 @@ def overlap_add(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...]) -> A
     keep = shares.ndim - 2 * rank
     if writable(shares) and all(axis.apart for axis in plan):
         return _put_apart(xp, shares, plan, keep)
-    # Axis by axis, the last one first: what is added up twice is then already small.
-    for i in reversed(range(rank)):
-        before_tap = (slice(None),) * (keep + i)
+    # Axis by axis. The last one first adds up less where all is added to; where each cell is
+    # written by its first tap, whole rows that stay together count for more.
+    in_place = writable(shares)
+    order = range(rank) if in_place and library(shares) == "torch" else reversed(range(rank))
+    left = list(range(rank))
+    for i in order:
+        before_tap = (slice(None),) * (keep + left.index(i))
+        left.remove(i)
         parts = [shares[(*before_tap, tap, ...)] for tap in range(plan[i].taps)]
-        add = _add_in_place if writable(shares) else _add_phases
-        shares = add(xp, parts, plan[i])
+        shares = (_add_in_place if in_place else _add_phases)(xp, parts, plan[i])
     return shares
 
 
 def _put_apart(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...], keep: int) -> Array:
     """Put shares that do not overlap where they land."""
-    output = zeros(xp, shares.shape[:keep] + tuple([axis.output for axis in plan]), shares)
+    shape = shares.shape[:keep] + tuple([axis.output for axis in plan])
+    if all(axis.full for axis in plan):
+        output = xp.empty(shape, dtype=shares.dtype, device=device(shares))
+    else:
+        output = zeros(xp, shape, shares)
     before = (slice(None),) * keep
     for landings in itertools.product(*[enumerate(axis.landings) for axis in plan]):
         taps = [tap for tap, _ in landings]
@@ -40,20 +48,29 @@ def _put_apart(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...], keep:
 
 
 def _add_in_place(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
-    shape = list(parts[0].shape)
+    """Let the first tap of each phase write, the others add; zero what the first does not reach."""
+    shape, stride = list(parts[0].shape), axis.stride
     shape[axis.axis] = axis.output
-    total = zeros(xp, tuple(shape), parts[0])
+    total = xp.empty(tuple(shape), dtype=parts[0].dtype, device=device(parts[0]))
     met = set()
     for tap, part in enumerate(parts):
         kept, cells = axis.landings[tap]
+        if kept.start == kept.stop:
+            continue
         if kept.stop - kept.start < axis.size:
             part = part[at(axis.axis, kept)]
-        phase, where = cells.start % axis.stride, at(axis.axis, cells)
+        phase, where = cells.start % stride, at(axis.axis, cells)
         if phase in met:
             total[where] += part
-        else:
-            total[where] = part
-            met.add(phase)
+            continue
+        total[where] = part
+        met.add(phase)
+        for edge in (slice(phase, cells.start, stride), slice(cells.stop, axis.output, stride)):
+            if edge.start < edge.stop:
+                total[at(axis.axis, edge)] = 0
+    for phase in range(min(stride, axis.output)):
+        if phase not in met:
+            total[at(axis.axis, slice(phase, None, stride))] = 0
     return total
 
 
