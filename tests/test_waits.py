@@ -15,6 +15,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import unpool_xp as ux
+from unpool_xp._compat import namespace
+from unpool_xp._primitives import repeat
+from unpool_xp._primitives.product import summed_products
 
 from . import minimal_library
 from .test_portability import CALLS, every_call, outputs
@@ -98,9 +101,16 @@ class Watch(TorchDispatchMode):
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     """Treat tensors of the host like those of another device, and watch."""
     with monkeypatch.context() as patched:
-        for module in ("_maxima", "_windows", "_interpolation", "_primitives.scatter"):
+        for module, name in (
+            ("_maxima", "at_hand"),
+            ("_windows", "plain"),
+            ("_interpolation", "at_hand"),
+            ("_primitives.blocks", "at_hand"),
+            ("_primitives.repeat", "at_hand"),
+            ("_primitives.scatter", "at_hand"),
+        ):
             found = importlib.import_module(f"unpool_xp.{module}")
-            patched.setattr(found, "at_hand", lambda x: False)
+            patched.setattr(found, name, lambda x: False)
         with Watch() as watch:
             yield watch
 
@@ -133,6 +143,32 @@ def test_the_watch_sees() -> None:
         torch.asarray(np.ones(3), dtype=torch.float32)
     assert len(watch.looks) == 1
     assert len(watch.uploads) == 2
+
+
+# --- what a GPU takes another way for ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("repeats", [(2, 2), (3, 4), (2, 3), (1, 2), (4, 1)])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8", "int64", "complex64"])
+def test_pairs_of_cells_are_what_single_ones_are(
+    repeats: tuple[int, int], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.arange(120).reshape(2, 3, 4, 5).astype(dtype)
+    if x.dtype.kind == "f":
+        x[0, 0, 0, :2] = np.nan, -0.0
+    want = x.repeat(repeats[0], -2).repeat(repeats[1], -1)
+    # CuPy's form, in NumPy, which has the same functions.
+    monkeypatch.setitem(repeat._PAIRS, "numpy", repeat._PAIRS["cupy"])
+    for given in (x, torch.from_numpy(x)):
+        got = np.asarray(repeat._repeated_at_once(namespace(given), given, repeats))
+        assert got.dtype == x.dtype
+        assert got.tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64])
+def test_integers_are_multiplied_without_a_matrix_product(dtype: torch.dtype) -> None:
+    a, b = (torch.randint(-9, 9, shape).to(dtype) for shape in ((2, 3, 5, 4), (2, 3, 4, 6)))
+    assert torch.equal(summed_products(a, b), torch.matmul(a, b))
 
 
 # --- CUDA itself ---------------------------------------------------------------------------------

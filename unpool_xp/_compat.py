@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -40,7 +41,8 @@ def library(x: Array) -> str:
     kind = type(x)
     if kind is np.ndarray:
         return "numpy"
-    if kind.__module__ == "torch" or kind.__module__.startswith("torch."):
+    module = kind.__module__
+    if module == "torch" or module.startswith("torch."):
         return "torch"
     for name, is_array in _PREDICATES.items():
         if is_array(x):
@@ -76,13 +78,12 @@ class Call(NamedTuple):
 def arguments(operation: str, **arrays: Array) -> Call:
     """Return the one namespace and the one device of the named arguments."""
     kinds = {library(array) for array in arrays.values()}
-    if kinds == {"numpy"}:
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    if kind == "numpy":
         return Call(_lean_numpy(), "cpu", kept)
     plan: Planner = kept
-    if kinds == {"torch"}:
-        import torch
-
-        if torch.compiler.is_compiling():
+    if kind == "torch":
+        if sys.modules["torch"].compiler.is_compiling():
             import array_api_compat.torch as xp
 
             plan = made_anew

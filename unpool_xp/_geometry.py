@@ -362,7 +362,8 @@ class AxisSpread:
     @property
     def full(self) -> bool:
         """Whether shares that do not meet reach every cell."""
-        return sum([kept.stop - kept.start for kept, _ in self.landings]) == self.output
+        reached: int = sum([kept.stop - kept.start for kept, _ in self.landings])
+        return reached == self.output
 
     # For each tap the elements whose share lands inside, and the cells where.
     landings: tuple[tuple[slice, slice], ...] = field(init=False, compare=False, repr=False)

@@ -12,13 +12,13 @@ from unpool_xp._geometry import AxisWindows, Windows
 from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._primitives import (
     along,
-    at_hand,
     constant,
     extremes,
     first_largest,
     in_blocks,
     looked_up,
     number,
+    plain,
     smooth,
     stacked_taps,
     window_views,
@@ -33,7 +33,7 @@ _KEPT_STARTS = 2**17  # of a plane: 1 MiB
 def window_maxima(xp: Namespace, plan: Windows, x: Array) -> list[Array]:
     """Return the maximum of each window, and its position in the plane."""
     # Stacked where a look at the result is free, so that NaN needs no care before.
-    if at_hand(x) and not smooth(x) and 0 not in x.shape and _stackable(plan):
+    if plain(x) and 0 not in x.shape and _stackable(plan):
         kinds: _Kinds | None = plan.arrays.get(x.dtype)
         if kinds is None:
             kinds = plan.arrays[x.dtype] = _kinds(xp, plan, x)

@@ -408,7 +408,7 @@ class _Put(NamedTuple):
 
 
 def _check_pair(operation: str, xp: Namespace, values: Array, indices: Array) -> None:
-    if tuple(values.shape) != tuple(indices.shape):
+    if values.shape != indices.shape:
         raise ValueError(
             f"{operation}: values of shape {tuple(values.shape)} and indices of shape "
             f"{tuple(indices.shape)} must have the same shape"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from unpool_xp._compat import Array, Namespace, device, library
-from unpool_xp._primitives.capability import at_hand, smooth
+from unpool_xp._primitives.capability import at_hand, plain
 from unpool_xp._sizes import Shape
 
 
@@ -15,10 +15,7 @@ def blocks_pay(x: Array, share: float) -> bool:
 
     `share` is the size of the largest array in between, or output, over that of x.
     """
-    kind = library(x)
-    if kind == "numpy" or (kind == "torch" and bool(x.is_cpu) and not smooth(x)):
-        return bool(x.nbytes * max(share, 1.0) >= 3 * _BLOCK)
-    return False
+    return plain(x) and bool(x.nbytes * max(share, 1.0) >= 3 * _BLOCK)
 
 
 def planes_in_cache(x: Array, size: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from unpool_xp._compat import Array, library
 
@@ -11,14 +12,16 @@ def readable(x: Array) -> bool:
     """Return whether the values of an array can be looked at: not while tracing, not if lazy."""
     kind = library(x)
     if kind == "torch":
-        import torch
-
-        if torch.compiler.is_compiling() or x.is_meta:
-            return False
-        return not torch._C._functorch.is_functorch_wrapped_tensor(x)  # under vmap or func.grad
+        return _readable_tensor(sys.modules["torch"], x)
     if kind == "jax":
         return not isinstance(x, sys.modules["jax"].core.Tracer)
     return kind != "dask"
+
+
+def _readable_tensor(torch: Any, x: Array) -> bool:
+    if torch.compiler.is_compiling() or x.is_meta:
+        return False
+    return not torch._C._functorch.is_functorch_wrapped_tensor(x)  # under vmap or func.grad
 
 
 def looked(x: Array) -> bool | None:
@@ -59,6 +62,17 @@ def writable(x: Array) -> bool:
     """Return whether what is made of x may be set by index."""
     kind = library(x)
     return kind in ("numpy", "cupy") or (kind == "torch" and not smooth(x))
+
+
+def plain(x: Array) -> bool:
+    """Return whether x is at hand, and nobody asks for a gradient: what most small calls have."""
+    kind = library(x)
+    if kind != "torch":
+        return kind == "numpy"
+    torch = sys.modules["torch"]
+    if not x.is_cpu or x.requires_grad or not _readable_tensor(torch, x):
+        return False
+    return bool(torch.autograd.forward_ad._current_level < 0)
 
 
 def in_chunks(x: Array) -> bool:

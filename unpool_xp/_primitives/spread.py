@@ -52,7 +52,8 @@ def _add_in_place(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
     shape, stride = list(parts[0].shape), axis.stride
     shape[axis.axis] = axis.output
     total = xp.empty(tuple(shape), dtype=parts[0].dtype, device=device(parts[0]))
-    met = set()
+    zero = zeros(xp, (1,) * total.ndim, total)  # a number would be copied to the device
+    met: set[int] = set()
     for tap, part in enumerate(parts):
         kept, cells = axis.landings[tap]
         if kept.start == kept.stop:
@@ -67,10 +68,10 @@ def _add_in_place(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
         met.add(phase)
         for edge in (slice(phase, cells.start, stride), slice(cells.stop, axis.output, stride)):
             if edge.start < edge.stop:
-                total[at(axis.axis, edge)] = 0
+                total[at(axis.axis, edge)] = zero
     for phase in range(min(stride, axis.output)):
         if phase not in met:
-            total[at(axis.axis, slice(phase, None, stride))] = 0
+            total[at(axis.axis, slice(phase, None, stride))] = zero
     return total
 
 
