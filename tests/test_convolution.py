@@ -106,3 +106,14 @@ def test_integers_are_exact(eager: Target) -> None:
 def test_a_batch_of_none_is_a_batch(target: Target, shape: tuple[int, ...]) -> None:
     got = target(ux.conv_transpose, np.zeros(shape), np.ones((2, 5, 2, 2)), stride=2)
     assert got.shape == (*shape[:-3], 5, 8, 8)
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_a_weight_that_is_not_finite_shows_where_its_tap_lands_alone(bad: float) -> None:
+    x, weight = np.ones((1, 1, 3)), np.ones((1, 1, 4))
+    weight[0, 0, 3] = bad
+    got = ux.conv_transpose(x, weight, stride=2)
+    given = {"padding": ((0, 0),), "output_padding": (0,), "groups": 1, "dilation": (1,)}
+    wanted = reference.conv_transpose(x, weight, stride=(2,), **given)
+    np.testing.assert_array_equal(got, wanted)
+    assert np.isfinite(got).sum() == 5

@@ -75,14 +75,17 @@ def _local(xp: Namespace, axes: Sequence[AxisReach], indices: Array) -> Array | 
         return None
     if cells < 2**31:  # half the bytes
         indices = xp.astype(indices, xp.int32)
-    local = None
-    for axis, step in zip(axes, steps, strict=True):
-        cell = indices if step == 1 else indices // step
-        if step > 1:
-            indices = indices - cell * step
-        cell = cell - axis.origin
-        if bool(any_outside(xp, cell, axis.size)):
+    # From the first cell of the part on, what lies before an axis' part shows as lying behind it.
+    first = sum([axis.origin * step for axis, step in zip(axes, steps, strict=True)])
+    rest, local = indices - first if first else indices, None
+    for i, (axis, step) in enumerate(zip(axes, steps, strict=True)):
+        reach = axis.size * step
+        if bool(any_outside(xp, rest, reach)):
             return None
+        if all(inner.size == inner.plane for inner in axes[i + 1 :]):  # and lies as in the plane
+            return rest if local is None else local * reach + rest
+        cell = rest // step
+        rest = rest - cell * step
         local = cell if local is None else local * axis.size + cell
     return local
 

@@ -6,6 +6,7 @@ import math
 
 from unpool_xp import _chunked as chunked
 from unpool_xp import _geometry
+from unpool_xp import _side_by_side as side_by_side
 from unpool_xp._compat import Array, Namespace, arguments, cast, computing_dtype, require_dtype
 from unpool_xp._geometry import AxisSpread
 from unpool_xp._primitives import (
@@ -140,7 +141,11 @@ def _spread(
         shares = reshape_tail(xp, shares, keep, (groups * made, *kernel, *plane))
         return overlap_add(xp, shares, plan)
 
-    if groups == 1 and lead and blocks_pay(x, per_group * taps / channels):
+    if groups == 1 and side_by_side.suits(xp, plan, x, weight):
+        flat = xp.reshape(x, (math.prod(lead), channels, *plane))
+        whole = side_by_side.spread(xp, plan, flat, weight)
+        shares = xp.reshape(whole, (*lead, *whole.shape[1:]))
+    elif groups == 1 and lead and blocks_pay(x, per_group * taps / channels):
         flat = xp.reshape(columns, (math.prod(lead), *columns.shape[len(lead) :]))
         outputs = tuple(axis.output for axis in plan)
 
