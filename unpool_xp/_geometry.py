@@ -5,7 +5,6 @@ Imports no array library.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,19 +100,9 @@ class Windows:
         return math.prod([axis.taps for axis in self.axes])
 
     @property
-    def padded(self) -> bool:
-        """Whether a window reaches out of the plane."""
-        return any(axis.before or axis.after for axis in self.axes)
-
-    @property
     def reach(self) -> int:
         """How far the last element of a window lies behind its first one."""
         return sum([axis.shifts[-1] for axis in self.axes])
-
-    @property
-    def offsets(self) -> list[int]:
-        """How far each element of a window lies behind its first one."""
-        return [sum(shifts) for shifts in itertools.product(*[axis.shifts for axis in self.axes])]
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,7 @@ from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._primitives import (
     along,
     constant,
-    extremes,
-    first_largest,
     in_blocks,
-    looked_up,
     number,
     plain,
     smooth,
@@ -97,10 +94,6 @@ def _stacked(
     the maximum says which is the first.
     """
     taps = stacked_taps(xp, x, plan.axes, kinds.lowest)
-    found = first_largest(taps)
-    if found is not None:
-        counted = _counted(xp, plan, *found, kinds, starts)
-        return _folded(xp, plan, x, kinds, starts) if counted is None else counted
     values = xp.max(taps, axis=0)
     if kinds.floating and math.isnan(number(xp.max(values))):
         return _folded(xp, plan, x, kinds, starts)
@@ -112,25 +105,6 @@ def _stacked(
     weights = constant(plan.arrays, "weights", make, xp.__name__, place, rank)
     ends = starts + (plan.reach + 1)  # from which the weight of a tap goes back
     return values, ends - xp.max((taps == values) * weights, axis=0)
-
-
-def _counted(
-    xp: Namespace, plan: Windows, values: Array, first: Array, kinds: _Kinds, starts: Array
-) -> tuple[Array, Array] | None:
-    """Return the maxima whose taps are known; None where one is NaN, or may be of the padding."""
-    if plan.padded:
-        least, most = extremes(xp, values)
-        if math.isnan(most) or least == kinds.lowest:
-            return None
-    elif kinds.floating and math.isnan(number(xp.max(values))):
-        return None
-    place = device(values)
-
-    def make() -> Array:
-        return xp.asarray(plan.offsets, dtype=kinds.default, device=place)
-
-    offsets = constant(plan.arrays, "offsets", make, xp.__name__, place)
-    return values, looked_up(xp, offsets, first) + starts
 
 
 def _weights(xp: Namespace, plan: Windows, ndim: int, place: Any) -> Array:

@@ -27,7 +27,6 @@ from unpool_xp._primitives.chunks import (
     chunks_index_dtype,
     without_empty_chunks,
 )
-from unpool_xp._primitives.largest import extremes, first_largest, looked_up
 from unpool_xp._primitives.lerp import blend_into, lerp_into
 from unpool_xp._primitives.product import product
 from unpool_xp._primitives.repeat import repeated
@@ -64,8 +63,6 @@ __all__ = [
     "chunk_like",
     "chunks_index_dtype",
     "constant",
-    "extremes",
-    "first_largest",
     "in_blocks",
     "in_chunks",
     "in_parts",
@@ -73,7 +70,6 @@ __all__ = [
     "lerp_into",
     "lined_up",
     "looked",
-    "looked_up",
     "number",
     "overlap_add",
     "padded",
