@@ -11,6 +11,7 @@ from unpool_xp._primitives import (
     at_hand,
     blend_into,
     constant,
+    fuses_lookups,
     in_blocks,
     interleaved,
     lerp_into,
@@ -103,7 +104,7 @@ def _interpolated(xp: Namespace, x: Array, plan: Interpolation) -> Array:
     for axis in reversed(plan.axes):
         if small and finite and axis.axis >= -2:
             x = _product(xp, x, axis)
-        elif axis.phases is not None:
+        elif axis.phases is not None and not fuses_lookups(x):
             x = interleaved(xp, way(xp, x, axis, axis.phases), axis.axis)
         else:
             below = take_known(xp, x, axis.lower, axis.axis, axis.arrays, "lower")

@@ -12,6 +12,7 @@ from unpool_xp._primitives.blocks import (
 )
 from unpool_xp._primitives.capability import (
     at_hand,
+    fuses_lookups,
     in_chunks,
     looked,
     number,
@@ -63,6 +64,7 @@ __all__ = [
     "chunk_like",
     "chunks_index_dtype",
     "constant",
+    "fuses_lookups",
     "in_blocks",
     "in_chunks",
     "in_parts",

@@ -64,6 +64,13 @@ def writable(x: Array) -> bool:
     return kind in ("numpy", "cupy") or (kind == "torch" and not smooth(x))
 
 
+def fuses_lookups(x: Array) -> bool:
+    """Return whether a compiler looks elements up as it needs them, and keeps no slices woven."""
+    if library(x) != "torch" or x.requires_grad:  # the gradient of slices is the faster one
+        return False
+    return bool(sys.modules["torch"].compiler.is_compiling())
+
+
 def plain(x: Array) -> bool:
     """Return whether x is at hand, and nobody asks for a gradient: what most small calls have."""
     kind = library(x)
