@@ -73,21 +73,24 @@ def _local(xp: Namespace, axes: Sequence[AxisReach], indices: Array) -> Array | 
     cells = axes[0].plane * steps[0]
     if bool(any_outside(xp, indices, cells)):
         return None
-    if cells < 2**31:  # half the bytes
-        indices = xp.astype(indices, xp.int32)
+    # A copy, with half the bytes where they suffice; what follows works in place.
+    rest = xp.astype(indices, xp.int32 if cells < 2**31 else indices.dtype)
     # From the first cell of the part on, what lies before an axis' part shows as lying behind it.
-    first = sum([axis.origin * step for axis, step in zip(axes, steps, strict=True)])
-    rest, local = indices - first if first else indices, None
+    rest -= sum([axis.origin * step for axis, step in zip(axes, steps, strict=True)])
+    local: Any = 0
     for i, (axis, step) in enumerate(zip(axes, steps, strict=True)):
-        reach = axis.size * step
-        if bool(any_outside(xp, rest, reach)):
+        if bool(any_outside(xp, rest, axis.size * step)):
             return None
         if all(inner.size == inner.plane for inner in axes[i + 1 :]):  # and lies as in the plane
-            return rest if local is None else local * reach + rest
+            local *= axis.size * step
+            rest += local
+            return rest
         cell = rest // step
-        rest = rest - cell * step
-        local = cell if local is None else local * axis.size + cell
-    return local
+        rest -= cell * step
+        local *= axis.size
+        cell += local
+        local = cell
+    return None  # of no axes at all
 
 
 def _in_reach(
