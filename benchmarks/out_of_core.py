@@ -267,6 +267,8 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     given.block = [int(size) for size in given.block.split("x")]
     if len(given.block) != 4 or any(size < 2 or size % 2 for size in given.block[2:]):
         parser.error(f"--block {given.block}: four sizes such as 1x16x512x512, the last two even")
+    if given.zarr is not None and not Path(given.zarr).is_dir():
+        parser.error(f"--zarr {given.zarr}: no such folder")
     # Pictures of two by two blocks, and as many of them as it takes.
     pictures = math.ceil(given.gigabytes * 1e9 / (math.prod(given.block) * 4 * 4))
     given.grid = (max(pictures, 1), 1, 2, 2)
