@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import unpool_xp as ux
 from unpool_xp.bench import reference
+from unpool_xp.capabilities import why_not
 
 from .closeness import assert_close
 from .conftest import Target
@@ -117,3 +118,14 @@ def test_a_weight_that_is_not_finite_shows_where_its_tap_lands_alone(bad: float)
     wanted = reference.conv_transpose(x, weight, stride=(2,), **given)
     np.testing.assert_array_equal(got, wanted)
     assert np.isfinite(got).sum() == 5
+
+
+def test_complex_numbers_with_a_kernel_of_whole_strides(eager: Target) -> None:
+    reason = why_not("conv_transpose", eager.backend.library, "complex128")
+    if reason is not None:
+        pytest.skip(reason)
+    x, weight = (real_values(shape, 1) * (1 - 2j) for shape in ((1, 1, 3, 3), (1, 1, 4, 4)))
+    options = {"stride": (2, 2), "padding": ((0, 0),) * 2, "output_padding": (0, 0)}
+    wanted = reference.conv_transpose(x, weight, groups=1, dilation=(1, 1), **options)
+    got = eager(ux.conv_transpose, x, weight, stride=2)
+    assert_close(got, wanted, rtol=1e-11, atol=1e-11)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from unpool_xp._compat import Array, Namespace, device
 from unpool_xp._geometry import AxisSpread
-from unpool_xp._primitives import number, plain, planes_at_once, surrounded
+from unpool_xp._primitives import plain, planes_at_once, surrounded
 
 _WIDER = 1  # times as many channels in as out: more, and the inputs side by side outgrow the rest
 
@@ -29,7 +29,7 @@ def suits(xp: Namespace, plan: tuple[AxisSpread, ...], x: Array, weight: Array) 
         and plain(x)
         and plain(weight)
         # Beside a border, zeros meet weights that nothing else meets there.
-        and math.isfinite(number(xp.sum(weight)))
+        and bool(xp.all(xp.isfinite(weight)))
     )
 
 
