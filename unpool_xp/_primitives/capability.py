@@ -24,6 +24,11 @@ def _readable_tensor(torch: Any, x: Array) -> bool:
     return not torch._C._functorch.is_functorch_wrapped_tensor(x)  # under vmap or func.grad
 
 
+def _may_carry_tangents(torch: Any) -> bool:
+    # Within dual_level a tensor may, and nothing else says so.
+    return bool(torch.autograd.forward_ad._current_level >= 0)
+
+
 def looked(x: Array) -> bool | None:
     """Return the truth of one value, the one wait for a device; None where it cannot be told."""
     if not readable(x):
@@ -53,8 +58,7 @@ def smooth(x: Array) -> bool:
     if kind == "torch":
         if x.requires_grad or not readable(x):
             return True
-        # Within dual_level a tensor may carry a tangent, which nothing else says.
-        return bool(sys.modules["torch"].autograd.forward_ad._current_level >= 0)
+        return _may_carry_tangents(sys.modules["torch"])
     return kind == "jax" and not readable(x)
 
 
@@ -79,7 +83,7 @@ def plain(x: Array) -> bool:
     torch = sys.modules["torch"]
     if not x.is_cpu or x.requires_grad or not _readable_tensor(torch, x):
         return False
-    return bool(torch.autograd.forward_ad._current_level < 0)
+    return not _may_carry_tangents(torch)
 
 
 def in_chunks(x: Array) -> bool:

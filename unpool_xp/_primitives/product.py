@@ -7,7 +7,7 @@ from unpool_xp._compat import Array, Namespace, library
 
 def product(xp: Namespace, a: Array, b: Array) -> Array:
     """Return the matrix product of a (..., m, k) and b (..., k, n), k at least 1."""
-    if library(a) == "torch" and not a.is_cpu and not xp.isdtype(a.dtype, "real floating"):
+    if library(a) == "torch" and not a.is_cpu and xp.isdtype(a.dtype, "integral"):
         return summed_products(a, b)
     return xp.matmul(a, b)
 

@@ -84,6 +84,11 @@ class _Rounds:
         self.fields = {cell: failure("not measured: out of time") for cell in cells}
         self.open: dict[Cell, float] = {}  # -> seconds a sample, as far as is known
 
+    @property
+    def _wait(self) -> float:
+        """The seconds that a worker may take for an answer from now on."""
+        return min(self.timeout_s, max(self.until - time.monotonic(), _LEAST_SECONDS))
+
     def give(self) -> None:
         """Let the workers make a large case's inputs side by side: nothing is timed yet."""
         labels = list(dict.fromkeys(cell.label for cell in self.fields))
@@ -94,8 +99,7 @@ class _Rounds:
         def ask(label: str) -> None:
             # Whatever fails here, fails again where its reason goes into a row.
             with contextlib.suppress(WorkerError, WorkerLostError):
-                left = max(self.until - time.monotonic(), _LEAST_SECONDS)
-                self.pool[label].ask("given", timeout=min(self.timeout_s, left), case=case)
+                self.pool[label].ask("given", timeout=self._wait, case=case)
 
         with ThreadPoolExecutor(len(labels)) as threads:
             list(threads.map(ask, labels))
@@ -140,10 +144,7 @@ class _Rounds:
             # Its failure leaves the times as they are.
             with contextlib.suppress(WorkerError, WorkerLostError):
                 _ = worker.facts
-                left = max(self.until - time.monotonic(), _LEAST_SECONDS)
-                answer = worker.ask(
-                    "peak", timeout=min(self.timeout_s, left), **_message(self.case, cell)
-                )
+                answer = worker.ask("peak", timeout=self._wait, **_message(self.case, cell))
                 self.fields[cell]["peak_bytes"] = answer["peak_bytes"]
         finally:
             worker.kill()
@@ -165,8 +166,7 @@ class _Rounds:
         try:
             worker = self.pool[cell.label]
             self.fields[cell]["facts"] = worker.facts
-            left = max(self.until - time.monotonic(), _LEAST_SECONDS)
-            return worker.ask(command, timeout=min(self.timeout_s, left), **arguments)
+            return worker.ask(command, timeout=self._wait, **arguments)
         except WorkerError as error:
             self._fail(cell, str(error))
         except WorkerLostError as error:
