@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import unpool_xp as ux
-from unpool_xp import _interpolation, _plans, _resize, _windows
+from unpool_xp import _interpolation, _windows
+from unpool_xp._plan import cache, resize
 from unpool_xp._primitives import blocks
 from unpool_xp.bench import reference
 
@@ -120,8 +121,8 @@ def test_interpolation_written_into_its_place_is_that_of_the_oracle(
     coordinates: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_resize, "_SMALL", 0)
-    monkeypatch.setattr(_plans, "_plans", {})
+    monkeypatch.setattr(resize, "_SMALL", 0)
+    monkeypatch.setattr(cache, "_plans", {})
     for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_KEPT", 0)):
         monkeypatch.setattr(blocks, constant, value)
     woven: list[Any] = []

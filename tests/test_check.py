@@ -154,7 +154,7 @@ def test_the_command_is_green_and_writes_both_formats(tmp_path: Path) -> None:
     ("file", "right", "wrong", "operation"),
     [
         ("_windows.py", "(taps == values) * weights", "(taps != values) * weights", "max_pool"),
-        ("_resize.py", "2 * o + half", "2 * o + half + 1", "nearest_unpool"),
+        ("_plan/resize.py", "2 * o + half", "2 * o + half + 1", "nearest_unpool"),
         ("_primitives/scatter.py", "part[flat] = values", "part[flat] = -values", "max_unpool"),
     ],
 )

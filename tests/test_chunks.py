@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import unpool_xp as ux
-from unpool_xp import _plans, _resize
+from unpool_xp._plan import cache
+from unpool_xp._plan import resize as _resize
 from unpool_xp._primitives import chunks as chunks_module
 from unpool_xp._primitives.chunks import _Strip, _Task
 from unpool_xp.indices import _CONVENTIONS
@@ -64,9 +65,9 @@ def assert_same_bits(got: Any, wanted: Any) -> None:
 def slices_at_any_size(monkeypatch: pytest.MonkeyPatch) -> Any:
     """In memory no output is small enough for a matrix product, whose last bit is BLAS's."""
     monkeypatch.setattr(_resize, "_SMALL", 0)
-    _plans._plans.clear()
+    cache._plans.clear()
     yield
-    _plans._plans.clear()
+    cache._plans.clear()
 
 
 # --- the same bits as in memory ------------------------------------------------------------------

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from unpool_xp import _geometry
-from unpool_xp._geometry import AxisSpread, AxisWindows
+from unpool_xp._plan import windows
+from unpool_xp._plan.windows import AxisSpread, AxisWindows
 
 Pair = tuple[int, int]
 
@@ -30,9 +30,9 @@ def ends(kept: slice, cells: slice) -> tuple[Any, ...]:
     return kept.start, kept.stop, cells.start, cells.stop, cells.step
 
 
-def pool(*shape: int, **given: Any) -> _geometry.Windows:
+def pool(*shape: int, **given: Any) -> windows.Windows:
     options = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False} | given
-    return _geometry.windows("max_pool", shape, **options)
+    return windows.windows("max_pool", shape, **options)
 
 
 def window_cells(n: int, k: int, s: int, pads: Pair, d: int, ceil: bool) -> list[list[int]]:
@@ -168,14 +168,14 @@ def test_what_is_no_bool_is_refused() -> None:
     with fails(TypeError, "max_pool: ceil_mode must be a bool, got 0"):
         pool(1, 1, 4, kernel_size=2, ceil_mode=0)
     with fails(TypeError, "avg_pool: count_include_pad must be a bool, got 1"):
-        _geometry.averages("avg_pool", (1, 1, 4), 2, None, 0, 1, False, 1)  # type: ignore[arg-type]
+        windows.averages("avg_pool", (1, 1, 4), 2, None, 0, 1, False, 1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("include_pad", [False, True])
 def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
     options = ((3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1), True)
-    plan, counts = _geometry.averages("avg_pool", (4, 6, 5), *options, include_pad)
-    assert plan == _geometry.windows("avg_pool", (4, 6, 5), *options)
+    plan, counts = windows.averages("avg_pool", (4, 6, 5), *options, include_pad)
+    assert plan == windows.windows("avg_pool", (4, 6, 5), *options)
     assert counts == tuple(axis.counts(include_pad=include_pad) for axis in plan.axes)
     if include_pad:
         assert counts == ((3, 3, 3, 2), (2, 2, 2, 2, 2))
@@ -188,7 +188,7 @@ def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
 
 def fractional(*shape: int, **given: Any) -> Any:
     options = {"output_size": None, "output_ratio": None} | given
-    return _geometry.fractional_output("fractional_max_pool", shape, **options)
+    return windows.fractional_output("fractional_max_pool", shape, **options)
 
 
 def test_fractional_output_fits_its_windows() -> None:
@@ -247,9 +247,7 @@ def test_fractional_tuples_say_the_rank(given: dict[str, Any]) -> None:
 
 def unpool(*shape: int, **given: Any) -> tuple[int, tuple[int, ...]]:
     options = {"kernel_size": None, "stride": None, "padding": 0, "dilation": 1}
-    return _geometry.unpooled_plane(
-        "max_unpool", shape, **(options | {"output_size": None} | given)
-    )
+    return windows.unpooled_plane("max_unpool", shape, **(options | {"output_size": None} | given))
 
 
 def reach(n: int, k: int, s: int, pads: Pair, d: int) -> int:
@@ -331,7 +329,7 @@ def test_any_tuple_says_the_rank_of_unpooling(name: str) -> None:
 def transpose(shape: tuple[int, ...], weight: tuple[int, ...], **given: Any) -> Any:
     options = {"bias_shape": None, "stride": 1, "padding": 0, "output_padding": 0}
     options |= {"output_size": None, "groups": 1, "dilation": 1}
-    return _geometry.transposed("conv_transpose", shape, weight, **(options | given))
+    return windows.transposed("conv_transpose", shape, weight, **(options | given))
 
 
 def test_transposed_axis_holds_where_every_tap_lands() -> None:
@@ -516,4 +514,4 @@ def test_plans_cannot_be_changed() -> None:
 def test_a_bad_dilation_is_named_even_where_no_kernel_is_given() -> None:
     message = r"dilation=0 must be >= 1 on every axis"
     with pytest.raises(ValueError, match=message):
-        _geometry.unpooled_plane("max_unpool", (1, 2, 4, 4), None, None, 0, 0, (8, 8))
+        windows.unpooled_plane("max_unpool", (1, 2, 4, 4), None, None, 0, 0, (8, 8))

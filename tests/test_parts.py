@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unpool_xp import _geometry
-from unpool_xp._geometry import AxisSpread, AxisWindows
 from unpool_xp._parts import LinearParts, ReachParts, SpreadParts, WindowParts, cuts
-from unpool_xp._resize import AxisResize, linear, linear_sources
+from unpool_xp._plan import windows
+from unpool_xp._plan.resize import AxisResize, linear, linear_sources
+from unpool_xp._plan.windows import AxisSpread, AxisWindows
 
 from .strategies import Pooling, poolings
 
@@ -33,7 +33,7 @@ def stood_in(axis: AxisWindows) -> list[list[int]]:
 
 @given(pooling=poolings(max_rank=1), data=st.data())
 def test_windows(pooling: Pooling, data: st.DataObject) -> None:
-    (axis,) = _geometry.windows("max_pool", pooling.shape, *pooling.options.values()).axes
+    (axis,) = windows.windows("max_pool", pooling.shape, *pooling.options.values()).axes
     first = data.draw(st.integers(0, axis.count - 1))
     last = data.draw(st.integers(first + 1, axis.count))
     counts = tuple(range(axis.count))
@@ -109,15 +109,15 @@ def test_interpolation(coordinates: Any, size: int, output: int) -> None:
 
 
 def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
-    alike = _geometry.means("avg_pool", (1, 1, 6, 4), 2, None, 0, 1, False, True)
+    alike = windows.means("avg_pool", (1, 1, 6, 4), 2, None, 0, 1, False, True)
     assert alike.divisor == 4
-    padded = _geometry.means("avg_pool", (1, 1, 6, 4), 2, None, 1, 1, False, False)
+    padded = windows.means("avg_pool", (1, 1, 6, 4), 2, None, 1, 1, False, False)
     assert padded.divisor is None
     assert padded.counts == ((1, 2, 2, 1), (1, 2, 1))
 
 
 def test_the_windows_that_an_unpooling_undoes() -> None:
-    axes = _geometry.unpooled_windows(
+    axes = windows.unpooled_windows(
         "max_unpool", (5, 3, 4), (7, 9), (3, 2), (2, 3), ((1, 0), 0), (1, 2)
     )
     assert axes == (AxisSpread(-2, 3, 3, 2, 1, 1, 7), AxisSpread(-1, 4, 2, 3, 2, 0, 9))

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unpool_xp import _resize, _sizes
-from unpool_xp._regions import fractional_regions
-from unpool_xp._resize import AxisResize
+from unpool_xp._plan import arguments, resize
+from unpool_xp._plan.fractional import fractional_regions
+from unpool_xp._plan.resize import AxisResize
 
 HALF = Fraction(1, 2)
 
@@ -36,19 +36,19 @@ def whole(*numbers: Any) -> bool:
 def test_a_tuple_acts_on_as_many_axes_as_it_has_entries(kind: Any) -> None:
     shape = (2, 3, 4, 5)
     for rank in range(1, 5):
-        assert _sizes.spatial_rank("pool", shape, a=2, b=kind((1,) * rank), c=None) == rank
+        assert arguments.spatial_rank("pool", shape, a=2, b=kind((1,) * rank), c=None) == rank
         both = {"a": kind((1,) * rank), "b": (2,) * rank}
-        assert _sizes.spatial_rank("pool", shape, **both) == rank
+        assert arguments.spatial_rank("pool", shape, **both) == rank
     for rank in (0, 5, 6):
         size = kind((1,) * rank)
         said = f"pool: b={size!r} acts on {rank} axes, out of 4 (array of shape {shape})"
         with fails(ValueError, said):
-            _sizes.spatial_rank("pool", shape, a=2, b=size)
+            arguments.spatial_rank("pool", shape, a=2, b=size)
 
 
 def test_ints_act_on_all_axes_after_the_first_two() -> None:
     for length in range(3, 7):
-        rank = _sizes.spatial_rank("pool", (3,) * length, a=None, b=2)
+        rank = arguments.spatial_rank("pool", (3,) * length, a=None, b=2)
         assert rank == length - 2
         assert whole(rank)
     for length in range(3):
@@ -57,26 +57,26 @@ def test_ints_act_on_all_axes_after_the_first_two() -> None:
         )
         shape = (3,) * length
         with fails(ValueError, said, f"one entry for each spatial axis (array of shape {shape})"):
-            _sizes.spatial_rank("pool", shape, a=None, b=2, c=3)
+            arguments.spatial_rank("pool", shape, a=None, b=2, c=3)
 
 
 def test_tuples_of_different_lengths_are_named() -> None:
     sizes = {"a": (1, 2), "b": 7, "c": [1], "d": (3, 4)}
     said = "pool: a=(1, 2), c=[1], d=(3, 4) are tuples of different lengths"
     with fails(ValueError, said, "(array of shape (9, 9, 9))"):
-        _sizes.spatial_rank("pool", (9, 9, 9), **sizes)
+        arguments.spatial_rank("pool", (9, 9, 9), **sizes)
     with fails(ValueError, "pool: a=(), b=(1, 1) are tuples of different lengths"):
-        _sizes.spatial_rank("pool", (9, 9, 9), a=(), b=(1, 1))
+        arguments.spatial_rank("pool", (9, 9, 9), a=(), b=(1, 1))
 
 
 def test_an_empty_axis_is_named_where_it_is_a_spatial_one() -> None:
-    assert _sizes.spatial_rank("pool", (0, 0, 1), a=1) == 1
-    assert _sizes.spatial_rank("pool", (0, 1, 2), a=(1, 1)) == 2
+    assert arguments.spatial_rank("pool", (0, 0, 1), a=1) == 1
+    assert arguments.spatial_rank("pool", (0, 1, 2), a=(1, 1)) == 2
     cases = [((0, 1, 0), {"a": 1}, 2), ((0, 2, 1, 0), {"a": (1, 1)}, 3)]
     cases += [((0, 0, 0, 0), {"a": 1}, 2), ((0, 0, 0), {"a": (1,) * 3}, 0)]
     for shape, sizes, axis in cases:
         with fails(ValueError, f"pool: spatial axis {axis} is empty (array of shape {shape})"):
-            _sizes.spatial_rank("pool", shape, **sizes)
+            arguments.spatial_rank("pool", shape, **sizes)
 
 
 # --- one entry for each axis ---------------------------------------------------------------------
@@ -84,21 +84,21 @@ def test_an_empty_axis_is_named_where_it_is_a_spatial_one() -> None:
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), np.array(3)])
 def test_what_counts_is_an_int(value: Any) -> None:
-    assert whole(_sizes.as_int("pool", "a", value, (5,)))
-    assert _sizes.as_int("pool", "a", value, (5,)) == 3
+    assert whole(arguments.as_int("pool", "a", value, (5,)))
+    assert arguments.as_int("pool", "a", value, (5,)) == 3
 
 
 @pytest.mark.parametrize("value", [True, False, 3.0, np.float64(3), "3", None, (3,), np.ones(2)])
 def test_what_does_not_count_is_no_int(value: Any) -> None:
     said = f"pool: a must be an int or a tuple of ints, got {value!r} (array of shape (5, 6))"
     with fails(TypeError, said):
-        _sizes.as_int("pool", "a", value, (5, 6))
+        arguments.as_int("pool", "a", value, (5, 6))
 
 
 @pytest.mark.parametrize("least", [-1, 0, 1, 4])
 def test_entries_are_at_least_the_least(least: int) -> None:
     def entries(value: Any, rank: int) -> tuple[int, ...]:
-        return _sizes.per_axis("pool", "a", value, rank, (7, 8), least=least)
+        return arguments.per_axis("pool", "a", value, rank, (7, 8), least=least)
 
     assert entries(least, 3) == (least,) * 3
     assert entries([least + 2, np.int32(least)], 2) == (least + 2, least)
@@ -112,7 +112,7 @@ def test_entries_are_at_least_the_least(least: int) -> None:
 
 def test_paddings_become_pairs() -> None:
     def pairs(value: Any, *extents: int) -> Any:
-        return _sizes.padding_pairs("pool", value, len(extents), (7, 8), extents)
+        return arguments.padding_pairs("pool", value, len(extents), (7, 8), extents)
 
     assert pairs(1, 2, 3) == ((1, 1), (1, 1))
     assert pairs((0, 2), 1, 3) == ((0, 0), (2, 2))
@@ -145,9 +145,9 @@ def test_paddings_become_pairs() -> None:
     "value", [0.5, 2, 1e-9, 1e300, np.float32(0.5), np.int64(7), Fraction(1, 3)]
 )
 def test_a_factor_is_a_positive_number(value: Any) -> None:
-    assert _sizes.factors_per_axis("pool", "a", value, 2, (7,)) == (float(value),) * 2
-    assert _sizes.factors_per_axis("pool", "a", [value, 3], 2, (7,)) == (float(value), 3.0)
-    assert type(_sizes.factors_per_axis("pool", "a", value, 1, (7,))[0]) is float
+    assert arguments.factors_per_axis("pool", "a", value, 2, (7,)) == (float(value),) * 2
+    assert arguments.factors_per_axis("pool", "a", [value, 3], 2, (7,)) == (float(value), 3.0)
+    assert type(arguments.factors_per_axis("pool", "a", value, 1, (7,))[0]) is float
 
 
 @pytest.mark.parametrize("value", [0, 0.0, -0.5, -1, -3.0, math.inf, -math.inf, math.nan])
@@ -155,7 +155,7 @@ def test_a_factor_that_cannot_be_is_named(value: float) -> None:
     for given in (value, (2.0, value), [value, 2.0]):
         said = f"pool: a={given!r} must be positive and finite (array of shape (7,))"
         with fails(ValueError, said):
-            _sizes.factors_per_axis("pool", "a", given, 2, (7,))
+            arguments.factors_per_axis("pool", "a", given, 2, (7,))
 
 
 @pytest.mark.parametrize("value", [True, "2", b"2", 2j, None, (2.0,)])
@@ -165,21 +165,21 @@ def test_what_is_no_number_is_no_factor(value: Any) -> None:
             f"pool: a must be a number or a tuple of numbers, got {given!r} (array of shape (7,))"
         )
         with fails(TypeError, said):
-            _sizes.factors_per_axis("pool", "a", given, 2, (7,))
+            arguments.factors_per_axis("pool", "a", given, 2, (7,))
 
 
 def test_a_choice_is_one_of_the_known() -> None:
-    _sizes.check_choice("pool", "a", "x", ("x", "y"))
-    _sizes.check_choice("pool", "a", "y", ("x", "y"))
+    arguments.check_choice("pool", "a", "x", ("x", "y"))
+    arguments.check_choice("pool", "a", "y", ("x", "y"))
     with fails(ValueError, "pool: a='z' is not one of x, y"):
-        _sizes.check_choice("pool", "a", "z", ("x", "y"))
+        arguments.check_choice("pool", "a", "z", ("x", "y"))
 
 
 # --- resizing ------------------------------------------------------------------------------------
 
 
 def resized(*shape: int, factor: Any = None, size: Any = None) -> tuple[AxisResize, ...]:
-    return _resize.resize("unpool", shape, factor, size)
+    return resize.resize("unpool", shape, factor, size)
 
 
 def test_the_output_is_the_factor_rounded_down() -> None:
@@ -248,7 +248,7 @@ def scale_of(axis: AxisResize) -> Any:
 @pytest.mark.parametrize(("coordinates", "shift"), [("asymmetric", 0), ("half_pixel", HALF)])
 def test_nearest_sources_are_rounded_down(coordinates: Any, shift: Any) -> None:
     for axis in axes_to_resize():
-        sources = _resize.nearest_sources(axis, coordinates)
+        sources = resize.nearest_sources(axis, coordinates)
         scale = scale_of(axis)
         assert sources == tuple(math.floor((o + shift) / scale) for o in range(axis.output))
         assert whole(*sources)
@@ -261,7 +261,7 @@ def test_nearest_sources_are_rounded_down(coordinates: Any, shift: Any) -> None:
 def test_sources_of_a_wanted_size_are_exact() -> None:
     # In floats 21 * (9 / 27) and its like fall below the whole number that they are.
     for n, m in ((9, 27), (49, 98), (7, 49), (1000, 3000)):
-        sources = _resize.nearest_sources(AxisResize(-1, n, m, None), "asymmetric")
+        sources = resize.nearest_sources(AxisResize(-1, n, m, None), "asymmetric")
         assert sources == tuple(o // (m // n) for o in range(m))
 
 
@@ -279,7 +279,7 @@ def places(axis: AxisResize, coordinates: str) -> list[Fraction]:
 @pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel", "align_corners"])
 def test_linear_neighbours_enclose_the_source(coordinates: Any) -> None:
     for axis in axes_to_resize():
-        lower, upper, weights = _resize.linear_sources(axis, coordinates)
+        lower, upper, weights = resize.linear_sources(axis, coordinates)
         assert len(lower) == len(upper) == len(weights) == axis.output
         assert whole(*lower, *upper)
         for below, above, weight, place in zip(
@@ -297,7 +297,7 @@ def test_linear_neighbours_enclose_the_source(coordinates: Any) -> None:
 
 def test_linear_sources_by_hand() -> None:
     def sources(n: int, m: int, coordinates: Any, scale: float | None = None) -> Any:
-        return _resize.linear_sources(AxisResize(-1, n, m, scale), coordinates)
+        return resize.linear_sources(AxisResize(-1, n, m, scale), coordinates)
 
     assert sources(2, 4, "asymmetric") == ((0, 0, 1, 1), (1, 1, 1, 1), (0.0, 0.5, 0.5, 0.5))
     assert sources(2, 4, "half_pixel") == ((0, 0, 0, 1), (1, 1, 1, 1), (0.0, 0.25, 0.75, 0.5))

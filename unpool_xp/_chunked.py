@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from unpool_xp._compat import Array, Namespace
-from unpool_xp._geometry import AxisSpread, Means, Windows
 from unpool_xp._interpolation import interpolate
 from unpool_xp._parts import (
     AxisParts,
@@ -27,7 +26,11 @@ from unpool_xp._parts import (
     cuts,
     linear_of_span,
 )
-from unpool_xp._plans import kept
+from unpool_xp._plan.arguments import Coordinates, Shape
+from unpool_xp._plan.cache import kept
+from unpool_xp._plan.fractional import Regions
+from unpool_xp._plan.resize import AxisResize, Interpolation, between
+from unpool_xp._plan.windows import AxisSpread, Means, Windows
 from unpool_xp._primitives import More, by_chunks, zeros
 from unpool_xp._primitives.chunks import Core, Key, Slices
 from unpool_xp._putting import (
@@ -38,9 +41,6 @@ from unpool_xp._putting import (
     put_in_planes,
     put_in_reach,
 )
-from unpool_xp._regions import Regions
-from unpool_xp._resize import AxisResize, Interpolation, between
-from unpool_xp._sizes import Coordinates, Shape
 
 
 def max_pool(core: Core, plan: Windows, x: Array, indexing: Any) -> list[Array]:

@@ -14,7 +14,7 @@ import array_api_extra
 import numpy as np
 from array_api_compat import array_namespace as namespace
 
-from unpool_xp._plans import Planner, kept, made_anew
+from unpool_xp._plan.cache import Planner, kept, made_anew
 
 __all__ = [
     "Array",

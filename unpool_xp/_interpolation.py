@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from unpool_xp._compat import Array, Namespace, cast, computing_dtype, device
+from unpool_xp._plan.resize import AxisLinear, Interpolation, Phase
 from unpool_xp._primitives import (
     along,
     at,
@@ -22,7 +23,6 @@ from unpool_xp._primitives import (
     take_slices,
     writable,
 )
-from unpool_xp._resize import AxisLinear, Interpolation, Phase
 
 
 def interpolate(xp: Namespace, x: Array, plan: Interpolation) -> Array:

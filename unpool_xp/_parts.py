@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
-from unpool_xp._geometry import AxisSpread, AxisWindows, stand_ins
-from unpool_xp._resize import (
+from unpool_xp._plan.arguments import Coordinates, Shape
+from unpool_xp._plan.resize import (
     AxisLinear,
     AxisResize,
     Sources,
@@ -19,7 +19,7 @@ from unpool_xp._resize import (
     linear_sources,
     nearest_sources,
 )
-from unpool_xp._sizes import Coordinates, Shape
+from unpool_xp._plan.windows import AxisSpread, AxisWindows, stand_ins
 
 
 class Part(NamedTuple):

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from unpool_xp._compat import Array, Namespace, device, index_dtype, namespace
 from unpool_xp._parts import AxisReach
+from unpool_xp._plan.arguments import Shape
 from unpool_xp._primitives import along, any_outside, planes_in_cache, scatter, zeros
-from unpool_xp._sizes import Shape
 
 
 def put_in_reach(

@@ -8,8 +8,9 @@ import operator
 from typing import Any, NamedTuple
 
 from unpool_xp._compat import Array, Namespace, cast, device, index_dtype
-from unpool_xp._geometry import AxisWindows, Windows
 from unpool_xp._maxima import AxisTaps, first_maxima
+from unpool_xp._plan.arguments import Shape
+from unpool_xp._plan.windows import AxisWindows, Windows
 from unpool_xp._primitives import (
     along,
     constant,
@@ -20,7 +21,6 @@ from unpool_xp._primitives import (
     stacked_taps,
     window_views,
 )
-from unpool_xp._sizes import Shape
 
 _MOST_TAPS = 16  # with more, what is stacked outgrows what folding reads again
 _MOST_STACKED = 2**22  # elements of a plane, which are in memory at once

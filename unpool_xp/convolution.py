@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from unpool_xp import _chunked as chunked
-from unpool_xp import _geometry
 from unpool_xp import _side_by_side as side_by_side
 from unpool_xp._compat import Array, Namespace, arguments, cast, computing_dtype, require_dtype
-from unpool_xp._geometry import AxisSpread
+from unpool_xp._plan import windows
+from unpool_xp._plan.arguments import Padding, Sizes
+from unpool_xp._plan.windows import AxisSpread
 from unpool_xp._primitives import (
     blocks_pay,
     in_chunks,
@@ -17,7 +18,6 @@ from unpool_xp._primitives import (
     product,
     reshape_tail,
 )
-from unpool_xp._sizes import Padding, Sizes
 
 __all__ = ["conv_transpose"]
 
@@ -97,7 +97,7 @@ def conv_transpose(
         said = ", ".join(f"{name}: {array.dtype}" for name, array in named.items())
         raise TypeError(f"conv_transpose: all arrays must have one dtype, got {said}")
     plan = plan_of(
-        _geometry.transposed,
+        windows.transposed,
         "conv_transpose",
         tuple(x.shape),
         tuple(weight.shape),

@@ -7,7 +7,6 @@ import operator
 from typing import Any, NamedTuple
 
 from unpool_xp import _chunked as chunked
-from unpool_xp import _geometry
 from unpool_xp._compat import (
     Array,
     Namespace,
@@ -18,8 +17,11 @@ from unpool_xp._compat import (
     namespace,
     require_dtype,
 )
-from unpool_xp._geometry import AxisWindows, Means
 from unpool_xp._maxima import AxisTaps, first_maxima
+from unpool_xp._plan import windows as _geometry
+from unpool_xp._plan.arguments import Padding, Scales, Shape, Sizes
+from unpool_xp._plan.fractional import Regions, fractional_regions
+from unpool_xp._plan.windows import AxisWindows, Means
 from unpool_xp._primitives import (
     along,
     chunk_like,
@@ -31,8 +33,6 @@ from unpool_xp._primitives import (
     take_places,
     tap_views,
 )
-from unpool_xp._regions import Regions, fractional_regions
-from unpool_xp._sizes import Padding, Scales, Shape, Sizes
 from unpool_xp._windows import positions, window_maxima
 
 __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from unpool_xp import _chunked as chunked
-from unpool_xp import _geometry, _resize
 from unpool_xp._compat import Array, Namespace, arguments, index_dtype, require_dtype
 from unpool_xp._interpolation import interpolate
 from unpool_xp._parts import SpanOfResize, nearest_of_span
-from unpool_xp._plans import kept
+from unpool_xp._plan import resize
+from unpool_xp._plan import windows as _geometry
+from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Shape, Sizes, check_choice
+from unpool_xp._plan.cache import kept
 from unpool_xp._primitives import (
     any_outside,
     cells_to_spare,
@@ -26,7 +28,6 @@ from unpool_xp._primitives import (
     take_known,
     zeros,
 )
-from unpool_xp._sizes import Coordinates, Padding, Scales, Shape, Sizes, check_choice
 
 __all__ = ["fractional_max_unpool", "linear_unpool", "max_unpool", "nearest_unpool"]
 
@@ -89,11 +90,11 @@ def nearest_unpool(
     """
     xp, _, plan_of = arguments("nearest_unpool", x=x)
     check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
-    plan = plan_of(_resize.resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size)
+    plan = plan_of(resize.resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size)
 
     if in_chunks(x):
         return chunked.nearest_unpool(_repeated_part, plan, coordinates, x)
-    return _repeated(xp, x, plan, lambda axis: plan_of(_resize.nearest, axis, coordinates))
+    return _repeated(xp, x, plan, lambda axis: plan_of(resize.nearest, axis, coordinates))
 
 
 def _repeated_part(xp: Namespace, spans: Sequence[SpanOfResize], x: Array) -> list[Array]:
@@ -101,7 +102,7 @@ def _repeated_part(xp: Namespace, spans: Sequence[SpanOfResize], x: Array) -> li
 
 
 def _repeated(
-    xp: Namespace, x: Array, axes: Sequence[Any], sources_of: Callable[[Any], _resize.Sources]
+    xp: Namespace, x: Array, axes: Sequence[Any], sources_of: Callable[[Any], resize.Sources]
 ) -> Array:
     repeats = [axis.repeats for axis in axes if axis.repeats is not None]
     if len(repeats) == len(axes):
@@ -175,7 +176,7 @@ def linear_unpool(
     known = ("asymmetric", "half_pixel", "align_corners")
     check_choice("linear_unpool", "coordinates", coordinates, known)
     sizes = (tuple(x.shape), scale_factor, output_size)
-    plan = plan_of(_resize.interpolation, "linear_unpool", *sizes, coordinates)
+    plan = plan_of(resize.interpolation, "linear_unpool", *sizes, coordinates)
     if in_chunks(x):
         return chunked.linear_unpool("linear_unpool", plan, x)
     return interpolate(xp, x, plan)
@@ -347,7 +348,7 @@ def fractional_max_unpool(
     operation = "fractional_max_unpool"
     require_dtype(operation, xp, ("real floating",), "a real floating", values=values)
     sizes = (tuple(values.shape), scale_factor, output_size)
-    plan = plan_of(_resize.interpolation, operation, *sizes, "asymmetric")
+    plan = plan_of(resize.interpolation, operation, *sizes, "asymmetric")
     if indices is None:
         if in_chunks(values):
             return chunked.linear_unpool(operation, plan, values)

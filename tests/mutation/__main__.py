@@ -29,10 +29,10 @@ ROOT = Path(__file__).parents[2]
 TESTS = ("test_geometry.py", "test_sizes.py")
 # The files to mutate, each with the tests that most likely notice, which run first.
 FILES = {
-    "_geometry.py": TESTS,
-    "_resize.py": TESTS[::-1],
-    "_sizes.py": TESTS[::-1],
-    "_regions.py": TESTS[::-1],
+    "_plan/windows.py": TESTS,
+    "_plan/resize.py": TESTS[::-1],
+    "_plan/arguments.py": TESTS[::-1],
+    "_plan/fractional.py": TESTS[::-1],
 }
 # All that the package and these tests import: loaded once, before the forks.
 PRELOADED = ("numpy", "array_api_compat.numpy", "array_api_extra")

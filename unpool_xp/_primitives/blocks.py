@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from unpool_xp._compat import Array, Namespace, device, library
+from unpool_xp._plan.arguments import Shape
 from unpool_xp._primitives.capability import at_hand, plain
-from unpool_xp._sizes import Shape
 
 
 def blocks_pay(x: Array, share: float) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from unpool_xp._compat import Array, Namespace, device, library
-from unpool_xp._geometry import AxisWindows
+from unpool_xp._plan.arguments import Shape
+from unpool_xp._plan.windows import AxisWindows
 from unpool_xp._primitives.capability import readable, writable
-from unpool_xp._sizes import Shape
 
 
 def at(axis: int, chosen: slice) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import unpool_xp
-from unpool_xp import _geometry
+from unpool_xp._plan import windows
 from unpool_xp.bench import reference
 from unpool_xp.bench.photo import NDArray
 from unpool_xp.bench.spec import (
@@ -29,7 +29,7 @@ from unpool_xp.bench.spec import (
 
 def _pooled(case: Parameters) -> tuple[int, ...]:
     options = {"padding": 0, **window_options(case), "dilation": 1, "ceil_mode": False}
-    return (*case.lead, *_geometry.windows(case.operation, case.shape, **options).output)
+    return (*case.lead, *windows.windows(case.operation, case.shape, **options).output)
 
 
 def _pooled_steps(case: Parameters) -> float:
@@ -78,7 +78,7 @@ def _avg_oracle(
 def _fraction(case: Parameters) -> tuple[int, ...]:
     """Return the number of regions along each axis."""
     kernel, ratio = given(case.kernel), given(case.scale)
-    return _geometry.fractional_output(case.operation, case.shape, kernel, None, ratio)[1]
+    return windows.fractional_output(case.operation, case.shape, kernel, None, ratio)[1]
 
 
 def _fractional_outputs(case: Parameters) -> Layout:

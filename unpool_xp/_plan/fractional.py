@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unpool_xp._sizes import Shape
+from unpool_xp._plan.arguments import Shape
 
 
 class Regions(NamedTuple):

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from unpool_xp._sizes import (
+from unpool_xp._plan.arguments import (
     Padding,
     Scales,
     Shape,
