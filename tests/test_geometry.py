@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from unpool_xp._plan import windows
-from unpool_xp._plan.windows import AxisSpread, AxisWindows
+from unpool_xp._plan import fractional as fractional_module
+from unpool_xp._plan import transposed, windows
+from unpool_xp._plan.transposed import AxisSpread
+from unpool_xp._plan.windows import AxisWindows
 
 Pair = tuple[int, int]
 
@@ -188,7 +190,7 @@ def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
 
 def fractional(*shape: int, **given: Any) -> Any:
     options = {"output_size": None, "output_ratio": None} | given
-    return windows.fractional_output("fractional_max_pool", shape, **options)
+    return fractional_module.fractional_output("fractional_max_pool", shape, **options)
 
 
 def test_fractional_output_fits_its_windows() -> None:
@@ -247,7 +249,9 @@ def test_fractional_tuples_say_the_rank(given: dict[str, Any]) -> None:
 
 def unpool(*shape: int, **given: Any) -> tuple[int, tuple[int, ...]]:
     options = {"kernel_size": None, "stride": None, "padding": 0, "dilation": 1}
-    return windows.unpooled_plane("max_unpool", shape, **(options | {"output_size": None} | given))
+    return transposed.unpooled_plane(
+        "max_unpool", shape, **(options | {"output_size": None} | given)
+    )
 
 
 def reach(n: int, k: int, s: int, pads: Pair, d: int) -> int:
@@ -329,7 +333,7 @@ def test_any_tuple_says_the_rank_of_unpooling(name: str) -> None:
 def transpose(shape: tuple[int, ...], weight: tuple[int, ...], **given: Any) -> Any:
     options = {"bias_shape": None, "stride": 1, "padding": 0, "output_padding": 0}
     options |= {"output_size": None, "groups": 1, "dilation": 1}
-    return windows.transposed("conv_transpose", shape, weight, **(options | given))
+    return transposed.transposed("conv_transpose", shape, weight, **(options | given))
 
 
 def test_transposed_axis_holds_where_every_tap_lands() -> None:
@@ -514,4 +518,4 @@ def test_plans_cannot_be_changed() -> None:
 def test_a_bad_dilation_is_named_even_where_no_kernel_is_given() -> None:
     message = r"dilation=0 must be >= 1 on every axis"
     with pytest.raises(ValueError, match=message):
-        windows.unpooled_plane("max_unpool", (1, 2, 4, 4), None, None, 0, 0, (8, 8))
+        transposed.unpooled_plane("max_unpool", (1, 2, 4, 4), None, None, 0, 0, (8, 8))

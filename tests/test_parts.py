@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unpool_xp._parts import LinearParts, ReachParts, SpreadParts, WindowParts, cuts
-from unpool_xp._plan import windows
+from unpool_xp._plan import transposed, windows
 from unpool_xp._plan.resize import AxisResize, linear, linear_sources
-from unpool_xp._plan.windows import AxisSpread, AxisWindows
+from unpool_xp._plan.transposed import AxisSpread
+from unpool_xp._plan.windows import AxisWindows
 
 from .strategies import Pooling, poolings
 
@@ -117,7 +118,7 @@ def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
 
 
 def test_the_windows_that_an_unpooling_undoes() -> None:
-    axes = windows.unpooled_windows(
+    axes = transposed.unpooled_windows(
         "max_unpool", (5, 3, 4), (7, 9), (3, 2), (2, 3), ((1, 0), 0), (1, 2)
     )
     assert axes == (AxisSpread(-2, 3, 3, 2, 1, 1, 7), AxisSpread(-1, 4, 2, 3, 2, 0, 9))

@@ -30,7 +30,8 @@ from unpool_xp._plan.arguments import Coordinates, Shape
 from unpool_xp._plan.cache import kept
 from unpool_xp._plan.fractional import Regions
 from unpool_xp._plan.resize import AxisResize, Interpolation, between
-from unpool_xp._plan.windows import AxisSpread, Means, Windows
+from unpool_xp._plan.transposed import AxisSpread
+from unpool_xp._plan.windows import Means, Windows
 from unpool_xp._primitives import More, by_chunks, zeros
 from unpool_xp._primitives.chunks import Core, Key, Slices
 from unpool_xp._putting import (

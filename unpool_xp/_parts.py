@@ -19,7 +19,8 @@ from unpool_xp._plan.resize import (
     linear_sources,
     nearest_sources,
 )
-from unpool_xp._plan.windows import AxisSpread, AxisWindows, stand_ins
+from unpool_xp._plan.transposed import AxisSpread
+from unpool_xp._plan.windows import AxisWindows, stand_ins
 
 
 class Part(NamedTuple):

@@ -12,7 +12,7 @@ import math
 from typing import NamedTuple
 
 from unpool_xp._compat import Array, Namespace, device
-from unpool_xp._plan.windows import AxisSpread
+from unpool_xp._plan.transposed import AxisSpread
 from unpool_xp._primitives import plain, planes_at_once, surrounded
 
 _WIDER = 1  # times as many channels in as out: more, and the inputs side by side outgrow the rest

@@ -7,9 +7,9 @@ import math
 from unpool_xp import _chunked as chunked
 from unpool_xp import _side_by_side as side_by_side
 from unpool_xp._compat import Array, Namespace, arguments, cast, computing_dtype, require_dtype
-from unpool_xp._plan import windows
+from unpool_xp._plan import transposed
 from unpool_xp._plan.arguments import Padding, Sizes
-from unpool_xp._plan.windows import AxisSpread
+from unpool_xp._plan.transposed import AxisSpread
 from unpool_xp._primitives import (
     blocks_pay,
     in_chunks,
@@ -97,7 +97,7 @@ def conv_transpose(
         said = ", ".join(f"{name}: {array.dtype}" for name, array in named.items())
         raise TypeError(f"conv_transpose: all arrays must have one dtype, got {said}")
     plan = plan_of(
-        windows.transposed,
+        transposed.transposed,
         "conv_transpose",
         tuple(x.shape),
         tuple(weight.shape),

@@ -18,6 +18,7 @@ from unpool_xp._compat import (
     require_dtype,
 )
 from unpool_xp._maxima import AxisTaps, first_maxima
+from unpool_xp._plan import fractional
 from unpool_xp._plan import windows as _geometry
 from unpool_xp._plan.arguments import Padding, Scales, Shape, Sizes
 from unpool_xp._plan.fractional import Regions, fractional_regions
@@ -314,7 +315,7 @@ def fractional_max_pool(
     xp, _, plan_of = arguments(operation, x=x)
     require_dtype(operation, xp, ("integral", "real floating"), "a real", x=x)
     kernels, outputs = plan_of(
-        _geometry.fractional_output,
+        fractional.fractional_output,
         operation,
         tuple(x.shape),
         kernel_size,

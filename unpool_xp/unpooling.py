@@ -10,8 +10,7 @@ from unpool_xp import _chunked as chunked
 from unpool_xp._compat import Array, Namespace, arguments, index_dtype, require_dtype
 from unpool_xp._interpolation import interpolate
 from unpool_xp._parts import SpanOfResize, nearest_of_span
-from unpool_xp._plan import resize
-from unpool_xp._plan import windows as _geometry
+from unpool_xp._plan import resize, transposed
 from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Shape, Sizes, check_choice
 from unpool_xp._plan.cache import kept
 from unpool_xp._primitives import (
@@ -262,7 +261,7 @@ def max_unpool(
     if duplicates == "sum":
         require_dtype("max_unpool", xp, ("numeric",), "a numeric", values=values)
     rank, plane = plan_of(
-        _geometry.unpooled_plane,
+        transposed.unpooled_plane,
         "max_unpool",
         tuple(values.shape),
         kernel_size,
@@ -275,7 +274,7 @@ def max_unpool(
         windows = None
         if kernel_size is not None:
             sizes = (tuple(values.shape), plane, kernel_size, stride, padding, dilation)
-            windows = _geometry.unpooled_windows("max_unpool", *sizes)
+            windows = transposed.unpooled_windows("max_unpool", *sizes)
         return chunked.max_unpool(plane, windows, values, indices, add=duplicates == "sum")
     indices = _signed(xp, indices, place)
     lead = tuple(values.shape[: values.ndim - rank])

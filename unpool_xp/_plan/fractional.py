@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from unpool_xp._plan.arguments import Shape
+from unpool_xp._plan.arguments import (
+    Scales,
+    Shape,
+    Sizes,
+    factors_per_axis,
+    fail,
+    per_axis,
+    spatial_rank,
+)
 
 
 class Regions(NamedTuple):
@@ -78,3 +86,45 @@ def _checked(operation: str, samples: Any, lead: Shape, rank: int) -> npt.NDArra
 # What torch.compiler.assume_constant_result sets, without importing torch: while torch.compile
 # traces, the regions are found once and kept, not traced.
 fractional_regions._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def fractional_output(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes,
+    output_size: Sizes | None,
+    output_ratio: Scales | None,
+) -> tuple[Shape, Shape]:
+    """Return the kernel and the output size of each axis of a fractional pooling."""
+    if (output_size is None) == (output_ratio is None):
+        raise ValueError(
+            f"{operation}: give either output_size or output_ratio, got output_size="
+            f"{output_size!r} and output_ratio={output_ratio!r} (array of shape {shape})"
+        )
+    rank = spatial_rank(
+        operation,
+        shape,
+        kernel_size=kernel_size,
+        output_size=output_size,
+        output_ratio=output_ratio,
+    )
+    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, least=1)
+    plane = shape[len(shape) - rank :]
+    name: str
+    given: Any
+    if output_size is not None:
+        name, given = "output_size", output_size
+        outputs = per_axis(operation, name, given, rank, shape, least=1)
+    else:
+        name, given = "output_ratio", output_ratio
+        ratios = factors_per_axis(operation, name, given, rank, shape)
+        if max(ratios) >= 1:
+            fail(operation, name, given, shape, "must be below 1")
+        outputs = tuple(math.floor(n * ratio) for n, ratio in zip(plane, ratios, strict=True))
+        if min(outputs) < 1:
+            fail(operation, name, given, shape, f"leaves an empty plane {outputs}")
+    for n, k, out in zip(plane, kernels, outputs, strict=True):
+        if out + k - 1 > n:
+            rule = f"needs {out} windows of {k} cells at different places among {n}"
+            fail(operation, name, given, shape, rule)
+    return kernels, outputs

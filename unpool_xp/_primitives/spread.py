@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from unpool_xp._compat import Array, Namespace, device, library
-from unpool_xp._plan.windows import AxisSpread
+from unpool_xp._plan.transposed import AxisSpread
 from unpool_xp._primitives.capability import writable
 from unpool_xp._primitives.views import at, interleaved, padded, zeros
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import unpool_xp
-from unpool_xp._plan import windows
+from unpool_xp._plan import transposed
 from unpool_xp.bench import reference
 from unpool_xp.bench.photo import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.spec import (
@@ -38,7 +38,7 @@ def _inputs(case: Parameters) -> Layout:
 
 
 def _outputs(case: Parameters) -> Layout:
-    plan = windows.transposed(
+    plan = transposed.transposed(
         "conv_transpose",
         case.shape,
         _weight_shape(case),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import unpool_xp
-from unpool_xp._plan import windows
+from unpool_xp._plan import fractional, windows
 from unpool_xp.bench import reference
 from unpool_xp.bench.photo import NDArray
 from unpool_xp.bench.spec import (
@@ -78,7 +78,7 @@ def _avg_oracle(
 def _fraction(case: Parameters) -> tuple[int, ...]:
     """Return the number of regions along each axis."""
     kernel, ratio = given(case.kernel), given(case.scale)
-    return windows.fractional_output(case.operation, case.shape, kernel, None, ratio)[1]
+    return fractional.fractional_output(case.operation, case.shape, kernel, None, ratio)[1]
 
 
 def _fractional_outputs(case: Parameters) -> Layout:

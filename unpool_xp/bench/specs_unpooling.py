@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import unpool_xp
-from unpool_xp._plan import resize, windows
+from unpool_xp._plan import resize, transposed
 from unpool_xp.bench import reference
 from unpool_xp.bench.photo import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.spec import (
@@ -104,7 +104,7 @@ def _linear_steps(case: Parameters) -> float:
 
 def _unpooled(case: Parameters) -> tuple[int, ...]:
     options = {"padding": 0, **window_options(case), "dilation": 1, "output_size": None}
-    return (*case.lead, *windows.unpooled_plane("max_unpool", case.shape, **options)[1])
+    return (*case.lead, *transposed.unpooled_plane("max_unpool", case.shape, **options)[1])
 
 
 def _pooled_photo(case: Parameters) -> dict[str, NDArray]:

@@ -1,0 +1,211 @@
+"""The plan of what makes planes larger: maxima put back, and the transposed convolution.
+
+Plain ints and slices; imports no array library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from unpool_xp._plan.arguments import (
+    Padding,
+    Shape,
+    Sizes,
+    as_int,
+    fail,
+    padding_pairs,
+    per_axis,
+    spatial_rank,
+)
+from unpool_xp._plan.windows import _window_sizes
+
+
+def unpooled_plane(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes | None,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+    output_size: Sizes | None,
+) -> tuple[int, Shape]:
+    """Return the rank and the plane that a pooled array of `shape` is unpooled to."""
+    if kernel_size is None and output_size is None:
+        raise ValueError(
+            f"{operation}: kernel_size or output_size must be given (array of shape {shape})"
+        )
+    given = {"kernel_size": kernel_size, "stride": stride, "output_size": output_size}
+    rank = spatial_rank(operation, shape, **given, padding=padding, dilation=dilation)
+    if kernel_size is None:
+        per_axis(operation, "dilation", dilation, rank, shape, least=1)
+        if stride is not None or padding != 0 or dilation != 1:
+            rule = "must be given with stride, padding or dilation"
+            fail(operation, "kernel_size", None, shape, rule)
+        return rank, per_axis(operation, "output_size", output_size, rank, shape, least=1)
+    _, strides, _, extents, pads = _window_sizes(
+        operation, shape, rank, kernel_size, stride, padding, dilation
+    )
+    if output_size is not None:
+        return rank, per_axis(operation, "output_size", output_size, rank, shape, least=1)
+    plane = tuple(
+        (n - 1) * s - before - after + extent
+        for n, s, extent, (before, after) in zip(
+            shape[len(shape) - rank :], strides, extents, pads, strict=True
+        )
+    )
+    if min(plane) < 1:
+        fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {plane}")
+    return rank, plane
+
+
+def unpooled_windows(
+    operation: str,
+    shape: Shape,
+    plane: Shape,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+) -> tuple[AxisSpread, ...]:
+    """Return where the windows lie that were pooled from `plane` to the last axes of `shape`."""
+    rank = len(plane)
+    kernels, strides, dilations, _, pads = _window_sizes(
+        operation, shape, rank, kernel_size, stride, padding, dilation
+    )
+    pooled = shape[len(shape) - rank :]
+    return tuple(
+        AxisSpread(i - rank, n, k, s, d, before, output)
+        for i, (n, k, s, d, (before, _), output) in enumerate(
+            zip(pooled, kernels, strides, dilations, pads, plane, strict=True)
+        )
+    )
+
+
+@dataclass(frozen=True)
+class AxisSpread:
+    """One axis of a transposed convolution: where each tap of the kernel lands."""
+
+    axis: int  # negative: counted from the end
+    size: int
+    taps: int
+    stride: int
+    dilation: int
+    before: int  # cells cropped from the start
+    output: int
+
+    @property
+    def apart(self) -> bool:
+        """Whether no two shares land on the same cell."""
+        return self.taps <= self.stride and self.dilation == 1
+
+    @property
+    def full(self) -> bool:
+        """Whether shares that do not meet reach every cell."""
+        reached: int = sum([kept.stop - kept.start for kept, _ in self.landings])
+        return reached == self.output
+
+    # For each tap the elements whose share lands inside, and the cells where.
+    landings: tuple[tuple[slice, slice], ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        landings = tuple([self._landing(tap) for tap in range(self.taps)])
+        object.__setattr__(self, "landings", landings)
+
+    def _landing(self, tap: int) -> tuple[slice, slice]:
+        place = tap * self.dilation - self.before
+        first = min(max(-(place // self.stride), 0), self.size)
+        last = max(min(self.size, -((place - self.output) // self.stride)), first)
+        start = place + first * self.stride
+        cells = slice(start, start + (last - first) * self.stride, self.stride)
+        return slice(first, last), cells
+
+
+def transposed(
+    operation: str,
+    shape: Shape,
+    weight_shape: Shape,
+    bias_shape: Shape | None,
+    stride: Sizes,
+    padding: Padding,
+    output_padding: Sizes,
+    output_size: Sizes | None,
+    groups: int,
+    dilation: Sizes,
+) -> tuple[AxisSpread, ...]:
+    """Plan the axes of a transposed convolution (Dumoulin and Visin, arXiv 1603.07285)."""
+    rank = len(weight_shape) - 2
+    if rank < 1 or 0 in weight_shape:
+        raise ValueError(
+            f"{operation}: weight must have the shape (Cin, Cout/groups, *kernel), got "
+            f"{weight_shape}"
+        )
+    if len(shape) < rank + 1:
+        raise ValueError(
+            f"{operation}: x of shape {shape} has no channels before the {rank} spatial axes of "
+            f"weight of shape {weight_shape}"
+        )
+    groups = as_int(operation, "groups", groups, shape)
+    channels = shape[-rank - 1]
+    if channels != weight_shape[0]:
+        raise ValueError(
+            f"{operation}: x of shape {shape} has {channels} channels, weight of shape "
+            f"{weight_shape} takes {weight_shape[0]}"
+        )
+    if groups < 1 or channels % groups:
+        fail(operation, "groups", groups, shape, f"must divide the {channels} channels of x")
+    if bias_shape is not None and bias_shape != (weight_shape[1] * groups,):
+        raise ValueError(
+            f"{operation}: bias must have the shape ({weight_shape[1] * groups},), one entry for "
+            f"each channel of the output, got {bias_shape}"
+        )
+    sizes: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+    sizes |= {"output_padding": output_padding, "output_size": output_size}
+    for name, size in sizes.items():
+        if isinstance(size, tuple | list) and len(size) != rank:
+            fail(operation, name, size, shape, f"must have {rank} entries, as weight has axes")
+    plane = shape[-rank:]
+    if 0 in plane:
+        raise ValueError(
+            f"{operation}: spatial axis {len(shape) - rank + plane.index(0)} is empty "
+            f"(array of shape {shape})"
+        )
+    kernels = weight_shape[2:]
+    strides = per_axis(operation, "stride", stride, rank, shape, least=1)
+    dilations = per_axis(operation, "dilation", dilation, rank, shape, least=1)
+    extras = per_axis(operation, "output_padding", output_padding, rank, shape, least=0)
+    extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
+    pads = padding_pairs(operation, padding, rank, shape, extents)
+    limits = tuple(max(s, d) for s, d in zip(strides, dilations, strict=True))
+    least = tuple(
+        (n - 1) * s - before - after + extent
+        for n, s, (before, after), extent in zip(plane, strides, pads, extents, strict=True)
+    )
+    if output_size is not None:
+        if any(extras):
+            fail(operation, "output_padding", output_padding, shape, "excludes output_size")
+        outputs = per_axis(operation, "output_size", output_size, rank, shape, least=1)
+        extras = tuple(out - low for out, low in zip(outputs, least, strict=True))
+        if any(not 0 <= more < limit for more, limit in zip(extras, limits, strict=True)):
+            most = tuple(low + limit - 1 for low, limit in zip(least, limits, strict=True))
+            fail(operation, "output_size", output_size, shape, f"must be from {least} to {most}")
+    elif any(more >= limit for more, limit in zip(extras, limits, strict=True)):
+        rule = f"must be smaller than the stride or the dilation, {limits}"
+        fail(operation, "output_padding", output_padding, shape, rule)
+    outputs = tuple(low + more for low, more in zip(least, extras, strict=True))
+    if min(outputs) < 1:
+        fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {outputs}")
+    return tuple(
+        AxisSpread(i - rank, *axis)
+        for i, axis in enumerate(
+            zip(
+                plane,
+                kernels,
+                strides,
+                dilations,
+                (before for before, _ in pads),
+                outputs,
+                strict=True,
+            )
+        )
+    )
