@@ -11,8 +11,8 @@ import torch
 
 import unpool_xp as ux
 from unpool_xp import _interpolation, _windows
+from unpool_xp._array import blocks
 from unpool_xp._plan import cache, resize
-from unpool_xp._primitives import blocks
 from unpool_xp.bench import reference
 
 rng = np.random.default_rng(0)

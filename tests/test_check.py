@@ -155,7 +155,7 @@ def test_the_command_is_green_and_writes_both_formats(tmp_path: Path) -> None:
     [
         ("_windows.py", "(taps == values) * weights", "(taps != values) * weights", "max_pool"),
         ("_plan/resize.py", "2 * o + half", "2 * o + half + 1", "nearest_unpool"),
-        ("_primitives/scatter.py", "part[flat] = values", "part[flat] = -values", "max_unpool"),
+        ("_array/scatter.py", "part[flat] = values", "part[flat] = -values", "max_unpool"),
     ],
 )
 def test_an_operation_broken_on_purpose_is_named_and_exits_1(

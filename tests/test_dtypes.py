@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import unpool_xp as ux
-from unpool_xp._compat import computing_dtype
+from unpool_xp._array.compat import computing_dtype
 
 from .conftest import Target, jax_without_64_bits
 from .test_portability import every_call, outputs

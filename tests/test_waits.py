@@ -15,9 +15,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import unpool_xp as ux
-from unpool_xp._compat import namespace
-from unpool_xp._primitives import repeat
-from unpool_xp._primitives.product import summed_products
+from unpool_xp._array import repeat
+from unpool_xp._array.compat import namespace
+from unpool_xp._array.numeric import summed_products
 
 from . import minimal_library
 from .test_portability import CALLS, every_call, outputs

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from unpool_xp._compat import Array, Namespace
+from unpool_xp._array.compat import Array, Namespace
 
 
 class BackendUnavailableError(ImportError):

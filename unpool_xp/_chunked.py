@@ -10,7 +10,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from unpool_xp._compat import Array, Namespace
+from unpool_xp._array.compat import Array, Namespace
+from unpool_xp._array.views import zeros
+from unpool_xp._dask.graph import Core, Key, More, Slices, by_chunks
 from unpool_xp._interpolation import interpolate
 from unpool_xp._parts import (
     AxisParts,
@@ -32,8 +34,6 @@ from unpool_xp._plan.fractional import Regions
 from unpool_xp._plan.resize import AxisResize, Interpolation, between
 from unpool_xp._plan.transposed import AxisSpread
 from unpool_xp._plan.windows import Means, Windows
-from unpool_xp._primitives import More, by_chunks, zeros
-from unpool_xp._primitives.chunks import Core, Key, Slices
 from unpool_xp._putting import (
     Entries,
     Picking,

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import math
 
-from unpool_xp._compat import Array, Namespace, cast, computing_dtype, device
+from unpool_xp._array.blocks import in_blocks, planes_at_once
+from unpool_xp._array.compat import Array, Namespace, cast, computing_dtype, device
+from unpool_xp._array.gather import take_known
+from unpool_xp._array.traits import at_hand, fuses_lookups, number, smooth, writable
+from unpool_xp._array.views import along, at, constant, interleaved, take_slices
 from unpool_xp._plan.resize import AxisLinear, Interpolation, Phase
-from unpool_xp._primitives import (
-    along,
-    at,
-    at_hand,
-    blend_into,
-    constant,
-    fuses_lookups,
-    in_blocks,
-    interleaved,
-    lerp_into,
-    number,
-    planes_at_once,
-    smooth,
-    take_known,
-    take_slices,
-    writable,
-)
+from unpool_xp._primitives.lerp import blend_into, lerp_into
 
 
 def interpolate(xp: Namespace, x: Array, plan: Interpolation) -> Array:

@@ -10,8 +10,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from unpool_xp._compat import Array, Namespace, device
-from unpool_xp._primitives import at_hand, number, raised, smooth, times
+from unpool_xp._array.compat import Array, Namespace, device
+from unpool_xp._array.traits import at_hand, number, smooth
+from unpool_xp._array.views import raised, times
 
 
 class AxisTaps(NamedTuple):

@@ -11,9 +11,11 @@ import itertools
 import math
 from typing import NamedTuple
 
-from unpool_xp._compat import Array, Namespace, device
+from unpool_xp._array.blocks import planes_at_once
+from unpool_xp._array.compat import Array, Namespace, device
+from unpool_xp._array.traits import plain
+from unpool_xp._array.views import surrounded
 from unpool_xp._plan.transposed import AxisSpread
-from unpool_xp._primitives import plain, planes_at_once, surrounded
 
 _WIDER = 1  # times as many channels in as out: more, and the inputs side by side outgrow the rest
 

@@ -7,20 +7,13 @@ import math
 import operator
 from typing import Any, NamedTuple
 
-from unpool_xp._compat import Array, Namespace, cast, device, index_dtype
+from unpool_xp._array.blocks import in_blocks
+from unpool_xp._array.compat import Array, Namespace, cast, device, index_dtype
+from unpool_xp._array.traits import number, plain, smooth
+from unpool_xp._array.views import along, constant, stacked_taps, window_views
 from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AxisWindows, Windows
-from unpool_xp._primitives import (
-    along,
-    constant,
-    in_blocks,
-    number,
-    plain,
-    smooth,
-    stacked_taps,
-    window_views,
-)
 
 _MOST_TAPS = 16  # with more, what is stacked outgrows what folding reads again
 _MOST_STACKED = 2**22  # elements of a plane, which are in memory at once

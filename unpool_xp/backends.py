@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from unpool_xp import _cuda
+from unpool_xp._array.compat import Array
 from unpool_xp._backend import (
     Backend,
     BackendUnavailableError,
@@ -26,7 +27,6 @@ from unpool_xp._backend import (
     host_memory,
     usable_cores,
 )
-from unpool_xp._compat import Array
 
 __all__ = [
     "Backend",

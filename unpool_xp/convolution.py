@@ -6,18 +6,22 @@ import math
 
 from unpool_xp import _chunked as chunked
 from unpool_xp import _side_by_side as side_by_side
-from unpool_xp._compat import Array, Namespace, arguments, cast, computing_dtype, require_dtype
+from unpool_xp._array.blocks import blocks_pay, in_parts
+from unpool_xp._array.compat import (
+    Array,
+    Namespace,
+    arguments,
+    cast,
+    computing_dtype,
+    require_dtype,
+)
+from unpool_xp._array.numeric import product
+from unpool_xp._array.overlap_add import overlap_add
+from unpool_xp._array.traits import in_chunks
+from unpool_xp._array.views import reshape_tail
 from unpool_xp._plan import transposed
 from unpool_xp._plan.arguments import Padding, Sizes
 from unpool_xp._plan.transposed import AxisSpread
-from unpool_xp._primitives import (
-    blocks_pay,
-    in_chunks,
-    in_parts,
-    overlap_add,
-    product,
-    reshape_tail,
-)
 
 __all__ = ["conv_transpose"]
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from typing import Literal, TypeAlias, get_args
 
-from unpool_xp._compat import Array, Namespace, arguments, cast, index_dtype, require_dtype
+from unpool_xp._array.compat import Array, Namespace, arguments, cast, index_dtype, require_dtype
+from unpool_xp._array.traits import in_chunks
+from unpool_xp._array.views import along
+from unpool_xp._dask.graph import chunks_index_dtype, without_empty_chunks
 from unpool_xp._plan import windows as _geometry
 from unpool_xp._plan.arguments import Padding, Shape, Sizes, as_int, check_choice
 from unpool_xp._plan.cache import Planner
-from unpool_xp._primitives import (
-    along,
-    chunks_index_dtype,
-    in_chunks,
-    without_empty_chunks,
-)
 
 __all__ = ["convert_indices"]
 

@@ -7,7 +7,8 @@ import operator
 from typing import Any, NamedTuple
 
 from unpool_xp import _chunked as chunked
-from unpool_xp._compat import (
+from unpool_xp._array.blocks import in_blocks
+from unpool_xp._array.compat import (
     Array,
     Namespace,
     arguments,
@@ -17,23 +18,16 @@ from unpool_xp._compat import (
     namespace,
     require_dtype,
 )
+from unpool_xp._array.gather import lined_up, take_places
+from unpool_xp._array.traits import in_chunks
+from unpool_xp._array.views import along, constant, surrounded, tap_views
+from unpool_xp._dask.graph import chunk_like
 from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._plan import fractional
 from unpool_xp._plan import windows as _geometry
 from unpool_xp._plan.arguments import Padding, Scales, Shape, Sizes
 from unpool_xp._plan.fractional import Regions, fractional_regions
 from unpool_xp._plan.windows import AxisWindows, Means
-from unpool_xp._primitives import (
-    along,
-    chunk_like,
-    constant,
-    in_blocks,
-    in_chunks,
-    lined_up,
-    surrounded,
-    take_places,
-    tap_views,
-)
 from unpool_xp._windows import positions, window_maxima
 
 __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]

@@ -7,26 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from unpool_xp import _chunked as chunked
-from unpool_xp._compat import Array, Namespace, arguments, index_dtype, require_dtype
+from unpool_xp._array.compat import Array, Namespace, arguments, index_dtype, require_dtype
+from unpool_xp._array.gather import take_known
+from unpool_xp._array.repeat import repeated
+from unpool_xp._array.scatter import any_outside, cells_to_spare, scatter, scatter_refuses
+from unpool_xp._array.traits import in_chunks, looked, readable
+from unpool_xp._array.views import padded, reshape_tail, zeros
 from unpool_xp._interpolation import interpolate
 from unpool_xp._parts import SpanOfResize, nearest_of_span
 from unpool_xp._plan import resize, transposed
 from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Shape, Sizes, check_choice
 from unpool_xp._plan.cache import kept
-from unpool_xp._primitives import (
-    any_outside,
-    cells_to_spare,
-    in_chunks,
-    looked,
-    padded,
-    readable,
-    repeated,
-    reshape_tail,
-    scatter,
-    scatter_refuses,
-    take_known,
-    zeros,
-)
 
 __all__ = ["fractional_max_unpool", "linear_unpool", "max_unpool", "nearest_unpool"]
 

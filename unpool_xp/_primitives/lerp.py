@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from unpool_xp._compat import Array, Namespace, library
+from unpool_xp._array.compat import Array, Namespace, library
 
 
 def lerp_into(xp: Namespace, low: Array, high: Array, share: float, output: Array) -> None:

@@ -3,14 +3,13 @@
 The one place with a branch on a library.
 """
 
-from unpool_xp._primitives.blocks import (
-    blocks_pay,
-    in_blocks,
-    in_parts,
-    planes_at_once,
-    planes_in_cache,
-)
-from unpool_xp._primitives.capability import (
+from unpool_xp._array.blocks import blocks_pay, in_blocks, in_parts, planes_at_once, planes_in_cache
+from unpool_xp._array.gather import lined_up, take_known, take_places
+from unpool_xp._array.numeric import product
+from unpool_xp._array.overlap_add import overlap_add
+from unpool_xp._array.repeat import repeated
+from unpool_xp._array.scatter import any_outside, cells_to_spare, scatter, scatter_refuses
+from unpool_xp._array.traits import (
     at_hand,
     fuses_lookups,
     in_chunks,
@@ -21,20 +20,7 @@ from unpool_xp._primitives.capability import (
     smooth,
     writable,
 )
-from unpool_xp._primitives.chunks import (
-    More,
-    by_chunks,
-    chunk_like,
-    chunks_index_dtype,
-    without_empty_chunks,
-)
-from unpool_xp._primitives.lerp import blend_into, lerp_into
-from unpool_xp._primitives.product import product
-from unpool_xp._primitives.repeat import repeated
-from unpool_xp._primitives.scatter import any_outside, cells_to_spare, scatter, scatter_refuses
-from unpool_xp._primitives.spread import overlap_add
-from unpool_xp._primitives.take import lined_up, take_known, take_places
-from unpool_xp._primitives.views import (
+from unpool_xp._array.views import (
     along,
     at,
     constant,
@@ -50,6 +36,14 @@ from unpool_xp._primitives.views import (
     window_views,
     zeros,
 )
+from unpool_xp._dask.graph import (
+    More,
+    by_chunks,
+    chunk_like,
+    chunks_index_dtype,
+    without_empty_chunks,
+)
+from unpool_xp._primitives.lerp import blend_into, lerp_into
 
 __all__ = [
     "More",

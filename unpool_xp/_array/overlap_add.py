@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 
-from unpool_xp._compat import Array, Namespace, device, library
+from unpool_xp._array.compat import Array, Namespace, device, library
+from unpool_xp._array.traits import writable
+from unpool_xp._array.views import at, interleaved, padded, zeros
 from unpool_xp._plan.transposed import AxisSpread
-from unpool_xp._primitives.capability import writable
-from unpool_xp._primitives.views import at, interleaved, padded, zeros
 
 
 def overlap_add(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...]) -> Array:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import sys
 
-from unpool_xp._compat import Array, Namespace, cast, device, index_dtype, library
-from unpool_xp._primitives.blocks import planes_in_cache
-from unpool_xp._primitives.capability import at_hand, smooth
-from unpool_xp._primitives.views import padded
+from unpool_xp._array.blocks import planes_in_cache
+from unpool_xp._array.compat import Array, Namespace, cast, device, index_dtype, library
+from unpool_xp._array.traits import at_hand, smooth
+from unpool_xp._array.views import padded
 
 
 def scatter(

@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from unpool_xp._compat import Array, device, index_dtype, namespace
+from unpool_xp._array.compat import Array, device, index_dtype, namespace
 from unpool_xp._parts import AxisParts, Part, cuts
 
 Key: TypeAlias = tuple[Any, ...]

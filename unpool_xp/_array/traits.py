@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from unpool_xp._compat import Array, library
+from unpool_xp._array.compat import Array, library
 
 
 def readable(x: Array) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unpool_xp._compat import Array, Namespace, library
+from unpool_xp._array.compat import Array, Namespace, library
 
 
 def product(xp: Namespace, a: Array, b: Array) -> Array:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from unpool_xp._compat import Array, Namespace, device, library
+from unpool_xp._array.compat import Array, Namespace, device, library
+from unpool_xp._array.traits import at_hand, plain
 from unpool_xp._plan.arguments import Shape
-from unpool_xp._primitives.capability import at_hand, plain
 
 
 def blocks_pay(x: Array, share: float) -> bool:

@@ -6,10 +6,10 @@ import math
 import sys
 from collections.abc import Sequence
 
-from unpool_xp._compat import Array, Namespace, device, library
+from unpool_xp._array.blocks import blocks_pay, planes_in_cache
+from unpool_xp._array.compat import Array, Namespace, device, library
+from unpool_xp._array.traits import at_hand, writable
 from unpool_xp._plan.arguments import Shape
-from unpool_xp._primitives.blocks import blocks_pay, planes_in_cache
-from unpool_xp._primitives.capability import at_hand, writable
 
 
 def repeated(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:

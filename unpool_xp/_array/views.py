@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from unpool_xp._compat import Array, Namespace, device, library
+from unpool_xp._array.compat import Array, Namespace, device, library
+from unpool_xp._array.traits import readable, writable
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AxisWindows
-from unpool_xp._primitives.capability import readable, writable
 
 
 def at(axis: int, chosen: slice) -> tuple[Any, ...]:

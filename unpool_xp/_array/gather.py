@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from unpool_xp._compat import Array, Namespace, device, index_dtype
-from unpool_xp._primitives.views import constant
+from unpool_xp._array.compat import Array, Namespace, device, index_dtype
+from unpool_xp._array.views import constant
 
 
 def take_known(
