@@ -121,7 +121,7 @@ def test_inputs_that_cannot_be_written_serve(call: Any) -> None:
 def names_taken_from_xp() -> set[str]:
     """Return every attribute of the name `xp` in the package."""
     found = set()
-    for file in (*PACKAGE.glob("*.py"), *PACKAGE.glob("_primitives/*.py")):
+    for file in (*PACKAGE.glob("*.py"), *PACKAGE.glob("_*/*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Attribute)

@@ -105,9 +105,9 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
             ("_maxima", "at_hand"),
             ("_windows", "plain"),
             ("_interpolation", "at_hand"),
-            ("_primitives.blocks", "at_hand"),
-            ("_primitives.repeat", "at_hand"),
-            ("_primitives.scatter", "at_hand"),
+            ("_array.blocks", "at_hand"),
+            ("_array.repeat", "at_hand"),
+            ("_array.scatter", "at_hand"),
         ):
             found = importlib.import_module(f"unpool_xp.{module}")
             patched.setattr(found, name, lambda x: False)

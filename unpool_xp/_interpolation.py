@@ -6,11 +6,12 @@ import math
 
 from unpool_xp._array.blocks import in_blocks, planes_at_once
 from unpool_xp._array.compat import Array, Namespace, cast, computing_dtype, device
+from unpool_xp._array.constants import constant
 from unpool_xp._array.gather import take_known
+from unpool_xp._array.numeric import blend_into, lerp_into
 from unpool_xp._array.traits import at_hand, fuses_lookups, number, smooth, writable
-from unpool_xp._array.views import along, at, constant, interleaved, take_slices
+from unpool_xp._array.views import along, at, interleaved, take_slices
 from unpool_xp._plan.resize import AxisLinear, Interpolation, Phase
-from unpool_xp._primitives.lerp import blend_into, lerp_into
 
 
 def interpolate(xp: Namespace, x: Array, plan: Interpolation) -> Array:

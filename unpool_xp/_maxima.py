@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from unpool_xp._array.compat import Array, Namespace, device
+from unpool_xp._array.numeric import raised, times
 from unpool_xp._array.traits import at_hand, number, smooth
-from unpool_xp._array.views import raised, times
 
 
 class AxisTaps(NamedTuple):

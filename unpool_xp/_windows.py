@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 from unpool_xp._array.blocks import in_blocks
 from unpool_xp._array.compat import Array, Namespace, cast, device, index_dtype
+from unpool_xp._array.constants import constant
 from unpool_xp._array.traits import number, plain, smooth
-from unpool_xp._array.views import along, constant, stacked_taps, window_views
+from unpool_xp._array.views import along
+from unpool_xp._array.windows import stacked_taps, window_views
 from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AxisWindows, Windows

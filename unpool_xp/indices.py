@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal, TypeAlias, get_args
 
-from unpool_xp._array.compat import Array, Namespace, arguments, cast, index_dtype, require_dtype
+from unpool_xp._array.compat import Array, Namespace, cast, index_dtype
+from unpool_xp._array.namespace import arguments, require_dtype
 from unpool_xp._array.traits import in_chunks
 from unpool_xp._array.views import along
 from unpool_xp._dask.graph import chunks_index_dtype, without_empty_chunks

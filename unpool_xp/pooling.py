@@ -8,19 +8,13 @@ from typing import Any, NamedTuple
 
 from unpool_xp import _chunked as chunked
 from unpool_xp._array.blocks import in_blocks
-from unpool_xp._array.compat import (
-    Array,
-    Namespace,
-    arguments,
-    cast,
-    computing_dtype,
-    device,
-    namespace,
-    require_dtype,
-)
+from unpool_xp._array.compat import Array, Namespace, cast, computing_dtype, device, namespace
+from unpool_xp._array.constants import constant
 from unpool_xp._array.gather import lined_up, take_places
+from unpool_xp._array.namespace import arguments, require_dtype
 from unpool_xp._array.traits import in_chunks
-from unpool_xp._array.views import along, constant, surrounded, tap_views
+from unpool_xp._array.views import along, surrounded
+from unpool_xp._array.windows import tap_views
 from unpool_xp._dask.graph import chunk_like
 from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._plan import fractional

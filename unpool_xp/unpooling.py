@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from unpool_xp import _chunked as chunked
-from unpool_xp._array.compat import Array, Namespace, arguments, index_dtype, require_dtype
+from unpool_xp._array import scatter
+from unpool_xp._array.compat import Array, Namespace, index_dtype
 from unpool_xp._array.gather import take_known
+from unpool_xp._array.namespace import arguments, require_dtype
 from unpool_xp._array.repeat import repeated
-from unpool_xp._array.scatter import any_outside, cells_to_spare, scatter, scatter_refuses
+from unpool_xp._array.scatter import any_outside, cells_to_spare, scatter_refuses
 from unpool_xp._array.traits import in_chunks, looked, readable
 from unpool_xp._array.views import padded, reshape_tail, zeros
 from unpool_xp._interpolation import interpolate

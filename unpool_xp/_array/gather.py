@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from unpool_xp._array.compat import Array, Namespace, device, index_dtype
-from unpool_xp._array.views import constant
+from unpool_xp._array.constants import constant
 
 
 def take_known(

@@ -1,0 +1,37 @@
+"""Arrays that depend on a plan alone, kept on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from unpool_xp._array.compat import Array, library
+from unpool_xp._array.traits import readable
+
+
+def constant(arrays: dict[Any, Any], name: str, make: Callable[[], Array], *key: Any) -> Array:
+    """Return an array that depends on a plan and the key alone, kept in `arrays`, the plan's own.
+
+    The key has the namespace, the dtype and the device.
+    """
+    key = (name, *key)
+    try:
+        made = arrays.get(key)
+    except TypeError:  # CuPy's devices have no hash
+        key = tuple(map(str, key))
+        made = arrays.get(key)
+    if made is None:
+        made = make()
+        if _keepable(made):
+            arrays[key] = made
+    return made
+
+
+def _keepable(x: Array) -> bool:
+    """Return whether an array can serve other calls: not what is traced, nor of inference mode."""
+    kind = library(x)
+    if kind == "torch":
+        import torch
+
+        return type(x) is torch.Tensor and readable(x) and not x.is_inference()
+    return kind in ("numpy", "cupy")
