@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unpool_xp._parts import LinearParts, ReachParts, SpreadParts, WindowParts, cuts
+from unpool_xp._dask.partition import LinearParts, ReachParts, SpreadParts, WindowParts, cuts
 from unpool_xp._plan import transposed, windows
 from unpool_xp._plan.resize import AxisResize, linear, linear_sources
 from unpool_xp._plan.transposed import AxisSpread

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from unpool_xp import _chunked as chunked
 from unpool_xp import _side_by_side as side_by_side
 from unpool_xp._array import numeric
 from unpool_xp._array.blocks import blocks_pay, in_parts
@@ -13,6 +12,7 @@ from unpool_xp._array.namespace import arguments, require_dtype
 from unpool_xp._array.overlap_add import overlap_add
 from unpool_xp._array.traits import in_chunks
 from unpool_xp._array.views import reshape_tail
+from unpool_xp._dask import operations as chunked
 from unpool_xp._plan import transposed
 from unpool_xp._plan.arguments import Padding, Sizes
 from unpool_xp._plan.transposed import AxisSpread

@@ -6,7 +6,6 @@ import functools
 import operator
 from typing import Any, NamedTuple
 
-from unpool_xp import _chunked as chunked
 from unpool_xp._array.blocks import in_blocks
 from unpool_xp._array.compat import Array, Namespace, cast, computing_dtype, device, namespace
 from unpool_xp._array.constants import constant
@@ -15,6 +14,7 @@ from unpool_xp._array.namespace import arguments, require_dtype
 from unpool_xp._array.traits import in_chunks
 from unpool_xp._array.views import along, surrounded
 from unpool_xp._array.windows import tap_views
+from unpool_xp._dask import operations as chunked
 from unpool_xp._dask.graph import chunk_like
 from unpool_xp._maxima import AxisTaps, first_maxima
 from unpool_xp._plan import fractional

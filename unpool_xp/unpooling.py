@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
-from unpool_xp import _chunked as chunked
 from unpool_xp._array import scatter
 from unpool_xp._array.compat import Array, Namespace, index_dtype
 from unpool_xp._array.gather import take_known
@@ -15,8 +14,9 @@ from unpool_xp._array.repeat import repeated
 from unpool_xp._array.scatter import any_outside, cells_to_spare, scatter_refuses
 from unpool_xp._array.traits import in_chunks, looked, readable
 from unpool_xp._array.views import padded, reshape_tail, zeros
+from unpool_xp._dask import operations as chunked
+from unpool_xp._dask.partition import SpanOfResize, nearest_of_span
 from unpool_xp._interpolation import interpolate
-from unpool_xp._parts import SpanOfResize, nearest_of_span
 from unpool_xp._plan import resize, transposed
 from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Shape, Sizes, check_choice
 from unpool_xp._plan.cache import kept

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from unpool_xp._array.compat import Array, device, index_dtype, namespace
-from unpool_xp._parts import AxisParts, Part, cuts
+from unpool_xp._dask.partition import AxisParts, Part, cuts
 
 Key: TypeAlias = tuple[Any, ...]
 Slices: TypeAlias = tuple[slice, ...]

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 from unpool_xp._array.compat import Array, Namespace
 from unpool_xp._array.views import zeros
 from unpool_xp._dask.graph import Core, Key, More, Slices, by_chunks
-from unpool_xp._interpolation import interpolate
-from unpool_xp._parts import (
+from unpool_xp._dask.partition import (
     AxisParts,
     LinearParts,
     NearestParts,
@@ -28,13 +27,7 @@ from unpool_xp._parts import (
     cuts,
     linear_of_span,
 )
-from unpool_xp._plan.arguments import Coordinates, Shape
-from unpool_xp._plan.cache import kept
-from unpool_xp._plan.fractional import Regions
-from unpool_xp._plan.resize import AxisResize, Interpolation, between
-from unpool_xp._plan.transposed import AxisSpread
-from unpool_xp._plan.windows import Means, Windows
-from unpool_xp._putting import (
+from unpool_xp._dask.scatter import (
     Entries,
     Picking,
     put_anywhere,
@@ -42,6 +35,13 @@ from unpool_xp._putting import (
     put_in_planes,
     put_in_reach,
 )
+from unpool_xp._interpolation import interpolate
+from unpool_xp._plan.arguments import Coordinates, Shape
+from unpool_xp._plan.cache import kept
+from unpool_xp._plan.fractional import Regions
+from unpool_xp._plan.resize import AxisResize, Interpolation, between
+from unpool_xp._plan.transposed import AxisSpread
+from unpool_xp._plan.windows import Means, Windows
 
 
 def max_pool(core: Core, plan: Windows, x: Array, indexing: Any) -> list[Array]:
