@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import unpool_xp as ux
-from unpool_xp import _interpolation, _windows
 from unpool_xp._array import blocks
+from unpool_xp._impl import linear, max_pool
 from unpool_xp._plan import cache, resize
 from unpool_xp.bench import reference
 
@@ -99,8 +99,8 @@ def test_windows_stacked_give_what_windows_folded_give(
     for options in ({"stride": 2, "padding": 1}, {"dilation": 2, "ceil_mode": True}, {}):
         stacked = ux.max_pool(x, 3, **options)
         with monkeypatch.context() as patched:
-            patched.setattr(_windows, "_stacked", never)
-            patched.setattr(_windows, "_MOST_TAPS", 0)
+            patched.setattr(max_pool, "_stacked", never)
+            patched.setattr(max_pool, "_MOST_TAPS", 0)
             folded = ux.max_pool(x, 3, **options)
         np.testing.assert_array_equal(stacked.values, folded.values)
         np.testing.assert_array_equal(stacked.indices, folded.indices)
@@ -126,8 +126,8 @@ def test_interpolation_written_into_its_place_is_that_of_the_oracle(
     for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_KEPT", 0)):
         monkeypatch.setattr(blocks, constant, value)
     woven: list[Any] = []
-    write = _interpolation._woven
-    monkeypatch.setattr(_interpolation, "_woven", lambda *a: woven.append(a) or write(*a))
+    write = linear._woven
+    monkeypatch.setattr(linear, "_woven", lambda *a: woven.append(a) or write(*a))
     x = X if library == "numpy" else torch.from_numpy(X)
     got = ux.linear_unpool(x, scale, coordinates=coordinates)
     assert woven

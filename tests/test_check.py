@@ -153,7 +153,12 @@ def test_the_command_is_green_and_writes_both_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "right", "wrong", "operation"),
     [
-        ("_windows.py", "(taps == values) * weights", "(taps != values) * weights", "max_pool"),
+        (
+            "_impl/max_pool.py",
+            "(taps == values) * weights",
+            "(taps != values) * weights",
+            "max_pool",
+        ),
         ("_plan/resize.py", "2 * o + half", "2 * o + half + 1", "nearest_unpool"),
         ("_array/scatter.py", "part[flat] = values", "part[flat] = -values", "max_unpool"),
     ],

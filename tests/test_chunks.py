@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import unpool_xp as ux
 from unpool_xp._dask import graph as chunks_module
 from unpool_xp._dask.graph import _Strip, _Task
+from unpool_xp._impl.index_conventions import _CONVENTIONS
 from unpool_xp._plan import cache
 from unpool_xp._plan import resize as _resize
-from unpool_xp.indices import _CONVENTIONS
 
 from .conftest import forbid_compute
 from .strategies import Pooling, poolings, resizes, seeds, values

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from typing import Any, NamedTuple
 
-from unpool_xp._array.blocks import in_blocks
-from unpool_xp._array.compat import Array, Namespace, cast, computing_dtype, device, namespace
-from unpool_xp._array.constants import constant
-from unpool_xp._array.gather import lined_up, take_places
+from unpool_xp._array.compat import Array, namespace
 from unpool_xp._array.namespace import arguments, require_dtype
 from unpool_xp._array.traits import in_chunks
-from unpool_xp._array.views import along, surrounded
-from unpool_xp._array.windows import tap_views
 from unpool_xp._dask import operations as chunked
 from unpool_xp._dask.graph import chunk_like
-from unpool_xp._maxima import AxisTaps, first_maxima
+from unpool_xp._impl.avg_pool import _averaged
+from unpool_xp._impl.fractional_pool import _regions_pooled
+from unpool_xp._impl.max_pool import positions, window_maxima
 from unpool_xp._plan import fractional
 from unpool_xp._plan import windows as _geometry
-from unpool_xp._plan.arguments import Padding, Scales, Shape, Sizes
+from unpool_xp._plan.arguments import Padding, Scales, Sizes
 from unpool_xp._plan.fractional import Regions, fractional_regions
-from unpool_xp._plan.windows import AxisWindows, Means
-from unpool_xp._windows import positions, window_maxima
 
 __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
 
@@ -204,39 +197,6 @@ def avg_pool(
     return _averaged(xp, plan, x)[0]
 
 
-def _averaged(xp: Namespace, plan: Means, x: Array) -> list[Array]:
-    place = device(x)
-
-    before = [len(windows.before) for windows in plan.axes]
-    after = [len(windows.after) for windows in plan.axes]
-
-    def averaged(x: Array) -> tuple[Array]:
-        # Axis by axis. Rows first: they lie together, and fewer are left to add up in steps.
-        mean = cast(xp, x, computing_dtype(xp, x.dtype))
-        mean = surrounded(xp, mean, before, after, 0)
-        for windows in plan.axes:
-            mean, *others = tap_views(mean, windows)
-            if others:
-                mean = mean + others[0]  # an array of its own, to which the rest is added
-            for tap in others[1:]:
-                mean += tap
-        if plan.divisor is not None:
-            mean = mean / plan.divisor
-        else:
-            for windows, count in zip(plan.axes, plan.counts, strict=True):
-                mean = mean / _divisors(xp, windows, count, mean.dtype, place)
-        return (cast(xp, mean, x.dtype),)
-
-    return in_blocks(xp, averaged, x, len(plan.axes), 1.0)
-
-
-def _divisors(xp: Namespace, windows: AxisWindows, count: Shape, dtype: Any, place: Any) -> Array:
-    def divisors() -> Array:
-        return along(xp, xp.asarray(count, dtype=dtype, device=place), windows.axis)
-
-    return constant(windows.arrays, "divisors", divisors, xp.__name__, dtype, place)
-
-
 def fractional_max_pool(
     x: Array,
     /,
@@ -320,37 +280,4 @@ def fractional_max_pool(
         chunk = chunk_like(x)
         default, _ = positions(namespace(chunk), chunk, operation, plan.plane, plan.reach)
         return MaxPooled(*chunked.fractional_max_pool(_regions_pooled, plan, x, default))
-    return _regions_pooled(xp, plan, x)
-
-
-def _regions_pooled(xp: Namespace, plan: Regions, x: Array) -> MaxPooled:
-    place, rank, starts, steps = device(x), len(plan.plane), plan.starts, plan.steps
-    default, counting = positions(xp, x, "fractional_max_pool", plan.plane, plan.reach)
-
-    def _taps(i: int) -> AxisTaps:
-        taps = range(plan.kernels[i])
-
-        def _views(array: Array) -> list[Array]:
-            return [take_places(xp, array, starts[i] + tap, rank, i - rank) for tap in taps]
-
-        return AxisTaps(_views, _views, [tap * steps[i] for tap in taps], None)
-
-    floating = xp.isdtype(x.dtype, "real floating")
-    values, offsets = first_maxima(
-        xp, x, [_taps(i) for i in reversed(range(rank))], counting, floating=floating
-    )
-    first = functools.reduce(
-        operator.add,
-        [
-            lined_up(
-                xp,
-                steps[i] * (starts[i] + plan.offsets[i]),
-                rank,
-                i - rank,
-                dtype=default,
-                device=place,
-            )
-            for i in range(rank)
-        ],
-    )
-    return MaxPooled(values, cast(xp, first + offsets, default))
+    return MaxPooled(*_regions_pooled(xp, plan, x))

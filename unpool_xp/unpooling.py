@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
-from unpool_xp._array import scatter
-from unpool_xp._array.compat import Array, Namespace, index_dtype
-from unpool_xp._array.gather import take_known
+from unpool_xp._array.compat import Array, Namespace
 from unpool_xp._array.namespace import arguments, require_dtype
-from unpool_xp._array.repeat import repeated
-from unpool_xp._array.scatter import any_outside, cells_to_spare, scatter_refuses
-from unpool_xp._array.traits import in_chunks, looked, readable
+from unpool_xp._array.traits import in_chunks
 from unpool_xp._array.views import padded, reshape_tail, zeros
 from unpool_xp._dask import operations as chunked
-from unpool_xp._dask.partition import SpanOfResize, nearest_of_span
-from unpool_xp._interpolation import interpolate
+from unpool_xp._dask.operations import _repeated_part
+from unpool_xp._impl.linear import interpolate
+from unpool_xp._impl.max_unpool import _Put, _signed
+from unpool_xp._impl.nearest import _repeated
 from unpool_xp._plan import resize, transposed
-from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Shape, Sizes, check_choice
-from unpool_xp._plan.cache import kept
+from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Sizes, check_choice
 
 __all__ = ["fractional_max_unpool", "linear_unpool", "max_unpool", "nearest_unpool"]
 
@@ -87,25 +83,6 @@ def nearest_unpool(
     if in_chunks(x):
         return chunked.nearest_unpool(_repeated_part, plan, coordinates, x)
     return _repeated(xp, x, plan, lambda axis: plan_of(resize.nearest, axis, coordinates))
-
-
-def _repeated_part(xp: Namespace, spans: Sequence[SpanOfResize], x: Array) -> list[Array]:
-    return [_repeated(xp, x, spans, lambda span: kept(nearest_of_span, span))]
-
-
-def _repeated(
-    xp: Namespace, x: Array, axes: Sequence[Any], sources_of: Callable[[Any], resize.Sources]
-) -> Array:
-    repeats = [axis.repeats for axis in axes if axis.repeats is not None]
-    if len(repeats) == len(axes):
-        return repeated(xp, x, repeats)
-    for axis in reversed(axes):
-        if axis.repeats is not None:
-            x = xp.repeat(x, axis.repeats, axis=axis.axis)
-        else:
-            sources = sources_of(axis)
-            x = take_known(xp, x, sources.places, axis.axis, sources.arrays)
-    return x
 
 
 def linear_unpool(
@@ -358,48 +335,6 @@ def fractional_max_unpool(
     return _Put(operation, plan.plane, add=False, check=True)(xp, _between, values, indices)
 
 
-class _Put(NamedTuple):
-    """Values put at their positions in each plane."""
-
-    operation: str
-    plane: Shape
-    add: bool
-    check: bool  # whether a position outside the plane is an error
-
-    def __call__(
-        self, xp: Namespace, target: Callable[[int], Array], values: Array, indices: Array
-    ) -> Array:
-        """Put the values of each plane at its indices in the flat target.
-
-        It is made after the checks, with as many cells more at the end as it is asked for.
-        """
-        if not self.check or not scatter_refuses(values, add=self.add):
-            inside = self.check and _check_inside(xp, self.operation, indices, self.plane)
-            spare = 0 if inside else cells_to_spare(values)
-            return self._put(xp, target(spare), values, indices, inside=inside, spare=spare)
-        try:
-            return self._put(xp, target(0), values, indices, inside=True)
-        except (IndexError, RuntimeError):
-            _check_inside(xp, self.operation, indices, self.plane)  # says which
-            raise
-
-    def _put(
-        self,
-        xp: Namespace,
-        target: Array,
-        values: Array,
-        indices: Array,
-        *,
-        inside: bool,
-        spare: int = 0,
-    ) -> Array:
-        keep = values.ndim - len(self.plane)
-        flat = (math.prod(values.shape[keep:]),)
-        values, indices = (reshape_tail(xp, a, keep, flat) for a in (values, indices))
-        put = scatter(xp, target, values, indices, add=self.add, inside=inside, spare=spare)
-        return reshape_tail(xp, put, keep, self.plane)
-
-
 def _check_pair(operation: str, xp: Namespace, values: Array, indices: Array) -> None:
     if values.shape != indices.shape:
         raise ValueError(
@@ -407,29 +342,3 @@ def _check_pair(operation: str, xp: Namespace, values: Array, indices: Array) ->
             f"{tuple(indices.shape)} must have the same shape"
         )
     require_dtype(operation, xp, ("integral",), "an integer", indices=indices)
-
-
-def _signed(xp: Namespace, indices: Array, place: Any) -> Array:
-    # Narrow or unsigned indices cannot count a whole plane, or tell what lies before it.
-    if indices.dtype in (xp.int64, xp.int32):
-        return indices
-    return xp.astype(indices, index_dtype(xp, place))
-
-
-def _check_inside(xp: Namespace, operation: str, indices: Array, plane: Shape) -> bool:
-    """Raise for an index outside the plane; return whether there was a look at the values."""
-    if 0 in indices.shape or not readable(indices):
-        return False
-    cells = math.prod(plane)
-    wrong = looked(any_outside(xp, indices, cells))  # JAX traces what is made of a constant, too
-    if not wrong:
-        return wrong is False
-    flat = xp.reshape(indices, (-1,))
-    outside = (flat < 0) | (flat >= cells)
-    count = int(xp.sum(xp.astype(outside, xp.int32)))
-    first = int(xp.argmax(xp.astype(outside, xp.int32)))
-    raise IndexError(
-        f"{operation}: {count} of {flat.shape[0]} indices lie outside the output plane {plane}, "
-        f"whose positions are 0 to {cells - 1}; the first is {int(flat[first])}, element {first} "
-        f"of indices of shape {tuple(indices.shape)} in row-major order"
-    )

@@ -26,6 +26,7 @@ from unpool_xp._dask.partition import (
     WindowParts,
     cuts,
     linear_of_span,
+    nearest_of_span,
 )
 from unpool_xp._dask.scatter import (
     Entries,
@@ -35,7 +36,8 @@ from unpool_xp._dask.scatter import (
     put_in_planes,
     put_in_reach,
 )
-from unpool_xp._interpolation import interpolate
+from unpool_xp._impl.linear import interpolate
+from unpool_xp._impl.nearest import _repeated
 from unpool_xp._plan.arguments import Coordinates, Shape
 from unpool_xp._plan.cache import kept
 from unpool_xp._plan.fractional import Regions
@@ -277,3 +279,7 @@ def conv_transpose(
     x = x.rechunk({x.ndim - len(plan) - 1: -1})
     token = (repr(plan), groups)
     return by_chunks("conv_transpose", core, axes, [x], part, token=token, whole=whole)[0]
+
+
+def _repeated_part(xp: Namespace, spans: Sequence[SpanOfResize], x: Array) -> list[Array]:
+    return [_repeated(xp, x, spans, lambda span: kept(nearest_of_span, span))]

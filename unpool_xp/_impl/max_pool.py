@@ -13,7 +13,7 @@ from unpool_xp._array.constants import constant
 from unpool_xp._array.traits import number, plain, smooth
 from unpool_xp._array.views import along
 from unpool_xp._array.windows import stacked_taps, window_views
-from unpool_xp._maxima import AxisTaps, first_maxima
+from unpool_xp._impl.fold_max import AxisTaps, first_maxima
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AxisWindows, Windows
 
