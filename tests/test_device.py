@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unpool_xp import _cuda, backends
+from unpool_xp import backends
 from unpool_xp.backends import Backend
+from unpool_xp.backends import cuda as _cuda
 from unpool_xp.bench import device
 from unpool_xp.bench.cases import Case
 from unpool_xp.bench.device import Flush, device_sample

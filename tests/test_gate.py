@@ -314,7 +314,9 @@ def test_nothing_measured_is_not_nothing_slower(
 ) -> None:
     # A package from before there were backends.
     head = built(
-        plant(repository, "", "base", "old", {"unpool_xp/backends.py": "raise ImportError"})
+        plant(
+            repository, "", "base", "old", {"unpool_xp/backends/registry.py": "raise ImportError"}
+        )
     )
     found = run_gate(head, head, [SMALL["avg_pool"]], ["numpy"], out=tmp_path)
     assert found.exit_code == 2

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from unpool_xp import _cuda
 from unpool_xp._array.compat import Array
-from unpool_xp._backend import (
+from unpool_xp.backends import cuda
+from unpool_xp.backends.base import (
     Backend,
     BackendUnavailableError,
     CompileUnavailableError,
@@ -84,10 +84,10 @@ class _Torch(Backend):
         return getattr(properties, "L2_cache_size", None)  # since 2.5
 
     def device_clock(self) -> DeviceClock | None:
-        return _cuda.torch_events() if self.device.type == "cuda" else None
+        return cuda.torch_events() if self.device.type == "cuda" else None
 
     def peak_meter(self) -> Callable[[], int] | None:
-        return _cuda.torch_peak(self.device) if self.device.type == "cuda" else None
+        return cuda.torch_peak(self.device) if self.device.type == "cuda" else None
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         torch = importlib.import_module("torch")
@@ -131,10 +131,10 @@ class _CuPy(Backend):
         return int(self.device.attributes["L2CacheSize"])
 
     def device_clock(self) -> DeviceClock:
-        return _cuda.cupy_events()
+        return cuda.cupy_events()
 
     def peak_meter(self) -> Callable[[], int]:
-        return _cuda.cupy_peak()
+        return cuda.cupy_peak()
 
 
 class _Jax(Backend):
@@ -162,7 +162,7 @@ class _Jax(Backend):
         return None if self.device.platform == "cpu" else 2**27
 
     def peak_meter(self) -> Callable[[], int] | None:
-        return None if self.device.platform == "cpu" else _cuda.jax_peak(self.device)
+        return None if self.device.platform == "cpu" else cuda.jax_peak(self.device)
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return importlib.import_module("jax").jit(function)  # type: ignore[no-any-return]
@@ -235,7 +235,7 @@ def _load_torch(device: str) -> Backend:
         )
         raise BackendUnavailableError(f"{label}: {why}")
     if device == "cuda":
-        _cuda.exact_products_in_torch()
+        cuda.exact_products_in_torch()
     xp = importlib.import_module("array_api_compat.torch")
     place = torch.device(device, torch.cuda.current_device()) if device == "cuda" else device
     return _Torch(label, xp, torch.device(place))
@@ -268,7 +268,7 @@ def _load_jax(device: str) -> Backend:
             'for example pip install "jax[cuda12]"'
         ) from error
     if device != "cpu":
-        _cuda.exact_products_in_jax()
+        cuda.exact_products_in_jax()
     return _Jax(label, importlib.import_module("jax.numpy"), found[0])
 
 
