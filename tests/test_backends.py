@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from unpool_xp import backends
+from unpool_xp.backends import libraries
 
 from .conftest import CPU, Target
 
@@ -105,7 +106,7 @@ def test_libraries_without_a_compiler_say_so() -> None:
 
 
 def test_torch_compile_asks_for_a_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backends, "_has_cpp_compiler", lambda: False)
+    monkeypatch.setattr(libraries, "_has_cpp_compiler", lambda: False)
     with pytest.raises(backends.CompileUnavailableError, match=r"needs a C\+\+ compiler"):
         backends.load("torch:cpu").compile(lambda x: x)
 

@@ -158,6 +158,7 @@ class Backend:
 
 
 def cpu_name() -> str:
+    """Return the name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux
@@ -167,6 +168,7 @@ def cpu_name() -> str:
 
 
 def host_memory() -> int | None:
+    """Return the bytes of memory, or None where the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # not a POSIX system
@@ -174,6 +176,7 @@ def host_memory() -> int | None:
 
 
 def usable_cores() -> int:
+    """Return how many cores this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows
