@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from unpool_xp._array import scatter
 from unpool_xp._array.blocks import planes_in_cache
 from unpool_xp._array.compat import Array, Namespace, device, index_dtype, namespace
-from unpool_xp._array.scatter import any_outside
+from unpool_xp._array.scatter import any_outside, scatter
 from unpool_xp._array.views import along, zeros
 from unpool_xp._dask.partition import AxisReach
 from unpool_xp._plan.arguments import Shape

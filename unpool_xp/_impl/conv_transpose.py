@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from unpool_xp._array import numeric
 from unpool_xp._array.blocks import blocks_pay, in_parts
 from unpool_xp._array.compat import Array, Namespace, cast, computing_dtype
+from unpool_xp._array.numeric import product
 from unpool_xp._array.overlap_add import overlap_add
 from unpool_xp._array.views import reshape_tail
 from unpool_xp._impl import conv_phases as side_by_side
@@ -33,7 +33,7 @@ def _spread(
 
     def _shares(columns: Array, rows: Array) -> Array:
         # One matrix product gives for every element of x its share in every tap and channel.
-        shares = numeric(xp, xp.matrix_transpose(rows), columns)
+        shares = product(xp, xp.matrix_transpose(rows), columns)
         keep, made = columns.ndim - 3, rows.shape[-1] // taps
         shares = reshape_tail(xp, shares, keep, (groups * made, *kernel, *plane))
         return overlap_add(xp, shares, plan)

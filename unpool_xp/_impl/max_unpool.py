@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from unpool_xp._array import scatter
 from unpool_xp._array.compat import Array, Namespace, index_dtype
-from unpool_xp._array.scatter import any_outside, cells_to_spare, scatter_refuses
+from unpool_xp._array.scatter import any_outside, cells_to_spare, scatter, scatter_refuses
 from unpool_xp._array.traits import looked, readable
 from unpool_xp._array.views import reshape_tail
 from unpool_xp._plan.arguments import Shape
