@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import unpool_xp as ux
 from unpool_xp._impl.index_conventions import Convention
-from unpool_xp.bench import reference_indices
+from unpool_xp.reference import indices as reference_indices
 
 from .conftest import Target
 from .strategies import Pooling, poolings, real_values, seeds
