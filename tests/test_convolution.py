@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unpool_xp as ux
+from unpool_xp import reference
 from unpool_xp.capabilities import why_not
-from unpool_xp.reference import pooling
 
 from .closeness import assert_close
 from .conftest import Target
@@ -56,7 +56,7 @@ def check(target: Target, case: Any, seed: int) -> None:
     shapes, options = case
     arrays = [real_values(shape, seed + i) for i, shape in enumerate(shapes)]
     got = target(ux.conv_transpose, *arrays, **options)
-    wanted = pooling.conv_transpose(*arrays, **options)
+    wanted = reference.conv_transpose(*arrays, **options)
     assert_close(got, wanted, rtol=1e-11, atol=1e-11)
 
 
@@ -115,7 +115,7 @@ def test_a_weight_that_is_not_finite_shows_where_its_tap_lands_alone(bad: float)
     weight[0, 0, 3] = bad
     got = ux.conv_transpose(x, weight, stride=2)
     given = {"padding": ((0, 0),), "output_padding": (0,), "groups": 1, "dilation": (1,)}
-    wanted = pooling.conv_transpose(x, weight, stride=(2,), **given)
+    wanted = reference.conv_transpose(x, weight, stride=(2,), **given)
     np.testing.assert_array_equal(got, wanted)
     assert np.isfinite(got).sum() == 5
 
@@ -126,6 +126,6 @@ def test_complex_numbers_with_a_kernel_of_whole_strides(eager: Target) -> None:
         pytest.skip(reason)
     x, weight = (real_values(shape, 1) * (1 - 2j) for shape in ((1, 1, 3, 3), (1, 1, 4, 4)))
     options = {"stride": (2, 2), "padding": ((0, 0),) * 2, "output_padding": (0, 0)}
-    wanted = pooling.conv_transpose(x, weight, groups=1, dilation=(1, 1), **options)
+    wanted = reference.conv_transpose(x, weight, groups=1, dilation=(1, 1), **options)
     got = eager(ux.conv_transpose, x, weight, stride=2)
     assert_close(got, wanted, rtol=1e-11, atol=1e-11)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unpool_xp as ux
+from unpool_xp import reference
 from unpool_xp._impl.index_conventions import Convention
-from unpool_xp.reference import indices as reference_indices
 
 from .conftest import Target
 from .strategies import Pooling, poolings, real_values, seeds
@@ -21,7 +21,7 @@ CONVENTIONS: tuple[Any, ...] = get_args(Convention)
 
 
 def oracle(indices: np.ndarray, source: str, target: str, case: Pooling) -> np.ndarray:
-    return reference_indices.convert_indices(
+    return reference.convert_indices(
         indices, source, target, case.shape, case.kernel, case.stride, case.padding, case.dilation
     )
 

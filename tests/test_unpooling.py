@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unpool_xp as ux
-from unpool_xp.reference import pooling
+from unpool_xp import reference
 
 from .closeness import assert_close
 from .conftest import Target
@@ -24,7 +24,7 @@ def check_nearest(
 ) -> None:
     _, options = case
     got = target(ux.nearest_unpool, x, **options, coordinates=coordinates)
-    wanted = pooling.nearest_unpool(x, **options, coordinates=coordinates)
+    wanted = reference.nearest_unpool(x, **options, coordinates=coordinates)
     np.testing.assert_array_equal(got, wanted, strict=True)
 
 
@@ -46,7 +46,7 @@ def check_linear(target: Target, case: Any, coordinates: str, seed: int) -> None
     shape, options = case
     x = real_values(shape, seed)
     got = target(ux.linear_unpool, x, **options, coordinates=coordinates)
-    wanted = pooling.linear_unpool(x, **options, coordinates=coordinates)
+    wanted = reference.linear_unpool(x, **options, coordinates=coordinates)
     assert_close(got, wanted, rtol=1e-12, atol=1e-12)
 
 
@@ -83,7 +83,7 @@ def check_max_unpool(
     )
     assert got.dtype == x.dtype
     # Of several windows with one maximum each holds the same value, so "any" has one answer too.
-    wanted = pooling.max_unpool(pooled.values, pooled.indices, case.plane, duplicates)
+    wanted = reference.max_unpool(pooled.values, pooled.indices, case.plane, duplicates)
     np.testing.assert_array_equal(got, wanted, strict=True)
 
 
@@ -183,7 +183,7 @@ def test_fractional_max_unpool(eager: Target, shape: Any, samples: Any, seed: in
     output = tuple(n - 1 for n in shape[1:])
     pooled = ux.fractional_max_pool(x, (2, 2), output_size=output, samples=samples)
     got = eager(ux.fractional_max_unpool, *pooled, output_size=shape[1:])
-    wanted = pooling.fractional_max_unpool(
+    wanted = reference.fractional_max_unpool(
         pooled.values, pooled.indices, output_size=tuple(shape[1:])
     )
     assert_close(got, wanted, rtol=1e-12, atol=1e-12)

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from unpool_xp import reference
 from unpool_xp.bench.photo import NDArray, feature_map, numpy_dtype
-from unpool_xp.reference import pooling
 
 Layout: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # name -> shape, dtype
 Planes: TypeAlias = list[int]
@@ -155,8 +155,8 @@ def linear_rows(case: Parameters, x: NDArray, rows: Rows, coordinates: str) -> N
     factor = given(case.scale)
     # The axes are apart: the first one whole, and only the wanted rows of it go on.
     columns = np.moveaxis(x, 1, -1)
-    first = pooling.linear_unpool(columns, scale_factor=factor[:1], coordinates=coordinates)
+    first = reference.linear_unpool(columns, scale_factor=factor[:1], coordinates=coordinates)
     x = np.moveaxis(first[..., rows[0] : rows[1]], -1, 1)
     if case.rank == 1:
         return x
-    return pooling.linear_unpool(x, scale_factor=factor[1:], coordinates=coordinates)
+    return reference.linear_unpool(x, scale_factor=factor[1:], coordinates=coordinates)

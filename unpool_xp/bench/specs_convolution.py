@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import unpool_xp
+from unpool_xp import reference
 from unpool_xp._plan import transposed
 from unpool_xp.bench.photo import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.spec import (
@@ -20,7 +21,6 @@ from unpool_xp.bench.spec import (
     given,
     wide,
 )
-from unpool_xp.reference import pooling
 
 
 def _channels(case: Parameters) -> tuple[int, int]:
@@ -102,7 +102,7 @@ def _oracle(
     x = np.ascontiguousarray(np.moveaxis(wide(x), (0, 1), (-2, -1)))
     x = np.moveaxis(x.reshape(*x.shape[:rank], -1), -1, 0)[None]
     weight = np.swapaxes(wide(arrays["weight"])[:, columns], 0, 1)
-    convolved = pooling.conv_transpose(
+    convolved = reference.conv_transpose(
         x,
         weight.reshape(-1, 1, *weight.shape[2:]),
         stride=given(case.stride),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import unpool_xp
+from unpool_xp import reference
 from unpool_xp._plan import fractional, windows
 from unpool_xp.bench.photo import NDArray
 from unpool_xp.bench.spec import (
@@ -24,7 +25,6 @@ from unpool_xp.bench.spec import (
     window_options,
     x_alone,
 )
-from unpool_xp.reference import pooling
 
 
 def _pooled(case: Parameters) -> tuple[int, ...]:
@@ -56,7 +56,7 @@ def _max_oracle(
     x, pairs, low = _band(case, pick(arrays["x"], case.rank, planes), rows)
     ones = (1,) * case.rank
     kernel, stride = given(case.kernel), given(case.stride)
-    values, indices = pooling.max_pool(x, kernel, stride, pairs, ones, False)
+    values, indices = reference.max_pool(x, kernel, stride, pairs, ones, False)
     return values, indices + low * math.prod(x.shape[2:])
 
 
@@ -69,7 +69,7 @@ def _avg_oracle(
     x, pairs, _ = _band(case, pick(arrays["x"], case.rank, planes), rows)
     ones = (1,) * case.rank
     kernel, stride = given(case.kernel), given(case.stride)
-    return (pooling.avg_pool(x, kernel, stride, pairs, ones, False, True),)
+    return (reference.avg_pool(x, kernel, stride, pairs, ones, False, True),)
 
 
 # --- fractional_max_pool -------------------------------------------------------------------------
@@ -125,17 +125,17 @@ def _fractional_oracle(
     (k, *others), (out, *columns) = given(case.kernel), _fraction(case)
     samples = _fractional_options(case)["samples"].reshape(-1, case.rank)[planes]
     if rows == (0, out):
-        return pooling.fractional_max_pool(x, (k, *others), (out, *columns), samples)
+        return reference.fractional_max_pool(x, (k, *others), (out, *columns), samples)
     # The maxima of a ramp stand where its regions end.
     ramp = np.broadcast_to(np.arange(x.shape[1]), x.shape[:2])
-    ends, _ = pooling.fractional_max_pool(ramp, (k,), (out,), samples[:, :1])
+    ends, _ = reference.fractional_max_pool(ramp, (k,), (out,), samples[:, :1])
     taps = ends[:, rows[0] : rows[1], None] - np.arange(k - 1, -1, -1)
     source = taps.reshape(len(x), -1)
     # The regions of these rows, end to end: with 0 drawn they lie k apart.
     x = x[np.arange(len(x))[:, None], source]
     samples = np.concatenate([np.zeros((len(x), 1)), samples[:, 1:]], axis=1)
     size = (rows[1] - rows[0], *columns)
-    values, indices = pooling.fractional_max_pool(x, (k, *others), size, samples)
+    values, indices = reference.fractional_max_pool(x, (k, *others), size, samples)
     row, place = np.divmod(indices, math.prod(x.shape[2:]))
     row = np.take_along_axis(source, row.reshape(len(x), -1), axis=1).reshape(row.shape)
     return values, row * math.prod(x.shape[2:]) + place

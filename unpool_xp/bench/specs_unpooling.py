@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import unpool_xp
+from unpool_xp import reference
 from unpool_xp._plan import resize, transposed
 from unpool_xp.bench.photo import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.spec import (
@@ -27,7 +28,6 @@ from unpool_xp.bench.spec import (
     x_alone,
 )
 from unpool_xp.bench.specs_pooling import draw_samples
-from unpool_xp.reference import pooling
 
 # What fractional pooling takes the maximum of, before its unpooling.
 _REGION = 2
@@ -58,7 +58,7 @@ def _nearest_oracle(
     # With a whole factor it may start at any row, otherwise at the first only.
     low = int(rows[0] // factor) if float(factor).is_integer() else 0
     high = min(math.ceil(rows[1] / factor) + 1, x.shape[1])
-    found = pooling.nearest_unpool(x[:, low:high], scale_factor=case.scale)
+    found = reference.nearest_unpool(x[:, low:high], scale_factor=case.scale)
     skipped = int(low * factor)
     return (found[:, rows[0] - skipped : rows[1] - skipped],)
 
@@ -75,7 +75,7 @@ def _linear_oracle(
     x = pick(arrays["x"], case.rank, planes)
     if rows != (0, _resized(case)[-case.rank]):
         return (linear_rows(case, x, rows, _COORDINATES),)
-    return (pooling.linear_unpool(x, scale_factor=case.scale, coordinates=_COORDINATES),)
+    return (reference.linear_unpool(x, scale_factor=case.scale, coordinates=_COORDINATES),)
 
 
 def _linear_flops(case: Parameters) -> int:
@@ -123,7 +123,7 @@ def _unpool_oracle(
     high = (rows[1] - 1 + before) // given(case.stride)[0] + 1
     plane = (rows[1] - rows[0], *others)
     places = indices[:, low:high] - rows[0] * math.prod(others)
-    return (pooling.max_unpool(values[:, low:high], places, plane, "any"),)
+    return (reference.max_unpool(values[:, low:high], places, plane, "any"),)
 
 
 # --- fractional_max_unpool -----------------------------------------------------------------------
@@ -153,14 +153,14 @@ def _fractional_oracle(
     values, indices = (pick(arrays[name], case.rank, planes) for name in ("values", "indices"))
     out, *others = _resized(case)[-case.rank :]
     if rows == (0, out):
-        return (pooling.fractional_max_unpool(values, indices, scale_factor=case.scale),)
+        return (reference.fractional_max_unpool(values, indices, scale_factor=case.scale),)
     # What has one position has one value, so it does not matter which is kept.
     plane, places = (rows[1] - rows[0], *others), indices - rows[0] * math.prod(others)
     inside = (places >= 0) & (places < math.prod(plane))
     near = np.flatnonzero(inside.any(axis=(0, *range(2, inside.ndim))))  # pooled rows
     kept, places = values[:, near], places[:, near]
-    put = pooling.max_unpool(kept, places, plane, "any")
-    taken = pooling.max_unpool(np.ones_like(kept), places, plane, "any")
+    put = reference.max_unpool(kept, places, plane, "any")
+    taken = reference.max_unpool(np.ones_like(kept), places, plane, "any")
     return (np.where(taken == 1, put, linear_rows(case, values, rows, "asymmetric")),)
 
 

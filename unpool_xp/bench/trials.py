@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 import unpool_xp as ux
+from unpool_xp import reference
 from unpool_xp.capabilities import kind_of
-from unpool_xp.reference import indices as reference_indices
-from unpool_xp.reference import pooling
 
 NDArray: TypeAlias = npt.NDArray[Any]
 
@@ -108,21 +107,21 @@ TRIALS: tuple[Trial, ...] = (
         "overlapping, padded, ceil mode, NaN and infinities",
         lambda dtype: (special(SHAPE, dtype),),
         {"kernel_size": (3, 2), "stride": 2, "padding": _PAD, "ceil_mode": True},
-        lambda x: pooling.max_pool(x, (3, 2), _TWO, _PAD, _ONE, True),
+        lambda x: reference.max_pool(x, (3, 2), _TWO, _PAD, _ONE, True),
     ),
     Trial(
         "max_pool",
         "dilated, one axis",
         lambda dtype: (numbers((3, 9), dtype),),
         {"kernel_size": (3,), "stride": (1,), "dilation": (2,)},
-        lambda x: pooling.max_pool(x, (3,), (1,), ((0, 0),), (2,), False),
+        lambda x: reference.max_pool(x, (3,), (1,), ((0, 0),), (2,), False),
     ),
     Trial(
         "avg_pool",
         "overlapping, padded, ceil mode",
         lambda dtype: (numbers(SHAPE, dtype),),
         {"kernel_size": (3, 2), "stride": 2, "padding": _PAD, "ceil_mode": True},
-        lambda x: pooling.avg_pool(x, (3, 2), _TWO, _PAD, _ONE, True, True),
+        lambda x: reference.avg_pool(x, (3, 2), _TWO, _PAD, _ONE, True, True),
         exact=False,
     ),
     Trial(
@@ -130,35 +129,35 @@ TRIALS: tuple[Trial, ...] = (
         "regions of each plane",
         lambda dtype: (numbers(SHAPE, dtype),),
         {"kernel_size": 2, "output_size": (4, 3), "samples": _SAMPLES},
-        lambda x: pooling.fractional_max_pool(x, _TWO, (4, 3), _SAMPLES),
+        lambda x: reference.fractional_max_pool(x, _TWO, (4, 3), _SAMPLES),
     ),
     Trial(
         "nearest_unpool",
         "whole factors",
         lambda dtype: (numbers(SHAPE, dtype),),
         {"scale_factor": (2, 3)},
-        lambda x: pooling.nearest_unpool(x, scale_factor=(2, 3)),
+        lambda x: reference.nearest_unpool(x, scale_factor=(2, 3)),
     ),
     Trial(
         "nearest_unpool",
         "a size that is no multiple",
         lambda dtype: (numbers(SHAPE, dtype),),
         {"output_size": (10, 4), "coordinates": "half_pixel"},
-        lambda x: pooling.nearest_unpool(x, output_size=(10, 4), coordinates="half_pixel"),
+        lambda x: reference.nearest_unpool(x, output_size=(10, 4), coordinates="half_pixel"),
     ),
     Trial(
         "max_unpool",
         "shared positions",
         _pooled,
         {"output_size": PLANE},
-        lambda values, indices: pooling.max_unpool(values, indices, PLANE, "any"),
+        lambda values, indices: reference.max_unpool(values, indices, PLANE, "any"),
     ),
     Trial(
         "linear_unpool",
         "real factors, half_pixel",
         lambda dtype: (numbers(SHAPE, dtype),),
         {"scale_factor": (1.5, 2.0), "coordinates": "half_pixel"},
-        lambda x: pooling.linear_unpool(x, scale_factor=(1.5, 2.0), coordinates="half_pixel"),
+        lambda x: reference.linear_unpool(x, scale_factor=(1.5, 2.0), coordinates="half_pixel"),
         exact=False,
     ),
     Trial(
@@ -166,7 +165,7 @@ TRIALS: tuple[Trial, ...] = (
         "recorded positions",
         _pooled,
         {"output_size": PLANE},
-        lambda values, indices: pooling.fractional_max_unpool(values, indices, output_size=PLANE),
+        lambda values, indices: reference.fractional_max_unpool(values, indices, output_size=PLANE),
         exact=False,
     ),
     Trial(
@@ -178,7 +177,7 @@ TRIALS: tuple[Trial, ...] = (
             numbers((4,), dtype, 6),
         ),
         {"stride": 2, "padding": _PAD, "output_padding": 1, "groups": 2},
-        lambda x, weight, bias: pooling.conv_transpose(
+        lambda x, weight, bias: reference.conv_transpose(
             x, weight, bias, stride=_TWO, padding=_PAD, output_padding=_ONE, groups=2, dilation=_ONE
         ),
         exact=False,
@@ -188,7 +187,7 @@ TRIALS: tuple[Trial, ...] = (
         "to TensorFlow's numbers",
         _torch_indices,
         {"source": "torch", "target": "tensorflow_batch", "input_shape": SHAPE},
-        lambda indices: reference_indices.convert_indices(
+        lambda indices: reference.convert_indices(
             indices, "torch", "tensorflow_batch", input_shape=SHAPE
         ),
     ),
