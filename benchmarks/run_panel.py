@@ -28,7 +28,7 @@ from typing import Any
 from asv.config import Config
 from asv.machine import MachineCollection
 
-from unpool_xp.bench.cases import OPERATIONS
+from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.machine import Machine, this_machine
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tests.test_results import make_row
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.results import Row
 
 

@@ -20,10 +20,10 @@ import pytest
 from asv.config import Config
 from asv_runner.discovery import disc_benchmarks
 
-from unpool_xp.bench.cases import OPERATIONS
+from unpool_xp.bench.cases.expected import MismatchError, Oracle
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.panel import HARNESS_VERSION, HOWS, SIZES, STRIDES
 from unpool_xp.bench.machine import this_machine
-from unpool_xp.bench.oracle import MismatchError, Oracle
-from unpool_xp.bench.panel import HARNESS_VERSION, HOWS, SIZES, STRIDES
 
 ROOT = Path(__file__).parents[1]
 SUITE = ROOT / "benchmarks" / "panel"
@@ -74,7 +74,7 @@ def test_every_benchmark_has_the_version_of_the_harness(benchmarks: dict[str, An
 def test_benchmarks_for_another_harness_are_not_run(
     benchmarks: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unpool_xp.bench.panel.HARNESS_VERSION", "0")
+    monkeypatch.setattr("unpool_xp.bench.catalog.panel.HARNESS_VERSION", "0")
     with pytest.raises(ImportError, match="this commit's harness is version 0"):
         importlib.reload(importlib.import_module("panel"))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from unpool_xp import backends
-from unpool_xp.backends import libraries
+from unpool_xp.backends import base, libraries, registry
 
 from .conftest import CPU, Target
 
@@ -90,7 +90,7 @@ def test_dask_synchronize_computes() -> None:
 def test_dask_keeps_the_plane_in_one_chunk_and_every_core_busy() -> None:
     array = backends.load("dask").asarray(np.ones((4, 8, 16, 16)))
     assert array.chunks[2:] == ((16,), (16,))
-    assert array.npartitions >= min(2, backends.usable_cores())
+    assert array.npartitions >= min(2, base.usable_cores())
 
 
 def test_unknown_dtype_is_named(eager: Target) -> None:
@@ -178,7 +178,7 @@ def test_jax_without_a_gpu_says_so() -> None:
 
 def test_a_plugin_that_gives_no_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     point = types.SimpleNamespace(name="mine", load=lambda: lambda: "no backend")
-    monkeypatch.setattr(backends, "entry_points", lambda group: [point])
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
     assert "mine" in backends.known()
     with pytest.raises(TypeError, match=r"mine: its entry point gave .*not a Backend"):
         backends.load("mine")

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unpool_xp.bench.cases import OPERATIONS, Case
-from unpool_xp.bench.oracle import MismatchError, Oracle, check
-from unpool_xp.bench.photo import feature_map, numpy_dtype
-from unpool_xp.bench.presets import PRESETS, preset
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.expected import MismatchError, Oracle, check
+from unpool_xp.bench.cases.inputs import feature_map, numpy_dtype
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.presets import PRESETS, preset
 
 SMALL = [
     Case("max_pool", (2, 3, 7, 8), kernel=(3, 2), stride=(2, 2), padding=(1, 1)),
@@ -295,7 +296,7 @@ def test_nan_is_not_a_number_that_passes() -> None:
 def test_a_large_output_is_held_at_planes_the_first_and_the_last_among_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("unpool_xp.bench.oracle.ORACLE_SECONDS", 5e-3)
+    monkeypatch.setattr("unpool_xp.bench.cases.expected.ORACLE_SECONDS", 5e-3)
     case = Case("max_pool", (4, 8, 32, 32), kernel=2)
     oracle = Oracle(case, case.arrays())
     assert oracle.check(result(case)) == "planes"
@@ -309,7 +310,7 @@ def test_a_large_output_is_held_at_planes_the_first_and_the_last_among_them(
 
 
 def test_a_huge_plane_is_held_at_its_first_and_last_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unpool_xp.bench.oracle.ORACLE_SECONDS", 1e-3)
+    monkeypatch.setattr("unpool_xp.bench.cases.expected.ORACLE_SECONDS", 1e-3)
     for case in (
         Case("max_pool", (2, 3, 31, 32), kernel=3, stride=2, padding=1),
         Case("max_unpool", (2, 3, 31, 32), kernel=3, stride=2, padding=1),

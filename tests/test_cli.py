@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from unpool_xp.bench import show_choice
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.choose import Choice, choose, scaled
 from unpool_xp.bench.results import case_key, read_rows
 

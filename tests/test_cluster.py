@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from unpool_xp.bench import cluster, cluster_worker
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import ClusterError, run_cluster_sweep
 from unpool_xp.bench.cluster_jobs import Board, Job, Member, declares, needed
 from unpool_xp.bench.cluster_rows import MachineFiles, rows_of_answer

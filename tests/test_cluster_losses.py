@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from unpool_xp.bench import cluster_sweep
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import ClusterError, ClusterSummary, run_cluster_sweep
 from unpool_xp.bench.machine import machine_id, this_machine
 from unpool_xp.bench.results import Row, case_key, read_rows

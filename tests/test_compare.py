@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from unpool_xp.bench import results, show_compare
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.compare import Comparison, compare, name_of_case
 from unpool_xp.bench.results import Row, case_key, read_rows
 from unpool_xp.bench.sweep import SweepUnwritableError, run_sweep

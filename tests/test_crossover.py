@@ -10,7 +10,7 @@ import pytest
 from tests.synthetic_rows import HOWS, synthetic_row
 from tests.test_ranking import native, timed
 from tests.test_results import failed_row
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.crossover import DeviceCrossover, device_crossovers, is_gpu
 from unpool_xp.bench.results import Row
 from unpool_xp.bench.verdict import Verdict

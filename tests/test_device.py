@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from unpool_xp import backends
-from unpool_xp.backends import Backend
-from unpool_xp.backends import cuda as _cuda
+from unpool_xp.backends import Backend, cuda
 from unpool_xp.bench import device
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.device import Flush, device_sample
 from unpool_xp.bench.machine import this_machine
 from unpool_xp.bench.measure import Session
@@ -154,19 +153,19 @@ class Event:
 
 
 def test_milliseconds_of_events_become_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda = types.SimpleNamespace(Event=Event, get_elapsed_time=lambda a, b: a.elapsed_time(b))
-    library = types.SimpleNamespace(cuda=cuda)
-    monkeypatch.setattr(_cuda.importlib, "import_module", lambda name: library)
-    for events in (_cuda.torch_events(), _cuda.cupy_events()):
+    torch_cuda = types.SimpleNamespace(Event=Event, get_elapsed_time=lambda a, b: a.elapsed_time(b))
+    library = types.SimpleNamespace(cuda=torch_cuda)
+    monkeypatch.setattr(cuda.importlib, "import_module", lambda name: library)
+    for events in (cuda.torch_events(), cuda.cupy_events()):
         events.start()
         events.stop()
         assert events.seconds() == 0.25
-    assert _cuda.torch_events()._first.options == {"enable_timing": True}
+    assert cuda.torch_events()._first.options == {"enable_timing": True}
 
 
 def test_cupys_hook_counts_what_is_out_at_most() -> None:
     cupy = pytest.importorskip("cupy")
-    most = _cuda.cupy_peak()
+    most = cuda.cupy_peak()
     (hook,) = cupy.cuda.memory_hook.get_memory_hooks().values()
     for size in (512, 1024):
         hook.malloc_postprocess(device_id=0, size=size, mem_size=size, mem_ptr=1, pmem_id=1)
@@ -180,32 +179,32 @@ def test_cupys_hook_counts_what_is_out_at_most() -> None:
 def test_jaxs_peak_is_beyond_what_the_inputs_hold() -> None:
     counted = {"bytes_in_use": 100, "peak_bytes_in_use": 150}
     device = types.SimpleNamespace(memory_stats=lambda: counted)
-    most = _cuda.jax_peak(device)
+    most = cuda.jax_peak(device)
     assert most is not None
     counted["peak_bytes_in_use"] = 400
     assert most() == 300
-    assert _cuda.jax_peak(types.SimpleNamespace(memory_stats=lambda: None)) is None
+    assert cuda.jax_peak(types.SimpleNamespace(memory_stats=lambda: None)) is None
 
 
 def test_torchs_peak_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     now = {"reset": 0}
-    cuda = types.SimpleNamespace(
+    torch_cuda = types.SimpleNamespace(
         reset_peak_memory_stats=lambda device: now.update(reset=1),
         memory_allocated=lambda device: 100,
         max_memory_allocated=lambda device: 170,
     )
-    library = types.SimpleNamespace(cuda=cuda)
-    monkeypatch.setattr(_cuda.importlib, "import_module", lambda name: library)
-    assert _cuda.torch_peak("cuda:0")() == 70
+    library = types.SimpleNamespace(cuda=torch_cuda)
+    monkeypatch.setattr(cuda.importlib, "import_module", lambda name: library)
+    assert cuda.torch_peak("cuda:0")() == 70
     assert now["reset"]
 
 
 EXACT = """
 import jax, torch
-from unpool_xp import _cuda
+from unpool_xp.backends import cuda
 torch.set_float32_matmul_precision("high")
-_cuda.exact_products_in_torch()
-_cuda.exact_products_in_jax()
+cuda.exact_products_in_torch()
+cuda.exact_products_in_jax()
 assert torch.get_float32_matmul_precision() == "highest"
 assert not torch.backends.cudnn.allow_tf32
 assert jax.config.jax_default_matmul_precision == "float32"

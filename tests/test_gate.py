@@ -21,11 +21,11 @@ from typer.testing import CliRunner
 
 from unpool_xp import cli
 from unpool_xp.bench import gate_build, gate_sides, show_gate
+from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.compare import compare
 from unpool_xp.bench.gate import Gate, parse_hows, run_gate
 from unpool_xp.bench.gate_build import Build, GateError, build, find_source
 from unpool_xp.bench.gate_judge import SIDES, Pass, judge, orders, suspect
-from unpool_xp.bench.panel import panel_case
 from unpool_xp.bench.pool import WorkerError
 from unpool_xp.bench.results import read_rows
 from unpool_xp.bench.verdict import Verdict
@@ -388,7 +388,7 @@ import sys
 from pathlib import Path
 from unpool_xp.bench.gate import run_gate
 from unpool_xp.bench.gate_build import Build
-from unpool_xp.bench.panel import panel_case
+from unpool_xp.bench.catalog.panel import panel_case
 
 one = Build("base", "0" * 40, Path(sys.argv[1]) / "bin" / "python", Path(sys.argv[1]))
 try:

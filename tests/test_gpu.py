@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from unpool_xp import backends
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog.presets import preset
 from unpool_xp.bench.check_within import LEFT_OUT, check_within
 from unpool_xp.bench.measure import is_poisoned
 from unpool_xp.bench.pool import Worker, WorkerLostError
-from unpool_xp.bench.presets import preset
 from unpool_xp.bench.results import read_rows
 from unpool_xp.bench.rounds import Cell
 from unpool_xp.bench.sweep import run_sweep

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from unpool_xp import backends
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure import SAMPLE_SECONDS, Inputs, Session, reason_of
 from unpool_xp.bench.memory import peak_bytes
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from unpool_xp import backends
-from unpool_xp.bench.cases import OPERATIONS, Case
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import NATIVES, OPERATIONS, Native, find, natives
 from unpool_xp.bench.measure import Session
-from unpool_xp.bench.natives import NATIVES, Native, find, natives
 
 from .conftest import COMPILED, CPU
 from .test_cases import SMALL
@@ -121,7 +121,7 @@ def test_an_unknown_native_lists_the_known_ones() -> None:
 def test_a_native_that_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("nearest_unpool", (1, 1, 2, 2), scale=2)
     wrong = Native("numpy", "nearest_unpool", "wrong", lambda c, b: lambda x: x)
-    monkeypatch.setattr("unpool_xp.bench.natives.NATIVES", (wrong,))
+    monkeypatch.setattr("unpool_xp.bench.catalog.NATIVES", (wrong,))
     session = Session(backends.load("numpy"), case, "eager", "native", "wrong")
     assert not session.prepare()
     assert session.error is not None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from unpool_xp import backends
-from unpool_xp.bench.cases import OPERATIONS
-from unpool_xp.bench.panel import HOWS, SIZES, STRIDES, panel, panel_case, split_how
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.panel import HOWS, SIZES, STRIDES, panel, panel_case, split_how
 
 
 def test_every_operation_has_both_sizes_and_both_strides() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from unpool_xp.bench import results
-from unpool_xp.bench.panel import panel_case
+from unpool_xp.bench.catalog.panel import panel_case
 
 from . import fake_backend
 

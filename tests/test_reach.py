@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.reach import Line, reach, reach_markdown, write_reach
 from unpool_xp.bench.results import Row
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unpool_xp.bench import readers
-from unpool_xp.bench.panel import panel_case
+from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.readers import read_results
 from unpool_xp.bench.results import ReadResult, failure_reason, row_fault
 

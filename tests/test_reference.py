@@ -707,7 +707,10 @@ def test_infinities_that_meet_are_no_warning() -> None:
     assert np.isnan(reference.max_unpool(x, np.zeros((1, 1, 2), int), (1,), "sum")).all()
 
 
-@pytest.mark.parametrize("path", Path(reference.__file__).parent.glob("*.py"), ids=lambda p: p.name)
+FILES = sorted(Path(reference.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
 def test_the_reference_imports_numpy_and_nothing_else(path: Path) -> None:
     imported = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -19,6 +19,14 @@ from tests.test_ranking import native, timed
 from tests.test_results import failed_row, make_row
 from unpool_xp.bench import charts, report_claims, report_pack
 from unpool_xp.bench import report as report_module
+from unpool_xp.bench.cases.formatting import (
+    bytes_text,
+    digits,
+    interval_text,
+    ratio_text,
+    seconds_text,
+    settings_text,
+)
 from unpool_xp.bench.charts_specs import chart_specs, time_png_spec
 from unpool_xp.bench.machine import this_machine
 from unpool_xp.bench.report import write_report
@@ -30,14 +38,6 @@ from unpool_xp.bench.report_pack import pack_rows
 from unpool_xp.bench.report_view import report_view
 from unpool_xp.bench.results import Problem, Row
 from unpool_xp.bench.verdict import Interval, Ratio, Verdict
-from unpool_xp.bench.wording import (
-    bytes_text,
-    digits,
-    interval_text,
-    ratio_text,
-    seconds_text,
-    settings_text,
-)
 
 ATTACK = "<script>alert(1)</script>"
 

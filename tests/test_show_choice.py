@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from unpool_xp import backends
-from unpool_xp.bench.cases import OPERATIONS, Case
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.choose import Choice
-from unpool_xp.bench.panel import panel_case
 from unpool_xp.bench.results import Row
 from unpool_xp.bench.show_choice import choice_as_json, code_for, print_choice
 

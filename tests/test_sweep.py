@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from unpool_xp.bench import results, rounds, sweep
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.pool import Pool
 from unpool_xp.bench.results import Row, case_key, read_rows
 from unpool_xp.bench.rounds import Cell, cells_of, measure_case
@@ -175,7 +175,7 @@ def test_a_budget_that_ran_out_leaves_a_reason() -> None:
 
 SWEEP = """
 import sys
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.sweep import SweepInterrupted, run_sweep
 cases = [Case("max_pool", (1, n, 4, 4), kernel=2) for n in range(1, 5)]
 try:

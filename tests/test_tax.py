@@ -17,9 +17,9 @@ from rich.console import Console
 import unpool_xp
 from unpool_xp import backends
 from unpool_xp.bench import limits, limits_view, tax_view
-from unpool_xp.bench.cases import OPERATIONS, Case
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import OPERATIONS, find, natives
 from unpool_xp.bench.limits import TINY, growing, overhead, scratch, traffic
-from unpool_xp.bench.natives import find, natives
 from unpool_xp.bench.replay import recorded, replay_of
 from unpool_xp.bench.results import read_rows
 from unpool_xp.bench.rounds import Cell

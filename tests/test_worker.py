@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.pool import Pool, Worker, WorkerError, WorkerLostError
 
 from . import fake_backend

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from unpool_xp.bench.panel import HOWS
+from unpool_xp.bench.catalog.panel import HOWS
 from unpool_xp.bench.probe import ceilings
 
 from ._cells import Panel

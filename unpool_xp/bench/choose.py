@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unpool_xp.bench import results
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.crossover import DeviceCrossover, device_crossovers
 from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.ranking import Crossover, Ranked, Tax, crossover, rank, tax

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster_rows import MachineFiles
 from unpool_xp.bench.cluster_sweep import ClusterError, ClusterSummary, ClusterSweep
 from unpool_xp.bench.rounds import CELL_SECONDS, ROUNDS, TIMEOUT_SECONDS

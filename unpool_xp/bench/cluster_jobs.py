@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.machine import Machine
 from unpool_xp.bench.results import ROW_SCHEMA
 from unpool_xp.bench.rounds import Cell

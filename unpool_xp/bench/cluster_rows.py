@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from unpool_xp.bench import results
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster_jobs import Member, read_answer
 from unpool_xp.bench.machine import Machine, write_machine
 from unpool_xp.bench.results import Key, Row, RowWriter, case_key

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp.bench import cluster_worker
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster_jobs import MOST_LOSSES, Board, Job, Member, needed
 from unpool_xp.bench.cluster_rows import LOST, MachineFiles, reason_row, rows_of_answer, where
 from unpool_xp.bench.results import Row, git_commit

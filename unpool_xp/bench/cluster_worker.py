@@ -17,7 +17,7 @@ from typing import Any
 
 import unpool_xp
 from unpool_xp.bench import results
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.machine import this_machine
 from unpool_xp.bench.pool import Pool
 from unpool_xp.bench.rounds import Cell

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from unpool_xp.bench import read_asv, read_pytest_benchmark
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.formatting import case_name
 from unpool_xp.bench.compare_notes import notes_on
 from unpool_xp.bench.results import Key, Row, case_key, failure_reason, latest
 from unpool_xp.bench.thresholds import Thresholds
 from unpool_xp.bench.verdict import Ratio, Verdict, noise_floor, ratio, verdict
-from unpool_xp.bench.wording import case_name
 
 __all__ = ["Compared", "Comparison", "Thresholds", "compare", "name_of_case"]
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp import backends
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog.panel import split_how
 from unpool_xp.bench.compare import Comparison, compare
 from unpool_xp.bench.gate_build import Build
 from unpool_xp.bench.gate_case import (
@@ -32,7 +33,6 @@ from unpool_xp.bench.gate_case import (
 from unpool_xp.bench.gate_judge import twin_differences
 from unpool_xp.bench.gate_sides import Question, Trio
 from unpool_xp.bench.machine import write_machine
-from unpool_xp.bench.panel import split_how
 from unpool_xp.bench.results import run_id
 from unpool_xp.bench.thresholds import Thresholds
 
@@ -97,7 +97,7 @@ def parse_hows(names: Sequence[str]) -> list[str]:
     Returns
     -------
     list of str
-        As `unpool_xp.bench.panel.HOWS` has them.
+        As `unpool_xp.bench.catalog.panel.HOWS` has them.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def run_gate(
     base, head : Build
         What is compared.
     cases : sequence of Case
-        Such as `unpool_xp.bench.panel.panel`.
+        Such as `unpool_xp.bench.catalog.panel.panel`.
     hows : sequence of str, optional
         On which backends, with the mode, as in "jax:cpu compiled".
     out : Path

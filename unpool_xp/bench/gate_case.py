@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unpool_xp.bench.catalog.panel import split_how
 from unpool_xp.bench.compare import OUTCOMES, Compared
 from unpool_xp.bench.gate_build import Build
 from unpool_xp.bench.gate_judge import Judged, Pass, judge, suspect
 from unpool_xp.bench.gate_sides import Question, Taken
 from unpool_xp.bench.machine import this_machine
-from unpool_xp.bench.panel import split_how
 from unpool_xp.bench.results import Row, RowWriter
 from unpool_xp.bench.rounds import cells_of, failure
 from unpool_xp.bench.sweep import make_row

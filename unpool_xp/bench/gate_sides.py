@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from unpool_xp.bench.cases import OPERATIONS, Case
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.expected import MismatchError, Oracle
+from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.gate_build import Build, GateError
 from unpool_xp.bench.gate_judge import SIDES, Pass, orders
 from unpool_xp.bench.measure import reason_of
-from unpool_xp.bench.oracle import MismatchError, Oracle
 from unpool_xp.bench.pool import Worker, WorkerError, WorkerLostError
 
 # A sample is at least this long; longer ones are more often cut by other programs.

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from unpool_xp.backends import Backend
-from unpool_xp.bench.cases import OPERATIONS, Case
-from unpool_xp.bench.families import up
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.expected import Oracle
+from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.families import up
 from unpool_xp.bench.measure import SAMPLE_SECONDS, Session
-from unpool_xp.bench.oracle import Oracle
-from unpool_xp.bench.photo import numpy_dtype
 from unpool_xp.bench.replay import recorded, replay_of
 from unpool_xp.bench.tax import CONVOLVED, KERNELS
 from unpool_xp.bench.tax_measure import ratio_of_pairs

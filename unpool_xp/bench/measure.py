@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from unpool_xp.backends import Backend, CompileUnavailableError
-from unpool_xp.bench import natives
-from unpool_xp.bench.cases import OPERATIONS, Case
+from unpool_xp.bench import catalog
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.expected import MismatchError, Oracle
+from unpool_xp.bench.cases.inputs import NDArray
+from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.device import Flush, device_sample
-from unpool_xp.bench.oracle import MismatchError, Oracle
-from unpool_xp.bench.photo import NDArray
 from unpool_xp.capabilities import why_not
 
 SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves
@@ -181,7 +182,7 @@ class Session:
     def _bound(self) -> tuple[Callable[..., Any], bool]:
         """Return the function of the arrays alone, and whether it gives no indices."""
         if self.implementation == "native":
-            native = natives.find(self.backend.library, self.case, self.function or "")
+            native = catalog.find(self.backend.library, self.case, self.function or "")
             reason = native.reason(self.case)
             if reason is not None:
                 raise UnsuitedError(f"{self.function} cannot do it: {reason}")

@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.cases import OPERATIONS, Case
-from unpool_xp.bench.panel import panel_case, split_how
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.panel import panel_case, split_how
 from unpool_xp.bench.results import ROW_SCHEMA, Problem, ReadResult, row_fault
 
 BENCHMARK = "operations.Time.time_call"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from statistics import median
 
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.formatting import how_text, seconds_text, settings_text
+from unpool_xp.bench.cases.operation import Layout
 from unpool_xp.bench.ranking import Ranked, Tax, by_workload, rank, tax
 from unpool_xp.bench.results import Row, elements
-from unpool_xp.bench.spec import Layout
 from unpool_xp.bench.verdict import noise_floor
-from unpool_xp.bench.wording import how_text, seconds_text, settings_text
 
 # What a call moves. Each band is sixteen times the one before: a core's own cache, a shared
 # cache, beyond most caches, far beyond.

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import unpool_xp
-from unpool_xp.bench.cases import OPERATIONS
-from unpool_xp.bench.photo import numpy_dtype
+from unpool_xp.bench.cases.formatting import digits
+from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.report_answers import geometric_mean, slower
 from unpool_xp.bench.report_cases import RankedCase, Timed
 from unpool_xp.bench.report_costs import copy_ceilings
 from unpool_xp.bench.report_pictures import pictures
 from unpool_xp.bench.results import Row
-from unpool_xp.bench.wording import digits
 
 TRUE, PARTLY, FALSE, UNMEASURED = "true", "partly true", "not true", "not measured here"
 _CHEAP = 0.5  # of the speed of a plain copy: a call then takes no longer than two copies

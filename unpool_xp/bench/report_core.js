@@ -21,7 +21,7 @@ async function unsqueeze(id) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
 }
 
-// --- numbers in words, as unpool_xp.bench.wording has them ---
+// --- numbers in words, as unpool_xp.bench.cases.formatting has them ---
 
 function digits(value) {
   if (!(value > 0) || value === Infinity) return String(value);

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.report_cases import BEYOND_CACHE_BYTES, RankedCase, Timed, by_series
 from unpool_xp.bench.report_costs import (
     Change,
@@ -16,7 +17,6 @@ from unpool_xp.bench.report_costs import (
 )
 from unpool_xp.bench.results import Row, failure_reason
 from unpool_xp.bench.verdict import Verdict
-from unpool_xp.bench.wording import sizes_text
 
 _DIGITS = 5
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from unpool_xp.bench.cases.formatting import digits, seconds_text
 from unpool_xp.bench.report_answers import geometric_mean, mean_ratio
 from unpool_xp.bench.report_cases import RankedCase, Timed
 from unpool_xp.bench.results import Key, workload_key
-from unpool_xp.bench.wording import digits, seconds_text
 
 Way = tuple[str, str, str, str]
 

@@ -7,10 +7,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from unpool_xp.bench.cases.formatting import (
+    case_name,
+    digits,
+    how_text,
+    interval_text,
+    seconds_text,
+)
 from unpool_xp.bench.report_cases import RankedCase, Timed
 from unpool_xp.bench.report_costs import DeviceSeries
 from unpool_xp.bench.results import failure_reason
-from unpool_xp.bench.wording import case_name, digits, how_text, interval_text, seconds_text
 
 _MOST_CASES = 200  # with their tables; beyond, the page has them
 _MOST_LINES = 100

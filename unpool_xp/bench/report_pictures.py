@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 import unpool_xp as ux
-from unpool_xp.bench.photo import NDArray
+from unpool_xp.bench.cases.inputs import NDArray
 
 STRIDES = (2, 4, 8)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import unpool_xp
+from unpool_xp.bench.cases.formatting import bytes_text, count_text, digits
 from unpool_xp.bench.charts import styles
 from unpool_xp.bench.charts_specs import time_png_spec
 from unpool_xp.bench.crossover import is_gpu
@@ -18,7 +19,6 @@ from unpool_xp.bench.report_costs import copy_ceilings, device_series, host_copy
 from unpool_xp.bench.report_machines import side_by_side
 from unpool_xp.bench.results import Problem, Row, latest
 from unpool_xp.bench.verdict import Ratio, Verdict
-from unpool_xp.bench.wording import bytes_text, count_text, digits
 
 _SURE = {
     Verdict.SLOWER: "clear",

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.formatting import interval_text, seconds_text
 from unpool_xp.bench.check import Checked
 from unpool_xp.bench.ranking import Ranked, Tax, by_workload, rank, tax
 from unpool_xp.bench.results import Row, latest, read_rows
-from unpool_xp.bench.wording import interval_text, seconds_text
 
 _BAR = 12
 

@@ -13,9 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from unpool_xp.bench.cases.formatting import digits
 from unpool_xp.bench.compare import OUTCOMES, Compared, Comparison
 from unpool_xp.bench.results import Problem, Row, failure_reason
-from unpool_xp.bench.wording import digits
 
 CHANGED = ("broken", "slower", "faster", "mended")
 _COLOURS = {"broken": "bold red", "slower": "bold red", "faster": "bold green", "mended": "green"}

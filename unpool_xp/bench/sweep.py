@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 from unpool_xp.bench import results
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.machine import this_machine, write_machine
 from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.rounds import (

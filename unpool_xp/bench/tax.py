@@ -10,8 +10,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from unpool_xp.bench.cases import Case
-from unpool_xp.bench.families import up
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog.families import up
 from unpool_xp.bench.verdict import Ratio
 
 # --- what is held against what -------------------------------------------------------------------

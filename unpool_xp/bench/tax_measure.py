@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.cases import OPERATIONS, Case
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import OPERATIONS, find, natives
 from unpool_xp.bench.machine import write_machine
-from unpool_xp.bench.natives import find, natives
 from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.results import RowWriter, run_id
 from unpool_xp.bench.rounds import TIMEOUT_SECONDS, Cell, failure

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.formatting import digits, seconds_text
 from unpool_xp.bench.tax import NOISY, Entry, Summary, noisy, summarize
-from unpool_xp.bench.wording import digits, seconds_text
 
 Cells: TypeAlias = list[str]
 

@@ -59,7 +59,7 @@ class Service:
 
     def given(self, case: dict[str, Any]) -> dict[str, Any]:
         """Make the inputs of a case, and what the outputs have to be, for `prepare`."""
-        from unpool_xp.bench.cases import Case
+        from unpool_xp.bench.cases.case import Case
         from unpool_xp.bench.measure import Given
 
         self._inputs = self._given = None  # the last case's go before the next one's come
@@ -76,7 +76,7 @@ class Service:
         function: str | None = None,
     ) -> dict[str, Any]:
         """Open a session: copy, call once, check."""
-        from unpool_xp.bench.cases import Case
+        from unpool_xp.bench.cases.case import Case
         from unpool_xp.bench.measure import Inputs, Session, reason_of
 
         wanted = Case.from_json(case)
@@ -139,7 +139,7 @@ class Service:
         self, case: dict[str, Any], mode: str, implementation: str, function: str | None = None
     ) -> dict[str, Any]:
         """Measure the memory of one call; to be asked of a process that has done nothing else."""
-        from unpool_xp.bench.cases import Case
+        from unpool_xp.bench.cases.case import Case
         from unpool_xp.bench.memory import peak_bytes
 
         wanted = Case.from_json(case)
@@ -154,7 +154,7 @@ class Service:
 
     def limit(self, measure: str, case: dict[str, Any], **options: Any) -> dict[str, Any]:
         """Measure one of `unpool_xp.bench.limits`."""
-        from unpool_xp.bench.cases import Case
+        from unpool_xp.bench.cases.case import Case
         from unpool_xp.bench.limits import MEASURES
 
         return MEASURES[measure](self.backend, Case.from_json(case), **options)

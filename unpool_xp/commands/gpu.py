@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from unpool_xp import backends
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.nvidia import on_cuda
 from unpool_xp.bench.results import Row
 from unpool_xp.bench.rounds import Cell
@@ -42,9 +42,9 @@ def gpu(
 ) -> None:
     """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
     from unpool_xp.bench import show
+    from unpool_xp.bench.catalog.presets import preset
     from unpool_xp.bench.check_within import LEFT_OUT, check_within, present
     from unpool_xp.bench.machine import this_machine
-    from unpool_xp.bench.presets import preset
     from unpool_xp.bench.results import read_rows, run_id
     from unpool_xp.bench.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
 

@@ -94,9 +94,9 @@ def gate(
 ) -> None:
     """Build two commits, time them in turns; exit 0: none slower, 1: some, 2: cannot tell."""
     from unpool_xp.bench import gate_build, show_gate
-    from unpool_xp.bench.cases import OPERATIONS as MEASURED
+    from unpool_xp.bench.catalog import OPERATIONS as MEASURED
+    from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
     from unpool_xp.bench.gate import default_hows, parse_hows, run_gate
-    from unpool_xp.bench.panel import SIZES, STRIDES, panel_case
     from unpool_xp.bench.thresholds import Thresholds
 
     known_operations(operation)

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.commands.common import bar, err, fail
 
 

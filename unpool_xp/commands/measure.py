@@ -48,7 +48,7 @@ def choose(
 ) -> None:
     """Measure here and now which backend to use, and from which size on the answer changes."""
     from unpool_xp.bench import show_choice
-    from unpool_xp.bench.cases import Case
+    from unpool_xp.bench.cases.case import Case
     from unpool_xp.bench.choose import choose as measure
 
     if dtype not in DTYPES:
@@ -118,8 +118,8 @@ def sweep(
 ) -> None:
     """Measure a set of cases on every backend, a row a measurement."""
     from unpool_xp.bench import show
+    from unpool_xp.bench.catalog.presets import preset as preset_of
     from unpool_xp.bench.machine import this_machine
-    from unpool_xp.bench.presets import preset as preset_of
     from unpool_xp.bench.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
 
     try:

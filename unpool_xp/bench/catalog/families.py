@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unpool_xp.bench.cases import Case
+from unpool_xp.bench.cases.case import Case
 
 
 def pairs(

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from unpool_xp.backends import Backend
-from unpool_xp.bench.cases import Case
-from unpool_xp.bench.native import (
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.cases.operation import (
     Function,
     Native,
     apart,
@@ -24,7 +25,6 @@ from unpool_xp.bench.native import (
     plain,
     torch_function,
 )
-from unpool_xp.bench.photo import numpy_dtype
 
 # --- torch ----------------------------------------------------------------------------------------
 
@@ -214,6 +214,58 @@ _MAX, _AVG, _FRACTIONAL = "max_pool", "avg_pool", "fractional_max_pool"
 _F = "torch.nn.functional."
 _TORCH_WINDOWS = either(image, _half_padding)
 
+
+def _slices_mean(case: Case, backend: Backend) -> Function:
+    """Add up, tap by tap, the elements that the windows have there."""
+    rank, kernel, stride = case.rank, case.kernel or (), case.stride or ()
+    spans = [(c - 1) * s + 1 for c, s in zip(case.output_shape[-rank:], stride, strict=True)]
+    padded = [n + before + after for n, (before, after) in zip(case.plane, case.pairs, strict=True)]
+    inner: Any = (..., *(slice(b, b + n) for n, (b, _) in zip(case.plane, case.pairs, strict=True)))
+    taps = [
+        (..., *(slice(t, t + n, s) for t, n, s in zip(tap, spans, stride, strict=True)))
+        for tap in np.ndindex(*kernel)
+    ]
+    share = numpy_dtype(case.dtype).type(1 / case.taps)
+
+    def mean(x: Any) -> Any:
+        if case.padding:
+            wide = np.zeros((*case.lead, *padded), x.dtype)
+            wide[inner] = x
+            x = wide
+        total = x[taps[0]].copy()
+        for tap in taps[1:]:
+            total += x[tap]
+        total *= share
+        return total
+
+    return mean
+
+
+def _jax_block_max(case: Case, backend: Backend) -> Function:
+    jnp, rank, first = plain(backend), case.rank, len(case.lead)
+    counts, kernel = case.output_shape[-rank:], case.kernel or ()
+    crop = (..., *(slice(c * k) for c, k in zip(counts, kernel, strict=True)))
+    split = (*case.lead, *(n for pair in zip(counts, kernel, strict=True) for n in pair))
+    order = [
+        *range(first),
+        *range(first, first + 2 * rank, 2),
+        *range(first + 1, first + 2 * rank, 2),
+    ]
+
+    def pool(x: Any) -> tuple[Any, Any]:
+        windows = x[crop].reshape(split).transpose(order).reshape(*case.output_shape, -1)
+        place = windows.argmax(-1)
+        values = jnp.take_along_axis(windows, place[..., None], -1)[..., 0]
+        indices = 0
+        for axis, tap in enumerate(jnp.unravel_index(place, kernel)):
+            starts = jnp.arange(counts[axis]) * kernel[axis]
+            starts = starts.reshape(-1, *(1,) * (rank - 1 - axis))
+            indices = indices * case.plane[axis] + tap + starts
+        return values, indices
+
+    return pool
+
+
 POOLING_NATIVES: tuple[Native, ...] = (
     Native("torch", _MAX, _F + "max_pool{d}d", torch_function(_torch_max), _TORCH_WINDOWS),
     Native("torch", _AVG, _F + "avg_pool{d}d", torch_function(_torch_avg), _TORCH_WINDOWS),
@@ -244,4 +296,6 @@ POOLING_NATIVES: tuple[Native, ...] = (
     Native("cupy", _AVG, "cupy.ndarray.reshape + mean", _block_mean, apart),
     Native("dask", _MAX, "dask.array.coarsen", _dask_coarsen(np.max), apart, values_only=True),
     Native("dask", _AVG, "dask.array.coarsen", _dask_coarsen(np.mean), apart),
+    Native("numpy", _AVG, "numpy.add of strided slices", _slices_mean, tuned=True),
+    Native("jax", _MAX, "jax.numpy.reshape + argmax", _jax_block_max, apart, tuned=True),
 )

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from unpool_xp.backends import Backend
-from unpool_xp.bench.cases import Case
-from unpool_xp.bench.native import (
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.inputs import NDArray, numpy_dtype
+from unpool_xp.bench.cases.operation import (
     Function,
     Native,
     either,
@@ -22,8 +23,8 @@ from unpool_xp.bench.native import (
     plain,
     torch_function,
     whole_scale,
+    with_batch,
 )
-from unpool_xp.bench.photo import NDArray, numpy_dtype
 
 # --- max_unpool -----------------------------------------------------------------------------------
 
@@ -227,76 +228,61 @@ def _dask_products(case: Case, backend: Backend) -> Function:
 # --- conv_transpose -------------------------------------------------------------------------------
 
 
-def _torch_convolve(case: Case, backend: Backend) -> Function:
-    torch = importlib.import_module("torch")
-    if backend.label.endswith(":cuda"):
-        # TF32 has three digits. For the whole process: a compiled call cannot set it.
-        torch.backends.cudnn.allow_tf32 = False
-    convolve = getattr(torch.nn.functional, f"conv_transpose{case.rank}d")
-    options = case.options()
-    return lambda x, weight: convolve(x, weight, **options)
-
-
-def _jax_convolve(case: Case, backend: Backend) -> Function:
-    lax = importlib.import_module("jax.lax")
-    space = "DHW"[-case.rank :]
-    options = {
-        "strides": case.stride,
-        # Of the input that is spread out, where ours crops the output.
-        "padding": [
-            (k - 1 - p, k - 1 - p) for k, (p, _) in zip(case.kernel or (), case.pairs, strict=True)
-        ],
-        "dimension_numbers": (f"NC{space}", f"OI{space}", f"NC{space}"),
-        "transpose_kernel": True,
-        "precision": lax.Precision.HIGHEST,  # no TF32
-    }
-    return lambda x, weight: lax.conv_transpose(x, weight, **options)
-
-
-def _with_batch(case: Case) -> str | None:
-    whole = case.rank <= 3 and len(case.shape) == case.rank + 2
-    return None if whole else f"shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
-
-
-def _slice_addition(case: Case, backend: Backend) -> Function:
-    """Add each tap's share, of one matrix product, where it lands in the output."""
-    xp, rank, taps = plain(backend), case.rank, case.kernel or ()
-    sizes = list(zip(case.plane, taps, case.stride or (), strict=True))
-    shape = (*case.output_shape[:-rank], *((n - 1) * s + k for n, k, s in sizes))
-    spread = (*case.output_shape[:-rank], *taps, *case.plane)
-    crop = (..., *(slice(p, n - p) for n, (p, _) in zip(shape[-rank:], case.pairs, strict=True)))
-
-    def convolve(x: Any, weight: Any) -> Any:
-        rows = weight.reshape(weight.shape[0], -1).T
-        shares = (rows @ x.reshape(*case.lead, -1)).reshape(spread)
-        out = xp.zeros(shape, dtype=x.dtype)
-        for tap in np.ndindex(*taps):
-            ends = zip(tap, sizes, strict=True)
-            places = (..., *(slice(t, t + (n - 1) * s + 1, s) for t, (n, _, s) in ends))
-            out[places] += shares[(..., *tap, *(slice(None) for _ in tap))]
-        return out[crop]
-
-    return convolve
-
-
-_UNPOOL, _NEAREST, _LINEAR, _CONVOLVE = (
-    "max_unpool",
-    "nearest_unpool",
-    "linear_unpool",
-    "conv_transpose",
-)
+_UNPOOL, _NEAREST, _LINEAR = "max_unpool", "nearest_unpool", "linear_unpool"
 _F = "torch.nn.functional."
+
+
+def _repeat_last_first(case: Case, backend: Backend) -> Function:
+    """Repeat the last axis first: what is repeated element by element is smallest then."""
+    factors = [
+        (axis, int(factor)) for axis, factor in enumerate(case.scale or (), start=-case.rank)
+    ]
+
+    def repeat(x: Any) -> Any:
+        for axis, factor in reversed(factors):
+            x = x.repeat(factor, axis)
+        return x
+
+    return repeat
+
+
+def _flat_positions(case: Case, backend: Backend) -> Function:
+    """Set by one index into the flat output; where planes start is prepared."""
+    shape, rank = case.output_shape, case.rank
+    planes, cells = math.prod(shape[:-rank]), math.prod(shape[-rank:])
+    first = np.arange(planes)[:, None] * cells
+
+    def put(values: Any, indices: Any) -> Any:
+        out = np.zeros(planes * cells, values.dtype)
+        out[(indices.reshape(planes, -1) + first).reshape(-1)] = values.reshape(-1)
+        return out.reshape(shape)
+
+    return put
+
+
+def _jax_flat_set(case: Case, backend: Backend) -> Function:
+    """Set by one index into the flat output, and promise that each is inside and alone."""
+    jnp, shape, rank = plain(backend), case.output_shape, case.rank
+    planes, cells = math.prod(shape[:-rank]), math.prod(shape[-rank:])
+    alone = case.stride == case.kernel
+
+    def put(values: Any, indices: Any) -> Any:
+        flat = (indices.reshape(planes, -1) + jnp.arange(planes)[:, None] * cells).reshape(-1)
+        out = jnp.zeros(planes * cells, values.dtype).at[flat]
+        out = out.set(values.reshape(-1), mode="promise_in_bounds", unique_indices=alone)
+        return out.reshape(shape)
+
+    return put
+
 
 UNPOOLING_NATIVES: tuple[Native, ...] = (
     Native("torch", _UNPOOL, _F + "max_unpool{d}d", torch_function(_torch_unpool), image),
     Native("torch", _NEAREST, _F + "interpolate", torch_function(_torch_interpolate), image),
-    Native("torch", _LINEAR, _F + "interpolate", torch_function(_torch_linear), _with_batch),
-    Native("torch", _CONVOLVE, _F + "conv_transpose{d}d", _torch_convolve, image),
+    Native("torch", _LINEAR, _F + "interpolate", torch_function(_torch_linear), with_batch),
     Native("jax", _UNPOOL, "jax.Array.at[].set", _jax_at_set),
     Native("jax", _NEAREST, "jax.image.resize", _jax_resize, whole_scale),
     Native("jax", _NEAREST, "jax.numpy.repeat", _repeat, whole_scale),
     Native("jax", _LINEAR, "jax.image.resize", _jax_linear, exact_scale),
-    Native("jax", _CONVOLVE, "jax.lax.conv_transpose", _jax_convolve, _with_batch),
     Native("numpy", _UNPOOL, "numpy.put_along_axis", _put_along_axis),
     Native("numpy", _NEAREST, "numpy.repeat", _repeat, whole_scale),
     Native("numpy", _NEAREST, "numpy.kron", _kron, whole_scale),
@@ -304,13 +290,21 @@ UNPOOLING_NATIVES: tuple[Native, ...] = (
     Native("numpy", _LINEAR, "scipy.ndimage.zoom", _zoom, either(exact_scale, _no_half)),
     Native("numpy", _LINEAR, "numpy.matmul with matrices of weights", _products),
     Native("numpy", _LINEAR, "numpy, strided slices", _slices_linear, whole_scale),
-    Native("numpy", _CONVOLVE, "numpy.matmul + slice addition", _slice_addition),
     Native("cupy", _UNPOOL, "cupy.ndarray.__setitem__", _cupy_set),
     Native("cupy", _NEAREST, "cupy.repeat", _repeat, whole_scale),
     Native("cupy", _LINEAR, "cupyx.scipy.ndimage.zoom", _zoom, exact_scale),
     Native("cupy", _LINEAR, "cupy.matmul with matrices of weights", _products),
-    Native("cupy", _CONVOLVE, "cupy.matmul + slice addition", _slice_addition),
     Native("dask", _UNPOOL, "dask.array.map_blocks(numpy.put_along_axis)", _dask_put),
     Native("dask", _NEAREST, "dask.array.repeat", _repeat, whole_scale),
     Native("dask", _LINEAR, "dask.array.map_blocks(numpy.matmul)", _dask_products),
+    Native(
+        "numpy",
+        _NEAREST,
+        "numpy.repeat, last axis first",
+        _repeat_last_first,
+        whole_scale,
+        tuned=True,
+    ),
+    Native("numpy", _UNPOOL, "numpy.ndarray.__setitem__, flat", _flat_positions, tuned=True),
+    Native("jax", _UNPOOL, "jax.Array.at[].set, flat", _jax_flat_set, tuned=True),
 )

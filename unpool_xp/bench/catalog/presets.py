@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
-from unpool_xp.bench.cases import Case
-from unpool_xp.bench.families import fractions, means, pairs, up
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog.families import fractions, means, pairs, up
 
 # Channels and size before each of the five poolings of a 224x224 picture.
 _VGG16_STAGES = ((64, 224), (128, 112), (256, 56), (512, 28), (512, 14))
@@ -56,7 +56,7 @@ def preset(name: str) -> Preset:
 
     Examples
     --------
-    >>> from unpool_xp.bench.presets import preset
+    >>> from unpool_xp.bench.catalog.presets import preset
     >>> preset("segnet").cases[0].name
     'max_pool-1x64x224x224-k2x2-s2x2-float32'
     """

@@ -1,7 +1,4 @@
-"""What is measured: a case, and the table of operations.
-
-A new operation is one entry in one of the tables that `OPERATIONS` is made of.
-"""
+"""What is measured: one operation on one shape."""
 
 from __future__ import annotations
 
@@ -9,13 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from unpool_xp.bench.photo import NDArray, numpy_dtype
-from unpool_xp.bench.spec import SIZES, Layout, OperationSpec, Parameters, total_bytes
-from unpool_xp.bench.specs_convolution import CONVOLUTION
-from unpool_xp.bench.specs_pooling import POOLING
-from unpool_xp.bench.specs_unpooling import UNPOOLING
-
-OPERATIONS: dict[str, OperationSpec] = {**POOLING, **UNPOOLING, **CONVOLUTION}
+from unpool_xp.bench.cases.inputs import NDArray, numpy_dtype
+from unpool_xp.bench.cases.operation import SIZES, Layout, OperationSpec, Parameters, total_bytes
 
 
 @dataclass(frozen=True)
@@ -25,7 +17,7 @@ class Case(Parameters):
     Parameters
     ----------
     operation : str
-        A name in `OPERATIONS`.
+        A name in `catalog.OPERATIONS`.
     shape : tuple of int
         Of the operation's first array.
     kernel, stride, padding : tuple of int, optional
@@ -45,7 +37,7 @@ class Case(Parameters):
 
     Examples
     --------
-    >>> from unpool_xp.bench.cases import Case
+    >>> from unpool_xp.bench.cases.case import Case
     >>> Case("max_pool", (1, 8, 32, 32), kernel=2).name
     'max_pool-1x8x32x32-k2x2-s2x2-float32'
     """
@@ -67,10 +59,11 @@ class Case(Parameters):
                 if not all(isinstance(n, allowed) and not isinstance(n, bool) for n in value):
                     raise ValueError(f"Case: {name}={value!r} must be numbers, one an axis")
                 settle(name, tuple(value))
-        if self.operation not in OPERATIONS:
-            known = ", ".join(OPERATIONS)
-            raise ValueError(f"Case: unknown operation {self.operation!r}; known: {known}")
-        if self.kernel is not None and self.stride is None and "stride" in self._spec.takes:
+        if self.operation not in (known := _operations()):
+            raise ValueError(
+                f"Case: unknown operation {self.operation!r}; known: {', '.join(known)}"
+            )
+        if self.kernel is not None and self.stride is None and "stride" in self.spec.takes:
             settle("stride", self.kernel)
         if self.padding is not None and not any(self.padding):
             settle("padding", None)
@@ -78,7 +71,7 @@ class Case(Parameters):
 
     def validate(self) -> None:
         """Raise a ValueError that names the argument that cannot be, and its value."""
-        takes = self._spec.takes
+        takes = self.spec.takes
         for name in (*SIZES, "scale", "out_channels"):
             value = getattr(self, name)
             if value is not None and name not in takes:
@@ -86,22 +79,23 @@ class Case(Parameters):
                     f"Case: {name}={value!r} is not for {self.operation}, which takes "
                     + ", ".join(takes)
                 )
-        for name in self._spec.needs:
+        for name in self.spec.needs:
             if getattr(self, name) is None:
                 raise ValueError(f"Case: {name}=None; {self.operation} needs it")
         channels: Any = self.out_channels
         if channels is not None and (type(channels) is not int or channels < 1):
             raise ValueError(f"Case: out_channels={channels!r} must be an int >= 1")
-        if numpy_dtype(self.dtype).kind not in self._spec.kinds and self.dtype != "bfloat16":
+        if numpy_dtype(self.dtype).kind not in self.spec.kinds and self.dtype != "bfloat16":
             raise ValueError(f"Case: dtype={self.dtype!r} is not one that {self.operation} takes")
         try:
-            self._spec.outputs(self)  # makes the plan, which checks the sizes
+            self.spec.outputs(self)  # makes the plan, which checks the sizes
         except TypeError as error:
             raise ValueError(str(error)) from error
 
     @property
-    def _spec(self) -> OperationSpec:
-        return OPERATIONS[self.operation]
+    def spec(self) -> OperationSpec:
+        """What describes the operation."""
+        return _operations()[self.operation]
 
     @property
     def name(self) -> str:
@@ -132,16 +126,16 @@ class Case(Parameters):
 
     def arrays(self) -> dict[str, NDArray]:
         """Return the inputs on the host, in the order of the arguments."""
-        return self._spec.make(self)
+        return self.spec.make(self)
 
     def options(self) -> dict[str, Any]:
         """Return the keyword options of the portable call."""
-        return self._spec.options(self)
+        return self.spec.options(self)
 
     @property
     def outputs(self) -> Layout:
         """The shape and the dtype of each output."""
-        return self._spec.outputs(self)
+        return self.spec.outputs(self)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -151,15 +145,21 @@ class Case(Parameters):
     @property
     def bytes_moved(self) -> int:
         """Inputs read once, outputs written once."""
-        return total_bytes(self._spec.inputs(self)) + total_bytes(self.outputs)
+        return total_bytes(self.spec.inputs(self)) + total_bytes(self.outputs)
 
     @property
     def flops(self) -> int:
         """Additions, multiplications and comparisons of values."""
-        return self._spec.flops(self)
+        return self.spec.flops(self)
 
     @property
     def needed_bytes(self) -> int:
         """An estimate for one process: inputs and outputs on host and device, working copies."""
-        arrays = 2 * total_bytes(self._spec.inputs(self)) + 5 * total_bytes(self.outputs)
-        return arrays + self._spec.working_bytes(self)
+        arrays = 2 * total_bytes(self.spec.inputs(self)) + 5 * total_bytes(self.outputs)
+        return arrays + self.spec.working_bytes(self)
+
+
+def _operations() -> dict[str, OperationSpec]:
+    from unpool_xp.bench.catalog import OPERATIONS  # which is made of cases
+
+    return OPERATIONS

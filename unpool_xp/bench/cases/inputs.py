@@ -57,7 +57,7 @@ def feature_map(
 
     Examples
     --------
-    >>> from unpool_xp.bench.photo import feature_map
+    >>> from unpool_xp.bench.cases.inputs import feature_map
     >>> feature_map((1, 8, 16, 16)).shape
     (1, 8, 16, 16)
     """

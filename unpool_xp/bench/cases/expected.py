@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unpool_xp.bench.cases import OPERATIONS, Case
-from unpool_xp.bench.photo import NDArray
-from unpool_xp.bench.spec import pick
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.inputs import NDArray
+from unpool_xp.bench.cases.operation import pick
 
 ORACLE_SECONDS = 0.2  # what one check may cost
 # A step of the oracle's innermost loop, which takes all planes at once.
@@ -39,7 +39,7 @@ class Oracle:
         self.case = case
         shape = case.output_shape
         total = math.prod(shape[: len(shape) - case.rank])
-        spec = OPERATIONS[case.operation]
+        spec = case.spec
         count, bands = _affordable(spec.steps(case), spec.work(case), total, shape[-case.rank])
         # Spread over the whole, the first and the last among them.
         self.planes = sorted({round(i) for i in np.linspace(0, total - 1, count)})
@@ -101,7 +101,7 @@ class Oracle:
     ) -> None:
         want = want.astype(got.dtype)
         same = (got == want) | ((got != got) & (want != want))
-        spec = OPERATIONS[self.case.operation]
+        spec = self.case.spec
         if not spec.exact and name != "indices":
             largest = float(np.max(np.abs(want), initial=1))
             tolerance = TOLERANCE.get(dtype, 0) + spec.rounding(self.case)

@@ -1,16 +1,24 @@
-"""What we are held against: each library's own function for a case, or what people write."""
+"""Our own operations as the suite sees them, the functions that they compare with, and presets.
+
+Imports `cases`, the operations, `reference`, `_plan` and `backends`. A new operation is one entry in
+a table here.
+"""
 
 from __future__ import annotations
 
-from unpool_xp.bench.cases import Case
-from unpool_xp.bench.native import Native
-from unpool_xp.bench.natives_pooling import POOLING_NATIVES
-from unpool_xp.bench.natives_tuned import TUNED_NATIVES
-from unpool_xp.bench.natives_unpooling import UNPOOLING_NATIVES
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.operation import Native, OperationSpec
+from unpool_xp.bench.catalog.convolution import CONVOLUTION
+from unpool_xp.bench.catalog.native_convolution import CONVOLUTION_NATIVES
+from unpool_xp.bench.catalog.native_pooling import POOLING_NATIVES
+from unpool_xp.bench.catalog.native_unpooling import UNPOOLING_NATIVES
+from unpool_xp.bench.catalog.pooling import POOLING
+from unpool_xp.bench.catalog.unpooling import UNPOOLING
 
-__all__ = ["NATIVES", "Native", "find", "natives"]
+__all__ = ["NATIVES", "OPERATIONS", "find", "natives"]
 
-NATIVES: tuple[Native, ...] = (*POOLING_NATIVES, *UNPOOLING_NATIVES, *TUNED_NATIVES)
+OPERATIONS: dict[str, OperationSpec] = {**POOLING, **UNPOOLING, **CONVOLUTION}
+NATIVES: tuple[Native, ...] = (*POOLING_NATIVES, *UNPOOLING_NATIVES, *CONVOLUTION_NATIVES)
 
 
 def natives(library: str, case: Case, *, tuned: bool = False) -> list[Native]:

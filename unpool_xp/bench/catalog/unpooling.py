@@ -10,8 +10,8 @@ import numpy as np
 import unpool_xp
 from unpool_xp import reference
 from unpool_xp._plan import resize, transposed
-from unpool_xp.bench.photo import NDArray, feature_map, numpy_dtype
-from unpool_xp.bench.spec import (
+from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
+from unpool_xp.bench.cases.operation import (
     SIZES,
     Layout,
     OperationSpec,
@@ -19,7 +19,6 @@ from unpool_xp.bench.spec import (
     Planes,
     Rows,
     given,
-    linear_rows,
     photo_x,
     pick,
     scale_option,
@@ -27,7 +26,7 @@ from unpool_xp.bench.spec import (
     window_options,
     x_alone,
 )
-from unpool_xp.bench.specs_pooling import draw_samples
+from unpool_xp.bench.catalog.pooling import draw_samples
 
 # What fractional pooling takes the maximum of, before its unpooling.
 _REGION = 2
@@ -220,3 +219,15 @@ UNPOOLING: dict[str, OperationSpec] = {
         kinds="f",
     ),
 }
+
+
+def linear_rows(case: Parameters, x: NDArray, rows: Rows, coordinates: str) -> NDArray:
+    """Return some rows of the linear interpolation of planes, shape (planes, *spatial)."""
+    factor = given(case.scale)
+    # The axes are apart: the first one whole, and only the wanted rows of it go on.
+    columns = np.moveaxis(x, 1, -1)
+    first = reference.linear_unpool(columns, scale_factor=factor[:1], coordinates=coordinates)
+    x = np.moveaxis(first[..., rows[0] : rows[1]], -1, 1)
+    if case.rank == 1:
+        return x
+    return reference.linear_unpool(x, scale_factor=factor[1:], coordinates=coordinates)

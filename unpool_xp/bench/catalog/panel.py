@@ -6,8 +6,9 @@ worth nothing once a case behind a name changes, so a case is added or dropped, 
 
 from __future__ import annotations
 
-from unpool_xp.bench.cases import OPERATIONS, Case
-from unpool_xp.bench.families import fractions, means, pairs, up
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.families import fractions, means, pairs, up
 
 # Of how a time is taken. A new one begins a new history: asv compares no times of two versions.
 HARNESS_VERSION = "1"
@@ -39,7 +40,7 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
     Parameters
     ----------
     operation : str
-        A name in `unpool_xp.bench.cases.OPERATIONS`.
+        A name in `unpool_xp.bench.catalog.OPERATIONS`.
     size : {"small", "large"}
         Whether its arrays fit into a cache.
     stride : {2, 3}
@@ -57,7 +58,7 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
 
     Examples
     --------
-    >>> from unpool_xp.bench.panel import panel_case
+    >>> from unpool_xp.bench.catalog.panel import panel_case
     >>> panel_case("max_pool", "small", 2).name
     'max_pool-1x16x36x36-k2x2-s2x2-float32'
     """

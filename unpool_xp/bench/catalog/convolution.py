@@ -10,8 +10,8 @@ import numpy as np
 import unpool_xp
 from unpool_xp import reference
 from unpool_xp._plan import transposed
-from unpool_xp.bench.photo import NDArray, feature_map, numpy_dtype
-from unpool_xp.bench.spec import (
+from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
+from unpool_xp.bench.cases.operation import (
     SIZES,
     Layout,
     OperationSpec,
