@@ -11,7 +11,7 @@ from typing import Literal
 
 from tests.test_results import make_row
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.results import Row
+from unpool_xp.bench.rows.schema import Row
 
 
 @dataclass(frozen=True)

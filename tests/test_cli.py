@@ -16,7 +16,8 @@ import pytest
 from unpool_xp.bench import show_choice
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.choose import Choice, choose, scaled
-from unpool_xp.bench.results import case_key, read_rows
+from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.schema import case_key
 
 from . import fake_backend
 from .test_check import run

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unpool_xp.bench import results, show_compare
+from unpool_xp.bench import show_compare
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.compare import Comparison, compare, name_of_case
-from unpool_xp.bench.results import Row, case_key, read_rows
+from unpool_xp.bench.rows import files as files_module
+from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.schema import Row, case_key
 from unpool_xp.bench.sweep import SweepUnwritableError, run_sweep
 from unpool_xp.bench.thresholds import Thresholds
 from unpool_xp.bench.verdict import Verdict
@@ -366,7 +368,7 @@ def test_a_long_list_is_cut_in_markdown() -> None:
 
 def test_a_full_disk_takes_back_what_was_written_of_a_row(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "run.jsonl"
-    with results.RowWriter(path) as writer:
+    with files_module.RowWriter(path) as writer:
         writer.write(make_row())
         good = path.read_bytes()
         file, left = writer._file, [100]
@@ -394,7 +396,10 @@ def test_a_full_disk_takes_back_what_was_written_of_a_row(tmp_path: Path, monkey
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_the_device_that_is_always_full_is_an_error_of_one_line() -> None:
-    with results.RowWriter("/dev/full") as writer, pytest.raises(OSError, match="No space left"):
+    with (
+        files_module.RowWriter("/dev/full") as writer,
+        pytest.raises(OSError, match="No space left"),
+    ):
         writer.write(make_row())
 
 

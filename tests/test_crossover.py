@@ -12,7 +12,7 @@ from tests.test_ranking import native, timed
 from tests.test_results import failed_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.crossover import DeviceCrossover, device_crossovers, is_gpu
-from unpool_xp.bench.results import Row
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdict import Verdict
 
 SIDES = (16, 32, 64, 128, 256)

@@ -21,7 +21,7 @@ from unpool_xp.bench.measure import Session
 from unpool_xp.bench.memory import peak_bytes
 from unpool_xp.bench.report_cases import ranked_cases
 from unpool_xp.bench.report_view import _machine_facts
-from unpool_xp.bench.results import read_rows
+from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.sweep import run_sweep
 
 from . import fake_backend

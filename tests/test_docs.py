@@ -29,7 +29,7 @@ from numpydoc.docscrape import FunctionDoc
 
 import unpool_xp
 from unpool_xp import backends, capabilities, cli
-from unpool_xp.bench import results
+from unpool_xp.bench.rows import schema
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -357,7 +357,7 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
 def test_every_field_of_a_row_is_explained() -> None:
     text = (DOCS / "choosing.rst").read_text(encoding="utf-8")
     table = text.partition(".. _rows:")[2].partition("\nHow it is measured")[0]
-    assert not [name for name in results.Row.__annotations__ if f"``{name}``" not in table]
+    assert not [name for name in schema.Row.__annotations__ if f"``{name}``" not in table]
 
 
 def test_the_table_of_libraries_agrees_with_the_backends(monkeypatch: pytest.MonkeyPatch) -> None:

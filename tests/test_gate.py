@@ -27,7 +27,7 @@ from unpool_xp.bench.gate import Gate, parse_hows, run_gate
 from unpool_xp.bench.gate_build import Build, GateError, build, find_source
 from unpool_xp.bench.gate_judge import SIDES, Pass, judge, orders, suspect
 from unpool_xp.bench.pool import WorkerError
-from unpool_xp.bench.results import read_rows
+from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.verdict import Verdict
 
 from .planted import git, plant, plant_slowdown, scratch_repository

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from unpool_xp.bench import results
 from unpool_xp.bench.catalog.panel import panel_case
+from unpool_xp.bench.rows import files, schema
 
 from . import fake_backend
 
@@ -53,16 +53,16 @@ def test_a_cell_is_measured_and_its_entry_is_a_row(tmp_path: Path) -> None:
         stats = entry["stats"]
         samples = {"samples_s": stats["data"], "calls_per_sample": stats["iterations"]}
         rows.append({**entry["extra_info"]["row"], **samples})
-        assert results.Row.__required_keys__ == rows[-1].keys()
+        assert schema.Row.__required_keys__ == rows[-1].keys()
         assert set(samples).isdisjoint(entry["extra_info"]["row"])
-    with results.RowWriter(tmp_path / "rows.jsonl") as writer:  # refuses what is no row
+    with files.RowWriter(tmp_path / "rows.jsonl") as writer:  # refuses what is no row
         for row in rows:
             writer.write(row)
     for row in rows:
-        assert results.failure_reason(row) is None
+        assert schema.failure_reason(row) is None
         assert (row["operation"], tuple(row["shape"])) == ("max_pool", CASE.shape)
         assert row["machine"] == found["machine_info"]["unpool_xp"]["id"]
-    assert len({results.case_key(row) for row in rows}) == len(rows)
+    assert len({schema.case_key(row) for row in rows}) == len(rows)
 
 
 def test_a_wrong_result_fails_and_has_no_time(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.test_results import failed_row, make_row
 from tests.test_verdict import noisy
 from unpool_xp.bench.ranking import crossover, rank, tax
-from unpool_xp.bench.results import Row
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdict import Verdict
 
 

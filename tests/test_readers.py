@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unpool_xp.bench import readers
 from unpool_xp.bench.catalog.panel import panel_case
-from unpool_xp.bench.readers import read_results
-from unpool_xp.bench.results import ReadResult, failure_reason, row_fault
+from unpool_xp.bench.rows import readers
+from unpool_xp.bench.rows.files import ReadResult
+from unpool_xp.bench.rows.readers import read_results
+from unpool_xp.bench.rows.schema import failure_reason, row_fault
 
 from .test_results import failed_row, make_row, write
 

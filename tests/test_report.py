@@ -36,7 +36,8 @@ from unpool_xp.bench.report_claims import CLAIMS, judged
 from unpool_xp.bench.report_costs import device_series, payback_calls, paybacks
 from unpool_xp.bench.report_pack import pack_rows
 from unpool_xp.bench.report_view import report_view
-from unpool_xp.bench.results import Problem, Row
+from unpool_xp.bench.rows.files import Problem
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdict import Interval, Ratio, Verdict
 
 ATTACK = "<script>alert(1)</script>"

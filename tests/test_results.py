@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unpool_xp.bench import results
-from unpool_xp.bench.results import Row, RowWriter, read_rows
+from unpool_xp.bench.rows import files, provenance, schema
+from unpool_xp.bench.rows.files import RowWriter, read_rows
+from unpool_xp.bench.rows.schema import Row
 
 
 def make_row(**fields: Any) -> Row:
@@ -89,7 +90,7 @@ def test_fields_that_older_rows_lack_may_be_missing_but_not_be_wrong(tmp_path):
 def test_rows_come_back_as_they_were_written(tmp_path):
     rows = [make_row(), failed_row('no "compiler" ✗\nsecond line', backend="jax:cpu")]
     path = write(tmp_path / "new" / "folder" / "run.jsonl", *rows)
-    assert read_rows([path]) == results.ReadResult(rows, [])
+    assert read_rows([path]) == files.ReadResult(rows, [])
     assert path.read_bytes().count(b"\n") == 2
 
 
@@ -230,8 +231,8 @@ def test_a_missing_path_is_named(tmp_path):
 
 def test_rows_that_measure_the_same_thing_have_the_same_key():
     again = make_row(run="other", time="2026-01-01T00:00:00+00:00", samples_s=[1.0], scale=None)
-    assert results.case_key(make_row()) == results.case_key(again)
-    assert hash(results.case_key(again))
+    assert schema.case_key(make_row()) == schema.case_key(again)
+    assert hash(schema.case_key(again))
 
 
 @pytest.mark.parametrize(
@@ -253,29 +254,29 @@ def test_rows_that_measure_the_same_thing_have_the_same_key():
 )
 def test_rows_that_measure_another_thing_have_another_key(name, value):
     row, other = make_row(), make_row(**{name: value})
-    assert results.case_key(row) != results.case_key(other)
+    assert schema.case_key(row) != schema.case_key(other)
     same_question = name in ("backend", "mode", "implementation", "function")
-    assert (results.workload_key(row) == results.workload_key(other)) is same_question
+    assert (schema.workload_key(row) == schema.workload_key(other)) is same_question
 
 
 def test_done_counts_failures_unless_they_are_to_be_retried():
     rows = [make_row(), failed_row("crash", backend="dask")]
-    assert results.done_keys(rows) == {results.case_key(row) for row in rows}
-    assert results.done_keys(rows, retry_failed=True) == {results.case_key(rows[0])}
+    assert schema.done_keys(rows) == {schema.case_key(row) for row in rows}
+    assert schema.done_keys(rows, retry_failed=True) == {schema.case_key(rows[0])}
 
 
 def test_the_latest_row_of_a_case_counts_on_each_machine():
     old = make_row(time="2025-01-01T00:00:00+00:00")
     new = make_row(time="2025-01-02T00:00:00+00:00")
     elsewhere = make_row(machine="other")
-    assert results.latest([new, old, elsewhere]) == [new, elsewhere]
+    assert schema.latest([new, old, elsewhere]) == [new, elsewhere]
 
 
 def test_what_was_not_checked_has_no_time_that_counts():
-    assert results.failure_reason(make_row()) is None
-    assert results.failure_reason(make_row(checked=False)) == "not checked"
-    assert results.failure_reason(make_row(samples_s=[])) == "no samples"
-    assert results.failure_reason(failed_row("crash")) == "crash"
+    assert schema.failure_reason(make_row()) is None
+    assert schema.failure_reason(make_row(checked=False)) == "not checked"
+    assert schema.failure_reason(make_row(samples_s=[])) == "no samples"
+    assert schema.failure_reason(failed_row("crash")) == "crash"
 
 
 # --- frame, run, commit --------------------------------------------------------------------------
@@ -283,7 +284,7 @@ def test_what_was_not_checked_has_no_time_that_counts():
 
 def test_the_frame_has_the_medians_and_rates():
     rows = [make_row(samples_s=[1e-3, 2e-3, 9e-3]), failed_row("crash"), make_row(checked=False)]
-    frame = results.to_frame(rows)
+    frame = schema.to_frame(rows)
     assert frame["median_s"].tolist()[0] == 2e-3
     assert frame["bandwidth_GBps"].tolist()[0] == pytest.approx(0.5)
     assert frame["gflops"].tolist()[0] == pytest.approx(0.05)
@@ -293,19 +294,19 @@ def test_the_frame_has_the_medians_and_rates():
 
 
 def test_the_frame_of_no_rows_has_all_columns():
-    frame = results.to_frame([])
+    frame = schema.to_frame([])
     assert len(frame) == 0
     assert {*Row.__annotations__, "median_s", "label"} <= set(frame.columns)
 
 
 def test_run_ids_differ():
-    assert results.run_id() != results.run_id()
-    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", results.run_id())
+    assert provenance.run_id() != provenance.run_id()
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", provenance.run_id())
 
 
 def test_the_commit_is_of_the_folder_and_says_dirty(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "of-a-hook"))
-    assert results.git_commit(tmp_path) is None
+    assert provenance.git_commit(tmp_path) is None
     monkeypatch.delenv("GIT_DIR")
     package, outside = tmp_path / "package", tmp_path / "site-packages"
     package.mkdir()
@@ -322,7 +323,7 @@ def test_the_commit_is_of_the_folder_and_says_dirty(tmp_path, monkeypatch):
     git("commit", "-q", "-m", "first", "--no-verify")
     head = git("rev-parse", "HEAD")
     (tmp_path / "results.jsonl").write_text("{}\n")
-    assert results.git_commit(package) == head
-    assert results.git_commit(outside) is None  # somebody else's repository
+    assert provenance.git_commit(package) == head
+    assert provenance.git_commit(outside) is None  # somebody else's repository
     (package / "module.py").write_text("2\n")
-    assert results.git_commit(package) == f"{head}+dirty"
+    assert provenance.git_commit(package) == f"{head}+dirty"

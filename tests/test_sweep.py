@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
-from unpool_xp.bench import results, rounds, sweep
+from unpool_xp.bench import rounds, sweep
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.pool import Pool
-from unpool_xp.bench.results import Row, case_key, read_rows
 from unpool_xp.bench.rounds import Cell, cells_of, measure_case
+from unpool_xp.bench.rows import files
+from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.schema import Row, case_key
 from unpool_xp.bench.sweep import Progress, SweepInterrupted, run_sweep
 
 from . import fake_backend
@@ -203,7 +205,7 @@ def workers_of(pid: int) -> list[int]:
     return [child.pid for child in psutil.Process(pid).children(recursive=True)]
 
 
-def finish(out: Path) -> results.ReadResult:
+def finish(out: Path) -> files.ReadResult:
     subprocess.run([sys.executable, "-c", SWEEP, str(out)], check=True, capture_output=True)
     found = read_rows([out])
     assert set(Counter(map(case_key, found.rows)).values()) == {1}

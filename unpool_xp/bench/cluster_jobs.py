@@ -13,8 +13,8 @@ from typing import Any
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.machine import Machine
-from unpool_xp.bench.results import ROW_SCHEMA
 from unpool_xp.bench.rounds import Cell
+from unpool_xp.bench.rows.schema import ROW_SCHEMA
 
 MOST_LOSSES = 3  # then the case itself is what a worker does not survive
 

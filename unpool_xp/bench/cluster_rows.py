@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from unpool_xp.bench import results
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster_jobs import Member, read_answer
 from unpool_xp.bench.machine import Machine, write_machine
-from unpool_xp.bench.results import Key, Row, RowWriter, case_key
 from unpool_xp.bench.rounds import Cell, failure
+from unpool_xp.bench.rows import files, schema
+from unpool_xp.bench.rows.files import RowWriter
+from unpool_xp.bench.rows.schema import Key, Row, case_key
 from unpool_xp.bench.sweep import make_row, question, writing
 
 LOST = "lost: "  # what a sweep that is resumed measures again begins with
@@ -53,7 +54,7 @@ def rows_of_answer(
         refused.append(str(error))
     for one in given:
         try:
-            row = results.parse_row(json.dumps(one).encode())
+            row = schema.parse_row(json.dumps(one).encode())
             for name, wanted in (("run", run), ("machine", member.machine.id)):
                 if row[name] != wanted:  # type: ignore[literal-required]
                     raise ValueError(f"has {name}={row[name]!r:.80}, not {wanted!r}")  # type: ignore[literal-required]
@@ -96,8 +97,8 @@ class MachineFiles:
         self._writers: dict[str, RowWriter] = {}
         self.done: dict[str, set[Key]] = {}
         for path in sorted(folder.glob(f"*/{run}.jsonl")):
-            rows = results.read_rows([path]).rows
-            self.done[path.parent.name] = results.done_keys(rows)
+            rows = files.read_rows([path]).rows
+            self.done[path.parent.name] = schema.done_keys(rows)
 
     def __enter__(self) -> MachineFiles:
         return self
@@ -149,13 +150,13 @@ class MachineFiles:
                         new.replace(path)  # whole or not at all
                     finally:
                         new.unlink(missing_ok=True)
-                rows = results.read_rows([path]).rows
-                self.done[path.parent.name] = results.done_keys(rows)
+                rows = files.read_rows([path]).rows
+                self.done[path.parent.name] = schema.done_keys(rows)
 
 
 def _lost(line: bytes, again: Callable[[Row], bool]) -> bool:
     try:
-        row = results.parse_row(line)
+        row = schema.parse_row(line)
     except ValueError:
         return False
     return (row["error"] or "").startswith(LOST) and again(row)

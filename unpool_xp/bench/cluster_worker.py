@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import unpool_xp
-from unpool_xp.bench import results
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.machine import this_machine
 from unpool_xp.bench.pool import Pool
 from unpool_xp.bench.rounds import Cell
+from unpool_xp.bench.rows import provenance, schema
 from unpool_xp.bench.sweep import copy_rate, measured_rows, origin_of
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -99,8 +99,8 @@ def _describe(request: Mapping[str, Any]) -> dict[str, Any]:
         "name": str(worker.name),
         "resources": {str(k): float(v) for k, v in worker.state.total_resources.items()},
         "version": unpool_xp.__version__,
-        "schema": results.ROW_SCHEMA,
-        "commit": results.git_commit(),
+        "schema": schema.ROW_SCHEMA,
+        "commit": provenance.git_commit(),
         "backends": _look(request["labels"]),
     }
 

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from unpool_xp.bench import read_asv, read_pytest_benchmark
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import case_name
 from unpool_xp.bench.compare_notes import notes_on
-from unpool_xp.bench.results import Key, Row, case_key, failure_reason, latest
+from unpool_xp.bench.rows import asv, pytest_benchmark
+from unpool_xp.bench.rows.schema import Key, Row, case_key, failure_reason, latest
 from unpool_xp.bench.thresholds import Thresholds
 from unpool_xp.bench.verdict import Ratio, Verdict, noise_floor, ratio, verdict
 
@@ -33,8 +33,8 @@ OUTCOMES = (
 
 
 _ADVICE = {
-    read_asv.RUN: "; run asv with --record-samples, without --quick",
-    read_pytest_benchmark.RUN: "; save with --benchmark-save-data",
+    asv.RUN: "; run asv with --record-samples, without --quick",
+    pytest_benchmark.RUN: "; save with --benchmark-save-data",
 }
 
 

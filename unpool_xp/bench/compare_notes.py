@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 
-from unpool_xp.bench import read_asv, read_pytest_benchmark
-from unpool_xp.bench.results import Row
+from unpool_xp.bench.rows import asv, pytest_benchmark
+from unpool_xp.bench.rows.schema import Row
 
 Pairs = Sequence[tuple[Row, Row]]  # of the same case, in base and head
 
@@ -110,7 +110,7 @@ def _harnesses(pairs: Pairs) -> Iterable[str]:
 
 
 def _tool(row: Row) -> str:
-    tools = {read_asv.RUN: "asv", read_pytest_benchmark.RUN: "pytest-benchmark"}
+    tools = {asv.RUN: "asv", pytest_benchmark.RUN: "pytest-benchmark"}
     return next((tool for run, tool in tools.items() if row["run"].startswith(run)), "unpool-xp")
 
 

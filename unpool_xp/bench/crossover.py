@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from unpool_xp.bench.ranking import counted_samples
-from unpool_xp.bench.results import Key, Row, elements, failure_reason, workload_key
+from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, workload_key
 from unpool_xp.bench.verdict import Verdict, noise_floor, ratio, verdict
 
 _WORDS = {

@@ -33,7 +33,7 @@ from unpool_xp.bench.gate_case import (
 from unpool_xp.bench.gate_judge import twin_differences
 from unpool_xp.bench.gate_sides import Question, Trio
 from unpool_xp.bench.machine import write_machine
-from unpool_xp.bench.results import run_id
+from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.bench.thresholds import Thresholds
 
 HOWS = ("numpy", "torch:cpu", "jax:cpu compiled")

@@ -15,8 +15,9 @@ from unpool_xp.bench.gate_build import Build
 from unpool_xp.bench.gate_judge import Judged, Pass, judge, suspect
 from unpool_xp.bench.gate_sides import Question, Taken
 from unpool_xp.bench.machine import this_machine
-from unpool_xp.bench.results import Row, RowWriter
 from unpool_xp.bench.rounds import cells_of, failure
+from unpool_xp.bench.rows.files import RowWriter
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.sweep import make_row
 from unpool_xp.bench.verdict import Verdict
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import MismatchError, Oracle
-from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.gate_build import Build, GateError
 from unpool_xp.bench.gate_judge import SIDES, Pass, orders
 from unpool_xp.bench.measure import reason_of
@@ -82,7 +81,7 @@ class Question:
         if not path.exists():
             np.savez(path, *self.case.arrays().values(), *arrays.values())
         return {
-            "operation": OPERATIONS[self.case.operation].function.__name__,
+            "operation": self.case.spec.function.__name__,
             "inputs": str(path),
             "options": {k: v for k, v in options.items() if k not in arrays},
             "named": list(arrays),

@@ -20,7 +20,6 @@ from unpool_xp.backends import Backend
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import Oracle
 from unpool_xp.bench.cases.inputs import numpy_dtype
-from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.families import up
 from unpool_xp.bench.measure import SAMPLE_SECONDS, Session
 from unpool_xp.bench.replay import recorded, replay_of
@@ -165,7 +164,7 @@ def multiplying(backend: Backend, case: Case, mode: str = "eager") -> dict[str, 
 def overhead(backend: Backend, case: Case) -> dict[str, Any]:
     """Hold a small call to the very array calls that it makes, made without it."""
     _, arrays = _portable(backend, case, "eager")
-    function, options = OPERATIONS[case.operation].function, case.options()
+    function, options = case.spec.function, case.options()
     calls = recorded(lambda *given: function(*given, **options), *arrays)
     # Nothing to wait for: both libraries that can be watched are eager here.
     call, alone = (
@@ -191,7 +190,7 @@ def growing(backend: Backend, case: Case, items: int, mode: str = "eager") -> di
         host = array if shared else np.tile(array, (items, *(1,) * (array.ndim - 1)))
         arrays.append(backend.asarray(host))
         del host
-    function, options = OPERATIONS[case.operation].function, case.options()
+    function, options = case.spec.function, case.options()
     output = function(*arrays, **options)
     outputs = output if isinstance(output, tuple) else (output,)
     for item in (slice(0, 1), slice(items - 1, items)):
@@ -230,7 +229,7 @@ def traffic(case: Case) -> dict[str, Any]:
         reading its arrays from memory and writing its result there, and of the ideal, which reads
         the inputs once, writes the outputs once and keeps the rest in registers.
     """
-    function, options = OPERATIONS[case.operation].function, case.options()
+    function, options = case.spec.function, case.options()
     arrays = list(case.arrays().values())
     function(*arrays, **options)  # what is kept between calls is made by the first
     moved = flops = 0

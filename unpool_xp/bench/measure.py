@@ -19,7 +19,6 @@ from unpool_xp.bench import catalog
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import MismatchError, Oracle
 from unpool_xp.bench.cases.inputs import NDArray
-from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.device import Flush, device_sample
 from unpool_xp.capabilities import why_not
 
@@ -189,7 +188,7 @@ class Session:
             self.bytes_moved = native.bytes_moved(self.case)
             call, values_only = native.build(self.case, self.backend), native.values_only
         elif self.implementation == "portable":
-            portable, options = OPERATIONS[self.case.operation].function, self.case.options()
+            portable, options = self.case.spec.function, self.case.options()
             self.function = f"unpool_xp.{portable.__name__}"
             call, values_only = lambda *arrays: portable(*arrays, **options), False
         else:

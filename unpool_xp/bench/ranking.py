@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from unpool_xp.bench.results import Key, Row, elements, failure_reason, label, workload_key
+from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, label, workload_key
 from unpool_xp.bench.verdict import (
     Interval,
     Ratio,

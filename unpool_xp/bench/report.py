@@ -19,7 +19,8 @@ from unpool_xp.bench.report_data import machine_data
 from unpool_xp.bench.report_markdown import markdown
 from unpool_xp.bench.report_pack import pack_rows, squeeze, squeeze_json
 from unpool_xp.bench.report_view import report_view
-from unpool_xp.bench.results import Problem, Row
+from unpool_xp.bench.rows.files import Problem
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdict import THRESHOLD
 
 _MOST_PROBLEMS = 100  # listed

@@ -18,7 +18,7 @@ from unpool_xp.bench.report_answers import geometric_mean, slower
 from unpool_xp.bench.report_cases import RankedCase, Timed
 from unpool_xp.bench.report_costs import copy_ceilings
 from unpool_xp.bench.report_pictures import pictures
-from unpool_xp.bench.results import Row
+from unpool_xp.bench.rows.schema import Row
 
 TRUE, PARTLY, FALSE, UNMEASURED = "true", "partly true", "not true", "not measured here"
 _CHEAP = 0.5  # of the speed of a plain copy: a call then takes no longer than two copies

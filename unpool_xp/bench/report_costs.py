@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from unpool_xp.bench.crossover import DeviceCrossover, device_crossovers, is_gpu
 from unpool_xp.bench.report_answers import mean_ratio
 from unpool_xp.bench.report_cases import RankedCase, Timed, by_series
-from unpool_xp.bench.results import Row, failure_reason
+from unpool_xp.bench.rows.schema import Row, failure_reason
 from unpool_xp.bench.verdict import Verdict, verdict
 
 

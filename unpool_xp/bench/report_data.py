@@ -15,7 +15,7 @@ from unpool_xp.bench.report_costs import (
     copy_ceilings,
     paybacks,
 )
-from unpool_xp.bench.results import Row, failure_reason
+from unpool_xp.bench.rows.schema import Row, failure_reason
 from unpool_xp.bench.verdict import Verdict
 
 _DIGITS = 5

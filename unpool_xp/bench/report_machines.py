@@ -8,7 +8,7 @@ from typing import Any
 from unpool_xp.bench.cases.formatting import digits, seconds_text
 from unpool_xp.bench.report_answers import geometric_mean, mean_ratio
 from unpool_xp.bench.report_cases import RankedCase, Timed
-from unpool_xp.bench.results import Key, workload_key
+from unpool_xp.bench.rows.schema import Key, workload_key
 
 Way = tuple[str, str, str, str]
 

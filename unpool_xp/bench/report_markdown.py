@@ -16,7 +16,7 @@ from unpool_xp.bench.cases.formatting import (
 )
 from unpool_xp.bench.report_cases import RankedCase, Timed
 from unpool_xp.bench.report_costs import DeviceSeries
-from unpool_xp.bench.results import failure_reason
+from unpool_xp.bench.rows.schema import failure_reason
 
 _MOST_CASES = 200  # with their tables; beyond, the page has them
 _MOST_LINES = 100

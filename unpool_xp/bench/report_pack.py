@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unpool_xp.bench.results import Row
+from unpool_xp.bench.rows.schema import Row
 
 RAW_BYTES = 5_500_000  # of the rows in a page, squeezed and in base64
 _ALL = "as they were read"

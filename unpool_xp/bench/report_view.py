@@ -17,7 +17,8 @@ from unpool_xp.bench.report_cases import BANDS, RankedCase, by_operation, ranked
 from unpool_xp.bench.report_claims import judged
 from unpool_xp.bench.report_costs import copy_ceilings, device_series, host_copy
 from unpool_xp.bench.report_machines import side_by_side
-from unpool_xp.bench.results import Problem, Row, latest
+from unpool_xp.bench.rows.files import Problem
+from unpool_xp.bench.rows.schema import Row, latest
 from unpool_xp.bench.verdict import Ratio, Verdict
 
 _SURE = {

@@ -17,7 +17,6 @@ import numpy as np
 
 from unpool_xp.bench import catalog
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.measure import is_poisoned
 from unpool_xp.bench.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.pool import Pool, Worker, WorkerError, WorkerLostError
@@ -58,7 +57,7 @@ class Cell:
 def cells_of(case: Case, label: str, modes: Sequence[str] = ("eager",)) -> list[Cell]:
     """Return the cells of a case on a backend: the portable function, then the natives."""
     library = label.partition(":")[0]
-    portable = f"unpool_xp.{OPERATIONS[case.operation].function.__name__}"
+    portable = f"unpool_xp.{case.spec.function.__name__}"
     own = [native.name(case) for native in catalog.natives(library, case)]
     return [
         cell

@@ -12,11 +12,10 @@ from rich.table import Table
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
-from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.crossover import DeviceCrossover
 from unpool_xp.bench.ranking import Ranked, rank
-from unpool_xp.bench.results import Row
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.show import name_of, print_ranking
 from unpool_xp.bench.verdict import Interval, Verdict
 
@@ -125,8 +124,8 @@ def code_for(case: Case, row: Row) -> list[str]:
     list of str
         Lines of Python; the names of the inputs are those of the operation's arguments.
     """
-    function = OPERATIONS[case.operation].function.__name__
-    arrays = ", ".join(OPERATIONS[case.operation].inputs(case))
+    function = case.spec.function.__name__
+    arrays = ", ".join(case.spec.inputs(case))
     given = case.options()
     if "samples" in given:  # of this very shape; everybody draws their own
         del given["samples"]

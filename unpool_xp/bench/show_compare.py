@@ -15,7 +15,8 @@ from rich.markup import escape
 
 from unpool_xp.bench.cases.formatting import digits
 from unpool_xp.bench.compare import OUTCOMES, Compared, Comparison
-from unpool_xp.bench.results import Problem, Row, failure_reason
+from unpool_xp.bench.rows.files import Problem
+from unpool_xp.bench.rows.schema import Row, failure_reason
 
 CHANGED = ("broken", "slower", "faster", "mended")
 _COLOURS = {"broken": "bold red", "slower": "bold red", "faster": "bold green", "mended": "green"}

@@ -17,7 +17,6 @@ from typing import Any
 
 import psutil
 
-from unpool_xp.bench import results
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.machine import this_machine, write_machine
 from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
@@ -30,6 +29,7 @@ from unpool_xp.bench.rounds import (
     failure,
     measure_case,
 )
+from unpool_xp.bench.rows import files, provenance, schema
 
 __all__ = [
     "Cell",
@@ -165,8 +165,8 @@ def run_sweep(
     if out.exists() and not resume:
         raise ValueError(f"run_sweep: out={str(out)!r} exists; resume it, or name another file")
     start = time.monotonic()
-    there = results.read_rows([out]).rows if out.exists() else []
-    done = results.done_keys(there)
+    there = files.read_rows([out]).rows if out.exists() else []
+    done = schema.done_keys(there)
     grid, skipped = grid_of(cases, labels, modes, done, random.Random(seed), wanted)
     if in_order:
         place = {case: number for number, case in enumerate(cases)}
@@ -180,7 +180,7 @@ def run_sweep(
     try:
         with writing(out):
             write_machine(out.parent)
-            writer = results.RowWriter(out)
+            writer = files.RowWriter(out)
         with writer, Pool(list(labels) if grid else []) as pool:
             for label in labels if grid else ():  # started side by side, before anything is timed
                 with contextlib.suppress(WorkerError, WorkerLostError):
@@ -214,7 +214,7 @@ def measured_rows(
     cells: Sequence[Cell],
     copies: Mapping[str, float | None],
     **how: Any,
-) -> list[results.Row]:
+) -> list[schema.Row]:
     """Return the rows of a case, a reason in each where it would not fit into memory.
 
     Parameters
@@ -267,7 +267,7 @@ def grid_of(
     cases: Sequence[Case],
     labels: Sequence[str],
     modes: Callable[[str], Sequence[str]],
-    done: set[results.Key],
+    done: set[schema.Key],
     rng: random.Random,
     wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
 ) -> tuple[list[tuple[Case, list[Cell]]], int]:
@@ -276,7 +276,7 @@ def grid_of(
     for case in dict.fromkeys(cases):
         every = (cell for label in labels for cell in cells_of(case, label, modes(label)))
         cells = [cell for cell in every if wanted(case, cell)]
-        left = [cell for cell in cells if results.case_key(question(case, cell)) not in done]
+        left = [cell for cell in cells if schema.case_key(question(case, cell)) not in done]
         skipped += len(cells) - len(left)
         rng.shuffle(left)
         if left:
@@ -324,7 +324,7 @@ def refused_by_device(pool: Pool, label: str, case: Case) -> str | None:
 
 def origin_of(run: str) -> dict[str, Any]:
     """Return the fields of a row that say which run, code and machine it is from."""
-    return {"run": run, "commit": results.git_commit(), "machine": this_machine().id}
+    return {"run": run, "commit": provenance.git_commit(), "machine": this_machine().id}
 
 
 def question(case: Case, cell: Cell) -> Any:
@@ -338,11 +338,11 @@ def question(case: Case, cell: Cell) -> Any:
     }
 
 
-def make_row(origin: dict[str, Any], case: Case, cell: Cell, fields: dict[str, Any]) -> results.Row:
+def make_row(origin: dict[str, Any], case: Case, cell: Cell, fields: dict[str, Any]) -> schema.Row:
     """Return the row of a cell."""
     facts = fields.get("facts", {})
     row: Any = {
-        "schema": results.ROW_SCHEMA,
+        "schema": schema.ROW_SCHEMA,
         **origin,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "backend_version": facts.get("version", ""),  # empty where it never came up

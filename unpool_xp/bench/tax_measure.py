@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import OPERATIONS, find, natives
+from unpool_xp.bench.catalog import find, natives
 from unpool_xp.bench.machine import write_machine
 from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
-from unpool_xp.bench.results import RowWriter, run_id
 from unpool_xp.bench.rounds import TIMEOUT_SECONDS, Cell, failure
+from unpool_xp.bench.rows.files import RowWriter
+from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.bench.sweep import make_row, origin_of
 from unpool_xp.bench.tax import TARGETS, Entry, Target
 from unpool_xp.bench.verdict import Ratio, median_interval
@@ -77,7 +78,7 @@ def measure_taxes(
 
 def _cells(case: Case, targets: Sequence[Target]) -> list[Cell]:
     label = targets[0].label
-    portable = f"unpool_xp.{OPERATIONS[case.operation].function.__name__}"
+    portable = f"unpool_xp.{case.spec.function.__name__}"
     tuned = any(target.tuned for target in targets)
     return [
         *(

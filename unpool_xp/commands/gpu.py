@@ -16,8 +16,8 @@ from rich.table import Table
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.nvidia import on_cuda
-from unpool_xp.bench.results import Row
 from unpool_xp.bench.rounds import Cell
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.commands.common import Labels, app, bar, err, fail, known_operations, out
 from unpool_xp.commands.show import write_report
@@ -45,7 +45,8 @@ def gpu(
     from unpool_xp.bench.catalog.presets import preset
     from unpool_xp.bench.check_within import LEFT_OUT, check_within, present
     from unpool_xp.bench.machine import this_machine
-    from unpool_xp.bench.results import read_rows, run_id
+    from unpool_xp.bench.rows.files import read_rows
+    from unpool_xp.bench.rows.provenance import run_id
     from unpool_xp.bench.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
 
     end = time.monotonic() + 60 * minutes

@@ -36,7 +36,7 @@ def compare(
     from unpool_xp.bench import show_compare
     from unpool_xp.bench.compare import Thresholds
     from unpool_xp.bench.compare import compare as compare_rows
-    from unpool_xp.bench.readers import read_results
+    from unpool_xp.bench.rows.readers import read_results
 
     default = Path("pyproject.toml")
     try:

@@ -61,7 +61,7 @@ def sweep_machines(
 
 def run_of(folder: Path, resume: str | None) -> str:
     """Return the name of a new run, or of the one to go on with, whatever its machines."""
-    from unpool_xp.bench.results import run_id
+    from unpool_xp.bench.rows.provenance import run_id
 
     if resume is None:
         return run_id()

@@ -181,7 +181,7 @@ def sweep(
 
 def _run_path(folder: Path, resume: str | None) -> Path:
     """Return the file of a new run, or of the one to go on with."""
-    from unpool_xp.bench.results import run_id
+    from unpool_xp.bench.rows.provenance import run_id
 
     if resume is None:
         return folder / f"{run_id()}.jsonl"

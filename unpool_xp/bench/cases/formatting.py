@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from unpool_xp.bench.results import Row
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdict import Interval, Ratio
 
 _SETTINGS = ("kernel", "stride", "padding", "scale", "out_channels")

@@ -1,7 +1,7 @@
 """Our own operations as the suite sees them, the functions that they compare with, and presets.
 
-Imports `cases`, the operations, `reference`, `_plan` and `backends`. A new operation is one entry in
-a table here.
+Imports `cases`, the operations, `reference`, `_plan` and `backends`. A new operation is one entry
+in a table here.
 """
 
 from __future__ import annotations

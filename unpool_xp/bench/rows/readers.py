@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.read_asv import is_asv, rows_of_asv
-from unpool_xp.bench.read_pytest_benchmark import is_pytest_benchmark, rows_of_pytest_benchmark
-from unpool_xp.bench.results import Problem, ReadResult, read_rows
+from unpool_xp.bench.rows.asv import is_asv, rows_of_asv
+from unpool_xp.bench.rows.files import Problem, ReadResult, read_rows
+from unpool_xp.bench.rows.pytest_benchmark import is_pytest_benchmark, rows_of_pytest_benchmark
 
 # Beside results, and no results.
 _NOT_RESULTS = ("machine.json", "benchmarks.json", "asv.conf.json", ".asv-machine.json")
@@ -42,7 +42,7 @@ def read_results(paths: Iterable[str | Path]) -> ReadResult:
     Examples
     --------
     >>> import tempfile
-    >>> from unpool_xp.bench.readers import read_results
+    >>> from unpool_xp.bench.rows.readers import read_results
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     read_results([folder])
     ReadResult(rows=[], problems=[])

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.results import Problem, ReadResult, row_fault
+from unpool_xp.bench.rows.files import Problem, ReadResult
+from unpool_xp.bench.rows.schema import row_fault
 
 RUN = "pytest-"  # begins the run of each row from here
 _MEASURED = ("samples_s", "calls_per_sample")

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import panel_case, split_how
-from unpool_xp.bench.results import ROW_SCHEMA, Problem, ReadResult, row_fault
+from unpool_xp.bench.rows.files import Problem, ReadResult
+from unpool_xp.bench.rows.schema import ROW_SCHEMA, row_fault
 
 BENCHMARK = "operations.Time.time_call"
 RUN = "asv-"  # begins the run of each row from here
@@ -167,7 +167,7 @@ def _fields(
         "device": _device(label, data["params"]),
         "mode": mode,
         "implementation": "portable",
-        "function": f"unpool_xp.{OPERATIONS[case.operation].function.__name__}",
+        "function": f"unpool_xp.{case.spec.function.__name__}",
         **case.to_json(),
         # The suite holds each result to the oracle before it is timed, or fails.
         "checked": error is None,
