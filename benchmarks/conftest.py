@@ -15,11 +15,11 @@ from unpool_xp.bench import catalog
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import HOWS, SIZES, STRIDES, panel_case, split_how
-from unpool_xp.bench.machine import this_machine
-from unpool_xp.bench.measure import SAMPLE_SECONDS, Inputs, Session
-from unpool_xp.bench.rounds import Cell, cells_of
+from unpool_xp.bench.measure.machine import this_machine
+from unpool_xp.bench.measure.rounds import Cell, cells_of
+from unpool_xp.bench.measure.session import SAMPLE_SECONDS, Inputs, Session
+from unpool_xp.bench.measure.sweep import make_row, origin_of
 from unpool_xp.bench.rows.provenance import run_id
-from unpool_xp.bench.sweep import make_row, origin_of
 from unpool_xp.capabilities import why_not
 
 RESULTS = Path(__file__).parents[1] / "results" / "pytest-benchmark"

@@ -29,9 +29,9 @@ import pyperf
 
 from unpool_xp import backends
 from unpool_xp.bench.catalog.panel import panel_case, split_how
-from unpool_xp.bench.machine import this_machine
-from unpool_xp.bench.measure import Session
-from unpool_xp.bench.verdict import median_interval
+from unpool_xp.bench.measure.machine import this_machine
+from unpool_xp.bench.measure.session import Session
+from unpool_xp.bench.verdicts.bootstrap import median_interval
 
 # name -> backend and mode, operation, size, stride: of the panel.
 CASES = {

@@ -29,7 +29,7 @@ from asv.config import Config
 from asv.machine import MachineCollection
 
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.machine import Machine, this_machine
+from unpool_xp.bench.measure.machine import Machine, this_machine
 
 ROOT = Path(__file__).resolve().parents[1]
 _WORK = ROOT / ".asv"

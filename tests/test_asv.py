@@ -23,7 +23,7 @@ from asv_runner.discovery import disc_benchmarks
 from unpool_xp.bench.cases.expected import MismatchError, Oracle
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import HARNESS_VERSION, HOWS, SIZES, STRIDES
-from unpool_xp.bench.machine import this_machine
+from unpool_xp.bench.measure.machine import this_machine
 
 ROOT = Path(__file__).parents[1]
 SUITE = ROOT / "benchmarks" / "panel"

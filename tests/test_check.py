@@ -15,8 +15,15 @@ import pytest
 
 import unpool_xp
 from unpool_xp import capabilities
-from unpool_xp.bench import check, trials
-from unpool_xp.bench.check import Checked, check_backend, check_backends, to_json, to_junit
+from unpool_xp.bench.check.run import (
+    Checked,
+    check_backend,
+    check_backends,
+    to_json,
+    to_junit,
+    trials,
+)
+from unpool_xp.bench.check.run import run as check
 
 from .conftest import CPU
 

@@ -19,11 +19,11 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import ClusterError, run_cluster_sweep
 from unpool_xp.bench.cluster_jobs import Board, Job, Member, declares, needed
 from unpool_xp.bench.cluster_rows import MachineFiles, rows_of_answer
-from unpool_xp.bench.machine import machine_id, read_machines, this_machine
-from unpool_xp.bench.rounds import cells_of
+from unpool_xp.bench.measure.machine import machine_id, read_machines, this_machine
+from unpool_xp.bench.measure.rounds import cells_of
+from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key
-from unpool_xp.bench.sweep import Progress, SweepInterrupted
 
 from .test_check import run as run_command
 from .test_results import make_row

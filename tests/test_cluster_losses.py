@@ -15,8 +15,8 @@ import pytest
 from unpool_xp.bench import cluster_sweep
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import ClusterError, ClusterSummary, run_cluster_sweep
-from unpool_xp.bench.machine import machine_id, this_machine
-from unpool_xp.bench.rounds import cells_of
+from unpool_xp.bench.measure.machine import machine_id, this_machine
+from unpool_xp.bench.measure.rounds import cells_of
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key
 

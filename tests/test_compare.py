@@ -14,13 +14,13 @@ import pytest
 
 from unpool_xp.bench import show_compare
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.compare import Comparison, compare, name_of_case
+from unpool_xp.bench.measure.sweep import SweepUnwritableError, run_sweep
 from unpool_xp.bench.rows import files as files_module
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key
-from unpool_xp.bench.sweep import SweepUnwritableError, run_sweep
-from unpool_xp.bench.thresholds import Thresholds
-from unpool_xp.bench.verdict import Verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict
+from unpool_xp.bench.verdicts.compare import Comparison, compare, name_of_case
+from unpool_xp.bench.verdicts.thresholds import Thresholds
 
 from .test_check import run
 from .test_results import failed_row, make_row, write

@@ -11,9 +11,9 @@ from tests.synthetic_rows import HOWS, synthetic_row
 from tests.test_ranking import native, timed
 from tests.test_results import failed_row
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.crossover import DeviceCrossover, device_crossovers, is_gpu
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.verdict import Verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict
+from unpool_xp.bench.verdicts.crossover import DeviceCrossover, device_crossovers, is_gpu
 
 SIDES = (16, 32, 64, 128, 256)
 SIZES = tuple(8 * side**2 for side in SIDES)  # 2,048 to 524,288 elements

@@ -13,16 +13,15 @@ import pytest
 
 from unpool_xp import backends
 from unpool_xp.backends import Backend, cuda
-from unpool_xp.bench import device
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.device import Flush, device_sample
-from unpool_xp.bench.machine import this_machine
-from unpool_xp.bench.measure import Session
-from unpool_xp.bench.memory import peak_bytes
+from unpool_xp.bench.measure.device import Flush, device_sample
+from unpool_xp.bench.measure.machine import this_machine
+from unpool_xp.bench.measure.memory import peak_bytes
+from unpool_xp.bench.measure.session import Session, device
+from unpool_xp.bench.measure.sweep import run_sweep
 from unpool_xp.bench.report_cases import ranked_cases
 from unpool_xp.bench.report_view import _machine_facts
 from unpool_xp.bench.rows.files import read_rows
-from unpool_xp.bench.sweep import run_sweep
 
 from . import fake_backend
 from .test_results import make_row

@@ -22,13 +22,13 @@ from typer.testing import CliRunner
 from unpool_xp import cli
 from unpool_xp.bench import gate_build, gate_sides, show_gate
 from unpool_xp.bench.catalog.panel import panel_case
-from unpool_xp.bench.compare import compare
 from unpool_xp.bench.gate import Gate, parse_hows, run_gate
 from unpool_xp.bench.gate_build import Build, GateError, build, find_source
 from unpool_xp.bench.gate_judge import SIDES, Pass, judge, orders, suspect
-from unpool_xp.bench.pool import WorkerError
+from unpool_xp.bench.measure.workers import WorkerError
 from unpool_xp.bench.rows.files import read_rows
-from unpool_xp.bench.verdict import Verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict
+from unpool_xp.bench.verdicts.compare import compare
 
 from .planted import git, plant, plant_slowdown, scratch_repository
 

@@ -12,12 +12,12 @@ import pytest
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.presets import preset
-from unpool_xp.bench.check_within import LEFT_OUT, check_within
-from unpool_xp.bench.measure import is_poisoned
-from unpool_xp.bench.pool import Worker, WorkerLostError
-from unpool_xp.bench.rounds import Cell
+from unpool_xp.bench.check.run import LEFT_OUT, check_within
+from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.measure.session import is_poisoned
+from unpool_xp.bench.measure.sweep import run_sweep
+from unpool_xp.bench.measure.workers import Worker, WorkerLostError
 from unpool_xp.bench.rows.files import read_rows
-from unpool_xp.bench.sweep import run_sweep
 from unpool_xp.capabilities import DTYPES
 from unpool_xp.commands import gpu
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from unpool_xp.bench import machine, nvidia
-from unpool_xp.bench.machine import Machine, machine_id, read_machines, this_machine
+from unpool_xp.bench.measure import machine, nvidia
+from unpool_xp.bench.measure.machine import Machine, machine_id, read_machines, this_machine
 
 HARDWARE: dict[str, Any] = {
     "cpu": "Intel(R) Xeon(R) Platinum 8480C CPU @ 2.00GHz",

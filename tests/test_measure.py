@@ -11,8 +11,8 @@ import pytest
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure import SAMPLE_SECONDS, Inputs, Session, reason_of
-from unpool_xp.bench.memory import peak_bytes
+from unpool_xp.bench.measure.memory import peak_bytes
+from unpool_xp.bench.measure.session import SAMPLE_SECONDS, Inputs, Session, reason_of
 
 from . import fake_backend
 from .conftest import jax_without_64_bits

@@ -12,7 +12,7 @@ import torch
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import NATIVES, OPERATIONS, Native, find, natives
-from unpool_xp.bench.measure import Session
+from unpool_xp.bench.measure.session import Session
 
 from .conftest import COMPILED, CPU
 from .test_cases import SMALL

@@ -8,9 +8,9 @@ import pytest
 
 from tests.test_results import failed_row, make_row
 from tests.test_verdict import noisy
-from unpool_xp.bench.ranking import crossover, rank, tax
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.verdict import Verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict
+from unpool_xp.bench.verdicts.ranking import crossover, rank, tax
 
 
 def timed(backend: str, median: float, *, spread: float = 0.01, n: int = 40, **more: Any) -> Row:

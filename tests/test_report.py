@@ -28,7 +28,7 @@ from unpool_xp.bench.cases.formatting import (
     settings_text,
 )
 from unpool_xp.bench.charts_specs import chart_specs, time_png_spec
-from unpool_xp.bench.machine import this_machine
+from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.report import write_report
 from unpool_xp.bench.report_answers import answers
 from unpool_xp.bench.report_cases import BANDS, ranked_cases
@@ -38,7 +38,7 @@ from unpool_xp.bench.report_pack import pack_rows
 from unpool_xp.bench.report_view import report_view
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.verdict import Interval, Ratio, Verdict
+from unpool_xp.bench.verdicts.bootstrap import Interval, Ratio, Verdict
 
 ATTACK = "<script>alert(1)</script>"
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from unpool_xp.bench import rounds, sweep
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.pool import Pool
-from unpool_xp.bench.rounds import Cell, cells_of, measure_case
+from unpool_xp.bench.measure import rounds, sweep
+from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
+from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted, run_sweep
+from unpool_xp.bench.measure.workers import Pool
 from unpool_xp.bench.rows import files
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key
-from unpool_xp.bench.sweep import Progress, SweepInterrupted, run_sweep
 
 from . import fake_backend
 
@@ -178,7 +178,7 @@ def test_a_budget_that_ran_out_leaves_a_reason() -> None:
 SWEEP = """
 import sys
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.sweep import SweepInterrupted, run_sweep
+from unpool_xp.bench.measure.sweep import SweepInterrupted, run_sweep
 cases = [Case("max_pool", (1, n, 4, 4), kernel=2) for n in range(1, 5)]
 try:
     run_sweep(cases, ["fake:async", "fake:noisy"], out=sys.argv[1], rounds=4, cell_s=0.3,

@@ -20,12 +20,12 @@ from unpool_xp.bench import limits, limits_view, tax_view
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import OPERATIONS, find, natives
 from unpool_xp.bench.limits import TINY, growing, overhead, scratch, traffic
+from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.portability.measure import entry_of, measure_taxes, ratio_of_pairs, row_keeper
+from unpool_xp.bench.portability.targets import TARGETS, Entry, Target, noisy, summarize, tax_cases
 from unpool_xp.bench.replay import recorded, replay_of
-from unpool_xp.bench.rounds import Cell
 from unpool_xp.bench.rows.files import read_rows
-from unpool_xp.bench.tax import TARGETS, Entry, Target, noisy, summarize, tax_cases
-from unpool_xp.bench.tax_measure import entry_of, measure_taxes, ratio_of_pairs, row_keeper
-from unpool_xp.bench.verdict import Ratio
+from unpool_xp.bench.verdicts.bootstrap import Ratio
 from unpool_xp.bench.worker import Service
 
 from .test_check import run

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unpool_xp.bench.verdict import (
+from unpool_xp.bench.verdicts.bootstrap import (
     Ratio,
     Verdict,
     median_interval,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.pool import Pool, Worker, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
 from . import fake_backend
 
@@ -147,7 +147,7 @@ def test_a_worker_leaves_interrupts_to_its_parent() -> None:
 
 PARENT = """
 import sys, time
-from unpool_xp.bench.pool import Worker
+from unpool_xp.bench.measure.workers import Worker
 worker = Worker("fake:hang")
 print(worker.facts["pid"], flush=True)
 worker._process.stdin.write(sys.argv[1])

@@ -18,7 +18,7 @@ from unpool_xp.bench.catalog.panel import (
     panel_case,
     split_how,
 )
-from unpool_xp.bench.measure import Inputs, Session
+from unpool_xp.bench.measure.session import Inputs, Session
 from unpool_xp.capabilities import why_not
 
 COMPILED = "UNPOOL_XP_ASV_COMPILED"

@@ -6,7 +6,7 @@ import gc
 
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import HOWS
-from unpool_xp.bench.memory import forget_peak
+from unpool_xp.bench.measure.memory import forget_peak
 
 from ._cells import Panel
 

@@ -7,7 +7,7 @@ import statistics
 
 from unpool_xp.bench.catalog import natives
 from unpool_xp.bench.catalog.panel import HOWS, panel_case, split_how
-from unpool_xp.bench.measure import Inputs, Session
+from unpool_xp.bench.measure.session import Inputs, Session
 
 from ._cells import Panel, backend_of, checked, skip
 

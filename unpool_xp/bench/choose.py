@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.crossover import DeviceCrossover, device_crossovers
-from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
-from unpool_xp.bench.ranking import Crossover, Ranked, Tax, crossover, rank, tax
-from unpool_xp.bench.rounds import Cell, cells_of, measure_case
+from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
+from unpool_xp.bench.measure.sweep import make_row, origin_of, refused
+from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.rows import provenance
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.sweep import make_row, origin_of, refused
+from unpool_xp.bench.verdicts.crossover import DeviceCrossover, device_crossovers
+from unpool_xp.bench.verdicts.ranking import Crossover, Ranked, Tax, crossover, rank, tax
 
 BUDGET_SECONDS = 20.0
 _MAIN_SHARE = 0.6  # of what is left once the workers run; the rest goes to other sizes

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster_rows import MachineFiles
 from unpool_xp.bench.cluster_sweep import ClusterError, ClusterSummary, ClusterSweep
-from unpool_xp.bench.rounds import CELL_SECONDS, ROUNDS, TIMEOUT_SECONDS
-from unpool_xp.bench.sweep import Progress
+from unpool_xp.bench.measure.rounds import CELL_SECONDS, ROUNDS, TIMEOUT_SECONDS
+from unpool_xp.bench.measure.sweep import Progress
 
 if TYPE_CHECKING:
     import distributed

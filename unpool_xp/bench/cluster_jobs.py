@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.machine import Machine
-from unpool_xp.bench.rounds import Cell
+from unpool_xp.bench.measure.machine import Machine
+from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.rows.schema import ROW_SCHEMA
 
 MOST_LOSSES = 3  # then the case itself is what a worker does not survive

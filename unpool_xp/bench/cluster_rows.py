@@ -10,12 +10,12 @@ from pathlib import Path
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster_jobs import Member, read_answer
-from unpool_xp.bench.machine import Machine, write_machine
-from unpool_xp.bench.rounds import Cell, failure
+from unpool_xp.bench.measure.machine import Machine, write_machine
+from unpool_xp.bench.measure.rounds import Cell, failure
+from unpool_xp.bench.measure.sweep import make_row, question, writing
 from unpool_xp.bench.rows import files, schema
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.schema import Key, Row, case_key
-from unpool_xp.bench.sweep import make_row, question, writing
 
 LOST = "lost: "  # what a sweep that is resumed measures again begins with
 

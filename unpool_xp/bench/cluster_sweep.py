@@ -20,10 +20,10 @@ from unpool_xp.bench import cluster_worker
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster_jobs import MOST_LOSSES, Board, Job, Member, needed
 from unpool_xp.bench.cluster_rows import LOST, MachineFiles, reason_row, rows_of_answer, where
-from unpool_xp.bench.rounds import Cell
+from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted, grid_of
 from unpool_xp.bench.rows.provenance import git_commit
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.sweep import Progress, SweepInterrupted, grid_of
 
 _POLL_SECONDS = 0.5
 _DESCRIBE_SECONDS = 600.0

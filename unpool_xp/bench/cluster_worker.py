@@ -17,11 +17,11 @@ from typing import Any
 
 import unpool_xp
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.machine import this_machine
-from unpool_xp.bench.pool import Pool
-from unpool_xp.bench.rounds import Cell
+from unpool_xp.bench.measure.machine import this_machine
+from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.measure.sweep import copy_rate, measured_rows, origin_of
+from unpool_xp.bench.measure.workers import Pool
 from unpool_xp.bench.rows import provenance, schema
-from unpool_xp.bench.sweep import copy_rate, measured_rows, origin_of
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LOOK_SECONDS = 300.0

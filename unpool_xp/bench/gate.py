@@ -19,7 +19,6 @@ from typing import Any
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.panel import split_how
-from unpool_xp.bench.compare import Comparison, compare
 from unpool_xp.bench.gate_build import Build
 from unpool_xp.bench.gate_case import (
     AGAIN,
@@ -32,9 +31,10 @@ from unpool_xp.bench.gate_case import (
 )
 from unpool_xp.bench.gate_judge import twin_differences
 from unpool_xp.bench.gate_sides import Question, Trio
-from unpool_xp.bench.machine import write_machine
+from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.rows.provenance import run_id
-from unpool_xp.bench.thresholds import Thresholds
+from unpool_xp.bench.verdicts.compare import Comparison, compare
+from unpool_xp.bench.verdicts.thresholds import Thresholds
 
 HOWS = ("numpy", "torch:cpu", "jax:cpu compiled")
 BUDGET_SECONDS = 120.0

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp.bench.catalog.panel import split_how
-from unpool_xp.bench.compare import OUTCOMES, Compared
 from unpool_xp.bench.gate_build import Build
 from unpool_xp.bench.gate_judge import Judged, Pass, judge, suspect
 from unpool_xp.bench.gate_sides import Question, Taken
-from unpool_xp.bench.machine import this_machine
-from unpool_xp.bench.rounds import cells_of, failure
+from unpool_xp.bench.measure.machine import this_machine
+from unpool_xp.bench.measure.rounds import cells_of, failure
+from unpool_xp.bench.measure.sweep import make_row
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.sweep import make_row
-from unpool_xp.bench.verdict import Verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict
+from unpool_xp.bench.verdicts.compare import OUTCOMES, Compared
 
 PASSES = 3  # over all cases
 AGAIN = 3  # passes over what looks changed, twice as many where these do not decide

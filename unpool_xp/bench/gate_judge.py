@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from unpool_xp.bench.verdict import CONFIDENCE, Ratio, Verdict, verdict
+from unpool_xp.bench.verdicts.bootstrap import CONFIDENCE, Ratio, Verdict, verdict
 
 SIDES = ("base", "again", "head")
 _RESAMPLES = 2000

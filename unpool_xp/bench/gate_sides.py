@@ -18,8 +18,8 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import MismatchError, Oracle
 from unpool_xp.bench.gate_build import Build, GateError
 from unpool_xp.bench.gate_judge import SIDES, Pass, orders
-from unpool_xp.bench.measure import reason_of
-from unpool_xp.bench.pool import Worker, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.session import reason_of
+from unpool_xp.bench.measure.workers import Worker, WorkerError, WorkerLostError
 
 # A sample is at least this long; longer ones are more often cut by other programs.
 SAMPLE_SECONDS = 2e-3

@@ -21,10 +21,10 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import Oracle
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.catalog.families import up
-from unpool_xp.bench.measure import SAMPLE_SECONDS, Session
+from unpool_xp.bench.measure.session import SAMPLE_SECONDS, Session
+from unpool_xp.bench.portability.measure import ratio_of_pairs
+from unpool_xp.bench.portability.targets import CONVOLVED, KERNELS
 from unpool_xp.bench.replay import recorded, replay_of
-from unpool_xp.bench.tax import CONVOLVED, KERNELS
-from unpool_xp.bench.tax_measure import ratio_of_pairs
 
 # --- what is asked for ----------------------------------------------------------------------------
 

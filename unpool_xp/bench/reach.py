@@ -9,9 +9,9 @@ from pathlib import Path
 
 from unpool_xp.bench.cases.formatting import case_name
 from unpool_xp.bench.cases.operation import total_bytes
-from unpool_xp.bench.ranking import by_workload
 from unpool_xp.bench.report_cases import RankedCase, ranked_cases
 from unpool_xp.bench.rows.schema import Row, failure_reason, latest
+from unpool_xp.bench.verdicts.ranking import by_workload
 
 COPY_SHARE = 0.85  # of the rate of the device's own copy, at least
 LARGE_BYTES = 10**9  # of output, more than

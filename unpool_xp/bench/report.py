@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from unpool_xp.bench import charts
 from unpool_xp.bench.charts_specs import chart_specs
-from unpool_xp.bench.machine import Machine
+from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.report_cases import BANDS
 from unpool_xp.bench.report_data import machine_data
 from unpool_xp.bench.report_markdown import markdown
@@ -21,7 +21,7 @@ from unpool_xp.bench.report_pack import pack_rows, squeeze, squeeze_json
 from unpool_xp.bench.report_view import report_view
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.verdict import THRESHOLD
+from unpool_xp.bench.verdicts.bootstrap import THRESHOLD
 
 _MOST_PROBLEMS = 100  # listed
 _CAPTION = (

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from unpool_xp.bench.report_cases import RankedCase, Timed, band_of
-from unpool_xp.bench.verdict import Ratio, Verdict, verdict
+from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, verdict
 
 How = tuple[str, str, str]
 _DEVIATIONS = 2 * 1.96  # across a 95 % interval

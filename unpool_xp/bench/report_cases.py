@@ -10,9 +10,9 @@ from statistics import median
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import how_text, seconds_text, settings_text
 from unpool_xp.bench.cases.operation import Layout
-from unpool_xp.bench.ranking import Ranked, Tax, by_workload, rank, tax
 from unpool_xp.bench.rows.schema import Row, elements
-from unpool_xp.bench.verdict import noise_floor
+from unpool_xp.bench.verdicts.bootstrap import noise_floor
+from unpool_xp.bench.verdicts.ranking import Ranked, Tax, by_workload, rank, tax
 
 # What a call moves. Each band is sixteen times the one before: a core's own cache, a shared
 # cache, beyond most caches, far beyond.

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from unpool_xp.bench.crossover import DeviceCrossover, device_crossovers, is_gpu
 from unpool_xp.bench.report_answers import mean_ratio
 from unpool_xp.bench.report_cases import RankedCase, Timed, by_series
 from unpool_xp.bench.rows.schema import Row, failure_reason
-from unpool_xp.bench.verdict import Verdict, verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict, verdict
+from unpool_xp.bench.verdicts.crossover import DeviceCrossover, device_crossovers, is_gpu
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from unpool_xp.bench.report_costs import (
     paybacks,
 )
 from unpool_xp.bench.rows.schema import Row, failure_reason
-from unpool_xp.bench.verdict import Verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict
 
 _DIGITS = 5
 

@@ -10,8 +10,7 @@ import unpool_xp
 from unpool_xp.bench.cases.formatting import bytes_text, count_text, digits
 from unpool_xp.bench.charts import styles
 from unpool_xp.bench.charts_specs import time_png_spec
-from unpool_xp.bench.crossover import is_gpu
-from unpool_xp.bench.machine import Machine
+from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.report_answers import Answer, answers, geometric_mean, share_of_first
 from unpool_xp.bench.report_cases import BANDS, RankedCase, by_operation, ranked_cases
 from unpool_xp.bench.report_claims import judged
@@ -19,7 +18,8 @@ from unpool_xp.bench.report_costs import copy_ceilings, device_series, host_copy
 from unpool_xp.bench.report_machines import side_by_side
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, latest
-from unpool_xp.bench.verdict import Ratio, Verdict
+from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict
+from unpool_xp.bench.verdicts.crossover import is_gpu
 
 _SURE = {
     Verdict.SLOWER: "clear",

@@ -12,10 +12,10 @@ from rich.table import Table
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import interval_text, seconds_text
-from unpool_xp.bench.check import Checked
-from unpool_xp.bench.ranking import Ranked, Tax, by_workload, rank, tax
+from unpool_xp.bench.check.run import Checked
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, latest
+from unpool_xp.bench.verdicts.ranking import Ranked, Tax, by_workload, rank, tax
 
 _BAR = 12
 

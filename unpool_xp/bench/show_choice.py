@@ -13,11 +13,11 @@ from rich.table import Table
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.choose import Choice
-from unpool_xp.bench.crossover import DeviceCrossover
-from unpool_xp.bench.ranking import Ranked, rank
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.show import name_of, print_ranking
-from unpool_xp.bench.verdict import Interval, Verdict
+from unpool_xp.bench.verdicts.bootstrap import Interval, Verdict
+from unpool_xp.bench.verdicts.crossover import DeviceCrossover
+from unpool_xp.bench.verdicts.ranking import Ranked, rank
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _WORST = 16.0  # times the best: the tallest bar

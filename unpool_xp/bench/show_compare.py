@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from unpool_xp.bench.cases.formatting import digits
-from unpool_xp.bench.compare import OUTCOMES, Compared, Comparison
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, failure_reason
+from unpool_xp.bench.verdicts.compare import OUTCOMES, Compared, Comparison
 
 CHANGED = ("broken", "slower", "faster", "mended")
 _COLOURS = {"broken": "bold red", "slower": "bold red", "faster": "bold green", "mended": "green"}

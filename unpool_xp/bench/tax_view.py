@@ -12,7 +12,7 @@ from rich.table import Table
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import digits, seconds_text
-from unpool_xp.bench.tax import NOISY, Entry, Summary, noisy, summarize
+from unpool_xp.bench.portability.targets import NOISY, Entry, Summary, noisy, summarize
 
 Cells: TypeAlias = list[str]
 

@@ -15,8 +15,8 @@ from rich.table import Table
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.nvidia import on_cuda
-from unpool_xp.bench.rounds import Cell
+from unpool_xp.bench.measure.nvidia import on_cuda
+from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.commands.common import Labels, app, bar, err, fail, known_operations, out
@@ -43,11 +43,11 @@ def gpu(
     """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
     from unpool_xp.bench import show
     from unpool_xp.bench.catalog.presets import preset
-    from unpool_xp.bench.check_within import LEFT_OUT, check_within, present
-    from unpool_xp.bench.machine import this_machine
+    from unpool_xp.bench.check.run import LEFT_OUT, check_within, present
+    from unpool_xp.bench.measure.machine import this_machine
+    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
     from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.rows.provenance import run_id
-    from unpool_xp.bench.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
 
     end = time.monotonic() + 60 * minutes
     known_operations(operation)
@@ -132,7 +132,7 @@ def _print_reach(rows: list[Row], folder: Path) -> None:
 
 def _found(labels: list[str] | None) -> list[str]:
     """Return the labels asked for, or all of CUDA's that load; leave with the reasons if none."""
-    from unpool_xp.bench.check_within import present
+    from unpool_xp.bench.check.run import present
 
     asked = labels or [name for name in backends.known() if on_cuda(name)]
     found, missing = present(list(dict.fromkeys(asked)))

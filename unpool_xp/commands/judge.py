@@ -34,9 +34,9 @@ def compare(
 ) -> None:
     """Say what became faster or slower; exit 0: nothing slower, 1: some, 2: cannot tell."""
     from unpool_xp.bench import show_compare
-    from unpool_xp.bench.compare import Thresholds
-    from unpool_xp.bench.compare import compare as compare_rows
     from unpool_xp.bench.rows.readers import read_results
+    from unpool_xp.bench.verdicts.compare import Thresholds
+    from unpool_xp.bench.verdicts.compare import compare as compare_rows
 
     default = Path("pyproject.toml")
     try:
@@ -97,7 +97,7 @@ def gate(
     from unpool_xp.bench.catalog import OPERATIONS as MEASURED
     from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
     from unpool_xp.bench.gate import default_hows, parse_hows, run_gate
-    from unpool_xp.bench.thresholds import Thresholds
+    from unpool_xp.bench.verdicts.thresholds import Thresholds
 
     known_operations(operation)
     if size not in (None, *SIZES):

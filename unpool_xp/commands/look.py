@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from unpool_xp import backends
-from unpool_xp.bench.check import check_backends, to_json, to_junit
+from unpool_xp.bench.check.run import check_backends, to_json, to_junit
 from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.commands.common import Labels, app, bar, fail, known_operations, out, wanted
 
@@ -22,7 +22,8 @@ def show_backends(
     quick: Annotated[bool, typer.Option(help="Leave out the measured rates.")] = False,
 ) -> None:
     """Say what is installed here, on which devices, and how fast they copy and multiply."""
-    from unpool_xp.bench import probe, show
+    from unpool_xp.bench import show
+    from unpool_xp.bench.measure import ceilings
 
     rows: list[dict[str, object]] = []
     with bar() as progress:
@@ -45,7 +46,7 @@ def show_backends(
                     "threads": facts.threads,
                 }
                 if not quick:
-                    rates = probe.ceilings(loaded)
+                    rates = ceilings.ceilings(loaded)
                     row["copy_gb_s"] = round(rates.copy_gb_s, 1)
                     row["product_gflop_s"] = round(rates.product_gflop_s, 1)
                 rows.append(row)

@@ -24,7 +24,7 @@ def sweep_machines(
 ) -> list[Path]:
     """Measure on the machines of a cluster; return the files of the rows, one a machine."""
     from unpool_xp.bench.cluster import ClusterError, run_cluster_sweep
-    from unpool_xp.bench.sweep import SweepInterrupted, SweepUnwritableError
+    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError
 
     run = run_of(folder, resume)
     err.print(f"{len(cases)} cases; rows go to {folder / '<machine>' / run}.jsonl")

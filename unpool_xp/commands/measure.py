@@ -119,8 +119,8 @@ def sweep(
     """Measure a set of cases on every backend, a row a measurement."""
     from unpool_xp.bench import show
     from unpool_xp.bench.catalog.presets import preset as preset_of
-    from unpool_xp.bench.machine import this_machine
-    from unpool_xp.bench.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
+    from unpool_xp.bench.measure.machine import this_machine
+    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
 
     try:
         chosen = preset_of(preset)
@@ -213,8 +213,8 @@ def tax(
 ) -> None:
     """Measure what portability costs: our time over that of each library's own function."""
     from unpool_xp.bench import tax_view
-    from unpool_xp.bench.tax import TARGETS, tax_cases
-    from unpool_xp.bench.tax_measure import measure_taxes, row_keeper
+    from unpool_xp.bench.portability.measure import measure_taxes, row_keeper
+    from unpool_xp.bench.portability.targets import TARGETS, tax_cases
 
     known_operations(operation)
     labels = wanted(backend)

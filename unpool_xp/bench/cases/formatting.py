@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.verdict import Interval, Ratio
+from unpool_xp.bench.verdicts.bootstrap import Interval, Ratio
 
 _SETTINGS = ("kernel", "stride", "padding", "scale", "out_channels")
 

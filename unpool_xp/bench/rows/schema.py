@@ -30,7 +30,7 @@ class Row(_Later):
     run: str
     time: str  # ISO 8601, UTC
     commit: str | None
-    machine: str  # the id of a `unpool_xp.bench.machine.Machine`
+    machine: str  # the id of a `unpool_xp.bench.measure.machine.Machine`
     backend: str
     backend_version: str
     device: str

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, label, workload_key
-from unpool_xp.bench.verdict import (
+from unpool_xp.bench.verdicts.bootstrap import (
     Interval,
     Ratio,
     Verdict,
@@ -123,7 +123,7 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> list[Ranked]:
 
     Examples
     --------
-    >>> from unpool_xp.bench.ranking import rank
+    >>> from unpool_xp.bench.verdicts.ranking import rank
     >>> rank([])
     []
     """

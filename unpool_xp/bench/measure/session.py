@@ -19,7 +19,7 @@ from unpool_xp.bench import catalog
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import MismatchError, Oracle
 from unpool_xp.bench.cases.inputs import NDArray
-from unpool_xp.bench.device import Flush, device_sample
+from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.capabilities import why_not
 
 SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves

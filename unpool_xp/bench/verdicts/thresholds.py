@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.verdict import THRESHOLD
+from unpool_xp.bench.verdicts.bootstrap import THRESHOLD
 
 _TABLE = "tool.unpool-xp.gate"
 
@@ -34,7 +34,7 @@ class Thresholds:
 
     Examples
     --------
-    >>> from unpool_xp.bench.thresholds import Thresholds
+    >>> from unpool_xp.bench.verdicts.thresholds import Thresholds
     >>> thresholds = Thresholds(0.05, {"max_pool-*": 0.1, "* dask eager": 0.3})
     >>> thresholds.of("max_pool-1x8x32x32-k2x2-s2x2-float32", "numpy", "eager")
     0.1

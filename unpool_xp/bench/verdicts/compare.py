@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import case_name
-from unpool_xp.bench.compare_notes import notes_on
 from unpool_xp.bench.rows import asv, pytest_benchmark
 from unpool_xp.bench.rows.schema import Key, Row, case_key, failure_reason, latest
-from unpool_xp.bench.thresholds import Thresholds
-from unpool_xp.bench.verdict import Ratio, Verdict, noise_floor, ratio, verdict
+from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, noise_floor, ratio, verdict
+from unpool_xp.bench.verdicts.compare_notes import notes_on
+from unpool_xp.bench.verdicts.thresholds import Thresholds
 
 __all__ = ["Compared", "Comparison", "Thresholds", "compare", "name_of_case"]
 
@@ -159,7 +159,7 @@ def compare(
 
     Examples
     --------
-    >>> from unpool_xp.bench.compare import compare
+    >>> from unpool_xp.bench.verdicts.compare import compare
     >>> compare([], []).exit_code
     2
     """

@@ -18,9 +18,8 @@ from typing import Any
 import psutil
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.machine import this_machine, write_machine
-from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
-from unpool_xp.bench.rounds import (
+from unpool_xp.bench.measure.machine import this_machine, write_machine
+from unpool_xp.bench.measure.rounds import (
     CELL_SECONDS,
     ROUNDS,
     TIMEOUT_SECONDS,
@@ -29,6 +28,7 @@ from unpool_xp.bench.rounds import (
     failure,
     measure_case,
 )
+from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.rows import files, provenance, schema
 
 __all__ = [

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.families import up
-from unpool_xp.bench.verdict import Ratio
+from unpool_xp.bench.verdicts.bootstrap import Ratio
 
 # --- what is held against what -------------------------------------------------------------------
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from unpool_xp.bench import catalog
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure import is_poisoned
-from unpool_xp.bench.nvidia import clock_mhz, on_cuda
-from unpool_xp.bench.pool import Pool, Worker, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
+from unpool_xp.bench.measure.session import is_poisoned
+from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
 ROUNDS = 8
 CELL_SECONDS = 0.15

@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from unpool_xp.bench import nvidia
+from unpool_xp.bench.measure import nvidia
 
 # What changes the threads or the kernels of a numeric library; nothing else is ever recorded.
 ENVIRONMENT = (
@@ -119,7 +119,7 @@ def this_machine() -> Machine:
 
     Examples
     --------
-    >>> from unpool_xp.bench.machine import this_machine
+    >>> from unpool_xp.bench.measure.machine import this_machine
     >>> this_machine().logical_cores >= 1
     True
     """

@@ -87,7 +87,7 @@ def ratio(
 
     Examples
     --------
-    >>> from unpool_xp.bench.verdict import ratio
+    >>> from unpool_xp.bench.verdicts.bootstrap import ratio
     >>> ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
     Ratio(estimate=2.0, low=2.0, high=2.0)
     """
@@ -160,7 +160,7 @@ def noise_floor(samples: Sequence[float]) -> float:
 
     Examples
     --------
-    >>> from unpool_xp.bench.verdict import noise_floor
+    >>> from unpool_xp.bench.verdicts.bootstrap import noise_floor
     >>> noise_floor([1.0] * 6)
     0.0
     """
@@ -199,7 +199,7 @@ def verdict(ratio: Ratio, noise_floor: float, threshold: float = THRESHOLD) -> V
 
     Examples
     --------
-    >>> from unpool_xp.bench.verdict import Ratio, verdict
+    >>> from unpool_xp.bench.verdicts.bootstrap import Ratio, verdict
     >>> verdict(Ratio(0.55, 0.5, 0.6), noise_floor=0.02)
     <Verdict.FASTER: 'faster'>
     >>> verdict(Ratio(0.9, 0.5, 1.4), noise_floor=0.02)

@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from unpool_xp.bench.ranking import counted_samples
 from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, workload_key
-from unpool_xp.bench.verdict import Verdict, noise_floor, ratio, verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict, noise_floor, ratio, verdict
+from unpool_xp.bench.verdicts.ranking import counted_samples
 
 _WORDS = {
     Verdict.FASTER: "quicker",
@@ -130,7 +130,7 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
 
     Examples
     --------
-    >>> from unpool_xp.bench.crossover import device_crossovers
+    >>> from unpool_xp.bench.verdicts.crossover import device_crossovers
     >>> device_crossovers([])
     []
     """

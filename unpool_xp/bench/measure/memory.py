@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unpool_xp.backends import Backend
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure import Inputs, Session, outputs_of
+from unpool_xp.bench.measure.session import Inputs, Session, outputs_of
 
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 

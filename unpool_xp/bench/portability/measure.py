@@ -14,14 +14,14 @@ from typing import Any
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import find, natives
-from unpool_xp.bench.machine import write_machine
-from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
-from unpool_xp.bench.rounds import TIMEOUT_SECONDS, Cell, failure
+from unpool_xp.bench.measure.machine import write_machine
+from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, failure
+from unpool_xp.bench.measure.sweep import make_row, origin_of
+from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
+from unpool_xp.bench.portability.targets import TARGETS, Entry, Target
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.provenance import run_id
-from unpool_xp.bench.sweep import make_row, origin_of
-from unpool_xp.bench.tax import TARGETS, Entry, Target
-from unpool_xp.bench.verdict import Ratio, median_interval
+from unpool_xp.bench.verdicts.bootstrap import Ratio, median_interval
 
 SECONDS = 0.6  # of samples for a case on a backend
 _SLOW = 2.0  # a native this many times slower than the fastest is out of the running
