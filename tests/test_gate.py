@@ -20,11 +20,13 @@ import pytest
 from typer.testing import CliRunner
 
 from unpool_xp import cli
-from unpool_xp.bench import gate_build, gate_sides, show_gate
+from unpool_xp.bench import show_gate
 from unpool_xp.bench.catalog.panel import panel_case
-from unpool_xp.bench.gate import Gate, parse_hows, run_gate
-from unpool_xp.bench.gate_build import Build, GateError, build, find_source
-from unpool_xp.bench.gate_judge import SIDES, Pass, judge, orders, suspect
+from unpool_xp.bench.gate import build as gate_build
+from unpool_xp.bench.gate import trio
+from unpool_xp.bench.gate.build import Build, GateError, build, find_source
+from unpool_xp.bench.gate.run import Gate, parse_hows, run_gate
+from unpool_xp.bench.gate.statistics import SIDES, Pass, judge, orders, suspect
 from unpool_xp.bench.measure.workers import WorkerError
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.verdicts.bootstrap import Verdict
@@ -213,7 +215,7 @@ def test_other_dependencies_are_told(repository: Path) -> None:
 def test_a_package_from_elsewhere_is_never_timed(built: Builder, tmp_path: Path) -> None:
     good = built("base")
     leaky = Build("leaky", good.commit, good.python, tmp_path)
-    side = gate_sides.Side(leaky, "numpy")
+    side = trio.Side(leaky, "numpy")
     try:
         with pytest.raises(WorkerError, match=r"was imported from .*, not from"):
             _ = side.facts

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from unpool_xp.bench.gate import Gate
+from unpool_xp.bench.gate.run import Gate
 from unpool_xp.bench.show_compare import (
     comparison_as_json,
     comparison_as_markdown,

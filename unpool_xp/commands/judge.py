@@ -93,10 +93,11 @@ def gate(
     folder: Annotated[Path, typer.Option(help="Environments and rows.")] = Path(".gate"),
 ) -> None:
     """Build two commits, time them in turns; exit 0: none slower, 1: some, 2: cannot tell."""
-    from unpool_xp.bench import gate_build, show_gate
+    from unpool_xp.bench import show_gate
     from unpool_xp.bench.catalog import OPERATIONS as MEASURED
     from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
-    from unpool_xp.bench.gate import default_hows, parse_hows, run_gate
+    from unpool_xp.bench.gate import build
+    from unpool_xp.bench.gate.run import default_hows, parse_hows, run_gate
     from unpool_xp.bench.verdicts.thresholds import Thresholds
 
     known_operations(operation)
@@ -114,13 +115,13 @@ def gate(
         fail(f"{', '.join(operation or ())} is not timed; timed are {', '.join(MEASURED)}")
     try:
         hows, notes = (parse_hows(backend), []) if backend else default_hows()
-        sources = [gate_build.find_source(Path.cwd(), ref) for ref in (base, head)]
+        sources = [build.find_source(Path.cwd(), ref) for ref in (base, head)]
         thresholds = Thresholds.read(sources[1].repository / "pyproject.toml")
         with err.status("") as status:
             builds = []
             for source in sources:
                 status.update(escape(f"building {source.ref}"))
-                builds.append(gate_build.build(source, folder / "environments"))
+                builds.append(build.build(source, folder / "environments"))
             found = run_gate(
                 builds[0],
                 builds[1],
@@ -130,10 +131,10 @@ def gate(
                 thresholds=thresholds,
                 budget_s=budget,
                 timeout_s=timeout,
-                notes=[*notes, *gate_build.dependency_notes(*sources)],
+                notes=[*notes, *build.dependency_notes(*sources)],
                 progress=lambda text: status.update(escape(text)),
             )
-    except (gate_build.GateError, ImportError, OSError, ValueError) as error:
+    except (build.GateError, ImportError, OSError, ValueError) as error:
         fail(str(error))
     except KeyboardInterrupt:
         fail("interrupted; there is no verdict", 130)

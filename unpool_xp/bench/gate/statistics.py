@@ -72,7 +72,7 @@ def judge(passes: Sequence[Pass], threshold: float, *, seed: int = 0) -> Judged:
 
     Examples
     --------
-    >>> from unpool_xp.bench.gate_judge import Pass, judge
+    >>> from unpool_xp.bench.gate.statistics import Pass, judge
     >>> even = Pass([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
     >>> judge([even, even], threshold=0.05).verdict
     <Verdict.SAME: 'same'>

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp.bench.catalog.panel import split_how
-from unpool_xp.bench.gate_build import Build
-from unpool_xp.bench.gate_judge import Judged, Pass, judge, suspect
-from unpool_xp.bench.gate_sides import Question, Taken
+from unpool_xp.bench.gate.build import Build
+from unpool_xp.bench.gate.statistics import Judged, Pass, judge, suspect
+from unpool_xp.bench.gate.trio import Question, Taken
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.rounds import cells_of, failure
 from unpool_xp.bench.measure.sweep import make_row

@@ -19,8 +19,8 @@ from typing import Any
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.panel import split_how
-from unpool_xp.bench.gate_build import Build
-from unpool_xp.bench.gate_case import (
+from unpool_xp.bench.gate.build import Build
+from unpool_xp.bench.gate.case import (
     AGAIN,
     PASSES,
     Measured,
@@ -29,8 +29,8 @@ from unpool_xp.bench.gate_case import (
     worst_first,
     write_rows,
 )
-from unpool_xp.bench.gate_judge import twin_differences
-from unpool_xp.bench.gate_sides import Question, Trio
+from unpool_xp.bench.gate.statistics import twin_differences
+from unpool_xp.bench.gate.trio import Question, Trio
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.bench.verdicts.compare import Comparison, compare

@@ -1,6 +1,6 @@
 """One side of the gate: a process that times one build of the package, and nothing of the harness.
 
-``python -P gate_worker.py LABEL FOLDER`` is started by `unpool_xp.bench.gate_sides` with the python
+``python -P gate_worker.py LABEL FOLDER`` is started by `unpool_xp.bench.gate.trio` with the python
 of the side. It imports the package that lies in FOLDER, through its public names alone, so that a
 change of the harness never changes what is compared. JSON lines in, JSON lines out, as in
 `unpool_xp.bench.worker`.

@@ -16,8 +16,8 @@ import numpy as np
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import MismatchError, Oracle
-from unpool_xp.bench.gate_build import Build, GateError
-from unpool_xp.bench.gate_judge import SIDES, Pass, orders
+from unpool_xp.bench.gate.build import Build, GateError
+from unpool_xp.bench.gate.statistics import SIDES, Pass, orders
 from unpool_xp.bench.measure.session import reason_of
 from unpool_xp.bench.measure.workers import Worker, WorkerError, WorkerLostError
 
