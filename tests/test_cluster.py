@@ -14,11 +14,11 @@ import distributed
 import psutil
 import pytest
 
-from unpool_xp.bench import cluster, cluster_worker
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cluster import ClusterError, run_cluster_sweep
-from unpool_xp.bench.cluster_jobs import Board, Job, Member, declares, needed
-from unpool_xp.bench.cluster_rows import MachineFiles, rows_of_answer
+from unpool_xp.bench.cluster import remote, run
+from unpool_xp.bench.cluster.files import MachineFiles, rows_of_answer
+from unpool_xp.bench.cluster.jobs import Board, Job, Member, declares, needed
+from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
 from unpool_xp.bench.measure.machine import machine_id, read_machines, this_machine
 from unpool_xp.bench.measure.rounds import cells_of
 from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted
@@ -42,8 +42,8 @@ class OwnMachine(distributed.WorkerPlugin):
         here = this_machine()
         facts = dataclasses.replace(here, cpu=f"Machine {worker.name}")
         own = dataclasses.replace(facts, id=machine_id(facts.to_json()))
-        cluster_worker.this_machine = lambda: own  # type: ignore[assignment]
-        cluster_worker.host = lambda: own.id  # type: ignore[assignment]
+        remote.this_machine = lambda: own  # type: ignore[assignment]
+        remote.host = lambda: own.id  # type: ignore[assignment]
 
 
 @pytest.fixture
@@ -340,15 +340,15 @@ def test_a_worker_that_cannot_be_understood_is_left_out(
 
 def test_a_request_that_cannot_be_is_an_answer() -> None:
     for request in ("{", "{}", '{"case": 3}'):
-        assert "error" in json.loads(cluster_worker.measure(request))
-    assert json.loads(cluster_worker.close()) == {}
+        assert "error" in json.loads(remote.measure(request))
+    assert json.loads(remote.close()) == {}
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 1)
+    monkeypatch.setattr(run, "_CONNECT_SECONDS", 1)
     for address in ("tcp://127.0.0.1:9", "nonsense://"):
         with pytest.raises(ClusterError, match=f"no scheduler answers at '{address}'"):
-            cluster.connect(address)
+            run.connect(address)
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,4 +356,4 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ClusterError, match=r'pip install "unpool-xp\[cluster\]"'):
-        cluster.connect("tcp://127.0.0.1:1")
+        run.connect("tcp://127.0.0.1:1")

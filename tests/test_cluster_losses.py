@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from unpool_xp.bench import cluster_sweep
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cluster import ClusterError, ClusterSummary, run_cluster_sweep
+from unpool_xp.bench.cluster import coordinator
+from unpool_xp.bench.cluster.run import ClusterError, ClusterSummary, run_cluster_sweep
 from unpool_xp.bench.measure.machine import machine_id, this_machine
 from unpool_xp.bench.measure.rounds import cells_of
 from unpool_xp.bench.rows.files import read_rows
@@ -108,7 +108,7 @@ class Cluster:
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_sweep, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(coordinator, "_POLL_SECONDS", 0.01)
 
 
 def swept(there: Cluster, folder: Path, **options: Any) -> tuple[ClusterSummary, list[Row]]:

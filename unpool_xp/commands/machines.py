@@ -23,7 +23,7 @@ def sweep_machines(
     **options: Any,
 ) -> list[Path]:
     """Measure on the machines of a cluster; return the files of the rows, one a machine."""
-    from unpool_xp.bench.cluster import ClusterError, run_cluster_sweep
+    from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError
 
     run = run_of(folder, resume)

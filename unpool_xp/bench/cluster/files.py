@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cluster_jobs import Member, read_answer
+from unpool_xp.bench.cluster.jobs import Member, read_answer
 from unpool_xp.bench.measure.machine import Machine, write_machine
 from unpool_xp.bench.measure.rounds import Cell, failure
 from unpool_xp.bench.measure.sweep import make_row, question, writing

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cluster_rows import MachineFiles
-from unpool_xp.bench.cluster_sweep import ClusterError, ClusterSummary, ClusterSweep
+from unpool_xp.bench.cluster.coordinator import ClusterError, ClusterSummary, ClusterSweep
+from unpool_xp.bench.cluster.files import MachineFiles
 from unpool_xp.bench.measure.rounds import CELL_SECONDS, ROUNDS, TIMEOUT_SECONDS
 from unpool_xp.bench.measure.sweep import Progress
 

@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench import cluster_worker
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cluster_jobs import MOST_LOSSES, Board, Job, Member, needed
-from unpool_xp.bench.cluster_rows import LOST, MachineFiles, reason_row, rows_of_answer, where
+from unpool_xp.bench.cluster import remote
+from unpool_xp.bench.cluster.files import LOST, MachineFiles, reason_row, rows_of_answer, where
+from unpool_xp.bench.cluster.jobs import MOST_LOSSES, Board, Job, Member, needed
 from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted, grid_of
 from unpool_xp.bench.rows.provenance import git_commit
@@ -156,7 +156,7 @@ class ClusterSweep:
         busy = {_host(member.address) for member, _, _ in self.running.values()}
         for address in sorted(there - set(self.members) - set(self.asked) - set(self.left_out)):
             if _host(address) not in busy:  # looking for backends would disturb what is measured
-                asking = cluster_worker.describe
+                asking = remote.describe
                 self.asked[address] = self._submit(asking, address, {"labels": self.labels})
 
     def _welcome(self, address: str, text: object) -> None:
@@ -223,7 +223,7 @@ class ClusterSweep:
                 "how": self.how,
             }
             resources = needed(member, job.cells)
-            future = self._submit(cluster_worker.measure, member.address, request, resources)
+            future = self._submit(remote.measure, member.address, request, resources)
             self.running[future.key] = (member, job, future)
 
     def _submit(
@@ -335,9 +335,7 @@ class ClusterSweep:
         """End the processes that the workers keep."""
         import distributed
 
-        closing = [
-            self._submit(cluster_worker.close, address, {}) for address in sorted(self.members)
-        ]
+        closing = [self._submit(remote.close, address, {}) for address in sorted(self.members)]
         for future in closing:
             try:
                 future.result(timeout=_CLOSE_SECONDS)
