@@ -308,7 +308,7 @@ def test_what_goes_wrong_is_a_reason_and_the_rest_is_measured(
     assert any("passes fitted into" in note for note in found.comparison.notes)
     assert show_gate.gate_as_json(found)["counts"]["broken"] == 6
     left = psutil.Process().children(recursive=True)
-    assert not [process for process in left if "gate_worker.py" in " ".join(process.cmdline())]
+    assert not [process for process in left if "gate/side.py" in " ".join(process.cmdline())]
 
 
 def test_nothing_measured_is_not_nothing_slower(

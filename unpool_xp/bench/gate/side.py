@@ -1,29 +1,26 @@
 """One side of the gate: a process that times one build of the package, and nothing of the harness.
 
-``python -P gate_worker.py LABEL FOLDER`` is started by `unpool_xp.bench.gate.trio` with the python
+``python -P side.py LABEL FOLDER`` is started by `unpool_xp.bench.gate.trio` with the python
 of the side. It imports the package that lies in FOLDER, through its public names alone, so that a
-change of the harness never changes what is compared. JSON lines in, JSON lines out, as in
-`unpool_xp.bench.worker`.
+change of the harness never changes what is compared. It speaks the protocol
+of `bench.measure.server`, which it loads by its path.
 """
 
 from __future__ import annotations
 
 import gc
 import hashlib
-import json
 import os
-import signal
+import runpy
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
-_WATCH_SECONDS = 1.0
-_LONGEST_REASON = 400
+_SERVER = runpy.run_path(str(Path(__file__).parents[1] / "measure" / "server.py"))
 
 
 class Side:
@@ -73,7 +70,7 @@ class Side:
         try:
             function = getattr(self.package, operation, None)
             if function is None:
-                raise LookupError(f"this version has no unpool_xp.{operation}")
+                raise ImportError(f"this version has no unpool_xp.{operation}")
             given = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
             with np.load(inputs) as archive:
                 host = [archive[name] for name in archive.files]
@@ -92,7 +89,7 @@ class Side:
             call_s = min(self._timed(1) for _ in range(3))
         except Exception as error:  # whatever a library raises is a reason, never a time
             self._call = None
-            return {"error": _said(error)}
+            return {"error": _SERVER["error_text"](error)}
         return {"error": None, "digest": digest, "call_s": call_s}
 
     def outputs(self, path: str) -> dict[str, Any]:
@@ -146,64 +143,10 @@ def _digest(arrays: list[np.ndarray[Any, Any]]) -> str:
     return digest.hexdigest()
 
 
-def _said(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    # These messages name what is missing; the type would add nothing.
-    if not (isinstance(error, ImportError | LookupError) and text):
-        text = f"{type(error).__name__}: {text}"
-    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 3] + "..."
-
-
-def serve(
-    label: str, folder: str, requests: IO[str], answer: Callable[[dict[str, Any]], None]
-) -> None:
-    """Answer requests until there are no more."""
-    try:
-        side: Any = Side(label, folder)
-        broken = None
-    except Exception as error:  # a missing library is an answer, not a crash
-        side, broken = None, _said(error)
-    for line in requests:
-        try:
-            request = json.loads(line)
-            command = request.pop("command")
-            if broken is not None:
-                answer({"ok": False, "error": broken})
-                continue
-            if command not in COMMANDS:
-                raise ValueError(f"unknown command {command!r}; known: {', '.join(COMMANDS)}")
-            answer({"ok": True, **getattr(side, command)(**request)})
-        except Exception as error:
-            answer({"ok": False, "error": _said(error)})
-
-
-def _leave_with_parent(parent: int) -> None:
-    # A side in the middle of a call does not see that its requests have ended.
-    while os.getppid() == parent:
-        time.sleep(_WATCH_SECONDS)
-    os._exit(1)
-
-
 def main(arguments: list[str]) -> int:
     """Serve on the standard streams."""
     label, folder = arguments
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    if hasattr(os, "getppid"):
-        watch = threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True)
-        watch.start()
-    # Three processes share the accelerator, if there is one, and a CPU's want none.
-    if label == "jax:cpu":
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    # A library that prints must not break the protocol: fd 1 becomes fd 2.
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    def answer(message: dict[str, Any]) -> None:
-        stream.write(json.dumps(message) + "\n")
-        stream.flush()
-
-    serve(label, folder, sys.stdin, answer)
+    _SERVER["serve"](label, lambda: Side(label, folder), COMMANDS)
     return 0
 
 

@@ -25,7 +25,7 @@ from unpool_xp.bench.measure.workers import Worker, WorkerError, WorkerLostError
 SAMPLE_SECONDS = 2e-3
 TURN_SECONDS = 0.36  # of samples for the three sides of a case in a pass
 FEWEST_TURNS, MOST_TURNS = 5, 25
-_WORKER = Path(__file__).with_name("gate_worker.py")
+_WORKER = Path(__file__).with_name("side.py")
 _LEAKS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "COVERAGE_PROCESS_START")
 
 
