@@ -19,8 +19,8 @@ from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.memory import peak_bytes
 from unpool_xp.bench.measure.session import Session, device
 from unpool_xp.bench.measure.sweep import run_sweep
-from unpool_xp.bench.report_cases import ranked_cases
-from unpool_xp.bench.report_view import _machine_facts
+from unpool_xp.bench.report.ranked import ranked_cases
+from unpool_xp.bench.report.view import _machine_facts
 from unpool_xp.bench.rows.files import read_rows
 
 from . import fake_backend

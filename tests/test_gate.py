@@ -388,7 +388,7 @@ def avg_pool(x, kernel_size, **options):
 HANGING = """
 import sys
 from pathlib import Path
-from unpool_xp.bench.gate import run_gate
+from unpool_xp.bench.gate.run import run_gate
 from unpool_xp.bench.gate_build import Build
 from unpool_xp.bench.catalog.panel import panel_case
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.reach import Line, reach, reach_markdown, write_reach
+from unpool_xp.bench.report.gpu_targets import Line, reach, reach_markdown, write_reach
 from unpool_xp.bench.rows.schema import Row
 
 from .test_results import failed_row, make_row

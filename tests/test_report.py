@@ -17,8 +17,6 @@ import vl_convert
 from tests.synthetic_rows import synthetic_rows
 from tests.test_ranking import native, timed
 from tests.test_results import failed_row, make_row
-from unpool_xp.bench import charts, report_claims, report_pack
-from unpool_xp.bench import report as report_module
 from unpool_xp.bench.cases.formatting import (
     bytes_text,
     digits,
@@ -27,15 +25,17 @@ from unpool_xp.bench.cases.formatting import (
     seconds_text,
     settings_text,
 )
-from unpool_xp.bench.charts_specs import chart_specs, time_png_spec
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.report import write_report
-from unpool_xp.bench.report_answers import answers
-from unpool_xp.bench.report_cases import BANDS, ranked_cases
-from unpool_xp.bench.report_claims import CLAIMS, judged
-from unpool_xp.bench.report_costs import device_series, payback_calls, paybacks
-from unpool_xp.bench.report_pack import pack_rows
-from unpool_xp.bench.report_view import report_view
+from unpool_xp.bench.report import charts, claims, payload
+from unpool_xp.bench.report import write as report_module
+from unpool_xp.bench.report.answers import answers
+from unpool_xp.bench.report.chart_specs import chart_specs, time_png_spec
+from unpool_xp.bench.report.claims import CLAIMS, judged
+from unpool_xp.bench.report.costs import device_series, payback_calls, paybacks
+from unpool_xp.bench.report.payload import pack_rows
+from unpool_xp.bench.report.ranked import BANDS, ranked_cases
+from unpool_xp.bench.report.view import report_view
+from unpool_xp.bench.report.write import write_report
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Interval, Ratio, Verdict
@@ -435,7 +435,7 @@ def test_every_claim_is_judged(page):
     for claim in CLAIMS:
         assert claim.text in page.words
     assert len(CLAIMS) == 7
-    known = {getattr(report_claims, name) for name in ("TRUE", "PARTLY", "FALSE", "UNMEASURED")}
+    known = {getattr(claims, name) for name in ("TRUE", "PARTLY", "FALSE", "UNMEASURED")}
     assert {found.verdict for found in judged(cases_of(make_row()))} <= known
 
 
@@ -593,7 +593,7 @@ def test_a_page_of_many_rows_stays_small_and_keeps_every_row(tmp_path, monkeypat
     rows, part = synthetic_rows(2_000), 25  # of the 50,000 that fit into 10 MB
     alone = write_report(rows[:1], [], tmp_path / "alone").html.stat().st_size
     assert alone < 600_000  # the code, and Vega's
-    room = report_pack.RAW_BYTES // part
+    room = payload.RAW_BYTES // part
     monkeypatch.setattr(report_module, "pack_rows", lambda rows: pack_rows(rows, room))
     path = write_report(rows, [], tmp_path).html
     page = Page(path.read_text(encoding="utf-8"))

@@ -23,7 +23,7 @@ from selenium.webdriver.support.ui import Select
 from tests.synthetic_rows import synthetic_rows
 from tests.test_report import ATTACK
 from tests.test_results import failed_row, make_row
-from unpool_xp.bench.report import write_report
+from unpool_xp.bench.report.write import write_report
 from unpool_xp.bench.rows.schema import Row
 
 _PATIENCE = 20  # seconds; far more than anything here takes

@@ -118,7 +118,7 @@ def _weighed(case: Case, cell: Cell) -> bool:
 
 def _print_reach(rows: list[Row], folder: Path) -> None:
     """Print what is asked of a GPU, and how near it comes; write it beside the report."""
-    from unpool_xp.bench.reach import cells, reach, write_reach
+    from unpool_xp.bench.report.gpu_targets import cells, reach, write_reach
 
     lines = reach(rows)
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -25,7 +25,7 @@ def report(
 def write_report(paths: list[Path], to: Path) -> None:
     """Read files of results and write the report of them."""
     from unpool_xp.bench.measure.machine import read_machines
-    from unpool_xp.bench.report import write_report
+    from unpool_xp.bench.report.write import write_report
     from unpool_xp.bench.rows.readers import read_results
 
     try:

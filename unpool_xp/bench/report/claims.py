@@ -14,9 +14,9 @@ import unpool_xp
 from unpool_xp.bench.cases.formatting import digits
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.report_answers import geometric_mean, slower
-from unpool_xp.bench.report_cases import RankedCase, Timed
-from unpool_xp.bench.report_costs import copy_ceilings
+from unpool_xp.bench.report.answers import geometric_mean, slower
+from unpool_xp.bench.report.costs import copy_ceilings
+from unpool_xp.bench.report.ranked import RankedCase, Timed
 from unpool_xp.bench.report_pictures import pictures
 from unpool_xp.bench.rows.schema import Row
 

@@ -1,4 +1,4 @@
-// The answer among what the filters leave: the sums of unpool_xp.bench.report_answers.
+// The answer among what the filters leave: the sums of unpool_xp.bench.report.answers.
 
 function variance(at, i) {
   const low = at.rows.low[i], high = at.rows.high[i];

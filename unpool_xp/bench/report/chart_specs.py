@@ -11,8 +11,8 @@ from typing import Any
 
 import altair as alt
 
-from unpool_xp.bench.charts import styles
-from unpool_xp.bench.report_cases import RankedCase, by_series
+from unpool_xp.bench.report.charts import styles
+from unpool_xp.bench.report.ranked import RankedCase, by_series
 
 _MOST_POINTS = 200  # of a picture
 _SECONDS = "format(datum.value, '~s') + 's'"

@@ -11,14 +11,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from unpool_xp.bench import charts
-from unpool_xp.bench.charts_specs import chart_specs
 from unpool_xp.bench.measure.machine import Machine
-from unpool_xp.bench.report_cases import BANDS
-from unpool_xp.bench.report_data import machine_data
-from unpool_xp.bench.report_markdown import markdown
-from unpool_xp.bench.report_pack import pack_rows, squeeze, squeeze_json
-from unpool_xp.bench.report_view import report_view
+from unpool_xp.bench.report import charts
+from unpool_xp.bench.report.chart_specs import chart_specs
+from unpool_xp.bench.report.markdown import markdown
+from unpool_xp.bench.report.payload import machine_data, pack_rows, squeeze, squeeze_json
+from unpool_xp.bench.report.ranked import BANDS
+from unpool_xp.bench.report.view import report_view
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import THRESHOLD
@@ -28,12 +27,12 @@ _CAPTION = (
     "Filled: portable; hollow: native. Dashed: compiled. Dotted grey: a plain copy of the bytes."
 )
 _SCRIPTS = (
-    "report_core.js",
-    "report_tables.js",
-    "report_charts.js",
-    "report_answers.js",
-    "report_sections.js",
-    "report_start.js",
+    "core.js",
+    "tables.js",
+    "charts.js",
+    "answers.js",
+    "sections.js",
+    "start.js",
 )
 
 
@@ -74,7 +73,7 @@ def write_report(
     Examples
     --------
     >>> import tempfile
-    >>> from unpool_xp.bench.report import write_report
+    >>> from unpool_xp.bench.report.write import write_report
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_report([], [], folder).html.name
     'report.html'
@@ -107,10 +106,10 @@ def _html(view: Mapping[str, Any], rows: Sequence[Row], backends: Sequence[str])
     )
     drawn = bool(view["machines"])
     raw = pack_rows(rows)
-    return environment.from_string(_read("report_template.html")).render(
+    return environment.from_string(_read("template.html")).render(
         **view,
         shown=_MOST_PROBLEMS,
-        style=Markup(_read("report_style.css")),
+        style=Markup(_read("style.css")),
         scripts=Markup("\n".join(_read(name) for name in _SCRIPTS) if drawn else ""),
         # Squeezed: base64 holds nothing that a browser takes for markup, whatever rows say.
         vega=squeeze(charts.javascript().encode()) if drawn else "",
@@ -143,5 +142,5 @@ def _data(view: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
 
 
 def _read(name: str) -> str:
-    source = importlib.resources.files("unpool_xp.bench") / name
+    source = importlib.resources.files("unpool_xp.bench.report") / "static" / name
     return source.read_text(encoding="utf-8")

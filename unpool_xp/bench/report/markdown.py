@@ -14,8 +14,8 @@ from unpool_xp.bench.cases.formatting import (
     interval_text,
     seconds_text,
 )
-from unpool_xp.bench.report_cases import RankedCase, Timed
-from unpool_xp.bench.report_costs import DeviceSeries
+from unpool_xp.bench.report.costs import DeviceSeries
+from unpool_xp.bench.report.ranked import RankedCase, Timed
 from unpool_xp.bench.rows.schema import failure_reason
 
 _MOST_CASES = 200  # with their tables; beyond, the page has them
@@ -28,7 +28,7 @@ def markdown(view: Mapping[str, Any]) -> str:
     Parameters
     ----------
     view : mapping
-        As `unpool_xp.bench.report_view.report_view` returns it.
+        As `unpool_xp.bench.report.view.report_view` returns it.
 
     Returns
     -------

@@ -8,14 +8,14 @@ from typing import Any
 
 import unpool_xp
 from unpool_xp.bench.cases.formatting import bytes_text, count_text, digits
-from unpool_xp.bench.charts import styles
-from unpool_xp.bench.charts_specs import time_png_spec
 from unpool_xp.bench.measure.machine import Machine
-from unpool_xp.bench.report_answers import Answer, answers, geometric_mean, share_of_first
-from unpool_xp.bench.report_cases import BANDS, RankedCase, by_operation, ranked_cases
-from unpool_xp.bench.report_claims import judged
-from unpool_xp.bench.report_costs import copy_ceilings, device_series, host_copy
-from unpool_xp.bench.report_machines import side_by_side
+from unpool_xp.bench.report.answers import Answer, answers, geometric_mean, share_of_first
+from unpool_xp.bench.report.chart_specs import time_png_spec
+from unpool_xp.bench.report.charts import styles
+from unpool_xp.bench.report.claims import judged
+from unpool_xp.bench.report.costs import copy_ceilings, device_series, host_copy
+from unpool_xp.bench.report.machines import side_by_side
+from unpool_xp.bench.report.ranked import BANDS, RankedCase, by_operation, ranked_cases
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, latest
 from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict
@@ -47,7 +47,7 @@ def report_view(
     -------
     dict
         "version", "backends" (labels and how they look), "machines", "side_by_side" (as
-        `unpool_xp.bench.report_machines.side_by_side` returns it) and "problems". A machine has its
+        `unpool_xp.bench.report.machines.side_by_side` returns it) and "problems". A machine has its
         `RankedCase` objects under "cases", for what is made of them.
     """
     kept = latest(rows)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from unpool_xp.bench.report_answers import mean_ratio
-from unpool_xp.bench.report_cases import RankedCase, Timed, by_series
+from unpool_xp.bench.report.answers import mean_ratio
+from unpool_xp.bench.report.ranked import RankedCase, Timed, by_series
 from unpool_xp.bench.rows.schema import Row, failure_reason
 from unpool_xp.bench.verdicts.bootstrap import Verdict, verdict
 from unpool_xp.bench.verdicts.crossover import DeviceCrossover, device_crossovers, is_gpu
@@ -75,7 +75,7 @@ def payback_calls(compiled_s: float, eager_s: float, first_s: float) -> int | No
 
     Examples
     --------
-    >>> from unpool_xp.bench.report_costs import payback_calls
+    >>> from unpool_xp.bench.report.costs import payback_calls
     >>> payback_calls(compiled_s=1.0, eager_s=3.0, first_s=11.0)  # 11 + 5 against 6 * 3
     6
     """

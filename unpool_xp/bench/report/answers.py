@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from unpool_xp.bench.report_cases import RankedCase, Timed, band_of
+from unpool_xp.bench.report.ranked import RankedCase, Timed, band_of
 from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, verdict
 
 How = tuple[str, str, str]
@@ -26,7 +26,7 @@ class Answer:
     operation, dtype : str
         Of what.
     band : int
-        A number in `unpool_xp.bench.report_cases.BANDS`.
+        A number in `unpool_xp.bench.report.ranked.BANDS`.
     winner : tuple of str
         The backend, the mode and the implementation that is the fastest over all the cases.
     function : str

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from unpool_xp.bench.cases.formatting import digits, seconds_text
-from unpool_xp.bench.report_answers import geometric_mean, mean_ratio
-from unpool_xp.bench.report_cases import RankedCase, Timed
+from unpool_xp.bench.report.answers import geometric_mean, mean_ratio
+from unpool_xp.bench.report.ranked import RankedCase, Timed
 from unpool_xp.bench.rows.schema import Key, workload_key
 
 Way = tuple[str, str, str, str]

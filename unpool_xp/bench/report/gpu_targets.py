@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unpool_xp.bench.cases.formatting import case_name
 from unpool_xp.bench.cases.operation import total_bytes
-from unpool_xp.bench.report_cases import RankedCase, ranked_cases
+from unpool_xp.bench.report.ranked import RankedCase, ranked_cases
 from unpool_xp.bench.rows.schema import Row, failure_reason, latest
 from unpool_xp.bench.verdicts.ranking import by_workload
 
