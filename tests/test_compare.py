@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unpool_xp.bench import show_compare
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.sweep import SweepUnwritableError, run_sweep
 from unpool_xp.bench.rows import files as files_module
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key
+from unpool_xp.bench.terminal import comparison
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import Comparison, compare, name_of_case
 from unpool_xp.bench.verdicts.thresholds import Thresholds
@@ -358,7 +358,7 @@ def test_the_command_takes_the_thresholds_of_the_folder(tmp_path: Path) -> None:
 def test_a_long_list_is_cut_in_markdown() -> None:
     base = [timed(1.0, shape=[1, 1, 8, n]) for n in range(8, 308)]
     head = [timed(2.0, shape=row["shape"]) for row in base]
-    text = show_compare.comparison_as_markdown(compare(base, head))
+    text = comparison.comparison_as_markdown(compare(base, head))
     assert "and 100 more" in text
     assert len(text) < 65_536
 

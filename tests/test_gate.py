@@ -20,7 +20,6 @@ import pytest
 from typer.testing import CliRunner
 
 from unpool_xp import cli
-from unpool_xp.bench import show_gate
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.gate import build as gate_build
 from unpool_xp.bench.gate import trio
@@ -29,6 +28,7 @@ from unpool_xp.bench.gate.run import Gate, parse_hows, run_gate
 from unpool_xp.bench.gate.statistics import SIDES, Pass, judge, orders, suspect
 from unpool_xp.bench.measure.workers import WorkerError
 from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.terminal import gate
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import compare
 
@@ -249,10 +249,10 @@ def test_a_planted_slowdown_is_found_and_nothing_else(
         assert row["calls_per_sample"] >= 1
     again = compare(base_rows.rows, head_rows.rows)
     assert {e.name for e in again.entries if e.outcome == "slower"} >= {slower.name}
-    told = show_gate.gate_as_json(found)
+    told = gate.gate_as_json(found)
     assert told["exit_code"] == 1
     assert {e["again"] for e in told["entries"] if e["outcome"] == "slower"} <= {3, 6}
-    assert "slower" in show_gate.gate_as_markdown(found)
+    assert "slower" in gate.gate_as_markdown(found)
     json.dumps(told, allow_nan=False)
 
 
@@ -306,7 +306,7 @@ def test_what_goes_wrong_is_a_reason_and_the_rest_is_measured(
         assert entries["max_pool"].ratio is not None
     assert found.exit_code == 1
     assert any("passes fitted into" in note for note in found.comparison.notes)
-    assert show_gate.gate_as_json(found)["counts"]["broken"] == 6
+    assert gate.gate_as_json(found)["counts"]["broken"] == 6
     left = psutil.Process().children(recursive=True)
     assert not [process for process in left if "gate/side.py" in " ".join(process.cmdline())]
 

@@ -15,7 +15,7 @@ from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.show_choice import choice_as_json, code_for, print_choice
+from unpool_xp.bench.terminal.choice import choice_as_json, code_for, print_choice
 
 from .test_results import make_row
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 import unpool_xp
 from unpool_xp import backends
-from unpool_xp.bench import limits, limits_view, tax_view
+from unpool_xp.bench import limits, limits_view
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import OPERATIONS, find, natives
 from unpool_xp.bench.limits import TINY, growing, overhead, scratch, traffic
@@ -25,6 +25,7 @@ from unpool_xp.bench.portability.measure import entry_of, measure_taxes, ratio_o
 from unpool_xp.bench.portability.targets import TARGETS, Entry, Target, noisy, summarize, tax_cases
 from unpool_xp.bench.replay import recorded, replay_of
 from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.terminal import tax
 from unpool_xp.bench.verdicts.bootstrap import Ratio
 from unpool_xp.bench.worker import Service
 
@@ -174,19 +175,19 @@ def shown(print_it: Any, *arguments: Any) -> str:
 def test_the_tables_fit_the_terminal_and_say_what_is_missed() -> None:
     entries = [entry(0.5, case=case) for case in tax_cases()]
     entries += [entry(1.3), entry(None), entry(2.0, TUNED)]
-    text = shown(tax_view.print_entries, entries) + shown(tax_view.print_summaries, entries)
+    text = shown(tax.print_entries, entries) + shown(tax.print_summaries, entries)
     assert max(map(len, text.splitlines())) <= 80
     for said in ("max_pool 4x64x112x112 k3 s2 p1", "nearest_unpool 1x2x4x4 f2: crashed", "missed"):
         assert said in text
     assert "native of nearest_unpool: repeat (" in text
     entries = [entry(0.5)]
-    assert "missed" not in shown(tax_view.print_summaries, entries)
-    assert "| 0.500 | <= 0.8 | 0.500 | <= 1.2 |" in tax_view.markdown(entries)
-    assert "| `nearest_unpool` | 0.500 |" in tax_view.markdown(entries)
+    assert "missed" not in shown(tax.print_summaries, entries)
+    assert "| 0.500 | <= 0.8 | 0.500 | <= 1.2 |" in tax.markdown(entries)
+    assert "| `nearest_unpool` | 0.500 |" in tax.markdown(entries)
 
 
 def test_the_answer_for_scripts_is_json() -> None:
-    answer = tax_view.as_json([entry(0.5), entry(None), entry(0.5, TUNED)])
+    answer = tax.as_json([entry(0.5), entry(None), entry(0.5, TUNED)])
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
     assert [summary["met"] for summary in answer["summary"]] == [False, None]
     assert [case["ratio"] for case in answer["cases"]] == [0.5, None, 0.5]

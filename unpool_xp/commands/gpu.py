@@ -41,13 +41,13 @@ def gpu(
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
 ) -> None:
     """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
-    from unpool_xp.bench import show
     from unpool_xp.bench.catalog.presets import preset
     from unpool_xp.bench.check.run import LEFT_OUT, check_within, present
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
     from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.rows.provenance import run_id
+    from unpool_xp.bench.terminal import ranking
 
     end = time.monotonic() + 60 * minutes
     known_operations(operation)
@@ -58,7 +58,7 @@ def gpu(
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
     with err.status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
         checked = check_within(labels, operation or tuple(OPERATIONS), seconds)
-    show.print_checks(out, checked)
+    ranking.print_checks(out, checked)
     left_out = sum(result.detail == LEFT_OUT for result in checked)
     if left_out:
         err.print(f"{left_out} not checked for want of time: unpool-xp check does all of it")

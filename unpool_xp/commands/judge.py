@@ -33,8 +33,8 @@ def compare(
     ] = None,
 ) -> None:
     """Say what became faster or slower; exit 0: nothing slower, 1: some, 2: cannot tell."""
-    from unpool_xp.bench import show_compare
     from unpool_xp.bench.rows.readers import read_results
+    from unpool_xp.bench.terminal import comparison
     from unpool_xp.bench.verdicts.compare import Thresholds
     from unpool_xp.bench.verdicts.compare import compare as compare_rows
 
@@ -50,16 +50,16 @@ def compare(
         *(side.rows for side in sides), thresholds=thresholds, across_machines=across_machines
     )
     if markdown:
-        text = show_compare.comparison_as_markdown(found, everything=everything)
+        text = comparison.comparison_as_markdown(found, everything=everything)
         try:
             markdown.write_text(text, encoding="utf-8")
         except OSError as error:
             fail(f"--markdown {markdown}: {error.strerror}")
-    show_compare.print_problems(err, problems)
+    comparison.print_problems(err, problems)
     if as_json:
-        print(json.dumps(show_compare.comparison_as_json(found, problems), indent=1))
+        print(json.dumps(comparison.comparison_as_json(found, problems), indent=1))
     else:
-        show_compare.print_comparison(out, found, everything=everything)
+        comparison.print_comparison(out, found, everything=everything)
     raise typer.Exit(found.exit_code)
 
 
@@ -93,11 +93,11 @@ def gate(
     folder: Annotated[Path, typer.Option(help="Environments and rows.")] = Path(".gate"),
 ) -> None:
     """Build two commits, time them in turns; exit 0: none slower, 1: some, 2: cannot tell."""
-    from unpool_xp.bench import show_gate
     from unpool_xp.bench.catalog import OPERATIONS as MEASURED
     from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
     from unpool_xp.bench.gate import build
     from unpool_xp.bench.gate.run import default_hows, parse_hows, run_gate
+    from unpool_xp.bench.terminal import gate as show_gate
     from unpool_xp.bench.verdicts.thresholds import Thresholds
 
     known_operations(operation)

@@ -47,9 +47,9 @@ def choose(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure here and now which backend to use, and from which size on the answer changes."""
-    from unpool_xp.bench import show_choice
     from unpool_xp.bench.cases.case import Case
     from unpool_xp.bench.choose import choose as measure
+    from unpool_xp.bench.terminal import choice as show_choice
 
     if dtype not in DTYPES:
         fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
@@ -117,10 +117,10 @@ def sweep(
     ] = 60.0,
 ) -> None:
     """Measure a set of cases on every backend, a row a measurement."""
-    from unpool_xp.bench import show
     from unpool_xp.bench.catalog.presets import preset as preset_of
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
+    from unpool_xp.bench.terminal import ranking
 
     try:
         chosen = preset_of(preset)
@@ -175,7 +175,7 @@ def sweep(
         f"{summary.skipped} already there"
     )
     if report:
-        show.print_rankings(out, path)
+        ranking.print_rankings(out, path)
         write_report([path], results / "report")
 
 
@@ -212,9 +212,9 @@ def tax(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure what portability costs: our time over that of each library's own function."""
-    from unpool_xp.bench import tax_view
     from unpool_xp.bench.portability.measure import measure_taxes, row_keeper
     from unpool_xp.bench.portability.targets import TARGETS, tax_cases
+    from unpool_xp.bench.terminal import tax as tax_view
 
     known_operations(operation)
     labels = wanted(backend)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from unpool_xp.bench.gate.run import Gate
-from unpool_xp.bench.show_compare import (
+from unpool_xp.bench.terminal.comparison import (
     comparison_as_json,
     comparison_as_markdown,
     print_comparison,
