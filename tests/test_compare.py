@@ -16,10 +16,11 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.sweep import SweepUnwritableError, run_sweep
 from unpool_xp.bench.rows import files as files_module
 from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.names import name_of_case
 from unpool_xp.bench.rows.schema import Row, case_key
 from unpool_xp.bench.terminal import comparison
 from unpool_xp.bench.verdicts.bootstrap import Verdict
-from unpool_xp.bench.verdicts.compare import Comparison, compare, name_of_case
+from unpool_xp.bench.verdicts.compare import Comparison, compare
 from unpool_xp.bench.verdicts.thresholds import Thresholds
 
 from .test_check import run

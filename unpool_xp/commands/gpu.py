@@ -47,7 +47,7 @@ def gpu(
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
     from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.rows.provenance import run_id
-    from unpool_xp.bench.terminal import ranking
+    from unpool_xp.bench.terminal import checks
 
     end = time.monotonic() + 60 * minutes
     known_operations(operation)
@@ -58,7 +58,7 @@ def gpu(
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
     with err.status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
         checked = check_within(labels, operation or tuple(OPERATIONS), seconds)
-    ranking.print_checks(out, checked)
+    checks.print_checks(out, checked)
     left_out = sum(result.detail == LEFT_OUT for result in checked)
     if left_out:
         err.print(f"{left_out} not checked for want of time: unpool-xp check does all of it")

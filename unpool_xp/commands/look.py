@@ -23,7 +23,7 @@ def show_backends(
 ) -> None:
     """Say what is installed here, on which devices, and how fast they copy and multiply."""
     from unpool_xp.bench.measure import ceilings
-    from unpool_xp.bench.terminal import ranking
+    from unpool_xp.bench.terminal import checks
 
     rows: list[dict[str, object]] = []
     with bar() as progress:
@@ -54,7 +54,7 @@ def show_backends(
     if as_json:
         print(json.dumps(rows, indent=1))
     else:
-        ranking.print_backends(out, rows)
+        checks.print_backends(out, rows)
     if backend and any("missing" in row for row in rows):
         raise typer.Exit(2)
 
@@ -72,7 +72,7 @@ def check(
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
 ) -> None:
     """Hold operations, dtypes and backends to the oracle; exit 1 on a mismatch, 2 if none ran."""
-    from unpool_xp.bench.terminal import ranking
+    from unpool_xp.bench.terminal import checks
 
     known_operations(operation)
     labels = wanted(backend)
@@ -89,7 +89,7 @@ def check(
     if as_json:
         print(json.dumps(to_json(results), indent=1))
     else:
-        ranking.print_checks(out, results)
+        checks.print_checks(out, results)
     outcomes = Counter(result.outcome for result in results)
     if outcomes["failed"]:
         raise typer.Exit(1)

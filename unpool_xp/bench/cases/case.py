@@ -163,3 +163,15 @@ def _operations() -> dict[str, OperationSpec]:
     from unpool_xp.bench.catalog import OPERATIONS  # which is made of cases
 
     return OPERATIONS
+
+
+def short_name(case: Case) -> str:
+    """Return a case without its dtype and with one number for equal sizes of its axes."""
+    parts = [case.operation, "x".join(map(str, case.shape))]
+    for letter, size in zip("kspf", (case.kernel, case.stride, case.padding, case.scale)):  # noqa: B905
+        if size is not None:
+            alike = size[:1] if len(set(size)) == 1 else size
+            parts.append(letter + "x".join(f"{n:g}" for n in alike))
+    if case.out_channels is not None:
+        parts.append(f"c{case.out_channels}")
+    return " ".join(parts)

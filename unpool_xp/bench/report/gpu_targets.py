@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unpool_xp.bench.cases.formatting import case_name
 from unpool_xp.bench.cases.operation import total_bytes
 from unpool_xp.bench.report.ranked import RankedCase, ranked_cases
+from unpool_xp.bench.rows.names import case_name
 from unpool_xp.bench.rows.schema import Row, failure_reason, latest
 from unpool_xp.bench.verdicts.ranking import by_workload
 

@@ -7,15 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unpool_xp.bench.cases.formatting import (
-    case_name,
-    digits,
-    how_text,
-    interval_text,
-    seconds_text,
-)
+from unpool_xp.bench.cases.formatting import digits, interval_text, seconds_text
 from unpool_xp.bench.report.costs import DeviceSeries
 from unpool_xp.bench.report.ranked import RankedCase, Timed
+from unpool_xp.bench.rows.names import case_name, how_text
 from unpool_xp.bench.rows.schema import failure_reason
 
 _MOST_CASES = 200  # with their tables; beyond, the page has them
@@ -166,7 +161,7 @@ def _entry(timed: Timed, others: Sequence[Timed]) -> list[str]:
         f"{entry.place}=" if shared else str(entry.place),
         how_text(row),
         seconds_text(timed.seconds),
-        interval_text(entry.interval, timed.seconds),
+        interval_text(entry.interval.low, entry.interval.high, timed.seconds),
         f"{digits(timed.seconds / others[0].seconds)}x",
         entry.verdict.value if entry.tied_with_best and entry.verdict else "",
         digits(row["bytes_moved"] / timed.seconds / 1e9),

@@ -8,8 +8,9 @@ from functools import cache, cached_property
 from statistics import median
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.formatting import how_text, seconds_text, settings_text
+from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.cases.operation import Layout
+from unpool_xp.bench.rows.names import how_text, settings_text
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.verdicts.bootstrap import noise_floor
 from unpool_xp.bench.verdicts.ranking import Ranked, Tax, by_workload, rank, tax

@@ -13,8 +13,9 @@ from rich.table import Table
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.choose import Choice
+from unpool_xp.bench.rows.names import name_of
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.terminal.ranking import name_of, print_ranking
+from unpool_xp.bench.terminal.ranking import print_ranking
 from unpool_xp.bench.verdicts.bootstrap import Interval, Verdict
 from unpool_xp.bench.verdicts.crossover import DeviceCrossover
 from unpool_xp.bench.verdicts.ranking import Ranked, rank

@@ -10,23 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.case import short_name
 from unpool_xp.bench.cases.formatting import digits, seconds_text
 from unpool_xp.bench.portability.targets import NOISY, Entry, Summary, noisy, summarize
 
 Cells: TypeAlias = list[str]
-
-
-def short_name(case: Case) -> str:
-    """Return a case without its dtype and with one number for equal sizes of its axes."""
-    parts = [case.operation, "x".join(map(str, case.shape))]
-    for letter, size in zip("kspf", (case.kernel, case.stride, case.padding, case.scale)):  # noqa: B905
-        if size is not None:
-            alike = size[:1] if len(set(size)) == 1 else size
-            parts.append(letter + "x".join(f"{n:g}" for n in alike))
-    if case.out_channels is not None:
-        parts.append(f"c{case.out_channels}")
-    return " ".join(parts)
 
 
 def short_function(name: str) -> str:

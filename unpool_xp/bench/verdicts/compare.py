@@ -8,15 +8,19 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.formatting import case_name
 from unpool_xp.bench.rows import asv, pytest_benchmark
+from unpool_xp.bench.rows.names import name_of_case
 from unpool_xp.bench.rows.schema import Key, Row, case_key, failure_reason, latest
 from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, noise_floor, ratio, verdict
 from unpool_xp.bench.verdicts.compare_notes import notes_on
 from unpool_xp.bench.verdicts.thresholds import Thresholds
 
-__all__ = ["Compared", "Comparison", "Thresholds", "compare", "name_of_case"]
+__all__ = [
+    "Compared",
+    "Comparison",
+    "Thresholds",
+    "compare",
+]
 
 # The first is the worst, and listed first.
 OUTCOMES = (
@@ -222,15 +226,6 @@ def _compared(
         note = _undecided(base, head, found, floor, threshold, decided)
     how = (row["backend"], row["mode"], row["implementation"], row["function"])
     return Compared(name, *how, base, head, found, floor, threshold, decided, note)
-
-
-def name_of_case(row: Row) -> str:
-    """Return the name of the case of a row, in words where it is no case of this version."""
-    names = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
-    try:
-        return Case.from_json({name: row[name] for name in names}).name  # type: ignore[literal-required]
-    except (ValueError, TypeError):
-        return case_name(row)
 
 
 def _untimed(base: Row | None, head: Row | None) -> str | None:
