@@ -18,14 +18,15 @@ from unpool_xp._primitives import (
     reshape_tail,
 )
 from unpool_xp._sizes import Padding, Sizes
+from unpool_xp._typing import ArrayT
 
 __all__ = ["conv_transpose"]
 
 
 def conv_transpose(
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
+    x: ArrayT,
+    weight: ArrayT,
+    bias: ArrayT | None = None,
     /,
     *,
     stride: Sizes = 1,
@@ -34,7 +35,7 @@ def conv_transpose(
     output_size: Sizes | None = None,
     groups: int = 1,
     dilation: Sizes = 1,
-) -> Array:
+) -> ArrayT:
     """Spread each element over the output, weighted by the kernel, and add up what overlaps.
 
     Parameters

@@ -15,6 +15,7 @@ from unpool_xp._primitives import (
     without_empty_chunks,
 )
 from unpool_xp._sizes import Padding, Shape, Sizes, as_int, check_choice
+from unpool_xp._typing import ArrayT
 
 __all__ = ["convert_indices"]
 
@@ -26,7 +27,7 @@ _LAST_CHANNEL = ("tensorflow", "tensorflow_batch")
 
 
 def convert_indices(
-    indices: Array,
+    indices: ArrayT,
     /,
     source: Convention,
     target: Convention,
@@ -36,7 +37,7 @@ def convert_indices(
     stride: Sizes | None = None,
     padding: Padding = 0,
     dilation: Sizes = 1,
-) -> Array:
+) -> ArrayT:
     """Rewrite the indices of a max pooling from one convention to another.
 
     Parameters

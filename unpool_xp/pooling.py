@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 from unpool_xp import _chunked as chunked
 from unpool_xp import _geometry
@@ -33,12 +33,13 @@ from unpool_xp._primitives import (
 )
 from unpool_xp._regions import Regions, fractional_regions
 from unpool_xp._sizes import Padding, Scales, Shape, Sizes
+from unpool_xp._typing import ArrayT
 from unpool_xp._windows import positions, window_maxima
 
 __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
 
 
-class MaxPooled(NamedTuple):
+class MaxPooled(NamedTuple, Generic[ArrayT]):
     """The maxima of the windows and where they stood.
 
     Attributes
@@ -50,12 +51,16 @@ class MaxPooled(NamedTuple):
         indexing dtype of the library.
     """
 
-    values: Array
-    indices: Array
+    values: ArrayT
+    indices: ArrayT
+
+
+# Before 2.8, PyTorch's vmap takes a named tuple apart only if tuple is its one base.
+MaxPooled.__bases__ = (tuple,)
 
 
 def max_pool(
-    x: Array,
+    x: ArrayT,
     /,
     kernel_size: Sizes,
     *,
@@ -63,7 +68,7 @@ def max_pool(
     padding: Padding = 0,
     dilation: Sizes = 1,
     ceil_mode: bool = False,
-) -> MaxPooled:
+) -> MaxPooled[ArrayT]:
     """Take the maximum of each window, and where it stood.
 
     Parameters
@@ -136,7 +141,7 @@ def max_pool(
 
 
 def avg_pool(
-    x: Array,
+    x: ArrayT,
     /,
     kernel_size: Sizes,
     *,
@@ -145,7 +150,7 @@ def avg_pool(
     dilation: Sizes = 1,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
-) -> Array:
+) -> ArrayT:
     """Take the mean of each window.
 
     Parameters
@@ -249,7 +254,7 @@ def _divisors(xp: Namespace, windows: AxisWindows, count: Shape, dtype: Any, pla
 
 
 def fractional_max_pool(
-    x: Array,
+    x: ArrayT,
     /,
     kernel_size: Sizes,
     *,
@@ -257,7 +262,7 @@ def fractional_max_pool(
     output_ratio: Scales | None = None,
     samples: Any = None,
     seed: int | None = None,
-) -> MaxPooled:
+) -> MaxPooled[ArrayT]:
     """Take the maximum of regions whose places are drawn, for a size that is no divisor.
 
     Parameters
@@ -334,7 +339,7 @@ def fractional_max_pool(
     return _regions_pooled(xp, plan, x)
 
 
-def _regions_pooled(xp: Namespace, plan: Regions, x: Array) -> MaxPooled:
+def _regions_pooled(xp: Namespace, plan: Regions, x: Array) -> MaxPooled[Array]:
     place, rank, starts, steps = device(x), len(plan.plane), plan.starts, plan.steps
     default, counting = positions(xp, x, "fractional_max_pool", plan.plane, plan.reach)
 

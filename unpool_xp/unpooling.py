@@ -27,18 +27,19 @@ from unpool_xp._primitives import (
     zeros,
 )
 from unpool_xp._sizes import Coordinates, Padding, Scales, Shape, Sizes, check_choice
+from unpool_xp._typing import ArrayObject, ArrayT
 
 __all__ = ["fractional_max_unpool", "linear_unpool", "max_unpool", "nearest_unpool"]
 
 
 def nearest_unpool(
-    x: Array,
+    x: ArrayT,
     /,
     scale_factor: Scales | None = None,
     *,
     output_size: Sizes | None = None,
     coordinates: Coordinates = "asymmetric",
-) -> Array:
+) -> ArrayT:
     """Repeat each value over the cells that it stands for.
 
     Parameters
@@ -116,13 +117,13 @@ def _repeated(
 
 
 def linear_unpool(
-    x: Array,
+    x: ArrayT,
     /,
     scale_factor: Scales | None = None,
     *,
     output_size: Sizes | None = None,
     coordinates: Coordinates = "asymmetric",
-) -> Array:
+) -> ArrayT:
     """Interpolate linearly between the values, axis by axis.
 
     Parameters
@@ -182,8 +183,8 @@ def linear_unpool(
 
 
 def max_unpool(
-    values: Array,
-    indices: Array,
+    values: ArrayT,
+    indices: ArrayObject,
     /,
     kernel_size: Sizes | None = None,
     *,
@@ -193,7 +194,7 @@ def max_unpool(
     output_size: Sizes | None = None,
     duplicates: Literal["any", "sum"] = "any",
     check_indices: bool = True,
-) -> Array:
+) -> ArrayT:
     """Put pooled maxima back at the positions that they came from, zeros elsewhere.
 
     Parameters
@@ -287,13 +288,13 @@ def max_unpool(
 
 
 def fractional_max_unpool(
-    values: Array,
-    indices: Array | None = None,
+    values: ArrayT,
+    indices: ArrayObject | None = None,
     /,
     *,
     scale_factor: Scales | None = None,
     output_size: Sizes | None = None,
-) -> Array:
+) -> ArrayT:
     """Bring pooled maxima back at a size that need not be a multiple of theirs.
 
     Parameters
