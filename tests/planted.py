@@ -88,7 +88,7 @@ def run_gate(repository: Path, base: str, head: str, *options: str) -> dict[str,
     """Run the command there; return its JSON, with the exit code."""
     arguments = ["gate", base, "--head", head, "--json", *options]
     # -P: the harness is this one, not that of the repository.
-    command = [sys.executable, "-P", "-m", "unpool_xp.cli", *arguments]
+    command = [sys.executable, "-P", "-m", "unpool_xp", *arguments]
     done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
     if not done.stdout.strip():
         raise RuntimeError(f"exit code {done.returncode}: {done.stderr}")

@@ -135,7 +135,7 @@ def test_json_and_junit_say_the_same() -> None:
 def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = dict(os.environ) | ({"PYTHONPATH": str(path)} if path else {})
     return subprocess.run(
-        [sys.executable, "-m", "unpool_xp.cli", *arguments],
+        [sys.executable, "-m", "unpool_xp", *arguments],
         capture_output=True,
         text=True,
         env=environment,

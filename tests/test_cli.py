@@ -40,7 +40,21 @@ def test_backends_says_what_is_here_and_what_is_missing() -> None:
 
 def test_version_and_help() -> None:
     assert run("--version").stdout.strip() == "0.1.0"
-    assert "choose" in run("--help").stdout
+    shown = run("--help").stdout
+    assert "Usage: python -m unpool_xp [OPTIONS]" in shown
+    assert "choose" in shown
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    code = (
+        "import runpy, sys; sys.modules['typer'] = None; "
+        "runpy.run_module('unpool_xp', run_name='__main__')"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert shown.returncode == 1
+    assert shown.stderr == (
+        'unpool-xp: typer is not installed; the commands need pip install "unpool-xp[bench]"\n'
+    )
 
 
 def test_choose_names_a_backend_with_intervals() -> None:
@@ -164,7 +178,7 @@ def test_a_damaged_line_is_named_and_the_good_rows_are_read(tmp_path: Path) -> N
 
 
 def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "unpool_xp.cli", *sweep(tmp_path)]
+    command = [sys.executable, "-m", "unpool_xp", *sweep(tmp_path)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
     )

@@ -420,7 +420,7 @@ def test_a_sweep_on_a_full_disk_ends_with_whole_rows_and_goes_on_later(tmp_path:
     code = (
         "import resource, runpy, sys; "
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
-        "runpy.run_module('unpool_xp.cli', run_name='__main__', alter_sys=True)"
+        "runpy.run_module('unpool_xp', run_name='__main__', alter_sys=True)"
     )
     command = [sys.executable, "-W", "ignore", "-c", code, *sweep]
     shown = subprocess.run(command, capture_output=True, text=True)

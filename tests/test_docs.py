@@ -266,7 +266,7 @@ def test_the_backend_of_the_recipe_plugs_in(tmp_path: Path) -> None:
     (tmp_path / "my_backend.py").write_text(files["my_backend.py"])
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     shown = subprocess.run(
-        [sys.executable, "-m", "unpool_xp.cli", "check", "-b", label, "-o", "max_unpool"],
+        [sys.executable, "-m", "unpool_xp", "check", "-b", label, "-o", "max_unpool"],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,

@@ -14,7 +14,6 @@ HEAVY = (
     "jax",
     "dask",
     "cupy",
-    "pandas",
     "scipy",
     "altair",
     "rich",

@@ -279,24 +279,7 @@ def test_what_was_not_checked_has_no_time_that_counts():
     assert schema.failure_reason(failed_row("crash")) == "crash"
 
 
-# --- frame, run, commit --------------------------------------------------------------------------
-
-
-def test_the_frame_has_the_medians_and_rates():
-    rows = [make_row(samples_s=[1e-3, 2e-3, 9e-3]), failed_row("crash"), make_row(checked=False)]
-    frame = schema.to_frame(rows)
-    assert frame["median_s"].tolist()[0] == 2e-3
-    assert frame["bandwidth_GBps"].tolist()[0] == pytest.approx(0.5)
-    assert frame["gflops"].tolist()[0] == pytest.approx(0.05)
-    assert frame["elements"].tolist() == [8 * 32 * 32] * 3
-    assert frame["label"].tolist() == ["numpy eager portable"] * 3
-    assert frame["median_s"].isna().tolist() == [False, True, True]
-
-
-def test_the_frame_of_no_rows_has_all_columns():
-    frame = schema.to_frame([])
-    assert len(frame) == 0
-    assert {*Row.__annotations__, "median_s", "label"} <= set(frame.columns)
+# --- run, commit ---------------------------------------------------------------------------------
 
 
 def test_run_ids_differ():

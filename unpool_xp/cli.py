@@ -31,7 +31,3 @@ def main_options(
 def main() -> None:
     """Run the command line."""
     app()
-
-
-if __name__ == "__main__":
-    main()

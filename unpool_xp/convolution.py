@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unpool_xp._array.compat import Array
+from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import arguments, require_dtype
 from unpool_xp._array.traits import in_chunks
 from unpool_xp._dask import operations as chunked
@@ -14,9 +14,9 @@ __all__ = ["conv_transpose"]
 
 
 def conv_transpose(
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
+    x: ArrayT,
+    weight: ArrayT,
+    bias: ArrayT | None = None,
     /,
     *,
     stride: Sizes = 1,
@@ -25,7 +25,7 @@ def conv_transpose(
     output_size: Sizes | None = None,
     groups: int = 1,
     dilation: Sizes = 1,
-) -> Array:
+) -> ArrayT:
     """Spread each element over the output, weighted by the kernel, and add up what overlaps.
 
     Parameters

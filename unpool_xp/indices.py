@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unpool_xp._array.compat import Array, cast, index_dtype
+from unpool_xp._array.compat import ArrayT, cast, index_dtype
 from unpool_xp._array.namespace import arguments, require_dtype
 from unpool_xp._array.traits import in_chunks
 from unpool_xp._dask.graph import chunks_index_dtype, without_empty_chunks
@@ -23,7 +23,7 @@ __all__ = ["convert_indices"]
 
 
 def convert_indices(
-    indices: Array,
+    indices: ArrayT,
     /,
     source: Convention,
     target: Convention,
@@ -33,7 +33,7 @@ def convert_indices(
     stride: Sizes | None = None,
     padding: Padding = 0,
     dilation: Sizes = 1,
-) -> Array:
+) -> ArrayT:
     """Rewrite the indices of a max pooling from one convention to another.
 
     Parameters

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
-from unpool_xp._array.compat import Array, namespace
+from unpool_xp._array.compat import ArrayT, namespace
 from unpool_xp._array.namespace import arguments, require_dtype
 from unpool_xp._array.traits import in_chunks
 from unpool_xp._dask import operations as chunked
@@ -20,7 +20,7 @@ from unpool_xp._plan.fractional import Regions, fractional_regions
 __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
 
 
-class MaxPooled(NamedTuple):
+class MaxPooled(NamedTuple, Generic[ArrayT]):
     """The maxima of the windows and where they stood.
 
     Attributes
@@ -32,12 +32,16 @@ class MaxPooled(NamedTuple):
         indexing dtype of the library.
     """
 
-    values: Array
-    indices: Array
+    values: ArrayT
+    indices: ArrayT
+
+
+# Before 2.8, PyTorch's vmap takes a named tuple apart only if tuple is its one base.
+MaxPooled.__bases__ = (tuple,)
 
 
 def max_pool(
-    x: Array,
+    x: ArrayT,
     /,
     kernel_size: Sizes,
     *,
@@ -45,7 +49,7 @@ def max_pool(
     padding: Padding = 0,
     dilation: Sizes = 1,
     ceil_mode: bool = False,
-) -> MaxPooled:
+) -> MaxPooled[ArrayT]:
     """Take the maximum of each window, and where it stood.
 
     Parameters
@@ -118,7 +122,7 @@ def max_pool(
 
 
 def avg_pool(
-    x: Array,
+    x: ArrayT,
     /,
     kernel_size: Sizes,
     *,
@@ -127,7 +131,7 @@ def avg_pool(
     dilation: Sizes = 1,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
-) -> Array:
+) -> ArrayT:
     """Take the mean of each window.
 
     Parameters
@@ -198,7 +202,7 @@ def avg_pool(
 
 
 def fractional_max_pool(
-    x: Array,
+    x: ArrayT,
     /,
     kernel_size: Sizes,
     *,
@@ -206,7 +210,7 @@ def fractional_max_pool(
     output_ratio: Scales | None = None,
     samples: Any = None,
     seed: int | None = None,
-) -> MaxPooled:
+) -> MaxPooled[ArrayT]:
     """Take the maximum of regions whose places are drawn, for a size that is no divisor.
 
     Parameters

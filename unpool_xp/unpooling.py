@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from unpool_xp._array.compat import Array, Namespace
+from unpool_xp._array.compat import Array, ArrayObject, ArrayT, Namespace
 from unpool_xp._array.namespace import arguments, require_dtype
 from unpool_xp._array.traits import in_chunks
 from unpool_xp._array.views import padded, reshape_tail, zeros
@@ -21,13 +21,13 @@ __all__ = ["fractional_max_unpool", "linear_unpool", "max_unpool", "nearest_unpo
 
 
 def nearest_unpool(
-    x: Array,
+    x: ArrayT,
     /,
     scale_factor: Scales | None = None,
     *,
     output_size: Sizes | None = None,
     coordinates: Coordinates = "asymmetric",
-) -> Array:
+) -> ArrayT:
     """Repeat each value over the cells that it stands for.
 
     Parameters
@@ -86,13 +86,13 @@ def nearest_unpool(
 
 
 def linear_unpool(
-    x: Array,
+    x: ArrayT,
     /,
     scale_factor: Scales | None = None,
     *,
     output_size: Sizes | None = None,
     coordinates: Coordinates = "asymmetric",
-) -> Array:
+) -> ArrayT:
     """Interpolate linearly between the values, axis by axis.
 
     Parameters
@@ -152,8 +152,8 @@ def linear_unpool(
 
 
 def max_unpool(
-    values: Array,
-    indices: Array,
+    values: ArrayT,
+    indices: ArrayObject,
     /,
     kernel_size: Sizes | None = None,
     *,
@@ -163,7 +163,7 @@ def max_unpool(
     output_size: Sizes | None = None,
     duplicates: Literal["any", "sum"] = "any",
     check_indices: bool = True,
-) -> Array:
+) -> ArrayT:
     """Put pooled maxima back at the positions that they came from, zeros elsewhere.
 
     Parameters
@@ -257,13 +257,13 @@ def max_unpool(
 
 
 def fractional_max_unpool(
-    values: Array,
-    indices: Array | None = None,
+    values: ArrayT,
+    indices: ArrayObject | None = None,
     /,
     *,
     scale_factor: Scales | None = None,
     output_size: Sizes | None = None,
-) -> Array:
+) -> ArrayT:
     """Bring pooled maxima back at a size that need not be a multiple of theirs.
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import array_api_compat
 import array_api_compat.numpy
@@ -13,6 +13,8 @@ from array_api_compat import array_namespace as namespace
 
 __all__ = [
     "Array",
+    "ArrayObject",
+    "ArrayT",
     "Namespace",
     "cast",
     "computing_dtype",
@@ -25,6 +27,23 @@ __all__ = [
 # The standard defines arrays by what they do, not by a class.
 Array: TypeAlias = Any
 Namespace: TypeAlias = Any
+
+
+class ArrayObject(Protocol):
+    """An array of any library; those without types count as one, too."""
+
+    # The types of these differ from library to library: torch.Size, tuple[int | float, ...], ...
+    @property
+    def shape(self) -> Any: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    @property
+    def ndim(self) -> Any: ...
+
+
+ArrayT = TypeVar("ArrayT", bound=ArrayObject)
 
 
 def library(x: Array) -> str:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
 import types
 import typing
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Union
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import Any, Literal, TypedDict, Union
 
 ROW_SCHEMA = 1
 
@@ -197,33 +193,3 @@ def done_keys(rows: Iterable[Row], *, retry_failed: bool = False) -> set[Key]:
         Keys, as `case_key` gives them.
     """
     return {case_key(row) for row in rows if not (retry_failed and failure_reason(row))}
-
-
-def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """Return rows as a data frame.
-
-    Parameters
-    ----------
-    rows : sequence of Row
-        The rows.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A column a field, and ``label``, ``elements``, ``median_s``, ``bandwidth_GBps`` and
-        ``gflops``; the last three are NaN where a row has no time that counts.
-    """
-    import pandas as pd  # half a second, which a sweep need not wait for
-
-    frame = pd.DataFrame(list(rows), columns=list(_HINTS))
-    counts = [failure_reason(row) is None for row in rows]
-    medians = [
-        statistics.median(row["samples_s"]) if good else math.nan
-        for row, good in zip(rows, counts, strict=True)
-    ]
-    frame["label"] = [label(row) for row in rows]
-    frame["elements"] = [elements(row) for row in rows]
-    frame["median_s"] = pd.Series(medians, dtype="float64")
-    frame["bandwidth_GBps"] = frame["bytes_moved"].astype("float64") / frame["median_s"] / 1e9
-    frame["gflops"] = frame["flops"].astype("float64") / frame["median_s"] / 1e9
-    return frame
