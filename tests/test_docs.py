@@ -28,8 +28,9 @@ import typer
 from numpydoc.docscrape import FunctionDoc
 
 import unpool_xp
-from unpool_xp import backends, capabilities, cli
+from unpool_xp import backends, capabilities
 from unpool_xp.bench.rows import schema
+from unpool_xp.cli import main
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -183,7 +184,7 @@ def test_a_docstring_of_an_operation_says_it_all(operation: Any) -> None:
 
 # --- commands ------------------------------------------------------------------------------------
 
-APP: Any = typer.main.get_command(cli.app)
+APP: Any = typer.main.get_command(main.app)
 
 
 def problem(arguments: list[str]) -> str | None:

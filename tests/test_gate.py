@@ -19,7 +19,6 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from unpool_xp import cli
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.gate import build as gate_build
 from unpool_xp.bench.gate import trio
@@ -31,6 +30,7 @@ from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.terminal import gate
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import compare
+from unpool_xp.cli import main
 
 from .planted import git, plant, plant_slowdown, scratch_repository
 
@@ -342,7 +342,7 @@ def test_the_command_builds_with_pip_and_answers(
     arguments = ["base", "--head", head, "-b", "numpy", "-o", "max_unpool", "--size", "small"]
     summary = tmp_path / "gate.md"
     options = ["--folder", str(tmp_path), "--markdown", str(summary), "--budget", "1"]
-    done = CliRunner().invoke(cli.app, ["gate", *arguments, *options])
+    done = CliRunner().invoke(main.app, ["gate", *arguments, *options])
     assert done.exit_code == 1, done.output
     assert "slower (2)" in done.output
     assert "base against base, numpy" in done.output
@@ -365,7 +365,7 @@ def test_what_the_command_cannot_do_is_said(
     arguments: list[str], said: str, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository)
-    done = CliRunner().invoke(cli.app, ["gate", *arguments])
+    done = CliRunner().invoke(main.app, ["gate", *arguments])
     assert done.exit_code == 2
     assert said in done.output
 

@@ -19,7 +19,7 @@ from unpool_xp.bench.measure.sweep import run_sweep
 from unpool_xp.bench.measure.workers import Worker, WorkerLostError
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.capabilities import DTYPES
-from unpool_xp.commands import gpu
+from unpool_xp.cli import gpu
 
 from . import fake_backend
 from .test_check import run

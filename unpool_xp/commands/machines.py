@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.commands.common import bar, err, fail
+from unpool_xp.cli.common import bar, err, fail
 
 
 def sweep_machines(

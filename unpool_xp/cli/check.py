@@ -12,7 +12,7 @@ import typer
 from unpool_xp import backends
 from unpool_xp.bench.check.run import check_backends, to_json, to_junit
 from unpool_xp.capabilities import OPERATIONS
-from unpool_xp.commands.common import Labels, app, bar, fail, known_operations, out, wanted
+from unpool_xp.cli.common import Labels, app, bar, fail, known_operations, out, wanted
 
 
 @app.command("backends")

@@ -19,8 +19,8 @@ from unpool_xp.bench.measure.nvidia import on_cuda
 from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
-from unpool_xp.commands.common import Labels, app, bar, err, fail, known_operations, out
-from unpool_xp.commands.show import write_report
+from unpool_xp.cli.common import Labels, app, bar, err, fail, known_operations, out
+from unpool_xp.cli.report import write_report
 
 _HOSTS = ("numpy", "torch:cpu", "jax:cpu")  # what a GPU has to win against
 _MOST_ON_HOST = 2**26  # elements: beyond, a call on the CPU takes seconds

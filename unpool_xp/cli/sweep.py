@@ -10,8 +10,8 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.capabilities import DTYPES
-from unpool_xp.commands.common import Labels, app, bar, err, fail, known_operations, out, wanted
-from unpool_xp.commands.show import write_report
+from unpool_xp.cli.common import Labels, app, bar, err, fail, known_operations, out, wanted
+from unpool_xp.cli.report import write_report
 
 
 def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> tuple[Any, ...] | None:

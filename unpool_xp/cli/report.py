@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from unpool_xp import backends
-from unpool_xp.commands.common import app, err, fail, out, wanted
+from unpool_xp.cli.common import app, err, fail, out, wanted
 
 
 @app.command()

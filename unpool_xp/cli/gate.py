@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.capabilities import OPERATIONS
-from unpool_xp.commands.common import app, err, fail, known_operations, out
+from unpool_xp.cli.common import app, err, fail, known_operations, out
 
 
 @app.command()

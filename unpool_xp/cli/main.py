@@ -6,13 +6,13 @@ from typing import Annotated
 
 # isort: off
 # First, so that where typer is missing there is a word on what to install.
-from unpool_xp.commands.common import app, out
+from unpool_xp.cli.common import app, out
 import typer
 
 from unpool_xp import __version__
 
 # In the order in which the help lists them.
-from unpool_xp.commands import look, measure, gpu, judge, show
+from unpool_xp.cli import gpu
 # isort: on
 
 __all__ = ["app", "gpu", "judge", "look", "main", "measure", "show"]
