@@ -1,1 +1,4 @@
-"""The commands, a file for those that belong together; `unpool_xp.cli.main` puts them together."""
+"""The command `unpool-xp`: a module per command, and what they share.
+
+Imports everything; nothing imports it.
+"""

@@ -1,21 +1,23 @@
-"""The command `unpool-xp`: thin, all that it does lives in `unpool_xp.bench`."""
+"""The command `unpool-xp`: thin; the work is done in `unpool_xp.bench`."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 # isort: off
-# First, so that where typer is missing there is a word on what to install.
+# First, so that where typer is missing a message says what to install.
 from unpool_xp.cli.common import app, out
 import typer
 
 from unpool_xp import __version__
 
-# In the order in which the help lists them.
-from unpool_xp.cli import gpu
+# In the order in which the help lists them; importing one registers it.
+from unpool_xp.cli import backends, check, choose, sweep, tax, gpu, compare, gate, report, gallery
 # isort: on
 
-__all__ = ["app", "gpu", "judge", "look", "main", "measure", "show"]
+__all__ = ["app", "main"]
+
+_COMMANDS = (backends, check, choose, sweep, tax, gpu, compare, gate, report, gallery)
 
 
 @app.callback(invoke_without_command=True)
