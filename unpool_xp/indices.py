@@ -1,4 +1,4 @@
-"""The index conventions of max pooling in use, and the way between them."""
+"""Convert max-pooling indices between the conventions of other libraries."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _windows(
     padding: Padding,
     dilation: Sizes,
 ) -> tuple[_geometry.AxisWindows, ...]:
-    """Return the windows that were pooled, which may have been so in ceil mode."""
+    """Return the windows that were pooled, with or without ceil mode."""
     for ceil_mode in (False, True):
         plan = plan_of(
             _geometry.windows, operation, shape, kernel_size, stride, padding, dilation, ceil_mode

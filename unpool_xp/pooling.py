@@ -21,7 +21,7 @@ __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
 
 
 class MaxPooled(NamedTuple, Generic[ArrayT]):
-    """The maxima of the windows and where they stood.
+    """The maxima of the windows and their positions.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ def max_pool(
     dilation: Sizes = 1,
     ceil_mode: bool = False,
 ) -> MaxPooled[ArrayT]:
-    """Take the maximum of each window, and where it stood.
+    """Return the maximum of each window and its position.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Unpooling: a pooled map brought back to its size."""
+"""Unpooling: upsample a pooled array to its original size."""
 
 from __future__ import annotations
 

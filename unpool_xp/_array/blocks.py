@@ -1,4 +1,4 @@
-"""Work in pieces that fit the cache."""
+"""Process arrays in blocks that fit the cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unpool_xp._plan.arguments import Shape
 
 
 def blocks_pay(x: Array, share: float) -> bool:
-    """Return whether work in pieces that fit the cache pays, and is left to the caller.
+    """Return whether processing x in cache-sized blocks is faster.
 
     `share` is the size of the largest array in between, or output, over that of x.
     """
@@ -86,7 +86,7 @@ def in_parts(
     return output
 
 
-_BLOCK = 2**21  # bytes: the cache of a core, less would cost more calls than it saves
+_BLOCK = 2**21  # bytes; about the cache per core, smaller blocks cost more in calls than they save
 # PyTorch's threads need more to share; below what the allocator keeps for the next call, it is as
 # fast in one piece.
 _SHARED_BLOCK, _KEPT = 2**23, 2**25

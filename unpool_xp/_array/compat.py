@@ -48,8 +48,8 @@ ArrayT = TypeVar("ArrayT", bound=ArrayObject)
 
 def library(x: Array) -> str:
     """Return "torch", "jax", "dask", "numpy" or "cupy", and "" for any other library."""
-    # array_api_compat's predicates are behind functools.lru_cache, which torch.compile warns
-    # about; a tensor is told without them, and a plain ndarray because it is the commonest.
+    # array_api_compat's predicates use functools.lru_cache, which torch.compile warns about, so
+    # tensors are recognised without them. NumPy arrays take the same shortcut for speed.
     kind = type(x)
     if kind is np.ndarray:
         return "numpy"
@@ -80,18 +80,18 @@ def device(x: Array) -> Any:
 
 
 def index_dtype(xp: Namespace, place: Any) -> Any:
-    """Return the dtype that the library itself gives to indices."""
-    known = getattr(xp, "indexing_dtype", None)  # of a lean namespace
+    """Return the default index dtype of the library."""
+    known = getattr(xp, "indexing_dtype", None)  # set by _fast_namespace
     return known or array_api_extra.default_dtype(xp, "indexing", device=place)
 
 
 def cast(xp: Namespace, x: Array, dtype: Any) -> Array:
-    """Return an array in a dtype; itself where it has it."""
+    """Return the array cast to a dtype, or the array itself if it already has it."""
     return x if x.dtype == dtype else xp.astype(x, dtype)
 
 
 def computing_dtype(xp: Namespace, dtype: Any) -> Any:
-    """Return the dtype to sum in: float32 for half precision, the dtype itself for the others."""
+    """Return the dtype to accumulate in: float32 for half precision, else the dtype itself."""
     if xp.isdtype(dtype, "real floating") and xp.finfo(dtype).bits < 32:
         return xp.float32
     return dtype

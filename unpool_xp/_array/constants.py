@@ -10,9 +10,9 @@ from unpool_xp._array.traits import readable
 
 
 def constant(arrays: dict[Any, Any], name: str, make: Callable[[], Array], *key: Any) -> Array:
-    """Return an array that depends on a plan and the key alone, kept in `arrays`, the plan's own.
+    """Return a constant array from the plan's cache `arrays`; make it on first use.
 
-    The key has the namespace, the dtype and the device.
+    The key holds what the array depends on besides the plan: namespace, dtype and device.
     """
     key = (name, *key)
     try:
@@ -28,7 +28,7 @@ def constant(arrays: dict[Any, Any], name: str, make: Callable[[], Array], *key:
 
 
 def _keepable(x: Array) -> bool:
-    """Return whether an array can serve other calls: not what is traced, nor of inference mode."""
+    """Return whether an array may be cached: not traced and not made in inference mode."""
     kind = library(x)
     if kind == "torch":
         import torch

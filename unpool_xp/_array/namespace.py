@@ -18,7 +18,7 @@ from unpool_xp._plan.cache import Planner, kept, made_anew
 
 
 class Call(NamedTuple):
-    """What the arrays of a call have in common, and how its plans are come by."""
+    """The namespace and device shared by the inputs, and how to make a plan for them."""
 
     xp: Namespace
     device: Any
@@ -63,7 +63,7 @@ def arguments(operation: str, **arrays: Array) -> Call:
                     "them first, on Dask with compute_chunk_sizes()"
                 )
     devices = {name: device(array) for name, array in arrays.items()}
-    # What JAX traces has no device of its own, and goes where the others are.
+    # A JAX tracer has no device; it follows the other arrays.
     known = [place for place in devices.values() if place is not None]
     if any(place != known[0] for place in known[1:]):
         where = ", ".join(f"{name}: {place}" for name, place in devices.items())
@@ -71,14 +71,14 @@ def arguments(operation: str, **arrays: Array) -> Call:
     return Call(xp, known[0] if known else None, plan)
 
 
-# PyTorch's own functions: a wrapper that brings dtypes together, which here agree, takes as long as
-# a small call.
+# Call these PyTorch functions directly: the wrapper promotes dtypes, which already agree here, and
+# costs as much as a small operation.
 _OWN_OF_TORCH = ("matmul", "maximum", "min", "minimum", "reshape", "where", "zeros")
 
-# NumPy's functions are methods behind a dispatch that takes as long as a small call, too.
+# Call these NumPy methods directly: the dispatch of the functions costs as much as a small call.
 _METHODS_OF_NUMPY = ("max", "min", "repeat", "reshape", "sum")
 
-# The same for equal arguments, so asked for once.
+# Pure functions of dtypes, cached.
 _ASKED_OFTEN = ("finfo", "iinfo", "isdtype")
 
 
@@ -107,7 +107,7 @@ def _lean_torch() -> Namespace:
 
 
 def _lean(xp: Namespace, **own: Any) -> Namespace:
-    """Return a namespace whose small calls take less."""
+    """Return a copy of the namespace with less overhead per call."""
     lean = types.ModuleType(xp.__name__)
     vars(lean).update(vars(xp))
     vars(lean).update({name: functools.cache(getattr(xp, name)) for name in _ASKED_OFTEN})
@@ -118,7 +118,7 @@ def _lean(xp: Namespace, **own: Any) -> Namespace:
 def require_dtype(
     operation: str, xp: Namespace, kinds: tuple[str, ...], said: str, **arrays: Array
 ) -> None:
-    """Raise a TypeError that names the argument whose dtype is of none of the kinds."""
+    """Raise a TypeError that names the first argument whose dtype is not of these kinds."""
     for name, array in arrays.items():
         if not xp.isdtype(array.dtype, kinds):
             raise TypeError(f"{operation}: {name} must have {said} dtype, got {array.dtype}")

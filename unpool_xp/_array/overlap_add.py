@@ -1,4 +1,4 @@
-"""What the taps of a kernel spread over an output, added up."""
+"""Overlap-add (col2im) for transposed convolution."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unpool_xp._plan.transposed import AxisSpread
 
 
 def overlap_add(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...]) -> Array:
-    """Add up the shares (..., *kernel, *plane) that the taps of a kernel spread over the output.
+    """Sum the columns (..., *kernel, *plane) into the output (col2im).
 
     Tap t of element i lands on the cell ``i * stride + t * dilation - before`` of each axis.
     """
@@ -48,7 +48,7 @@ def _put_apart(xp: Namespace, shares: Array, plan: tuple[AxisSpread, ...], keep:
 
 
 def _add_in_place(xp: Namespace, parts: list[Array], axis: AxisSpread) -> Array:
-    """Let the first tap of each phase write, the others add; zero what the first does not reach."""
+    """Write the first tap of each phase, add the others, and zero the cells not written."""
     shape, stride = list(parts[0].shape), axis.stride
     shape[axis.axis] = axis.output
     total = xp.empty(tuple(shape), dtype=parts[0].dtype, device=device(parts[0]))

@@ -1,4 +1,4 @@
-"""Elements over and over."""
+"""Repeat elements along several axes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unpool_xp._plan.arguments import Shape
 
 
 def repeated(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
-    """Return x with each element as often as is said for each of the last axes."""
+    """Repeat each element along the last axes; one repeat count per axis."""
     rank = len(repeats)
     if library(x) == "numpy" and repeats[-1] > 1 and blocks_pay(x, math.prod(repeats)):
         return _repeated_in_blocks(xp, x, repeats)
@@ -27,7 +27,7 @@ def repeated(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
 
 
 def _repeated_in_blocks(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
-    """Write the rows while they are in the cache; memory is met once, by the output."""
+    """Repeat block by block, so that each row is copied while it is in the cache."""
     rank = len(repeats)
     lead, plane = x.shape[:-rank], x.shape[-rank:]
     *above, last = repeats

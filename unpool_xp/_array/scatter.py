@@ -23,10 +23,10 @@ def scatter(
 ) -> Array:
     """Return target (..., size) with values (..., m) at positions (..., m).
 
-    With `add`, values are added to what stands there; without, they take its place, and of
-    several for one position one stays. A position that is not in [0, size) is dropped; `inside`
-    promises that there is none. The target itself may be used up; the last `spare` of its cells, 0
-    or 1, are for what is dropped, and not returned.
+    With `add`, values are added to the target; otherwise they replace it, and one of several
+    values for a position is kept. Positions outside [0, size) are dropped; `inside` promises that
+    there are none. The target may be overwritten. The last `spare` of its cells (0 or 1) take
+    what is dropped and are not returned.
     """
     if library(values) == "jax":
         return _scatter_jax(xp, target, values, positions, add=add, inside=inside)
@@ -40,12 +40,12 @@ def scatter(
 
 
 def cells_to_spare(values: Array) -> int:
-    """Return how many cells more the target should have where positions may be dropped."""
+    """Return how many sentinel slots the target needs if positions may be dropped."""
     return 0 if library(values) == "jax" else 1  # whose own scatter drops
 
 
 def _dropped(xp: Namespace, positions: Array, size: int) -> Array:
-    """Return `size` in place of what is not in [0, size)."""
+    """Replace positions outside [0, size) with `size`."""
     kind = library(positions)
     if kind in ("torch", "numpy", "cupy"):
         # Without the bit of the sign what lies below zero lies beyond the end: one pass less.

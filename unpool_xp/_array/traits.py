@@ -1,4 +1,4 @@
-"""What may be done with an array of this library, here and now."""
+"""Properties of an array that decide how it may be processed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from unpool_xp._array.compat import Array, library
 
 
 def readable(x: Array) -> bool:
-    """Return whether the values of an array can be looked at: not while tracing, not if lazy."""
+    """Return whether the array has concrete values: not traced and not lazy."""
     kind = library(x)
     if kind == "torch":
         return _readable_tensor(sys.modules["torch"], x)
@@ -30,30 +30,33 @@ def _may_carry_tangents(torch: Any) -> bool:
 
 
 def looked(x: Array) -> bool | None:
-    """Return the truth of one value, the one wait for a device; None where it cannot be told."""
+    """Return a scalar array as a bool, or None if it has no concrete value.
+
+    This is the only place that waits for a device.
+    """
     if not readable(x):
         return None
     if library(x):
         return bool(x)
-    try:  # a library that nobody has heard of, which may be lazy
+    try:  # an unknown library, which may be lazy
         return bool(x)
     except Exception:
         return None
 
 
 def at_hand(x: Array) -> bool:
-    """Return whether a look at the values waits for no device and builds no graph."""
+    """Return whether values can be read without waiting for a device or building a graph."""
     kind = library(x)
     return kind == "numpy" or (kind == "torch" and bool(x.is_cpu) and readable(x))
 
 
 def number(x: Array) -> float:
-    """Return the one value of an array as a number of Python."""
+    """Return the single value of an array as a Python float."""
     return float(x.item() if library(x) == "torch" else x)  # item asks for no gradient
 
 
 def smooth(x: Array) -> bool:
-    """Return whether somebody may ask for the gradient of what is made of x."""
+    """Return whether x may take part in a gradient or is being traced."""
     kind = library(x)
     if kind == "torch":
         if x.requires_grad or not readable(x):
@@ -63,20 +66,20 @@ def smooth(x: Array) -> bool:
 
 
 def writable(x: Array) -> bool:
-    """Return whether what is made of x may be set by index."""
+    """Return whether new arrays derived from x support item assignment."""
     kind = library(x)
     return kind in ("numpy", "cupy") or (kind == "torch" and not smooth(x))
 
 
 def fuses_lookups(x: Array) -> bool:
-    """Return whether a compiler looks elements up as it needs them, and keeps no slices woven."""
+    """Return whether torch.compile is tracing x, and indexing beats interleaved slices."""
     if library(x) != "torch" or x.requires_grad:  # the gradient of slices is the faster one
         return False
     return bool(sys.modules["torch"].compiler.is_compiling())
 
 
 def plain(x: Array) -> bool:
-    """Return whether x is at hand, and nobody asks for a gradient: what most small calls have."""
+    """Return whether x is an eager CPU array without gradient, the common case."""
     kind = library(x)
     if kind != "torch":
         return kind == "numpy"
@@ -87,5 +90,5 @@ def plain(x: Array) -> bool:
 
 
 def in_chunks(x: Array) -> bool:
-    """Return whether an array lies in chunks that do not come together."""
+    """Return whether x is a Dask array."""
     return library(x) == "dask"

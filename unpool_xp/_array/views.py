@@ -12,7 +12,7 @@ from unpool_xp._plan.arguments import Shape
 
 
 def at(axis: int, chosen: slice) -> tuple[Any, ...]:
-    """Return the index that takes `chosen` along a negative axis and all of the others."""
+    """Return the index tuple that slices one (negative) axis and keeps the others whole."""
     return (..., chosen) + (slice(None),) * (-1 - axis)
 
 
@@ -85,7 +85,7 @@ def reshape_tail(xp: Namespace, x: Array, keep: int, tail: Shape) -> Array:
 
 
 def take_slices(xp: Namespace, x: Array, slices: tuple[tuple[int, int], ...], axis: int) -> Array:
-    """Return slices along a negative axis, each a (start, stop), one behind the other."""
+    """Return the concatenation of (start, stop) slices along a negative axis."""
     if slices == ((0, x.shape[axis]),):
         return x
     parts = [x[at(axis, slice(start, stop))] for start, stop in slices]
@@ -93,7 +93,7 @@ def take_slices(xp: Namespace, x: Array, slices: tuple[tuple[int, int], ...], ax
 
 
 def interleaved(xp: Namespace, parts: list[Array], axis: int) -> Array:
-    """Return the cells of equal parts in turn: the first of each, then the second of each."""
+    """Interleave equally shaped parts along an axis: the first cell of each, then the second."""
     factor, first = len(parts), parts[0]
     if factor == 1:
         return first

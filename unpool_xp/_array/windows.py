@@ -14,9 +14,9 @@ from unpool_xp._plan.windows import AxisWindows
 def window_views(
     xp: Namespace, x: Array, windows: AxisWindows, *, pad: float | None = None
 ) -> list[Array]:
-    """Return for each tap the elements that it meets in all the windows along one axis.
+    """Return one view per tap: the elements it reads in all windows along one axis.
 
-    A cell of the padding holds `pad`, or what the real cell holds that stands in for it.
+    A cell of the padding holds `pad`, or a copy of an input cell of the same window.
     """
     axis = windows.axis
     if windows.before or windows.after:
@@ -30,7 +30,7 @@ def window_views(
 
 
 def tap_views(x: Array, windows: AxisWindows) -> list[Array]:
-    """Return the same of an array that has the cells of the padding."""
+    """Return one view per tap of an axis that is already padded."""
     axis = windows.axis
     if library(x) == "torch":  # where two views at once cost less than one index
         extent = (windows.taps - 1) * windows.dilation + 1
@@ -40,7 +40,7 @@ def tap_views(x: Array, windows: AxisWindows) -> list[Array]:
 
 
 def stacked_taps(xp: Namespace, x: Array, axes: Sequence[AxisWindows], pad: float) -> Array:
-    """Return the taps of all windows side by side, (taps, ..., *windows); padding holds `pad`."""
+    """Stack the taps of all windows, (taps, ..., *windows); the padding holds `pad`."""
     rank = len(axes)
     before = [len(windows.before) for windows in axes]
     after = [len(windows.after) for windows in axes]

@@ -1,4 +1,4 @@
-"""The work on arrays that lie in chunks: a task for each chunk of the output, strips around it."""
+"""Build Dask graphs: one task per output chunk, with halo slices of neighbouring chunks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def without_empty_chunks(x: Array) -> Array:
 
 
 class More(NamedTuple):
-    """What the tasks of an output take besides the pieces of the arrays."""
+    """Additional task inputs besides the slices of the arrays."""
 
     tasks: Mapping[Key, Any]
     keys: Callable[[tuple[int, ...]], list[Key]]  # those that a chunk of the output takes
@@ -59,11 +59,11 @@ def by_chunks(
 ) -> list[Array]:
     """Return the outputs of an operation, lazily: a chunk of them is one task.
 
-    `axes` are the last axes of the arrays, which are alike; all others keep their chunks. What a
-    chunk of the output needs from beside its own chunk of the input comes in strips, each a task.
+    `axes` are the last axes of the arrays, which are alike; all others keep their chunks. Slices
+    of neighbouring chunks (the halo) are tasks of their own.
     `whole` are small arrays that every task takes as they are. An output has the dtype of the
-    first array where its own is None. With `own_plans` chunks of other planes have other plans;
-    without, `plan_of` is asked once for all of them.
+    first array where its own is None. With `own_plans` each
+    block of planes has its own plan; otherwise `plan_of` is called once.
     """
     first, others = arrays[0], arrays[1:]
     arrays = [first, *(other.rechunk(first.chunks) for other in others)]
@@ -255,7 +255,7 @@ class _Strips:
 
 
 class _Strip:
-    """A part of a chunk, with memory of its own: a view would keep all of the chunk."""
+    """Copy a slice of a chunk; a view would keep the whole chunk alive."""
 
     def __init__(self, slices: Slices) -> None:
         self._slices = slices

@@ -1,6 +1,6 @@
-"""The operations on arrays that lie in chunks: for each, how its plan falls into parts.
+"""The operations on Dask arrays: how each one partitions its plan.
 
-What is done to a part is what the operation does to an array in memory.
+Every part is processed by the same function as an array in memory.
 """
 
 from __future__ import annotations

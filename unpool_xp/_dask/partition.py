@@ -1,7 +1,7 @@
-"""The plan of a part: which cells of the input some cells of the output need, and their own plan.
+"""Partition an operation by output chunks: the input each chunk needs, and its plan.
 
-All in plain ints. Places in a part are its own; what makes indices, steps and offsets, stays that
-of the whole. Imports no array library.
+Plain ints only. Positions are relative to the part; strides and offsets that make up indices are
+those of the whole array. Imports no array library.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from unpool_xp._plan.windows import AxisWindows, stand_ins
 
 
 class Part(NamedTuple):
-    """Cells [start, stop) of an axis of the input, and the plan that has them for its axis."""
+    """The input slice [start, stop) of one axis, and the plan for that slice."""
 
     start: int
     stop: int
@@ -44,14 +44,14 @@ class AxisParts(Protocol):
 
     @property
     def pace(self) -> tuple[int, int]:
-        """How many cells of the output go with how many of the input."""
+        """Output cells over input cells, as a fraction."""
 
     def part(self, first: int, last: int) -> Part:
         """Return what the cells [first, last) of the output need."""
 
 
 def cuts(axis: AxisParts, bounds: Sequence[int]) -> list[int]:
-    """Return where the output is cut so that its chunks follow those of the input."""
+    """Return the output chunk bounds that match the input chunks."""
     made, of = axis.pace
     inner = {min(-(-bound * made // of), axis.output) for bound in bounds[1:-1]}
     return sorted(inner | {0, axis.output})
@@ -94,7 +94,7 @@ class WindowParts:
 
     @property
     def pace(self) -> tuple[int, int]:
-        """A window a stride: so a chunk of as many strides has its windows in one chunk."""
+        """One window per stride."""
         return 1, self.whole.stride
 
     def part(self, first: int, last: int) -> Part:
@@ -136,7 +136,7 @@ class SpreadParts:
 
     @property
     def pace(self) -> tuple[int, int]:
-        """A stride an element."""
+        """One stride per input element."""
         return self.whole.stride, 1
 
     def part(self, first: int, last: int) -> Part:
@@ -152,7 +152,7 @@ class SpreadParts:
 
 @dataclass(frozen=True)
 class AxisReach:
-    """The windows of a part of the axis that maxima are put back along."""
+    """The pooling windows that overlap one chunk of the unpooled axis."""
 
     plane: int  # cells of the whole axis
     origin: int  # the first cell of the part
@@ -193,7 +193,7 @@ class ReachParts:
 
     @property
     def pace(self) -> tuple[int, int]:
-        """A stride a window."""
+        """One stride per window."""
         return self.spread.stride, 1
 
     def part(self, first: int, last: int) -> Part:
@@ -310,7 +310,7 @@ class LinearParts:
 
 @dataclass(frozen=True)
 class RegionParts:
-    """The regions of a fractional pooling: those of all planes lie between `low` and `high`."""
+    """Fractional regions: all starts lie between `low` and `high`."""
 
     axis: int
     size: int

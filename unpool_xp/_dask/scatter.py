@@ -1,7 +1,7 @@
-"""Maxima put back at their places in a part of a plane.
+"""Max unpooling of one chunk of a plane.
 
-Where the windows are known, a part looks at those that reach into it; where they are not, at the
-entries of all the plane's values that were picked for it.
+If the windows are known, a chunk reads those that overlap it. Otherwise every input chunk sends
+it the values whose index lies inside.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from unpool_xp._plan.arguments import Shape
 def put_in_reach(
     xp: Namespace, plan: tuple[Sequence[AxisReach], bool], values: Array, indices: Array
 ) -> list[Array]:
-    """Return a part of the plane with the maxima of the windows that reach into it."""
+    """Return one chunk of the plane with the maxima of the windows that overlap it."""
     axes, add = plan
     place = device(values)
     counting = index_dtype(xp, place)
@@ -98,10 +98,10 @@ def _local(xp: Namespace, axes: Sequence[AxisReach], indices: Array) -> Array | 
 def _in_reach(
     xp: Namespace, axes: Sequence[AxisReach], indices: Array
 ) -> tuple[Array, Array | None] | None:
-    """Return the places in a part, and which of them lie in it where not all do.
+    """Return positions relative to the chunk, and a mask of those inside unless all are.
 
-    None where an index is not in reach of its window. A place is where its window starts and an
-    offset, which is a small number, so few bytes.
+    None if an index lies outside its window. A position is the start of its window plus an
+    offset, which is small enough for int32.
     """
     place = device(indices)
     steps, own = _steps([a.plane for a in axes]), _steps([a.size for a in axes])
@@ -156,7 +156,7 @@ def _summed(vectors: Sequence[Array]) -> Array:
 def put_anywhere(
     xp: Namespace, plan: tuple[Shape, bool], values: Array, indices: Array
 ) -> list[Array]:
-    """Return whole planes with their values put; what lies outside is dropped."""
+    """Scatter values into planes of zeros; indices outside are dropped."""
     plane, add = plan
     lead = tuple(values.shape[: values.ndim - len(plane)])
     target = zeros(xp, (*lead, *plane), values)
@@ -254,7 +254,7 @@ class Entries(NamedTuple):
 
 @dataclass(frozen=True)
 class Picking:
-    """Picks from a chunk of the values those for a part of the plane."""
+    """Select the values of one input chunk that belong to one output chunk."""
 
     plane: Shape
     ranges: tuple[tuple[int, int], ...]  # the part

@@ -1,8 +1,7 @@
-"""A transposed convolution whose kernel is a whole number of strides, by one matrix product.
+"""Transposed convolution by sub-pixel phases, for kernels that are a multiple of the stride.
 
-Cell ``s * u + p`` of an axis, before it is cropped, is the sum over j of ``x[u - j] w[s * j + p]``.
-With the shifted inputs side by side, one product gives all the cells of all phases p, and nothing
-is added up afterwards.
+Before cropping, cell ``s * u + p`` of an axis is the sum over j of ``x[u - j] w[s * j + p]``. With
+the shifted inputs stacked (im2col), one matrix product computes every cell of every phase p.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from unpool_xp._array.traits import plain
 from unpool_xp._array.views import surrounded
 from unpool_xp._plan.transposed import AxisSpread
 
-_WIDER = 1  # times as many channels in as out: more, and the inputs side by side outgrow the rest
+_WIDER = 1  # input channels per output channel; above this, im2col costs too much memory
 
 
 def suits(xp: Namespace, plan: tuple[AxisSpread, ...], x: Array, weight: Array) -> bool:
-    """Return whether this way is right and pays; x is (..., channels, *plane)."""
+    """Return whether this method is exact and faster; x has shape (..., channels, *plane)."""
     channels, made = weight.shape[:2]
     return (
         all(axis.dilation == 1 and axis.taps % axis.stride == 0 for axis in plan)
@@ -30,13 +29,13 @@ def suits(xp: Namespace, plan: tuple[AxisSpread, ...], x: Array, weight: Array) 
         and 0 not in x.shape
         and plain(x)
         and plain(weight)
-        # Beside a border, zeros meet weights that nothing else meets there.
+        # At the borders padding zeros are multiplied by weights: 0 * inf would be NaN.
         and bool(xp.all(xp.isfinite(weight)))
     )
 
 
 class _Axis(NamedTuple):
-    """Which elements and cells of an axis meet."""
+    """The phases along one axis."""
 
     shifts: int
     low: int  # the first u

@@ -1,7 +1,7 @@
-"""The maximum of each window and where it stood, folded tap by tap, axis by axis.
+"""The maximum of each window and its position, by folding over the taps, axis by axis.
 
-A position is the start of the window and an offset: offsets are small numbers, so few bytes, and
-alike in all windows.
+A position is the start of the window plus an offset. Offsets are small, so they fit a narrow
+dtype, and they are the same in every window.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from unpool_xp._array.traits import at_hand, number, smooth
 class AxisTaps(NamedTuple):
     """The taps of all the windows along one axis."""
 
-    values: Callable[[Array], list[Array]]  # from what is left to fold to the views of the taps
-    offsets: Callable[[Array], list[Array]]  # the same for the offsets along the axes before
+    values: Callable[[Array], list[Array]]  # array -> one view per tap
+    offsets: Callable[[Array], list[Array]]  # the same for the offsets of the axes folded before
     shifts: Sequence[int]  # what each tap adds to the offset
-    first: Array | None  # where windows start outside: the shift of their first tap inside
+    first: Array | None  # with padding: offset of the first tap inside the input, per window
 
 
 def first_maxima(
@@ -29,12 +29,12 @@ def first_maxima(
 ) -> tuple[Array, Array]:
     """Return the maximum of each window, and its offset from where the window starts.
 
-    The axes come in the order in which they are folded: with the last one first, the first in
-    row-major order is left of a tie, and the last of several NaNs.
+    Axes are folded in the given order. With the last axis first, a tie yields the first position
+    in row-major order, and several NaNs the last one.
     """
     look = floating and 0 not in x.shape and at_hand(x)
     values, offsets = _folded(xp, x, axes, counting, careful=floating and not look)
-    if look and math.isnan(number(xp.max(values))):  # a NaN, which no comparison has seen
+    if look and math.isnan(number(xp.max(values))):  # NaN: comparisons ignore it, so fold again
         return _folded(xp, x, axes, counting, careful=True)
     return values, offsets
 
@@ -53,7 +53,7 @@ def _folded(
             better = tap > best
             if careful:
                 better = better | (tap != tap)  # NaN alone differs from itself
-            # Where two are equal, the gradient of maximum goes to both.
+            # xp.maximum splits the gradient of a tie; xp.where does not.
             best = xp.maximum(best, tap) if to_both else xp.where(better, tap, best)
             # Later taps have larger shifts, later rows larger positions.
             if earlier is not None:

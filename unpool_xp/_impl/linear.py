@@ -26,7 +26,7 @@ def interpolate(xp: Namespace, x: Array, plan: Interpolation) -> Array:
 
 
 def _weaves(xp: Namespace, x: Array, plan: Interpolation) -> bool:
-    """Return whether each phase can be written straight into its place in the output."""
+    """Return whether each phase can be written directly into the output."""
     return (
         len(plan.plane) > 0  # which the plan of a part has not
         and plan.growth > 1
@@ -38,7 +38,7 @@ def _weaves(xp: Namespace, x: Array, plan: Interpolation) -> bool:
 
 
 def _pays_to_weave(xp: Namespace, x: Array, plan: Interpolation) -> bool:
-    """Return whether it does on a CPU, where a look at the values is free."""
+    """Return whether writing in place is faster on a CPU, where reading values is free."""
     whole = x.dtype == computing_dtype(xp, x.dtype)
     return whole and not plan.small and _known_finite(xp, x, differences=True)
 
@@ -86,8 +86,8 @@ def _interpolated(xp: Namespace, x: Array, plan: Interpolation) -> Array:
     x = cast(xp, x, computing_dtype(xp, dtype))
     small = plan.small
     finite = _known_finite(xp, x, differences=not small)
-    # Parts of an array must be what they are in the whole, so where something is not finite, the
-    # formula changes for it alone.
+    # A chunk must give the same result as the whole array, so non-finite elements get another
+    # formula individually.
     way = _sliced if small or smooth(x) or not at_hand(x) else _shifted if finite else _mended
     # The last axis first: what is read and written twice is then still small.
     for axis in reversed(plan.axes):
@@ -120,7 +120,7 @@ def _product(xp: Namespace, x: Array, axis: AxisLinear) -> Array:
 
 
 def _shifted(xp: Namespace, x: Array, axis: AxisLinear, phases: tuple[Phase, ...]) -> list[Array]:
-    """Return the phases of finite elements, which weights of 0 leave out."""
+    """Return the phases of finite elements; a weight of 0 skips its element."""
     x = take_slices(xp, x, axis.around, axis.axis)
     n = axis.output // len(phases)
     views = [x[at(axis.axis, slice(start, start + n))] for start in range(3)]
@@ -132,7 +132,7 @@ def _shifted(xp: Namespace, x: Array, axis: AxisLinear, phases: tuple[Phase, ...
 
 
 def _sliced(xp: Namespace, x: Array, axis: AxisLinear, phases: tuple[Phase, ...]) -> list[Array]:
-    """Return the phases, in which no weight is left out: 0 times infinity is not 0."""
+    """Return the phases with every weight applied, because 0 times infinity is not 0."""
     return [
         _between(
             xp,

@@ -1,4 +1,4 @@
-"""The maxima of windows that lie at equal steps, and where they stood."""
+"""Max pooling with indices."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from unpool_xp._impl.fold_max import AxisTaps, first_maxima
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AxisWindows, Windows
 
-_MOST_TAPS = 16  # with more, what is stacked outgrows what folding reads again
-_MOST_STACKED = 2**22  # elements of a plane, which are in memory at once
+_MOST_TAPS = 16  # above this, folding reads less memory than stacking
+_MOST_STACKED = 2**22  # elements per plane, all in memory at once
 _KEPT_STARTS = 2**17  # of a plane: 1 MiB
 
 
 def window_maxima(xp: Namespace, plan: Windows, x: Array) -> list[Array]:
     """Return the maximum of each window, and its position in the plane."""
-    # Stacked where a look at the result is free, so that NaN needs no care before.
+    # Stack if reading the result is free: NaN can then be handled after the fact.
     if plain(x) and 0 not in x.shape and _stackable(plan):
         kinds: _Kinds | None = plan.arrays.get(x.dtype)
         if kinds is None:
@@ -54,20 +54,20 @@ def positions(xp: Namespace, x: Array, operation: str, plane: Shape, reach: int)
         raise ValueError(
             f"{operation}: a plane of shape {plane} has positions that {default} cannot hold"
         )
-    # The narrower the offsets, the less there is to move; a compiler that moves nothing has
-    # fewer lanes to line up where they are as wide as the values.
+    # Narrow offsets move less memory. A compiler that fuses the loops moves none, and vectorises
+    # better if offsets and values have the same width.
     if reach < 2**15 and not smooth(x):
         return default, xp.int16
     return default, xp.int32 if reach < 2**31 else default
 
 
 class _Kinds(NamedTuple):
-    """What follows from the dtype of an array."""
+    """The dtypes and limits that follow from the input's dtype."""
 
     default: Any  # the dtype of positions
     counting: Any  # the dtype of offsets
     floating: bool
-    lowest: float  # what is lower than all: the maximum only where it is the only value
+    lowest: float  # padding value: never the maximum unless it is the only value
 
 
 def _kinds(xp: Namespace, plan: Windows, x: Array) -> _Kinds:
@@ -83,10 +83,10 @@ def _kinds(xp: Namespace, plan: Windows, x: Array) -> _Kinds:
 def _stacked(
     xp: Namespace, plan: Windows, x: Array, kinds: _Kinds, starts: Array
 ) -> tuple[Array, Array]:
-    """Return the maxima by a few passes over all taps, or folded where one is NaN.
+    """Return the maxima and positions by reducing all taps at once; fold if any is NaN.
 
-    Every tap has a weight, the earlier the larger, so that the largest weight of those that equal
-    the maximum says which is the first.
+    Earlier taps have a higher priority, so the highest priority among the taps that equal the
+    maximum gives its first position.
     """
     taps = stacked_taps(xp, x, plan.axes, kinds.lowest)
     values = xp.max(taps, axis=0)
@@ -98,12 +98,12 @@ def _stacked(
         return _weights(xp, plan, rank, place)
 
     weights = constant(plan.arrays, "weights", make, xp.__name__, place, rank)
-    ends = starts + (plan.reach + 1)  # from which the weight of a tap goes back
+    ends = starts + (plan.reach + 1)  # position = end - priority
     return values, ends - xp.max((taps == values) * weights, axis=0)
 
 
 def _weights(xp: Namespace, plan: Windows, ndim: int, place: Any) -> Array:
-    """Return for each tap how far the window reaches on from it, and 0 for cells of the padding.
+    """Return the priority of each tap: the flat distance to the window's end, 0 in the padding.
 
     Shape (taps, 1, ..., *windows), or with ones for the windows where there is no padding.
     """
@@ -111,7 +111,7 @@ def _weights(xp: Namespace, plan: Windows, ndim: int, place: Any) -> Array:
     shape, reach = [1] * (ndim - rank), xp.asarray(plan.reach + 1, dtype=xp.int16, device=place)
     real: Array = reach
     for i, windows in enumerate(plan.axes):
-        # Axes of an own: the taps of each axis, then the windows of each.
+        # One array axis per spatial axis for the taps, then one each for the windows.
         taps = [1] * i + [-1] + [1] * (2 * rank - 1 - i)
         shifts = xp.asarray(windows.shifts, dtype=xp.int16, device=place)
         reach = reach - xp.reshape(shifts, tuple(taps))

@@ -1,4 +1,4 @@
-"""The rank rule and the checks of sizes: plain ints in, plain ints out, and a named error.
+"""Check the size arguments and expand them to one entry per spatial axis.
 
 Imports no array library.
 """
@@ -24,15 +24,15 @@ def check_choice(operation: str, argument: str, value: object, known: Sequence[s
 
 
 def fail(operation: str, argument: str, value: object, shape: Sequence[int], rule: str) -> NoReturn:
-    """Raise the ValueError that names the argument, its value and the shape it met."""
+    """Raise a ValueError that names the argument, its value and the array's shape."""
     raise ValueError(f"{operation}: {argument}={value!r} {rule} (array of shape {tuple(shape)})")
 
 
 def spatial_rank(operation: str, shape: Shape, **sizes: Any) -> int:
-    """Return on how many trailing axes the sizes act.
+    """Return the number of spatial axes.
 
-    A tuple of length d acts on the last d axes; where all are ints, on every axis after the
-    first two.
+    A tuple of length d applies to the last d axes. If all sizes are ints, they apply to every
+    axis after the first two.
     """
     lengths = {name: len(size) for name, size in sizes.items() if isinstance(size, tuple | list)}
     if len(set(lengths.values())) > 1:

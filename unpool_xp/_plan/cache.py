@@ -1,4 +1,4 @@
-"""Plans depend on shapes and options alone, so each is made once and kept.
+"""A cache of plans, which depend on shapes and options only.
 
 Imports no array library.
 """
@@ -15,16 +15,17 @@ _plans: dict[str, Any] = {}
 
 
 class Planner(Protocol):
-    """How a plan is come by: `kept` or `made_anew`."""
+    """A way to get a plan: `cached` or `uncached`."""
 
     def __call__(self, plan: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Return the plan of these arguments."""
 
 
 def kept(plan: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Return a plan, kept by the text of its arguments.
+    """Return the cached plan of these arguments; make it on first use.
 
-    The text tells 2 from 2.0 and True, which hash alike, and needs no hashable argument.
+    The key is the repr of the arguments: it distinguishes 2, 2.0 and True, which hash alike,
+    and works for unhashable arguments.
     """
     key = f"{plan.__name__}{args!r}{kwargs!r}"
     found: _T | None = _plans.get(key)
@@ -37,9 +38,8 @@ def kept(plan: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
 
 
 def made_anew(plan: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Return a plan made for this call.
+    """Return a new plan, without the cache.
 
-    While torch.compile traces, a kept plan would be a side effect to guard, and what is traced
-    runs only once anyway.
+    For torch.compile: the cache would be a side effect to guard, and tracing runs only once.
     """
     return plan(*args, **kwargs)

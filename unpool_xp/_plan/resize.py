@@ -1,4 +1,4 @@
-"""The plan of an axis brought to another size, in plain numbers.
+"""Plans for nearest and linear resizing, as plain numbers.
 
 Imports no array library.
 """
@@ -20,12 +20,12 @@ from unpool_xp._plan.arguments import (
     spatial_rank,
 )
 
-_SMALL = 2**23  # multiplications up to which a product with mostly zeros is the fastest
+_SMALL = 2**23  # multiplications; up to this, a matrix product with mostly zeros is fastest
 
 
 @dataclass(frozen=True)
 class AxisResize:
-    """One axis brought to another size; `scale` is output over input as the coordinates use it."""
+    """One resized axis; `scale` is output over input as the coordinates use it."""
 
     axis: int  # negative: counted from the end
     size: int
@@ -189,9 +189,9 @@ def interpolation(
 
 
 def between(axis: AxisResize, coordinates: Coordinates) -> bool:
-    """Return whether there is something between two elements of an axis.
+    """Return whether the output of an axis mixes neighbouring elements.
 
-    Nothing lies between elements that stay where they are, not even a NaN.
+    If elements keep their positions nothing is mixed, so a NaN does not spread.
     """
     return axis.output != axis.size or (axis.repeats != 1 and coordinates != "align_corners")
 

@@ -30,7 +30,7 @@ def unpooled_plane(
     dilation: Sizes,
     output_size: Sizes | None,
 ) -> tuple[int, Shape]:
-    """Return the rank and the plane that a pooled array of `shape` is unpooled to."""
+    """Return the number of spatial axes and the output plane of a max unpooling."""
     if kernel_size is None and output_size is None:
         raise ValueError(
             f"{operation}: kernel_size or output_size must be given (array of shape {shape})"
@@ -68,7 +68,7 @@ def unpooled_windows(
     padding: Padding,
     dilation: Sizes,
 ) -> tuple[AxisSpread, ...]:
-    """Return where the windows lie that were pooled from `plane` to the last axes of `shape`."""
+    """Return the windows that pooled `plane` to the last axes of `shape`."""
     rank = len(plane)
     kernels, strides, dilations, _, pads = _window_sizes(
         operation, shape, rank, kernel_size, stride, padding, dilation
@@ -84,7 +84,7 @@ def unpooled_windows(
 
 @dataclass(frozen=True)
 class AxisSpread:
-    """One axis of a transposed convolution: where each tap of the kernel lands."""
+    """One axis of a transposed convolution: which output cells each tap writes to."""
 
     axis: int  # negative: counted from the end
     size: int
@@ -96,16 +96,16 @@ class AxisSpread:
 
     @property
     def apart(self) -> bool:
-        """Whether no two shares land on the same cell."""
+        """Whether every output cell is written at most once."""
         return self.taps <= self.stride and self.dilation == 1
 
     @property
     def full(self) -> bool:
-        """Whether shares that do not meet reach every cell."""
+        """Whether disjoint writes cover the whole output."""
         reached: int = sum([kept.stop - kept.start for kept, _ in self.landings])
         return reached == self.output
 
-    # For each tap the elements whose share lands inside, and the cells where.
+    # For each tap: the slice of input elements that it reads, and of output cells it writes.
     landings: tuple[tuple[slice, slice], ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:

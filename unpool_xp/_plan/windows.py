@@ -1,4 +1,4 @@
-"""The plan of an operation on windows: sizes, crops, offsets, in plain ints.
+"""Plans for pooling, unpooling and transposed convolution: sizes and offsets as plain ints.
 
 Imports no array library.
 """
@@ -24,7 +24,7 @@ from unpool_xp._plan.arguments import (
 
 @dataclass(frozen=True)
 class AxisWindows:
-    """The windows along one axis, and the real cells that stand in for cells outside of it."""
+    """The windows along one axis, and for each padding cell the input cell it copies."""
 
     axis: int  # negative: counted from the end
     size: int
@@ -33,10 +33,10 @@ class AxisWindows:
     stride: int
     dilation: int
     padding: tuple[int, int]
-    before: Shape  # for each cell of padding, in order, the nearest real cell of the same window
+    before: Shape  # for each padding cell, the nearest input cell of the same window
     after: Shape  # as many cells as the last window needs
     step: int  # from an element to the next one along the axis, in row-major order
-    offset: int = 0  # where the axis starts in the one that it is a part of
+    offset: int = 0  # first cell in the whole axis, if this is a part of it
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -45,9 +45,9 @@ class AxisWindows:
         low = -self.padding[0]
         return range(low, low + self.count * self.stride, self.stride)
 
-    # For each tap the slice of cells, those outside included, that it meets.
+    # For each tap, the slice of the padded axis that it reads.
     cells: tuple[slice, ...] = field(init=False, compare=False, repr=False)
-    # How far each tap lies behind the first one in row-major order.
+    # Row-major offset of each tap from the first one.
     shifts: Shape = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -59,13 +59,13 @@ class AxisWindows:
 
     @property
     def first_shifts(self) -> Shape:
-        """The shift of the first tap of each window that meets a real cell."""
+        """For each window, the row-major offset of its first tap inside the input."""
         firsts = [max(-(start // self.dilation), 0) for start in self.starts]
         return tuple([first * self.dilation * self.step for first in firsts])
 
     @property
     def inside(self) -> tuple[Shape, ...]:
-        """For each tap whether it meets a real cell, window by window; once where all do."""
+        """For each tap and window, whether it lies inside; one column if there is no padding."""
         if not self.before and not self.after:
             return ((1,),) * self.taps
         reach = range(0, self.taps * self.dilation, self.dilation)
@@ -74,7 +74,7 @@ class AxisWindows:
         )
 
     def counts(self, *, include_pad: bool) -> Shape:
-        """Return how many taps of each window count: never those beyond the padding."""
+        """Return how many taps each window averages over; those beyond the padding never count."""
         before, after = self.padding
         low, high = (-before, self.size + after) if include_pad else (0, self.size)
         reach = range(0, self.taps * self.dilation, self.dilation)
@@ -88,7 +88,7 @@ class Windows:
     plane: Shape
     output: Shape
     axes: tuple[AxisWindows, ...]
-    part: bool = False  # of a plane: what is made for it serves once
+    part: bool = False  # one chunk of a larger plane: do not cache arrays for it
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -104,7 +104,7 @@ class Windows:
 
 @dataclass(frozen=True)
 class Means:
-    """The windows of an average pooling, and by how many elements the sum of each is divided."""
+    """Plan of an average pooling: the windows and the divisor of each sum."""
 
     axes: tuple[AxisWindows, ...]
     counts: tuple[Shape, ...]  # along each axis
@@ -178,11 +178,11 @@ def windows(
 
 
 def stand_ins(size: int, dilation: int, before: int, end: int) -> tuple[Shape, Shape]:
-    """Return the real cells that stand in for those before the axis, and from its size to `end`.
+    """Return the input cell that each padding cell copies, before and after the axis.
 
-    Each is the nearest one a multiple of the dilation away: one of the same window.
+    It is the nearest one a multiple of the dilation away, so it belongs to the same window.
     """
-    # min and max only matter for cells between windows, which nothing reads.
+    # The min and max only affect cells that no window reads.
     lead = tuple(min(p % dilation, size - 1) for p in range(-before, 0))
     trail = (max(p - dilation * ((p - size) // dilation + 1), 0) for p in range(size, end))
     return lead, tuple(trail)
@@ -198,7 +198,7 @@ def averages(
     ceil_mode: bool,
     count_include_pad: bool,
 ) -> tuple[Windows, tuple[Shape, ...]]:
-    """Plan the windows, and for each axis by how many elements the sum of a window is divided."""
+    """Plan the windows of an average pooling and the divisors along each axis."""
     if not isinstance(count_include_pad, bool):
         raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
     plan = windows(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)

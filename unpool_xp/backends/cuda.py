@@ -1,4 +1,4 @@
-"""What a measurement asks of a CUDA device through its libraries: a clock, and a peak of memory."""
+"""CUDA timers and peak-memory meters, through each library's own API."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def cupy_events() -> Events:
 
 
 def torch_peak(device: Any) -> Callable[[], int]:
-    """Let PyTorch's allocator count anew; return what tells the most beyond what there is now."""
+    """Reset PyTorch's peak counter; return a function giving the peak above the current use."""
     cuda = importlib.import_module("torch").cuda
     cuda.reset_peak_memory_stats(device)
     start = cuda.memory_allocated(device)
@@ -56,7 +56,7 @@ def torch_peak(device: Any) -> Callable[[], int]:
 
 
 def cupy_peak() -> Callable[[], int]:
-    """Watch CuPy's pool, which keeps no peak; return what ends it and tells the most."""
+    """Track the peak of CuPy's pool; return a function that stops and gives the peak."""
 
     class Peak(importlib.import_module("cupy").cuda.MemoryHook):  # type: ignore[misc]
         name = "unpool_xp peak"
@@ -81,9 +81,9 @@ def cupy_peak() -> Callable[[], int]:
 
 
 def jax_peak(device: Any) -> Callable[[], int] | None:
-    """Return what tells the most that JAX has ever handed out, beyond what there is now.
+    """Return a function giving JAX's peak memory above the current use.
 
-    Its counter cannot be set back, so this is right in a process that has done nothing larger.
+    JAX cannot reset its peak, so earlier, larger work in the same process would be counted.
     """
     start = (device.memory_stats() or {}).get("bytes_in_use")
     if start is None:

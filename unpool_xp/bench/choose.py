@@ -1,4 +1,4 @@
-"""Which backend for this shape, on this machine: measured now, within a budget of seconds."""
+"""Choose the fastest backend for a shape by measuring here, within a time budget."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def _interleaved(
 
 
 def _portable(backend: Backend, case: Case, mode: str) -> tuple[_Timed, list[Any]]:
-    """Return the portable call of a case, held to the oracle, and its inputs."""
+    """Return the portable call of a case, checked against the reference, and its inputs."""
     session = Session(backend, case, mode)
     if not session.prepare():
         raise ValueError(session.error)
@@ -144,7 +144,7 @@ def _share(ours: _Timed, other: _Timed) -> dict[str, Any]:
 
 
 def copying(backend: Backend, case: Case, mode: str = "eager") -> dict[str, Any]:
-    """Hold an operation to a plain copy into new memory that reads and writes as many bytes."""
+    """Compare an operation with a plain copy of as many bytes into new memory."""
     ours, _ = _portable(backend, case, mode)
     source = backend.asarray(np.ones(case.bytes_moved // 8, np.float32))
     copy = _Timed(backend, lambda: backend.xp.asarray(source, copy=True))
@@ -152,7 +152,7 @@ def copying(backend: Backend, case: Case, mode: str = "eager") -> dict[str, Any]
 
 
 def multiplying(backend: Backend, case: Case, mode: str = "eager") -> dict[str, Any]:
-    """Hold a transposed convolution to the matrix product of all its channels and taps."""
+    """Compare a transposed convolution with the matrix product that it contains."""
     ours, (x, weight) = _portable(backend, case, mode)
     xp = backend.xp
     rows = xp.asarray(xp.matrix_transpose(xp.reshape(weight, (weight.shape[0], -1))), copy=True)
@@ -162,7 +162,7 @@ def multiplying(backend: Backend, case: Case, mode: str = "eager") -> dict[str, 
 
 
 def overhead(backend: Backend, case: Case) -> dict[str, Any]:
-    """Hold a small call to the very array calls that it makes, made without it."""
+    """Compare a small call with the array calls that it makes, replayed on their own."""
     _, arrays = _portable(backend, case, "eager")
     function, options = case.spec.function, case.options()
     calls = recorded(lambda *given: function(*given, **options), *arrays)
@@ -182,7 +182,7 @@ def overhead(backend: Backend, case: Case) -> dict[str, Any]:
 
 
 def growing(backend: Backend, case: Case, items: int, mode: str = "eager") -> dict[str, Any]:
-    """Time a case of so many equal items; the first and the last are held to the oracle."""
+    """Time a case with this many equal items; the first and last are checked."""
     oracle = Oracle(case, case.arrays())
     arrays = []
     for name, array in case.arrays().items():

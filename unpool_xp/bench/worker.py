@@ -34,7 +34,7 @@ class Service:
         self._given: Any = None
 
     def hello(self) -> dict[str, Any]:
-        """Say what this backend is, and the threads that it has."""
+        """Describe the backend and its threads."""
         facts = self.backend.facts
         return {
             "label": self.backend.label,
@@ -54,7 +54,7 @@ class Service:
         return {"copy_gb_s": round(ceilings(self.backend).copy_gb_s, 2)}
 
     def given(self, case: dict[str, Any]) -> dict[str, Any]:
-        """Make the inputs of a case, and what the outputs have to be, for `prepare`."""
+        """Make the inputs and the expected outputs of a case, for `prepare`."""
         from unpool_xp.bench.cases.case import Case
         from unpool_xp.bench.measure.session import Given
 
@@ -103,9 +103,9 @@ class Service:
         }
 
     def turns(self, sessions: list[str], seconds: float) -> dict[str, Any]:
-        """Take samples of several sessions in turns to and fro; close them, and give their fields.
+        """Sample several sessions in interleaved rounds, close them, and return their fields.
 
-        The n-th samples are of one turn, so they can be compared pair by pair.
+        The n-th samples belong to one round, so they can be compared pair by pair.
         """
         opened = [self._sessions.pop(name) for name in sessions]
         deadline, turn = time.monotonic() + seconds, 0
@@ -143,7 +143,7 @@ class Service:
         return {"peak_bytes": peak}
 
     def check(self, operation: str, dtype: str) -> dict[str, Any]:
-        """Hold an operation and a dtype to the oracle, in a process for nothing else."""
+        """Check one operation and dtype against the reference, in a dedicated process."""
         from unpool_xp.bench.check.run import check_one, to_json
 
         return {"checked": to_json(check_one(self.backend, operation, dtype))}

@@ -17,7 +17,7 @@ def show_backends(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quick: Annotated[bool, typer.Option(help="Leave out the measured rates.")] = False,
 ) -> None:
-    """Say what is installed here, on which devices, and how fast they copy and multiply."""
+    """List the installed backends, their devices, and their copy and matmul rates."""
     from unpool_xp.bench.measure import ceilings
     from unpool_xp.bench.terminal import checks
 

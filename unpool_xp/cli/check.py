@@ -21,12 +21,12 @@ def check(
         list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
     ] = None,
     torch_compiled: Annotated[
-        bool, typer.Option(help="Check torch compiled too: seconds a trial.")
+        bool, typer.Option(help="Also check torch.compile (seconds per trial).")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
 ) -> None:
-    """Hold operations, dtypes and backends to the oracle; exit 1 on a mismatch, 2 if none ran."""
+    """Check operations, dtypes and backends; exit 1 on a mismatch, 2 if nothing ran."""
     from unpool_xp.bench.terminal import checks
 
     known_operations(operation)

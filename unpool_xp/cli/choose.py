@@ -29,21 +29,21 @@ def _per_axis(sizes: tuple[Any, ...] | None) -> Any:
 @app.command()
 def choose(
     operation: Annotated[str, typer.Argument(help="Such as max_unpool.")],
-    shape: Annotated[str, typer.Option(help="Of the first array: 8,64,112,112.")],
-    kernel: Annotated[str | None, typer.Option(help="2, or 3,2: one an axis.")] = None,
+    shape: Annotated[str, typer.Option(help="Shape of the first array, e.g. 8,64,112,112.")],
+    kernel: Annotated[str | None, typer.Option(help="Kernel size, e.g. 2 or 3,2.")] = None,
     stride: Annotated[str | None, typer.Option(help="Default: the kernel.")] = None,
     padding: Annotated[str | None, typer.Option(help="Default: none.")] = None,
     scale: Annotated[str | None, typer.Option(help="Output size over input size.")] = None,
-    out_channels: Annotated[int | None, typer.Option(help="Of a transposed convolution.")] = None,
+    out_channels: Annotated[int | None, typer.Option(help="Output channels.")] = None,
     dtype: Annotated[str, typer.Option(help="Of the values.")] = "float32",
     backend: Labels = None,
     budget: Annotated[float, typer.Option(help="Seconds to measure for.", min=1)] = 20.0,
     torch_compiled: Annotated[
-        bool, typer.Option(help="Compile with torch too: seconds for each size.")
+        bool, typer.Option(help="Also measure torch.compile (seconds per size).")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure here and now which backend to use, and from which size on the answer changes."""
+    """Measure which backend to use, and from which size on the answer changes."""
     from unpool_xp.bench.cases.case import Case
     from unpool_xp.bench.choose import choose as measure
     from unpool_xp.bench.terminal import choice as show_choice

@@ -1,4 +1,4 @@
-"""What the commands share: the consoles, the progress bar, and the checks of names."""
+"""Shared by the commands: consoles, the progress bar, and name checks."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ Labels = Annotated[
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    """Say what is wrong, and leave."""
+    """Print an error and exit."""
     err.print(f"[red]error:[/] {escape(message)}")
     raise typer.Exit(code)
 
 
 def wanted(labels: list[str] | None, *, to_time: bool = False) -> list[str]:
-    """Return the labels asked for, all of which must load, or all that load here."""
+    """Return the requested labels, which must all load, or every label that loads here."""
     if not labels:
-        # array_api_strict is made to be strict, not fast: it is timed only where it is named.
+        # array_api_strict is built to be strict, not fast: it is timed only on request.
         known = (name for name in backends.known() if not (to_time and name.endswith("strict")))
         return backends.available(known)
     try:
@@ -51,7 +51,7 @@ def wanted(labels: list[str] | None, *, to_time: bool = False) -> list[str]:
 
 
 def known_operations(names: list[str] | None) -> None:
-    """Leave where a name is no operation's, with a list of the known ones."""
+    """Exit with a list of the known operations if a name is unknown."""
     unknown = set(names or ()) - set(OPERATIONS)
     if unknown:
         fail(f"unknown operation {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}")

@@ -13,8 +13,8 @@ from unpool_xp.cli.common import app, err, fail, out
 
 @app.command()
 def compare(
-    base: Annotated[Path, typer.Argument(help="A file or folder of results: what there was.")],
-    head: Annotated[Path, typer.Argument(help="Another: what there is now.")],
+    base: Annotated[Path, typer.Argument(help="Results before the change: a file or folder.")],
+    head: Annotated[Path, typer.Argument(help="Results after the change: a file or folder.")],
     across_machines: Annotated[
         bool, typer.Option("--across-machines", help="Compare times of different machines, too.")
     ] = False,
@@ -30,7 +30,7 @@ def compare(
         typer.Option(help="Where thresholds are.", show_default="pyproject.toml, if there is one"),
     ] = None,
 ) -> None:
-    """Say what became faster or slower; exit 0: nothing slower, 1: some, 2: cannot tell."""
+    """Report what became faster or slower; exit 0: nothing slower, 1: some, 2: cannot tell."""
     from unpool_xp.bench.rows.readers import read_results
     from unpool_xp.bench.terminal import comparison
     from unpool_xp.bench.verdicts.compare import Thresholds

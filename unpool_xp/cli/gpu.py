@@ -1,4 +1,4 @@
-"""The command for machines with a GPU: is it right there, and from which size does it win."""
+"""The `gpu` command: check the CUDA backends, then find the size from which they win."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def gpu(
 
 
 def _wanted(case: Case, cell: Cell) -> bool:
-    """Leave out what says little and takes long: the CPU at large sizes, torch compiled."""
+    """Skip slow, uninformative cells: large sizes on the CPU, most of torch compiled."""
     largest = max(math.prod(case.shape), math.prod(case.output_shape))
     if cell.label in _HOSTS and largest > _MOST_ON_HOST:
         return False
@@ -131,7 +131,7 @@ def _print_reach(rows: list[Row], folder: Path) -> None:
 
 
 def _found(labels: list[str] | None) -> list[str]:
-    """Return the labels asked for, or all of CUDA's that load; leave with the reasons if none."""
+    """Return the requested labels, or all CUDA labels that load; exit with reasons if none."""
     from unpool_xp.bench.check.run import present
 
     asked = labels or [name for name in backends.known() if on_cuda(name)]

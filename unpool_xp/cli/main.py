@@ -22,7 +22,7 @@ _COMMANDS = (backends, check, choose, sweep, tax, gpu, compare, gate, report, ga
 
 @app.callback(invoke_without_command=True)
 def main_options(
-    version: Annotated[bool, typer.Option("--version", help="Say the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Choose an array library for pooling and unpooling, by measuring it here."""
     if version:

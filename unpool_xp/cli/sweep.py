@@ -41,7 +41,7 @@ def sweep(
         float, typer.Option(help="With --scheduler: seconds to wait for a lost worker.", min=0)
     ] = 60.0,
 ) -> None:
-    """Measure a set of cases on every backend, a row a measurement."""
+    """Measure a set of cases on every backend, one row per measurement."""
     from unpool_xp.bench.catalog.presets import preset as preset_of
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
@@ -128,7 +128,7 @@ def sweep_machines(
     again: str,
     **options: Any,
 ) -> list[Path]:
-    """Measure on the machines of a cluster; return the files of the rows, one a machine."""
+    """Measure on the machines of a cluster; return the row files, one per machine."""
     from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError
 

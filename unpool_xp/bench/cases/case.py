@@ -19,10 +19,10 @@ class Case(Parameters):
     operation : str
         A name in `catalog.OPERATIONS`.
     shape : tuple of int
-        Of the operation's first array.
+        Shape of the operation's first array.
     kernel, stride, padding : tuple of int, optional
-        One entry a spatial axis; an int stands for every axis after the first two. The stride
-        is the kernel where it is left out.
+        One entry per spatial axis; an int applies to every axis after the first two. The
+        stride defaults to the kernel.
     scale : tuple of float, optional
         Output size over input size.
     out_channels : int, optional
@@ -33,7 +33,7 @@ class Case(Parameters):
     Raises
     ------
     ValueError
-        If an argument cannot be; the message names it and its value.
+        If an argument is invalid; the message names it and its value.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class Case(Parameters):
         self.validate()
 
     def validate(self) -> None:
-        """Raise a ValueError that names the argument that cannot be, and its value."""
+        """Raise a ValueError that names the invalid argument and its value."""
         takes = self.spec.takes
         for name in (*SIZES, "scale", "out_channels"):
             value = getattr(self, name)
@@ -114,7 +114,7 @@ class Case(Parameters):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Case:
-        """Return the case of `to_json`; a ValueError where it is none."""
+        """Rebuild a case from `to_json`; raise a ValueError if the data is invalid."""
         unknown = set(data) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"Case: unknown fields {sorted(unknown)}")

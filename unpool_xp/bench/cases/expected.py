@@ -1,4 +1,4 @@
-"""No time without a checked result: outputs held to the oracle."""
+"""Check outputs against the reference: nothing is timed until its result is verified."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.cases.operation import pick
 
-ORACLE_SECONDS = 0.2  # what one check may cost
-# A step of the oracle's innermost loop, which takes all planes at once.
+ORACLE_SECONDS = 0.2  # time limit of one check
+# Cost of one step of the reference's innermost loop, which handles all planes at once.
 _STEP_SECONDS, _PLANE_SECONDS = 4e-6, 4e-8
 _FEW_PLANES = 64
 
-# Relative to the largest magnitude, for values that are computed; moved ones are held exactly.
+# Relative to the largest magnitude, for computed values; moved values must match exactly.
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 4e-3, "bfloat16": 3e-2}
 
 
 class MismatchError(ValueError):
-    """An output that is not the oracle's; the message says where, and by how much."""
+    """An output differs from the reference; the message says where and by how much."""
 
 
 class Oracle:
-    """What the outputs of a case have to be: computed once, held against any number of outputs.
+    """The expected outputs of a case, computed once and checked against any number of outputs.
 
     Parameters
     ----------
@@ -48,20 +48,20 @@ class Oracle:
         self.expected = [spec.oracle(case, arrays, self.planes, band) for band in bands]
 
     def check(self, outputs: Sequence[NDArray] | NDArray, *, values_only: bool = False) -> str:
-        """Hold outputs to the oracle.
+        """Check outputs against the reference.
 
         Parameters
         ----------
         outputs : sequence of ndarray
             All the outputs of the operation, on the host.
         values_only : bool, optional
-            Whether the first output is all there is.
+            Whether only the first output is given.
 
         Returns
         -------
         str
-            How much was held: "all", "planes" (some of them, the first and the last among them),
-            or "reduced" (of those, the first and the last rows).
+            How much was checked: "all", "planes" (a sample that includes the first and the
+            last) or "reduced" (only the first and last rows of such a sample).
 
         Raises
         ------
@@ -122,7 +122,7 @@ class Oracle:
 def _affordable(
     steps: float, work: float, planes: int, rows: int
 ) -> tuple[int, list[tuple[int, int]]]:
-    """Return how many planes, and which rows of them, the oracle can do in its time."""
+    """Return how many planes, and which of their rows, fit into the time limit of a check."""
     plane_seconds = work * _PLANE_SECONDS
     count = int((ORACLE_SECONDS / max(steps, 1) - _STEP_SECONDS) / plane_seconds)
     if count >= min(2, planes):
@@ -136,5 +136,5 @@ def _affordable(
 def check(
     case: Case, arrays: dict[str, NDArray], outputs: Sequence[NDArray] | NDArray, **options: bool
 ) -> str:
-    """Hold the outputs of a case to the oracle; see `Oracle.check`."""
+    """Check the outputs of a case against the reference; see `ExpectedOutputs`."""
     return Oracle(case, arrays).check(outputs, **options)

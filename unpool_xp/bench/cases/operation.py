@@ -1,4 +1,4 @@
-"""What the harness has to know of an operation, and the arguments that all of them share.
+"""What the harness needs to know about an operation, and the arguments that all share.
 
 The operations themselves are in `bench.catalog`.
 """
@@ -41,7 +41,7 @@ class Parameters:
 
     @property
     def rank(self) -> int:
-        """On how many trailing axes the operation acts."""
+        """Number of trailing axes that the operation acts on."""
         sizes = self.scale if self.kernel is None else self.kernel
         return len(sizes or ())
 
@@ -57,33 +57,33 @@ class Parameters:
 
     @property
     def taps(self) -> int:
-        """How many elements a window has."""
+        """Number of elements in a window."""
         return math.prod(self.kernel or ())
 
     @property
     def pairs(self) -> tuple[tuple[int, int], ...]:
-        """The padding before and after each axis."""
+        """Padding before and after, for each axis."""
         return tuple((p, p) for p in self.padding or (0,) * self.rank)
 
 
 def no_bytes(case: Parameters) -> int:
-    """Return that an operation needs no large copies of its own."""
+    """Return 0: the operation makes no large temporary copies."""
     return 0
 
 
 def one_step(case: Parameters) -> float:
-    """Return that a plane takes part in a step of the oracle with one element."""
+    """Return 1: each step of the reference touches one element per plane."""
     return 1
 
 
 def no_rounding(case: Parameters) -> float:
-    """Return that values are as exact as their dtype lets them be."""
+    """Return 0: the result is accurate to the precision of its dtype."""
     return 0
 
 
 @dataclass(frozen=True)
 class OperationSpec:
-    """All that the harness has to know of an operation."""
+    """Everything the harness needs to know about an operation."""
 
     function: Callable[..., Any]
     needs: tuple[str, ...]  # fields of Parameters
@@ -93,18 +93,18 @@ class OperationSpec:
     make: Callable[[Parameters], dict[str, NDArray]]
     options: Callable[[Parameters], dict[str, Any]]
     flops: Callable[[Parameters], int]
-    # The right outputs, shape (len(planes), *spatial): some planes, by their number among all the
-    # planes of the output, and of each some rows of the first spatial axis.
+    # The expected outputs, shape (len(planes), *spatial), for the given planes of the output
+    # (numbered over all leading axes) and the given rows of the first spatial axis.
     oracle: Callable[[Parameters, dict[str, NDArray], Planes, Rows], tuple[NDArray, ...]]
-    steps: Callable[[Parameters], float]  # of the oracle's innermost loop, for whole planes
+    steps: Callable[[Parameters], float]  # of the reference's innermost loop, for whole planes
     work: Callable[[Parameters], float] = one_step  # elements of a plane in a step
     working_bytes: Callable[[Parameters], int] = no_bytes  # of copies between input and output
     exact: bool = True  # moves values, computes none
-    rounding: Callable[[Parameters], float] = no_rounding  # more of it, relative to the largest
+    rounding: Callable[[Parameters], float] = no_rounding  # extra, relative to the largest
     kinds: str = "fiu"  # of dtype, as NumPy's letters
 
 
-# --- what specs are made of ----------------------------------------------------------------------
+# --- helpers -------------------------------------------------------------------------------------
 
 
 def total_bytes(layout: Layout) -> int:
@@ -113,7 +113,7 @@ def total_bytes(layout: Layout) -> int:
 
 
 def given(sizes: tuple[Any, ...] | None) -> tuple[Any, ...]:
-    """Return sizes that the case is known to have."""
+    """Return sizes that `Case.validate` guarantees to be present."""
     assert sizes is not None  # Case.validate has seen to it
     return sizes
 
@@ -129,7 +129,7 @@ def photo_x(case: Parameters) -> dict[str, NDArray]:
 
 
 def single(case: Parameters) -> str:
-    """Return the dtype to make half precision from: NumPy computes with no bfloat16."""
+    """Return the dtype to compute in: NumPy cannot compute in bfloat16."""
     return case.dtype if numpy_dtype(case.dtype).kind in "iu" else "float32"
 
 
@@ -145,7 +145,7 @@ def scale_option(case: Parameters) -> dict[str, Any]:
 
 
 def pick(array: NDArray, rank: int, planes: Planes) -> NDArray:
-    """Return some of the planes of the last `rank` axes, in one leading axis, in 64 bits."""
+    """Select planes (the last `rank` axes), stack them on one leading axis, cast to 64 bits."""
     return wide(array.reshape(-1, *array.shape[array.ndim - rank :])[planes])
 
 
@@ -160,7 +160,7 @@ Reason: TypeAlias = "Callable[[Case], str | None]"
 
 
 def always(case: Case) -> str | None:
-    """Return that there is nothing against a case."""
+    """Return None: every case is supported."""
     return None
 
 
@@ -177,9 +177,9 @@ class Native:
     build : callable
         From a case and a backend to a function of the case's arrays.
     reason : callable, optional
-        Why a case cannot be done, or None where it can.
+        Returns why a case is unsupported, or None if it is supported.
     values_only : bool, optional
-        Whether it gives values without indices.
+        Whether it returns values without indices.
     tuned : bool, optional
         Whether it is written for speed, rather than what the library offers or people write.
     """
@@ -206,7 +206,7 @@ class Native:
 
 
 def either(*reasons: Reason) -> Reason:
-    """Return the first of the reasons that a case gives."""
+    """Combine checks: return the first reason that applies to a case."""
     return lambda case: next((said for reason in reasons if (said := reason(case))), None)
 
 
@@ -217,14 +217,14 @@ def whole_scale(case: Case) -> str | None:
 
 
 def exact_scale(case: Case) -> str | None:
-    """Refuse a factor that the sizes of input and output do not tell."""
+    """Reject a scale that is not exactly output size over input size."""
     pairs = zip(case.plane, case.output_shape[-case.rank :], case.scale or (), strict=True)
     exact = all(out == n * factor for n, out, factor in pairs)
     return None if exact else f"scale {case.scale} is not output size over input size"
 
 
 def image(case: Case) -> str | None:
-    """Refuse what is not of the form that networks have."""
+    """Reject shapes that are not (N, C, *spatial) or (C, *spatial) with 1 to 3 axes."""
     whole = case.rank <= 3 and len(case.shape) in (case.rank + 1, case.rank + 2)
     return None if whole else f"shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
 
@@ -259,6 +259,6 @@ def torch_function(call: Callable[[Any, Case], Function]) -> Callable[[Case, Bac
 
 
 def lowest(dtype: str) -> Any:
-    """Return the number that no maximum is below."""
+    """Return the identity of the maximum: the lowest value, or -inf."""
     kind = numpy_dtype(dtype)
     return kind.type(np.iinfo(kind).min if kind.kind in "iu" else -math.inf)

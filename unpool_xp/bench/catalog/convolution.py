@@ -98,7 +98,7 @@ def _oracle(
     # Each wanted plane as a group of its own: its item's channels, its output channel's weights.
     items, columns = np.divmod(planes, out_channels)
     x = arrays["x"].reshape(-1, channels, *case.plane)[items, :, low:high]
-    # The channels of a pixel lie side by side, since the oracle takes a pixel at a time.
+    # Channels last: the reference handles one pixel at a time.
     x = np.ascontiguousarray(np.moveaxis(wide(x), (0, 1), (-2, -1)))
     x = np.moveaxis(x.reshape(*x.shape[:rank], -1), -1, 0)[None]
     weight = np.swapaxes(wide(arrays["weight"])[:, columns], 0, 1)

@@ -1,4 +1,4 @@
-"""Cases that belong together: the pooling of a shape, and the ways back from what it gives."""
+"""Related cases: pooling a shape, and unpooling the result."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from unpool_xp.bench.cases.case import Case
 def pairs(
     shape: tuple[int, ...], size: int, step: int | None = None, dtype: str = "float32"
 ) -> tuple[Case, ...]:
-    """Return the max pooling of a shape, and the ways back from what it gives."""
+    """Return max pooling of a shape, then max and nearest unpooling of the result."""
     rank = len(shape) - 2
     step = size if step is None else step
     kernel, stride = (size,) * rank, (step,) * rank
@@ -24,7 +24,7 @@ def pairs(
 def means(
     shape: tuple[int, ...], size: int, step: int | None = None, dtype: str = "float32"
 ) -> tuple[Case, ...]:
-    """Return the mean pooling of a shape, and interpolation from what it gives."""
+    """Return average pooling of a shape, then linear unpooling of the result."""
     rank = len(shape) - 2
     step = size if step is None else step
     padding = ((size - step + 1) // 2,) * rank
@@ -35,7 +35,7 @@ def means(
 
 
 def fractions(shape: tuple[int, ...], ratio: float, dtype: str = "float32") -> tuple[Case, ...]:
-    """Return the fractional pooling of a shape to this share of it, and the way back."""
+    """Return fractional pooling of a shape by a ratio, then the matching unpooling."""
     rank = len(shape) - 2
     pool = Case("fractional_max_pool", shape, (2,) * rank, scale=(ratio,) * rank, dtype=dtype)
     pooled, scale = pool.output_shape, (1 / ratio,) * rank
@@ -50,7 +50,7 @@ def up(
     padding: int = 0,
     dtype: str = "float32",
 ) -> Case:
-    """Return the transposed convolution of a shape to so many channels."""
+    """Return a transposed convolution of a shape to the given number of channels."""
     rank = len(shape) - 2
     return Case(
         "conv_transpose",

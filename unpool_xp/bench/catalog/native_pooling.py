@@ -1,4 +1,4 @@
-"""The poolings of the libraries, and those that people write with them.
+"""Native poolings: library functions, and snippets that people write.
 
 A native of another library or operation is one more entry in `POOLING_NATIVES`.
 """

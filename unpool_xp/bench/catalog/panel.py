@@ -1,4 +1,4 @@
-"""The panel: few cases, the same for good, by which commits are compared.
+"""The panel: a few fixed cases that commits are compared on.
 
 The asv suite, the pytest-benchmark suite and the gate all measure these. A history of times is
 worth nothing once a case behind a name changes, so a case is added or dropped, never edited.
@@ -14,7 +14,7 @@ from unpool_xp.bench.catalog.families import fractions, means, pairs, up
 HARNESS_VERSION = "1"
 SIZES = ("small", "large")
 STRIDES = (2, 3)
-# Backends as one axis with the mode. Constant, whatever is installed: what is missing is skipped.
+# Backend and mode are one axis, the same whatever is installed; missing backends are skipped.
 HOWS = (
     "numpy",
     "torch:cpu",

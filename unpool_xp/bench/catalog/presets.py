@@ -149,8 +149,8 @@ def _full() -> tuple[Case, ...]:
 def _gpu() -> tuple[Case, ...]:
     """Return powers of two, from what fits into any cache to what fills a large device.
 
-    The largest comes early, since it says most of a GPU, then those that bracket a crossover, then
-    other kernels and dtypes.
+    The largest comes first because it says most about a GPU, then sizes around the crossover,
+    then other kernels and dtypes.
     """
     cases: list[Case] = []
     for power in (28, 22, 16, 25, 19):

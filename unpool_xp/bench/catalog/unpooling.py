@@ -224,7 +224,7 @@ UNPOOLING: dict[str, OperationSpec] = {
 def linear_rows(case: Parameters, x: NDArray, rows: Rows, coordinates: str) -> NDArray:
     """Return some rows of the linear interpolation of planes, shape (planes, *spatial)."""
     factor = given(case.scale)
-    # The axes are apart: the first one whole, and only the wanted rows of it go on.
+    # Interpolation is separable: do the first axis in full, then keep only the wanted rows.
     columns = np.moveaxis(x, 1, -1)
     first = reference.linear_unpool(columns, scale_factor=factor[:1], coordinates=coordinates)
     x = np.moveaxis(first[..., rows[0] : rows[1]], -1, 1)

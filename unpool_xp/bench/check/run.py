@@ -1,4 +1,4 @@
-"""Every operation, dtype and backend held to the oracle: what `unpool-xp check` does."""
+"""Check every operation, dtype and backend against the reference (`unpool-xp check`)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def check_backends(
     operations : iterable of str, optional
         Their names. Default: all.
     torch_compiled : bool, optional
-        Whether to compile with torch too, which takes seconds a trial.
+        Whether to compile with torch too, which takes seconds per trial.
     progress : callable, optional
         Called with each label that is done.
     workers : int, optional
@@ -166,7 +166,7 @@ def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> 
 
 
 def _try(backend: backends.Backend, mode: str, trial: Trial, dtype: str) -> str:
-    """Return what differs from the oracle, or nothing."""
+    """Return how the output differs from the reference, or an empty string."""
     arrays = trial.arrays(dtype)
     inputs = [_place(backend, array, dtype) for array in arrays]
 
@@ -282,7 +282,7 @@ def present(labels: Sequence[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def check_within(labels: Sequence[str], operations: Sequence[str], seconds: float) -> list[Checked]:
-    """Hold backends to the oracle side by side, each in a process of its own.
+    """Check backends in parallel, each in its own process, until the time is up.
 
     Parameters
     ----------

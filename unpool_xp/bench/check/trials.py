@@ -1,4 +1,4 @@
-"""Small trials of every operation, for every dtype, each with what the oracle says of it."""
+"""Small trials of every operation, for every dtype, each with its expected result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Trial:
         return getattr(ux, self.operation)  # type: ignore[no-any-return]
 
     def expected(self, arrays: tuple[NDArray, ...]) -> tuple[NDArray, ...]:
-        """Return what the oracle gives."""
+        """Return the expected outputs."""
         outputs = self.oracle(*arrays)
         return tuple(outputs) if isinstance(outputs, tuple) else (outputs,)
 
@@ -60,7 +60,7 @@ def host_dtype(dtype: str) -> np.dtype[Any]:
 
 
 def numbers(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray:
-    """Return few different small numbers, exact in every dtype, so that there are ties."""
+    """Return small integers with many ties, exact in every dtype."""
     generator = np.random.default_rng(seed)
     low = 0 if kind_of(dtype) in "bu" else -4
     drawn = generator.integers(low, 5, shape)

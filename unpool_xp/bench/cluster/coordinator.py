@@ -1,7 +1,7 @@
-"""A sweep over machines while it runs: who is there, who has which case, what came back.
+"""Coordinate a cluster sweep: workers, assigned jobs and their answers.
 
 One case at a time a host, so that no measurement disturbs another. What comes back is a text of
-JSON; each row is held to the schema and to what was asked before it is written.
+JSON; each row is checked against the schema and the request before it is written.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CLOSE_SECONDS = 15.0
 
 
 class ClusterError(RuntimeError):
-    """The cluster cannot do what is asked for; the message says what is missing, and where."""
+    """The cluster cannot run the sweep; the message says what is missing, and where."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ClusterSummary:
 
 @dataclass
 class ClusterSweep:
-    """What waits, who is there, and what runs where; one thread looks after all of it."""
+    """State of a cluster sweep: pending jobs, workers and running jobs, handled by one thread."""
 
     client: Any
     cases: Sequence[Case]
@@ -191,7 +191,7 @@ class ClusterSweep:
         )
 
     def _plan(self) -> None:
-        """Put up the jobs that the workers who are there bring along."""
+        """Queue the jobs that the connected workers can run."""
         brought: dict[str | None, dict[str, None]] = {}
         for member in self.members.values():
             group = None if self.share else member.machine.id

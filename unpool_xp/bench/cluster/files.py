@@ -1,4 +1,4 @@
-"""The rows of a sweep over machines: held to the schema and to what was asked, a file a machine."""
+"""Rows of a cluster sweep: checked against schema and request, one file per machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def rows_of_answer(
     member : Member
         The worker.
     run, case, cells : str, Case, sequence of Cell
-        What it was asked for.
+        What it was asked to measure.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def where(member: Member) -> str:
 
 
 class MachineFiles:
-    """The files of a run, one a machine, and which cells they have.
+    """The files of a run, one per machine, and the cells they contain.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which worker measures which case: plain values, nothing of dask.
+"""Assign cases to workers: plain data, no dask.
 
 A job is a case with some of its cells. It belongs to a machine, or, where the machines share the
 cases, to none.
@@ -16,12 +16,12 @@ from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.rows.schema import ROW_SCHEMA
 
-MOST_LOSSES = 3  # then the case itself is what a worker does not survive
+MOST_LOSSES = 3  # then the case itself must be what kills the workers
 
 
 @dataclass(frozen=True)
 class Member:
-    """A worker of the cluster, as it described itself.
+    """A cluster worker, from its own description.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ def declares(resources: Mapping[str, float], label: str) -> bool:
 
 
 def needed(member: Member, cells: Iterable[Cell]) -> dict[str, float]:
-    """Return what a worker's scheduler is to set aside of its resources for these cells."""
+    """Return the worker resources to reserve for these cells."""
     names = {cell.label.partition(":")[0] for cell in cells}
     if any(cell.label.endswith(":cuda") for cell in cells):
         names.add("GPU")
@@ -214,7 +214,7 @@ class Board:
         return None
 
     def stranded(self, members: Collection[Member], now: float, patience_s: float) -> list[Job]:
-        """Take the jobs off the board that nobody could measure for so long.
+        """Remove and return the jobs that no worker could run for too long.
 
         Parameters
         ----------

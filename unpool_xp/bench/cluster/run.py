@@ -40,7 +40,7 @@ def run_cluster_sweep(
     memory: bool = False,
     seed: int = 0,
 ) -> ClusterSummary:
-    """Measure cases on the machines of a cluster; append a row a cell to the file of its machine.
+    """Measure cases on the machines of a cluster; append rows to one file per machine.
 
     Parameters
     ----------

@@ -251,7 +251,7 @@ def run_logged(command: Sequence[str], failure: str) -> None:
 
 
 def dependency_notes(base: Source, head: Source) -> list[str]:
-    """Return a sentence where base and head ask for other dependencies: both get the same."""
+    """Return a note if base and head declare different dependencies: both use the same ones."""
     asked = [_asked_for(source) for source in (base, head)]
     if None in asked or asked[0] == asked[1]:
         return []

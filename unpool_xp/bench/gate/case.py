@@ -44,7 +44,7 @@ class Measured:
     calls : int or None
         A sample.
     scope : str or None
-        How much was held to the oracle.
+        How much of the output was checked.
     """
 
     question: Question
@@ -69,7 +69,7 @@ class Measured:
         found = judge(self.deciding, self.threshold)
         changed = found.verdict in (Verdict.SLOWER, Verdict.FASTER)
         if changed and not self.again:
-            # A first look over many cases always finds some; only later samples decide.
+            # With many cases some look changed by chance; only later samples decide.
             return dataclasses.replace(found, verdict=Verdict.UNDECIDED)
         return found
 
@@ -133,7 +133,7 @@ def _fields(one: Measured, side: str) -> dict[str, Any]:
 
 
 def judged_entry(entry: Compared, one: Measured) -> Compared:
-    """Return the entry with the ratio of its passes: samples of one pass are no strangers."""
+    """Return the entry with the ratio from its passes, since samples within a pass are paired."""
     judged = one.judged
     if judged is None:
         return entry
@@ -155,6 +155,6 @@ def judged_entry(entry: Compared, one: Measured) -> Compared:
 
 
 def worst_first(entry: Compared) -> tuple[int, float, str, str]:
-    """Return what entries are sorted by: the largest change first, whichever way it goes."""
+    """Return a sort key: worst outcome first, then the largest change either way."""
     far = abs(math.log(entry.ratio.estimate)) if entry.ratio else 0.0
     return OUTCOMES.index(entry.outcome), -far, entry.name, entry.label

@@ -1,7 +1,7 @@
-"""The gate: whether a commit is slower than another, here and now.
+"""The gate: decide whether one commit is slower than another on this machine.
 
-Passes, each in new processes, over all cases; then what looks changed is measured again in
-processes of its own, and only these later samples decide.
+Several passes, each in new processes, cover all cases. Cases that look changed are measured again
+in separate processes, and only those later samples decide.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ MOST_AGAIN = 24  # cases at once
 
 @dataclass(frozen=True)
 class Gate:
-    """What came of it.
+    """The result of a gate run.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Gate:
         return self.comparison.exit_code
 
     def noise(self, how: str) -> tuple[float, float] | None:
-        """Return how far base was from base: the median of all passes, and the 95th percentile."""
+        """Return the A/A difference: median and 95th percentile over all passes."""
         found = sorted(
             difference
             for one in self.measured
@@ -118,7 +118,7 @@ def parse_hows(names: Sequence[str]) -> list[str]:
 
 
 def default_hows() -> tuple[list[str], list[str]]:
-    """Return those of `HOWS` that are here, and a note for each that is not."""
+    """Return the defaults that are available here, and a note for each that is not."""
     found, notes = [], []
     for how in HOWS:
         try:
@@ -220,7 +220,7 @@ def run_gate(
 
 
 class _Passes:
-    """New processes for each pass; the backends and the cases in another order each time."""
+    """Runs passes: new processes each time, backends and cases in random order."""
 
     def __init__(
         self,

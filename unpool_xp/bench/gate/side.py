@@ -99,7 +99,7 @@ class Side:
         return {"digest": _digest(host)}
 
     def sample(self, calls: int) -> dict[str, Any]:
-        """Take a sample: seconds a call, of so many."""
+        """Take one sample: the mean seconds per call over this many calls."""
         if calls > 1:
             self._timed(1)  # its caches hold what the last side has left there
         return {"seconds": self._timed(calls)}
@@ -117,7 +117,7 @@ class Side:
         return [self.backend.to_numpy(array) for array in many]
 
     def _timed(self, calls: int) -> float:
-        """Return the seconds a call: each is waited for before the next."""
+        """Return seconds per call; each call is synchronized before the next."""
         assert self._call is not None
         call, synchronize, clock = self._call, self.backend.synchronize, time.perf_counter
         gc.disable()

@@ -1,4 +1,4 @@
-"""From the samples of base, base again and head to a ratio, a noise floor and a verdict.
+"""Ratio, noise floor and verdict from the samples of base, control (base again) and head.
 
 A pass is three processes, started for it and sampled in turns. The same code in two processes
 differs more than a process from itself: memory lies elsewhere. So the interval is a bootstrap in
@@ -27,7 +27,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pass:
-    """The samples of a case in one pass: seconds a call, one of each side a turn."""
+    """The samples of a case in one pass: seconds per call, one per build and round."""
 
     base: list[float]
     again: list[float]
@@ -107,14 +107,14 @@ def _interval(logs: Sequence[Floats], seed: int) -> tuple[float, float, float]:
 
 
 def suspect(judged: Judged, threshold: float) -> bool:
-    """Return whether a case is to be measured again before anything is said of it."""
+    """Return whether a case must be measured again before it gets a verdict."""
     found = judged.ratio
     far = not 1 / (1 + threshold) <= found.estimate <= 1 + threshold
     return far and not found.low <= 1 <= found.high
 
 
 def twin_differences(passes: Sequence[Pass]) -> list[float]:
-    """Return how far base was from base in each pass: 0.02 for 2 %."""
+    """Return the A/A difference of each pass: 0.02 for 2 %."""
     logs = (np.median(np.log(taken.base) - np.log(taken.again)) for taken in passes)
     return [math.exp(abs(float(log))) - 1 for log in logs]
 

@@ -49,7 +49,7 @@ class Side(Worker):
         )
 
     def kill(self) -> None:
-        """End the process, and those that a library has started from it."""
+        """End the process and any children started by a library."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         super().kill()
@@ -57,7 +57,7 @@ class Side(Worker):
 
 @dataclass
 class Question:
-    """A case, its inputs on the disk, and what has been found of outputs so far.
+    """A case, its inputs on disk, and the outputs checked so far.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Question:
 
     @property
     def message(self) -> dict[str, Any]:
-        """What a side must know to prepare it; the arrays are in one file for all sides."""
+        """Arguments of the "prepare" command; all builds read the arrays from one file."""
         path = self.scratch / f"{self.case.name}.npz"
         options = self.case.options()
         arrays = {k: v for k, v in options.items() if isinstance(v, np.ndarray)}
@@ -88,7 +88,7 @@ class Question:
         }
 
     def check(self, digest: str, outputs: Path) -> None:
-        """Hold outputs to the oracle, and keep what was found: the scope, or what is wrong."""
+        """Check outputs against the reference; store the scope, or the mismatch."""
         if digest in self.verdicts:
             return
         if self._oracle is None:
@@ -103,7 +103,7 @@ class Question:
 
 @dataclass
 class Taken:
-    """What a pass has of a case: samples, or the reasons of the sides that have none."""
+    """Result of one pass of a case: samples, or why a build has none."""
 
     turns: Pass | None = None
     calls: int | None = None
@@ -179,7 +179,7 @@ class Trio:
         return dict(zip(wanted, self._threads.map(ask, wanted), strict=True))
 
     def take(self, question: Question, *, seed: str) -> Taken:
-        """Prepare a case on all sides, hold what they give to the oracle, sample in turns.
+        """Prepare a case in all three processes, check their outputs, sample in random order.
 
         Parameters
         ----------
@@ -223,7 +223,7 @@ class Trio:
     def _sample(
         self, good: list[str], answers: dict[str, dict[str, Any]], taken: Taken, seed: str
     ) -> None:
-        """Sample the sides that were right, even if there is nothing to compare them with."""
+        """Sample the builds whose output was correct, even if only one is left."""
         seconds = [max(answers[side]["call_s"], 1e-9) for side in good]
         # As many calls for all, as the quickest needs.
         taken.calls = max(1, math.ceil(SAMPLE_SECONDS / min(seconds)))

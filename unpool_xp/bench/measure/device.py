@@ -1,4 +1,4 @@
-"""What only a device with a queue of its own needs: its clock, and its cache emptied."""
+"""Timing on devices with their own queue: the device clock, and flushing the cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TRIES = 3
 
 
 class Flush:
-    """Fills the cache of a device with what no call reads: memory of twice its size, rewritten.
+    """Flushes the cache of a device by rewriting memory of twice its size.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Flush:
 
     @classmethod
     def needed(cls, backend: Backend, bytes_moved: int) -> Flush | None:
-        """Return one for a call that moves so many bytes; None where the cache holds few of them.
+        """Return a flush for a call that moves this many bytes; None if the cache hardly matters.
 
         Parameters
         ----------
@@ -59,7 +59,7 @@ class Flush:
         self.backend.synchronize(self.queue())
 
     def timed(self, call: Callable[..., Any], arrays: Sequence[Any], calls: int) -> float:
-        """Return the seconds a call on the host's clock, each with the cache emptied before."""
+        """Return seconds per call on the host's clock, flushing the cache before each call."""
         total, clock, synchronize = 0.0, time.perf_counter, self.backend.synchronize
         for _ in range(calls):
             self.wait()
@@ -78,7 +78,7 @@ def device_sample(
     calls: int,
     flush: Flush | None = None,
 ) -> list[float]:
-    """Return one sample by the device's own clock, or none where it has none.
+    """Return one sample by the device's own clock, or nothing if it has no clock.
 
     The calls are queued without waiting, so that the time of the host does not count, unless it
     is the slower of the two.

@@ -93,7 +93,7 @@ class Machine:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Machine:
-        """Return the machine of `to_json`; a ValueError where it is none."""
+        """Rebuild a machine from `to_json`; raise a ValueError if the data is invalid."""
         try:
             facts = dict(data)
             told = tuple(facts.get("gpu_facts", ()))  # not in files of before
@@ -115,7 +115,7 @@ def this_machine() -> Machine:
     Returns
     -------
     Machine
-        The facts. Those of the hardware are asked for once a process: they take a second.
+        The facts. The hardware is queried once per process, which takes a second.
 
     Examples
     --------

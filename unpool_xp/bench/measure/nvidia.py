@@ -1,4 +1,4 @@
-"""What the driver says of NVIDIA's GPUs: its own command is asked, so that no library is needed."""
+"""Facts about NVIDIA GPUs from ``nvidia-smi``, without any GPU library."""
 
 from __future__ import annotations
 

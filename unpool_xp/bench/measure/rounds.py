@@ -1,4 +1,4 @@
-"""One case, all that it is compared with in turns, each backend in its own process.
+"""Time one case on all its backends in interleaved rounds, one process per backend.
 
 The turns go to and fro (A B C C B A), so that a machine that slows down slows all of them.
 """
@@ -90,7 +90,7 @@ class _Rounds:
         return min(self.timeout_s, max(self.until - time.monotonic(), _LEAST_SECONDS))
 
     def give(self) -> None:
-        """Let the workers make a large case's inputs side by side: nothing is timed yet."""
+        """Make the inputs of a large case in all workers at once; nothing is timed yet."""
         labels = list(dict.fromkeys(cell.label for cell in self.fields))
         if len(labels) < 2 or self.case.bytes_moved < _LARGE_BYTES:
             return
@@ -105,7 +105,7 @@ class _Rounds:
             list(threads.map(ask, labels))
 
     def prepare(self, cell: Cell) -> None:
-        """Open a cell's session in its worker; again after the worker was lost."""
+        """Open a cell's session in its worker, or reopen it after the worker was lost."""
         arguments = {"session": _session(cell), **_message(self.case, cell)}
         answer = self._ask(cell, "prepare", **arguments)
         if answer is None:
@@ -162,7 +162,7 @@ class _Rounds:
         self.open.pop(cell, None)
 
     def _ask(self, cell: Cell, command: str, **arguments: Any) -> dict[str, Any] | None:
-        """Ask the cell's worker; where it says no, or is lost, the cell has failed."""
+        """Send a command to the cell's worker; an error or a lost worker fails the cell."""
         try:
             worker = self.pool[cell.label]
             self.fields[cell]["facts"] = worker.facts
@@ -175,7 +175,7 @@ class _Rounds:
         return None
 
     def _start_anew(self, cell: Cell, reason: str) -> None:
-        """End a process that has lost its device, and go on with the other cells in a new one."""
+        """Restart a process that lost its device, and continue with its other cells."""
         self.pool[cell.label].kill()
         self._fail(cell, f"{reason} (the device was lost; its process was started anew)")
         self._prepare_others(cell)
@@ -287,7 +287,7 @@ def _message(case: Case, cell: Cell) -> dict[str, Any]:
 
 
 def failure(reason: str) -> dict[str, Any]:
-    """Return the fields of a cell that has no time, for this reason."""
+    """Return the row fields of a cell that failed for this reason."""
     times = ("first_call_s", "to_device_s", "from_device_s", "calls_per_sample", "check_scope")
     return {
         "checked": False,

@@ -28,7 +28,7 @@ _LONGEST_REASON = 400
 
 
 class Given:
-    """The inputs of a case on the host, and what the outputs have to be.
+    """The inputs of a case on the host, and its expected outputs.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Inputs:
     case : Case
         Whose they are.
     given : Given, optional
-        Those of the host, where they are made already.
+        Host inputs, if they exist already.
     """
 
     def __init__(self, backend: Backend, case: Case, given: Given | None = None) -> None:
@@ -81,7 +81,7 @@ class Inputs:
 
     @functools.cached_property
     def flush(self) -> Flush | None:
-        """What empties the device's cache before each call, where the case would fit into it."""
+        """The cache flush before each call; None if the case is much larger than the cache."""
         return Flush.needed(self.backend, self.case.bytes_moved)
 
     @property
@@ -141,12 +141,12 @@ class Session:
         self._flush: Flush | None = None
 
     def prepare(self) -> bool:
-        """Copy the inputs, call once, hold the result to the oracle, find how often to call.
+        """Copy the inputs, call once, check the result, choose the number of calls per sample.
 
         Returns
         -------
         bool
-            Whether there is something to time; where not, `error` says why.
+            Whether the case can be timed; if not, `error` says why.
         """
         try:
             self._prepare()
@@ -240,7 +240,7 @@ class Session:
         return once
 
     def _timed(self, calls: int) -> float:
-        """Return the seconds a call: each is waited for, and its output dropped, by the next."""
+        """Return seconds per call; each call is synchronized before the next one starts."""
         assert self._call is not None
         assert self._inputs is not None
         call, arrays = self._call, self._inputs.device
@@ -285,7 +285,7 @@ class Session:
         return taken
 
     def _timed_by_device(self, calls: int) -> list[float]:
-        """Return a sample by the device's own clock, where it has one."""
+        """Return a sample by the device's own clock, or nothing if it has no clock."""
         assert self._call is not None
         assert self._inputs is not None
         with _no_collection():
@@ -318,7 +318,7 @@ class Session:
 
 
 class UnsuitedError(ValueError):
-    """A native that cannot do a case."""
+    """A native does not support a case."""
 
 
 def reason_of(error: BaseException) -> str:
@@ -332,7 +332,7 @@ def reason_of(error: BaseException) -> str:
     return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 3] + "..."
 
 
-# What CUDA, and so each library, says of errors after which a process can do nothing more.
+# CUDA errors after which the process cannot use the device any more.
 _POISON = (
     "device-side assert",
     "illegal memory access",
@@ -346,7 +346,7 @@ _POISON = (
 
 
 def is_poisoned(reason: str) -> bool:
-    """Return whether a process that says this has lost its device for good."""
+    """Return whether an error means that the process has lost its device."""
     return any(sign in reason for sign in _POISON)
 
 

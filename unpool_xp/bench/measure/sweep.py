@@ -1,6 +1,6 @@
-"""The grid: every case on every backend, shuffled, a row a cell, and the sweep goes on.
+"""Sweep: every case on every backend in random order, one row per cell.
 
-A crash, a time-out, too little memory or a missing backend is a row with the reason.
+A crash, a timeout, too little memory or a missing backend becomes a row with the reason.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def run_sweep(
     in_order: bool = False,
     wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
 ) -> Summary:
-    """Measure cases on backends; append a row a cell to a file.
+    """Measure cases on backends; append one row per cell to a file.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def measured_rows(
 
 @contextlib.contextmanager
 def writing(out: Path) -> Iterator[None]:
-    """Turn an error of the disk into one that says how to go on."""
+    """Turn disk errors into an error that says how to resume."""
     try:
         yield
     except OSError as error:
@@ -286,7 +286,7 @@ def grid_of(
 
 
 def copy_rate(pool: Pool, label: str, timeout_s: float) -> float | None:
-    """Return what a plain copy reaches on a backend, the ceiling of its bandwidths."""
+    """Return the bandwidth of a plain copy on a backend, the ceiling for all operations."""
     try:
         rate: float = pool[label].ask("ceilings", timeout=timeout_s)["copy_gb_s"]
     except (WorkerError, WorkerLostError):  # its rows will say why
@@ -295,7 +295,7 @@ def copy_rate(pool: Pool, label: str, timeout_s: float) -> float | None:
 
 
 def refused(case: Case, cells: Sequence[Cell]) -> str | None:
-    """Return why a case would not fit into memory, or None where it does."""
+    """Return why a case does not fit into memory, or None if it fits."""
     processes = len({cell.label for cell in cells})
     needed, available = case.needed_bytes * processes, psutil.virtual_memory().available
     if needed <= available:
@@ -307,7 +307,7 @@ def refused(case: Case, cells: Sequence[Cell]) -> str | None:
 
 
 def refused_by_device(pool: Pool, label: str, case: Case) -> str | None:
-    """Return why a case would not fit into the memory of a device, or None where it does."""
+    """Return why a case does not fit into device memory, or None if it fits."""
     if label.partition(":")[2] in ("", "cpu"):  # the host's is looked at apart
         return None
     try:

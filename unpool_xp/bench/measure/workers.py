@@ -1,4 +1,4 @@
-"""The parent's side of the workers: start, ask, time out, bury, start again."""
+"""Worker processes, seen from the parent: start, request, time out, clean up, restart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUIT_SECONDS = 5.0
 
 
 class WorkerError(RuntimeError):
-    """A worker answered that it could not; it is still there."""
+    """A worker answered with an error; it is still running."""
 
 
 class WorkerLostError(RuntimeError):
@@ -92,7 +92,7 @@ class Worker:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the worker's "hello" says; the first time it is asked for it is waited for.
+        """The worker's answer to "hello"; the first access waits for it.
 
         Raises
         ------
@@ -188,7 +188,7 @@ class Worker:
 
 
 class Pool:
-    """A worker a label, started when it is first asked for, and again when it was lost.
+    """One worker per label, started on first use and restarted after a loss.
 
     Parameters
     ----------

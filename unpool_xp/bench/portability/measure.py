@@ -1,7 +1,7 @@
-"""The tax, measured: ours and the library's own in one process, in turns to and fro (A B B A).
+"""Measure the tax: ours and the library's own function interleaved in one process (A B B A).
 
-Where a library has several ways to do a case, all of them run, and the fastest is what the portable
-function is held against. The tax is the median of the ratios of those that stood in one turn.
+If a library has several natives for a case, all run and the fastest is the baseline. The tax is the
+median of the ratios taken within a round.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _measure(
 
 
 def _contenders(case: Case, names: Mapping[str, Cell], fields: Measured) -> list[str]:
-    """Return the sessions that are worth their turns: all but natives far from the fastest."""
+    """Return the sessions to time: all but the natives that are far slower than the fastest."""
     right = {name: cell for name, cell in names.items() if fields[cell]["checked"]}
     fastest: dict[bool, float] = {}
     for cell in right.values():

@@ -14,7 +14,7 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.families import up
 from unpool_xp.bench.verdicts.bootstrap import Ratio
 
-# --- what is held against what -------------------------------------------------------------------
+# --- targets and cases ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ class Target:
     against : str
         What those are, in words.
     mean, worst : float or None
-        The largest geometric mean of the ratios, and the largest ratio; None where it is only
-        told, not asked for.
+        Upper limits of the geometric mean and of the worst ratio; None if there is no target.
     tuned : bool
         Whether natives that are tuned by hand count.
     """
@@ -120,7 +119,7 @@ class Entry:
     function : str
         The fastest native; empty where there is none.
     portable_s, native_s : float
-        Medians, seconds a call.
+        Median seconds per call.
     ratio : Ratio or None
         Portable over native: the median of the pairs' ratios.
     reason : str or None
@@ -169,7 +168,7 @@ class Summary:
 
     @property
     def met(self) -> bool | None:
-        """Whether both limits hold, and every case has a ratio; None where none was asked for."""
+        """Whether both limits hold and every case has a ratio; None if there is no target."""
         if self.target.mean is None or self.target.worst is None:
             return None
         if self.worst is None or self.worst.ratio is None or self.failed:

@@ -1,7 +1,6 @@
-"""Which backend to use for an operation, small to large, by how much, and how sure that is.
+"""The recommended backend per operation and size, its lead, and how certain that is.
 
-The page does this sum again, in JavaScript, for what a reader has filtered; both go by the
-medians and their intervals.
+The page repeats this in JavaScript for filtered rows; both use the medians and their intervals.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is commonly claimed of unpooling, held against the rows and a photograph.
+"""Check common claims about unpooling against the rows and a photograph.
 
 A new claim is one entry in `CLAIMS`: its words, and a function that judges it by the evidence.
 """
@@ -59,7 +59,7 @@ class Judged:
 
 
 def judged(cases: Sequence[RankedCase]) -> list[Judged]:
-    """Return every claim held against one machine's cases.
+    """Judge every claim by the cases of one machine.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a steady-state time leaves out: compiling, memory, the copies to a device, the ceiling."""
+"""Costs that a steady-state time leaves out: compilation, memory, transfers, the ceiling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How near a GPU's rows come to what is asked of one of the H100's class: from rows alone."""
+"""GPU acceptance targets for the H100 class, evaluated from rows alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOVES = ("nearest_unpool", "max_unpool")
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that is asked for.
+    """One target and its result.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Line:
 
 
 def reach(rows: Iterable[Row]) -> list[Line]:
-    """Hold rows to what is asked of a GPU.
+    """Evaluate the GPU targets on rows.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def _tax_line(rows: Sequence[Row], mode: str, most: float) -> Line:
     ratios = []
     for case in by_workload(mine).values():
         ours = _least(case, lambda row: _ours(row, mode))
-        # Compiled ours is held to torch's own function as people call it, and compiled, too.
+        # Compiled, ours is compared with torch's own function both eager and compiled.
         modes = ("eager",) if mode == "eager" else ("eager", "compiled")
         own = _least(
             case,

@@ -169,7 +169,7 @@ def _fields(
         "implementation": "portable",
         "function": f"unpool_xp.{case.spec.function.__name__}",
         **case.to_json(),
-        # The suite holds each result to the oracle before it is timed, or fails.
+        # The suite checks each result against the reference before timing it, or fails.
         "checked": error is None,
         "error": error,
         "samples_s": samples,
@@ -183,7 +183,7 @@ def _fields(
 
 
 def _was_left_out(columns: Mapping[str, Any], place: int) -> bool:
-    """Return whether asv did not run it: it skipped it, or was asked for others alone."""
+    """Return whether asv did not run this combination: skipped, or not selected."""
     value = _item(columns, "result", place)
     return isinstance(value, float) and math.isnan(value)
 

@@ -48,7 +48,7 @@ class ReadResult:
 
 
 class RowWriter:
-    """Append rows to a file, each on the disk before the next is measured.
+    """Append rows to a file; each is on disk before the next is measured.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ def name_of(row: Row) -> str:
 
 
 def name_of_case(row: Row) -> str:
-    """Return the name of the case of a row, in words where it is no case of this version."""
+    """Return the case name of a row, or a description if this version has no such case."""
     names = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
     try:
         return Case.from_json({name: row[name] for name in names}).name  # type: ignore[literal-required]
@@ -33,7 +33,7 @@ _SETTINGS = ("kernel", "stride", "padding", "scale", "out_channels")
 
 
 def settings_text(row: Row) -> str:
-    """Return what a case has beside its operation and shape, such as "kernel 2x2, float32"."""
+    """Return the settings of a case, such as "kernel 2x2, float32"."""
     parts = []
     for name in _SETTINGS:
         value: Any = row[name]  # type: ignore[literal-required]
@@ -49,7 +49,7 @@ def case_name(row: Row) -> str:
 
 
 def how_text(row: Row) -> str:
-    """Return a row's backend, mode and function, as short as they can be told apart."""
+    """Return a row's backend, mode and function in a few words."""
     last = row["function"].rsplit(".", 1)[-1]
     native = f"native {last}" if row["implementation"] == "native" else "portable"
     return f"{row['backend']} {row['mode']} {native}"

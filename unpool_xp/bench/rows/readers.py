@@ -1,7 +1,7 @@
 """One reader of all results: rows of sweeps, results of asv, files of pytest-benchmark.
 
-What a file is, its content says. A file that is damaged or of another kind is a problem, never an
-exception, and all that can be read is. Nothing that is read is evaluated.
+The format is detected from the content. A damaged or unknown file is reported as a problem, not
+raised, and everything readable is read. Nothing from a file is ever evaluated.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _read(path: Path) -> ReadResult:
 
 
 def _json(path: Path) -> Any:
-    """Return what a JSON file holds; a ValueError where it is none."""
+    """Load a JSON file; raise a ValueError if it is invalid."""
     try:
         data = json.loads(path.read_bytes().decode("utf-8-sig"))
         # JSON can spell half a character ("\\ud800"), which nothing can be written with.

@@ -13,9 +13,9 @@ ROW_SCHEMA = 1
 
 
 class _Later(TypedDict, total=False):
-    """The fields that rows of before do not have."""
+    """Fields that older rows lack."""
 
-    device_samples_s: list[float]  # as samples_s, by the clock of the device, where it has one
+    device_samples_s: list[float]  # like samples_s, by the device clock if there is one
     clock_mhz: int | None  # of a GPU's processors, right after the samples
 
 
@@ -45,7 +45,7 @@ class Row(_Later):
     checked: bool
     check_scope: str | None
     error: str | None
-    samples_s: list[float]  # seconds a call, one entry a sample
+    samples_s: list[float]  # seconds per call, one entry per sample
     calls_per_sample: int | None
     first_call_s: float | None
     to_device_s: float | None
@@ -70,7 +70,7 @@ def case_key(row: Row) -> Key:
 
 
 def workload_key(row: Row) -> Key:
-    """Return the question that a row answers, whatever the backend: what may be compared."""
+    """Return the workload of a row without its backend: rows with equal keys are comparable."""
     return _key(row, _WORKLOAD)
 
 
@@ -90,14 +90,14 @@ def elements(row: Row) -> int:
 
 
 def failure_reason(row: Row) -> str | None:
-    """Return why a row has no time that counts, or None where it has one."""
+    """Return why a row has no valid time, or None if it has one."""
     if row["checked"] and row["samples_s"]:
         return None
     return row["error"] or ("no samples" if row["checked"] else "not checked")
 
 
 def parse_row(line: bytes) -> Row:
-    """Return the row that a line of JSON holds; a ValueError that says why where it is none."""
+    """Parse a line of JSON as a row; raise a ValueError that says why it is invalid."""
     try:
         row = json.loads(line.decode("utf-8"))
         # JSON can spell half a character ("\\ud800"), which no file can be written with.
@@ -111,7 +111,7 @@ def parse_row(line: bytes) -> Row:
 
 
 def row_fault(row: Any) -> str | None:
-    """Return what keeps an object from being a row, or None where it is one."""
+    """Return why an object is not a valid row, or None if it is."""
     if not isinstance(row, dict):
         return f"is a {type(row).__name__}, not an object"
     schema = row.get("schema")
@@ -178,7 +178,7 @@ def latest(rows: Iterable[Row]) -> list[Row]:
 
 
 def done_keys(rows: Iterable[Row], *, retry_failed: bool = False) -> set[Key]:
-    """Return what a resumed sweep need not measure again.
+    """Return the keys that a resumed sweep can skip.
 
     Parameters
     ----------

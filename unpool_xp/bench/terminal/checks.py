@@ -31,7 +31,7 @@ def print_backends(console: Console, rows: Sequence[Mapping[str, object]]) -> No
 
 
 def print_checks(console: Console, results: Sequence[Checked]) -> None:
-    """Print a table of operations and backends, and what does not agree with the oracle."""
+    """Print a table of operations and backends, and every mismatch with the reference."""
     columns = list(dict.fromkeys((result.backend, result.mode) for result in results))
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("operation", no_wrap=True)

@@ -41,7 +41,7 @@ def print_problems(console: Console, problems: Sequence[Problem]) -> None:
 
 
 def print_comparison(console: Console, comparison: Comparison, *, everything: bool = False) -> None:
-    """Print what changed, or everything, and how many cases stand how."""
+    """Print what changed (or everything), and the count of each outcome."""
     shown = OUTCOMES if everything else CHANGED
     listed = [entry for entry in comparison.entries if entry.outcome in shown]
     if listed:
@@ -132,7 +132,7 @@ def sentence(comparison: Comparison) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a text from a file without what would steer a terminal."""
+    """Replace control characters in text that comes from a file."""
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 

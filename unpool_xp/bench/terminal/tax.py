@@ -1,4 +1,4 @@
-"""The tax in words: tables for the terminal, Markdown for the README, JSON for scripts."""
+"""Print the tax: tables for the terminal, Markdown for the README, JSON for scripts."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class Verdict(enum.Enum):
-    """What the first of two is, beside the second."""
+    """How the first of two compares with the second."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -36,7 +36,7 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Interval:
-    """Between `low` and `high`, with the confidence that was asked for."""
+    """A confidence interval from `low` to `high`."""
 
     low: float
     high: float
@@ -139,7 +139,7 @@ def median_interval(
 
 
 def noise_floor(samples: Sequence[float]) -> float:
-    """Return how far from itself the same code is found to be.
+    """Estimate how much the same code differs from itself.
 
     Parameters
     ----------

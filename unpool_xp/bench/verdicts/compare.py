@@ -110,7 +110,7 @@ class Comparison:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many cases have each outcome, in the order of `OUTCOMES`; those that none has too."""
+        """Number of cases per outcome, in the order of `OUTCOMES`, zeros included."""
         counted = Counter(entry.outcome for entry in self.entries)
         return {outcome: counted[outcome] for outcome in OUTCOMES}
 

@@ -1,4 +1,4 @@
-"""What else differs between two sets of rows, so that a verdict is not taken for the code's."""
+"""Notes on what else differs between two sets of rows, besides the code."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _short(commit: str) -> str:
 
 
 def _facts(pairs: Pairs) -> Iterable[str]:
-    """Yield where a library, its threads or its device changed; what is not known did not."""
+    """Yield changes of library version, threads or device; unknown values count as unchanged."""
     for field, word in _FACTS:
         changes: dict[tuple[object, object], list[str]] = {}
         for base, head in pairs:
@@ -115,7 +115,7 @@ def _tool(row: Row) -> str:
 
 
 def _copies(pairs: Pairs) -> Iterable[str]:
-    """Yield where a plain copy, which no code of ours is in, became faster or slower."""
+    """Yield where a plain copy became faster or slower: the machine changed, not our code."""
     rates: dict[str, list[tuple[float, float]]] = {}
     for base, head in pairs:
         if base["copy_gb_s"] and head["copy_gb_s"]:

@@ -106,7 +106,7 @@ def _run(sizes: Sequence[int], found: Verdict | None) -> Run:
 
 
 def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> list[DeviceCrossover]:
-    """Hold each backend on another device against the best one on the CPU, size by size.
+    """Compare each backend on another device with the fastest on the CPU, size by size.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def _best(rows: Iterable[Row], with_transfer: bool) -> list[float] | None:
 
 
 def _agreed(verdicts: Sequence[Verdict | None]) -> Verdict | None:
-    """Return the verdict of a size; shapes of as many elements that disagree leave it open."""
+    """Return the verdict of a size; UNDECIDED if shapes with equal element counts disagree."""
     return verdicts[0] if len(set(verdicts)) == 1 else Verdict.UNDECIDED
 
 

@@ -22,7 +22,7 @@ _TIES = (Verdict.SAME, Verdict.UNDECIDED)
 
 @dataclass(frozen=True)
 class Ranked:
-    """A row and where it stands.
+    """A row and its rank.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Ranked:
     place : int or None
         From 1; a row shares the place of the one that it is tied with. None where it failed.
     seconds : float or None
-        The median, with the copies if they were asked for.
+        The median, including the copies if they count.
     interval : Interval or None
         Of the seconds.
     to_best : Ratio or None
@@ -77,7 +77,7 @@ class Tax:
 
 @dataclass(frozen=True)
 class Crossover:
-    """From which size on which is fastest.
+    """The fastest backend from one size on.
 
     Attributes
     ----------
@@ -266,12 +266,12 @@ def crossover(
 
 
 def _beaten(name: str, ranked: Sequence[Ranked]) -> bool:
-    """Return whether all that go by a label are slower than the best, or have failed."""
+    """Return whether every row of a label is slower than the best, or failed."""
     return not any(entry.tied_with_best for entry in ranked if label(entry.row) == name)
 
 
 def by_workload(rows: Iterable[Row]) -> dict[Key, list[Row]]:
-    """Group rows by the question that they answer, in order of size."""
+    """Group rows by workload, in order of size."""
     groups: dict[Key, list[Row]] = {}
     for row in sorted(rows, key=elements):
         groups.setdefault(workload_key(row), []).append(row)

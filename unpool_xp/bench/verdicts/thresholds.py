@@ -23,8 +23,8 @@ class Thresholds:
     default : float, optional
         Where no pattern fits: 0.05 is 5 %.
     patterns : dict of str to float, optional
-        From a pattern such as "max_pool-*" to a threshold. A pattern is held against the name of
-        the case, and against the name with the label and the mode behind it, as in
+        From a pattern such as "max_pool-*" to a threshold. A pattern is matched against the
+        case name, and against the case name followed by label and mode, as in
         "max_pool-1x16x36x36-k2x2-s2x2-float32 jax:cpu compiled". The last one that fits counts.
 
     Raises
