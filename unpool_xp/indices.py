@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from unpool_xp._array.compat import ArrayT, cast, index_dtype
-from unpool_xp._array.namespace import arguments, require_dtype
-from unpool_xp._array.traits import in_chunks
-from unpool_xp._dask.graph import chunks_index_dtype, without_empty_chunks
+from unpool_xp._array.namespace import inspect_inputs, require_dtype
+from unpool_xp._array.traits import is_dask_array
+from unpool_xp._dask.graph import chunks_index_dtype, drop_empty_chunks
 from unpool_xp._impl.index_conventions import (
+    _CHANNELS_LAST,
     _CONVENTIONS,
-    _LAST_CHANNEL,
     Convention,
-    _Counters,
     _decode,
     _encode,
-    _largest,
+    _IndexGrid,
+    _largest_index,
 )
 from unpool_xp._plan import windows as _geometry
 from unpool_xp._plan.arguments import Padding, Shape, Sizes, as_int, check_choice
-from unpool_xp._plan.cache import Planner
+from unpool_xp._plan.cache import PlanFactory
 
 __all__ = ["convert_indices"]
 
@@ -86,7 +86,7 @@ def convert_indices(
     Array([[[[6]]]], dtype=array_api_strict.int64)
     """
     operation = "convert_indices"
-    xp, place, plan_of = arguments(operation, indices=indices)
+    xp, device, make_plan = inspect_inputs(operation, indices=indices)
     require_dtype(operation, xp, ("integral",), "an integer", indices=indices)
     check_choice(operation, "source", source, _CONVENTIONS)
     check_choice(operation, "target", target, _CONVENTIONS)
@@ -97,7 +97,7 @@ def convert_indices(
             f"as indices of shape {tuple(indices.shape)}"
         )
     out = tuple(indices.shape)
-    if source in _LAST_CHANNEL:
+    if source in _CHANNELS_LAST:
         out = (out[0], out[-1], *out[1:-1])
     if out[:2] != shape[:2]:
         raise ValueError(
@@ -108,29 +108,31 @@ def convert_indices(
     if "chainer" in (source, target):
         if kernel_size is None:
             raise ValueError(f"{operation}: kernel_size must be given for the convention chainer")
-        windows = _windows(plan_of, operation, shape, out, kernel_size, stride, padding, dilation)
-
-    if in_chunks(indices):
-        counting, indices = chunks_index_dtype(indices), without_empty_chunks(indices)
-    else:
-        counting = index_dtype(xp, place)
-    most = max(_largest(convention, shape) for convention in (source, target))
-    if most > xp.iinfo(counting).max:
-        raise ValueError(
-            f"{operation}: input_shape={input_shape!r} has positions up to {most} from {source} to "
-            f"{target}, which {counting} cannot hold"
+        windows = _plan_windows(
+            make_plan, operation, shape, out, kernel_size, stride, padding, dilation
         )
-    indices = cast(xp, indices, counting)
-    if source in _LAST_CHANNEL:
+
+    if is_dask_array(indices):
+        dtype, indices = chunks_index_dtype(indices), drop_empty_chunks(indices)
+    else:
+        dtype = index_dtype(xp, device)
+    last = max(_largest_index(convention, shape) for convention in (source, target))
+    if last > xp.iinfo(dtype).max:
+        raise ValueError(
+            f"{operation}: input_shape={input_shape!r} has positions up to {last} from {source} to "
+            f"{target}, which {dtype} cannot hold"
+        )
+    indices = cast(xp, indices, dtype)
+    if source in _CHANNELS_LAST:
         indices = xp.moveaxis(indices, -1, 1)
-    counters = _Counters(xp, place, shape, out, counting)
-    point = _decode(counters, indices, source, windows)
-    result = _encode(counters, point, target, windows)
-    return xp.moveaxis(result, 1, -1) if target in _LAST_CHANNEL else result
+    grid = _IndexGrid(xp, device, shape, out, dtype)
+    point = _decode(grid, indices, source, windows)
+    result = _encode(grid, point, target, windows)
+    return xp.moveaxis(result, 1, -1) if target in _CHANNELS_LAST else result
 
 
-def _windows(
-    plan_of: Planner,
+def _plan_windows(
+    make_plan: PlanFactory,
     operation: str,
     shape: Shape,
     out: Shape,
@@ -138,11 +140,18 @@ def _windows(
     stride: Sizes | None,
     padding: Padding,
     dilation: Sizes,
-) -> tuple[_geometry.AxisWindows, ...]:
+) -> tuple[_geometry.PoolAxis, ...]:
     """Return the windows that were pooled, with or without ceil mode."""
     for ceil_mode in (False, True):
-        plan = plan_of(
-            _geometry.windows, operation, shape, kernel_size, stride, padding, dilation, ceil_mode
+        plan = make_plan(
+            _geometry.plan_max_pool,
+            operation,
+            shape,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            ceil_mode,
         )
         if plan.output == out[2:]:
             return plan.axes

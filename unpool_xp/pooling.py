@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any, Generic, NamedTuple
 
 from unpool_xp._array.compat import ArrayT, namespace
-from unpool_xp._array.namespace import arguments, require_dtype
-from unpool_xp._array.traits import in_chunks
+from unpool_xp._array.namespace import inspect_inputs, require_dtype
+from unpool_xp._array.traits import is_dask_array
 from unpool_xp._dask import operations as chunked
-from unpool_xp._dask.graph import chunk_like
-from unpool_xp._impl.avg_pool import _averaged
-from unpool_xp._impl.fractional_pool import _regions_pooled
-from unpool_xp._impl.max_pool import positions, window_maxima
+from unpool_xp._dask.graph import chunk_meta
+from unpool_xp._impl.avg_pool import _avg_pool
+from unpool_xp._impl.fractional_pool import _fractional_max_pool
+from unpool_xp._impl.max_pool import index_and_offset_dtypes, window_maxima
 from unpool_xp._plan import fractional
 from unpool_xp._plan import windows as _geometry
 from unpool_xp._plan.arguments import Padding, Scales, Sizes
-from unpool_xp._plan.fractional import Regions, fractional_regions
+from unpool_xp._plan.fractional import FractionalPoolPlan, draw_region_starts
 
 __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
 
@@ -102,10 +102,10 @@ def max_pool(
     >>> pooled.indices
     Array([[3]], dtype=array_api_strict.int64)
     """
-    xp, _, plan_of = arguments("max_pool", x=x)
+    xp, _, make_plan = inspect_inputs("max_pool", x=x)
     require_dtype("max_pool", xp, ("integral", "real floating"), "a real", x=x)
-    plan = plan_of(
-        _geometry.windows,
+    plan = make_plan(
+        _geometry.plan_max_pool,
         "max_pool",
         tuple(x.shape),
         kernel_size,
@@ -114,10 +114,12 @@ def max_pool(
         dilation,
         ceil_mode,
     )
-    if in_chunks(x):
-        chunk = chunk_like(x)
-        default, _ = positions(namespace(chunk), chunk, "max_pool", plan.plane, plan.reach)
-        return MaxPooled(*chunked.max_pool(window_maxima, plan, x, default))
+    if is_dask_array(x):
+        chunk = chunk_meta(x)
+        index_dtype, _ = index_and_offset_dtypes(
+            namespace(chunk), chunk, "max_pool", plan.plane, plan.flat_extent
+        )
+        return MaxPooled(*chunked.max_pool(window_maxima, plan, x, index_dtype))
     return MaxPooled(*window_maxima(xp, plan, x))
 
 
@@ -183,10 +185,10 @@ def avg_pool(
     >>> avg_pool(xp.asarray([[1.0, 2.0], [3.0, 4.0]]), (2, 2))
     Array([[2.5]], dtype=array_api_strict.float64)
     """
-    xp, _, plan_of = arguments("avg_pool", x=x)
+    xp, _, make_plan = inspect_inputs("avg_pool", x=x)
     require_dtype("avg_pool", xp, ("real floating",), "a real floating", x=x)
-    plan = plan_of(
-        _geometry.means,
+    plan = make_plan(
+        _geometry.plan_avg_pool,
         "avg_pool",
         tuple(x.shape),
         kernel_size,
@@ -196,9 +198,9 @@ def avg_pool(
         ceil_mode,
         count_include_pad,
     )
-    if in_chunks(x):
-        return chunked.avg_pool(_averaged, plan, x)
-    return _averaged(xp, plan, x)[0]
+    if is_dask_array(x):
+        return chunked.avg_pool(_avg_pool, plan, x)
+    return _avg_pool(xp, plan, x)[0]
 
 
 def fractional_max_pool(
@@ -264,10 +266,10 @@ def fractional_max_pool(
     Array([1, 3, 4], dtype=array_api_strict.int64)
     """
     operation = "fractional_max_pool"
-    xp, _, plan_of = arguments(operation, x=x)
+    xp, _, make_plan = inspect_inputs(operation, x=x)
     require_dtype(operation, xp, ("integral", "real floating"), "a real", x=x)
-    kernels, outputs = plan_of(
-        fractional.fractional_output,
+    kernels, outputs = make_plan(
+        fractional.plan_fractional_sizes,
         operation,
         tuple(x.shape),
         kernel_size,
@@ -278,10 +280,12 @@ def fractional_max_pool(
     lead, plane = tuple(x.shape[: x.ndim - rank]), tuple(x.shape[x.ndim - rank :])
     # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
     sizes = [tuple([len(range(n)) for n in part]) for part in (lead, plane, kernels, outputs)]
-    starts = fractional_regions(operation, sizes, samples, seed)
-    plan = Regions(plane, kernels, starts, (0,) * rank)
-    if in_chunks(x):
-        chunk = chunk_like(x)
-        default, _ = positions(namespace(chunk), chunk, operation, plan.plane, plan.reach)
-        return MaxPooled(*chunked.fractional_max_pool(_regions_pooled, plan, x, default))
-    return MaxPooled(*_regions_pooled(xp, plan, x))
+    starts = draw_region_starts(operation, sizes, samples, seed)
+    plan = FractionalPoolPlan(plane, kernels, starts, (0,) * rank)
+    if is_dask_array(x):
+        chunk = chunk_meta(x)
+        index_dtype, _ = index_and_offset_dtypes(
+            namespace(chunk), chunk, operation, plan.plane, plan.flat_extent
+        )
+        return MaxPooled(*chunked.fractional_max_pool(_fractional_max_pool, plan, x, index_dtype))
+    return MaxPooled(*_fractional_max_pool(xp, plan, x))

@@ -6,14 +6,14 @@ import math
 from typing import Literal
 
 from unpool_xp._array.compat import Array, ArrayObject, ArrayT, Namespace
-from unpool_xp._array.namespace import arguments, require_dtype
-from unpool_xp._array.traits import in_chunks
-from unpool_xp._array.views import padded, reshape_tail, zeros
+from unpool_xp._array.namespace import inspect_inputs, require_dtype
+from unpool_xp._array.traits import is_dask_array
+from unpool_xp._array.views import pad_axis, reshape_tail, zeros
 from unpool_xp._dask import operations as chunked
-from unpool_xp._dask.operations import _repeated_part
+from unpool_xp._dask.operations import _nearest_part
 from unpool_xp._impl.linear import interpolate
-from unpool_xp._impl.max_unpool import _Put, _signed
-from unpool_xp._impl.nearest import _repeated
+from unpool_xp._impl.max_unpool import _ScatterMax, _to_index_dtype
+from unpool_xp._impl.nearest import _nearest
 from unpool_xp._plan import resize, transposed
 from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Sizes, check_choice
 
@@ -76,13 +76,17 @@ def nearest_unpool(
            [3, 3, 4, 4],
            [3, 3, 4, 4]], dtype=array_api_strict.int64)
     """
-    xp, _, plan_of = arguments("nearest_unpool", x=x)
+    xp, _, make_plan = inspect_inputs("nearest_unpool", x=x)
     check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
-    plan = plan_of(resize.resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size)
+    plan = make_plan(
+        resize.plan_resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size
+    )
 
-    if in_chunks(x):
-        return chunked.nearest_unpool(_repeated_part, plan, coordinates, x)
-    return _repeated(xp, x, plan, lambda axis: plan_of(resize.nearest, axis, coordinates))
+    if is_dask_array(x):
+        return chunked.nearest_unpool(_nearest_part, plan, coordinates, x)
+    return _nearest(
+        xp, x, plan, lambda axis: make_plan(resize.plan_nearest_axis, axis, coordinates)
+    )
 
 
 def linear_unpool(
@@ -140,13 +144,13 @@ def linear_unpool(
     >>> linear_unpool(xp.asarray([0.0, 1.0, 2.0]), (2,))
     Array([0. , 0.5, 1. , 1.5, 2. , 2. ], dtype=array_api_strict.float64)
     """
-    xp, _, plan_of = arguments("linear_unpool", x=x)
+    xp, _, make_plan = inspect_inputs("linear_unpool", x=x)
     require_dtype("linear_unpool", xp, ("real floating",), "a real floating", x=x)
     known = ("asymmetric", "half_pixel", "align_corners")
     check_choice("linear_unpool", "coordinates", coordinates, known)
     sizes = (tuple(x.shape), scale_factor, output_size)
-    plan = plan_of(resize.interpolation, "linear_unpool", *sizes, coordinates)
-    if in_chunks(x):
+    plan = make_plan(resize.plan_linear, "linear_unpool", *sizes, coordinates)
+    if is_dask_array(x):
         return chunked.linear_unpool("linear_unpool", plan, x)
     return interpolate(xp, x, plan)
 
@@ -225,13 +229,13 @@ def max_unpool(
     Array([[0, 0],
            [0, 4]], dtype=array_api_strict.int64)
     """
-    xp, place, plan_of = arguments("max_unpool", values=values, indices=indices)
+    xp, device, make_plan = inspect_inputs("max_unpool", values=values, indices=indices)
     _check_pair("max_unpool", xp, values, indices)
     check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
     if duplicates == "sum":
         require_dtype("max_unpool", xp, ("numeric",), "a numeric", values=values)
-    rank, plane = plan_of(
-        transposed.unpooled_plane,
+    rank, plane = make_plan(
+        transposed.plan_max_unpool,
         "max_unpool",
         tuple(values.shape),
         kernel_size,
@@ -240,20 +244,20 @@ def max_unpool(
         dilation,
         output_size,
     )
-    if in_chunks(values):
+    if is_dask_array(values):
         windows = None
         if kernel_size is not None:
             sizes = (tuple(values.shape), plane, kernel_size, stride, padding, dilation)
-            windows = transposed.unpooled_windows("max_unpool", *sizes)
+            windows = transposed.plan_unpool_windows("max_unpool", *sizes)
         return chunked.max_unpool(plane, windows, values, indices, add=duplicates == "sum")
-    indices = _signed(xp, indices, place)
+    indices = _to_index_dtype(xp, indices, device)
     lead = tuple(values.shape[: values.ndim - rank])
 
-    def _empty(spare: int) -> Array:
-        return zeros(xp, (*lead, math.prod(plane) + spare), values)
+    def make_target(n_sentinel: int) -> Array:
+        return zeros(xp, (*lead, math.prod(plane) + n_sentinel), values)
 
-    put = _Put("max_unpool", plane, add=duplicates == "sum", check=check_indices)
-    return put(xp, _empty, values, indices)
+    scatter_max = _ScatterMax("max_unpool", plane, add=duplicates == "sum", check=check_indices)
+    return scatter_max(xp, make_target, values, indices)
 
 
 def fractional_max_unpool(
@@ -313,26 +317,28 @@ def fractional_max_unpool(
     Array([0., 0., 2., 2.], dtype=array_api_strict.float64)
     """
     named = {"values": values} if indices is None else {"values": values, "indices": indices}
-    xp, place, plan_of = arguments("fractional_max_unpool", **named)
+    xp, device, make_plan = inspect_inputs("fractional_max_unpool", **named)
     operation = "fractional_max_unpool"
     require_dtype(operation, xp, ("real floating",), "a real floating", values=values)
     sizes = (tuple(values.shape), scale_factor, output_size)
-    plan = plan_of(resize.interpolation, operation, *sizes, "asymmetric")
+    plan = make_plan(resize.plan_linear, operation, *sizes, "asymmetric")
     if indices is None:
-        if in_chunks(values):
+        if is_dask_array(values):
             return chunked.linear_unpool(operation, plan, values)
         return interpolate(xp, values, plan)
     _check_pair(operation, xp, values, indices)
-    if in_chunks(values):
+    if is_dask_array(values):
         return chunked.fractional_max_unpool(plan, values, indices)
-    indices = _signed(xp, indices, place)
+    indices = _to_index_dtype(xp, indices, device)
 
-    def _between(spare: int) -> Array:
-        between = interpolate(xp, values, plan)
-        between = reshape_tail(xp, between, values.ndim - plan.rank, (math.prod(plan.plane),))
-        return padded(xp, between, -1, 0, spare)
+    def make_target(n_sentinel: int) -> Array:
+        target = interpolate(xp, values, plan)
+        target = reshape_tail(xp, target, values.ndim - plan.rank, (math.prod(plan.plane),))
+        return pad_axis(xp, target, -1, 0, n_sentinel)
 
-    return _Put(operation, plan.plane, add=False, check=True)(xp, _between, values, indices)
+    return _ScatterMax(operation, plan.plane, add=False, check=True)(
+        xp, make_target, values, indices
+    )
 
 
 def _check_pair(operation: str, xp: Namespace, values: Array, indices: Array) -> None:

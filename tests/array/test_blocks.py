@@ -53,7 +53,7 @@ def test_pieces_give_the_whole(
     x = given if library == "numpy" else torch.from_numpy(given)
     monkeypatch.setattr(blocks, "_BLOCK", 2**40)
     whole = CALLS[name](x)
-    for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_KEPT", 0)):
+    for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_ALLOCATOR_CACHE", 0)):
         monkeypatch.setattr(blocks, constant, value)
     pieces = CALLS[name](x)
     for one, other in zip(parts(whole), parts(pieces), strict=True):
@@ -83,7 +83,7 @@ def test_a_batch_goes_through_in_more_than_one_piece(monkeypatch: pytest.MonkeyP
         sizes.append(x.shape[0])
         return (x,)
 
-    (same,) = blocks.in_blocks(np, compute, X, 2, 1.0)
+    (same,) = blocks.map_plane_blocks(np, compute, X, 2, 1.0)
     assert np.array_equal(same, X)
     assert sizes == [4] * 5 + [1]
 
@@ -99,8 +99,8 @@ def test_windows_stacked_give_what_windows_folded_give(
     for options in ({"stride": 2, "padding": 1}, {"dilation": 2, "ceil_mode": True}, {}):
         stacked = ux.max_pool(x, 3, **options)
         with monkeypatch.context() as patched:
-            patched.setattr(max_pool, "_stacked", never)
-            patched.setattr(max_pool, "_MOST_TAPS", 0)
+            patched.setattr(max_pool, "_max_pool_stacked", never)
+            patched.setattr(max_pool, "_MAX_WINDOW_SIZE", 0)
             folded = ux.max_pool(x, 3, **options)
         np.testing.assert_array_equal(stacked.values, folded.values)
         np.testing.assert_array_equal(stacked.indices, folded.indices)
@@ -121,13 +121,13 @@ def test_interpolation_written_into_its_place_is_that_of_the_oracle(
     coordinates: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(resize, "_SMALL", 0)
-    monkeypatch.setattr(cache, "_plans", {})
-    for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_KEPT", 0)):
+    monkeypatch.setattr(resize, "_MAX_MATMUL_SIZE", 0)
+    monkeypatch.setattr(cache, "_cached_plans", {})
+    for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_ALLOCATOR_CACHE", 0)):
         monkeypatch.setattr(blocks, constant, value)
     woven: list[Any] = []
-    write = linear._woven
-    monkeypatch.setattr(linear, "_woven", lambda *a: woven.append(a) or write(*a))
+    write = linear._lerp_in_place
+    monkeypatch.setattr(linear, "_lerp_in_place", lambda *a: woven.append(a) or write(*a))
     x = X if library == "numpy" else torch.from_numpy(X)
     got = ux.linear_unpool(x, scale, coordinates=coordinates)
     assert woven

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import unpool_xp as ux
 from unpool_xp._dask import graph as chunks_module
-from unpool_xp._dask.graph import _Strip, _Task
+from unpool_xp._dask.graph import _HaloSlice, _Task
 from unpool_xp._impl.index_conventions import _CONVENTIONS
 from unpool_xp._plan import cache
 from unpool_xp._plan import resize as _resize
@@ -64,10 +64,10 @@ def assert_same_bits(got: Any, wanted: Any) -> None:
 @pytest.fixture
 def slices_at_any_size(monkeypatch: pytest.MonkeyPatch) -> Any:
     """In memory no output is small enough for a matrix product, whose last bit is BLAS's."""
-    monkeypatch.setattr(_resize, "_SMALL", 0)
-    cache._plans.clear()
+    monkeypatch.setattr(_resize, "_MAX_MATMUL_SIZE", 0)
+    cache._cached_plans.clear()
     yield
-    cache._plans.clear()
+    cache._cached_plans.clear()
 
 
 # --- the same bits as in memory ------------------------------------------------------------------
@@ -316,7 +316,7 @@ def test_no_piece_is_larger_than_its_chunk_and_a_halo(
     function, arrays, options, _ = call
     pieces, strips = [], []
     join = chunks_module._Gather.__call__
-    cut = _Strip.__call__
+    cut = _HaloSlice.__call__
 
     def joined(gather: Any, given: Any) -> Any:
         found = join(gather, given)
@@ -330,7 +330,7 @@ def test_no_piece_is_larger_than_its_chunk_and_a_halo(
         return found
 
     monkeypatch.setattr(chunks_module._Gather, "__call__", joined)
-    monkeypatch.setattr(_Strip, "__call__", strip)
+    monkeypatch.setattr(_HaloSlice, "__call__", strip)
     got = outputs(function(*arrays, **options))
     dask.compute(*got, scheduler="synchronous")
     assert len(pieces) >= got[0].npartitions

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import unpool_xp as ux
-from unpool_xp._array.compat import computing_dtype
+from unpool_xp._array.compat import compute_dtype
 
 from .conftest import Target, jax_without_64_bits
 from .test_portability import every_call, outputs
@@ -112,10 +112,10 @@ def test_a_plane_that_the_chunks_cannot_count_is_refused_before_anything_is_comp
 def test_half_precision_is_summed_in_single() -> None:
     import array_api_compat.torch as xp
 
-    assert computing_dtype(xp, xp.float16) == xp.float32
-    assert computing_dtype(xp, xp.bfloat16) == xp.float32
-    assert computing_dtype(xp, xp.float64) == xp.float64
-    assert computing_dtype(xp, xp.int8) == xp.int8
+    assert compute_dtype(xp, xp.float16) == xp.float32
+    assert compute_dtype(xp, xp.bfloat16) == xp.float32
+    assert compute_dtype(xp, xp.float64) == xp.float64
+    assert compute_dtype(xp, xp.int8) == xp.int8
 
 
 @pytest.mark.parametrize("operation", ["avg_pool", "linear_unpool", "conv_transpose"])

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import unpool_xp as ux
 from unpool_xp._array import repeat
 from unpool_xp._array.compat import namespace
-from unpool_xp._array.numeric import summed_products
+from unpool_xp._array.numeric import matmul_by_sums
 
 from . import minimal_library
 from .test_portability import CALLS, every_call, outputs
@@ -102,12 +102,12 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     """Treat tensors of the host like those of another device, and watch."""
     with monkeypatch.context() as patched:
         for module, name in (
-            ("_impl.fold_max", "at_hand"),
-            ("_impl.max_pool", "plain"),
-            ("_impl.linear", "at_hand"),
-            ("_array.blocks", "at_hand"),
-            ("_array.repeat", "at_hand"),
-            ("_array.scatter", "at_hand"),
+            ("_impl.fold_max", "is_eager_cpu"),
+            ("_impl.max_pool", "fast_path"),
+            ("_impl.linear", "is_eager_cpu"),
+            ("_array.blocks", "is_eager_cpu"),
+            ("_array.repeat", "is_eager_cpu"),
+            ("_array.scatter", "is_eager_cpu"),
         ):
             found = importlib.import_module(f"unpool_xp.{module}")
             patched.setattr(found, name, lambda x: False)
@@ -160,7 +160,7 @@ def test_pairs_of_cells_are_what_single_ones_are(
     # CuPy's form, in NumPy, which has the same functions.
     monkeypatch.setitem(repeat._PAIRS, "numpy", repeat._PAIRS["cupy"])
     for given in (x, torch.from_numpy(x)):
-        got = np.asarray(repeat._repeated_at_once(namespace(given), given, repeats))
+        got = np.asarray(repeat._repeat_in_one_pass(namespace(given), given, repeats))
         assert got.dtype == x.dtype
         assert got.tobytes() == want.tobytes()
 
@@ -168,7 +168,7 @@ def test_pairs_of_cells_are_what_single_ones_are(
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int64])
 def test_integers_are_multiplied_without_a_matrix_product(dtype: torch.dtype) -> None:
     a, b = (torch.randint(-9, 9, shape).to(dtype) for shape in ((2, 3, 5, 4), (2, 3, 4, 6)))
-    assert torch.equal(summed_products(a, b), torch.matmul(a, b))
+    assert torch.equal(matmul_by_sums(a, b), torch.matmul(a, b))
 
 
 # --- CUDA itself ---------------------------------------------------------------------------------

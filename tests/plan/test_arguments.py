@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from unpool_xp._plan import arguments, resize
-from unpool_xp._plan.fractional import fractional_regions
-from unpool_xp._plan.resize import AxisResize
+from unpool_xp._plan.fractional import draw_region_starts
+from unpool_xp._plan.resize import ResizeAxis
 
 HALF = Fraction(1, 2)
 
@@ -98,7 +98,7 @@ def test_what_does_not_count_is_no_int(value: Any) -> None:
 @pytest.mark.parametrize("least", [-1, 0, 1, 4])
 def test_entries_are_at_least_the_least(least: int) -> None:
     def entries(value: Any, rank: int) -> tuple[int, ...]:
-        return arguments.per_axis("pool", "a", value, rank, (7, 8), least=least)
+        return arguments.per_axis("pool", "a", value, rank, (7, 8), minimum=least)
 
     assert entries(least, 3) == (least,) * 3
     assert entries([least + 2, np.int32(least)], 2) == (least + 2, least)
@@ -178,8 +178,8 @@ def test_a_choice_is_one_of_the_known() -> None:
 # --- resizing ------------------------------------------------------------------------------------
 
 
-def resized(*shape: int, factor: Any = None, size: Any = None) -> tuple[AxisResize, ...]:
-    return resize.resize("unpool", shape, factor, size)
+def resized(*shape: int, factor: Any = None, size: Any = None) -> tuple[ResizeAxis, ...]:
+    return resize.plan_resize("unpool", shape, factor, size)
 
 
 def test_the_output_is_the_factor_rounded_down() -> None:
@@ -188,7 +188,7 @@ def test_the_output_is_the_factor_rounded_down() -> None:
         expected = math.floor(Fraction(factor) * n)
         if expected:
             (axis,) = resized(5, n, factor=(factor,))
-            assert axis == AxisResize(-1, n, expected, factor)
+            assert axis == ResizeAxis(-1, n, expected, factor)
             assert whole(axis.axis, axis.size, axis.output)
         else:
             said = f"unpool: scale_factor=({factor},) leaves an empty plane (0,) (array of shape"
@@ -197,13 +197,13 @@ def test_the_output_is_the_factor_rounded_down() -> None:
     with fails(ValueError, "unpool: scale_factor=0.5 leaves an empty plane (2, 0) (array of"):
         resized(2, 2, 4, 1, factor=0.5)
     plan = resized(2, 2, 4, 3, factor=(0.5, 3))
-    assert plan == (AxisResize(-2, 4, 2, 0.5), AxisResize(-1, 3, 9, 3.0))
+    assert plan == (ResizeAxis(-2, 4, 2, 0.5), ResizeAxis(-1, 3, 9, 3.0))
 
 
 def test_a_wanted_size_is_taken() -> None:
     for n, m in itertools.product(range(1, 5), repeat=2):
-        assert resized(5, n, size=(m,)) == (AxisResize(-1, n, m, None),)
-    assert resized(9, 8, 3, 4, size=7) == (AxisResize(-2, 3, 7, None), AxisResize(-1, 4, 7, None))
+        assert resized(5, n, size=(m,)) == (ResizeAxis(-1, n, m, None),)
+    assert resized(9, 8, 3, 4, size=7) == (ResizeAxis(-2, 3, 7, None), ResizeAxis(-1, 4, 7, None))
     with fails(ValueError, "unpool: output_size=(4, 0) must be >= 1 on every axis"):
         resized(2, 3, size=(4, 0))
     for factor, size in ((None, None), (2, 3)):
@@ -215,12 +215,12 @@ def test_a_wanted_size_is_taken() -> None:
 def test_copies_are_known_where_the_output_is_copies() -> None:
     for n, m in itertools.product(range(1, 5), range(1, 14)):
         expected = m // n if m % n == 0 else None
-        assert AxisResize(-1, n, m, None).repeats == expected
-        assert AxisResize(-1, n, m, m / n).repeats == expected
-        assert expected is None or whole(AxisResize(-1, n, m, None).repeats)
+        assert ResizeAxis(-1, n, m, None).repeats == expected
+        assert ResizeAxis(-1, n, m, m / n).repeats == expected
+        assert expected is None or whole(ResizeAxis(-1, n, m, None).repeats)
         # The same size from another factor has other sources.
         for factor in (m / n + 0.01, m / n - 0.01):
-            assert AxisResize(-1, n, m, factor).repeats is None
+            assert ResizeAxis(-1, n, m, factor).repeats is None
 
 
 def test_plans_cannot_be_changed() -> None:
@@ -231,8 +231,8 @@ def test_plans_cannot_be_changed() -> None:
             setattr(axis, field.name, None)
 
 
-def axes_to_resize() -> list[AxisResize]:
-    axes = [AxisResize(-1, n, m, None) for n in range(1, 8) for m in range(1, 17)]
+def axes_to_resize() -> list[ResizeAxis]:
+    axes = [ResizeAxis(-1, n, m, None) for n in range(1, 8) for m in range(1, 17)]
     factors = (0.25, 0.3, 0.5, 0.75, 1.0, 1.25, 1.4, 1.5, 2.0, 2.3, 2.5, 3.0, 3.1)
     for n, factor in itertools.product(range(1, 8), factors):
         if math.floor(n * factor) >= 1:
@@ -240,7 +240,7 @@ def axes_to_resize() -> list[AxisResize]:
     return axes
 
 
-def scale_of(axis: AxisResize) -> Any:
+def scale_of(axis: ResizeAxis) -> Any:
     """Return the scale: exact for a wanted size, and otherwise the very float that was given."""
     return Fraction(axis.output, axis.size) if axis.scale is None else axis.scale
 
@@ -261,11 +261,11 @@ def test_nearest_sources_are_rounded_down(coordinates: Any, shift: Any) -> None:
 def test_sources_of_a_wanted_size_are_exact() -> None:
     # In floats 21 * (9 / 27) and its like fall below the whole number that they are.
     for n, m in ((9, 27), (49, 98), (7, 49), (1000, 3000)):
-        sources = resize.nearest_sources(AxisResize(-1, n, m, None), "asymmetric")
+        sources = resize.nearest_sources(ResizeAxis(-1, n, m, None), "asymmetric")
         assert sources == tuple(o // (m // n) for o in range(m))
 
 
-def places(axis: AxisResize, coordinates: str) -> list[Fraction]:
+def places(axis: ResizeAxis, coordinates: str) -> list[Fraction]:
     n, m = axis.size, axis.output
     if coordinates == "align_corners":
         # From the first cell to the last in equal steps.
@@ -297,7 +297,7 @@ def test_linear_neighbours_enclose_the_source(coordinates: Any) -> None:
 
 def test_linear_sources_by_hand() -> None:
     def sources(n: int, m: int, coordinates: Any, scale: float | None = None) -> Any:
-        return resize.linear_sources(AxisResize(-1, n, m, scale), coordinates)
+        return resize.linear_sources(ResizeAxis(-1, n, m, scale), coordinates)
 
     assert sources(2, 4, "asymmetric") == ((0, 0, 1, 1), (1, 1, 1, 1), (0.0, 0.5, 0.5, 0.5))
     assert sources(2, 4, "half_pixel") == ((0, 0, 0, 1), (1, 1, 1, 1), (0.0, 0.25, 0.75, 0.5))
@@ -323,7 +323,7 @@ def starts_by_hand(n: int, k: int, out: int, u: float) -> list[int]:
 
 
 def regions(lead: Any, plane: Any, kernel: Any, out: Any, samples: Any, seed: Any = None) -> Any:
-    return fractional_regions("pool", (lead, plane, kernel, out), samples, seed)
+    return draw_region_starts("pool", (lead, plane, kernel, out), samples, seed)
 
 
 @pytest.mark.parametrize("u", [0.0, 0.1, 0.5, 0.75, math.nextafter(1, 0)])
@@ -388,4 +388,4 @@ def test_samples_that_cannot_be_are_named() -> None:
 
 def test_regions_are_constant_for_torch_compile() -> None:
     # What torch.compiler.assume_constant_result would set; test_compiled.py shows what for.
-    assert fractional_regions._dynamo_marked_constant is True  # type: ignore[attr-defined]
+    assert draw_region_starts._dynamo_marked_constant is True  # type: ignore[attr-defined]

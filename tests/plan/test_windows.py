@@ -12,8 +12,8 @@ import pytest
 
 from unpool_xp._plan import fractional as fractional_module
 from unpool_xp._plan import transposed, windows
-from unpool_xp._plan.transposed import AxisSpread
-from unpool_xp._plan.windows import AxisWindows
+from unpool_xp._plan.transposed import ConvTransposeAxis
+from unpool_xp._plan.windows import PoolAxis
 
 Pair = tuple[int, int]
 
@@ -32,9 +32,9 @@ def ends(kept: slice, cells: slice) -> tuple[Any, ...]:
     return kept.start, kept.stop, cells.start, cells.stop, cells.step
 
 
-def pool(*shape: int, **given: Any) -> windows.Windows:
+def pool(*shape: int, **given: Any) -> windows.MaxPoolPlan:
     options = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False} | given
-    return windows.windows("max_pool", shape, **options)
+    return windows.plan_max_pool("max_pool", shape, **options)
 
 
 def window_cells(n: int, k: int, s: int, pads: Pair, d: int, ceil: bool) -> list[list[int]]:
@@ -86,21 +86,21 @@ def test_windows_are_those_of_the_definition(ceil: bool) -> None:
         assert plan.output == (len(expected),)
         assert dataclasses.astuple(axis)[:7] == (-1, n, len(expected), k, s, d, pads)
         assert whole(*dataclasses.astuple(axis)[:6], *plan.output)
-        assert whole(*axis.padding, *axis.before, *axis.after)
+        assert whole(*axis.padding, *axis.source_before, *axis.source_after)
         check_stand_ins(axis, expected)
         check_counts(axis, expected)
         seen["planned"] += 1
     assert min(seen.values()) > 20
 
 
-def check_stand_ins(axis: AxisWindows, expected: list[list[int]]) -> None:
+def check_stand_ins(axis: PoolAxis, expected: list[list[int]]) -> None:
     """The real cell nearest to a cell of padding, of those in a window that holds it."""
     n = axis.size
-    assert len(axis.before) == axis.padding[0]
-    assert len(axis.after) == max(expected[-1][-1] + 1 - n, 0)
+    assert len(axis.source_before) == axis.padding[0]
+    assert len(axis.source_after) == max(expected[-1][-1] + 1 - n, 0)
     # Cells that no window reads have one as well; nothing but an index inside is asked of it.
-    assert all(is_real(cell, n) for cell in axis.before + axis.after)
-    line = [*axis.before, *range(n), *axis.after]
+    assert all(is_real(cell, n) for cell in axis.source_before + axis.source_after)
+    line = [*axis.source_before, *range(n), *axis.source_after]
     for cells in expected:
         real = [cell for cell in cells if is_real(cell, n)]
         for cell in cells:
@@ -108,14 +108,14 @@ def check_stand_ins(axis: AxisWindows, expected: list[list[int]]) -> None:
             assert line[cell + axis.padding[0]] == nearest
 
 
-def check_counts(axis: AxisWindows, expected: list[list[int]]) -> None:
+def check_counts(axis: PoolAxis, expected: list[list[int]]) -> None:
     before, after = axis.padding
     for include_pad in (False, True):
         low, high = (-before, axis.size + after) if include_pad else (0, axis.size)
-        counts = axis.counts(include_pad=include_pad)
+        counts = axis.element_counts(include_pad=include_pad)
         assert counts == tuple(sum(c in range(low, high) for c in cells) for cells in expected)
         assert whole(*counts)
-    assert min(axis.counts(include_pad=False)) >= 1
+    assert min(axis.element_counts(include_pad=False)) >= 1
 
 
 @pytest.mark.parametrize("lead", [(), (5,), (0, 2)])
@@ -177,8 +177,8 @@ def test_what_is_no_bool_is_refused() -> None:
 def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
     options = ((3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1), True)
     plan, counts = windows.averages("avg_pool", (4, 6, 5), *options, include_pad)
-    assert plan == windows.windows("avg_pool", (4, 6, 5), *options)
-    assert counts == tuple(axis.counts(include_pad=include_pad) for axis in plan.axes)
+    assert plan == windows.plan_max_pool("avg_pool", (4, 6, 5), *options)
+    assert counts == tuple(axis.element_counts(include_pad=include_pad) for axis in plan.axes)
     if include_pad:
         assert counts == ((3, 3, 3, 2), (2, 2, 2, 2, 2))
     else:
@@ -190,7 +190,7 @@ def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
 
 def fractional(*shape: int, **given: Any) -> Any:
     options = {"output_size": None, "output_ratio": None} | given
-    return fractional_module.fractional_output("fractional_max_pool", shape, **options)
+    return fractional_module.plan_fractional_sizes("fractional_max_pool", shape, **options)
 
 
 def test_fractional_output_fits_its_windows() -> None:
@@ -249,7 +249,7 @@ def test_fractional_tuples_say_the_rank(given: dict[str, Any]) -> None:
 
 def unpool(*shape: int, **given: Any) -> tuple[int, tuple[int, ...]]:
     options = {"kernel_size": None, "stride": None, "padding": 0, "dilation": 1}
-    return transposed.unpooled_plane(
+    return transposed.plan_max_unpool(
         "max_unpool", shape, **(options | {"output_size": None} | given)
     )
 
@@ -333,7 +333,7 @@ def test_any_tuple_says_the_rank_of_unpooling(name: str) -> None:
 def transpose(shape: tuple[int, ...], weight: tuple[int, ...], **given: Any) -> Any:
     options = {"bias_shape": None, "stride": 1, "padding": 0, "output_padding": 0}
     options |= {"output_size": None, "groups": 1, "dilation": 1}
-    return transposed.transposed("conv_transpose", shape, weight, **(options | given))
+    return transposed.plan_conv_transpose("conv_transpose", shape, weight, **(options | given))
 
 
 def test_transposed_axis_holds_where_every_tap_lands() -> None:
@@ -357,7 +357,7 @@ def test_transposed_axis_holds_where_every_tap_lands() -> None:
                 nothing_left += 1
             else:
                 (axis,) = transpose((1, 2, n), (2, 3, k), **with_padding)
-                assert axis == AxisSpread(-1, n, k, s, d, pads[0], size)
+                assert axis == ConvTransposeAxis(-1, n, k, s, d, pads[0], size)
                 *sizes, landings = dataclasses.astuple(axis)
                 assert whole(
                     *sizes, *[end for kept, cells in landings for end in ends(kept, cells)]
@@ -391,9 +391,12 @@ def test_transposed_axes_are_kept_apart() -> None:
         output_padding=(1, 3),
         dilation=(2, 1),
     )
-    assert axes == (AxisSpread(-2, 2, 3, 1, 2, 2, 4), AxisSpread(-1, 3, 2, 4, 1, 0, 12))
+    assert axes == (
+        ConvTransposeAxis(-2, 2, 3, 1, 2, 2, 4),
+        ConvTransposeAxis(-1, 3, 2, 4, 1, 0, 12),
+    )
     # No leading axes but the channels is enough.
-    assert transpose((4, 2), (4, 1, 3)) == (AxisSpread(-1, 2, 3, 1, 1, 0, 4),)
+    assert transpose((4, 2), (4, 1, 3)) == (ConvTransposeAxis(-1, 2, 3, 1, 1, 0, 4),)
 
 
 @pytest.mark.parametrize(
@@ -518,4 +521,4 @@ def test_plans_cannot_be_changed() -> None:
 def test_a_bad_dilation_is_named_even_where_no_kernel_is_given() -> None:
     message = r"dilation=0 must be >= 1 on every axis"
     with pytest.raises(ValueError, match=message):
-        transposed.unpooled_plane("max_unpool", (1, 2, 4, 4), None, None, 0, 0, (8, 8))
+        transposed.plan_max_unpool("max_unpool", (1, 2, 4, 4), None, None, 0, 0, (8, 8))

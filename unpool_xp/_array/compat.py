@@ -17,8 +17,8 @@ __all__ = [
     "ArrayT",
     "Namespace",
     "cast",
-    "computing_dtype",
-    "device",
+    "compute_dtype",
+    "get_device",
     "index_dtype",
     "library",
     "namespace",
@@ -50,10 +50,10 @@ def library(x: Array) -> str:
     """Return "torch", "jax", "dask", "numpy" or "cupy", and "" for any other library."""
     # array_api_compat's predicates use functools.lru_cache, which torch.compile warns about, so
     # tensors are recognised without them. NumPy arrays take the same shortcut for speed.
-    kind = type(x)
-    if kind is np.ndarray:
+    cls = type(x)
+    if cls is np.ndarray:
         return "numpy"
-    module = kind.__module__
+    module = cls.__module__
     if module == "torch" or module.startswith("torch."):
         return "torch"
     for name, is_array in _PREDICATES.items():
@@ -71,7 +71,7 @@ _PREDICATES: dict[str, Callable[[object], bool]] = {
 }
 
 
-def device(x: Array) -> Any:
+def get_device(x: Array) -> Any:
     """Return the device of an array."""
     kind = library(x)
     if kind == "numpy":
@@ -79,10 +79,10 @@ def device(x: Array) -> Any:
     return x.device if kind == "torch" else array_api_compat.device(x)
 
 
-def index_dtype(xp: Namespace, place: Any) -> Any:
+def index_dtype(xp: Namespace, device: Any) -> Any:
     """Return the default index dtype of the library."""
     known = getattr(xp, "indexing_dtype", None)  # set by _fast_namespace
-    return known or array_api_extra.default_dtype(xp, "indexing", device=place)
+    return known or array_api_extra.default_dtype(xp, "indexing", device=device)
 
 
 def cast(xp: Namespace, x: Array, dtype: Any) -> Array:
@@ -90,7 +90,7 @@ def cast(xp: Namespace, x: Array, dtype: Any) -> Array:
     return x if x.dtype == dtype else xp.astype(x, dtype)
 
 
-def computing_dtype(xp: Namespace, dtype: Any) -> Any:
+def compute_dtype(xp: Namespace, dtype: Any) -> Any:
     """Return the dtype to accumulate in: float32 for half precision, else the dtype itself."""
     if xp.isdtype(dtype, "real floating") and xp.finfo(dtype).bits < 32:
         return xp.float32

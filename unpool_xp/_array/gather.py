@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from unpool_xp._array.compat import Array, Namespace, device, index_dtype
-from unpool_xp._array.constants import constant
+from unpool_xp._array.compat import Array, Namespace, get_device, index_dtype
+from unpool_xp._array.constants import cached_array
 
 
-def take_known(
+def take_static(
     xp: Namespace,
     x: Array,
     index: Any,
@@ -21,43 +21,47 @@ def take_known(
 
     `arrays`, of the plan that the places belong to, keeps them on the device under a name.
     """
-    place = device(x)
-    counting = index_dtype(xp, place)
+    device = get_device(x)
+    dtype = index_dtype(xp, device)
 
-    def places() -> Array:
-        return xp.asarray(index, dtype=counting, device=place)
+    def make_index() -> Array:
+        return xp.asarray(index, dtype=dtype, device=device)
 
-    kept = constant({} if arrays is None else arrays, name, places, xp.__name__, place)
-    return xp.take(x, kept, axis=axis)
+    device_index = cached_array(
+        {} if arrays is None else arrays, name, make_index, xp.__name__, device
+    )
+    return xp.take(x, device_index, axis=axis)
 
 
-def lined_up(xp: Namespace, places: Any, rank: int, axis: int, *, dtype: Any, device: Any) -> Array:
+def broadcastable_index(
+    xp: Namespace, index: Any, rank: int, axis: int, *, dtype: Any, device: Any
+) -> Array:
     """Line numbers of the host, (out,) or (*leading, out), up with an axis of planes."""
-    shape = (*places.shape[:-1], *(1,) * (rank + axis), places.shape[-1], *(1,) * (-1 - axis))
-    return xp.asarray(places.reshape(shape), dtype=dtype, device=device)
+    shape = (*index.shape[:-1], *(1,) * (rank + axis), index.shape[-1], *(1,) * (-1 - axis))
+    return xp.asarray(index.reshape(shape), dtype=dtype, device=device)
 
 
-def take_places(xp: Namespace, x: Array, places: Any, rank: int, axis: int) -> Array:
+def take_per_plane(xp: Namespace, x: Array, indices: Any, rank: int, axis: int) -> Array:
     """Return the elements at places of the host, the same in all planes or each plane's own."""
-    if places.ndim == 1:
-        return take_known(xp, x, places, axis)
-    counting = index_dtype(xp, device(x))
-    index = lined_up(xp, places, rank, axis, dtype=counting, device=device(x))
+    if indices.ndim == 1:
+        return take_static(xp, x, indices, axis)
+    dtype = index_dtype(xp, get_device(x))
+    index = broadcastable_index(xp, indices, rank, axis, dtype=dtype, device=get_device(x))
     shape = list(x.shape)
     shape[axis] = index.shape[axis]
     index = xp.broadcast_to(index, tuple(shape))
-    return _take_along(xp, x, index, axis)
+    return _take_along_axis(xp, x, index, axis)
 
 
-def _take_along(xp: Namespace, x: Array, index: Array, axis: int) -> Array:
+def _take_along_axis(xp: Namespace, x: Array, index: Array, axis: int) -> Array:
     if hasattr(xp, "take_along_axis"):
         return xp.take_along_axis(x, index, axis=axis)
     # The standard before 2024.12: one take from the array made flat.
     step = math.prod(x.shape[axis:][1:])
     outer = math.prod(x.shape[:axis])
     block = x.shape[axis] * step
-    first = xp.reshape(xp.arange(outer, device=device(x)) * block, (outer, 1, 1))
-    inner = xp.reshape(xp.arange(step, device=device(x)), (1, 1, step))
+    first = xp.reshape(xp.arange(outer, device=get_device(x)) * block, (outer, 1, 1))
+    inner = xp.reshape(xp.arange(step, device=get_device(x)), (1, 1, step))
     flat = xp.reshape(xp.astype(index, first.dtype), (outer, index.shape[axis], step))
     cells = xp.reshape(first + flat * step + inner, (-1,))
     return xp.reshape(xp.take(xp.reshape(x, (-1,)), cells), index.shape)

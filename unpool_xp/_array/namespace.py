@@ -13,81 +13,81 @@ import array_api_compat.numpy
 import array_api_extra
 from array_api_compat import array_namespace as namespace
 
-from unpool_xp._array.compat import Array, Namespace, device, library
-from unpool_xp._plan.cache import Planner, kept, made_anew
+from unpool_xp._array.compat import Array, Namespace, get_device, library
+from unpool_xp._plan.cache import PlanFactory, cached, uncached
 
 
-class Call(NamedTuple):
+class InputInfo(NamedTuple):
     """The namespace and device shared by the inputs, and how to make a plan for them."""
 
     xp: Namespace
     device: Any
-    plan: Planner
+    plan: PlanFactory
 
 
-def arguments(operation: str, **arrays: Array) -> Call:
+def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
     """Return the one namespace and the one device of the named arguments."""
     kinds = {library(array) for array in arrays.values()}
     kind = kinds.pop() if len(kinds) == 1 else ""
     if kind == "numpy":
-        return Call(_lean_numpy(), "cpu", kept)
-    plan: Planner = kept
+        return InputInfo(_fast_namespace_numpy(), "cpu", cached)
+    plan: PlanFactory = cached
     if kind == "torch":
         if sys.modules["torch"].compiler.is_compiling():
             import array_api_compat.torch as xp
 
-            plan = made_anew
+            plan = uncached
         else:
-            xp = _lean_torch()
+            xp = _fast_namespace_torch()
         first, *others = [array.device for array in arrays.values()]
-        if all(place == first for place in others):
-            return Call(xp, first, plan)
+        if all(device == first for device in others):
+            return InputInfo(xp, first, plan)
     else:
         for name, array in arrays.items():
             if not array_api_compat.is_array_api_obj(array):
                 raise TypeError(
                     f"{operation}: {name} must be an array of an array API library, "
-                    f"got {type(array).__name__}: {_short(array)}"
+                    f"got {type(array).__name__}: {_short_repr(array)}"
                 )
         try:
             xp = namespace(*arrays.values())
         except TypeError as error:
-            said = ", ".join(f"{n}: {_kind(a)}" for n, a in arrays.items())
-            raise TypeError(
-                f"{operation}: all arrays must be of one library, got {said}"
-            ) from error
+            got = ", ".join(f"{n}: {_type_name(a)}" for n, a in arrays.items())
+            raise TypeError(f"{operation}: all arrays must be of one library, got {got}") from error
         for name, array in arrays.items():
             if any(n is None or n != n for n in array.shape):
                 raise ValueError(
                     f"{operation}: {name} has axes of unknown size (shape {array.shape}); find "
                     "them first, on Dask with compute_chunk_sizes()"
                 )
-    devices = {name: device(array) for name, array in arrays.items()}
+    devices = {name: get_device(array) for name, array in arrays.items()}
     # A JAX tracer has no device; it follows the other arrays.
-    known = [place for place in devices.values() if place is not None]
-    if any(place != known[0] for place in known[1:]):
-        where = ", ".join(f"{name}: {place}" for name, place in devices.items())
-        raise ValueError(f"{operation}: all arrays must be on one device, got {where}")
-    return Call(xp, known[0] if known else None, plan)
+    known = [device for device in devices.values() if device is not None]
+    if any(device != known[0] for device in known[1:]):
+        got_devices = ", ".join(f"{name}: {device}" for name, device in devices.items())
+        raise ValueError(f"{operation}: all arrays must be on one device, got {got_devices}")
+    return InputInfo(xp, known[0] if known else None, plan)
 
 
 # Call these PyTorch functions directly: the wrapper promotes dtypes, which already agree here, and
 # costs as much as a small operation.
-_OWN_OF_TORCH = ("matmul", "maximum", "min", "minimum", "reshape", "where", "zeros")
+_TORCH_FUNCTIONS = ("matmul", "maximum", "min", "minimum", "reshape", "where", "zeros")
 
 # Call these NumPy methods directly: the dispatch of the functions costs as much as a small call.
-_METHODS_OF_NUMPY = ("max", "min", "repeat", "reshape", "sum")
+_NUMPY_METHODS = ("max", "min", "repeat", "reshape", "sum")
 
 # Pure functions of dtypes, cached.
-_ASKED_OFTEN = ("finfo", "iinfo", "isdtype")
+_CACHED_FUNCTIONS = ("finfo", "iinfo", "isdtype")
 
 
 @functools.cache
-def _lean_numpy() -> Namespace:
-    return _lean(array_api_compat.numpy, **{name: _method(name) for name in _METHODS_OF_NUMPY})
+def _fast_namespace_numpy() -> Namespace:
+    return _fast_namespace(
+        array_api_compat.numpy, **{name: _call_method(name) for name in _NUMPY_METHODS}
+    )
 
 
-def _method(name: str) -> Callable[..., Any]:
+def _call_method(name: str) -> Callable[..., Any]:
     def call(x: Array, *arguments: Any, **options: Any) -> Any:
         return getattr(x, name)(*arguments, **options)
 
@@ -95,39 +95,41 @@ def _method(name: str) -> Callable[..., Any]:
 
 
 @functools.cache
-def _lean_torch() -> Namespace:
+def _fast_namespace_torch() -> Namespace:
     import array_api_compat.torch
     import torch
 
     def largest(x: Array, axis: int | None = None) -> Array:
         return torch.max(x) if axis is None else torch.amax(x, axis)
 
-    own = {name: getattr(torch, name) for name in _OWN_OF_TORCH}
-    return _lean(array_api_compat.torch, matrix_transpose=lambda x: x.mT, max=largest, **own)
+    native = {name: getattr(torch, name) for name in _TORCH_FUNCTIONS}
+    return _fast_namespace(
+        array_api_compat.torch, matrix_transpose=lambda x: x.mT, max=largest, **native
+    )
 
 
-def _lean(xp: Namespace, **own: Any) -> Namespace:
+def _fast_namespace(xp: Namespace, **overrides: Any) -> Namespace:
     """Return a copy of the namespace with less overhead per call."""
-    lean = types.ModuleType(xp.__name__)
-    vars(lean).update(vars(xp))
-    vars(lean).update({name: functools.cache(getattr(xp, name)) for name in _ASKED_OFTEN})
-    vars(lean).update(own, indexing_dtype=array_api_extra.default_dtype(xp, "indexing"))
-    return lean
+    fast = types.ModuleType(xp.__name__)
+    vars(fast).update(vars(xp))
+    vars(fast).update({name: functools.cache(getattr(xp, name)) for name in _CACHED_FUNCTIONS})
+    vars(fast).update(overrides, indexing_dtype=array_api_extra.default_dtype(xp, "indexing"))
+    return fast
 
 
 def require_dtype(
-    operation: str, xp: Namespace, kinds: tuple[str, ...], said: str, **arrays: Array
+    operation: str, xp: Namespace, kinds: tuple[str, ...], expected: str, **arrays: Array
 ) -> None:
     """Raise a TypeError that names the first argument whose dtype is not of these kinds."""
     for name, array in arrays.items():
         if not xp.isdtype(array.dtype, kinds):
-            raise TypeError(f"{operation}: {name} must have {said} dtype, got {array.dtype}")
+            raise TypeError(f"{operation}: {name} must have {expected} dtype, got {array.dtype}")
 
 
-def _kind(array: Array) -> str:
+def _type_name(array: Array) -> str:
     return f"{type(array).__module__.partition('.')[0]}.{type(array).__name__}"
 
 
-def _short(value: object) -> str:
+def _short_repr(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -6,19 +6,19 @@ import math
 import sys
 from collections.abc import Sequence
 
-from unpool_xp._array.blocks import blocks_pay, planes_in_cache
-from unpool_xp._array.compat import Array, Namespace, device, library
-from unpool_xp._array.traits import at_hand, writable
+from unpool_xp._array.blocks import planes_per_cache_block, should_block
+from unpool_xp._array.compat import Array, Namespace, get_device, library
+from unpool_xp._array.traits import is_eager_cpu, supports_setitem
 from unpool_xp._plan.arguments import Shape
 
 
-def repeated(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
+def repeat(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
     """Repeat each element along the last axes; one repeat count per axis."""
     rank = len(repeats)
-    if library(x) == "numpy" and repeats[-1] > 1 and blocks_pay(x, math.prod(repeats)):
-        return _repeated_in_blocks(xp, x, repeats)
-    if writable(x) and not at_hand(x):
-        return _repeated_at_once(xp, x, repeats)
+    if library(x) == "numpy" and repeats[-1] > 1 and should_block(x, math.prod(repeats)):
+        return _repeat_in_blocks(xp, x, repeats)
+    if supports_setitem(x) and not is_eager_cpu(x):
+        return _repeat_in_one_pass(xp, x, repeats)
     # The last axis first: the widest copies are then whole rows.
     for i in reversed(range(rank)):
         if repeats[i] != 1:
@@ -26,7 +26,7 @@ def repeated(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
     return x
 
 
-def _repeated_in_blocks(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
+def _repeat_in_blocks(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
     """Repeat block by block, so that each row is copied while it is in the cache."""
     rank = len(repeats)
     lead, plane = x.shape[:-rank], x.shape[-rank:]
@@ -35,7 +35,7 @@ def _repeated_in_blocks(xp: Namespace, x: Array, repeats: Sequence[int]) -> Arra
     # (planes, n, times, n, times, ..., columns): an axis of its own for the copies of each row.
     rows = [size for n, times in zip(plane, above, strict=False) for size in (n, times)]
     output = xp.empty((len(x), *rows, plane[-1] * last), dtype=x.dtype)
-    step = planes_in_cache(x, math.prod(plane) * last * x.dtype.itemsize)
+    step = planes_per_cache_block(x, math.prod(plane) * last * x.dtype.itemsize)
     for start in range(0, len(x), step):
         part = x[start : start + step]
         wide = xp.empty((*part.shape, last), dtype=x.dtype)
@@ -43,10 +43,10 @@ def _repeated_in_blocks(xp: Namespace, x: Array, repeats: Sequence[int]) -> Arra
             wide[..., number] = part
         shape = [size for n in plane[:-1] for size in (n, 1)]
         output[start : start + step] = wide.reshape(len(part), *shape, plane[-1] * last)
-    return xp.reshape(output, (*lead, *_outputs(plane, repeats)))
+    return xp.reshape(output, (*lead, *_output_plane(plane, repeats)))
 
 
-def _repeated_at_once(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
+def _repeat_in_one_pass(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
     """Write every cell in one pass, as a GPU wants it: for pairs of cells in half the threads."""
     rank, dtype = len(repeats), x.dtype
     lead, plane = x.shape[:-rank], x.shape[-rank:]
@@ -56,7 +56,7 @@ def _repeated_at_once(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
         x, last = x.view(getattr(xp, names[0])), last // 2
     cells = [size for n, times in zip(plane, (*above, last), strict=True) for size in (n, times)]
     wide = getattr(xp, names[1]) if names else dtype
-    output = xp.empty((*lead, *cells), dtype=wide, device=device(x))
+    output = xp.empty((*lead, *cells), dtype=wide, device=get_device(x))
     x = xp.reshape(x, (*lead, *[size for n in plane for size in (n, 1)]))
     if names is None:
         output[...] = x
@@ -66,7 +66,7 @@ def _repeated_at_once(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
     else:  # the bits of an integer beside themselves
         both = getattr(xp, names[1])((1 << 8 * dtype.itemsize) + 1)
         xp.multiply(x, both, out=output)
-    return xp.reshape(output.view(dtype), (*lead, *_outputs(plane, repeats)))
+    return xp.reshape(output.view(dtype), (*lead, *_output_plane(plane, repeats)))
 
 
 # By the bytes of an element: what its bits are seen as, and what holds two of it.
@@ -76,5 +76,5 @@ _PAIRS = {
 }
 
 
-def _outputs(plane: Shape, repeats: Sequence[int]) -> Shape:
+def _output_plane(plane: Shape, repeats: Sequence[int]) -> Shape:
     return tuple(n * times for n, times in zip(plane, repeats, strict=True))

@@ -8,17 +8,17 @@ from typing import Any
 from unpool_xp._array.compat import Array, library
 
 
-def readable(x: Array) -> bool:
+def is_concrete(x: Array) -> bool:
     """Return whether the array has concrete values: not traced and not lazy."""
     kind = library(x)
     if kind == "torch":
-        return _readable_tensor(sys.modules["torch"], x)
+        return _is_concrete_tensor(sys.modules["torch"], x)
     if kind == "jax":
         return not isinstance(x, sys.modules["jax"].core.Tracer)
     return kind != "dask"
 
 
-def _readable_tensor(torch: Any, x: Array) -> bool:
+def _is_concrete_tensor(torch: Any, x: Array) -> bool:
     if torch.compiler.is_compiling() or x.is_meta:
         return False
     return not torch._C._functorch.is_functorch_wrapped_tensor(x)  # under vmap or func.grad
@@ -29,12 +29,12 @@ def _may_carry_tangents(torch: Any) -> bool:
     return bool(torch.autograd.forward_ad._current_level >= 0)
 
 
-def looked(x: Array) -> bool | None:
+def concrete_bool(x: Array) -> bool | None:
     """Return a scalar array as a bool, or None if it has no concrete value.
 
     This is the only place that waits for a device.
     """
-    if not readable(x):
+    if not is_concrete(x):
         return None
     if library(x):
         return bool(x)
@@ -44,51 +44,51 @@ def looked(x: Array) -> bool | None:
         return None
 
 
-def at_hand(x: Array) -> bool:
+def is_eager_cpu(x: Array) -> bool:
     """Return whether values can be read without waiting for a device or building a graph."""
     kind = library(x)
-    return kind == "numpy" or (kind == "torch" and bool(x.is_cpu) and readable(x))
+    return kind == "numpy" or (kind == "torch" and bool(x.is_cpu) and is_concrete(x))
 
 
-def number(x: Array) -> float:
+def item(x: Array) -> float:
     """Return the single value of an array as a Python float."""
     return float(x.item() if library(x) == "torch" else x)  # item asks for no gradient
 
 
-def smooth(x: Array) -> bool:
+def needs_grad(x: Array) -> bool:
     """Return whether x may take part in a gradient or is being traced."""
     kind = library(x)
     if kind == "torch":
-        if x.requires_grad or not readable(x):
+        if x.requires_grad or not is_concrete(x):
             return True
         return _may_carry_tangents(sys.modules["torch"])
-    return kind == "jax" and not readable(x)
+    return kind == "jax" and not is_concrete(x)
 
 
-def writable(x: Array) -> bool:
+def supports_setitem(x: Array) -> bool:
     """Return whether new arrays derived from x support item assignment."""
     kind = library(x)
-    return kind in ("numpy", "cupy") or (kind == "torch" and not smooth(x))
+    return kind in ("numpy", "cupy") or (kind == "torch" and not needs_grad(x))
 
 
-def fuses_lookups(x: Array) -> bool:
+def is_torch_compiling(x: Array) -> bool:
     """Return whether torch.compile is tracing x, and indexing beats interleaved slices."""
     if library(x) != "torch" or x.requires_grad:  # the gradient of slices is the faster one
         return False
     return bool(sys.modules["torch"].compiler.is_compiling())
 
 
-def plain(x: Array) -> bool:
+def fast_path(x: Array) -> bool:
     """Return whether x is an eager CPU array without gradient, the common case."""
     kind = library(x)
     if kind != "torch":
         return kind == "numpy"
     torch = sys.modules["torch"]
-    if not x.is_cpu or x.requires_grad or not _readable_tensor(torch, x):
+    if not x.is_cpu or x.requires_grad or not _is_concrete_tensor(torch, x):
         return False
     return not _may_carry_tangents(torch)
 
 
-def in_chunks(x: Array) -> bool:
+def is_dask_array(x: Array) -> bool:
     """Return whether x is a Dask array."""
     return library(x) == "dask"

@@ -9,34 +9,34 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from unpool_xp._array.compat import Array, device, index_dtype, namespace
-from unpool_xp._dask.partition import AxisParts, Part, cuts
+from unpool_xp._array.compat import Array, get_device, index_dtype, namespace
+from unpool_xp._dask.partition import AxisPart, AxisPartition, chunk_bounds
 
 Key: TypeAlias = tuple[Any, ...]
 Slices: TypeAlias = tuple[slice, ...]
 # From the namespace, the plan of a part and its pieces to the chunks of the outputs.
-Core: TypeAlias = Callable[..., Sequence[Array]]
+BlockFunction: TypeAlias = Callable[..., Sequence[Array]]
 # From the plans of the axes' parts, and the planes meant, to the plan of a part.
-PlanOf: TypeAlias = Callable[[Sequence[Any], Slices], Any]
+ChunkPlanFactory: TypeAlias = Callable[[Sequence[Any], Slices], Any]
 
 
-def chunk_like(x: Array) -> Array:
+def chunk_meta(x: Array) -> Array:
     """Return an empty array such as the chunks of x are: of their library, dtype and device."""
     return x._meta
 
 
 def chunks_index_dtype(x: Array) -> Any:
     """Return the dtype that the library of the chunks gives to indices."""
-    chunk = chunk_like(x)
-    return index_dtype(namespace(chunk), device(chunk))
+    chunk = chunk_meta(x)
+    return index_dtype(namespace(chunk), get_device(chunk))
 
 
-def without_empty_chunks(x: Array) -> Array:
+def drop_empty_chunks(x: Array) -> Array:
     """Return the array in chunks that hold something: Dask cannot broadcast others."""
     return x.rechunk(tuple(tuple(n for n in sizes if n) or (0,) for sizes in x.chunks))
 
 
-class More(NamedTuple):
+class ExtraInputs(NamedTuple):
     """Additional task inputs besides the slices of the arrays."""
 
     tasks: Mapping[Key, Any]
@@ -44,92 +44,93 @@ class More(NamedTuple):
     arrays: Sequence[Array]  # what the tasks are made of
 
 
-def by_chunks(
+def blockwise_with_halo(
     operation: str,
-    core: Core,
-    axes: Sequence[AxisParts],
+    function: BlockFunction,
+    axes: Sequence[AxisPartition],
     arrays: Sequence[Array],
-    plan_of: PlanOf,
+    make_plan: ChunkPlanFactory,
     *,
     token: Hashable,
     dtypes: Sequence[Any] = (None,),
     whole: Sequence[Array] = (),
-    more: More | None = None,
-    own_plans: bool = False,
+    extra: ExtraInputs | None = None,
+    plan_per_chunk: bool = False,
 ) -> list[Array]:
     """Return the outputs of an operation, lazily: a chunk of them is one task.
 
     `axes` are the last axes of the arrays, which are alike; all others keep their chunks. Slices
     of neighbouring chunks (the halo) are tasks of their own.
     `whole` are small arrays that every task takes as they are. An output has the dtype of the
-    first array where its own is None. With `own_plans` each
-    block of planes has its own plan; otherwise `plan_of` is called once.
+    first array where its own is None. With `plan_per_chunk` each
+    block of planes has its own plan; otherwise `make_plan` is called once.
     """
     first, others = arrays[0], arrays[1:]
     arrays = [first, *(other.rechunk(first.chunks) for other in others)]
     whole = [array.rechunk(-1) for array in whole]
-    made_of = [*arrays, *whole, *(more.arrays if more else ())]
-    names = [array.name for array in made_of]
+    dependencies = [*arrays, *whole, *(extra.arrays if extra else ())]
+    names = [array.name for array in dependencies]
     base = sys.modules["dask.base"]
-    mark = base.tokenize(core.__qualname__, token, names)
-    name = f"{operation}-{mark}"
+    digest = base.tokenize(function.__qualname__, token, names)
+    name = f"{operation}-{digest}"
 
     lead = first.ndim - len(axes)
     planes = [
         [slice(*ends) for ends in itertools.pairwise(_bounds(c))] for c in first.chunks[:lead]
     ]
-    sides = [_side(axis, first.chunks[axis.axis]) for axis in axes]
-    chunks = (*first.chunks[:lead], *(tuple(chunk.size for chunk in side) for side in sides))
+    axis_chunks = [_output_chunks(axis, first.chunks[axis.axis]) for axis in axes]
+    chunks = (*first.chunks[:lead], *(tuple(chunk.size for chunk in side) for side in axis_chunks))
     whole_keys = [(array.name, *(0,) * array.ndim) for array in whole]
-    strips = _Strips(f"{operation}-strip-{mark}")
+    halo = _HaloTasks(f"{operation}-strip-{digest}")
     graph: dict[Key, Any] = {}
-    for place in itertools.product(*map(range, map(len, sides))):
-        here = [side[i] for side, i in zip(sides, place, strict=True)]
-        gather = _Gather(here, len(arrays))
-        parts = [chunk.plan for chunk in here]
-        task = None if own_plans else _Task(core, plan_of(parts, ()), gather)
-        for number in itertools.product(*map(range, map(len, planes))):
-            if own_plans:
-                meant = tuple(p[i] for p, i in zip(planes, number, strict=True))
-                task = _Task(core, plan_of(parts, meant), gather)
+    for chunk_index in itertools.product(*map(range, map(len, axis_chunks))):
+        output_chunks = [side[i] for side, i in zip(axis_chunks, chunk_index, strict=True)]
+        gather = _Gather(output_chunks, len(arrays))
+        parts = [chunk.plan for chunk in output_chunks]
+        task = None if plan_per_chunk else _Task(function, make_plan(parts, ()), gather)
+        for lead_index in itertools.product(*map(range, map(len, planes))):
+            if plan_per_chunk:
+                lead_slices = tuple(p[i] for p, i in zip(planes, lead_index, strict=True))
+                task = _Task(function, make_plan(parts, lead_slices), gather)
             keys = [
                 key
                 for array in arrays
-                for key in gather.keys(strips, array.name, number, array.chunks[lead:])
+                for key in gather.keys(halo, array.name, lead_index, array.chunks[lead:])
             ]
-            added = more.keys((*number, *place)) if more else []
-            graph[(name, *number, *place)] = (task, *keys, *whole_keys, *added)
-    graph |= strips.tasks
-    if more:
-        graph |= more.tasks
-    return _outputs(name, graph, made_of, chunks, first, dtypes)
+            extra_keys = extra.keys((*lead_index, *chunk_index)) if extra else []
+            graph[(name, *lead_index, *chunk_index)] = (task, *keys, *whole_keys, *extra_keys)
+    graph |= halo.tasks
+    if extra:
+        graph |= extra.tasks
+    return _outputs(name, graph, dependencies, chunks, first, dtypes)
 
 
 def _outputs(
     name: str,
     graph: dict[Key, Any],
-    made_of: Sequence[Array],
+    dependencies: Sequence[Array],
     chunks: tuple[tuple[int, ...], ...],
     like: Array,
     dtypes: Sequence[Any],
 ) -> list[Array]:
     dask_array, layers = sys.modules["dask.array"], sys.modules["dask.highlevelgraph"]
-    made = layers.HighLevelGraph.from_collections(name, graph, dependencies=made_of)
-    sample, outputs = chunk_like(like), []
+    base_graph = layers.HighLevelGraph.from_collections(name, graph, dependencies=dependencies)
+    sample, outputs = chunk_meta(like), []
     xp = namespace(sample)
     for number, dtype in enumerate(dtypes):
         meta = sample if dtype is None else xp.astype(sample, dtype)
-        own, laid = name, made
+        output_name, output_graph = name, base_graph
         if len(dtypes) > 1:
-            own = f"{name}-{number}"
-            picked = {
-                (own, *key): (_nth, (name, *key), number)
+            output_name = f"{name}-{number}"
+            layer = {
+                (output_name, *key): (_nth, (name, *key), number)
                 for key in itertools.product(*map(range, map(len, chunks)))
             }
-            laid = layers.HighLevelGraph(
-                {**made.layers, own: picked}, {**made.dependencies, own: {name}}
+            output_graph = layers.HighLevelGraph(
+                {**base_graph.layers, output_name: layer},
+                {**base_graph.dependencies, output_name: {name}},
             )
-        outputs.append(dask_array.Array(laid, own, chunks, meta=meta))
+        outputs.append(dask_array.Array(output_graph, output_name, chunks, meta=meta))
     return outputs
 
 
@@ -143,10 +144,10 @@ class _Segment(NamedTuple):
     chunk: int
     start: int
     stop: int
-    all: bool
+    is_whole: bool
 
 
-class _Chunk(NamedTuple):
+class _OutputChunk(NamedTuple):
     """A chunk of the output along one axis."""
 
     size: int
@@ -158,17 +159,17 @@ def _bounds(chunks: Sequence[int]) -> list[int]:
     return list(itertools.accumulate(chunks, initial=0))
 
 
-def _side(axis: AxisParts, chunks: Sequence[int]) -> list[_Chunk]:
+def _output_chunks(axis: AxisPartition, chunks: Sequence[int]) -> list[_OutputChunk]:
     """Return the chunks of the output along an axis."""
     bounds = _bounds(chunks)
-    side = []
-    for first, last in itertools.pairwise(cuts(axis, bounds)):
+    output_chunks = []
+    for first, last in itertools.pairwise(chunk_bounds(axis, bounds)):
         part = axis.part(first, last)
-        side.append(_Chunk(last - first, list(_segments(bounds, part)), part.plan))
-    return side
+        output_chunks.append(_OutputChunk(last - first, list(_segments(bounds, part)), part.plan))
+    return output_chunks
 
 
-def _segments(bounds: list[int], part: Part) -> Iterator[_Segment]:
+def _segments(bounds: list[int], part: AxisPart) -> Iterator[_Segment]:
     number = bisect_right(bounds, part.start) - 1
     while number < len(bounds) - 1 and bounds[number] < part.stop:
         low, high = bounds[number], bounds[number + 1]
@@ -181,53 +182,58 @@ def _segments(bounds: list[int], part: Part) -> Iterator[_Segment]:
 class _Gather:
     """How the piece of an array that a task needs is put together."""
 
-    def __init__(self, chunks: Sequence[_Chunk], arrays: int) -> None:
+    def __init__(self, chunks: Sequence[_OutputChunk], arrays: int) -> None:
         sides = [chunk.segments for chunk in chunks]
         self._pieces = list(itertools.product(*sides))
         self._counts = tuple(map(len, sides))
         self._arrays = arrays
         # The largest is taken from its chunk by the task itself; only the others travel alone.
         sizes = [_cells(piece) for piece in self._pieces]
-        self._own = sizes.index(max(sizes)) if sizes else 0
-        self._cut: Slices | None = None
-        if sizes and not all(segment.all for segment in self._pieces[self._own]):
-            self._cut = _slices(self._pieces[self._own])
+        self._largest = sizes.index(max(sizes)) if sizes else 0
+        self._largest_slices: Slices | None = None
+        if sizes and not all(segment.is_whole for segment in self._pieces[self._largest]):
+            self._largest_slices = _slices(self._pieces[self._largest])
 
-    def keys(self, strips: _Strips, name: str, lead: tuple[int, ...], chunks: Any) -> Iterator[Key]:
+    def keys(
+        self, halo: _HaloTasks, name: str, lead: tuple[int, ...], chunks: Any
+    ) -> Iterator[Key]:
         """Return the keys of the pieces, in row-major order."""
         for number, piece in enumerate(self._pieces):
             chunk = (name, *lead, *(segment.chunk for segment in piece))
-            if number == self._own or all(segment.all for segment in piece):
+            if number == self._largest or all(segment.is_whole for segment in piece):
                 yield chunk
             else:
-                yield strips.of(chunk, piece)
+                yield halo.key_for(chunk, piece)
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self._counts, self._arrays, self._own, self._cut
+        return self._counts, self._arrays, self._largest, self._largest_slices
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self._counts, self._arrays, self._own, self._cut = state
+        self._counts, self._arrays, self._largest, self._largest_slices = state
 
-    def __call__(self, given: Sequence[Any]) -> tuple[list[Array], Sequence[Any]]:
+    def __call__(self, inputs: Sequence[Any]) -> tuple[list[Array], Sequence[Any]]:
         """Return the arrays, each put together from its pieces, and what else was given."""
-        each = math.prod(self._counts)
-        if not each:
-            return [], given
-        end = each * self._arrays
-        return [self._joined(given[i : i + each]) for i in range(0, end, each)], given[end:]
+        n_pieces = math.prod(self._counts)
+        if not n_pieces:
+            return [], inputs
+        end = n_pieces * self._arrays
+        return [
+            self._concatenated(inputs[i : i + n_pieces]) for i in range(0, end, n_pieces)
+        ], inputs[end:]
 
-    def _joined(self, pieces: Sequence[Array]) -> Array:
-        made = list(pieces)
-        if self._cut is not None:
-            made[self._own] = made[self._own][(..., *self._cut)]
+    def _concatenated(self, pieces: Sequence[Array]) -> Array:
+        blocks = list(pieces)
+        if self._largest_slices is not None:
+            blocks[self._largest] = blocks[self._largest][(..., *self._largest_slices)]
         for axis in range(-1, -len(self._counts) - 1, -1):
             count = self._counts[axis]
             if count > 1:
-                xp = namespace(made[0])
-                made = [
-                    xp.concat(made[i : i + count], axis=axis) for i in range(0, len(made), count)
+                xp = namespace(blocks[0])
+                blocks = [
+                    xp.concat(blocks[i : i + count], axis=axis)
+                    for i in range(0, len(blocks), count)
                 ]
-        return made[0]
+        return blocks[0]
 
 
 def _cells(piece: tuple[_Segment, ...]) -> int:
@@ -238,23 +244,23 @@ def _slices(piece: tuple[_Segment, ...]) -> Slices:
     return tuple(slice(segment.start, segment.stop) for segment in piece)
 
 
-class _Strips:
+class _HaloTasks:
     """The parts of chunks that other chunks need: a task each."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._known: dict[tuple[Key, tuple[_Segment, ...]], Key] = {}
+        self._keys: dict[tuple[Key, tuple[_Segment, ...]], Key] = {}
         self.tasks: dict[Key, Any] = {}
 
-    def of(self, chunk: Key, piece: tuple[_Segment, ...]) -> Key:
-        key = self._known.get((chunk, piece))
+    def key_for(self, chunk: Key, piece: tuple[_Segment, ...]) -> Key:
+        key = self._keys.get((chunk, piece))
         if key is None:
-            key = self._known[(chunk, piece)] = (self._name, len(self._known))
-            self.tasks[key] = (_Strip(_slices(piece)), chunk)
+            key = self._keys[(chunk, piece)] = (self._name, len(self._keys))
+            self.tasks[key] = (_HaloSlice(_slices(piece)), chunk)
         return key
 
 
-class _Strip:
+class _HaloSlice:
     """Copy a slice of a chunk; a view would keep the whole chunk alive."""
 
     def __init__(self, slices: Slices) -> None:
@@ -267,11 +273,11 @@ class _Strip:
 class _Task:
     """The work on one chunk of the output."""
 
-    def __init__(self, core: Core, plan: Any, gather: _Gather) -> None:
-        self._core, self._plan, self._gather = core, plan, gather
+    def __init__(self, function: BlockFunction, plan: Any, gather: _Gather) -> None:
+        self._function, self._plan, self._gather = function, plan, gather
 
-    def __call__(self, *given: Any) -> Any:
-        pieces, rest = self._gather(given)
+    def __call__(self, *inputs: Any) -> Any:
+        pieces, rest = self._gather(inputs)
         sample = pieces[0] if pieces else rest[0][-1]
-        outputs = self._core(namespace(sample), self._plan, *pieces, *rest)
+        outputs = self._function(namespace(sample), self._plan, *pieces, *rest)
         return outputs if len(outputs) > 1 else outputs[0]

@@ -12,18 +12,18 @@ from typing import Any, NamedTuple, Protocol
 
 from unpool_xp._plan.arguments import Coordinates, Shape
 from unpool_xp._plan.resize import (
-    AxisLinear,
-    AxisResize,
-    Sources,
-    linear,
+    LinearAxis,
+    NearestAxis,
+    ResizeAxis,
     linear_sources,
     nearest_sources,
+    plan_linear_axis,
 )
-from unpool_xp._plan.transposed import AxisSpread
-from unpool_xp._plan.windows import AxisWindows, stand_ins
+from unpool_xp._plan.transposed import ConvTransposeAxis
+from unpool_xp._plan.windows import PoolAxis, pad_source_indices
 
 
-class Part(NamedTuple):
+class AxisPart(NamedTuple):
     """The input slice [start, stop) of one axis, and the plan for that slice."""
 
     start: int
@@ -31,7 +31,7 @@ class Part(NamedTuple):
     plan: Any
 
 
-class AxisParts(Protocol):
+class AxisPartition(Protocol):
     """An axis of an operation that can be done in parts."""
 
     @property
@@ -43,22 +43,22 @@ class AxisParts(Protocol):
         """The cells of the output."""
 
     @property
-    def pace(self) -> tuple[int, int]:
+    def ratio(self) -> tuple[int, int]:
         """Output cells over input cells, as a fraction."""
 
-    def part(self, first: int, last: int) -> Part:
+    def part(self, first: int, last: int) -> AxisPart:
         """Return what the cells [first, last) of the output need."""
 
 
-def cuts(axis: AxisParts, bounds: Sequence[int]) -> list[int]:
+def chunk_bounds(axis: AxisPartition, bounds: Sequence[int]) -> list[int]:
     """Return the output chunk bounds that match the input chunks."""
-    made, of = axis.pace
-    inner = {min(-(-bound * made // of), axis.output) for bound in bounds[1:-1]}
+    outputs, inputs = axis.ratio
+    inner = {min(-(-bound * outputs // inputs), axis.output) for bound in bounds[1:-1]}
     return sorted(inner | {0, axis.output})
 
 
 @dataclass(frozen=True)
-class Whole:
+class UnsplitAxis:
     """An axis that stays in one piece."""
 
     axis: int
@@ -66,20 +66,20 @@ class Whole:
     output: int
 
     @property
-    def pace(self) -> tuple[int, int]:
+    def ratio(self) -> tuple[int, int]:
         """Everything goes with everything."""
         return self.output, 1
 
-    def part(self, first: int, last: int) -> Part:
+    def part(self, first: int, last: int) -> AxisPart:
         """Return the axis."""
-        return Part(0, self.size, self)
+        return AxisPart(0, self.size, self)
 
 
 @dataclass(frozen=True)
-class WindowParts:
+class PoolPartition:
     """Windows along an axis; `counts`, by how many elements the sum of each is divided."""
 
-    whole: AxisWindows
+    whole: PoolAxis
     counts: Shape = ()
 
     @property
@@ -93,36 +93,38 @@ class WindowParts:
         return self.whole.count
 
     @property
-    def pace(self) -> tuple[int, int]:
+    def ratio(self) -> tuple[int, int]:
         """One window per stride."""
         return 1, self.whole.stride
 
-    def part(self, first: int, last: int) -> Part:
+    def part(self, first: int, last: int) -> AxisPart:
         """Return the windows [first, last)."""
         whole = self.whole
         low = first * whole.stride - whole.padding[0]
-        high = low + (last - first - 1) * whole.stride + (whole.taps - 1) * whole.dilation + 1
+        high = (
+            low + (last - first - 1) * whole.stride + (whole.kernel_size - 1) * whole.dilation + 1
+        )
         start, stop = max(low, 0), min(high, whole.size)
         before, size = start - low, stop - start
-        lead, trail = stand_ins(size, whole.dilation, before, high - start)
+        lead, trail = pad_source_indices(size, whole.dilation, before, high - start)
         windows = replace(
             whole,
             size=size,
             count=last - first,
             padding=(before, 0),
-            before=lead,
-            after=trail,
-            offset=whole.offset + start,
+            source_source_before=lead,
+            source_source_after=trail,
+            origin=whole.origin + start,
             arrays={},
         )
-        return Part(start, stop, (windows, self.counts[first:last]))
+        return AxisPart(start, stop, (windows, self.counts[first:last]))
 
 
 @dataclass(frozen=True)
-class SpreadParts:
+class ConvTransposePartition:
     """The axis of a transposed convolution."""
 
-    whole: AxisSpread
+    whole: ConvTransposeAxis
 
     @property
     def axis(self) -> int:
@@ -135,23 +137,23 @@ class SpreadParts:
         return self.whole.output
 
     @property
-    def pace(self) -> tuple[int, int]:
+    def ratio(self) -> tuple[int, int]:
         """One stride per input element."""
         return self.whole.stride, 1
 
-    def part(self, first: int, last: int) -> Part:
+    def part(self, first: int, last: int) -> AxisPart:
         """Return the elements of which a tap lands on the cells [first, last), one at least."""
         whole = self.whole
-        behind = first + whole.before - (whole.taps - 1) * whole.dilation
-        start = min(max(-(-behind // whole.stride), 0), whole.size - 1)
+        lowest = first + whole.before - (whole.kernel_size - 1) * whole.dilation
+        start = min(max(-(-lowest // whole.stride), 0), whole.size - 1)
         stop = max(min((last - 1 + whole.before) // whole.stride + 1, whole.size), start + 1)
         before = first + whole.before - start * whole.stride
-        own = replace(whole, size=stop - start, before=before, output=last - first)
-        return Part(start, stop, own)
+        axis = replace(whole, size=stop - start, before=before, output=last - first)
+        return AxisPart(start, stop, axis)
 
 
 @dataclass(frozen=True)
-class AxisReach:
+class UnpoolAxis:
     """The pooling windows that overlap one chunk of the unpooled axis."""
 
     plane: int  # cells of the whole axis
@@ -176,48 +178,48 @@ class AxisReach:
 
 
 @dataclass(frozen=True)
-class ReachParts:
+class UnpoolPartition:
     """The axis that the maxima of windows are put back along."""
 
-    spread: AxisSpread
+    whole: ConvTransposeAxis
 
     @property
     def axis(self) -> int:
         """The axis."""
-        return self.spread.axis
+        return self.whole.axis
 
     @property
     def output(self) -> int:
         """The cells of the output."""
-        return self.spread.output
+        return self.whole.output
 
     @property
-    def pace(self) -> tuple[int, int]:
+    def ratio(self) -> tuple[int, int]:
         """One stride per window."""
-        return self.spread.stride, 1
+        return self.whole.stride, 1
 
-    def part(self, first: int, last: int) -> Part:
+    def part(self, first: int, last: int) -> AxisPart:
         """Return the windows that reach into the cells [first, last)."""
-        spread = self.spread
-        start, stop, _ = SpreadParts(spread).part(first, last)
-        if last == spread.output:  # windows beyond the plane are seen too: somebody must check them
-            stop = spread.size
-        extent = (spread.taps - 1) * spread.dilation + 1
-        low = start * spread.stride - spread.before
-        reach = AxisReach(
-            spread.output, first, last - first, stop - start, low, spread.stride, extent
+        whole = self.whole
+        start, stop, _ = ConvTransposePartition(whole).part(first, last)
+        if last == whole.output:  # windows beyond the plane are seen too: somebody must check them
+            stop = whole.size
+        extent = (whole.kernel_size - 1) * whole.dilation + 1
+        low = start * whole.stride - whole.before
+        unpool_axis = UnpoolAxis(
+            whole.output, first, last - first, stop - start, low, whole.stride, extent
         )
-        return Part(start, stop, reach)
+        return AxisPart(start, stop, unpool_axis)
 
 
 @dataclass(frozen=True)
-class SpanOfResize:
+class ResizeSpan:
     """Cells [first, last) of a resized axis that was `whole`; a recipe, made up where it is used.
 
     The lists of sources and weights are as long as the part, so they are not sent along.
     """
 
-    whole: AxisResize
+    whole: ResizeAxis
     coordinates: Coordinates
     first: int
     last: int
@@ -234,22 +236,22 @@ class SpanOfResize:
         return self.whole.repeats
 
 
-def nearest_of_span(span: SpanOfResize) -> Sources:
+def nearest_axis_of_span(span: ResizeSpan) -> NearestAxis:
     """Return the source of each cell of a part."""
-    found = nearest_sources(span.whole, span.coordinates, span.first, span.last)
-    return Sources(tuple([source - span.start for source in found]))
+    sources = nearest_sources(span.whole, span.coordinates, span.first, span.last)
+    return NearestAxis(tuple([source - span.start for source in sources]))
 
 
-def linear_of_span(span: SpanOfResize) -> AxisLinear:
+def linear_axis_of_span(span: ResizeSpan) -> LinearAxis:
     """Return the plan of the interpolation of a part."""
-    return linear(span.whole, span.coordinates, span.first, span.last)
+    return plan_linear_axis(span.whole, span.coordinates, span.first, span.last)
 
 
 @dataclass(frozen=True)
-class NearestParts:
+class NearestPartition:
     """An axis of repeated values."""
 
-    whole: AxisResize
+    whole: ResizeAxis
     coordinates: Coordinates
 
     @property
@@ -263,25 +265,25 @@ class NearestParts:
         return self.whole.output
 
     @property
-    def pace(self) -> tuple[int, int]:
+    def ratio(self) -> tuple[int, int]:
         """As many cells as the axis grows."""
         return self.whole.output, self.whole.size
 
-    def part(self, first: int, last: int) -> Part:
+    def part(self, first: int, last: int) -> AxisPart:
         """Return the sources of the cells [first, last)."""
         (start,) = nearest_sources(self.whole, self.coordinates, first, first + 1)
         (end,) = nearest_sources(self.whole, self.coordinates, last - 1, last)
-        span = SpanOfResize(self.whole, self.coordinates, first, last, start)
-        return Part(start, end + 1, span)
+        span = ResizeSpan(self.whole, self.coordinates, first, last, start)
+        return AxisPart(start, end + 1, span)
 
 
 @dataclass(frozen=True)
-class LinearParts:
+class LinearPartition:
     """An axis that is interpolated, or, with the size it had, left as it is."""
 
-    whole: AxisResize
+    whole: ResizeAxis
     coordinates: Coordinates
-    between: bool  # whether there is something between two elements
+    needs_interpolation: bool  # whether there is something between two elements
 
     @property
     def axis(self) -> int:
@@ -294,48 +296,51 @@ class LinearParts:
         return self.whole.output
 
     @property
-    def pace(self) -> tuple[int, int]:
+    def ratio(self) -> tuple[int, int]:
         """As many cells as the axis grows."""
         return self.whole.output, self.whole.size
 
-    def part(self, first: int, last: int) -> Part:
+    def part(self, first: int, last: int) -> AxisPart:
         """Return the neighbours of the cells [first, last)."""
-        if not self.between:
-            return Part(first, last, None)
+        if not self.needs_interpolation:
+            return AxisPart(first, last, None)
         (start,), _, _ = linear_sources(self.whole, self.coordinates, first, first + 1)
         _, (end,), _ = linear_sources(self.whole, self.coordinates, last - 1, last)
-        span = SpanOfResize(self.whole, self.coordinates, first, last, start)
-        return Part(start, end + 1, span)
+        span = ResizeSpan(self.whole, self.coordinates, first, last, start)
+        return AxisPart(start, end + 1, span)
 
 
 @dataclass(frozen=True)
-class RegionParts:
-    """Fractional regions: all starts lie between `low` and `high`."""
+class FractionalPoolPartition:
+    """Fractional regions: all starts lie between `first_starts` and `last_starts`."""
 
     axis: int
     size: int
-    taps: int
-    low: Any  # (out,): the first start of all planes, on the host
-    high: Any  # (out,): the last
+    kernel_size: int
+    first_starts: Any  # (out,): the first start of all planes, on the host
+    last_starts: Any  # (out,): the last
 
     @property
     def output(self) -> int:
         """The regions."""
-        return len(self.low)
+        return len(self.first_starts)
 
     @property
-    def pace(self) -> tuple[int, int]:
+    def ratio(self) -> tuple[int, int]:
         """As many regions as the axis shrinks."""
         return self.output, self.size
 
-    def part(self, first: int, last: int) -> Part:
+    def part(self, first: int, last: int) -> AxisPart:
         """Return the regions [first, last)."""
-        start, stop = int(self.low[first]), int(self.high[last - 1]) + self.taps
-        return Part(start, stop, (first, last, start, stop - start))
+        start, stop = (
+            int(self.first_starts[first]),
+            int(self.last_starts[last - 1]) + self.kernel_size,
+        )
+        return AxisPart(start, stop, (first, last, start, stop - start))
 
 
 @dataclass(frozen=True)
-class PlaneParts:
+class ScatterPartition:
     """An axis whose output needs no input of its own: values are put there from anywhere."""
 
     axis: int
@@ -343,10 +348,10 @@ class PlaneParts:
     output: int
 
     @property
-    def pace(self) -> tuple[int, int]:
+    def ratio(self) -> tuple[int, int]:
         """As many cells as the axis grows."""
         return self.output, self.size
 
-    def part(self, first: int, last: int) -> Part:
+    def part(self, first: int, last: int) -> AxisPart:
         """Return the cells alone."""
-        return Part(0, 0, (first, last))
+        return AxisPart(0, 0, (first, last))

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from unpool_xp._array.blocks import in_blocks
-from unpool_xp._array.compat import Array, Namespace, cast, computing_dtype, device
-from unpool_xp._array.constants import constant
-from unpool_xp._array.views import along, surrounded
+from unpool_xp._array.blocks import map_plane_blocks
+from unpool_xp._array.compat import Array, Namespace, cast, compute_dtype, get_device
+from unpool_xp._array.constants import cached_array
+from unpool_xp._array.views import expand_to_axis, pad
 from unpool_xp._array.windows import tap_views
 from unpool_xp._plan.arguments import Shape
-from unpool_xp._plan.windows import AxisWindows, Means
+from unpool_xp._plan.windows import AvgPoolPlan, PoolAxis
 
 
-def _averaged(xp: Namespace, plan: Means, x: Array) -> list[Array]:
-    place = device(x)
+def _avg_pool(xp: Namespace, plan: AvgPoolPlan, x: Array) -> list[Array]:
+    device = get_device(x)
 
-    before = [len(windows.before) for windows in plan.axes]
-    after = [len(windows.after) for windows in plan.axes]
+    before = [len(windows.source_before) for windows in plan.axes]
+    after = [len(windows.source_after) for windows in plan.axes]
 
-    def averaged(x: Array) -> tuple[Array]:
+    def average_block(x: Array) -> tuple[Array]:
         # Axis by axis. Rows first: they lie together, and fewer are left to add up in steps.
-        mean = cast(xp, x, computing_dtype(xp, x.dtype))
-        mean = surrounded(xp, mean, before, after, 0)
+        mean = cast(xp, x, compute_dtype(xp, x.dtype))
+        mean = pad(xp, mean, before, after, 0)
         for windows in plan.axes:
             mean, *others = tap_views(mean, windows)
             if others:
@@ -33,14 +33,14 @@ def _averaged(xp: Namespace, plan: Means, x: Array) -> list[Array]:
             mean = mean / plan.divisor
         else:
             for windows, count in zip(plan.axes, plan.counts, strict=True):
-                mean = mean / _divisors(xp, windows, count, mean.dtype, place)
+                mean = mean / _divisors(xp, windows, count, mean.dtype, device)
         return (cast(xp, mean, x.dtype),)
 
-    return in_blocks(xp, averaged, x, len(plan.axes), 1.0)
+    return map_plane_blocks(xp, average_block, x, len(plan.axes), 1.0)
 
 
-def _divisors(xp: Namespace, windows: AxisWindows, count: Shape, dtype: Any, place: Any) -> Array:
-    def divisors() -> Array:
-        return along(xp, xp.asarray(count, dtype=dtype, device=place), windows.axis)
+def _divisors(xp: Namespace, windows: PoolAxis, counts: Shape, dtype: Any, device: Any) -> Array:
+    def make_divisors() -> Array:
+        return expand_to_axis(xp, xp.asarray(counts, dtype=dtype, device=device), windows.axis)
 
-    return constant(windows.arrays, "divisors", divisors, xp.__name__, dtype, place)
+    return cached_array(windows.arrays, "divisors", make_divisors, xp.__name__, dtype, device)

@@ -10,65 +10,73 @@ import itertools
 import math
 from typing import NamedTuple
 
-from unpool_xp._array.blocks import planes_at_once
-from unpool_xp._array.compat import Array, Namespace, device
-from unpool_xp._array.traits import plain
-from unpool_xp._array.views import surrounded
-from unpool_xp._plan.transposed import AxisSpread
+from unpool_xp._array.blocks import planes_per_block
+from unpool_xp._array.compat import Array, Namespace, get_device
+from unpool_xp._array.traits import fast_path
+from unpool_xp._array.views import pad
+from unpool_xp._plan.transposed import ConvTransposeAxis
 
-_WIDER = 1  # input channels per output channel; above this, im2col costs too much memory
+_MAX_CHANNEL_RATIO = (
+    1  # input channels per output channel; above this, im2col costs too much memory
+)
 
 
-def suits(xp: Namespace, plan: tuple[AxisSpread, ...], x: Array, weight: Array) -> bool:
+def is_applicable(
+    xp: Namespace, plan: tuple[ConvTransposeAxis, ...], x: Array, weight: Array
+) -> bool:
     """Return whether this method is exact and faster; x has shape (..., channels, *plane)."""
-    channels, made = weight.shape[:2]
+    in_channels, out_channels = weight.shape[:2]
     return (
-        all(axis.dilation == 1 and axis.taps % axis.stride == 0 for axis in plan)
-        and any(axis.taps > axis.stride for axis in plan)
-        and channels <= _WIDER * made
+        all(axis.dilation == 1 and axis.kernel_size % axis.stride == 0 for axis in plan)
+        and any(axis.kernel_size > axis.stride for axis in plan)
+        and in_channels <= _MAX_CHANNEL_RATIO * out_channels
         and 0 not in x.shape
-        and plain(x)
-        and plain(weight)
+        and fast_path(x)
+        and fast_path(weight)
         # At the borders padding zeros are multiplied by weights: 0 * inf would be NaN.
         and bool(xp.all(xp.isfinite(weight)))
     )
 
 
-class _Axis(NamedTuple):
+class _PhaseAxis(NamedTuple):
     """The phases along one axis."""
 
-    shifts: int
-    low: int  # the first u
-    many: int  # of them
+    n_shifts: int
+    first: int  # the first u
+    length: int  # of them
     phases: tuple[tuple[slice, slice], ...]  # for each p: which u, and the cells
 
 
-def _axis(axis: AxisSpread) -> _Axis:
+def _phase_axis(axis: ConvTransposeAxis) -> _PhaseAxis:
     stride, before, output = axis.stride, axis.before, axis.output
-    low = before // stride
-    many = (before + output - 1) // stride + 1 - low
+    first = before // stride
+    length = (before + output - 1) // stride + 1 - first
     phases = []
     for phase in range(stride):
         cell = (phase - before) % stride
-        start = (cell + before) // stride - low
+        start = (cell + before) // stride - first
         cells = max(-(-(output - cell) // stride), 0)
         phases.append((slice(start, start + cells), slice(cell, None, stride)))
-    return _Axis(axis.taps // stride, low, many, tuple(phases))
+    return _PhaseAxis(axis.kernel_size // stride, first, length, tuple(phases))
 
 
-def spread(xp: Namespace, plan: tuple[AxisSpread, ...], x: Array, weight: Array) -> Array:
+def conv_transpose_phases(
+    xp: Namespace, plan: tuple[ConvTransposeAxis, ...], x: Array, weight: Array
+) -> Array:
     """Return the convolution (planes, channels, *output) of x (planes, channels, *plane)."""
-    axes = [_axis(axis) for axis in plan]
-    made = weight.shape[1]
-    rows = _rows(xp, plan, axes, weight)
-    shape = (x.shape[0], made, *(axis.output for axis in plan))
-    output = xp.empty(shape, dtype=x.dtype, device=device(x))
-    counts, strides = [axis.many for axis in axes], [axis.stride for axis in plan]
-    step = planes_at_once(x, math.prod(counts) * math.prod(strides) * made)
-    for start in range(0, x.shape[0], step):
-        part = _side_by_side(xp, plan, axes, x[start : start + step, ...])
-        phases = xp.reshape(xp.matmul(rows, part), (-1, *strides, made, *counts))
-        target = output[start : start + step, ...]
+    axes = [_phase_axis(axis) for axis in plan]
+    out_channels = weight.shape[1]
+    weight_matrix = _weight_matrix(xp, plan, axes, weight)
+    shape = (x.shape[0], out_channels, *(axis.output for axis in plan))
+    output = xp.empty(shape, dtype=x.dtype, device=get_device(x))
+    counts, strides = [axis.length for axis in axes], [axis.stride for axis in plan]
+    block_size = planes_per_block(x, math.prod(counts) * math.prod(strides) * out_channels)
+    for start in range(0, x.shape[0], block_size):
+        columns = _im2col(xp, plan, axes, x[start : start + block_size, ...])
+        phases = xp.reshape(
+            xp.matmul(weight_matrix, columns), (-1, *strides, out_channels, *counts)
+        )
+        target = output[start : start + block_size, ...]
         for chosen in itertools.product(*[range(stride) for stride in strides]):
             pairs = [axis.phases[p] for axis, p in zip(axes, chosen, strict=True)]
             cells = tuple([cells for _, cells in pairs])
@@ -76,38 +84,52 @@ def spread(xp: Namespace, plan: tuple[AxisSpread, ...], x: Array, weight: Array)
     return output
 
 
-def _rows(xp: Namespace, plan: tuple[AxisSpread, ...], axes: list[_Axis], weight: Array) -> Array:
+def _weight_matrix(
+    xp: Namespace, plan: tuple[ConvTransposeAxis, ...], axes: list[_PhaseAxis], weight: Array
+) -> Array:
     """Return the weights (phases * channels out, shifts * channels in)."""
-    channels, made, rank = weight.shape[0], weight.shape[1], len(plan)
-    sizes = [n for axis, on in zip(plan, axes, strict=True) for n in (on.shifts, axis.stride)]
-    split = xp.reshape(weight, (channels, made, *sizes))
+    in_channels, out_channels, rank = weight.shape[0], weight.shape[1], len(plan)
+    sizes = [
+        n
+        for axis, phase_axis in zip(plan, axes, strict=True)
+        for n in (phase_axis.n_shifts, axis.stride)
+    ]
+    split = xp.reshape(weight, (in_channels, out_channels, *sizes))
     shifts, phases = [2 + 2 * i for i in range(rank)], [3 + 2 * i for i in range(rank)]
-    turned = xp.permute_dims(split, (*phases, 1, *shifts, 0))
-    return xp.reshape(turned, (made * math.prod([a.stride for a in plan]), -1))
+    permuted = xp.permute_dims(split, (*phases, 1, *shifts, 0))
+    return xp.reshape(permuted, (out_channels * math.prod([a.stride for a in plan]), -1))
 
 
-def _side_by_side(
-    xp: Namespace, plan: tuple[AxisSpread, ...], axes: list[_Axis], x: Array
+def _im2col(
+    xp: Namespace, plan: tuple[ConvTransposeAxis, ...], axes: list[_PhaseAxis], x: Array
 ) -> Array:
     """Return the inputs of all shifts (planes, shifts * channels, cells)."""
-    before, after, kept = [], [], []
-    for axis, on in zip(plan, axes, strict=True):
-        first, last = on.low - on.shifts + 1, on.low + on.many
+    before, after, starts = [], [], []
+    for axis, phase_axis in zip(plan, axes, strict=True):
+        first, last = (
+            phase_axis.first - phase_axis.n_shifts + 1,
+            phase_axis.first + phase_axis.length,
+        )
         before.append(max(-first, 0))
         after.append(max(last - axis.size, 0))
-        kept.append(max(first, 0))
-    x = surrounded(xp, x, before, after, 0)
+        starts.append(max(first, 0))
+    x = pad(xp, x, before, after, 0)
     views = [
         x[
             (
                 ...,
                 *[
-                    slice(k + on.shifts - 1 - j, k + on.shifts - 1 - j + on.many)
-                    for k, on, j in zip(kept, axes, chosen, strict=True)
+                    slice(
+                        k + phase_axis.n_shifts - 1 - j,
+                        k + phase_axis.n_shifts - 1 - j + phase_axis.length,
+                    )
+                    for k, phase_axis, j in zip(starts, axes, chosen, strict=True)
                 ],
             )
         ]
-        for chosen in itertools.product(*[range(on.shifts) for on in axes])
+        for chosen in itertools.product(*[range(phase_axis.n_shifts) for phase_axis in axes])
     ]
     stacked = xp.stack(views, axis=1)
-    return xp.reshape(stacked, (x.shape[0], -1, math.prod([on.many for on in axes])))
+    return xp.reshape(
+        stacked, (x.shape[0], -1, math.prod([phase_axis.length for phase_axis in axes]))
+    )

@@ -4,57 +4,57 @@ from __future__ import annotations
 
 import math
 
-from unpool_xp._array.blocks import blocks_pay, in_parts
-from unpool_xp._array.compat import Array, Namespace, cast, computing_dtype
-from unpool_xp._array.numeric import product
+from unpool_xp._array.blocks import map_channel_blocks, should_block
+from unpool_xp._array.compat import Array, Namespace, cast, compute_dtype
+from unpool_xp._array.numeric import matmul
 from unpool_xp._array.overlap_add import overlap_add
 from unpool_xp._array.views import reshape_tail
 from unpool_xp._impl import conv_phases as side_by_side
-from unpool_xp._plan.transposed import AxisSpread
+from unpool_xp._plan.transposed import ConvTransposeAxis
 
 
-def _spread(
+def conv_transpose_matmul(
     xp: Namespace,
-    axes: tuple[tuple[AxisSpread, ...], int],
+    axes: tuple[tuple[ConvTransposeAxis, ...], int],
     x: Array,
     weight: Array,
     bias: Array | None = None,
 ) -> list[Array]:
     plan, groups = axes
-    rank, given, dtype = len(plan), x.dtype, computing_dtype(xp, x.dtype)
+    rank, input_dtype, dtype = len(plan), x.dtype, compute_dtype(xp, x.dtype)
     lead, plane = tuple(x.shape[: -rank - 1]), tuple(x.shape[-rank:])
-    (channels, per_group), kernel = weight.shape[:2], tuple(weight.shape[2:])
-    group = channels // groups
+    (in_channels, out_per_group), kernel = weight.shape[:2], tuple(weight.shape[2:])
+    in_per_group = in_channels // groups
 
     x, weight = (cast(xp, array, dtype) for array in (x, weight))
-    columns = reshape_tail(xp, x, len(lead), (groups, group, math.prod(plane)))
-    taps = math.prod(kernel)
-    rows = reshape_tail(xp, weight, 0, (groups, group, per_group * taps))
+    inputs = reshape_tail(xp, x, len(lead), (groups, in_per_group, math.prod(plane)))
+    kernel_size = math.prod(kernel)
+    weight_matrix = reshape_tail(xp, weight, 0, (groups, in_per_group, out_per_group * kernel_size))
 
-    def _shares(columns: Array, rows: Array) -> Array:
+    def _convolve(inputs: Array, weight_matrix: Array) -> Array:
         # One matrix product gives for every element of x its share in every tap and channel.
-        shares = product(xp, xp.matrix_transpose(rows), columns)
-        keep, made = columns.ndim - 3, rows.shape[-1] // taps
-        shares = reshape_tail(xp, shares, keep, (groups * made, *kernel, *plane))
-        return overlap_add(xp, shares, plan)
+        columns = matmul(xp, xp.matrix_transpose(weight_matrix), inputs)
+        n_lead, out_channels = inputs.ndim - 3, weight_matrix.shape[-1] // kernel_size
+        columns = reshape_tail(xp, columns, n_lead, (groups * out_channels, *kernel, *plane))
+        return overlap_add(xp, columns, plan)
 
-    if groups == 1 and side_by_side.suits(xp, plan, x, weight):
-        flat = xp.reshape(x, (math.prod(lead), channels, *plane))
-        whole = side_by_side.spread(xp, plan, flat, weight)
-        shares = xp.reshape(whole, (*lead, *whole.shape[1:]))
-    elif groups == 1 and lead and blocks_pay(x, per_group * taps / channels):
-        flat = xp.reshape(columns, (math.prod(lead), *columns.shape[len(lead) :]))
+    if groups == 1 and side_by_side.is_applicable(xp, plan, x, weight):
+        flat = xp.reshape(x, (math.prod(lead), in_channels, *plane))
+        whole = side_by_side.conv_transpose_phases(xp, plan, flat, weight)
+        output = xp.reshape(whole, (*lead, *whole.shape[1:]))
+    elif groups == 1 and lead and should_block(x, out_per_group * kernel_size / in_channels):
+        flat = xp.reshape(inputs, (math.prod(lead), *inputs.shape[len(lead) :]))
         outputs = tuple(axis.output for axis in plan)
 
         def _part(planes: slice, channels: slice) -> Array:
-            chosen = slice(channels.start * taps, channels.stop * taps)
-            return _shares(flat[planes, ...], rows[..., chosen])
+            chosen = slice(channels.start * kernel_size, channels.stop * kernel_size)
+            return _convolve(flat[planes, ...], weight_matrix[..., chosen])
 
-        shape = (flat.shape[0], per_group, *outputs)
-        whole = in_parts(xp, _part, shape, x, taps * math.prod(plane))
-        shares = xp.reshape(whole, (*lead, per_group, *outputs))
+        shape = (flat.shape[0], out_per_group, *outputs)
+        whole = map_channel_blocks(xp, _part, shape, x, kernel_size * math.prod(plane))
+        output = xp.reshape(whole, (*lead, out_per_group, *outputs))
     else:
-        shares = _shares(columns, rows)
+        output = _convolve(inputs, weight_matrix)
     if bias is not None:
-        shares = shares + xp.reshape(cast(xp, bias, dtype), (-1,) + (1,) * rank)
-    return [cast(xp, shares, given)]
+        output = output + xp.reshape(cast(xp, bias, dtype), (-1,) + (1,) * rank)
+    return [cast(xp, output, input_dtype)]

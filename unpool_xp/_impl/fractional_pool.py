@@ -5,41 +5,48 @@ from __future__ import annotations
 import functools
 import operator
 
-from unpool_xp._array.compat import Array, Namespace, cast, device
-from unpool_xp._array.gather import lined_up, take_places
-from unpool_xp._impl.fold_max import AxisTaps, first_maxima
-from unpool_xp._impl.max_pool import positions
-from unpool_xp._plan.fractional import Regions
+from unpool_xp._array.compat import Array, Namespace, cast, get_device
+from unpool_xp._array.gather import broadcastable_index, take_per_plane
+from unpool_xp._impl.fold_max import FoldAxis, first_maxima
+from unpool_xp._impl.max_pool import index_and_offset_dtypes
+from unpool_xp._plan.fractional import FractionalPoolPlan
 
 
-def _regions_pooled(xp: Namespace, plan: Regions, x: Array) -> tuple[Array, Array]:
-    place, rank, starts, steps = device(x), len(plan.plane), plan.starts, plan.steps
-    default, counting = positions(xp, x, "fractional_max_pool", plan.plane, plan.reach)
+def _fractional_max_pool(xp: Namespace, plan: FractionalPoolPlan, x: Array) -> tuple[Array, Array]:
+    device, rank, starts, flat_strides = (
+        get_device(x),
+        len(plan.plane),
+        plan.starts,
+        plan.flat_strides,
+    )
+    index_dtype, offset_dtype = index_and_offset_dtypes(
+        xp, x, "fractional_max_pool", plan.plane, plan.flat_extent
+    )
 
-    def _taps(i: int) -> AxisTaps:
-        taps = range(plan.kernels[i])
+    def _fold_axis(i: int) -> FoldAxis:
+        taps = range(plan.kernel_size[i])
 
         def _views(array: Array) -> list[Array]:
-            return [take_places(xp, array, starts[i] + tap, rank, i - rank) for tap in taps]
+            return [take_per_plane(xp, array, starts[i] + tap, rank, i - rank) for tap in taps]
 
-        return AxisTaps(_views, _views, [tap * steps[i] for tap in taps], None)
+        return FoldAxis(_views, _views, [tap * flat_strides[i] for tap in taps], None)
 
     floating = xp.isdtype(x.dtype, "real floating")
     values, offsets = first_maxima(
-        xp, x, [_taps(i) for i in reversed(range(rank))], counting, floating=floating
+        xp, x, [_fold_axis(i) for i in reversed(range(rank))], offset_dtype, floating=floating
     )
-    first = functools.reduce(
+    region_starts = functools.reduce(
         operator.add,
         [
-            lined_up(
+            broadcastable_index(
                 xp,
-                steps[i] * (starts[i] + plan.offsets[i]),
+                flat_strides[i] * (starts[i] + plan.origins[i]),
                 rank,
                 i - rank,
-                dtype=default,
-                device=place,
+                dtype=index_dtype,
+                device=device,
             )
             for i in range(rank)
         ],
     )
-    return values, cast(xp, first + offsets, default)
+    return values, cast(xp, region_starts + offsets, index_dtype)

@@ -7,165 +7,193 @@ import math
 import operator
 from typing import Any, NamedTuple
 
-from unpool_xp._array.blocks import in_blocks
-from unpool_xp._array.compat import Array, Namespace, cast, device, index_dtype
-from unpool_xp._array.constants import constant
-from unpool_xp._array.traits import number, plain, smooth
-from unpool_xp._array.views import along
+from unpool_xp._array.blocks import map_plane_blocks
+from unpool_xp._array.compat import Array, Namespace, cast, get_device, index_dtype
+from unpool_xp._array.constants import cached_array
+from unpool_xp._array.traits import fast_path, item, needs_grad
+from unpool_xp._array.views import expand_to_axis
 from unpool_xp._array.windows import stacked_taps, window_views
-from unpool_xp._impl.fold_max import AxisTaps, first_maxima
+from unpool_xp._impl.fold_max import FoldAxis, first_maxima
 from unpool_xp._plan.arguments import Shape
-from unpool_xp._plan.windows import AxisWindows, Windows
+from unpool_xp._plan.windows import MaxPoolPlan, PoolAxis
 
-_MOST_TAPS = 16  # above this, folding reads less memory than stacking
-_MOST_STACKED = 2**22  # elements per plane, all in memory at once
-_KEPT_STARTS = 2**17  # of a plane: 1 MiB
+_MAX_WINDOW_SIZE = 16  # above this, folding reads less memory than stacking
+_MAX_STACKED_SIZE = 2**22  # elements per plane, all in memory at once
+_MAX_CACHED_STARTS = 2**17  # of a plane: 1 MiB
 
 
-def window_maxima(xp: Namespace, plan: Windows, x: Array) -> list[Array]:
+def window_maxima(xp: Namespace, plan: MaxPoolPlan, x: Array) -> list[Array]:
     """Return the maximum of each window, and its position in the plane."""
     # Stack if reading the result is free: NaN can then be handled after the fact.
-    if plain(x) and 0 not in x.shape and _stackable(plan):
-        kinds: _Kinds | None = plan.arrays.get(x.dtype)
-        if kinds is None:
-            kinds = plan.arrays[x.dtype] = _kinds(xp, plan, x)
-        make, rank = _stacked, len(plan.axes)
-        share = plan.taps * math.prod(plan.output) / math.prod(x.shape[x.ndim - rank :])
+    if fast_path(x) and 0 not in x.shape and _can_stack(plan):
+        dtype_info: _DtypeInfo | None = plan.arrays.get(x.dtype)
+        if dtype_info is None:
+            dtype_info = plan.arrays[x.dtype] = _dtype_info(xp, plan, x)
+        compute, rank = _max_pool_stacked, len(plan.axes)
+        growth = plan.window_size * math.prod(plan.output) / math.prod(x.shape[x.ndim - rank :])
     else:
-        kinds, make, rank, share = _kinds(xp, plan, x), _folded, len(plan.axes), 1.0
-    starts = _starts(xp, plan, kinds.default, device(x))
+        dtype_info, compute, rank, growth = (
+            _dtype_info(xp, plan, x),
+            _max_pool_folded,
+            len(plan.axes),
+            1.0,
+        )
+    starts = _window_starts(xp, plan, dtype_info.index_dtype, get_device(x))
 
-    def pooled(x: Array) -> tuple[Array, Array]:
-        return make(xp, plan, x, kinds, starts)
+    def pool_block(x: Array) -> tuple[Array, Array]:
+        return compute(xp, plan, x, dtype_info, starts)
 
-    return in_blocks(xp, pooled, x, rank, share)
-
-
-def _stackable(plan: Windows) -> bool:
-    grown = plan.taps * math.prod(plan.output)
-    return plan.taps <= _MOST_TAPS and grown <= _MOST_STACKED and plan.reach < 2**15 - 1
+    return map_plane_blocks(xp, pool_block, x, rank, growth)
 
 
-def positions(xp: Namespace, x: Array, operation: str, plane: Shape, reach: int) -> tuple[Any, Any]:
+def _can_stack(plan: MaxPoolPlan) -> bool:
+    stacked_size = plan.window_size * math.prod(plan.output)
+    return (
+        plan.window_size <= _MAX_WINDOW_SIZE
+        and stacked_size <= _MAX_STACKED_SIZE
+        and plan.flat_extent < 2**15 - 1
+    )
+
+
+def index_and_offset_dtypes(
+    xp: Namespace, x: Array, operation: str, plane: Shape, flat_extent: int
+) -> tuple[Any, Any]:
     """Return the library's dtype for positions in a plane, and the narrowest for offsets."""
-    most = math.prod(plane) - 1
-    default = index_dtype(xp, device(x))
-    if most > xp.iinfo(default).max:
+    largest = math.prod(plane) - 1
+    default = index_dtype(xp, get_device(x))
+    if largest > xp.iinfo(default).max:
         raise ValueError(
             f"{operation}: a plane of shape {plane} has positions that {default} cannot hold"
         )
     # Narrow offsets move less memory. A compiler that fuses the loops moves none, and vectorises
     # better if offsets and values have the same width.
-    if reach < 2**15 and not smooth(x):
+    if flat_extent < 2**15 and not needs_grad(x):
         return default, xp.int16
-    return default, xp.int32 if reach < 2**31 else default
+    return default, xp.int32 if flat_extent < 2**31 else default
 
 
-class _Kinds(NamedTuple):
+class _DtypeInfo(NamedTuple):
     """The dtypes and limits that follow from the input's dtype."""
 
-    default: Any  # the dtype of positions
-    counting: Any  # the dtype of offsets
+    index_dtype: Any  # the dtype of positions
+    offset_dtype: Any  # the dtype of offsets
     floating: bool
     lowest: float  # padding value: never the maximum unless it is the only value
 
 
-def _kinds(xp: Namespace, plan: Windows, x: Array) -> _Kinds:
-    default, counting = positions(xp, x, "max_pool", plan.plane, plan.reach)
+def _dtype_info(xp: Namespace, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
+    index_dtype, offset_dtype = index_and_offset_dtypes(
+        xp, x, "max_pool", plan.plane, plan.flat_extent
+    )
     floating = xp.isdtype(x.dtype, "real floating")
     lowest = -math.inf if floating else xp.iinfo(x.dtype).min
-    return _Kinds(default, counting, floating, lowest)
+    return _DtypeInfo(index_dtype, offset_dtype, floating, lowest)
 
 
 # --- all taps side by side -----------------------------------------------------------------------
 
 
-def _stacked(
-    xp: Namespace, plan: Windows, x: Array, kinds: _Kinds, starts: Array
+def _max_pool_stacked(
+    xp: Namespace, plan: MaxPoolPlan, x: Array, dtype_info: _DtypeInfo, starts: Array
 ) -> tuple[Array, Array]:
     """Return the maxima and positions by reducing all taps at once; fold if any is NaN.
 
     Earlier taps have a higher priority, so the highest priority among the taps that equal the
     maximum gives its first position.
     """
-    taps = stacked_taps(xp, x, plan.axes, kinds.lowest)
+    taps = stacked_taps(xp, x, plan.axes, dtype_info.lowest)
     values = xp.max(taps, axis=0)
-    if kinds.floating and math.isnan(number(xp.max(values))):
-        return _folded(xp, plan, x, kinds, starts)
-    place, rank = device(x), x.ndim
+    if dtype_info.floating and math.isnan(item(xp.max(values))):
+        return _max_pool_folded(xp, plan, x, dtype_info, starts)
+    device, rank = get_device(x), x.ndim
 
     def make() -> Array:
-        return _weights(xp, plan, rank, place)
+        return _tap_priorities(xp, plan, rank, device)
 
-    weights = constant(plan.arrays, "weights", make, xp.__name__, place, rank)
-    ends = starts + (plan.reach + 1)  # position = end - priority
-    return values, ends - xp.max((taps == values) * weights, axis=0)
+    priorities = cached_array(plan.arrays, "weights", make, xp.__name__, device, rank)
+    ends = starts + (plan.flat_extent + 1)  # position = end - priority
+    return values, ends - xp.max((taps == values) * priorities, axis=0)
 
 
-def _weights(xp: Namespace, plan: Windows, ndim: int, place: Any) -> Array:
+def _tap_priorities(xp: Namespace, plan: MaxPoolPlan, ndim: int, device: Any) -> Array:
     """Return the priority of each tap: the flat distance to the window's end, 0 in the padding.
 
     Shape (taps, 1, ..., *windows), or with ones for the windows where there is no padding.
     """
     rank = len(plan.axes)
-    shape, reach = [1] * (ndim - rank), xp.asarray(plan.reach + 1, dtype=xp.int16, device=place)
-    real: Array = reach
+    shape, priority = (
+        [1] * (ndim - rank),
+        xp.asarray(plan.flat_extent + 1, dtype=xp.int16, device=device),
+    )
+    valid_priority: Array = priority
     for i, windows in enumerate(plan.axes):
         # One array axis per spatial axis for the taps, then one each for the windows.
         taps = [1] * i + [-1] + [1] * (2 * rank - 1 - i)
-        shifts = xp.asarray(windows.shifts, dtype=xp.int16, device=place)
-        reach = reach - xp.reshape(shifts, tuple(taps))
-        inside = xp.asarray(windows.inside, dtype=xp.int16, device=place)
-        both = [1] * (2 * rank)
-        both[i], both[rank + i] = inside.shape
-        real = xp.reshape(inside, tuple(both)) if i == 0 else real * xp.reshape(inside, tuple(both))
-    weights = reach * real
-    taps_in_all = math.prod([windows.taps for windows in plan.axes])
-    return xp.reshape(weights, (taps_in_all, *shape, *weights.shape[rank:]))
+        offsets = xp.asarray(windows.flat_offsets, dtype=xp.int16, device=device)
+        priority = priority - xp.reshape(offsets, tuple(taps))
+        valid = xp.asarray(windows.valid_taps, dtype=xp.int16, device=device)
+        axis_shape = [1] * (2 * rank)
+        axis_shape[i], axis_shape[rank + i] = valid.shape
+        valid_priority = (
+            xp.reshape(valid, tuple(axis_shape))
+            if i == 0
+            else valid_priority * xp.reshape(valid, tuple(axis_shape))
+        )
+    priorities = priority * valid_priority
+    window_size = math.prod([windows.kernel_size for windows in plan.axes])
+    return xp.reshape(priorities, (window_size, *shape, *priorities.shape[rank:]))
 
 
 # --- tap by tap ----------------------------------------------------------------------------------
 
 
-def _folded(
-    xp: Namespace, plan: Windows, x: Array, kinds: _Kinds, starts: Array
+def _max_pool_folded(
+    xp: Namespace, plan: MaxPoolPlan, x: Array, dtype_info: _DtypeInfo, starts: Array
 ) -> tuple[Array, Array]:
-    axes = [_axis_taps(xp, windows, kinds, device(x)) for windows in reversed(plan.axes)]
-    values, offsets = first_maxima(xp, x, axes, kinds.counting, floating=kinds.floating)
-    return values, cast(xp, starts + offsets, kinds.default)
+    axes = [_fold_axis(xp, windows, dtype_info, get_device(x)) for windows in reversed(plan.axes)]
+    values, offsets = first_maxima(
+        xp, x, axes, dtype_info.offset_dtype, floating=dtype_info.floating
+    )
+    return values, cast(xp, starts + offsets, dtype_info.index_dtype)
 
 
-def _axis_taps(xp: Namespace, windows: AxisWindows, kinds: _Kinds, place: Any) -> AxisTaps:
-    def values(array: Array) -> list[Array]:
-        return window_views(xp, array, windows, pad=kinds.lowest)
+def _fold_axis(xp: Namespace, windows: PoolAxis, dtype_info: _DtypeInfo, device: Any) -> FoldAxis:
+    def value_views(array: Array) -> list[Array]:
+        return window_views(xp, array, windows, pad_value=dtype_info.lowest)
 
-    def offsets(array: Array) -> list[Array]:
+    def offset_views(array: Array) -> list[Array]:
         return window_views(xp, array, windows)
 
-    def first() -> Array:
-        shifts = xp.asarray(windows.first_shifts, dtype=kinds.counting, device=place)
-        return along(xp, shifts, windows.axis)
+    def make_offsets() -> Array:
+        offsets = xp.asarray(
+            windows.first_valid_offsets, dtype=dtype_info.offset_dtype, device=device
+        )
+        return expand_to_axis(xp, offsets, windows.axis)
 
-    outside = None
-    if windows.before:
-        outside = constant(windows.arrays, "first", first, xp.__name__, kinds.counting, place)
-    return AxisTaps(values, offsets, windows.shifts, outside)
+    first_valid_offsets = None
+    if windows.source_before:
+        first_valid_offsets = cached_array(
+            windows.arrays, "first", make_offsets, xp.__name__, dtype_info.offset_dtype, device
+        )
+    return FoldAxis(value_views, offset_views, windows.flat_offsets, first_valid_offsets)
 
 
 # --- where windows start -------------------------------------------------------------------------
 
 
-def _starts(xp: Namespace, plan: Windows, dtype: Any, place: Any) -> Array:
+def _window_starts(xp: Namespace, plan: MaxPoolPlan, dtype: Any, device: Any) -> Array:
     """Return the positions at which the windows of a plane start."""
 
-    def starts_of(windows: AxisWindows) -> Array:
-        cells = xp.arange(windows.count, dtype=dtype, device=place)
-        first = (windows.offset - windows.padding[0]) * windows.step
-        return along(xp, cells * (windows.stride * windows.step) + first, windows.axis)
+    def axis_starts(windows: PoolAxis) -> Array:
+        cells = xp.arange(windows.count, dtype=dtype, device=device)
+        first = (windows.origin - windows.padding[0]) * windows.flat_stride
+        return expand_to_axis(
+            xp, cells * (windows.stride * windows.flat_stride) + first, windows.axis
+        )
 
-    def starts() -> Array:
-        return functools.reduce(operator.add, [starts_of(w) for w in plan.axes])
+    def make_starts() -> Array:
+        return functools.reduce(operator.add, [axis_starts(w) for w in plan.axes])
 
-    if plan.part or math.prod(plan.output) > _KEPT_STARTS:
-        return starts()
-    return constant(plan.arrays, "starts", starts, xp.__name__, dtype, place)
+    if plan.is_partial or math.prod(plan.output) > _MAX_CACHED_STARTS:
+        return make_starts()
+    return cached_array(plan.arrays, "starts", make_starts, xp.__name__, dtype, device)

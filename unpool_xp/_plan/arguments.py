@@ -36,9 +36,9 @@ def spatial_rank(operation: str, shape: Shape, **sizes: Any) -> int:
     """
     lengths = {name: len(size) for name, size in sizes.items() if isinstance(size, tuple | list)}
     if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{name}={sizes[name]!r}" for name in lengths)
+        given = ", ".join(f"{name}={sizes[name]!r}" for name in lengths)
         raise ValueError(
-            f"{operation}: {said} are tuples of different lengths; a tuple has one entry for each "
+            f"{operation}: {given} are tuples of different lengths; a tuple has one entry for each "
             f"spatial axis and is never broadcast (array of shape {shape})"
         )
     if lengths:
@@ -77,13 +77,13 @@ def as_int(operation: str, argument: str, value: object, shape: Shape) -> int:
 
 
 def per_axis(
-    operation: str, argument: str, value: Any, rank: int, shape: Shape, *, least: int
+    operation: str, argument: str, value: Any, rank: int, shape: Shape, *, minimum: int
 ) -> Shape:
-    """Return one int for each spatial axis, each at least `least`."""
+    """Return one int for each spatial axis, each at least `minimum`."""
     entries = value if isinstance(value, tuple | list) else (value,) * rank
     sizes = tuple(as_int(operation, argument, entry, shape) for entry in entries)
-    if min(sizes) < least:
-        fail(operation, argument, value, shape, f"must be >= {least} on every axis")
+    if min(sizes) < minimum:
+        fail(operation, argument, value, shape, f"must be >= {minimum} on every axis")
     return sizes
 
 
@@ -93,10 +93,10 @@ def padding_pairs(
     """Return the (before, after) padding of each spatial axis, each smaller than its extent."""
     result = []
     for entry in value if isinstance(value, tuple | list) else (value,) * rank:
-        both = entry if isinstance(entry, tuple | list) else (entry, entry)
-        if len(both) != 2:
+        pair = entry if isinstance(entry, tuple | list) else (entry, entry)
+        if len(pair) != 2:
             fail(operation, "padding", value, shape, "has an entry that is no (before, after) pair")
-        before, after = (as_int(operation, "padding", side, shape) for side in both)
+        before, after = (as_int(operation, "padding", side, shape) for side in pair)
         result.append((before, after))
     for (before, after), extent in zip(result, extents, strict=True):
         if min(before, after) < 0 or max(before, after) >= extent:

@@ -20,26 +20,28 @@ from unpool_xp._plan.arguments import (
 )
 
 
-class Regions(NamedTuple):
+class FractionalPoolPlan(NamedTuple):
     """The regions of a fractional pooling."""
 
     plane: Shape  # of the whole, which the indices count
-    kernels: Shape
+    kernel_size: Shape
     starts: list[npt.NDArray[np.int64]]  # for each axis (out,) or (*lead, out)
-    offsets: Shape  # where the axes start in those that they are parts of
+    origins: Shape  # where the axes start in those that they are parts of
 
     @property
-    def steps(self) -> Shape:
+    def flat_strides(self) -> Shape:
         """The step from an element to the next one along each axis, in row-major order."""
         return tuple([math.prod(self.plane[i + 1 :]) for i in range(len(self.plane))])
 
     @property
-    def reach(self) -> int:
+    def flat_extent(self) -> int:
         """How far the last element of a region lies behind its first one."""
-        return sum([(k - 1) * step for k, step in zip(self.kernels, self.steps, strict=True)])
+        return sum(
+            [(k - 1) * step for k, step in zip(self.kernel_size, self.flat_strides, strict=True)]
+        )
 
 
-def fractional_regions(
+def draw_region_starts(
     operation: str,
     sizes: Sequence[Shape],
     samples: Any,
@@ -56,7 +58,7 @@ def fractional_regions(
     elif seed is not None:
         raise ValueError(f"{operation}: give either samples or seed, got seed={seed!r} and samples")
     else:
-        drawn = _checked(operation, samples, lead, rank)
+        drawn = _validated_samples(operation, samples, lead, rank)
     starts = []
     for axis, (n, k, output) in enumerate(zip(plane, kernels, outputs, strict=True)):
         u = drawn[..., axis, None]
@@ -67,7 +69,9 @@ def fractional_regions(
     return starts
 
 
-def _checked(operation: str, samples: Any, lead: Shape, rank: int) -> npt.NDArray[np.float64]:
+def _validated_samples(
+    operation: str, samples: Any, lead: Shape, rank: int
+) -> npt.NDArray[np.float64]:
     try:
         drawn = np.asarray(samples, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -85,10 +89,10 @@ def _checked(operation: str, samples: Any, lead: Shape, rank: int) -> npt.NDArra
 
 # What torch.compiler.assume_constant_result sets, without importing torch: while torch.compile
 # traces, the regions are found once and kept, not traced.
-fractional_regions._dynamo_marked_constant = True  # type: ignore[attr-defined]
+draw_region_starts._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-def fractional_output(
+def plan_fractional_sizes(
     operation: str,
     shape: Shape,
     kernel_size: Sizes,
@@ -108,13 +112,13 @@ def fractional_output(
         output_size=output_size,
         output_ratio=output_ratio,
     )
-    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, least=1)
+    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, minimum=1)
     plane = shape[len(shape) - rank :]
     name: str
     given: Any
     if output_size is not None:
         name, given = "output_size", output_size
-        outputs = per_axis(operation, name, given, rank, shape, least=1)
+        outputs = per_axis(operation, name, given, rank, shape, minimum=1)
     else:
         name, given = "output_ratio", output_ratio
         ratios = factors_per_axis(operation, name, given, rank, shape)

@@ -20,11 +20,13 @@ from unpool_xp._plan.arguments import (
     spatial_rank,
 )
 
-_SMALL = 2**23  # multiplications; up to this, a matrix product with mostly zeros is fastest
+_MAX_MATMUL_SIZE = (
+    2**23
+)  # multiplications; up to this, a matrix product with mostly zeros is fastest
 
 
 @dataclass(frozen=True)
-class AxisResize:
+class ResizeAxis:
     """One resized axis; `scale` is output over input as the coordinates use it."""
 
     axis: int  # negative: counted from the end
@@ -40,9 +42,9 @@ class AxisResize:
         return copies if not rest and self.scale in (None, copies) else None
 
 
-def resize(
+def plan_resize(
     operation: str, shape: Shape, scale_factor: Scales | None, output_size: Sizes | None
-) -> tuple[AxisResize, ...]:
+) -> tuple[ResizeAxis, ...]:
     """Plan the size of each spatial axis from a factor or from the wanted size."""
     if (scale_factor is None) == (output_size is None):
         raise ValueError(
@@ -52,7 +54,7 @@ def resize(
     rank = spatial_rank(operation, shape, scale_factor=scale_factor, output_size=output_size)
     plane = shape[len(shape) - rank :]
     if output_size is not None:
-        outputs = per_axis(operation, "output_size", output_size, rank, shape, least=1)
+        outputs = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
         scales: tuple[float | None, ...] = (None,) * rank
     else:
         scales = factors = factors_per_axis(operation, "scale_factor", scale_factor, rank, shape)
@@ -60,26 +62,26 @@ def resize(
         if min(outputs) < 1:
             fail(operation, "scale_factor", scale_factor, shape, f"leaves an empty plane {outputs}")
     return tuple(
-        AxisResize(i - rank, n, output, scale)
+        ResizeAxis(i - rank, n, output, scale)
         for i, (n, output, scale) in enumerate(zip(plane, outputs, scales, strict=True))
     )
 
 
 @dataclass(frozen=True)
-class Sources:
+class NearestAxis:
     """The source index of each output index along an axis."""
 
-    places: Shape
+    indices: Shape
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
-def nearest(axis: AxisResize, coordinates: Coordinates) -> Sources:
+def plan_nearest_axis(axis: ResizeAxis, coordinates: Coordinates) -> NearestAxis:
     """Plan which element each output index takes."""
-    return Sources(nearest_sources(axis, coordinates))
+    return NearestAxis(nearest_sources(axis, coordinates))
 
 
 def nearest_sources(
-    axis: AxisResize, coordinates: Coordinates, first: int = 0, last: int | None = None
+    axis: ResizeAxis, coordinates: Coordinates, first: int = 0, last: int | None = None
 ) -> Shape:
     """Return the source index of each output index: floor(o/scale), or floor((o+0.5)/scale).
 
@@ -95,7 +97,7 @@ def nearest_sources(
 
 
 def linear_sources(
-    axis: AxisResize, coordinates: Coordinates, first: int = 0, last: int | None = None
+    axis: ResizeAxis, coordinates: Coordinates, first: int = 0, last: int | None = None
 ) -> tuple[Shape, Shape, tuple[float, ...]]:
     """Return for each output index its two neighbours and the weight of the upper one.
 
@@ -126,11 +128,11 @@ class Phase:
     upper: tuple[tuple[int, int], ...]
     weights: tuple[float, ...]  # of the upper neighbours
     step: int  # from a cell to its lower neighbour: -1 or 0
-    share: float  # of the upper neighbour, where both are different
+    fraction: float  # of the upper neighbour, where both are different
 
 
 @dataclass(frozen=True)
-class AxisLinear:
+class LinearAxis:
     """The two neighbours of each output index along an axis, and the weight of the upper one."""
 
     axis: int  # negative: counted from the end
@@ -140,7 +142,9 @@ class AxisLinear:
     upper: Shape
     weights: tuple[float, ...]
     phases: tuple[Phase, ...] | None  # where the neighbours are the axis itself, shifted
-    around: tuple[tuple[int, int], ...]  # slices of the axis with one cell more at each end
+    extended_slices: tuple[
+        tuple[int, int], ...
+    ]  # slices of the axis with one cell more at each end
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def matrix(self) -> list[list[float]]:
@@ -155,40 +159,48 @@ class AxisLinear:
 
 
 @dataclass(frozen=True)
-class Interpolation:
+class LinearPlan:
     """The axes along which there is something between two elements, and the plane they make."""
 
     rank: int
     plane: Shape
     growth: float  # output elements over input elements
-    small: bool  # whether a product with mostly zeros is the fastest
-    axes: tuple[AxisLinear, ...]
-    resized: tuple[AxisResize, ...]  # all axes, as those of `axes` were before they were planned
+    use_matmul: bool  # whether a product with mostly zeros is the fastest
+    axes: tuple[LinearAxis, ...]
+    resize_axes: tuple[
+        ResizeAxis, ...
+    ]  # all axes, as those of `axes` were before they were planned
     coordinates: Coordinates
 
 
-def interpolation(
+def plan_linear(
     operation: str,
     shape: Shape,
     scale_factor: Scales | None,
     output_size: Sizes | None,
     coordinates: Coordinates,
-) -> Interpolation:
+) -> LinearPlan:
     """Plan the linear interpolation of the spatial axes."""
-    axes = resize(operation, shape, scale_factor, output_size)
+    axes = plan_resize(operation, shape, scale_factor, output_size)
     growth = math.prod([axis.output / axis.size for axis in axes])
-    return Interpolation(
+    return LinearPlan(
         len(axes),
         tuple([axis.output for axis in axes]),
         growth,
-        math.prod(list(shape)) * growth * max([axis.size for axis in axes]) <= _SMALL,
-        tuple([linear(axis, coordinates) for axis in axes if between(axis, coordinates)]),
+        math.prod(list(shape)) * growth * max([axis.size for axis in axes]) <= _MAX_MATMUL_SIZE,
+        tuple(
+            [
+                plan_linear_axis(axis, coordinates)
+                for axis in axes
+                if needs_interpolation(axis, coordinates)
+            ]
+        ),
         axes,
         coordinates,
     )
 
 
-def between(axis: AxisResize, coordinates: Coordinates) -> bool:
+def needs_interpolation(axis: ResizeAxis, coordinates: Coordinates) -> bool:
     """Return whether the output of an axis mixes neighbouring elements.
 
     If elements keep their positions nothing is mixed, so a NaN does not spread.
@@ -196,12 +208,12 @@ def between(axis: AxisResize, coordinates: Coordinates) -> bool:
     return axis.output != axis.size or (axis.repeats != 1 and coordinates != "align_corners")
 
 
-def linear(
-    axis: AxisResize,
+def plan_linear_axis(
+    axis: ResizeAxis,
     coordinates: Coordinates,
     first: int = 0,
     last: int | None = None,
-) -> AxisLinear:
+) -> LinearAxis:
     """Plan the interpolation along an axis, or of its output cells [first, last) alone.
 
     Then the axis of the plan is what these cells need: from the first lower neighbour to the last
@@ -212,31 +224,31 @@ def linear(
     start, stop = (0, axis.size) if whole else (lower[0], upper[-1] + 1)
     size = stop - start
     if start:
-        lower, upper = (tuple([place - start for place in side]) for side in (lower, upper))
-    phases, factor, around = None, axis.repeats, ((0, size),)
+        lower, upper = (tuple([position - start for position in side]) for side in (lower, upper))
+    phases, factor, extended_slices = None, axis.repeats, ((0, size),)
     if factor is not None and coordinates != "align_corners":
-        half, found = 0.5 if coordinates == "half_pixel" else 0.0, []
+        half, phase_list = 0.5 if coordinates == "half_pixel" else 0.0, []
         for r in range(factor):
-            place = (r + half) / factor - half
+            position = (r + half) / factor - half
             part = slice(r, None, factor)
             slices = _runs(lower[part]), _runs(upper[part])
-            step = math.floor(place)
-            found.append(Phase(*slices, weights[part], step, place - step))
-        phases = tuple(found)
+            step = math.floor(position)
+            phase_list.append(Phase(*slices, weights[part], step, position - step))
+        phases = tuple(phase_list)
         # The neighbours of a part are there; at the ends of the axis its last element stands in.
         lead = ((0, 1),) if start == first // factor else ()
         trail = ((size - 1, size),) if stop == last // factor else ()
-        around = (*lead, *around, *trail)
-    return AxisLinear(axis.axis, size, last - first, lower, upper, weights, phases, around)
+        extended_slices = (*lead, *extended_slices, *trail)
+    return LinearAxis(axis.axis, size, last - first, lower, upper, weights, phases, extended_slices)
 
 
 def _runs(index: Shape) -> tuple[tuple[int, int], ...]:
     """Return the slices that an index is made of."""
     runs = []
     first = last = index[0]
-    for place in index[1:]:
-        if place != last + 1:
+    for position in index[1:]:
+        if position != last + 1:
             runs.append((first, last + 1))
-            first = place
-        last = place
+            first = position
+        last = position
     return (*runs, (first, last + 1))

@@ -21,7 +21,7 @@ from unpool_xp._plan.arguments import (
 from unpool_xp._plan.windows import _window_sizes
 
 
-def unpooled_plane(
+def plan_max_unpool(
     operation: str,
     shape: Shape,
     kernel_size: Sizes | None,
@@ -38,16 +38,16 @@ def unpooled_plane(
     given = {"kernel_size": kernel_size, "stride": stride, "output_size": output_size}
     rank = spatial_rank(operation, shape, **given, padding=padding, dilation=dilation)
     if kernel_size is None:
-        per_axis(operation, "dilation", dilation, rank, shape, least=1)
+        per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
         if stride is not None or padding != 0 or dilation != 1:
             rule = "must be given with stride, padding or dilation"
             fail(operation, "kernel_size", None, shape, rule)
-        return rank, per_axis(operation, "output_size", output_size, rank, shape, least=1)
+        return rank, per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
     _, strides, _, extents, pads = _window_sizes(
         operation, shape, rank, kernel_size, stride, padding, dilation
     )
     if output_size is not None:
-        return rank, per_axis(operation, "output_size", output_size, rank, shape, least=1)
+        return rank, per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
     plane = tuple(
         (n - 1) * s - before - after + extent
         for n, s, extent, (before, after) in zip(
@@ -59,7 +59,7 @@ def unpooled_plane(
     return rank, plane
 
 
-def unpooled_windows(
+def plan_unpool_windows(
     operation: str,
     shape: Shape,
     plane: Shape,
@@ -67,7 +67,7 @@ def unpooled_windows(
     stride: Sizes | None,
     padding: Padding,
     dilation: Sizes,
-) -> tuple[AxisSpread, ...]:
+) -> tuple[ConvTransposeAxis, ...]:
     """Return the windows that pooled `plane` to the last axes of `shape`."""
     rank = len(plane)
     kernels, strides, dilations, _, pads = _window_sizes(
@@ -75,7 +75,7 @@ def unpooled_windows(
     )
     pooled = shape[len(shape) - rank :]
     return tuple(
-        AxisSpread(i - rank, n, k, s, d, before, output)
+        ConvTransposeAxis(i - rank, n, k, s, d, before, output)
         for i, (n, k, s, d, (before, _), output) in enumerate(
             zip(pooled, kernels, strides, dilations, pads, plane, strict=True)
         )
@@ -83,45 +83,45 @@ def unpooled_windows(
 
 
 @dataclass(frozen=True)
-class AxisSpread:
+class ConvTransposeAxis:
     """One axis of a transposed convolution: which output cells each tap writes to."""
 
     axis: int  # negative: counted from the end
     size: int
-    taps: int
+    kernel_size: int
     stride: int
     dilation: int
     before: int  # cells cropped from the start
     output: int
 
     @property
-    def apart(self) -> bool:
+    def disjoint(self) -> bool:
         """Whether every output cell is written at most once."""
-        return self.taps <= self.stride and self.dilation == 1
+        return self.kernel_size <= self.stride and self.dilation == 1
 
     @property
-    def full(self) -> bool:
+    def covers_output(self) -> bool:
         """Whether disjoint writes cover the whole output."""
-        reached: int = sum([kept.stop - kept.start for kept, _ in self.landings])
+        reached: int = sum([elements.stop - elements.start for elements, _ in self.scatter_slices])
         return reached == self.output
 
     # For each tap: the slice of input elements that it reads, and of output cells it writes.
-    landings: tuple[tuple[slice, slice], ...] = field(init=False, compare=False, repr=False)
+    scatter_slices: tuple[tuple[slice, slice], ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        landings = tuple([self._landing(tap) for tap in range(self.taps)])
-        object.__setattr__(self, "landings", landings)
+        scatter_slices = tuple([self._tap_slices(tap) for tap in range(self.kernel_size)])
+        object.__setattr__(self, "scatter_slices", scatter_slices)
 
-    def _landing(self, tap: int) -> tuple[slice, slice]:
-        place = tap * self.dilation - self.before
-        first = min(max(-(place // self.stride), 0), self.size)
-        last = max(min(self.size, -((place - self.output) // self.stride)), first)
-        start = place + first * self.stride
+    def _tap_slices(self, tap: int) -> tuple[slice, slice]:
+        origin = tap * self.dilation - self.before
+        first = min(max(-(origin // self.stride), 0), self.size)
+        last = max(min(self.size, -((origin - self.output) // self.stride)), first)
+        start = origin + first * self.stride
         cells = slice(start, start + (last - first) * self.stride, self.stride)
         return slice(first, last), cells
 
 
-def transposed(
+def plan_conv_transpose(
     operation: str,
     shape: Shape,
     weight_shape: Shape,
@@ -132,7 +132,7 @@ def transposed(
     output_size: Sizes | None,
     groups: int,
     dilation: Sizes,
-) -> tuple[AxisSpread, ...]:
+) -> tuple[ConvTransposeAxis, ...]:
     """Plan the axes of a transposed convolution (Dumoulin and Visin, arXiv 1603.07285)."""
     rank = len(weight_shape) - 2
     if rank < 1 or 0 in weight_shape:
@@ -171,32 +171,38 @@ def transposed(
             f"(array of shape {shape})"
         )
     kernels = weight_shape[2:]
-    strides = per_axis(operation, "stride", stride, rank, shape, least=1)
-    dilations = per_axis(operation, "dilation", dilation, rank, shape, least=1)
-    extras = per_axis(operation, "output_padding", output_padding, rank, shape, least=0)
+    strides = per_axis(operation, "stride", stride, rank, shape, minimum=1)
+    dilations = per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
+    extras = per_axis(operation, "output_padding", output_padding, rank, shape, minimum=0)
     extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
     pads = padding_pairs(operation, padding, rank, shape, extents)
     limits = tuple(max(s, d) for s, d in zip(strides, dilations, strict=True))
-    least = tuple(
+    smallest = tuple(
         (n - 1) * s - before - after + extent
         for n, s, (before, after), extent in zip(plane, strides, pads, extents, strict=True)
     )
     if output_size is not None:
         if any(extras):
             fail(operation, "output_padding", output_padding, shape, "excludes output_size")
-        outputs = per_axis(operation, "output_size", output_size, rank, shape, least=1)
-        extras = tuple(out - low for out, low in zip(outputs, least, strict=True))
+        outputs = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+        extras = tuple(out - low for out, low in zip(outputs, smallest, strict=True))
         if any(not 0 <= more < limit for more, limit in zip(extras, limits, strict=True)):
-            most = tuple(low + limit - 1 for low, limit in zip(least, limits, strict=True))
-            fail(operation, "output_size", output_size, shape, f"must be from {least} to {most}")
+            largest = tuple(low + limit - 1 for low, limit in zip(smallest, limits, strict=True))
+            fail(
+                operation,
+                "output_size",
+                output_size,
+                shape,
+                f"must be from {smallest} to {largest}",
+            )
     elif any(more >= limit for more, limit in zip(extras, limits, strict=True)):
         rule = f"must be smaller than the stride or the dilation, {limits}"
         fail(operation, "output_padding", output_padding, shape, rule)
-    outputs = tuple(low + more for low, more in zip(least, extras, strict=True))
+    outputs = tuple(low + more for low, more in zip(smallest, extras, strict=True))
     if min(outputs) < 1:
         fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {outputs}")
     return tuple(
-        AxisSpread(i - rank, *axis)
+        ConvTransposeAxis(i - rank, *axis)
         for i, axis in enumerate(
             zip(
                 plane,

@@ -23,20 +23,20 @@ from unpool_xp._plan.arguments import (
 
 
 @dataclass(frozen=True)
-class AxisWindows:
+class PoolAxis:
     """The windows along one axis, and for each padding cell the input cell it copies."""
 
     axis: int  # negative: counted from the end
     size: int
     count: int  # windows
-    taps: int
+    kernel_size: int
     stride: int
     dilation: int
     padding: tuple[int, int]
-    before: Shape  # for each padding cell, the nearest input cell of the same window
-    after: Shape  # as many cells as the last window needs
-    step: int  # from an element to the next one along the axis, in row-major order
-    offset: int = 0  # first cell in the whole axis, if this is a part of it
+    source_before: Shape  # for each padding cell, the nearest input cell of the same window
+    source_after: Shape  # as many cells as the last window needs
+    flat_stride: int  # from an element to the next one along the axis, in row-major order
+    origin: int = 0  # first cell in the whole axis, if this is a part of it
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -46,67 +46,67 @@ class AxisWindows:
         return range(low, low + self.count * self.stride, self.stride)
 
     # For each tap, the slice of the padded axis that it reads.
-    cells: tuple[slice, ...] = field(init=False, compare=False, repr=False)
+    tap_slices: tuple[slice, ...] = field(init=False, compare=False, repr=False)
     # Row-major offset of each tap from the first one.
-    shifts: Shape = field(init=False, compare=False, repr=False)
+    flat_offsets: Shape = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         last = (self.count - 1) * self.stride
-        taps = range(0, self.taps * self.dilation, self.dilation)
-        cells = tuple([slice(tap, tap + last + 1, self.stride) for tap in taps])
-        object.__setattr__(self, "cells", cells)
-        object.__setattr__(self, "shifts", tuple([tap * self.step for tap in taps]))
+        taps = range(0, self.kernel_size * self.dilation, self.dilation)
+        tap_slices = tuple([slice(tap, tap + last + 1, self.stride) for tap in taps])
+        object.__setattr__(self, "tap_slices", tap_slices)
+        object.__setattr__(self, "flat_offsets", tuple([tap * self.flat_stride for tap in taps]))
 
     @property
-    def first_shifts(self) -> Shape:
+    def first_valid_offsets(self) -> Shape:
         """For each window, the row-major offset of its first tap inside the input."""
         firsts = [max(-(start // self.dilation), 0) for start in self.starts]
-        return tuple([first * self.dilation * self.step for first in firsts])
+        return tuple([first * self.dilation * self.flat_stride for first in firsts])
 
     @property
-    def inside(self) -> tuple[Shape, ...]:
+    def valid_taps(self) -> tuple[Shape, ...]:
         """For each tap and window, whether it lies inside; one column if there is no padding."""
-        if not self.before and not self.after:
-            return ((1,),) * self.taps
-        reach = range(0, self.taps * self.dilation, self.dilation)
+        if not self.source_before and not self.source_after:
+            return ((1,),) * self.kernel_size
+        taps = range(0, self.kernel_size * self.dilation, self.dilation)
         return tuple(
-            tuple([int(0 <= start + tap < self.size) for start in self.starts]) for tap in reach
+            tuple([int(0 <= start + tap < self.size) for start in self.starts]) for tap in taps
         )
 
-    def counts(self, *, include_pad: bool) -> Shape:
+    def element_counts(self, *, include_pad: bool) -> Shape:
         """Return how many taps each window averages over; those beyond the padding never count."""
         before, after = self.padding
         low, high = (-before, self.size + after) if include_pad else (0, self.size)
-        reach = range(0, self.taps * self.dilation, self.dilation)
-        return tuple(sum(low <= start + tap < high for tap in reach) for start in self.starts)
+        taps = range(0, self.kernel_size * self.dilation, self.dilation)
+        return tuple(sum(low <= start + tap < high for tap in taps) for start in self.starts)
 
 
 @dataclass(frozen=True)
-class Windows:
+class MaxPoolPlan:
     """The windows of a pooling operation."""
 
     plane: Shape
     output: Shape
-    axes: tuple[AxisWindows, ...]
-    part: bool = False  # one chunk of a larger plane: do not cache arrays for it
+    axes: tuple[PoolAxis, ...]
+    is_partial: bool = False  # one chunk of a larger plane: do not cache arrays for it
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
-    def taps(self) -> int:
+    def window_size(self) -> int:
         """How many elements a window has."""
-        return math.prod([axis.taps for axis in self.axes])
+        return math.prod([axis.kernel_size for axis in self.axes])
 
     @property
-    def reach(self) -> int:
+    def flat_extent(self) -> int:
         """How far the last element of a window lies behind its first one."""
-        return sum([axis.shifts[-1] for axis in self.axes])
+        return sum([axis.flat_offsets[-1] for axis in self.axes])
 
 
 @dataclass(frozen=True)
-class Means:
+class AvgPoolPlan:
     """Plan of an average pooling: the windows and the divisor of each sum."""
 
-    axes: tuple[AxisWindows, ...]
+    axes: tuple[PoolAxis, ...]
     counts: tuple[Shape, ...]  # along each axis
     divisor: int | None  # where it is the same for all windows
 
@@ -121,17 +121,17 @@ def _window_sizes(
     dilation: Sizes,
 ) -> tuple[Shape, Shape, Shape, Shape, tuple[tuple[int, int], ...]]:
     """Return kernel, stride, dilation, effective kernel and padding of each axis."""
-    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, least=1)
+    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, minimum=1)
     strides = (
-        kernels if stride is None else per_axis(operation, "stride", stride, rank, shape, least=1)
+        kernels if stride is None else per_axis(operation, "stride", stride, rank, shape, minimum=1)
     )
-    dilations = per_axis(operation, "dilation", dilation, rank, shape, least=1)
+    dilations = per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
     extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
     pads = padding_pairs(operation, padding, rank, shape, extents)
     return kernels, strides, dilations, extents, pads
 
 
-def windows(
+def plan_max_pool(
     operation: str,
     shape: Shape,
     kernel_size: Sizes,
@@ -139,7 +139,7 @@ def windows(
     padding: Padding,
     dilation: Sizes,
     ceil_mode: bool,
-) -> Windows:
+) -> MaxPoolPlan:
     """Plan the windows of a pooling of an array of `shape`."""
     rank = spatial_rank(
         operation,
@@ -171,13 +171,15 @@ def windows(
         end = (count - 1) * s + extent - before
         if any(p % d >= n for p in range(-before, min(count * s - before, 0), s)):
             fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
-        lead, trail = stand_ins(n, d, before, end)
-        step = math.prod(list(plane[i + 1 :]))
-        axes.append(AxisWindows(i - rank, n, count, k, s, d, (before, after), lead, trail, step))
-    return Windows(plane, tuple(axis.count for axis in axes), tuple(axes))
+        lead, trail = pad_source_indices(n, d, before, end)
+        flat_stride = math.prod(list(plane[i + 1 :]))
+        axes.append(
+            PoolAxis(i - rank, n, count, k, s, d, (before, after), lead, trail, flat_stride)
+        )
+    return MaxPoolPlan(plane, tuple(axis.count for axis in axes), tuple(axes))
 
 
-def stand_ins(size: int, dilation: int, before: int, end: int) -> tuple[Shape, Shape]:
+def pad_source_indices(size: int, dilation: int, before: int, end: int) -> tuple[Shape, Shape]:
     """Return the input cell that each padding cell copies, before and after the axis.
 
     It is the nearest one a multiple of the dilation away, so it belongs to the same window.
@@ -197,15 +199,15 @@ def averages(
     dilation: Sizes,
     ceil_mode: bool,
     count_include_pad: bool,
-) -> tuple[Windows, tuple[Shape, ...]]:
+) -> tuple[MaxPoolPlan, tuple[Shape, ...]]:
     """Plan the windows of an average pooling and the divisors along each axis."""
     if not isinstance(count_include_pad, bool):
         raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
-    plan = windows(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
-    return plan, tuple(axis.counts(include_pad=count_include_pad) for axis in plan.axes)
+    plan = plan_max_pool(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
+    return plan, tuple(axis.element_counts(include_pad=count_include_pad) for axis in plan.axes)
 
 
-def means(
+def plan_avg_pool(
     operation: str,
     shape: Shape,
     kernel_size: Sizes,
@@ -214,12 +216,12 @@ def means(
     dilation: Sizes,
     ceil_mode: bool,
     count_include_pad: bool,
-) -> Means:
+) -> AvgPoolPlan:
     """Plan an average pooling."""
     sizes = (kernel_size, stride, padding, dilation, ceil_mode)
     plan, counts = averages(operation, shape, *sizes, count_include_pad)
-    alike = all(len(set(count)) == 1 for count in counts)
-    return Means(plan.axes, counts, math.prod([c[0] for c in counts]) if alike else None)
+    uniform = all(len(set(count)) == 1 for count in counts)
+    return AvgPoolPlan(plan.axes, counts, math.prod([c[0] for c in counts]) if uniform else None)
 
 
 # --- from small to large -------------------------------------------------------------------------

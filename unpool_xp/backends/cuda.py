@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class Events:
+class EventClock:
     """Two events in the device's queue, before and after a call.
 
     Parameters
@@ -35,16 +35,16 @@ class Events:
         return self._milliseconds(self._first, self._second) / 1e3
 
 
-def torch_events() -> Events:
+def torch_events() -> EventClock:
     """Return events of PyTorch's current stream."""
     event = importlib.import_module("torch").cuda.Event
-    return Events(lambda: event(enable_timing=True), lambda a, b: a.elapsed_time(b))
+    return EventClock(lambda: event(enable_timing=True), lambda a, b: a.elapsed_time(b))
 
 
-def cupy_events() -> Events:
+def cupy_events() -> EventClock:
     """Return events of CuPy's current stream."""
     cuda = importlib.import_module("cupy").cuda
-    return Events(cuda.Event, cuda.get_elapsed_time)
+    return EventClock(cuda.Event, cuda.get_elapsed_time)
 
 
 def torch_peak(device: Any) -> Callable[[], int]:
@@ -73,11 +73,11 @@ def cupy_peak() -> Callable[[], int]:
     hook = Peak()
     hook.__enter__()
 
-    def most() -> int:
+    def peak() -> int:
         hook.__exit__(None, None, None)
         return int(hook.most)
 
-    return most
+    return peak
 
 
 def jax_peak(device: Any) -> Callable[[], int] | None:
@@ -91,14 +91,14 @@ def jax_peak(device: Any) -> Callable[[], int] | None:
     return lambda: int(device.memory_stats()["peak_bytes_in_use"]) - int(start)
 
 
-def exact_products_in_torch() -> None:
+def disable_tf32_torch() -> None:
     """Keep float32 products and convolutions of PyTorch in float32: TF32 has ten bits."""
     torch = importlib.import_module("torch")
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
 
 
-def exact_products_in_jax() -> None:
+def disable_tf32_jax() -> None:
     """Keep float32 products and convolutions of JAX in float32: TF32 has ten bits."""
     jax = importlib.import_module("jax")
     jax.config.update("jax_default_matmul_precision", "float32")

@@ -209,17 +209,17 @@ def _load_torch(device: str) -> Backend:
     label = f"torch:{device}"
     torch = _import(label, "torch", 'pip install "unpool-xp[torch]"')
     if device == "cuda" and not torch.cuda.is_available():
-        why = (
+        reason = (
             "this build of torch has no CUDA; install one that has"
             if torch.version.cuda is None
             else "torch finds no CUDA device; check the driver with nvidia-smi"
         )
-        raise BackendUnavailableError(f"{label}: {why}")
+        raise BackendUnavailableError(f"{label}: {reason}")
     if device == "cuda":
-        cuda.exact_products_in_torch()
+        cuda.disable_tf32_torch()
     xp = importlib.import_module("array_api_compat.torch")
-    place = torch.device(device, torch.cuda.current_device()) if device == "cuda" else device
-    return _Torch(label, xp, torch.device(place))
+    torch_device = torch.device(device, torch.cuda.current_device()) if device == "cuda" else device
+    return _Torch(label, xp, torch.device(torch_device))
 
 
 def _load_cupy() -> Backend:
@@ -229,9 +229,9 @@ def _load_cupy() -> Backend:
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
-        why = str(error).partition(":")[2].strip() or error
+        reason = str(error).partition(":")[2].strip() or error
         raise BackendUnavailableError(
-            f"{label}: cupy finds no CUDA device ({why}); check the driver with nvidia-smi"
+            f"{label}: cupy finds no CUDA device ({reason}); check the driver with nvidia-smi"
         ) from error
     if not count:
         raise BackendUnavailableError(f"{label}: cupy finds no CUDA device")
@@ -249,7 +249,7 @@ def _load_jax(device: str) -> Backend:
             'for example pip install "jax[cuda12]"'
         ) from error
     if device != "cpu":
-        cuda.exact_products_in_jax()
+        cuda.disable_tf32_jax()
     return _Jax(label, importlib.import_module("jax.numpy"), found[0])
 
 

@@ -25,12 +25,12 @@ _LOADERS: dict[str, Callable[[], Backend]] = {
     "dask": _load_dask,
     "array_api_strict": _load_strict,
 }
-_SHORT = {"torch": "torch:cpu", "cupy": "cupy:cuda", "jax": "jax:cpu"}
-_GROUP = "unpool_xp.backends"
+_ALIASES = {"torch": "torch:cpu", "cupy": "cupy:cuda", "jax": "jax:cpu"}
+_ENTRY_POINT_GROUP = "unpool_xp.backends"
 
 
 def _plugins() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=_GROUP)}
+    return {point.name: point for point in entry_points(group=_ENTRY_POINT_GROUP)}
 
 
 def known() -> list[str]:
@@ -71,7 +71,7 @@ def load(label: str) -> Backend:
     >>> backends.load("numpy").label
     'numpy'
     """
-    label = _SHORT.get(label, label)
+    label = _ALIASES.get(label, label)
     if label in _LOADERS:
         return _LOADERS[label]()
     plugins = _plugins()

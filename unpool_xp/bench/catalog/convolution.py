@@ -38,7 +38,7 @@ def _inputs(case: Parameters) -> Layout:
 
 
 def _outputs(case: Parameters) -> Layout:
-    plan = transposed.transposed(
+    plan = transposed.plan_conv_transpose(
         "conv_transpose",
         case.shape,
         _weight_shape(case),

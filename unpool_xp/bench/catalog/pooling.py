@@ -29,7 +29,7 @@ from unpool_xp.bench.cases.operation import (
 
 def _pooled(case: Parameters) -> tuple[int, ...]:
     options = {"padding": 0, **window_options(case), "dilation": 1, "ceil_mode": False}
-    return (*case.lead, *windows.windows(case.operation, case.shape, **options).output)
+    return (*case.lead, *windows.plan_max_pool(case.operation, case.shape, **options).output)
 
 
 def _pooled_steps(case: Parameters) -> float:
@@ -78,7 +78,7 @@ def _avg_oracle(
 def _fraction(case: Parameters) -> tuple[int, ...]:
     """Return the number of regions along each axis."""
     kernel, ratio = given(case.kernel), given(case.scale)
-    return fractional.fractional_output(case.operation, case.shape, kernel, None, ratio)[1]
+    return fractional.plan_fractional_sizes(case.operation, case.shape, kernel, None, ratio)[1]
 
 
 def _fractional_outputs(case: Parameters) -> Layout:

@@ -42,7 +42,7 @@ def _as_pair(case: Parameters, pooled: Any) -> dict[str, NDArray]:
 
 
 def _resized(case: Parameters) -> tuple[int, ...]:
-    plan = resize.resize(case.operation, case.shape, case.scale, None)
+    plan = resize.plan_resize(case.operation, case.shape, case.scale, None)
     return (*case.lead, *(axis.output for axis in plan))
 
 
@@ -103,7 +103,7 @@ def _linear_steps(case: Parameters) -> float:
 
 def _unpooled(case: Parameters) -> tuple[int, ...]:
     options = {"padding": 0, **window_options(case), "dilation": 1, "output_size": None}
-    return (*case.lead, *transposed.unpooled_plane("max_unpool", case.shape, **options)[1])
+    return (*case.lead, *transposed.plan_max_unpool("max_unpool", case.shape, **options)[1])
 
 
 def _pooled_photo(case: Parameters) -> dict[str, NDArray]:
