@@ -8,10 +8,9 @@ import types
 import numpy as np
 import pytest
 
+from tests.conftest import CPU, Target
 from unpool_xp import backends
 from unpool_xp.backends import base, libraries, registry
-
-from .conftest import CPU, Target
 
 
 def test_known_labels_come_in_the_order_of_the_documentation() -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import fake_backend
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.choose import Choice, choose, scaled
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import case_key
 from unpool_xp.bench.terminal import choice as show_choice
 
-from . import fake_backend
 from .test_check import run
 
 

@@ -13,14 +13,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import unpool_xp as ux
+from tests.conftest import forbid_compute
+from tests.support.strategies import Pooling, poolings, resizes, seeds, values
 from unpool_xp._dask import graph as chunks_module
 from unpool_xp._dask.graph import _HaloSlice, _Task
 from unpool_xp._impl.index_conventions import _CONVENTIONS
 from unpool_xp._plan import cache
 from unpool_xp._plan import resize as _resize
 
-from .conftest import forbid_compute
-from .strategies import Pooling, poolings, resizes, seeds, values
 from .test_portability import every_call, outputs
 
 few = settings(max_examples=60)

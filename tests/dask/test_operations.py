@@ -8,7 +8,8 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from .conftest import forbid_compute
+from tests.conftest import forbid_compute
+
 from .test_portability import every_call, outputs
 
 

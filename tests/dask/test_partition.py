@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.strategies import Pooling, poolings
 from unpool_xp._dask.partition import (
     ConvTransposePartition,
     LinearPartition,
@@ -20,8 +21,6 @@ from unpool_xp._plan import transposed, windows
 from unpool_xp._plan.resize import ResizeAxis, linear_sources, plan_linear_axis
 from unpool_xp._plan.transposed import ConvTransposeAxis
 from unpool_xp._plan.windows import PoolAxis
-
-from .strategies import Pooling, poolings
 
 
 def cells_read(axis: PoolAxis) -> list[list[int]]:

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 
 import unpool_xp as ux
-
-from .closeness import assert_close
-from .onnx_models import run
-from .strategies import real_values, values
+from tests.support.closeness import assert_close
+from tests.support.onnx_models import run
+from tests.support.strategies import real_values, values
 
 SETS = 300  # an operator and rank
 RANKS = pytest.mark.parametrize("rank", [1, 2, 3])

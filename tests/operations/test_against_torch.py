@@ -17,9 +17,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- its name everywhere
 
 import unpool_xp as ux
-
-from .closeness import assert_close
-from .strategies import real_values, values
+from tests.support.closeness import assert_close
+from tests.support.strategies import real_values, values
 
 SETS = 1000  # an operation and rank
 LEAST_ACCEPTED = 0.9  # of them by PyTorch, so that a test cannot skip its way through

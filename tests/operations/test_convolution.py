@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unpool_xp as ux
+from tests.conftest import Target
+from tests.support.closeness import assert_close
+from tests.support.strategies import real_values, seeds
 from unpool_xp import reference
 from unpool_xp.capabilities import why_not
-
-from .closeness import assert_close
-from .conftest import Target
-from .strategies import real_values, seeds
 
 
 @st.composite

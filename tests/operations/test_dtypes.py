@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import unpool_xp as ux
+from tests.conftest import Target, jax_without_64_bits
 from unpool_xp._array.compat import compute_dtype
 
-from .conftest import Target, jax_without_64_bits
 from .test_portability import every_call, outputs
 
 

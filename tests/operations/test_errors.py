@@ -11,8 +11,7 @@ import pytest
 import torch
 
 import unpool_xp as ux
-
-from .conftest import Target
+from tests.conftest import Target
 
 X = np.arange(32, dtype=np.float32).reshape(1, 2, 4, 4)
 I2 = np.zeros((1, 2, 4, 4), dtype=np.int64)

@@ -14,8 +14,7 @@ from jax.test_util import check_grads
 from torch.nn import functional
 
 import unpool_xp as ux
-
-from .strategies import real_values
+from tests.support.strategies import real_values
 
 X = real_values((2, 4, 6, 8), 0)
 WEIGHT = real_values((4, 3, 3, 2), 1)

@@ -11,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unpool_xp as ux
+from tests.conftest import Target
+from tests.support.strategies import Pooling, poolings, real_values, seeds
 from unpool_xp import reference
 from unpool_xp._impl.index_conventions import Convention
-
-from .conftest import Target
-from .strategies import Pooling, poolings, real_values, seeds
 
 CONVENTIONS: tuple[Any, ...] = get_args(Convention)
 

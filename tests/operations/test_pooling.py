@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unpool_xp as ux
+from tests.conftest import Target
+from tests.support.closeness import assert_close
+from tests.support.strategies import Pooling, poolings, real_values, seeds, values
 from unpool_xp import reference
-
-from .closeness import assert_close
-from .conftest import Target
-from .strategies import Pooling, poolings, real_values, seeds, values
 
 DTYPES = st.sampled_from(["float32", "float64", "int8", "int32", "int64", "uint8"])
 

@@ -13,10 +13,9 @@ import pytest
 import torch
 
 import unpool_xp as ux
-
-from . import minimal_library
-from .closeness import assert_close
-from .strategies import real_values
+from tests.support import minimal_library
+from tests.support.closeness import assert_close
+from tests.support.strategies import real_values
 
 PACKAGE = Path(ux.__file__).parent
 X = real_values((2, 4, 6, 9), 0, "float32")

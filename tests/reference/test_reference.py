@@ -18,10 +18,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from onnx import helper
 
+from tests.support.closeness import assert_close
 from unpool_xp import reference
 from unpool_xp.reference.indices import CONVENTIONS
-
-from .closeness import assert_close
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 RANKS = (1, 2, 3)

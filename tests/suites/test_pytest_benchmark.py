@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.support import fake_backend
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.rows import files, schema
-
-from . import fake_backend
 
 ROOT = Path(__file__).parents[2]
 CASE = panel_case("max_pool", "small", 2)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from tests.conftest import COMPILED, CPU
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import NATIVES, OPERATIONS, Native, find, natives
 from unpool_xp.bench.measure.session import Session
 
-from .conftest import COMPILED, CPU
 from .test_cases import SMALL
 
 CASES = [

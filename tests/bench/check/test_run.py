@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import unpool_xp
+from tests.conftest import CPU
 from unpool_xp import capabilities
 from unpool_xp.bench.check.run import (
     Checked,
@@ -24,8 +25,6 @@ from unpool_xp.bench.check.run import (
     trials,
 )
 from unpool_xp.bench.check.run import run as check
-
-from .conftest import CPU
 
 
 def test_there_is_a_trial_of_every_operation_and_a_declaration() -> None:
@@ -87,7 +86,7 @@ def test_what_is_wrong_is_found(kind: str, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_process_that_dies_fails_its_backend_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    from . import fake_backend
+    from tests.support import fake_backend
 
     fake_backend.install(monkeypatch)
     results = check_backends(["fake:crash", "numpy"], operations=["max_pool"])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support import fake_backend
 from unpool_xp import backends
 from unpool_xp.backends import Backend, cuda
 from unpool_xp.bench.cases.case import Case
@@ -23,7 +24,6 @@ from unpool_xp.bench.report.ranked import ranked_cases
 from unpool_xp.bench.report.view import _machine_facts
 from unpool_xp.bench.rows.files import read_rows
 
-from . import fake_backend
 from .test_results import make_row
 
 CASE = Case("max_pool", (1, 2, 4, 4), kernel=2)

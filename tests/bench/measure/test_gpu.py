@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import fake_backend
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.presets import preset
@@ -21,7 +22,6 @@ from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.capabilities import DTYPES
 from unpool_xp.cli import gpu
 
-from . import fake_backend
 from .test_check import run
 
 GOOD = Case("max_pool", (1, 2, 4, 4), kernel=2)

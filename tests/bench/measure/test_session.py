@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.conftest import jax_without_64_bits
+from tests.support import fake_backend
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.memory import peak_bytes
 from unpool_xp.bench.measure.session import SAMPLE_SECONDS, Inputs, Session, reason_of
-
-from . import fake_backend
-from .conftest import jax_without_64_bits
 
 CASE = Case("max_pool", (1, 2, 4, 4), kernel=2)
 TIMES = ("first_call_s", "to_device_s", "from_device_s", "calls_per_sample", "check_scope")

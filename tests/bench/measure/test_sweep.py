@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import fake_backend
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure import rounds, sweep
 from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
@@ -22,8 +23,6 @@ from unpool_xp.bench.measure.workers import Pool
 from unpool_xp.bench.rows import files
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key
-
-from . import fake_backend
 
 GOOD = Case("max_pool", (1, 2, 4, 4), kernel=2)
 FATAL = Case("max_pool", (3, 2, 4, 4), kernel=2)

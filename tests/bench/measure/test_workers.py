@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.support import fake_backend
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
-
-from . import fake_backend
 
 CASE = Case("max_pool", (1, 2, 4, 4), kernel=2)
 FATAL = Case("max_pool", (3, 2, 4, 4), kernel=2)
