@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import unpool_xp as ux
+from tests.bench.check.test_run import run
 from tests.conftest import CPU, GPU
 from unpool_xp import backends
 from unpool_xp.bench import gallery_photos
@@ -28,8 +29,6 @@ from unpool_xp.bench.gallery_photos import (
 )
 from unpool_xp.bench.gallery_scenes import best_shift, checkerboard_scene, shift_scene
 from unpool_xp.bench.gallery_write import exhibition
-
-from .test_check import run
 
 NUMPY = backends.load("numpy")
 
