@@ -62,9 +62,11 @@ def test_names_are_the_fields() -> None:
         name = path.relative_to(PACKAGE.parent).as_posix()
         if path.stem in FORMER_NAMES - MODULE_NAMES:
             former.append(name)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in FORMER_NAMES:
-                former.append(f"{name}:{node.lineno}: {node.name}")
+        former += [
+            f"{name}:{node.lineno}: {node.name}"
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in FORMER_NAMES
+        ]
     assert former == []
 
 
