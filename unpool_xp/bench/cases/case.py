@@ -1,4 +1,4 @@
-"""What is measured: one operation on one shape."""
+"""What is measured: one operation on one shape, on a backend in a mode."""
 
 from __future__ import annotations
 
@@ -160,6 +160,46 @@ class Case(Parameters):
         """An estimate for one process: inputs and outputs on host and device, working copies."""
         arrays = 2 * total_bytes(self.definition.inputs(self)) + 5 * total_bytes(self.outputs)
         return arrays + self.definition.working_bytes(self)
+
+
+@dataclass(frozen=True, order=True)
+class BackendMode:
+    """A backend and how functions run on it, such as "torch:cpu" or "jax:cpu compiled".
+
+    Parameters
+    ----------
+    label : str
+        The backend, as `unpool_xp.backends` labels it.
+    mode : {"eager", "compiled"}, optional
+        How functions run.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.cases.case import BackendMode
+    >>> BackendMode.parse("jax:cpu/compiled")
+    BackendMode(label='jax:cpu', mode='compiled')
+    >>> str(BackendMode("torch:cpu"))
+    'torch:cpu'
+    """
+
+    label: str
+    mode: str = "eager"
+
+    @classmethod
+    def parse(cls, text: str, default: str = "eager") -> BackendMode:
+        """Read "jax:cpu compiled" or "jax:cpu/compiled"; without a mode it is the default."""
+        label, _, mode = text.replace("/", " ").partition(" ")
+        if mode not in ("", "eager", "compiled"):
+            raise ValueError(f"unknown mode {mode!r} in {text!r}; known: eager, compiled")
+        return cls(label, mode or default)
+
+    @property
+    def library(self) -> str:
+        """The library's name, "torch" for "torch:cpu"."""
+        return self.label.partition(":")[0]
+
+    def __str__(self) -> str:
+        return self.label if self.mode == "eager" else f"{self.label} {self.mode}"
 
 
 def _operations() -> dict[str, Operation]:
