@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import statistics
 
-from unpool_xp.bench.catalog import natives_for
 from unpool_xp.bench.catalog.panel import HOWS, panel_case, split_how
 from unpool_xp.bench.measure.session import DeviceInputs, Session
 
@@ -34,7 +33,7 @@ class Tax(Panel):
         mode = split_how(how)[1]
         equal = [
             native.name(case)
-            for native in natives_for(backend.library, case)
+            for native in case.natives(backend.library)
             if native.reason(case) is None and not native.values_only
         ]
         if not equal:
