@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from unpool_xp import backends
-from unpool_xp.bench import catalog
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import BACKEND_MODES, SIZES, STRIDES, panel_case
@@ -92,7 +91,7 @@ class PanelCell:
         """Why it cannot be done, where it is known not to be possible."""
         library = self.cell.label.partition(":")[0]
         if self.cell.implementation == "native":
-            refused = catalog.find_native(library, self.case, self.cell.function).reason(self.case)
+            refused = self.case.find_native(library, self.cell.function).reason(self.case)
             if refused is not None:
                 return f"{self.cell.function}: {refused}"
         return why_not(self.case.operation, library, self.case.dtype)

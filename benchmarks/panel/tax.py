@@ -6,7 +6,6 @@ import itertools
 import statistics
 
 from unpool_xp.bench.cases.case import BackendMode
-from unpool_xp.bench.catalog import natives_for
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.measure.session import DeviceInputs, Session
 
@@ -39,7 +38,7 @@ class Tax(Panel):
         mode = BackendMode.parse(backend_mode).mode
         equal = [
             native.name(case)
-            for native in natives_for(backend.library, case)
+            for native in case.natives(backend.library)
             if native.reason(case) is None and not native.values_only
         ]
         if not equal:

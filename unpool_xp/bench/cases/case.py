@@ -7,7 +7,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from unpool_xp.bench.cases.inputs import NDArray, numpy_dtype
-from unpool_xp.bench.cases.operation import SIZE_FIELDS, Layout, Operation, Parameters, total_bytes
+from unpool_xp.bench.cases.operation import (
+    SIZE_FIELDS,
+    Layout,
+    Native,
+    Operation,
+    Parameters,
+    total_bytes,
+)
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,20 @@ class Case(Parameters):
             return cls(**values)
         except TypeError as error:
             raise ValueError(f"Case: {error}") from error
+
+    def natives(self, library: str) -> list[Native]:
+        """Return what a library itself has for the operation, for this case or not."""
+        return [native for native in self.definition.natives if native.library == library]
+
+    def find_native(self, library: str, name: str) -> Native:
+        """Return the native of that name; raise a ValueError that lists those there are."""
+        by_name = {native.name(self): native for native in self.natives(library)}
+        if name not in by_name:
+            known = ", ".join(by_name) or "none"
+            raise ValueError(
+                f"{library} has no native {name!r} for {self.operation}; known: {known}"
+            )
+        return by_name[name]
 
     def arrays(self) -> dict[str, NDArray]:
         """Return the inputs on the host, in the order of the arguments."""
