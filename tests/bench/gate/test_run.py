@@ -25,11 +25,12 @@ from tests.support.injected_regression import (
     inject_slowdown,
     scratch_repository,
 )
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.gate import build as gate_build
 from unpool_xp.bench.gate import trio
 from unpool_xp.bench.gate.build import Build, GateError, build, find_source
-from unpool_xp.bench.gate.run import GateResult, parse_hows, run_gate
+from unpool_xp.bench.gate.run import GateResult, resolve_backend_modes, run_gate
 from unpool_xp.bench.gate.statistics import (
     SIDES,
     PassSamples,
@@ -44,6 +45,7 @@ from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import compare
 from unpool_xp.cli import main
 
+NUMPY = [BackendMode("numpy")]
 SMALL = {name: panel_case(name, "small", 2) for name in ("avg_pool", "max_unpool")}
 Builder = Callable[[str | None], Build]
 
@@ -246,7 +248,7 @@ def test_a_planted_slowdown_is_found_and_nothing_else(
 ) -> None:
     base = built("base")
     head = built(inject_slowdown(repository, "max_unpool", 2.0, "base"))
-    found = run_gate(base, head, list(SMALL.values()), ["numpy"], out=tmp_path)
+    found = run_gate(base, head, list(SMALL.values()), NUMPY, out=tmp_path)
     slower, other = by_operation(found)["max_unpool"], by_operation(found)["avg_pool"]
     assert slower.outcome == "slower"
     assert slower.ratio.estimate > 1.5  # more, where other programs want the cores too
@@ -275,7 +277,7 @@ def test_a_commit_beside_itself_raises_no_alarm(
     repository: Path, built: Builder, tmp_path: Path
 ) -> None:
     head = built(commit_change(repository, "# nothing\n", "base", "same"))
-    found = run_gate(built("base"), head, list(SMALL.values()), ["numpy"], out=tmp_path)
+    found = run_gate(built("base"), head, list(SMALL.values()), NUMPY, out=tmp_path)
     assert found.exit_code in (0, 2)  # where the machine is too noisy to tell
     assert not {"slower", "broken"} & {entry.outcome for entry in found.comparison.entries}
 
@@ -307,9 +309,11 @@ def test_what_goes_wrong_is_a_reason_and_the_rest_is_measured(
     head = built(commit_change(repository, FAULTS, "base", "faults"))
     names = ("avg_pool", "max_unpool", "linear_unpool", "nearest_unpool", "max_pool")
     cases = [panel_case(name, "small", 2) for name in names]
-    found = run_gate(base, head, cases, ["numpy", "dask"], out=tmp_path, timeout_s=3, budget_s=1)
-    for how in ("numpy", "dask"):
-        entries = by_operation(found, how)
+    found = run_gate(
+        base, head, cases, [*NUMPY, BackendMode("dask")], out=tmp_path, timeout_s=3, budget_s=1
+    )
+    for label in ("numpy", "dask"):
+        entries = by_operation(found, label)
         assert entries["max_unpool"].outcome == "broken"
         assert "no time in head: wrong result: " in entries["max_unpool"].note
         assert entries["avg_pool"].outcome == "broken"
@@ -335,15 +339,15 @@ def test_nothing_measured_is_not_nothing_slower(
             repository, "", "base", "old", {"unpool_xp/backends/registry.py": "raise ImportError"}
         )
     )
-    found = run_gate(head, head, [SMALL["avg_pool"]], ["numpy"], out=tmp_path)
+    found = run_gate(head, head, [SMALL["avg_pool"]], NUMPY, out=tmp_path)
     assert found.exit_code == 2
     (entry,) = found.comparison.entries
     assert entry.outcome == "failed"
     assert "this version has no unpool_xp.backends" in entry.note
 
 
-def by_operation(found: GateResult, how: str = "numpy") -> dict[str, Any]:
-    return {e.name.partition("-")[0]: e for e in found.comparison.entries if e.label == how}
+def by_operation(found: GateResult, label: str = "numpy") -> dict[str, Any]:
+    return {e.name.partition("-")[0]: e for e in found.comparison.entries if e.label == label}
 
 
 # --- the command ---------------------------------------------------------------------------------
@@ -387,7 +391,7 @@ def test_what_the_command_cannot_do_is_said(
 
 def test_backends_have_modes() -> None:
     names = ["numpy", "jax", "torch", "torch:cpu/compiled", "jax:cpu/eager", "numpy"]
-    assert parse_hows(names) == [
+    assert [*map(str, resolve_backend_modes(names))] == [
         *("numpy", "jax:cpu compiled", "torch:cpu", "torch:cpu compiled", "jax:cpu"),
     ]
 
@@ -404,20 +408,22 @@ HANGING = """
 import sys
 from pathlib import Path
 from unpool_xp.bench.gate.run import run_gate
-from unpool_xp.bench.gate_build import Build
+from unpool_xp.bench.gate.build import Build
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.catalog.panel import panel_case
 
+on = [BackendMode("numpy")]
 one = Build("base", "0" * 40, Path(sys.argv[1]) / "bin" / "python", Path(sys.argv[1]))
 try:
-    run_gate(one, one, [panel_case("avg_pool", "small", 2)], ["numpy"], out=Path(sys.argv[2]))
+    run_gate(one, one, [panel_case("avg_pool", "small", 2)], on, out=Path(sys.argv[2]))
 except KeyboardInterrupt:
     sys.exit(130)
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left_behind(
-    how: signal.Signals, repository: Path, built: Builder, tmp_path: Path
+    signal_sent: signal.Signals, repository: Path, built: Builder, tmp_path: Path
 ) -> None:
     one = built(commit_change(repository, HANG, "base", "hang"))
     parent = subprocess.Popen([sys.executable, "-c", HANGING, one.folder, tmp_path])
@@ -425,8 +431,8 @@ def test_no_process_is_left_behind(
         # In the call that does not end, all three.
         marks = wait_for(lambda: found if len(found := hanging(one)) == 3 else None)
         sides = [psutil.Process(int(mark.name.split(".")[-2])) for mark in marks]
-        parent.send_signal(how)
-        assert parent.wait(30) == (130 if how is signal.SIGINT else -how)
+        parent.send_signal(signal_sent)
+        assert parent.wait(30) == (130 if signal_sent is signal.SIGINT else -signal_sent)
         _, alive = psutil.wait_procs(sides, timeout=10)
         assert not alive
     finally:
