@@ -23,7 +23,7 @@ extensions = [
     "numpydoc",
     "generated_tables",
     "photograph",
-    "gallery_pictures",
+    "gallery",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]

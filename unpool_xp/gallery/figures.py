@@ -10,9 +10,9 @@ from typing import TypeAlias
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from unpool_xp.bench.gallery import Entry, Gallery, by_psnr
-from unpool_xp.bench.gallery_methods import Method
-from unpool_xp.bench.gallery_photos import NDArray, Photograph
+from unpool_xp.gallery.methods import Method
+from unpool_xp.gallery.photographs import NDArray, Photograph
+from unpool_xp.gallery.scores import Entry, Gallery, by_psnr
 
 Point: TypeAlias = tuple[int, int]
 

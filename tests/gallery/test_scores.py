@@ -14,22 +14,22 @@ from PIL import Image
 
 import unpool_xp as ux
 from unpool_xp import backends
-from unpool_xp.bench import gallery_photos
-from unpool_xp.bench.gallery import Gallery, make_gallery, psnr, settled, ssim
-from unpool_xp.bench.gallery_checkerboard import checkerboard, overlap, unevenness
-from unpool_xp.bench.gallery_draw import DETAIL, GAP, MARGIN, TILE, Column, difference, grid
-from unpool_xp.bench.gallery_methods import METHODS
-from unpool_xp.bench.gallery_photos import (
+from unpool_xp.gallery import photographs as gallery_photos
+from unpool_xp.gallery.checkerboard import checkerboard, overlap, unevenness
+from unpool_xp.gallery.figures import DETAIL, GAP, MARGIN, TILE, Column, difference, grid
+from unpool_xp.gallery.methods import METHODS
+from unpool_xp.gallery.photographs import (
     SHIPPED,
     Photograph,
     read_photograph,
     shipped_photograph,
 )
-from unpool_xp.bench.gallery_scenes import best_shift, checkerboard_scene, shift_scene
-from unpool_xp.bench.gallery_write import exhibition
+from unpool_xp.gallery.report import exhibition
+from unpool_xp.gallery.scenes import best_shift, checkerboard_scene, shift_scene
+from unpool_xp.gallery.scores import Gallery, make_gallery, psnr, settled, ssim
 
-from .conftest import CPU, GPU
-from .test_check import run
+from tests.conftest import CPU, GPU
+from tests.test_check import run
 
 NUMPY = backends.load("numpy")
 

@@ -14,11 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from unpool_xp.backends import Backend
-from unpool_xp.bench.gallery import Entry, Gallery, make_gallery
-from unpool_xp.bench.gallery_checkerboard import FEWEST, Doubled, checkerboard
-from unpool_xp.bench.gallery_draw import AMPLIFIED, Column, grid
-from unpool_xp.bench.gallery_photos import SHIPPED, read_photograph, shipped_photograph
-from unpool_xp.bench.gallery_scenes import checkerboard_scene, shift_scene
+from unpool_xp.gallery.checkerboard import FEWEST, Doubled, checkerboard
+from unpool_xp.gallery.figures import AMPLIFIED, Column, grid
+from unpool_xp.gallery.photographs import SHIPPED, read_photograph, shipped_photograph
+from unpool_xp.gallery.scenes import checkerboard_scene, shift_scene
+from unpool_xp.gallery.scores import Entry, Gallery, make_gallery
 
 _SHORT = (("fractional_max", "frac_max"), ("_pool", ""), ("_unpool", ""))
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from unpool_xp.backends import Backend
-from unpool_xp.bench.gallery_methods import METHODS, Method
-from unpool_xp.bench.gallery_photos import NDArray, Photograph
+from unpool_xp.gallery.methods import METHODS, Method
+from unpool_xp.gallery.photographs import NDArray, Photograph
 
 STRIDES = (2.0, 3.0, 4.0)
 
@@ -140,8 +140,8 @@ def make_gallery(
     Examples
     --------
     >>> from unpool_xp import backends
-    >>> from unpool_xp.bench.gallery import make_gallery
-    >>> from unpool_xp.bench.gallery_photos import shipped_photograph
+    >>> from unpool_xp.gallery.scores import make_gallery
+    >>> from unpool_xp.gallery.photographs import shipped_photograph
     >>> gallery = make_gallery(shipped_photograph("camera"), backends.load("numpy"), [4])
     >>> gallery.methods()[0].name, gallery.methods()[-1].name
     ('avg_pool, linear_unpool half_pixel', 'max_pool, max_unpool')

@@ -15,11 +15,11 @@ from sphinx.util.docutils import SphinxDirective
 
 import unpool_xp as ux
 from unpool_xp import backends
-from unpool_xp.bench.gallery import STRIDES, Gallery, make_gallery
-from unpool_xp.bench.gallery_checkerboard import checkerboard
-from unpool_xp.bench.gallery_draw import Column, grid
-from unpool_xp.bench.gallery_photos import SHIPPED, shipped_photograph
-from unpool_xp.bench.gallery_scenes import checkerboard_scene, shift_scene
+from unpool_xp.gallery.checkerboard import checkerboard
+from unpool_xp.gallery.figures import Column, grid
+from unpool_xp.gallery.photographs import SHIPPED, shipped_photograph
+from unpool_xp.gallery.scenes import checkerboard_scene, shift_scene
+from unpool_xp.gallery.scores import STRIDES, Gallery, make_gallery
 
 Maker = Callable[[], Image.Image]
 

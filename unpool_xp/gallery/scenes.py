@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from unpool_xp.bench.gallery import Gallery
-from unpool_xp.bench.gallery_checkerboard import Doubled
-from unpool_xp.bench.gallery_draw import (
+from unpool_xp.gallery.checkerboard import Doubled
+from unpool_xp.gallery.figures import (
     AMPLIFIED,
     INK,
     MARGIN,
@@ -20,8 +19,9 @@ from unpool_xp.bench.gallery_draw import (
     difference,
     window,
 )
-from unpool_xp.bench.gallery_methods import METHODS
-from unpool_xp.bench.gallery_photos import NDArray, Photograph
+from unpool_xp.gallery.methods import METHODS
+from unpool_xp.gallery.photographs import NDArray, Photograph
+from unpool_xp.gallery.scores import Gallery
 
 _PANEL = 480
 _AROUND = 32  # pixels in a panel

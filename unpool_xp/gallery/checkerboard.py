@@ -15,8 +15,8 @@ import numpy as np
 
 import unpool_xp as ux
 from unpool_xp.backends import Backend
-from unpool_xp.bench.gallery import double_precision, psnr, settled
-from unpool_xp.bench.gallery_photos import NDArray, Photograph
+from unpool_xp.gallery.photographs import NDArray, Photograph
+from unpool_xp.gallery.scores import double_precision, psnr, settled
 
 STRIDE = 2
 _EDGE = 8  # cells at the border, where fewer weights meet whatever the kernel
@@ -88,7 +88,7 @@ def overlap(kernel: int, stride: int) -> list[int]:
 
     Examples
     --------
-    >>> from unpool_xp.bench.gallery_checkerboard import overlap
+    >>> from unpool_xp.gallery.checkerboard import overlap
     >>> overlap(3, 2), overlap(4, 2)
     ([2, 1], [2, 2])
     """
@@ -111,7 +111,7 @@ def unevenness(cells: Any) -> float:
     Examples
     --------
     >>> import numpy as np
-    >>> from unpool_xp.bench.gallery_checkerboard import overlap, unevenness
+    >>> from unpool_xp.gallery.checkerboard import overlap, unevenness
     >>> round(unevenness(np.outer(overlap(3, 2), overlap(3, 2))), 2)
     0.48
     """

@@ -69,7 +69,7 @@ def shipped_photograph(name: str) -> Photograph:
 
     Examples
     --------
-    >>> from unpool_xp.bench.gallery_photos import shipped_photograph
+    >>> from unpool_xp.gallery.photographs import shipped_photograph
     >>> shipped_photograph("camera").pixels.shape
     (1, 512, 512)
     """
