@@ -22,7 +22,6 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "generated_tables",
-    "photograph",
     "gallery",
 ]
 exclude_patterns = ["_build"]

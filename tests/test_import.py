@@ -19,6 +19,7 @@ HEAVY = (
     "altair",
     "rich",
     "typer",
+    "matplotlib",
     "skimage",
     "distributed",
     "zarr",

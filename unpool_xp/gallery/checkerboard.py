@@ -1,6 +1,6 @@
-"""Why a transposed convolution draws a checkerboard, and what does not.
+"""When a transposed convolution draws a checkerboard, and what avoids it.
 
-Where the kernel is no multiple of the stride, some outputs are the sum of more weights than
+If the stride does not divide the kernel size, some outputs are the sum of more weights than
 others (Odena, Dumoulin and Olah 2016, "Deconvolution and Checkerboard Artifacts",
 https://distill.pub/2016/deconv-checkerboard/).
 """
@@ -16,75 +16,44 @@ import numpy as np
 import unpool_xp as ux
 from unpool_xp.backends import Backend
 from unpool_xp.gallery.photographs import NDArray, Photograph
-from unpool_xp.gallery.scores import double_precision, psnr, settled
+from unpool_xp.gallery.scores import crop_to_multiple, double_precision, psnr, quantize
 
 STRIDE = 2
-_EDGE = 8  # cells at the border, where fewer weights meet whatever the kernel
-FEWEST = 4 * _EDGE  # rows and columns of a photograph
+_BORDER = 8  # cells at the border, where fewer weights overlap whatever the kernel
+SMALLEST = 4 * _BORDER  # rows and columns of a photograph
 _SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Doubling:
-    """A way to double a map, with all its weights equal.
-
-    Attributes
-    ----------
-    name, detail : str
-        What it is, in two lines.
-    apply : callable
-        From a namespace, an array (channel, row, column) and a convolution's weight to twice its
-        size.
-    kernel : int
-        The side of the kernel.
-    resizes : bool
-        Whether it resizes first and convolves then.
-    """
+class Upsampler:
+    """A way to double the size of a map, named in two lines."""
 
     name: str
     detail: str
     kernel: int
-    apply: Callable[[Any, Any], Any] = field(repr=False)
-    resizes: bool = False
+    apply: Callable[[Any, Any], Any] = field(repr=False)  # to (channel, row, column), and a weight
 
 
 @dataclass(frozen=True)
-class Doubled:
-    """What a photograph, pooled, and a map of ones become.
+class Upsampled:
+    """What an upsampler with equal weights makes of a constant map and of a pooled photograph.
 
-    Attributes
-    ----------
-    way : Doubling
-        The way.
-    counts : ndarray
-        How many weights are added up in each cell, away from the border.
-    unevenness : float
-        The standard deviation of what a constant map becomes, over its mean.
-    picture : ndarray
-        The photograph, shape (channel, row, column), from 0 to 1.
-    psnr : float
-        To the photograph, away from the border.
+    The pictures have shape (channel, row, column) and values from 0 to 1; the scores leave out
+    the border.
     """
 
-    way: Doubling
-    counts: NDArray = field(repr=False)
+    upsampler: Upsampler
+    counts: NDArray = field(repr=False)  # of the weights that are added up in each cell
     unevenness: float
+    original: NDArray = field(repr=False)
     picture: NDArray = field(repr=False)
     psnr: float
 
 
 def overlap(kernel: int, stride: int) -> list[int]:
-    """Return how many windows meet in each of `stride` cells in a row, away from the border.
+    """Return how many windows overlap in each of `stride` adjacent cells, away from the border.
 
-    Parameters
-    ----------
-    kernel, stride : int
-        Of the transposed convolution, along one axis.
-
-    Returns
-    -------
-    list of int
-        For the cell r, the number of taps r, r + stride, r + 2 * stride, ... below `kernel`.
+    Cell r gets the taps r, r + stride, r + 2 * stride, ... below `kernel`.
 
     Examples
     --------
@@ -96,17 +65,7 @@ def overlap(kernel: int, stride: int) -> list[int]:
 
 
 def unevenness(cells: Any) -> float:
-    """Return the standard deviation of some cells over their mean: 0 where they are even.
-
-    Parameters
-    ----------
-    cells : array_like
-        What a constant map becomes.
-
-    Returns
-    -------
-    float
-        A share, such as 0.48.
+    """Return the standard deviation over the mean of an upsampled constant map.
 
     Examples
     --------
@@ -118,86 +77,80 @@ def unevenness(cells: Any) -> float:
     return float(np.std(cells) / np.mean(cells))
 
 
-def _transposed(kernel: int) -> Doubling:
+def _transposed(kernel: int) -> Upsampler:
     before = (kernel - STRIDE) // 2
     padding = ((before, kernel - STRIDE - before),) * 2
 
     def apply(x: Any, weight: Any) -> Any:
         return ux.conv_transpose(x, weight, stride=STRIDE, padding=padding, groups=x.shape[0])
 
-    words = f"kernel {kernel}, stride {STRIDE}"
-    return Doubling("conv_transpose", words, kernel, apply)
+    return Upsampler("conv_transpose", f"kernel {kernel}, stride {STRIDE}", kernel, apply)
 
 
-def _resized(name: str, detail: str, resize: Callable[[Any], Any]) -> Doubling:
+def _resized(name: str, resize: Callable[[Any], Any]) -> Upsampler:
     def apply(x: Any, weight: Any) -> Any:
         # With stride 1 and a symmetric kernel the transpose of a convolution is a convolution.
         return ux.conv_transpose(resize(x), weight, padding=1, groups=x.shape[0])
 
-    return Doubling(name, detail, 3, apply, resizes=True)
+    return Upsampler(name, "then convolution 3x3", 3, apply)
 
 
-def _twice(x: Any) -> Any:
-    return ux.linear_unpool(x, (STRIDE, STRIDE), coordinates="half_pixel")
-
-
-DOUBLINGS = (
+UPSAMPLERS = (
     _transposed(3),
     _transposed(5),
     _transposed(4),
+    _resized("nearest_unpool", lambda x: ux.nearest_unpool(x, (STRIDE, STRIDE))),
     _resized(
-        "nearest_unpool",
-        "then convolution 3x3",
-        lambda x: ux.nearest_unpool(x, (STRIDE, STRIDE)),
+        "linear_unpool",
+        lambda x: ux.linear_unpool(x, (STRIDE, STRIDE), coordinates="half_pixel"),
     ),
-    _resized("linear_unpool", "then convolution 3x3", _twice),
 )
 
 
-def checkerboard(photograph: Photograph, backend: Backend) -> list[Doubled]:
-    """Halve a photograph by its means, and double it in every way of `DOUBLINGS`.
+def checkerboard(photograph: Photograph, backend: Backend) -> list[Upsampled]:
+    """Halve a photograph by average pooling, then double it by each of `UPSAMPLERS`.
 
     Parameters
     ----------
     photograph : Photograph
-        What is halved.
+        The input.
     backend : Backend
-        The library that does it.
+        The backend that computes it.
 
     Returns
     -------
-    list of Doubled
-        One for each way.
+    list of Upsampled
+        One for each upsampler.
 
     Raises
     ------
     ValueError
-        If the photograph has no cell away from its border.
+        If the photograph has fewer than `SMALLEST` rows or columns.
     """
-    if min(photograph.size) < FEWEST:
-        raise ValueError(f"{photograph.name} must have at least {FEWEST} rows and columns")
-    rows, columns = (n - n % STRIDE for n in photograph.size)
-    original = np.ascontiguousarray(photograph.pixels[:, :rows, :columns])
-    inner = (slice(None), slice(_EDGE, -_EDGE), slice(_EDGE, -_EDGE))
-    made = []
+    if min(photograph.size) < SMALLEST:
+        raise ValueError(f"{photograph.name} must have at least {SMALLEST} rows and columns")
+    original = crop_to_multiple(photograph.pixels, STRIDE)
+    channels, rows, columns = original.shape
+    inner = (slice(None), slice(_BORDER, -_BORDER), slice(_BORDER, -_BORDER))
+    results = []
     with double_precision(backend):
         pooled = ux.avg_pool(backend.asarray(original), (STRIDE, STRIDE))
         ones = backend.asarray(np.ones((1, rows // STRIDE, columns // STRIDE)))
-        for way in DOUBLINGS:
-            side = way.kernel
-            counts = way.apply(ones, backend.asarray(np.ones((1, 1, side, side))))
-            # Scaled, so that a picture keeps its mean brightness.
-            share = (1 if way.resizes else STRIDE**2) / side**2
-            weight = backend.asarray(np.full((len(original), 1, side, side), share))
-            picture = settled(backend.to_numpy(way.apply(pooled, weight)))
-            within = np.rint(backend.to_numpy(counts)[inner][0])
-            made.append(
-                Doubled(
-                    way,
-                    within[:_SHOWN, :_SHOWN].astype(int),
-                    unevenness(within),
+        for upsampler in UPSAMPLERS:
+            side = upsampler.kernel
+            summed = upsampler.apply(ones, backend.asarray(np.ones((1, 1, side, side))))
+            counts = np.rint(backend.to_numpy(summed)[inner][0])
+            # Keeps the mean brightness.
+            weight = backend.asarray(np.full((channels, 1, side, side), 1 / counts.mean()))
+            picture = quantize(backend.to_numpy(upsampler.apply(pooled, weight)))
+            results.append(
+                Upsampled(
+                    upsampler,
+                    counts[:_SHOWN, :_SHOWN].astype(int),
+                    unevenness(counts),
+                    original,
                     picture,
                     psnr(original[inner], picture[inner]),
                 )
             )
-    return made
+    return results

@@ -1,265 +1,276 @@
-"""The pictures of the gallery: tiles, words, and where they stand."""
+"""The figures of the gallery.
+
+Lengths are in pixels. At 72 dots per inch a point is a pixel, so font sizes are in pixels too, and
+the sizes of the axes make every pixel of a photograph a block of whole pixels.
+"""
 
 from __future__ import annotations
 
-import math
+import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from unpool_xp.gallery.methods import Method
+from unpool_xp.gallery.checkerboard import Upsampled
+from unpool_xp.gallery.methods import find_method
 from unpool_xp.gallery.photographs import NDArray, Photograph
-from unpool_xp.gallery.scores import Entry, Gallery, by_psnr
+from unpool_xp.gallery.scores import Entry, Gallery, best_shift, rank_methods
 
-Point: TypeAlias = tuple[int, int]
+AMPLIFICATION = 3  # of the differences
 
-AMPLIFIED = 3  # the differences
-TILE = 240
-DETAIL = 80  # pixels of the photograph in a tile, each then shown as a block
-MARGIN = 28
-GAP = 6  # between a picture and its difference
+_DPI = 72
+_MARGIN = 28
+_TEXT, _HEADING = 24, 28  # font sizes
+_INK, _GREY, _RED, _RULE = "#16181d", "#5b616e", "#d1242f", "#d5d8de"
+_COUNTS = ListedColormap(["#fff3d6", "#ffd27a", "#f2a93b", "#d9822b"])
 
-_BETWEEN = 30
-_PAIR = 2 * TILE + GAP
-_LINE = 42
+_DETAIL = 80  # pixels of a photograph in a tile
+_TILE = 3 * _DETAIL
+_RIGHT = _TILE + 6  # where the right tile of a pair starts
+_PAIR = _RIGHT + _TILE
+_GAP = 30  # between pairs
+_HEAD = 40  # more than a tile, for the labels of the columns
 _LEGEND = (
-    "Each pair: what came back after pooling and unpooling, and its difference from the "
-    f"photograph, times {AMPLIFIED}. Grey: none; brighter: too bright; darker: too dark. Shown is "
-    "the red frame; PSNR and SSIM are of the whole. The best mean PSNR stands first."
+    "Left: the photograph after pooling and unpooling. Right: its difference from the original, "
+    f"times\N{NO-BREAK SPACE}{AMPLIFICATION}; grey is no difference. Shown is the red frame; PSNR "
+    "and SSIM are of the whole photograph. The best mean PSNR comes first."
 )
-PAPER, INK, QUIET, MARK = "#ffffff", "#16181d", "#5b616e", "#d1242f"
 
-
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Return the font that Pillow brings, the same on every machine.
-
-    Parameters
-    ----------
-    size : int
-        In pixels.
-
-    Returns
-    -------
-    ImageFont
-        The font.
-    """
-    return ImageFont.load_default(size)
-
-
-def as_image(picture: NDArray) -> Image.Image:
-    """Return an array as a picture.
-
-    Parameters
-    ----------
-    picture : ndarray
-        Shape (channel, row, column) with one or three channels, from 0 to 1.
-
-    Returns
-    -------
-    Image
-        In colour.
-    """
-    pixels = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, -1).squeeze())).convert(
-        "RGB"
-    )
+_ZOOM_DETAIL, _ZOOM_TILE = 32, 480  # of the figure of the half-cell shift
+_CHECKER_DETAIL, _CHECKER_TILE = 70, 280
 
 
 def difference(original: NDArray, picture: NDArray) -> NDArray:
-    """Return by how much a picture is too bright or too dark, `AMPLIFIED`, around a middle grey.
-
-    Parameters
-    ----------
-    original, picture : ndarray
-        Of one shape, from 0 to 1.
-
-    Returns
-    -------
-    ndarray
-        The same shape; 0.5 where they are equal.
-    """
-    return np.clip(0.5 + AMPLIFIED * (picture - original) / 2, 0, 1)
+    """Return the amplified difference of two pictures around a middle grey, from 0 to 1."""
+    return np.clip(0.5 + AMPLIFICATION * (picture - original) / 2, 0, 1)
 
 
-@dataclass(frozen=True)
-class Canvas:
-    """A sheet of paper to put tiles and words on."""
-
-    image: Image.Image
-    draw: ImageDraw.ImageDraw
-
-    @classmethod
-    def of(cls, width: int, height: int) -> Canvas:
-        """Return an empty one of a size."""
-        image = Image.new("RGB", (width, height), PAPER)
-        return cls(image, ImageDraw.Draw(image))
-
-    def tile(self, picture: NDArray, at: Point, side: int = TILE) -> None:
-        """Put an array down as a square, its pixels as blocks."""
-        block = as_image(picture).resize((side, side), Image.Resampling.NEAREST)
-        self.image.paste(block, at)
-
-    def text(
-        self, words: str, at: Point, size: int = 26, color: str = INK, anchor: str = "ls"
-    ) -> None:
-        """Write words on a base line."""
-        self.draw.text(at, words, fill=color, font=font(size), anchor=anchor)
-
-    def fitted(self, words: str, at: Point, width: int, size: int = 26, color: str = INK) -> None:
-        """Write words on a base line, as small as their width needs."""
-        while size > 12 and self.draw.textlength(words, font(size)) > width:
-            size -= 1
-        self.text(words, at, size, color)
-
-    def arrow(self, at: Point, color: str = QUIET) -> None:
-        """Draw an arrow to the right that ends 34 pixels further."""
-        x, y = at
-        self.draw.line((x, y, x + 30, y), fill=color, width=3)
-        self.draw.polygon(((x + 34, y), (x + 22, y - 7), (x + 22, y + 7)), fill=color)
-
-
-def window(photograph: Photograph, side: int = DETAIL) -> tuple[slice, slice]:
-    """Return the part of a photograph that is shown enlarged.
-
-    Parameters
-    ----------
-    photograph : Photograph
-        The whole.
-    side : int, optional
-        Its rows and columns, where there are so many.
-
-    Returns
-    -------
-    tuple of slice
-        Of rows and of columns.
-    """
-    side = min(side, *photograph.size)
-    starts = (
-        min(max(middle - side // 2, 0), n - side)
-        for middle, n in zip(photograph.look, photograph.size, strict=True)
-    )
-    first, second = (slice(start, start + side) for start in starts)
-    return first, second
-
-
-@dataclass(frozen=True)
-class Column:
-    """A photograph at a stride: a column of the grid."""
-
-    gallery: Gallery
-    stride: float
-
-    def entry(self, method: Method) -> Entry | None:
-        """Return what one method made of it."""
-        return self.gallery.at(method, self.stride)
-
-    def part(self, picture: NDArray) -> NDArray:
-        """Return the part shown of a picture, which may have lost its last rows or columns."""
-        rows, columns = window(self.gallery.photograph)
-        side = rows.stop - rows.start
-        row = min(rows.start, max(picture.shape[1] - side, 0))
-        column = min(columns.start, max(picture.shape[2] - side, 0))
-        return picture[:, row : row + side, column : column + side]
-
-
-def grid(columns: Sequence[Column]) -> Image.Image:
+def grid_figure(columns: Sequence[tuple[Gallery, float]]) -> Figure:
     """Draw a row for each method, best first, and a column for each photograph and stride.
 
-    Parameters
-    ----------
-    columns : sequence of Column
-        At least one.
-
-    Returns
-    -------
-    Image
-        The grid, with the photographs above it.
+    The photographs are above their columns.
     """
-    methods = by_psnr([Gallery(c.gallery.photograph, "", _of(c)) for c in columns])
-    wide = max(len(columns), 2)
-    width = 2 * MARGIN + wide * _PAIR + (wide - 1) * _BETWEEN
-    head = MARGIN + TILE + 31 + 2 * _LINE
-    row_height = _LINE + TILE + _LINE + 22
-    canvas = Canvas.of(width, head + len(methods) * row_height + MARGIN // 2)
-    lefts = [MARGIN + i * (_PAIR + _BETWEEN) for i in range(len(columns))]
-    _head(canvas, columns, lefts)
-    for number, method in enumerate(methods):
-        top = head + number * row_height
-        canvas.draw.line((MARGIN, top, width - MARGIN, top), fill="#d5d8de", width=2)
-        _heading(canvas, method, (MARGIN, top + 38))
-        for column, left in zip(columns, lefts, strict=True):
-            _pair(canvas, column, column.entry(method), (left, top + _LINE + 12))
-    return canvas.image
+    entries = [e for gallery, stride in columns for e in gallery.entries if e.stride == stride]
+    methods = rank_methods(entries)
+    width = max(len(columns), 2)  # the legend needs the room
+    heights = [_TILE + _HEAD, *[_TILE] * len(methods)]
+    figure, axes = _subplots(width, heights, _PAIR, (_GAP, 96), (_MARGIN, 52))
+    for (row, _), ax in np.ndenumerate(axes):
+        ax.set(xlim=(0, _PAIR), ylim=(heights[row], 0), autoscale_on=False)
+    previous = None
+    for ax, (gallery, stride) in zip(axes[0], columns, strict=False):
+        if gallery is not previous:
+            _draw_original(ax, gallery.photograph)
+        previous = gallery
+        ax.text(0, _TILE + 66, f"stride {stride:g}", size=_HEADING, color=_INK)
+        ax.text(_RIGHT, _TILE + 66, "difference", size=_TEXT, color=_GREY)
+    if columns[0][0] is previous:
+        text = textwrap.fill(_LEGEND, 35)
+        axes[0, 1].text(0, -4, text, size=_TEXT, color=_GREY, va="top", linespacing=1.3)
+    for row, method in zip(axes[1:], methods, strict=True):
+        end = width * (_PAIR + _GAP) - _GAP
+        row[0].plot((0, end), (-46, -46), color=_RULE, linewidth=2, clip_on=False)
+        row[0].text(0, -14, f"{method.pooling} → {method.unpooling}", size=_HEADING, color=_INK)
+        for ax, (gallery, stride) in zip(row, columns, strict=False):
+            _draw_pair(ax, gallery.photograph, gallery.at(method, stride))
+    return figure
 
 
-def _of(column: Column) -> tuple[Entry, ...]:
-    return tuple(e for e in column.gallery.entries if e.stride == column.stride)
-
-
-def _heading(canvas: Canvas, method: Method, at: Point) -> None:
-    x, y = at
-    canvas.text(method.pooling, (x, y), 30)
-    x += math.ceil(canvas.draw.textlength(method.pooling, font(30))) + 14
-    canvas.arrow((x, y - 10))
-    canvas.text(method.unpooling, (x + 48, y), 30)
-
-
-def _pair(canvas: Canvas, column: Column, entry: Entry | None, at: Point) -> None:
-    left, top = at
-    if entry is None:
-        canvas.text("takes whole strides alone", (left, top + 30), 24, QUIET)
-        return
-    canvas.tile(column.part(entry.picture), at)
-    wrong = difference(entry.original, entry.picture)
-    canvas.tile(column.part(wrong), (left + TILE + GAP, top))
-    canvas.text(f"{entry.psnr:.1f} dB", (left, top + TILE + 31))
-    canvas.text(f"SSIM {entry.ssim:.2f}", (left + TILE + GAP, top + TILE + 31), color=QUIET)
-
-
-def _head(canvas: Canvas, columns: Sequence[Column], lefts: Sequence[int]) -> None:
-    """Draw the photographs, with what is shown of them, and name the columns."""
-    seen = None
-    for column, left in zip(columns, lefts, strict=True):
-        if column.gallery is not seen:
-            _original(canvas, column, (left, MARGIN))
-            seen = column.gallery
-    if columns[0].gallery is seen:
-        left = MARGIN + _PAIR + _BETWEEN
-        _legend(canvas, (left, MARGIN), canvas.image.width - MARGIN - left)
-    below = MARGIN + TILE + 31 + _LINE + 16
-    for column, left in zip(columns, lefts, strict=True):
-        canvas.text(f"stride {column.stride:g}", (left, below), 30)
-        canvas.text("difference", (left + TILE + GAP, below), 26, QUIET)
-
-
-def _original(canvas: Canvas, column: Column, at: Point) -> None:
-    """Draw the whole photograph, the part that is shown marked, and that part."""
-    photograph, (left, top) = column.gallery.photograph, at
+def _draw_original(ax: Axes, photograph: Photograph) -> None:
+    """Draw the whole photograph with the frame of the detail, and the detail."""
     rows, columns = photograph.size
-    scale = TILE / max(rows, columns)
-    size = max(round(columns * scale), 1), max(round(rows * scale), 1)
-    whole = as_image(photograph.pixels).resize(size, Image.Resampling.LANCZOS)
-    corner = left + (TILE - size[0]) // 2, top + (TILE - size[1]) // 2
-    canvas.image.paste(whole, corner)
-    shown = window(photograph)
-    box = [round(n * scale) for part in shown[::-1] for n in (part.start, part.stop)]
-    canvas.draw.rectangle(
-        (corner[0] + box[0], corner[1] + box[2], corner[0] + box[1], corner[1] + box[3]),
-        outline=MARK,
-        width=4,
+    scale = _TILE / max(rows, columns)
+    left, top = (_TILE - columns * scale) / 2, (_TILE - rows * scale) / 2
+    extent = (left, left + columns * scale, top + rows * scale, top)
+    ax.imshow(_rgb(photograph.pixels), extent=extent, aspect="auto", interpolation="antialiased")
+    window = _window(photograph, photograph.pixels, _DETAIL)
+    y, x = (scale * part.start for part in window)
+    side = scale * (window[0].stop - window[0].start)
+    frame = Rectangle((left + x, top + y), side, side, fill=False, edgecolor=_RED, linewidth=4)
+    ax.add_patch(frame)
+    _draw_tile(ax, _RIGHT, photograph.pixels[:, *window])
+    name = photograph.name if len(photograph.name) < 16 else f"{photograph.name[:14]}…"
+    ax.text(0, _TILE + 26, name, size=_TEXT, color=_INK, parse_math=False)
+    ax.text(_RIGHT, _TILE + 26, "before pooling", size=_TEXT, color=_GREY)
+
+
+def _draw_pair(ax: Axes, photograph: Photograph, entry: Entry | None) -> None:
+    """Draw a picture and its difference from the original, with its scores below."""
+    if entry is None:
+        ax.text(0, 30, "whole strides only", size=_TEXT, color=_GREY)
+        return
+    window = _window(photograph, entry.picture, _DETAIL)
+    _draw_tile(ax, 0, entry.picture[:, *window])
+    _draw_tile(ax, _RIGHT, difference(entry.original, entry.picture)[:, *window])
+    ax.text(0, _TILE + 26, f"{entry.psnr:.1f} dB", size=_TEXT, color=_INK)
+    ax.text(_RIGHT, _TILE + 26, f"SSIM {entry.ssim:.2f}", size=_TEXT, color=_GREY)
+
+
+def _draw_tile(ax: Axes, left: int, picture: NDArray) -> None:
+    extent = (left, left + _TILE, _TILE, 0)
+    ax.imshow(_rgb(picture), extent=extent, aspect="auto", interpolation="nearest")
+
+
+def shift_figure(gallery: Gallery, stride: float) -> Figure:
+    """Draw a detail before and after linear unpooling, with a cross at the same pixel of each.
+
+    Below each picture is the brightness along the horizontal line.
+
+    Raises
+    ------
+    ValueError
+        If the gallery has no average pooling with this stride.
+    """
+    names = [f"linear_unpool {name}" for name in ("asymmetric", "half_pixel")]
+    found = [gallery.at(find_method("avg_pool", name), stride) for name in names]
+    entries = [entry for entry in found if entry is not None]
+    if len(entries) < len(found):
+        raise ValueError(f"stride {stride:g} is not a whole stride of this gallery")
+    original = entries[0].original
+    titles = [("the photograph", f"before avg_pool with stride {stride:g}")]
+    for name, entry in zip(names, entries, strict=True):
+        shift = best_shift(entry.original, entry.picture, stride)
+        direction = "up and to the left" if shift > 0.05 else "off"
+        titles.append((name, f"{abs(shift):.2f} pixels {direction}"))
+
+    side = min(_ZOOM_DETAIL, *original.shape[1:])
+    row, column = _dark_spot(gallery.photograph, original, side)
+    rows, columns = (slice(c - side // 2, c - side // 2 + side) for c in (row, column))
+    brightness = [
+        picture.mean(0)[row, columns] for picture in (original, *(e.picture for e in entries))
+    ]
+    low, high = float(brightness[0].min()), float(brightness[0].max())
+    space = max(0.08 * (high - low), 1e-9)
+    figure, axes = _subplots(3, [_ZOOM_TILE, 170], _ZOOM_TILE, (24, 30), (96, _MARGIN))
+    for number, picture in enumerate((original, *(e.picture for e in entries))):
+        above, below = axes[:, number]
+        _title(above, *titles[number])
+        above.imshow(_rgb(picture[:, rows, columns]), interpolation="nearest", aspect="auto")
+        above.axhline(side // 2, color=_RED, linewidth=3, linestyle="--")
+        above.axvline(side // 2, color=_RED, linewidth=3, linestyle="--")
+        for values, color in ((brightness[0], _INK), (brightness[number], _RED))[: number + 1]:
+            below.plot(values, color=color, linewidth=4)
+        below.axvline(side // 2, color=_RED, linewidth=1)
+        below.set(xlim=(-0.5, side - 0.5), ylim=(low - space, high + space))
+        below.spines[:].set(visible=True, color=_RULE)
+    return figure
+
+
+def _dark_spot(photograph: Photograph, picture: NDArray, side: int) -> tuple[int, int]:
+    """Return the centre of the darkest spot of the detail, with room around it for a square."""
+    from scipy import ndimage
+
+    grey = picture.mean(0)
+    darkness = ndimage.gaussian_filter(grey, 5) - ndimage.gaussian_filter(grey, 2)
+    window = _window(photograph, picture, _DETAIL - 16)
+    spot = np.unravel_index(darkness[window].argmax(), darkness[window].shape)
+    row, column = (
+        min(max(part.start + int(i), side // 2), n - side + side // 2)
+        for part, i, n in zip(window, spot, grey.shape, strict=True)
     )
-    canvas.tile(column.part(photograph.pixels), (left + TILE + GAP, top))
-    canvas.fitted(photograph.name, (left, top + TILE + 31), TILE)
-    canvas.text("before pooling", (left + TILE + GAP, top + TILE + 31), 26, QUIET)
+    return row, column
 
 
-def _legend(canvas: Canvas, at: Point, width: int) -> None:
-    (left, top), line = at, ""
-    for word in f"{_LEGEND} ".split(" "):
-        if line and (not word or canvas.draw.textlength(f"{line} {word}", font(26)) > width):
-            canvas.text(line, (left, top + 24), 26, QUIET)
-            top, line = top + 42, ""
-        line = f"{line} {word}".strip()
+def checkerboard_figure(photograph: Photograph, results: Sequence[Upsampled]) -> Figure:
+    """Draw a column for each upsampler: the overlap of its weights, its picture, the difference."""
+    tile = _CHECKER_TILE
+    figure, axes = _subplots(len(results), [tile] * 3, tile, (20, 96), (140, _MARGIN))
+    for ax, words in zip(
+        axes[:, 0],
+        (
+            "how many weights are added up in each cell",
+            "the photograph, halved by avg_pool and doubled again, all weights equal",
+            f"its difference from the photograph, times {AMPLIFICATION}",
+        ),
+        strict=True,
+    ):
+        _label(ax, (0, 1), 12, words, _GREY)
+    for (top, middle, bottom), result in zip(axes.T, results, strict=True):
+        _title(top, result.upsampler.name, result.upsampler.detail, 48)
+        _draw_counts(top, result.counts)
+        color = _RED if result.unevenness else _INK
+        _label(top, (0, 0), -28, f"unevenness {100 * result.unevenness:.0f} %", color)
+        window = _window(photograph, result.picture, _CHECKER_DETAIL)
+        wrong = difference(result.original, result.picture)
+        for ax, picture in ((middle, result.picture), (bottom, wrong)):
+            ax.imshow(_rgb(picture[:, *window]), interpolation="nearest", aspect="auto")
+        _label(middle, (0, 0), -28, f"{result.psnr:.1f} dB", _INK)
+    return figure
+
+
+def _draw_counts(ax: Axes, counts: NDArray) -> None:
+    """Write each count into its cell; the larger, the darker."""
+    _, levels = np.unique(counts, return_inverse=True)
+    shades = levels.reshape(counts.shape)
+    ax.pcolormesh(shades, cmap=_COUNTS, vmin=0, vmax=3, edgecolors="white", linewidth=2)
+    ax.invert_yaxis()
+    for (row, column), count in np.ndenumerate(counts):
+        ax.text(column + 0.5, row + 0.5, f"{count}", size=20, color=_INK, ha="center", va="center")
+
+
+def _subplots(
+    columns: int, heights: Sequence[int], width: int, gaps: tuple[int, int], ends: tuple[int, int]
+) -> tuple[Figure, NDArray]:
+    """Return a figure with bare axes of these sizes; `ends` is the space above and below them."""
+    total_width = 2 * _MARGIN + columns * width + (columns - 1) * gaps[0]
+    total_height = sum(ends) + sum(heights) + (len(heights) - 1) * gaps[1]
+    figure = Figure((total_width / _DPI, total_height / _DPI), dpi=_DPI, facecolor="white")
+    axes = figure.subplots(
+        len(heights),
+        columns,
+        squeeze=False,
+        height_ratios=heights,
+        gridspec_kw={
+            "left": _MARGIN / total_width,
+            "right": 1 - _MARGIN / total_width,
+            "top": 1 - ends[0] / total_height,
+            "bottom": ends[1] / total_height,
+            "wspace": gaps[0] / width,
+            "hspace": gaps[1] / np.mean(heights),
+        },
+    )
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[], facecolor="white")
+        ax.spines[:].set_visible(False)
+    return figure, axes
+
+
+def _window(photograph: Photograph, picture: NDArray, side: int) -> tuple[slice, slice]:
+    """Return the rows and columns around the focus; the picture may lack the last ones."""
+    side = min(side, *picture.shape[1:])
+    starts = (
+        min(max(centre - side // 2, 0), n - side)
+        for centre, n in zip(photograph.focus, picture.shape[1:], strict=True)
+    )
+    rows, columns = (slice(start, start + side) for start in starts)
+    return rows, columns
+
+
+def _rgb(picture: NDArray) -> NDArray:
+    """Return 8-bit colours, shape (row, column, 3), of one or three channels, axis 0."""
+    pixels = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return np.broadcast_to(np.moveaxis(pixels, 0, -1), (*pixels.shape[1:], 3))
+
+
+def _title(ax: Axes, title: str, detail: str, above: int = 0) -> None:
+    _label(ax, (0, 1), 48 + above, title, _INK, _HEADING)
+    _label(ax, (0, 1), 14 + above, detail, _GREY)
+
+
+def _label(
+    ax: Axes, corner: tuple[int, int], above: int, words: str, color: str, size: int = _TEXT
+) -> None:
+    """Write words at a distance above a corner of the axes."""
+    ax.annotate(
+        words,
+        corner,
+        (0, above),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        size=size,
+        color=color,
+    )

@@ -1,43 +1,46 @@
-"""Photographs through each pair of pooling and unpooling, and how much of them comes back."""
+"""Pool and unpool photographs by each method, and score how much of them comes back."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
+import unpool_xp as ux
+from unpool_xp import backends
 from unpool_xp.backends import Backend
-from unpool_xp.gallery.methods import METHODS, Method
-from unpool_xp.gallery.photographs import NDArray, Photograph
+from unpool_xp.gallery.methods import METHODS, Method, find_method
+from unpool_xp.gallery.photographs import NDArray, Photograph, shipped_photograph
 
 STRIDES = (2.0, 3.0, 4.0)
 
 _LEVELS = 65535
-# Not half a level exactly: ties, which are common, must not hang on a last bit of the library's.
+# Not exactly half a level: ties are common, and the last bit of a sum must not decide them.
 _OFFSET = 0.5 + 2**-17 / math.sqrt(2)
-_WINDOW = 7  # of the structural similarity
+_SSIM_WINDOW = 7
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One photograph after one method.
+    """A photograph after one method at one stride.
 
     Attributes
     ----------
     method : Method
-        What it went through.
+        The pooling and unpooling.
     stride : float
-        Cells that become one, along each axis.
+        The pooling factor along each axis.
     original, picture : ndarray
-        Before and after, shape (channel, row, column), from 0 to 1; of the size that the stride
-        divides.
+        Before and after, shape (channel, row, column), values from 0 to 1. A whole stride
+        divides their size.
     psnr : float
-        The peak signal-to-noise ratio in decibels; infinite where nothing was lost.
+        Peak signal-to-noise ratio in decibels; infinite if nothing was lost.
     ssim : float
-        The structural similarity, 1 where nothing was lost.
+        Structural similarity; 1 if nothing was lost.
     """
 
     method: Method
@@ -47,19 +50,36 @@ class Entry:
     psnr: float
     ssim: float
 
+    @property
+    def blockiness(self) -> float:
+        """How visible the windows are, relative to the original: 1 if they are not."""
+        return blockiness(self.original, self.picture, int(self.stride))
+
+    @property
+    def variation(self) -> float:
+        """The total variation, relative to the original."""
+        return total_variation(self.picture) / total_variation(self.original)
+
+    @property
+    def error_at_maxima(self) -> float:
+        """The largest error at the positions of the windows' maxima, from 0 to 1."""
+        indices = ux.max_pool(self.original, (int(self.stride),) * 2).indices
+        error = np.abs(self.picture - self.original).reshape(len(indices), -1)
+        return float(np.take_along_axis(error, indices.reshape(len(indices), -1), axis=1).max())
+
 
 @dataclass(frozen=True)
 class Gallery:
-    """A photograph after every method, at every stride.
+    """A photograph after every method at every stride.
 
     Attributes
     ----------
     photograph : Photograph
-        What went in.
+        The input.
     backend : str
-        The label of the library that did it.
+        The label of the backend that computed it.
     entries : tuple of Entry
-        One for each method and stride.
+        One for each stride and method.
     """
 
     photograph: Photograph
@@ -68,42 +88,32 @@ class Gallery:
 
     @property
     def strides(self) -> list[float]:
-        """The strides, in the order they were asked for."""
+        """The strides, in the order in which they were requested."""
         return list(dict.fromkeys(entry.stride for entry in self.entries))
 
     def at(self, method: Method, stride: float) -> Entry | None:
-        """Return the entry of a method and a stride, if the method can do it."""
-        wanted = (e for e in self.entries if e.method is method and e.stride == stride)
-        return next(wanted, None)
+        """Return the entry of a method at a stride, or None if the method cannot do it."""
+        matches = (e for e in self.entries if e.method is method and e.stride == stride)
+        return next(matches, None)
 
     def methods(self) -> list[Method]:
-        """Return the methods, the one with the largest mean PSNR first."""
-        return by_psnr([self])
+        """Return the methods, largest mean PSNR first."""
+        return rank_methods(self.entries)
 
 
-def by_psnr(galleries: Sequence[Gallery]) -> list[Method]:
-    """Return the methods of some galleries, the one with the largest mean PSNR first.
+def rank_methods(entries: Sequence[Entry]) -> list[Method]:
+    """Return the methods of some entries, largest mean PSNR first.
 
-    Parameters
-    ----------
-    galleries : sequence of Gallery
-        Their entries are taken together; those of strides that are not whole count only where
-        there are no others.
-
-    Returns
-    -------
-    list of Method
-        Those that have an entry.
+    Fractional strides count only if there are no whole ones: not every method takes them, and
+    means over different strides do not compare.
     """
-    entries = [entry for gallery in galleries for entry in gallery.entries]
-    made = {METHODS.index(entry.method) for entry in entries}
-    # Means compare only where they are of the same strides: those that every method can do.
-    whole = [entry for entry in entries if entry.stride.is_integer()] or entries
+    counted = [entry for entry in entries if entry.stride.is_integer()] or entries
+    present = [method for method in METHODS if any(e.method is method for e in entries)]
     means = {
-        index: float(np.mean([e.psnr for e in whole if e.method is METHODS[index]]))
-        for index in made
+        method.name: float(np.mean([e.psnr for e in counted if e.method is method]))
+        for method in present
     }
-    return [METHODS[index] for index in sorted(made, key=lambda index: (-means[index], index))]
+    return sorted(present, key=lambda method: -means[method.name])
 
 
 def make_gallery(
@@ -111,21 +121,21 @@ def make_gallery(
     backend: Backend,
     strides: Sequence[float] = STRIDES,
     *,
-    progress: Callable[[], object] = lambda: None,
+    methods: Sequence[Method] = METHODS,
 ) -> Gallery:
-    """Send a photograph through every method, at every stride.
+    """Pool and unpool a photograph by each method at each stride.
 
     Parameters
     ----------
     photograph : Photograph
-        What goes in.
+        The input.
     backend : Backend
-        The library that does it. The result is the same with each.
+        The backend that computes it. The result is the same on all of them.
     strides : sequence of float, optional
-        Cells that become one, along each axis; above 1. The fractional methods alone take one
-        that is not whole.
-    progress : callable, optional
-        Called after each method.
+        Pooling factors along each axis, above 1. Only the fractional methods take one that is
+        not whole; the others are left out there.
+    methods : sequence of Method, optional
+        The pairs of pooling and unpooling.
 
     Returns
     -------
@@ -135,58 +145,69 @@ def make_gallery(
     Raises
     ------
     ValueError
-        If there is no stride, or one that cannot be.
+        If `strides` is empty or a stride is out of range.
 
     Examples
     --------
     >>> from unpool_xp import backends
-    >>> from unpool_xp.gallery.scores import make_gallery
+    >>> from unpool_xp.gallery import make_gallery
     >>> from unpool_xp.gallery.photographs import shipped_photograph
     >>> gallery = make_gallery(shipped_photograph("camera"), backends.load("numpy"), [4])
     >>> gallery.methods()[0].name, gallery.methods()[-1].name
     ('avg_pool, linear_unpool half_pixel', 'max_pool, max_unpool')
     """
     strides = list(dict.fromkeys(float(stride) for stride in strides))
-    most = min(photograph.size) // _WINDOW
+    largest = min(photograph.size) // _SSIM_WINDOW
     if not strides:
         raise ValueError("strides: none given")
     for stride in strides:
-        if not 1 < stride <= most:
+        if not 1 < stride <= largest:
             raise ValueError(
-                f"stride {stride:g} must be above 1 and at most {most} for the "
+                f"stride {stride:g} must be above 1 and at most {largest} for the "
                 f"{photograph.size[0]} rows and {photograph.size[1]} columns of {photograph.name}"
             )
     entries = []
     with double_precision(backend):
         for stride in strides:
-            original = _divisible(photograph.pixels, stride)
+            whole = stride.is_integer()
+            original = photograph.pixels
+            if whole:
+                original = crop_to_multiple(original, int(stride))
             x = backend.asarray(original)
-            for method in METHODS:
-                if not method.whole or stride.is_integer():
-                    picture = settled(backend.to_numpy(method.way(x, stride)))
+            for method in methods:
+                if whole or method.fractional:
+                    picture = quantize(backend.to_numpy(method.apply(x, stride)))
                     scores = psnr(original, picture), ssim(original, picture)
                     entries.append(Entry(method, stride, original, picture, *scores))
-                    progress()
     return Gallery(photograph, backend.label, tuple(entries))
 
 
-def _divisible(pixels: NDArray, stride: float) -> NDArray:
-    """Return the part that a whole stride divides, or all."""
-    if not stride.is_integer():
-        return pixels
-    rows, columns = (n - n % int(stride) for n in pixels.shape[1:])
+@cache
+def max_pool_scores(strides: tuple[int, ...] = (2, 4, 8)) -> Mapping[int, Mapping[str, Entry]]:
+    """Return how "astronaut" comes back from max pooling, by stride and by unpooling."""
+    methods = [
+        find_method("max_pool", "nearest_unpool"),
+        find_method("max_pool", "max_unpool"),
+        find_method("fractional_max_pool", "fractional_max_unpool"),
+    ]
+    gallery = make_gallery(
+        shipped_photograph("astronaut"), backends.load("numpy"), strides, methods=methods
+    )
+    return {
+        stride: {e.method.unpooling: e for e in gallery.entries if e.stride == stride}
+        for stride in strides
+    }
+
+
+def crop_to_multiple(pixels: NDArray, factor: int) -> NDArray:
+    """Drop the last rows and columns, so that a factor divides the size."""
+    rows, columns = (n - n % factor for n in pixels.shape[1:])
     return np.ascontiguousarray(pixels[:, :rows, :columns])
 
 
 @contextlib.contextmanager
 def double_precision(backend: Backend) -> Iterator[None]:
-    """Let JAX have float64 for a while, which others have anyway.
-
-    Parameters
-    ----------
-    backend : Backend
-        The backend that is about to be used.
-    """
+    """Enable float64 in JAX inside a `with` block; other libraries have it anyway."""
     if backend.library != "jax":
         yield
         return
@@ -200,36 +221,16 @@ def double_precision(backend: Backend) -> Iterator[None]:
         jax.config.update("jax_enable_x64", before)  # type: ignore[no-untyped-call]
 
 
-def settled(picture: NDArray) -> NDArray:
-    """Return a picture in levels of 16 bits, in which libraries do not differ.
-
-    Parameters
-    ----------
-    picture : ndarray
-        Values from 0 to 1, perhaps a little beyond.
-
-    Returns
-    -------
-    ndarray
-        The nearest levels, from 0 to 1, float64. The last bits of a sum, where libraries may
-        differ, do not show.
-    """
+def quantize(picture: NDArray) -> NDArray:
+    """Clip to 0 to 1 and round to 16 bits, which hides how libraries differ in the last bits."""
     levels: NDArray = np.clip(np.floor(picture * _LEVELS + _OFFSET), 0, _LEVELS)
     return levels / _LEVELS
 
 
 def psnr(original: NDArray, picture: NDArray) -> float:
-    """Return the peak signal-to-noise ratio.
+    """Return the peak signal-to-noise ratio in decibels, for values from 0 to 1.
 
-    Parameters
-    ----------
-    original, picture : ndarray
-        Of one shape, from 0 to 1.
-
-    Returns
-    -------
-    float
-        In decibels; infinite where they are equal.
+    It is infinite if the pictures are equal.
     """
     from skimage.metrics import peak_signal_noise_ratio
 
@@ -241,21 +242,54 @@ def psnr(original: NDArray, picture: NDArray) -> float:
 
 
 def ssim(original: NDArray, picture: NDArray) -> float:
-    """Return the structural similarity, the mean of the channels.
+    """Return the structural similarity, for values from 0 to 1.
 
-    Parameters
-    ----------
-    original, picture : ndarray
-        Of one shape (channel, row, column), from 0 to 1.
-
-    Returns
-    -------
-    float
-        1 where they are equal.
+    It is the mean of the channels, axis 0, and 1 if the pictures are equal.
     """
     from skimage.metrics import structural_similarity
 
     similarity = structural_similarity(  # type: ignore[no-untyped-call]
-        original, picture, data_range=1, channel_axis=0
+        original, picture, data_range=1, channel_axis=0, win_size=_SSIM_WINDOW
     )
     return float(similarity)
+
+
+def blockiness(original: NDArray, picture: NDArray, stride: int) -> float:
+    """Return the share of squared steps that lies on window borders, relative to the original.
+
+    It is 1 if the windows cannot be seen.
+    """
+
+    def border_share(pixels: NDArray) -> float:
+        at_borders = total = 0.0
+        for axis in (-2, -1):
+            steps = np.moveaxis(np.diff(pixels, axis=axis) ** 2, axis, 0)
+            at_borders += float(steps[stride - 1 :: stride].sum(dtype=np.float64))
+            total += float(steps.sum(dtype=np.float64))
+        return at_borders / total
+
+    return border_share(picture) / border_share(original)
+
+
+def total_variation(picture: NDArray) -> float:
+    """Return the mean absolute step between neighbours, summed over rows and columns."""
+    return sum(float(np.abs(np.diff(picture, axis=axis)).mean()) for axis in (-2, -1))
+
+
+def best_shift(original: NDArray, picture: NDArray, largest: float) -> float:
+    """Return by how many pixels, down and to the right, a picture must move to fit best.
+
+    The fit is the mean squared error of the grey values, away from the border.
+    """
+    from scipy import ndimage, optimize
+
+    target, moving = original.mean(0), picture.mean(0)
+    border = int(largest) + 4
+    inner = (slice(border, -border),) * 2
+
+    def error(shift: float) -> float:
+        moved = ndimage.shift(moving, (shift, shift), order=3, mode="nearest")
+        return float(np.square(moved[inner] - target[inner]).mean())
+
+    found = optimize.minimize_scalar(error, bounds=(-largest, largest), method="bounded")
+    return float(found.x)
