@@ -15,12 +15,10 @@ from unpool_xp.gallery.photographs import Photograph, shipped_photograph
 from unpool_xp.gallery.scores import (
     Gallery,
     best_shift,
-    blockiness,
     make_gallery,
     psnr,
     quantize,
     ssim,
-    total_variation,
 )
 
 NUMPY = backends.load("numpy")
@@ -45,11 +43,16 @@ def test_ssim_is_the_mean_of_the_channels() -> None:
 
 
 def test_blockiness_and_variation_by_hand() -> None:
-    ramp = np.tile(np.arange(12.0), (1, 12, 1))  # 11 equal steps, 5 of them on borders of 2
-    steps = ux.nearest_unpool(ux.max_pool(ramp, (2, 2)).values, (2, 2))  # 5 steps of 2, all there
-    assert blockiness(ramp, steps, 2) == pytest.approx(11 / 5)
-    assert total_variation(ramp) == 1
-    assert total_variation(steps) == pytest.approx(10 / 11)
+    ramp = np.tile(np.arange(16.0) / 15, (1, 16, 1))  # 15 equal steps, 7 of them on borders
+    gallery = make_gallery(
+        Photograph("ramp", ramp, (8, 8)),
+        NUMPY,
+        [2],
+        methods=[find_method("max_pool", "nearest_unpool")],
+    )
+    (entry,) = gallery.entries  # 7 steps of double height, all on borders
+    assert entry.blockiness == pytest.approx(15 / 7)
+    assert entry.variation == pytest.approx(14 / 15)
 
 
 def test_pairs_by_hand() -> None:

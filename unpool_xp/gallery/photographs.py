@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+import unpool_xp as ux
 
 NDArray: TypeAlias = np.ndarray[Any, Any]
 
@@ -23,24 +25,12 @@ _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph to pool and unpool.
-
-    Attributes
-    ----------
-    name : str
-        The file name without its extension.
-    pixels : ndarray
-        Shape (channel, row, column) with one or three channels, float64 from 0 to 1.
-    focus : tuple of int
-        Row and column of the centre of the enlarged detail.
-    notes : tuple of str
-        How it was changed on reading.
-    """
+    """A photograph to pool and unpool."""
 
     name: str
-    pixels: NDArray = field(repr=False)
-    focus: tuple[int, int]
-    notes: tuple[str, ...] = ()
+    pixels: NDArray = field(repr=False)  # shape (1 or 3, row, column), float64 from 0 to 1
+    focus: tuple[int, int]  # row and column of the centre of the enlarged detail
+    notes: tuple[str, ...] = ()  # how it was changed on reading
 
     @property
     def size(self) -> tuple[int, int]:
@@ -49,17 +39,7 @@ class Photograph:
 
 
 def shipped_photograph(name: str) -> Photograph:
-    """Return a photograph that ships with scikit-image.
-
-    Parameters
-    ----------
-    name : str
-        One of `SHIPPED`.
-
-    Returns
-    -------
-    Photograph
-        Read from the installed package.
+    """Return one of the photographs `SHIPPED` with scikit-image.
 
     Raises
     ------
@@ -80,32 +60,29 @@ def shipped_photograph(name: str) -> Photograph:
     path = Path(str(files("skimage") / "data" / f"{name}.png"))
     if not path.is_file():
         raise FileNotFoundError(f"{path}: this scikit-image came without it; give a picture")
-    return read_photograph(path, focus=_FOCUS[name])
+    return replace(read_photograph(path), focus=_FOCUS[name])
 
 
-def read_photograph(path: Path | str, *, focus: tuple[int, int] | None = None) -> Photograph:
+def read_photograph(path: Path | str) -> Photograph:
     """Read a picture file of any format that Pillow supports.
 
     Parameters
     ----------
     path : Path or str
         For example a PNG or a JPEG: grey or colour, with or without transparency, or 16-bit grey.
-    focus : tuple of int, optional
-        Row and column of the centre of the enlarged detail. Default: where the variance is
-        largest.
 
     Returns
     -------
     Photograph
-        Upright, transparency on white, at most `LARGEST` pixels along a side.
+        Upright, transparency on white, at most `LARGEST` pixels along a side; the focus is where
+        the variance is largest.
 
     Raises
     ------
     FileNotFoundError
         If the file does not exist.
     ValueError
-        If the file is not a picture, is damaged, too small, or has no fixed white level, or if
-        `focus` lies outside it.
+        If the file is not a picture, is damaged, too small, or has no fixed white level.
     """
     path = Path(path)
     if not path.exists():
@@ -129,14 +106,9 @@ def read_photograph(path: Path | str, *, focus: tuple[int, int] | None = None) -
         raise ValueError(f"{path}: {size} pixels; each side must have at least {SMALLEST}")
     factor = -(-max(pixels.shape[1:]) // LARGEST)
     if factor > 1 and min(pixels.shape[1:]) // factor >= SMALLEST:
-        pixels = _reduced(pixels, factor)
+        pixels = ux.avg_pool(pixels, (factor, factor))
         notes.append(f"reduced by {factor}, to {pixels.shape[2]}x{pixels.shape[1]} pixels")
-    rows, columns = pixels.shape[1:]
-    if focus is None:
-        focus = _busiest(pixels)
-    elif not (0 <= focus[0] < rows and 0 <= focus[1] < columns):
-        raise ValueError(f"focus={focus!r} lies outside the {rows} rows and {columns} columns")
-    return Photograph(path.stem, pixels, focus, tuple(notes))
+    return Photograph(path.stem, pixels, _busiest(pixels), tuple(notes))
 
 
 def _pixels(image: Image.Image, path: Path) -> tuple[NDArray, list[str]]:
@@ -157,14 +129,6 @@ def _pixels(image: Image.Image, path: Path) -> tuple[NDArray, list[str]]:
     image = image.convert("L" if image.mode in ("1", "L") else "RGB")
     values = np.asarray(image, dtype=np.float64) / 255
     return (values[None] if values.ndim == 2 else np.moveaxis(values, -1, 0)), notes
-
-
-def _reduced(pixels: NDArray, factor: int) -> NDArray:
-    """Return the means of square blocks."""
-    channels, rows, columns = pixels.shape[0], pixels.shape[1] // factor, pixels.shape[2] // factor
-    blocks = pixels[:, : rows * factor, : columns * factor]
-    means: NDArray = blocks.reshape(channels, rows, factor, columns, factor).mean((2, 4))
-    return means
 
 
 def _busiest(pixels: NDArray) -> tuple[int, int]:

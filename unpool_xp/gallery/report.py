@@ -113,11 +113,11 @@ class GalleryReport:
             console.print()
         if self.checkerboard:
             console.print("[bold]doubled with equal weights[/]")
-            rows_ = [
-                [name, detail, share if share == "0%" else f"[red]{share}[/]", db]
-                for name, detail, share, db in self._upsampler_rows()
+            table = [
+                [name, detail, share if share == "0%" else f"[red]{share}[/]", psnr]
+                for name, detail, share, psnr in self._upsampler_rows()
             ]
-            console.print(_table(["by", ""], ["unevenness", "PSNR dB"], rows_))
+            console.print(_table(["by", ""], ["unevenness", "PSNR dB"], table))
 
     def _markdown(self) -> list[str]:
         lines = [

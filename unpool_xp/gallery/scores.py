@@ -26,39 +26,27 @@ _SSIM_WINDOW = 7
 
 @dataclass(frozen=True)
 class Entry:
-    """A photograph after one method at one stride.
-
-    Attributes
-    ----------
-    method : Method
-        The pooling and unpooling.
-    stride : float
-        The pooling factor along each axis.
-    original, picture : ndarray
-        Before and after, shape (channel, row, column), values from 0 to 1. A whole stride
-        divides their size.
-    psnr : float
-        Peak signal-to-noise ratio in decibels; infinite if nothing was lost.
-    ssim : float
-        Structural similarity; 1 if nothing was lost.
-    """
+    """A photograph after one method at one stride."""
 
     method: Method
     stride: float
-    original: NDArray = field(repr=False)
-    picture: NDArray = field(repr=False)
-    psnr: float
-    ssim: float
+    original: NDArray = field(repr=False)  # shape (channel, row, column), values from 0 to 1
+    picture: NDArray = field(repr=False)  # of the same shape, which a whole stride divides
+    psnr: float  # in decibels; infinite if nothing was lost
+    ssim: float  # 1 if nothing was lost
 
     @property
     def blockiness(self) -> float:
-        """How visible the windows are, relative to the original: 1 if they are not."""
-        return blockiness(self.original, self.picture, int(self.stride))
+        """The share of squared steps on window borders, over that in the original.
+
+        It is 1 if the windows cannot be seen.
+        """
+        return _border_share(self.picture, self.stride) / _border_share(self.original, self.stride)
 
     @property
     def variation(self) -> float:
-        """The total variation, relative to the original."""
-        return total_variation(self.picture) / total_variation(self.original)
+        """The mean step between neighbours, over that in the original."""
+        return _mean_step(self.picture) / _mean_step(self.original)
 
     @property
     def error_at_maxima(self) -> float:
@@ -70,20 +58,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A photograph after every method at every stride.
-
-    Attributes
-    ----------
-    photograph : Photograph
-        The input.
-    backend : str
-        The label of the backend that computed it.
-    entries : tuple of Entry
-        One for each stride and method.
-    """
+    """A photograph after every method at every stride."""
 
     photograph: Photograph
-    backend: str
+    backend: str  # the label of the backend that computed it
     entries: tuple[Entry, ...]
 
     @property
@@ -254,25 +232,16 @@ def ssim(original: NDArray, picture: NDArray) -> float:
     return float(similarity)
 
 
-def blockiness(original: NDArray, picture: NDArray, stride: int) -> float:
-    """Return the share of squared steps that lies on window borders, relative to the original.
-
-    It is 1 if the windows cannot be seen.
-    """
-
-    def border_share(pixels: NDArray) -> float:
-        at_borders = total = 0.0
-        for axis in (-2, -1):
-            steps = np.moveaxis(np.diff(pixels, axis=axis) ** 2, axis, 0)
-            at_borders += float(steps[stride - 1 :: stride].sum(dtype=np.float64))
-            total += float(steps.sum(dtype=np.float64))
-        return at_borders / total
-
-    return border_share(picture) / border_share(original)
+def _border_share(picture: NDArray, stride: float) -> float:
+    at_borders = total = 0.0
+    for axis in (-2, -1):
+        steps = np.moveaxis(np.diff(picture, axis=axis) ** 2, axis, 0)
+        at_borders += float(steps[int(stride) - 1 :: int(stride)].sum(dtype=np.float64))
+        total += float(steps.sum(dtype=np.float64))
+    return at_borders / total
 
 
-def total_variation(picture: NDArray) -> float:
-    """Return the mean absolute step between neighbours, summed over rows and columns."""
+def _mean_step(picture: NDArray) -> float:
     return sum(float(np.abs(np.diff(picture, axis=axis)).mean()) for axis in (-2, -1))
 
 
