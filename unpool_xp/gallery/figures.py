@@ -131,6 +131,7 @@ def shift_figure(gallery: Gallery, stride: float) -> Figure:
     if len(entries) < len(found):
         raise ValueError(f"stride {stride:g} is not a whole stride of this gallery")
     original = entries[0].original
+    pictures = [original, *(entry.picture for entry in entries)]
     titles = [("the photograph", f"before avg_pool with stride {stride:g}")]
     for name, entry in zip(names, entries, strict=True):
         shift = best_shift(entry.original, entry.picture, stride)
@@ -140,13 +141,11 @@ def shift_figure(gallery: Gallery, stride: float) -> Figure:
     side = min(_ZOOM_DETAIL, *original.shape[1:])
     row, column = _dark_spot(gallery.photograph, original, side)
     rows, columns = (slice(c - side // 2, c - side // 2 + side) for c in (row, column))
-    brightness = [
-        picture.mean(0)[row, columns] for picture in (original, *(e.picture for e in entries))
-    ]
+    brightness = [picture.mean(0)[row, columns] for picture in pictures]
     low, high = float(brightness[0].min()), float(brightness[0].max())
     space = max(0.08 * (high - low), 1e-9)
     figure, axes = _subplots(3, [_ZOOM_TILE, 170], _ZOOM_TILE, (24, 30), (96, _MARGIN))
-    for number, picture in enumerate((original, *(e.picture for e in entries))):
+    for number, picture in enumerate(pictures):
         above, below = axes[:, number]
         _title(above, *titles[number])
         above.imshow(_rgb(picture[:, rows, columns]), interpolation="nearest", aspect="auto")
