@@ -18,7 +18,7 @@ from sphinx.util.docutils import SphinxDirective
 import unpool_xp as ux
 from unpool_xp import backends
 from unpool_xp.gallery.checkerboard import checkerboard
-from unpool_xp.gallery.figures import checkerboard_figure, grid_figure, shift_figure
+from unpool_xp.gallery.figures import checkerboard_figure, grid_figure, save, shift_figure
 from unpool_xp.gallery.photographs import SHIPPED, NDArray, shipped_photograph
 from unpool_xp.gallery.scores import STRIDES, Gallery, make_gallery, psnr, ssim
 
@@ -104,7 +104,7 @@ class GalleryPicture(_Directive):
         """Draw it; return the image."""
         name = directives.choice(self.arguments[0], tuple(FIGURES))
         draw, alt = FIGURES[name]
-        draw().savefig(self.folder("gallery") / f"{name}.png", pil_kwargs={"optimize": True})
+        save(draw(), self.folder("gallery") / f"{name}.png")
         text = f".. image:: /_build/gallery/{name}.png\n   :alt: {alt}\n   :width: 100%\n"
         return self.parse_text_to_nodes(text)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,6 +21,7 @@ from unpool_xp.gallery.figures import (
     checkerboard_figure,
     difference,
     grid_figure,
+    save,
     shift_figure,
 )
 from unpool_xp.gallery.photographs import Photograph
@@ -97,6 +101,20 @@ def test_grey_and_narrow_photographs_are_drawn(small: Photograph) -> None:
     assert_labels_fit(checkerboard_figure(narrow, checkerboard(narrow, NUMPY)))
     with pytest.raises(ValueError, match=r"stride 2\.5"):
         shift_figure(gallery, 2.5)
+
+
+def test_a_figure_does_not_depend_on_the_users_style(made: Gallery, tmp_path: Path) -> None:
+    paths = [tmp_path / "default.png", tmp_path / "style.png"]
+    save(grid_figure([(made, 2.0)]), paths[0])
+    with mpl.rc_context({"font.size": 30, "axes.grid": True, "savefig.bbox": "tight"}):
+        save(grid_figure([(made, 2.0)]), paths[1])
+        assert mpl.rcParams["font.size"] == 30
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_a_name_that_the_font_lacks_is_saved(small: Photograph, tmp_path: Path) -> None:
+    named = replace(small, name="写真")
+    save(grid_figure([(make_gallery(named, NUMPY, [4]), 4.0)]), tmp_path / "it.png")
 
 
 def test_pyplot_is_not_imported() -> None:

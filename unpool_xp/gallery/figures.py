@@ -6,9 +6,13 @@ the sizes of the axes make every pixel of a photograph a block of whole pixels.
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
@@ -44,11 +48,29 @@ _ZOOM_DETAIL, _ZOOM_TILE = 32, 480  # of the figure of the half-cell shift
 _CHECKER_DETAIL, _CHECKER_TILE = 70, 280
 
 
+@contextlib.contextmanager
+def _default_style() -> Iterator[None]:
+    """Ignore the user's matplotlibrc, so that figures are the same on every machine."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
+
+
+@_default_style()
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file."""
+    with warnings.catch_warnings():
+        # The name of a photograph may be in a script that the font lacks.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(path, pil_kwargs={"optimize": True})
+
+
 def difference(original: NDArray, picture: NDArray) -> NDArray:
     """Return the amplified difference of two pictures around a middle grey, from 0 to 1."""
     return np.clip(0.5 + AMPLIFICATION * (picture - original) / 2, 0, 1)
 
 
+@_default_style()
 def grid_figure(columns: Sequence[tuple[Gallery, float]]) -> Figure:
     """Draw a row for each method, best first, and a column for each photograph and stride.
 
@@ -115,6 +137,7 @@ def _draw_tile(ax: Axes, left: int, picture: NDArray) -> None:
     ax.imshow(_rgb(picture), extent=extent, aspect="auto", interpolation="nearest")
 
 
+@_default_style()
 def shift_figure(gallery: Gallery, stride: float) -> Figure:
     """Draw a detail before and after linear unpooling, with a cross at the same pixel of each.
 
@@ -174,6 +197,7 @@ def _dark_spot(photograph: Photograph, picture: NDArray, side: int) -> tuple[int
     return row, column
 
 
+@_default_style()
 def checkerboard_figure(photograph: Photograph, results: Sequence[Upsampled]) -> Figure:
     """Draw a column for each upsampler: the overlap of its weights, its picture, the difference."""
     tile = _CHECKER_TILE

@@ -15,7 +15,13 @@ from rich.table import Table
 
 from unpool_xp.backends import Backend
 from unpool_xp.gallery.checkerboard import SMALLEST, Upsampled, checkerboard
-from unpool_xp.gallery.figures import AMPLIFICATION, checkerboard_figure, grid_figure, shift_figure
+from unpool_xp.gallery.figures import (
+    AMPLIFICATION,
+    checkerboard_figure,
+    grid_figure,
+    save,
+    shift_figure,
+)
 from unpool_xp.gallery.photographs import SHIPPED, read_photograph, shipped_photograph
 from unpool_xp.gallery.scores import Gallery, make_gallery
 
@@ -53,7 +59,7 @@ class GalleryReport:
         folder.mkdir(parents=True, exist_ok=True)
         paths, lines = [], self._markdown()
         for name, caption, figure in self.figures():
-            figure.savefig(folder / name, pil_kwargs={"optimize": True})
+            save(figure, folder / name)
             paths.append(folder / name)
             lines += [f"## {caption[0].upper()}{caption[1:]}", "", f"![{caption}]({name})", ""]
         paths.append(folder / "gallery.md")
