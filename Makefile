@@ -3,7 +3,7 @@
 #   make bench BACKENDS="numpy jax"     the same with those two alone, installed and measured
 #   make gpu                            every CUDA backend checked, then measured, in 8 minutes
 #   make tax                            what portability costs on NumPy, PyTorch and JAX
-#   make test / lint                    the whole test suite / ruff, mypy and numpydoc
+#   make test / lint                    the whole test suite / ruff, mypy, numpydoc and check-jsonschema
 #   make coverage / docs                the tests with their coverage / the documentation
 #   make mutate                         break the planning code in every way, see the tests fail
 #   make test-lowest                    the tests with the oldest versions allowed
@@ -33,6 +33,8 @@ lowest := .venv/lowest
 pip = $(bin)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # What people import: its docstrings are held to numpydoc.
 api := $(patsubst %,unpool_xp/%.py,pooling unpooling convolution indices backends capabilities)
+schema = $(bin)/check-jsonschema --quiet --builtin-schema
+forms = $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
 # A GPU machine has its libraries already as a rule: make gpu VENV=--system-site-packages uses those.
@@ -73,6 +75,10 @@ lint: .venv/installed-test
 	$(bin)/ruff format --check .
 	$(bin)/mypy
 	$(bin)/numpydoc lint $(api)
+	$(schema) vendor.github-workflows .github/workflows/*.yml
+	$(schema) custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(schema) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(schema) vendor.github-issue-forms $(forms)
 
 $(lowest)/installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(lowest)
@@ -81,13 +87,13 @@ $(lowest)/installed: pyproject.toml constraints-lowest.txt
 	  --constraint constraints-lowest.txt --editable ".[test,docs]"
 	@touch $@
 
-# Not the pages: they need what the package does not. The oldest typer makes the newest click warn.
+# Not the pages and the types: they need what the package does not. The oldest typer makes the newest click warn.
 test-lowest: $(lowest)/installed
-	$(lowest)/bin/python -m pytest --numprocesses 2 --ignore tests/test_docs.py \
+	$(lowest)/bin/python -m pytest --numprocesses 2 --ignore tests/docs/test_docs.py --ignore tests/test_typing.py \
 	  -W "ignore:'click.utils:DeprecationWarning" $(PYTEST)
 
 truth: .venv/installed-test
-	$(bin)/python benchmarks/harness_truth.py $(TRUTH)
+	$(bin)/python benchmarks/harness_accuracy.py $(TRUTH)
 
 ifneq ($(filter gate,$(MAKECMDGOALS)),)
   $(if $(BASE),,$(error BASE is missing: a branch, a tag or a hash, as in make gate BASE=main))
@@ -100,16 +106,16 @@ gate: $(bench_stamp)
 
 RUNS ?= 10
 gate-proof: $(bench_stamp)
-	$(bin)/python -m tests.planted --runs $(RUNS) $(PROOF)
+	$(bin)/python -m tests.support.injected_regression --runs $(RUNS) $(PROOF)
 
 # asv builds an environment of its own, in .asv.
 ASV_ARGS ?= HEAD
 asv: .venv/installed-test
-	$(bin)/python benchmarks/run_panel.py $(ASV_ARGS)
+	$(bin)/python benchmarks/asv_run.py $(ASV_ARGS)
 
 dashboard: .venv/installed-test
 	$(bin)/python -m asv publish
-	$(if $(OFFLINE),$(bin)/python benchmarks/offline_page.py .asv/html)
+	$(if $(OFFLINE),$(bin)/python benchmarks/asv_offline.py .asv/html)
 	@echo "The page is in .asv/html. A browser reads it from a server alone: make preview"
 
 preview: .venv/installed-test
@@ -117,7 +123,7 @@ preview: .venv/installed-test
 
 smoke: .venv/installed-test
 	rm -rf .asv/smoke
-	$(bin)/python benchmarks/run_panel.py --results .asv/smoke/asv --quick --python=same \
+	$(bin)/python benchmarks/asv_run.py --results .asv/smoke/asv --quick --python=same \
 	  --set-commit-hash HEAD --bench "'nearest_unpool', 'small', 2, '(numpy|torch:cpu|jax:cpu|dask)'"
 	$(bin)/python -m pytest benchmarks -q --backend numpy --operation max_unpool --size small \
 	  --benchmark-storage=file://$(CURDIR)/.asv/smoke/pytest-benchmark
@@ -130,7 +136,7 @@ coverage: .venv/installed-test
 	@touch $@
 
 mutate: .venv/installed-mutate
-	$(bin)/python -m tests.mutation
+	$(bin)/python -m tests.plan.mutation
 
 docs: .venv/installed-test
 	$(bin)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from unpool_xp import backends
-from unpool_xp.bench import natives
-from unpool_xp.bench.cases import OPERATIONS, Case
-from unpool_xp.bench.machine import this_machine
-from unpool_xp.bench.measure import SAMPLE_SECONDS, Inputs, Session
-from unpool_xp.bench.panel import HOWS, SIZES, STRIDES, panel_case, split_how
-from unpool_xp.bench.results import run_id
-from unpool_xp.bench.rounds import Cell, cells_of
-from unpool_xp.bench.sweep import make_row, origin_of
+from unpool_xp.bench import catalog
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.panel import HOWS, SIZES, STRIDES, panel_case, split_how
+from unpool_xp.bench.measure.machine import this_machine
+from unpool_xp.bench.measure.rounds import Cell, cells_of
+from unpool_xp.bench.measure.session import SAMPLE_SECONDS, Inputs, Session
+from unpool_xp.bench.measure.sweep import make_row, origin_of
+from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.capabilities import why_not
 
 RESULTS = Path(__file__).parents[1] / "results" / "pytest-benchmark"
@@ -90,7 +91,7 @@ class PanelCell:
         """Why it cannot be done, where it is known not to be possible."""
         library = self.cell.label.partition(":")[0]
         if self.cell.implementation == "native":
-            refused = natives.find(library, self.case, self.cell.function).reason(self.case)
+            refused = catalog.find(library, self.case, self.cell.function).reason(self.case)
             if refused is not None:
                 return f"{self.cell.function}: {refused}"
         return why_not(self.case.operation, library, self.case.dtype)

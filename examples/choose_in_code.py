@@ -18,7 +18,7 @@ question = "choose max_unpool --shape 4,32,56,56 --kernel 2 --json"
 question += " --backend numpy --backend torch --budget 8"
 # In a shell: unpool-xp choose ...
 done = subprocess.run(
-    [sys.executable, "-m", "unpool_xp.cli", *question.split()], capture_output=True, text=True
+    [sys.executable, "-m", "unpool_xp", *question.split()], capture_output=True, text=True
 )
 if done.returncode:
     sys.exit(done.stderr)

@@ -38,7 +38,7 @@ def job(**more):
     """Run the job's command; return its exit code, and what the JUnit file counts."""
     command = "check --backend my_library --junit unpool-xp.xml"
     done = subprocess.run(
-        [sys.executable, "-m", "unpool_xp.cli", *command.split()],
+        [sys.executable, "-m", "unpool_xp", *command.split()],
         cwd=folder,
         env={**environment, **more},
         capture_output=True,

@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, settings
 
 from unpool_xp import backends
-from unpool_xp._compat import library
+from unpool_xp._array.compat import library
 
 # Without it JAX turns float64 and int64 into their halves; test_dtypes.py runs it without, too.
 jax.config.update("jax_enable_x64", True)

@@ -1,7 +1,7 @@
-"""What each operation does on each library: the one declaration.
+"""Which dtypes each operation supports on each library.
 
-It feeds the tests, `unpool-xp check`, the table in the documentation and the skips of the
-benchmarks: nothing is skipped that is not named here, with its reason.
+The tests, `unpool-xp check`, the documentation and the benchmarks all read this table. Every
+skipped case is listed here with its reason.
 """
 
 from __future__ import annotations

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import math
-
-from unpool_xp import _chunked as chunked
-from unpool_xp import _geometry
-from unpool_xp import _side_by_side as side_by_side
-from unpool_xp._compat import Array, Namespace, arguments, cast, computing_dtype, require_dtype
-from unpool_xp._geometry import AxisSpread
-from unpool_xp._primitives import (
-    blocks_pay,
-    in_chunks,
-    in_parts,
-    overlap_add,
-    product,
-    reshape_tail,
-)
-from unpool_xp._sizes import Padding, Sizes
+from unpool_xp._array.compat import ArrayT
+from unpool_xp._array.namespace import inspect_inputs, require_dtype
+from unpool_xp._array.traits import is_dask_array
+from unpool_xp._dask import operations as chunked
+from unpool_xp._impl.conv_transpose import conv_transpose_matmul
+from unpool_xp._plan import transposed
+from unpool_xp._plan.arguments import Padding, Sizes
 
 __all__ = ["conv_transpose"]
 
 
 def conv_transpose(
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
+    x: ArrayT,
+    weight: ArrayT,
+    bias: ArrayT | None = None,
     /,
     *,
     stride: Sizes = 1,
@@ -34,7 +25,7 @@ def conv_transpose(
     output_size: Sizes | None = None,
     groups: int = 1,
     dilation: Sizes = 1,
-) -> Array:
+) -> ArrayT:
     """Spread each element over the output, weighted by the kernel, and add up what overlaps.
 
     Parameters
@@ -91,13 +82,13 @@ def conv_transpose(
     Array([[[  1.,  10., 102.,  20., 200.]]], dtype=array_api_strict.float64)
     """
     named = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
-    xp, _, plan_of = arguments("conv_transpose", **named)
+    xp, _, make_plan = inspect_inputs("conv_transpose", **named)
     require_dtype("conv_transpose", xp, ("numeric",), "a numeric", **named)
     if any(array.dtype != x.dtype for array in named.values()):
-        said = ", ".join(f"{name}: {array.dtype}" for name, array in named.items())
-        raise TypeError(f"conv_transpose: all arrays must have one dtype, got {said}")
-    plan = plan_of(
-        _geometry.transposed,
+        got = ", ".join(f"{name}: {array.dtype}" for name, array in named.items())
+        raise TypeError(f"conv_transpose: all arrays must have one dtype, got {got}")
+    plan = make_plan(
+        transposed.plan_conv_transpose,
         "conv_transpose",
         tuple(x.shape),
         tuple(weight.shape),
@@ -110,54 +101,7 @@ def conv_transpose(
         dilation,
     )
     weights = [weight] if bias is None else [weight, bias]
-    if in_chunks(x):
+    if is_dask_array(x):
         channels = (weight.shape[0], weight.shape[1] * groups)
-        return chunked.conv_transpose(_spread, plan, groups, channels, x, weights)
-    return _spread(xp, (plan, groups), x, *weights)[0]
-
-
-def _spread(
-    xp: Namespace,
-    axes: tuple[tuple[AxisSpread, ...], int],
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
-) -> list[Array]:
-    plan, groups = axes
-    rank, given, dtype = len(plan), x.dtype, computing_dtype(xp, x.dtype)
-    lead, plane = tuple(x.shape[: -rank - 1]), tuple(x.shape[-rank:])
-    (channels, per_group), kernel = weight.shape[:2], tuple(weight.shape[2:])
-    group = channels // groups
-
-    x, weight = (cast(xp, array, dtype) for array in (x, weight))
-    columns = reshape_tail(xp, x, len(lead), (groups, group, math.prod(plane)))
-    taps = math.prod(kernel)
-    rows = reshape_tail(xp, weight, 0, (groups, group, per_group * taps))
-
-    def _shares(columns: Array, rows: Array) -> Array:
-        # One matrix product gives for every element of x its share in every tap and channel.
-        shares = product(xp, xp.matrix_transpose(rows), columns)
-        keep, made = columns.ndim - 3, rows.shape[-1] // taps
-        shares = reshape_tail(xp, shares, keep, (groups * made, *kernel, *plane))
-        return overlap_add(xp, shares, plan)
-
-    if groups == 1 and side_by_side.suits(xp, plan, x, weight):
-        flat = xp.reshape(x, (math.prod(lead), channels, *plane))
-        whole = side_by_side.spread(xp, plan, flat, weight)
-        shares = xp.reshape(whole, (*lead, *whole.shape[1:]))
-    elif groups == 1 and lead and blocks_pay(x, per_group * taps / channels):
-        flat = xp.reshape(columns, (math.prod(lead), *columns.shape[len(lead) :]))
-        outputs = tuple(axis.output for axis in plan)
-
-        def _part(planes: slice, channels: slice) -> Array:
-            chosen = slice(channels.start * taps, channels.stop * taps)
-            return _shares(flat[planes, ...], rows[..., chosen])
-
-        shape = (flat.shape[0], per_group, *outputs)
-        whole = in_parts(xp, _part, shape, x, taps * math.prod(plane))
-        shares = xp.reshape(whole, (*lead, per_group, *outputs))
-    else:
-        shares = _shares(columns, rows)
-    if bias is not None:
-        shares = shares + xp.reshape(cast(xp, bias, dtype), (-1,) + (1,) * rank)
-    return [cast(xp, shares, given)]
+        return chunked.conv_transpose(conv_transpose_matmul, plan, groups, channels, x, weights)
+    return conv_transpose_matmul(xp, (plan, groups), x, *weights)[0]

@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-import functools
-import operator
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
-from unpool_xp import _chunked as chunked
-from unpool_xp import _geometry
-from unpool_xp._compat import (
-    Array,
-    Namespace,
-    arguments,
-    cast,
-    computing_dtype,
-    device,
-    namespace,
-    require_dtype,
-)
-from unpool_xp._geometry import AxisWindows, Means
-from unpool_xp._maxima import AxisTaps, first_maxima
-from unpool_xp._primitives import (
-    along,
-    chunk_like,
-    constant,
-    in_blocks,
-    in_chunks,
-    lined_up,
-    surrounded,
-    take_places,
-    tap_views,
-)
-from unpool_xp._regions import Regions, fractional_regions
-from unpool_xp._sizes import Padding, Scales, Shape, Sizes
-from unpool_xp._windows import positions, window_maxima
+from unpool_xp._array.compat import ArrayT, namespace
+from unpool_xp._array.namespace import inspect_inputs, require_dtype
+from unpool_xp._array.traits import is_dask_array
+from unpool_xp._dask import operations as chunked
+from unpool_xp._dask.graph import chunk_meta
+from unpool_xp._impl.avg_pool import _avg_pool
+from unpool_xp._impl.fractional_pool import _fractional_max_pool
+from unpool_xp._impl.max_pool import index_and_offset_dtypes, window_maxima
+from unpool_xp._plan import fractional
+from unpool_xp._plan import windows as _geometry
+from unpool_xp._plan.arguments import Padding, Scales, Sizes
+from unpool_xp._plan.fractional import FractionalPoolPlan, draw_region_starts
 
 __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
 
 
-class MaxPooled(NamedTuple):
-    """The maxima of the windows and where they stood.
+class MaxPooled(NamedTuple, Generic[ArrayT]):
+    """The maxima of the windows and their positions.
 
     Attributes
     ----------
@@ -50,12 +32,16 @@ class MaxPooled(NamedTuple):
         indexing dtype of the library.
     """
 
-    values: Array
-    indices: Array
+    values: ArrayT
+    indices: ArrayT
+
+
+# Before 2.8, PyTorch's vmap takes a named tuple apart only if tuple is its one base.
+MaxPooled.__bases__ = (tuple,)
 
 
 def max_pool(
-    x: Array,
+    x: ArrayT,
     /,
     kernel_size: Sizes,
     *,
@@ -63,8 +49,8 @@ def max_pool(
     padding: Padding = 0,
     dilation: Sizes = 1,
     ceil_mode: bool = False,
-) -> MaxPooled:
-    """Take the maximum of each window, and where it stood.
+) -> MaxPooled[ArrayT]:
+    """Return the maximum of each window and its position.
 
     Parameters
     ----------
@@ -116,10 +102,10 @@ def max_pool(
     >>> pooled.indices
     Array([[3]], dtype=array_api_strict.int64)
     """
-    xp, _, plan_of = arguments("max_pool", x=x)
+    xp, _, make_plan = inspect_inputs("max_pool", x=x)
     require_dtype("max_pool", xp, ("integral", "real floating"), "a real", x=x)
-    plan = plan_of(
-        _geometry.windows,
+    plan = make_plan(
+        _geometry.plan_max_pool,
         "max_pool",
         tuple(x.shape),
         kernel_size,
@@ -128,15 +114,17 @@ def max_pool(
         dilation,
         ceil_mode,
     )
-    if in_chunks(x):
-        chunk = chunk_like(x)
-        default, _ = positions(namespace(chunk), chunk, "max_pool", plan.plane, plan.reach)
-        return MaxPooled(*chunked.max_pool(window_maxima, plan, x, default))
+    if is_dask_array(x):
+        chunk = chunk_meta(x)
+        index_dtype, _ = index_and_offset_dtypes(
+            namespace(chunk), chunk, "max_pool", plan.plane, plan.flat_extent
+        )
+        return MaxPooled(*chunked.max_pool(window_maxima, plan, x, index_dtype))
     return MaxPooled(*window_maxima(xp, plan, x))
 
 
 def avg_pool(
-    x: Array,
+    x: ArrayT,
     /,
     kernel_size: Sizes,
     *,
@@ -145,7 +133,7 @@ def avg_pool(
     dilation: Sizes = 1,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
-) -> Array:
+) -> ArrayT:
     """Take the mean of each window.
 
     Parameters
@@ -197,10 +185,10 @@ def avg_pool(
     >>> avg_pool(xp.asarray([[1.0, 2.0], [3.0, 4.0]]), (2, 2))
     Array([[2.5]], dtype=array_api_strict.float64)
     """
-    xp, _, plan_of = arguments("avg_pool", x=x)
+    xp, _, make_plan = inspect_inputs("avg_pool", x=x)
     require_dtype("avg_pool", xp, ("real floating",), "a real floating", x=x)
-    plan = plan_of(
-        _geometry.means,
+    plan = make_plan(
+        _geometry.plan_avg_pool,
         "avg_pool",
         tuple(x.shape),
         kernel_size,
@@ -210,46 +198,13 @@ def avg_pool(
         ceil_mode,
         count_include_pad,
     )
-    if in_chunks(x):
-        return chunked.avg_pool(_averaged, plan, x)
-    return _averaged(xp, plan, x)[0]
-
-
-def _averaged(xp: Namespace, plan: Means, x: Array) -> list[Array]:
-    place = device(x)
-
-    before = [len(windows.before) for windows in plan.axes]
-    after = [len(windows.after) for windows in plan.axes]
-
-    def averaged(x: Array) -> tuple[Array]:
-        # Axis by axis. Rows first: they lie together, and fewer are left to add up in steps.
-        mean = cast(xp, x, computing_dtype(xp, x.dtype))
-        mean = surrounded(xp, mean, before, after, 0)
-        for windows in plan.axes:
-            mean, *others = tap_views(mean, windows)
-            if others:
-                mean = mean + others[0]  # an array of its own, to which the rest is added
-            for tap in others[1:]:
-                mean += tap
-        if plan.divisor is not None:
-            mean = mean / plan.divisor
-        else:
-            for windows, count in zip(plan.axes, plan.counts, strict=True):
-                mean = mean / _divisors(xp, windows, count, mean.dtype, place)
-        return (cast(xp, mean, x.dtype),)
-
-    return in_blocks(xp, averaged, x, len(plan.axes), 1.0)
-
-
-def _divisors(xp: Namespace, windows: AxisWindows, count: Shape, dtype: Any, place: Any) -> Array:
-    def divisors() -> Array:
-        return along(xp, xp.asarray(count, dtype=dtype, device=place), windows.axis)
-
-    return constant(windows.arrays, "divisors", divisors, xp.__name__, dtype, place)
+    if is_dask_array(x):
+        return chunked.avg_pool(_avg_pool, plan, x)
+    return _avg_pool(xp, plan, x)[0]
 
 
 def fractional_max_pool(
-    x: Array,
+    x: ArrayT,
     /,
     kernel_size: Sizes,
     *,
@@ -257,7 +212,7 @@ def fractional_max_pool(
     output_ratio: Scales | None = None,
     samples: Any = None,
     seed: int | None = None,
-) -> MaxPooled:
+) -> MaxPooled[ArrayT]:
     """Take the maximum of regions whose places are drawn, for a size that is no divisor.
 
     Parameters
@@ -311,10 +266,10 @@ def fractional_max_pool(
     Array([1, 3, 4], dtype=array_api_strict.int64)
     """
     operation = "fractional_max_pool"
-    xp, _, plan_of = arguments(operation, x=x)
+    xp, _, make_plan = inspect_inputs(operation, x=x)
     require_dtype(operation, xp, ("integral", "real floating"), "a real", x=x)
-    kernels, outputs = plan_of(
-        _geometry.fractional_output,
+    kernels, outputs = make_plan(
+        fractional.plan_fractional_sizes,
         operation,
         tuple(x.shape),
         kernel_size,
@@ -325,43 +280,12 @@ def fractional_max_pool(
     lead, plane = tuple(x.shape[: x.ndim - rank]), tuple(x.shape[x.ndim - rank :])
     # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
     sizes = [tuple([len(range(n)) for n in part]) for part in (lead, plane, kernels, outputs)]
-    starts = fractional_regions(operation, sizes, samples, seed)
-    plan = Regions(plane, kernels, starts, (0,) * rank)
-    if in_chunks(x):
-        chunk = chunk_like(x)
-        default, _ = positions(namespace(chunk), chunk, operation, plan.plane, plan.reach)
-        return MaxPooled(*chunked.fractional_max_pool(_regions_pooled, plan, x, default))
-    return _regions_pooled(xp, plan, x)
-
-
-def _regions_pooled(xp: Namespace, plan: Regions, x: Array) -> MaxPooled:
-    place, rank, starts, steps = device(x), len(plan.plane), plan.starts, plan.steps
-    default, counting = positions(xp, x, "fractional_max_pool", plan.plane, plan.reach)
-
-    def _taps(i: int) -> AxisTaps:
-        taps = range(plan.kernels[i])
-
-        def _views(array: Array) -> list[Array]:
-            return [take_places(xp, array, starts[i] + tap, rank, i - rank) for tap in taps]
-
-        return AxisTaps(_views, _views, [tap * steps[i] for tap in taps], None)
-
-    floating = xp.isdtype(x.dtype, "real floating")
-    values, offsets = first_maxima(
-        xp, x, [_taps(i) for i in reversed(range(rank))], counting, floating=floating
-    )
-    first = functools.reduce(
-        operator.add,
-        [
-            lined_up(
-                xp,
-                steps[i] * (starts[i] + plan.offsets[i]),
-                rank,
-                i - rank,
-                dtype=default,
-                device=place,
-            )
-            for i in range(rank)
-        ],
-    )
-    return MaxPooled(values, cast(xp, first + offsets, default))
+    starts = draw_region_starts(operation, sizes, samples, seed)
+    plan = FractionalPoolPlan(plane, kernels, starts, (0,) * rank)
+    if is_dask_array(x):
+        chunk = chunk_meta(x)
+        index_dtype, _ = index_and_offset_dtypes(
+            namespace(chunk), chunk, operation, plan.plane, plan.flat_extent
+        )
+        return MaxPooled(*chunked.fractional_max_pool(_fractional_max_pool, plan, x, index_dtype))
+    return MaxPooled(*_fractional_max_pool(xp, plan, x))

@@ -1,44 +1,33 @@
-"""Unpooling: a pooled map brought back to its size."""
+"""Unpooling: upsample a pooled array to its original size."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
-from unpool_xp import _chunked as chunked
-from unpool_xp import _geometry, _resize
-from unpool_xp._compat import Array, Namespace, arguments, index_dtype, require_dtype
-from unpool_xp._interpolation import interpolate
-from unpool_xp._parts import SpanOfResize, nearest_of_span
-from unpool_xp._plans import kept
-from unpool_xp._primitives import (
-    any_outside,
-    cells_to_spare,
-    in_chunks,
-    looked,
-    padded,
-    readable,
-    repeated,
-    reshape_tail,
-    scatter,
-    scatter_refuses,
-    take_known,
-    zeros,
-)
-from unpool_xp._sizes import Coordinates, Padding, Scales, Shape, Sizes, check_choice
+from unpool_xp._array.compat import Array, ArrayObject, ArrayT, Namespace
+from unpool_xp._array.namespace import inspect_inputs, require_dtype
+from unpool_xp._array.traits import is_dask_array
+from unpool_xp._array.views import pad_axis, reshape_tail, zeros
+from unpool_xp._dask import operations as chunked
+from unpool_xp._dask.operations import _nearest_part
+from unpool_xp._impl.linear import interpolate
+from unpool_xp._impl.max_unpool import _ScatterMax, _to_index_dtype
+from unpool_xp._impl.nearest import _nearest
+from unpool_xp._plan import resize, transposed
+from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Sizes, check_choice
 
 __all__ = ["fractional_max_unpool", "linear_unpool", "max_unpool", "nearest_unpool"]
 
 
 def nearest_unpool(
-    x: Array,
+    x: ArrayT,
     /,
     scale_factor: Scales | None = None,
     *,
     output_size: Sizes | None = None,
     coordinates: Coordinates = "asymmetric",
-) -> Array:
+) -> ArrayT:
     """Repeat each value over the cells that it stands for.
 
     Parameters
@@ -87,42 +76,27 @@ def nearest_unpool(
            [3, 3, 4, 4],
            [3, 3, 4, 4]], dtype=array_api_strict.int64)
     """
-    xp, _, plan_of = arguments("nearest_unpool", x=x)
+    xp, _, make_plan = inspect_inputs("nearest_unpool", x=x)
     check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
-    plan = plan_of(_resize.resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size)
+    plan = make_plan(
+        resize.plan_resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size
+    )
 
-    if in_chunks(x):
-        return chunked.nearest_unpool(_repeated_part, plan, coordinates, x)
-    return _repeated(xp, x, plan, lambda axis: plan_of(_resize.nearest, axis, coordinates))
-
-
-def _repeated_part(xp: Namespace, spans: Sequence[SpanOfResize], x: Array) -> list[Array]:
-    return [_repeated(xp, x, spans, lambda span: kept(nearest_of_span, span))]
-
-
-def _repeated(
-    xp: Namespace, x: Array, axes: Sequence[Any], sources_of: Callable[[Any], _resize.Sources]
-) -> Array:
-    repeats = [axis.repeats for axis in axes if axis.repeats is not None]
-    if len(repeats) == len(axes):
-        return repeated(xp, x, repeats)
-    for axis in reversed(axes):
-        if axis.repeats is not None:
-            x = xp.repeat(x, axis.repeats, axis=axis.axis)
-        else:
-            sources = sources_of(axis)
-            x = take_known(xp, x, sources.places, axis.axis, sources.arrays)
-    return x
+    if is_dask_array(x):
+        return chunked.nearest_unpool(_nearest_part, plan, coordinates, x)
+    return _nearest(
+        xp, x, plan, lambda axis: make_plan(resize.plan_nearest_axis, axis, coordinates)
+    )
 
 
 def linear_unpool(
-    x: Array,
+    x: ArrayT,
     /,
     scale_factor: Scales | None = None,
     *,
     output_size: Sizes | None = None,
     coordinates: Coordinates = "asymmetric",
-) -> Array:
+) -> ArrayT:
     """Interpolate linearly between the values, axis by axis.
 
     Parameters
@@ -170,20 +144,20 @@ def linear_unpool(
     >>> linear_unpool(xp.asarray([0.0, 1.0, 2.0]), (2,))
     Array([0. , 0.5, 1. , 1.5, 2. , 2. ], dtype=array_api_strict.float64)
     """
-    xp, _, plan_of = arguments("linear_unpool", x=x)
+    xp, _, make_plan = inspect_inputs("linear_unpool", x=x)
     require_dtype("linear_unpool", xp, ("real floating",), "a real floating", x=x)
     known = ("asymmetric", "half_pixel", "align_corners")
     check_choice("linear_unpool", "coordinates", coordinates, known)
     sizes = (tuple(x.shape), scale_factor, output_size)
-    plan = plan_of(_resize.interpolation, "linear_unpool", *sizes, coordinates)
-    if in_chunks(x):
+    plan = make_plan(resize.plan_linear, "linear_unpool", *sizes, coordinates)
+    if is_dask_array(x):
         return chunked.linear_unpool("linear_unpool", plan, x)
     return interpolate(xp, x, plan)
 
 
 def max_unpool(
-    values: Array,
-    indices: Array,
+    values: ArrayT,
+    indices: ArrayObject,
     /,
     kernel_size: Sizes | None = None,
     *,
@@ -193,7 +167,7 @@ def max_unpool(
     output_size: Sizes | None = None,
     duplicates: Literal["any", "sum"] = "any",
     check_indices: bool = True,
-) -> Array:
+) -> ArrayT:
     """Put pooled maxima back at the positions that they came from, zeros elsewhere.
 
     Parameters
@@ -255,13 +229,13 @@ def max_unpool(
     Array([[0, 0],
            [0, 4]], dtype=array_api_strict.int64)
     """
-    xp, place, plan_of = arguments("max_unpool", values=values, indices=indices)
+    xp, device, make_plan = inspect_inputs("max_unpool", values=values, indices=indices)
     _check_pair("max_unpool", xp, values, indices)
     check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
     if duplicates == "sum":
         require_dtype("max_unpool", xp, ("numeric",), "a numeric", values=values)
-    rank, plane = plan_of(
-        _geometry.unpooled_plane,
+    rank, plane = make_plan(
+        transposed.plan_max_unpool,
         "max_unpool",
         tuple(values.shape),
         kernel_size,
@@ -270,30 +244,30 @@ def max_unpool(
         dilation,
         output_size,
     )
-    if in_chunks(values):
+    if is_dask_array(values):
         windows = None
         if kernel_size is not None:
             sizes = (tuple(values.shape), plane, kernel_size, stride, padding, dilation)
-            windows = _geometry.unpooled_windows("max_unpool", *sizes)
+            windows = transposed.plan_unpool_windows("max_unpool", *sizes)
         return chunked.max_unpool(plane, windows, values, indices, add=duplicates == "sum")
-    indices = _signed(xp, indices, place)
+    indices = _to_index_dtype(xp, indices, device)
     lead = tuple(values.shape[: values.ndim - rank])
 
-    def _empty(spare: int) -> Array:
-        return zeros(xp, (*lead, math.prod(plane) + spare), values)
+    def make_target(n_sentinel: int) -> Array:
+        return zeros(xp, (*lead, math.prod(plane) + n_sentinel), values)
 
-    put = _Put("max_unpool", plane, add=duplicates == "sum", check=check_indices)
-    return put(xp, _empty, values, indices)
+    scatter_max = _ScatterMax("max_unpool", plane, add=duplicates == "sum", check=check_indices)
+    return scatter_max(xp, make_target, values, indices)
 
 
 def fractional_max_unpool(
-    values: Array,
-    indices: Array | None = None,
+    values: ArrayT,
+    indices: ArrayObject | None = None,
     /,
     *,
     scale_factor: Scales | None = None,
     output_size: Sizes | None = None,
-) -> Array:
+) -> ArrayT:
     """Bring pooled maxima back at a size that need not be a multiple of theirs.
 
     Parameters
@@ -343,68 +317,28 @@ def fractional_max_unpool(
     Array([0., 0., 2., 2.], dtype=array_api_strict.float64)
     """
     named = {"values": values} if indices is None else {"values": values, "indices": indices}
-    xp, place, plan_of = arguments("fractional_max_unpool", **named)
+    xp, device, make_plan = inspect_inputs("fractional_max_unpool", **named)
     operation = "fractional_max_unpool"
     require_dtype(operation, xp, ("real floating",), "a real floating", values=values)
     sizes = (tuple(values.shape), scale_factor, output_size)
-    plan = plan_of(_resize.interpolation, operation, *sizes, "asymmetric")
+    plan = make_plan(resize.plan_linear, operation, *sizes, "asymmetric")
     if indices is None:
-        if in_chunks(values):
+        if is_dask_array(values):
             return chunked.linear_unpool(operation, plan, values)
         return interpolate(xp, values, plan)
     _check_pair(operation, xp, values, indices)
-    if in_chunks(values):
+    if is_dask_array(values):
         return chunked.fractional_max_unpool(plan, values, indices)
-    indices = _signed(xp, indices, place)
+    indices = _to_index_dtype(xp, indices, device)
 
-    def _between(spare: int) -> Array:
-        between = interpolate(xp, values, plan)
-        between = reshape_tail(xp, between, values.ndim - plan.rank, (math.prod(plan.plane),))
-        return padded(xp, between, -1, 0, spare)
+    def make_target(n_sentinel: int) -> Array:
+        target = interpolate(xp, values, plan)
+        target = reshape_tail(xp, target, values.ndim - plan.rank, (math.prod(plan.plane),))
+        return pad_axis(xp, target, -1, 0, n_sentinel)
 
-    return _Put(operation, plan.plane, add=False, check=True)(xp, _between, values, indices)
-
-
-class _Put(NamedTuple):
-    """Values put at their positions in each plane."""
-
-    operation: str
-    plane: Shape
-    add: bool
-    check: bool  # whether a position outside the plane is an error
-
-    def __call__(
-        self, xp: Namespace, target: Callable[[int], Array], values: Array, indices: Array
-    ) -> Array:
-        """Put the values of each plane at its indices in the flat target.
-
-        It is made after the checks, with as many cells more at the end as it is asked for.
-        """
-        if not self.check or not scatter_refuses(values, add=self.add):
-            inside = self.check and _check_inside(xp, self.operation, indices, self.plane)
-            spare = 0 if inside else cells_to_spare(values)
-            return self._put(xp, target(spare), values, indices, inside=inside, spare=spare)
-        try:
-            return self._put(xp, target(0), values, indices, inside=True)
-        except (IndexError, RuntimeError):
-            _check_inside(xp, self.operation, indices, self.plane)  # says which
-            raise
-
-    def _put(
-        self,
-        xp: Namespace,
-        target: Array,
-        values: Array,
-        indices: Array,
-        *,
-        inside: bool,
-        spare: int = 0,
-    ) -> Array:
-        keep = values.ndim - len(self.plane)
-        flat = (math.prod(values.shape[keep:]),)
-        values, indices = (reshape_tail(xp, a, keep, flat) for a in (values, indices))
-        put = scatter(xp, target, values, indices, add=self.add, inside=inside, spare=spare)
-        return reshape_tail(xp, put, keep, self.plane)
+    return _ScatterMax(operation, plan.plane, add=False, check=True)(
+        xp, make_target, values, indices
+    )
 
 
 def _check_pair(operation: str, xp: Namespace, values: Array, indices: Array) -> None:
@@ -414,29 +348,3 @@ def _check_pair(operation: str, xp: Namespace, values: Array, indices: Array) ->
             f"{tuple(indices.shape)} must have the same shape"
         )
     require_dtype(operation, xp, ("integral",), "an integer", indices=indices)
-
-
-def _signed(xp: Namespace, indices: Array, place: Any) -> Array:
-    # Narrow or unsigned indices cannot count a whole plane, or tell what lies before it.
-    if indices.dtype in (xp.int64, xp.int32):
-        return indices
-    return xp.astype(indices, index_dtype(xp, place))
-
-
-def _check_inside(xp: Namespace, operation: str, indices: Array, plane: Shape) -> bool:
-    """Raise for an index outside the plane; return whether there was a look at the values."""
-    if 0 in indices.shape or not readable(indices):
-        return False
-    cells = math.prod(plane)
-    wrong = looked(any_outside(xp, indices, cells))  # JAX traces what is made of a constant, too
-    if not wrong:
-        return wrong is False
-    flat = xp.reshape(indices, (-1,))
-    outside = (flat < 0) | (flat >= cells)
-    count = int(xp.sum(xp.astype(outside, xp.int32)))
-    first = int(xp.argmax(xp.astype(outside, xp.int32)))
-    raise IndexError(
-        f"{operation}: {count} of {flat.shape[0]} indices lie outside the output plane {plane}, "
-        f"whose positions are 0 to {cells - 1}; the first is {int(flat[first])}, element {first} "
-        f"of indices of shape {tuple(indices.shape)} in row-major order"
-    )

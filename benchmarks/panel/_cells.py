@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import NoReturn
 
 from unpool_xp import backends
-from unpool_xp.bench.cases import OPERATIONS
-from unpool_xp.bench.measure import Inputs, Session
-from unpool_xp.bench.panel import HARNESS_VERSION, HOWS, SIZES, STRIDES, panel_case, split_how
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.panel import (
+    HARNESS_VERSION,
+    HOWS,
+    SIZES,
+    STRIDES,
+    panel_case,
+    split_how,
+)
+from unpool_xp.bench.measure.session import Inputs, Session
 from unpool_xp.capabilities import why_not
 
 COMPILED = "UNPOOL_XP_ASV_COMPILED"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 
-from unpool_xp.bench.panel import HOWS
-from unpool_xp.bench.probe import ceilings
+from unpool_xp.bench.catalog.panel import HOWS
+from unpool_xp.bench.measure.ceilings import ceilings
 
 from ._cells import Panel
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unpool_xp.bench.panel import HOWS, split_how
+from unpool_xp.bench.catalog.panel import HOWS, split_how
 
 from ._cells import Panel, backend_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unpool_xp.bench.panel import HOWS
+from unpool_xp.bench.catalog.panel import HOWS
 
 from ._cells import Panel
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 
-from unpool_xp.bench.cases import OPERATIONS
-from unpool_xp.bench.memory import forget_peak
-from unpool_xp.bench.panel import HOWS
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.panel import HOWS
+from unpool_xp.bench.measure.memory import forget_peak
 
 from ._cells import Panel
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import statistics
 
-from unpool_xp.bench.measure import Inputs, Session
-from unpool_xp.bench.natives import natives
-from unpool_xp.bench.panel import HOWS, panel_case, split_how
+from unpool_xp.bench.catalog import natives
+from unpool_xp.bench.catalog.panel import HOWS, panel_case, split_how
+from unpool_xp.bench.measure.session import Inputs, Session
 
 from ._cells import Panel, backend_of, checked, skip
 

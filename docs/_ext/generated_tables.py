@@ -10,7 +10,8 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from unpool_xp import capabilities
-from unpool_xp.bench import cases, natives, presets
+from unpool_xp.bench import catalog
+from unpool_xp.bench.catalog import presets
 
 # How each library compiles, and whether its arrays are lazy or have gradients.
 
@@ -57,7 +58,7 @@ class Generated(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the nodes of the text."""
-        for module in (capabilities, cases, natives, presets):
+        for module in (capabilities, catalog, presets):
             self.env.note_dependency(str(module.__file__))
         return self.parse_text_to_nodes("\n".join(self.lines()))
 
@@ -150,8 +151,8 @@ class BenchmarkTable(Generated):
     def lines(self) -> list[str]:
         """Return the text."""
         rows = []
-        for name, spec in cases.OPERATIONS.items():
-            own = (n for n in natives.NATIVES if n.operation == name and not n.tuned)
+        for name, spec in catalog.OPERATIONS.items():
+            own = (n for n in catalog.NATIVES if n.operation == name and not n.tuned)
             titles = dict.fromkeys(f"``{n.title.format(d='2')}``" for n in own)
             optional = [taken for taken in spec.takes if taken not in spec.needs]
             rows.append(

@@ -1,4 +1,4 @@
-"""Which backend for this shape, on this machine: measured now, within a budget of seconds."""
+"""Choose the fastest backend for a shape by measuring here, within a time budget."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from unpool_xp.bench import results
-from unpool_xp.bench.cases import Case
-from unpool_xp.bench.crossover import DeviceCrossover, device_crossovers
-from unpool_xp.bench.pool import Pool, WorkerError, WorkerLostError
-from unpool_xp.bench.ranking import Crossover, Ranked, Tax, crossover, rank, tax
-from unpool_xp.bench.results import Row
-from unpool_xp.bench.rounds import Cell, cells_of, measure_case
-from unpool_xp.bench.sweep import make_row, origin_of, refused
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
+from unpool_xp.bench.measure.sweep import make_row, origin_of, refused
+from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
+from unpool_xp.bench.rows import provenance
+from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.verdicts.crossover import DeviceCrossover, device_crossovers
+from unpool_xp.bench.verdicts.ranking import Crossover, Ranked, Tax, crossover, rank, tax
 
 BUDGET_SECONDS = 20.0
 _MAIN_SHARE = 0.6  # of what is left once the workers run; the rest goes to other sizes
@@ -117,7 +117,7 @@ def choose(
                 _ = pool[label].facts
         left = budget_s - (time.monotonic() - start)
         progress(f"measuring {case.name}")
-        origin = origin_of(results.run_id())
+        origin = origin_of(provenance.run_id())
         rows = _measure(pool, origin, case, cells, _MAIN_SHARE * left)
         portable = [cell for cell in cells if cell.implementation == "portable"]
         other_sizes: dict[int, list[Row]] = {}

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from unpool_xp.backends import Backend
-from unpool_xp.bench.cases import OPERATIONS, Case
-from unpool_xp.bench.families import up
-from unpool_xp.bench.measure import SAMPLE_SECONDS, Session
-from unpool_xp.bench.oracle import Oracle
-from unpool_xp.bench.photo import numpy_dtype
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.expected import Oracle
+from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.catalog.families import up
+from unpool_xp.bench.measure.session import SAMPLE_SECONDS, Session
+from unpool_xp.bench.portability.measure import ratio_of_pairs
+from unpool_xp.bench.portability.targets import CONVOLVED, KERNELS
 from unpool_xp.bench.replay import recorded, replay_of
-from unpool_xp.bench.tax import CONVOLVED, KERNELS
-from unpool_xp.bench.tax_measure import ratio_of_pairs
 
 # --- what is asked for ----------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ def _interleaved(
 
 
 def _portable(backend: Backend, case: Case, mode: str) -> tuple[_Timed, list[Any]]:
-    """Return the portable call of a case, held to the oracle, and its inputs."""
+    """Return the portable call of a case, checked against the reference, and its inputs."""
     session = Session(backend, case, mode)
     if not session.prepare():
         raise ValueError(session.error)
@@ -144,7 +144,7 @@ def _share(ours: _Timed, other: _Timed) -> dict[str, Any]:
 
 
 def copying(backend: Backend, case: Case, mode: str = "eager") -> dict[str, Any]:
-    """Hold an operation to a plain copy into new memory that reads and writes as many bytes."""
+    """Compare an operation with a plain copy of as many bytes into new memory."""
     ours, _ = _portable(backend, case, mode)
     source = backend.asarray(np.ones(case.bytes_moved // 8, np.float32))
     copy = _Timed(backend, lambda: backend.xp.asarray(source, copy=True))
@@ -152,7 +152,7 @@ def copying(backend: Backend, case: Case, mode: str = "eager") -> dict[str, Any]
 
 
 def multiplying(backend: Backend, case: Case, mode: str = "eager") -> dict[str, Any]:
-    """Hold a transposed convolution to the matrix product of all its channels and taps."""
+    """Compare a transposed convolution with the matrix product that it contains."""
     ours, (x, weight) = _portable(backend, case, mode)
     xp = backend.xp
     rows = xp.asarray(xp.matrix_transpose(xp.reshape(weight, (weight.shape[0], -1))), copy=True)
@@ -162,9 +162,9 @@ def multiplying(backend: Backend, case: Case, mode: str = "eager") -> dict[str, 
 
 
 def overhead(backend: Backend, case: Case) -> dict[str, Any]:
-    """Hold a small call to the very array calls that it makes, made without it."""
+    """Compare a small call with the array calls that it makes, replayed on their own."""
     _, arrays = _portable(backend, case, "eager")
-    function, options = OPERATIONS[case.operation].function, case.options()
+    function, options = case.spec.function, case.options()
     calls = recorded(lambda *given: function(*given, **options), *arrays)
     # Nothing to wait for: both libraries that can be watched are eager here.
     call, alone = (
@@ -182,7 +182,7 @@ def overhead(backend: Backend, case: Case) -> dict[str, Any]:
 
 
 def growing(backend: Backend, case: Case, items: int, mode: str = "eager") -> dict[str, Any]:
-    """Time a case of so many equal items; the first and the last are held to the oracle."""
+    """Time a case with this many equal items; the first and last are checked."""
     oracle = Oracle(case, case.arrays())
     arrays = []
     for name, array in case.arrays().items():
@@ -190,7 +190,7 @@ def growing(backend: Backend, case: Case, items: int, mode: str = "eager") -> di
         host = array if shared else np.tile(array, (items, *(1,) * (array.ndim - 1)))
         arrays.append(backend.asarray(host))
         del host
-    function, options = OPERATIONS[case.operation].function, case.options()
+    function, options = case.spec.function, case.options()
     output = function(*arrays, **options)
     outputs = output if isinstance(output, tuple) else (output,)
     for item in (slice(0, 1), slice(items - 1, items)):
@@ -229,7 +229,7 @@ def traffic(case: Case) -> dict[str, Any]:
         reading its arrays from memory and writing its result there, and of the ideal, which reads
         the inputs once, writes the outputs once and keeps the rest in registers.
     """
-    function, options = OPERATIONS[case.operation].function, case.options()
+    function, options = case.spec.function, case.options()
     arrays = list(case.arrays().values())
     function(*arrays, **options)  # what is kept between calls is made by the first
     moved = flops = 0

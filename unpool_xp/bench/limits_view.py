@@ -11,11 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from unpool_xp.bench import limits
-from unpool_xp.bench.cases import Case
-from unpool_xp.bench.pool import Pool, Worker, WorkerError, WorkerLostError
-from unpool_xp.bench.rounds import TIMEOUT_SECONDS
-from unpool_xp.bench.tax_view import short_name
-from unpool_xp.bench.wording import digits, seconds_text
+from unpool_xp.bench.cases.case import Case, short_name
+from unpool_xp.bench.cases.formatting import digits, seconds_text
+from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS
+from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
 Found = dict[str, Any]
 # Where each is measured, as label and mode.

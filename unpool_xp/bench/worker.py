@@ -1,22 +1,18 @@
-"""A process for one backend: JSON lines in, JSON lines out.
+"""The process of one backend, and the table of what it can be asked.
 
-``python -m unpool_xp.bench.worker LABEL`` is started by `unpool_xp.bench.pool`. A request is an
-object with a "command" and its arguments, an answer has "ok" and either the result or the "error".
-Nothing that a message says is ever run as code.
+``python -m unpool_xp.bench.worker LABEL`` is started by `bench.measure.workers` and speaks the
+protocol of `bench.measure.server`.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
-_WATCH_SECONDS = 1.0
+from unpool_xp.bench.measure.server import serve
+
 _FEWEST_TURNS = 6
 
 
@@ -38,7 +34,7 @@ class Service:
         self._given: Any = None
 
     def hello(self) -> dict[str, Any]:
-        """Say what this backend is, and the threads that it has."""
+        """Describe the backend and its threads."""
         facts = self.backend.facts
         return {
             "label": self.backend.label,
@@ -53,14 +49,14 @@ class Service:
 
     def ceilings(self) -> dict[str, Any]:
         """Measure what a plain copy reaches here."""
-        from unpool_xp.bench.probe import ceilings
+        from unpool_xp.bench.measure.ceilings import ceilings
 
         return {"copy_gb_s": round(ceilings(self.backend).copy_gb_s, 2)}
 
     def given(self, case: dict[str, Any]) -> dict[str, Any]:
-        """Make the inputs of a case, and what the outputs have to be, for `prepare`."""
-        from unpool_xp.bench.cases import Case
-        from unpool_xp.bench.measure import Given
+        """Make the inputs and the expected outputs of a case, for `prepare`."""
+        from unpool_xp.bench.cases.case import Case
+        from unpool_xp.bench.measure.session import Given
 
         self._inputs = self._given = None  # the last case's go before the next one's come
         self._given = Given(Case.from_json(case))
@@ -76,8 +72,8 @@ class Service:
         function: str | None = None,
     ) -> dict[str, Any]:
         """Open a session: copy, call once, check."""
-        from unpool_xp.bench.cases import Case
-        from unpool_xp.bench.measure import Inputs, Session, reason_of
+        from unpool_xp.bench.cases.case import Case
+        from unpool_xp.bench.measure.session import Inputs, Session, reason_of
 
         wanted = Case.from_json(case)
         if self._inputs is None or self._inputs.case != wanted:
@@ -107,9 +103,9 @@ class Service:
         }
 
     def turns(self, sessions: list[str], seconds: float) -> dict[str, Any]:
-        """Take samples of several sessions in turns to and fro; close them, and give their fields.
+        """Sample several sessions in interleaved rounds, close them, and return their fields.
 
-        The n-th samples are of one turn, so they can be compared pair by pair.
+        The n-th samples belong to one round, so they can be compared pair by pair.
         """
         opened = [self._sessions.pop(name) for name in sessions]
         deadline, turn = time.monotonic() + seconds, 0
@@ -139,22 +135,22 @@ class Service:
         self, case: dict[str, Any], mode: str, implementation: str, function: str | None = None
     ) -> dict[str, Any]:
         """Measure the memory of one call; to be asked of a process that has done nothing else."""
-        from unpool_xp.bench.cases import Case
-        from unpool_xp.bench.memory import peak_bytes
+        from unpool_xp.bench.cases.case import Case
+        from unpool_xp.bench.measure.memory import peak_bytes
 
         wanted = Case.from_json(case)
         peak = peak_bytes(self.backend, wanted, mode, implementation, function)
         return {"peak_bytes": peak}
 
     def check(self, operation: str, dtype: str) -> dict[str, Any]:
-        """Hold an operation and a dtype to the oracle, in a process for nothing else."""
-        from unpool_xp.bench.check import check_one, to_json
+        """Check one operation and dtype against the reference, in a dedicated process."""
+        from unpool_xp.bench.check.run import check_one, to_json
 
         return {"checked": to_json(check_one(self.backend, operation, dtype))}
 
     def limit(self, measure: str, case: dict[str, Any], **options: Any) -> dict[str, Any]:
         """Measure one of `unpool_xp.bench.limits`."""
-        from unpool_xp.bench.cases import Case
+        from unpool_xp.bench.cases.case import Case
         from unpool_xp.bench.limits import MEASURES
 
         return MEASURES[measure](self.backend, Case.from_json(case), **options)
@@ -166,45 +162,6 @@ COMMANDS = (
 )
 
 
-def serve(label: str, requests: IO[str], answer: Callable[[dict[str, Any]], None]) -> None:
-    """Answer requests until there are no more, or one says "quit".
-
-    Parameters
-    ----------
-    label : str
-        The backend's label.
-    requests : text file
-        A JSON object a line.
-    answer : callable
-        Takes each answer.
-    """
-    try:
-        service: Any = Service(label)
-        broken = None
-    except Exception as error:  # a missing library is an answer, not a crash
-        service, broken = None, _said(error)
-    for line in requests:
-        try:
-            request = json.loads(line)
-            command = request.pop("command")
-            if command == "quit":
-                return
-            if broken is not None:
-                answer({"ok": False, "error": broken})
-                continue
-            if command not in COMMANDS:
-                raise ValueError(f"unknown command {command!r}; known: {', '.join(COMMANDS)}")
-            answer({"ok": True, **getattr(service, command)(**request)})
-        except Exception as error:
-            answer({"ok": False, "error": _said(error)})
-
-
-def _said(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    # These messages name what is missing; the type would add nothing.
-    return text if isinstance(error, ImportError) and text else f"{type(error).__name__}: {text}"
-
-
 def _thread_pools() -> list[dict[str, Any]]:
     try:
         from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
@@ -213,36 +170,13 @@ def _thread_pools() -> list[dict[str, Any]]:
     return [{key: pool[key] for key in ("user_api", "num_threads")} for pool in threadpool_info()]
 
 
-def _leave_with_parent(parent: int) -> None:
-    # A worker in the middle of a call does not see that its requests have ended.
-    while os.getppid() == parent:
-        time.sleep(_WATCH_SECONDS)
-    os._exit(1)
-
-
 def main(arguments: list[str]) -> int:
     """Serve on the standard streams."""
     if len(arguments) != 1:
         print("usage: python -m unpool_xp.bench.worker LABEL", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    if hasattr(os, "getppid"):
-        watch = threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True)
-        watch.start()
-    label = arguments[0]
-    # One accelerator for all the workers, and none for those that do not want it.
-    if label == "jax:cpu":
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    # A library that prints must not break the protocol: fd 1 becomes fd 2.
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-
-    def answer(message: dict[str, Any]) -> None:
-        stream.write(json.dumps(message) + "\n")
-        stream.flush()
-
-    serve(label, sys.stdin, answer)
+    (label,) = arguments
+    serve(label, lambda: Service(label), COMMANDS)
     return 0
 
 

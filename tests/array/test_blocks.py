@@ -1,0 +1,135 @@
+"""Work in pieces that fit the cache gives what work in one piece gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import unpool_xp as ux
+from unpool_xp import reference
+from unpool_xp._array import blocks
+from unpool_xp._impl import linear, max_pool
+from unpool_xp._plan import cache, resize
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((3, 7, 11, 10), dtype=np.float32)
+WEIGHT = rng.standard_normal((7, 5, 4, 3), dtype=np.float32)
+
+
+def weight_of(x: Any) -> Any:
+    return torch.from_numpy(WEIGHT) if isinstance(x, torch.Tensor) else WEIGHT
+
+
+CALLS: dict[str, Callable[[Any], Any]] = {
+    "nearest_unpool": lambda x: ux.nearest_unpool(x, (2, 3)),
+    "nearest_unpool of volumes": lambda x: ux.nearest_unpool(x, (1, 3, 2)),
+    "max_unpool": lambda x: ux.max_unpool(*ux.max_pool(x, 2), 2, output_size=X.shape[2:]),
+    "max_unpool, added": lambda x: ux.max_unpool(
+        *ux.max_pool(x, 3, stride=1), output_size=X.shape[2:], duplicates="sum"
+    ),
+    "max_pool": lambda x: ux.max_pool(x, 3, stride=2, padding=1),
+    "avg_pool": lambda x: ux.avg_pool(x, 2, padding=1, count_include_pad=False),
+    "linear_unpool": lambda x: ux.linear_unpool(x, 2, coordinates="half_pixel"),
+    "linear_unpool by 1.7": lambda x: ux.linear_unpool(x, 1.7),
+    "conv_transpose": lambda x: ux.conv_transpose(x, weight_of(x), stride=2, padding=1),
+    "conv_transpose apart": lambda x: ux.conv_transpose(
+        x, weight_of(x), stride=4, output_padding=2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("block", [1, 2000, 10_000])
+@pytest.mark.parametrize("layout", ["contiguous", "strided"])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_pieces_give_the_whole(
+    name: str, block: int, layout: str, library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = X if layout == "contiguous" else np.ascontiguousarray(X.mT).mT
+    x = given if library == "numpy" else torch.from_numpy(given)
+    monkeypatch.setattr(blocks, "_BLOCK", 2**40)
+    whole = CALLS[name](x)
+    for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_ALLOCATOR_CACHE", 0)):
+        monkeypatch.setattr(blocks, constant, value)
+    pieces = CALLS[name](x)
+    for one, other in zip(parts(whole), parts(pieces), strict=True):
+        assert one.dtype == other.dtype
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+
+
+def parts(result: Any) -> tuple[Any, ...]:
+    return result if isinstance(result, tuple) else (result,)
+
+
+def test_a_nan_in_one_piece_is_found_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = X.copy()
+    x[1, 2, 4:6, 4:6] = np.nan
+    monkeypatch.setattr(blocks, "_BLOCK", 1000)
+    values, indices = ux.max_pool(x, 2)
+    assert np.argwhere(np.isnan(values)).tolist() == [[1, 2, 2, 2]]
+    assert indices[1, 2, 2, 2] == 5 * 10 + 5  # the last NaN
+
+
+def test_a_batch_goes_through_in_more_than_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    monkeypatch.setattr(blocks, "_BLOCK", 2000)
+
+    def compute(x: Any) -> tuple[Any]:
+        sizes.append(x.shape[0])
+        return (x,)
+
+    (same,) = blocks.map_plane_blocks(np, compute, X, 2, 1.0)
+    assert np.array_equal(same, X)
+    assert sizes == [4] * 5 + [1]
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("special", [0.0, np.nan, -np.inf])
+def test_windows_stacked_give_what_windows_folded_give(
+    library: str, special: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = rng.integers(-2, 3, X.shape).astype(np.float32)  # so that there are ties
+    given[rng.random(X.shape) < 0.4] = special
+    x = given if library == "numpy" else torch.from_numpy(given)
+    for options in ({"stride": 2, "padding": 1}, {"dilation": 2, "ceil_mode": True}, {}):
+        stacked = ux.max_pool(x, 3, **options)
+        with monkeypatch.context() as patched:
+            patched.setattr(max_pool, "_max_pool_stacked", never)
+            patched.setattr(max_pool, "_MAX_WINDOW_SIZE", 0)
+            folded = ux.max_pool(x, 3, **options)
+        np.testing.assert_array_equal(stacked.values, folded.values)
+        np.testing.assert_array_equal(stacked.indices, folded.indices)
+
+
+def never(*_: Any) -> None:
+    raise AssertionError("stacked")
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("block", [1, 2000, 2**40])
+@pytest.mark.parametrize("scale", [(2,), (2, 3), (1, 2), (3, 1), (2, 1, 2)])
+@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel"])
+def test_interpolation_written_into_its_place_is_that_of_the_oracle(
+    library: str,
+    block: int,
+    scale: tuple[int, ...],
+    coordinates: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resize, "_MAX_MATMUL_SIZE", 0)
+    monkeypatch.setattr(cache, "_cached_plans", {})
+    for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_ALLOCATOR_CACHE", 0)):
+        monkeypatch.setattr(blocks, constant, value)
+    woven: list[Any] = []
+    write = linear._lerp_in_place
+    monkeypatch.setattr(linear, "_lerp_in_place", lambda *a: woven.append(a) or write(*a))
+    x = X if library == "numpy" else torch.from_numpy(X)
+    got = ux.linear_unpool(x, scale, coordinates=coordinates)
+    assert woven
+    wanted = reference.linear_unpool(X, scale_factor=scale, coordinates=coordinates)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)

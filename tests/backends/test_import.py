@@ -1,0 +1,66 @@
+"""What `import unpool_xp` brings along."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import unpool_xp
+
+HEAVY = (
+    "torch",
+    "jax",
+    "dask",
+    "cupy",
+    "scipy",
+    "altair",
+    "rich",
+    "typer",
+    "matplotlib",
+    "skimage",
+    "distributed",
+    "zarr",
+)
+
+
+def test_import_brings_no_array_library_along() -> None:
+    code = (
+        "import sys, unpool_xp; "
+        f"print([name for name in {HEAVY} if name in sys.modules], "
+        "any(name.startswith('unpool_xp.bench') for name in sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[] False"
+
+
+def test_every_public_name_is_there_and_listed_in_order() -> None:
+    assert all(hasattr(unpool_xp, name) for name in unpool_xp.__all__)
+    assert sorted(unpool_xp.__all__) == unpool_xp.__all__
+
+
+def test_only_compat_imports_the_compat_libraries() -> None:
+    package = Path(unpool_xp.__file__).parent
+    for file in package.glob("*.py"):
+        imported = set()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {name.name for name in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module or "")
+        compat = any(name.startswith("array_api_") for name in imported)
+        assert compat == (file.name == "_array/compat.py"), file
+
+
+def test_planning_imports_no_array_library() -> None:
+    package = Path(unpool_xp.__file__).parent
+    code = (
+        "import sys, types; sys.modules['numpy'] = None; p = types.ModuleType('unpool_xp'); "
+        "p.__path__ = [sys.argv[1]]; sys.modules['unpool_xp'] = p; "
+        "import unpool_xp._plan.windows; print('fine')"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code, str(package)], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "fine"

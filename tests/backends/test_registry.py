@@ -1,0 +1,183 @@
+"""Labels, what they load, and what they say where something is missing."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from tests.conftest import CPU, Target
+from unpool_xp import backends
+from unpool_xp.backends import base, libraries, registry
+
+
+def test_known_labels_come_in_the_order_of_the_documentation() -> None:
+    assert backends.known()[:8] == [
+        "numpy",
+        "torch:cpu",
+        "torch:cuda",
+        "cupy:cuda",
+        "jax:cpu",
+        "jax:cuda",
+        "dask",
+        "array_api_strict",
+    ]
+
+
+def test_cpu_backends_are_available() -> None:
+    assert set(CPU) <= set(backends.available())
+
+
+@pytest.mark.parametrize("short", ["torch", "jax"])
+def test_a_library_alone_means_its_cpu(short: str) -> None:
+    assert backends.load(short).label == f"{short}:cpu"
+
+
+def test_an_unknown_label_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"unknown backend 'tensorflow'; known: numpy, torch:cpu"):
+        backends.load("tensorflow")
+
+
+@pytest.mark.parametrize("offset", [0, 4], ids=["aligned", "unaligned"])
+def test_round_trip_copies(eager: Target, offset: int) -> None:
+    # At 64 bytes JAX takes over the host's memory where it is let to.
+    memory = np.zeros(24 * 4 + 128, dtype=np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    host = memory[start : start + 24 * 4].view(np.float32).reshape(2, 3, 4)
+    host[...] = np.arange(24).reshape(2, 3, 4)
+    array = eager.backend.asarray(host)
+    host[0, 0, 0] = 99
+    back = eager.backend.to_numpy(array)
+    assert back[0, 0, 0] == 0
+    assert back.dtype == np.float32
+    assert back.shape == (2, 3, 4)
+
+
+def test_facts_and_version(eager: Target) -> None:
+    facts = eager.backend.facts
+    assert facts.name
+    assert facts.memory_bytes is None or facts.memory_bytes > 2**20
+    assert facts.threads is None or facts.threads >= 1
+    assert eager.backend.version[0].isdigit()
+
+
+def test_synchronize_takes_any_arrays(eager: Target) -> None:
+    a = eager.backend.asarray(np.ones((2, 2)))
+    eager.backend.synchronize(a, a + a)
+    eager.backend.synchronize()
+
+
+def test_dask_synchronize_computes() -> None:
+    import dask.array
+
+    computed = []
+
+    def note(block: np.ndarray) -> np.ndarray:
+        computed.append(block.shape)
+        return block
+
+    backend = backends.load("dask")
+    array = backend.asarray(np.ones((2, 2))).map_blocks(note, meta=np.ones((0, 0)))
+    assert computed == []
+    backend.synchronize(array)
+    assert computed
+    assert isinstance(array, dask.array.Array)
+
+
+def test_dask_keeps_the_plane_in_one_chunk_and_every_core_busy() -> None:
+    array = backends.load("dask").asarray(np.ones((4, 8, 16, 16)))
+    assert array.chunks[2:] == ((16,), (16,))
+    assert array.npartitions >= min(2, base.usable_cores())
+
+
+def test_unknown_dtype_is_named(eager: Target) -> None:
+    with pytest.raises(TypeError, match="has no dtype float12"):
+        eager.backend.dtype("float12")
+    assert eager.backend.dtype("float32") == eager.xp.float32
+
+
+def test_libraries_without_a_compiler_say_so() -> None:
+    for label in ("numpy", "dask", "array_api_strict"):
+        with pytest.raises(backends.CompileUnavailableError, match=f"{label}.* has no compiler"):
+            backends.load(label).compile(lambda x: x)
+
+
+def test_torch_compile_asks_for_a_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libraries, "_has_cpp_compiler", lambda: False)
+    with pytest.raises(backends.CompileUnavailableError, match=r"needs a C\+\+ compiler"):
+        backends.load("torch:cpu").compile(lambda x: x)
+
+
+def test_jax_compile_compiles() -> None:
+    backend = backends.load("jax:cpu")
+    twice = backend.compile(lambda x: x + x)
+    assert backend.to_numpy(twice(backend.asarray(np.ones(3)))).tolist() == [2, 2, 2]
+
+
+# --- missing parts: each one line that says what is missing ------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("label", "module"),
+    [
+        ("torch:cpu", "torch"),
+        ("jax:cpu", "jax"),
+        ("dask", "dask.array"),
+        ("array_api_strict", "array_api_strict"),
+        ("cupy:cuda", "cupy"),
+    ],
+)
+def test_a_missing_library_says_what_to_install(
+    label: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(backends.BackendUnavailableError, match="pip install") as caught:
+        backends.load(label)
+    assert label in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert label not in backends.available()
+
+
+def test_torch_without_cuda_is_told_from_cuda_without_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    with pytest.raises(backends.BackendUnavailableError, match="this build of torch has no CUDA"):
+        backends.load("torch:cuda")
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    with pytest.raises(backends.BackendUnavailableError, match="finds no CUDA device"):
+        backends.load("torch:cuda")
+
+
+def test_cupy_without_a_device_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    def count() -> int:
+        raise CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
+
+    runtime = types.SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CUDARuntimeError)
+    cupy = types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime))
+    monkeypatch.setitem(sys.modules, "cupy", cupy)  # type: ignore[arg-type]
+    with pytest.raises(backends.BackendUnavailableError, match="no CUDA-capable device"):
+        backends.load("cupy:cuda")
+
+
+def test_jax_without_a_gpu_says_so() -> None:
+    if "jax:cuda" in backends.available():
+        return  # there is one: test_round_trip_copies has been there
+    with pytest.raises(backends.BackendUnavailableError, match="jax finds no cuda device"):
+        backends.load("jax:cuda")
+
+
+def test_a_plugin_that_gives_no_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = types.SimpleNamespace(name="mine", load=lambda: lambda: "no backend")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    assert "mine" in backends.known()
+    with pytest.raises(TypeError, match=r"mine: its entry point gave .*not a Backend"):
+        backends.load("mine")

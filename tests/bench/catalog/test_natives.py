@@ -1,0 +1,170 @@
+"""The libraries' own functions give the oracle's answers, where they claim to."""
+
+from __future__ import annotations
+
+from itertools import product
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from tests.conftest import COMPILED, CPU
+from unpool_xp import backends
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import NATIVES, OPERATIONS, Native, find, natives
+from unpool_xp.bench.measure.session import Session
+
+from .test_cases import SMALL
+
+CASES = [
+    *SMALL,
+    Case("max_pool", (2, 3, 7, 8), kernel=(3, 2)),
+    Case("max_pool", (2, 3, 6, 6), kernel=2, dtype="int32"),
+    Case("max_pool", (2, 3, 6, 7, 5), kernel=3, stride=2, padding=1),
+    Case("max_unpool", (1, 2, 3, 2, 4), kernel=2),
+    Case("nearest_unpool", (2, 3, 7), scale=3),
+    Case("nearest_unpool", (1, 2, 2, 3, 2), scale=(2, 3, 1)),
+    Case("avg_pool", (2, 3, 7, 8), kernel=(3, 2)),
+    Case("avg_pool", (2, 3, 6, 7, 5), kernel=3, stride=2, padding=1, dtype="float16"),
+    Case("fractional_max_pool", (3, 11, 9), kernel=(2, 3), scale=(0.5, 0.7)),
+    Case("fractional_max_pool", (4, 8, 40, 50), kernel=2, scale=0.6),
+    Case("linear_unpool", (2, 3, 7), scale=3),
+    Case("linear_unpool", (1, 1, 30, 31), scale=3),
+    Case("linear_unpool", (1, 2, 2, 3, 2), scale=(2, 3, 1)),
+    Case("linear_unpool", (3, 4, 6), scale=(1.5, 2.5)),
+    Case("conv_transpose", (3, 5, 4), kernel=(3, 3), stride=(2, 2), out_channels=2),
+    Case("conv_transpose", (2, 256, 3, 3), kernel=4, stride=2, padding=1, out_channels=8),
+    Case("conv_transpose", (2, 3, 4), kernel=1, stride=2, out_channels=2),
+]
+PAIRS = [
+    pytest.param(label, case, native.title, id=f"{label}-{native.name(case)}-{case.name}")
+    for label in CPU
+    for case in CASES
+    for native in natives(label.partition(":")[0], case, tuned=True)
+    if native.reason(case) is None
+]
+# What a library refuses by itself: its message becomes the reason.
+REFUSED = {
+    ("torch.nn.functional.max_pool{d}d", "int32"),
+    ("torch.nn.functional.max_pool{d}d", "uint8"),
+    ("torch.nn.functional.avg_pool{d}d", "float16"),
+}
+
+
+@pytest.mark.parametrize(("label", "case", "title"), PAIRS)
+def test_a_native_equals_the_oracle(label: str, case: Case, title: str) -> None:
+    backend = backends.load(label)
+    natives_here = natives(backend.library, case, tuned=True)
+    native = next(n for n in natives_here if n.title == title)
+    session = Session(backend, case, "eager", "native", native.name(case))
+    assert session.prepare() or (title, case.dtype) in REFUSED, session.error
+    if session.checked:
+        assert session.check_scope == "all"
+        assert len(session.sample(2)) == 2
+
+
+FIRST = {case.operation: case for case in reversed(SMALL)}.values()
+
+
+@pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
+def test_jax_natives_compile(case: Case) -> None:
+    backend = backends.load("jax:cpu")
+    for native in natives("jax", case, tuned=True):
+        if native.reason(case) is None:
+            session = Session(backend, case, "compiled", "native", native.name(case))
+            assert session.prepare(), session.error
+
+
+# No function of the library, nor a few lines of it, that people would write.
+ABSENT = {
+    ("torch", "fractional_max_unpool"),
+    ("dask", "conv_transpose"),
+    *product(("numpy", "cupy", "jax", "dask"), ("fractional_max_pool", "fractional_max_unpool")),
+}
+
+
+def test_every_library_but_the_strict_one_has_its_natives() -> None:
+    there = {(native.library, native.operation) for native in NATIVES}
+    assert there | ABSENT == set(product(("numpy", "torch", "jax", "cupy", "dask"), OPERATIONS))
+    assert not there & ABSENT
+    assert {label.partition(":")[0] for label in COMPILED} <= {n.library for n in NATIVES}
+
+
+def test_what_gives_no_indices_says_so_and_moves_fewer_bytes() -> None:
+    case = Case("max_pool", (2, 3, 8, 8), kernel=2)
+    native = find("jax", case, "jax.lax.reduce_window (values only)")
+    assert native.bytes_moved(case) == case.bytes_moved - 8 * 96
+    session = Session(backends.load("jax:cpu"), case, "eager", "native", native.name(case))
+    session.prepare()
+    assert session.finish()["bytes_moved"] == native.bytes_moved(case)
+
+
+def test_an_unsuited_case_is_a_reason_without_a_time() -> None:
+    case = Case("max_pool", (2, 3, 8, 8), kernel=3, stride=2)
+    name = "numpy.ndarray.reshape + argmax"
+    session = Session(backends.load("numpy"), case, "eager", "native", name)
+    assert not session.prepare()
+    assert session.sample(3) == []
+    fields = session.finish()
+    assert "stride (2, 2) is not the kernel (3, 3)" in fields["error"]
+    assert fields["samples_s"] == []
+    assert fields["first_call_s"] is None
+
+
+def test_an_unknown_native_lists_the_known_ones() -> None:
+    case = Case("nearest_unpool", (1, 1, 2, 2), scale=2)
+    with pytest.raises(ValueError, match=r"no native 'np.tile'.*known: numpy.repeat, numpy.kron"):
+        find("numpy", case, "np.tile")
+
+
+def test_a_native_that_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case("nearest_unpool", (1, 1, 2, 2), scale=2)
+    wrong = Native("numpy", "nearest_unpool", "wrong", lambda c, b: lambda x: x)
+    monkeypatch.setattr("unpool_xp.bench.catalog.NATIVES", (wrong,))
+    session = Session(backends.load("numpy"), case, "eager", "native", "wrong")
+    assert not session.prepare()
+    assert session.error is not None
+    assert "has shape (1, 1, 2, 2), should be (1, 1, 4, 4)" in session.error
+
+
+def test_convolution_on_cuda_is_without_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case("conv_transpose", (1, 2, 3, 3), kernel=2, out_channels=2)
+    native = find("torch", case, "torch.nn.functional.conv_transpose2d")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    backend: Any = SimpleNamespace(label="torch:cpu")
+    native.build(case, backend)
+    assert torch.backends.cudnn.allow_tf32
+    backend.label = "torch:cuda"
+    native.build(case, backend)
+    assert not torch.backends.cudnn.allow_tf32
+
+
+def test_why_a_native_is_not_for_a_case_is_said() -> None:
+    for library, name, case, reason in (
+        (
+            "torch",
+            "torch.nn.functional.fractional_max_pool1d",
+            Case("fractional_max_pool", (2, 3, 9), kernel=2, scale=0.5),
+            "shape (2, 3, 9) has 1 spatial axes",
+        ),
+        (
+            "torch",
+            "torch.nn.functional.fractional_max_pool2d",
+            Case("fractional_max_pool", (2, 3, 9, 9), kernel=2, scale=0.5, dtype="float16"),
+            "in the dtype of the values, float16",
+        ),
+        (
+            "jax",
+            "jax.image.resize",
+            Case("linear_unpool", (2, 3, 7), scale=1.5),
+            "scale (1.5,) is not output size over input size",
+        ),
+        (
+            "jax",
+            "jax.lax.conv_transpose",
+            Case("conv_transpose", (3, 5, 4), kernel=(2, 2), out_channels=2),
+            "shape (3, 5, 4) is not (N, C, *spatial)",
+        ),
+    ):
+        assert reason in (find(library, case, name).reason(case) or "")

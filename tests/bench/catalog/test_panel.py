@@ -1,0 +1,54 @@
+"""The panel by which commits are compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from unpool_xp import backends
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.panel import HOWS, SIZES, STRIDES, panel, panel_case, split_how
+
+
+def test_every_operation_has_both_sizes_and_both_strides() -> None:
+    cases = panel()
+    assert len(set(cases)) == len(cases) == len(OPERATIONS) * len(SIZES) * len(STRIDES)
+    assert [case.operation for case in cases[:: len(SIZES) * len(STRIDES)]] == list(OPERATIONS)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("stride", STRIDES)
+def test_large_is_larger_and_a_stride_is_a_stride(operation: str, stride: int) -> None:
+    small, large = (panel_case(operation, size, stride) for size in SIZES)
+    assert large.bytes_moved > 20 * small.bytes_moved
+    plane, output = large.shape[-1], large.output_shape[-1]
+    assert max(plane, output) == stride * min(plane, output)
+
+
+def test_the_names_are_the_history() -> None:
+    # Renaming or changing a case loses every time that was ever taken of it.
+    assert [case.name for case in panel()][:4] == [
+        "max_pool-1x16x36x36-k2x2-s2x2-float32",
+        "max_pool-1x16x36x36-k3x3-s3x3-float32",
+        "max_pool-4x32x192x192-k2x2-s2x2-float32",
+        "max_pool-4x32x192x192-k3x3-s3x3-float32",
+    ]
+
+
+def test_hows_are_labels_that_are_known() -> None:
+    for how in HOWS:
+        label, mode = split_how(how)
+        assert label in backends.known()
+        assert mode in ("eager", "compiled")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("max_poll", "small", 2), "unknown operation 'max_poll'; known: max_pool"),
+        (("max_pool", "tiny", 2), "unknown size 'tiny'; known: small, large"),
+        (("max_pool", "small", 5), "unknown stride 5; known: 2, 3"),
+    ],
+)
+def test_unknown_arguments_are_named(arguments: tuple[str, str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        panel_case(*arguments)

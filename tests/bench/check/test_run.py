@@ -1,0 +1,195 @@
+"""`unpool-xp check` tells right from wrong, and says which."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import unpool_xp
+from tests.conftest import CPU
+from unpool_xp import capabilities
+from unpool_xp.bench.check.run import (
+    Checked,
+    check_backend,
+    check_backends,
+    to_json,
+    to_junit,
+    trials,
+)
+from unpool_xp.bench.check.run import run as check
+
+
+def test_there_is_a_trial_of_every_operation_and_a_declaration() -> None:
+    operations = {name for name in unpool_xp.__all__ if name[0].islower() and name[0] != "_"}
+    assert {trial.operation for trial in trials.TRIALS} == operations
+    assert set(capabilities.OPERATIONS) == operations
+
+
+@pytest.mark.parametrize("label", CPU)
+def test_every_operation_agrees_with_the_oracle(label: str) -> None:
+    results = check_backend(label, list(capabilities.OPERATIONS))
+    assert [result for result in results if result.outcome == "failed"] == []
+    modes = 2 if label.startswith("jax") else 1
+    assert len(results) == modes * len(capabilities.OPERATIONS) * len(capabilities.DTYPES)
+    for result in results:
+        reason = capabilities.why_not(result.operation, label.partition(":")[0], result.dtype)
+        assert (result.outcome == "skipped") == (reason is not None)
+        assert result.detail == (reason or "")
+
+
+def test_a_gap_that_is_named_is_a_gap() -> None:
+    # A reason that no longer holds must go: each skipped dtype of a library must really fail.
+    import torch
+
+    for operation in ("max_pool", "max_unpool", "conv_transpose"):
+        for dtype in ("uint16", "uint32", "uint64"):
+            assert capabilities.why_not(operation, "torch", dtype)
+            trial = next(t for t in trials.TRIALS if t.operation == operation)
+            inputs = [torch.tensor(array) for array in trial.arrays(dtype)]
+            with pytest.raises(NotImplementedError, match="not implemented"):
+                trial.function(*inputs, **trial.options)
+
+
+@pytest.mark.parametrize("kind", ["value", "dtype", "shape", "error"])
+def test_what_is_wrong_is_found(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = unpool_xp.nearest_unpool
+
+    def wrong(x: np.ndarray, **options: object) -> np.ndarray:
+        output = right(x, **options).copy()  # type: ignore[arg-type]
+        if kind == "error":
+            raise RuntimeError("broken on purpose")
+        if kind == "value":
+            output.flat[-1] += 1
+        return {"dtype": output.astype(np.float64), "shape": output[:-1]}.get(kind, output)
+
+    monkeypatch.setattr(unpool_xp, "nearest_unpool", wrong)
+    results = check_backend("numpy", ["nearest_unpool", "max_pool"])
+    found = {r.operation: r for r in results if r.outcome == "failed" and r.dtype == "float32"}
+    assert set(found) == {"nearest_unpool"}
+    said = {
+        "value": "is 1.0, should be|is .*, should be",
+        "dtype": "the dtype is float64, not that of the input, float32",
+        "shape": "has shape .* should be",
+        "error": "RuntimeError: broken on purpose",
+    }
+    import re
+
+    assert re.search(said[kind], found["nearest_unpool"].detail)
+
+
+def test_a_process_that_dies_fails_its_backend_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.support import fake_backend
+
+    fake_backend.install(monkeypatch)
+    results = check_backends(["fake:crash", "numpy"], operations=["max_pool"])
+    dead = [result for result in results if result.backend == "fake:crash"]
+    assert dead
+    assert {result.outcome for result in results if result.backend == "numpy"} >= {"passed"}
+
+
+def test_the_process_that_died_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pool:
+        def __init__(self, *args: object, **kwargs: object) -> None: ...
+        def __enter__(self) -> Pool:
+            return self
+
+        def __exit__(self, *args: object) -> None: ...
+        def submit(self, *args: object, **kwargs: object) -> Pool:
+            return self
+
+        def result(self) -> None:
+            raise check.BrokenProcessPool
+
+    monkeypatch.setattr(check, "ProcessPoolExecutor", Pool)
+    (result,) = check_backends(["numpy"], operations=["max_pool"])
+    assert result == Checked(
+        "numpy", "eager", "max_pool", "", "failed", "the process of the backend died"
+    )
+
+
+def test_json_and_junit_say_the_same() -> None:
+    results = [
+        Checked("numpy", "eager", "max_pool", "float32", "passed"),
+        Checked("numpy", "eager", "max_pool", "bool", "skipped", "no order"),
+        Checked("dask", "eager", "avg_pool", "float64", "failed", "is 1, should be <2>"),
+    ]
+    assert [entry["outcome"] for entry in to_json(results)] == ["passed", "skipped", "failed"]
+    suite = ElementTree.fromstring(to_junit(results))
+    assert suite.attrib["tests"] == "3"
+    assert suite.attrib["failures"] == "1"
+    assert suite.attrib["skipped"] == "1"
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.attrib["message"] == "is 1, should be <2>"
+
+
+def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ) | ({"PYTHONPATH": str(path)} if path else {})
+    return subprocess.run(
+        [sys.executable, "-m", "unpool_xp", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=path,
+        check=False,
+    )
+
+
+def test_the_command_is_green_and_writes_both_formats(tmp_path: Path) -> None:
+    report = tmp_path / "check.xml"
+    shown = run("check", "--backend", "numpy", "--json", "--junit", str(report))
+    assert shown.returncode == 0, shown.stderr
+    entries = json.loads(shown.stdout)
+    assert {entry["operation"] for entry in entries} == set(capabilities.OPERATIONS)
+    assert ElementTree.parse(report).getroot().attrib["failures"] == "0"
+    table = run("check", "--backend", "numpy", "--operation", "max_pool")
+    assert "max_pool" in table.stdout
+    assert "11 ok" in table.stdout
+    assert "0 bad" in table.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "operation"),
+    [
+        (
+            "_impl/max_pool.py",
+            "(taps == values) * weights",
+            "(taps != values) * weights",
+            "max_pool",
+        ),
+        ("_plan/resize.py", "2 * o + half", "2 * o + half + 1", "nearest_unpool"),
+        ("_array/scatter.py", "part[flat] = values", "part[flat] = -values", "max_unpool"),
+    ],
+)
+def test_an_operation_broken_on_purpose_is_named_and_exits_1(
+    tmp_path: Path, file: str, right: str, wrong: str, operation: str
+) -> None:
+    shutil.copytree(Path(unpool_xp.__file__).parent, tmp_path / "unpool_xp")
+    source = tmp_path / "unpool_xp" / file
+    text = source.read_text(encoding="utf-8")
+    assert text.count(right) == 1
+    source.write_text(text.replace(right, wrong), encoding="utf-8")
+    shown = run("check", "--backend", "numpy", path=tmp_path)
+    assert shown.returncode == 1, shown.stdout + shown.stderr
+    assert f"BAD {operation} on numpy, eager" in shown.stdout
+
+
+def test_bad_arguments_exit_2_and_list_what_is_known() -> None:
+    unknown = run("check", "--operation", "upsample")
+    assert unknown.returncode == 2
+    assert "unknown operation upsample; known: max_pool" in unknown.stderr
+    nobody = run("check", "--backend", "tensorflow")
+    assert nobody.returncode == 2
+    assert "unknown backend 'tensorflow'; known: numpy" in nobody.stderr
+    missing = run("check", "--backend", "jax:cuda", "--backend", "numpy")
+    if missing.returncode:
+        assert missing.returncode == 2
+        assert "jax finds no cuda device" in missing.stderr.replace("\n", " ")

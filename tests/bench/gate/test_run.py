@@ -1,0 +1,436 @@
+"""The gate finds a slowdown that was planted, is quiet where there is none, and always ends."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from unpool_xp.bench.catalog.panel import panel_case
+from unpool_xp.bench.gate import build as gate_build
+from unpool_xp.bench.gate import trio
+from unpool_xp.bench.gate.build import Build, GateError, build, find_source
+from unpool_xp.bench.gate.run import Gate, parse_hows, run_gate
+from unpool_xp.bench.gate.statistics import SIDES, Pass, judge, orders, suspect
+from unpool_xp.bench.measure.workers import WorkerError
+from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.terminal import gate
+from unpool_xp.bench.verdicts.bootstrap import Verdict
+from unpool_xp.bench.verdicts.compare import compare
+from unpool_xp.cli import main
+
+from .planted import git, plant, plant_slowdown, scratch_repository
+
+SMALL = {name: panel_case(name, "small", 2) for name in ("avg_pool", "max_unpool")}
+Builder = Callable[[str | None], Build]
+
+
+def copy_install(tree: Path, python: Path) -> None:
+    """What pip would do, without its seconds and its need of a network."""
+    site = next((python.parents[1] / "lib").glob("python*/site-packages"))
+    shutil.copytree(tree / "unpool_xp", site / "unpool_xp")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gate") / "repository"
+    scratch_repository(folder)
+    git(folder, "branch", "base")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(repository: Path) -> Builder:
+    cache = repository.parent / "environments"
+    return lambda ref: build(find_source(repository, ref), cache, copy_install)
+
+
+# --- the judge -----------------------------------------------------------------------------------
+
+
+def drawn(
+    generator: np.random.Generator, slower: float, passes: int, *, process: float, jitter: float
+) -> list[Pass]:
+    """Draw passes in which each process has its own speed, and samples are only ever late."""
+    found = []
+    for _ in range(passes):
+        speeds = np.exp(process * generator.standard_normal(3)) * [1, 1, slower]
+        late = np.exp(jitter * np.abs(generator.standard_normal((3, 8))))
+        found.append(Pass(*(speeds[:, None] * late).tolist()))
+    return found
+
+
+@pytest.mark.parametrize("process", [0.01, 0.05])
+def test_the_same_code_is_hardly_ever_called_slower(process: float) -> None:
+    generator = np.random.default_rng(0)
+    alarms = 0
+    for _ in range(200):
+        first, again = (drawn(generator, 1, 3, process=process, jitter=0.03) for _ in range(2))
+        if suspect(judge(first, 0.05), 0.05):
+            alarms += judge(again, 0.05).verdict is Verdict.SLOWER
+    assert alarms <= 1
+
+
+@pytest.mark.parametrize("slower", [1.2, 1 / 1.2])
+def test_a_fifth_is_found_where_processes_differ_by_a_hundredth(slower: float) -> None:
+    generator = np.random.default_rng(1)
+    verdicts = [
+        judge(drawn(generator, slower, 3, process=0.01, jitter=0.02), 0.05) for _ in range(50)
+    ]
+    wanted = Verdict.SLOWER if slower > 1 else Verdict.FASTER
+    assert sum(found.verdict is wanted for found in verdicts) >= 48
+    assert all(suspect(found, 0.05) for found in verdicts)
+    assert all(found.ratio.low <= found.ratio.estimate <= found.ratio.high for found in verdicts)
+
+
+def test_a_change_within_what_base_differs_from_itself_is_undecided() -> None:
+    passes = [
+        Pass([1.0] * 5, [again] * 5, [1.12 * (1 + again) / 2] * 5) for again in (1.1, 0.9, 1.2)
+    ]
+    found = judge(passes, 0.05)
+    assert found.ratio.low > 1.05
+    assert found.noise > 0.1
+    assert found.verdict is Verdict.UNDECIDED
+
+
+def test_one_process_that_was_slow_is_no_slowdown() -> None:
+    even, slow = Pass([1.0] * 5, [1.0] * 5, [1.0] * 5), Pass([1.0] * 5, [1.0] * 5, [2.0] * 5)
+    found = judge([even, slow, even], 0.05)
+    assert found.ratio.estimate == 1
+    assert found.verdict is Verdict.UNDECIDED
+    assert not suspect(found, 0.05)
+    assert judge([even], 0.05).verdict is Verdict.SAME
+
+
+def test_a_ratio_that_may_as_well_be_one_is_no_suspect() -> None:
+    passes = [Pass([1.0] * 5, [1.0] * 5, [head] * 5) for head in (0.9, 1.2, 1.15)]
+    found = judge(passes, 0.05)
+    assert found.ratio.estimate == pytest.approx(1.15)
+    assert not suspect(found, 0.05)
+    assert suspect(judge(passes[1:], 0.05), 0.05)
+    assert not suspect(judge(passes[1:], 0.05), 0.3)
+
+
+def test_no_side_follows_itself_and_none_has_a_place_of_its_own() -> None:
+    taken = orders(300, "seed")
+    flat = [side for order in taken for side in order]
+    assert all(a != b for a, b in itertools.pairwise(flat))
+    for place in range(3):
+        for side in SIDES:
+            assert 60 <= sum(order[place] == side for order in taken) <= 140
+    assert taken == orders(300, "seed") != orders(300, "another")
+
+
+# --- the builds ----------------------------------------------------------------------------------
+
+
+def test_each_side_imports_its_own_package(repository: Path, built: Builder) -> None:
+    head = plant(repository, "__version__ = 'the head'\n", "base", "other")
+    builds = [built("base"), built(head)]
+    for one, version in zip(builds, (None, "the head"), strict=True):
+        code = "import unpool_xp, numpy; print(unpool_xp.__file__, unpool_xp.__version__)"
+        told = subprocess.run(
+            [one.python, "-P", "-c", code], check=True, capture_output=True, text=True
+        ).stdout
+        assert told.startswith(str(one.folder))
+        assert version is None or version in told
+    assert len({len(str(one.folder)) for one in builds}) == 1
+
+
+def test_a_version_is_built_once_and_a_changed_tree_again(repository: Path, tmp_path: Path) -> None:
+    git(repository, "checkout", "--quiet", "base")
+    count = 0
+
+    def install(tree: Path, python: Path) -> None:
+        nonlocal count
+        count += 1
+        copy_install(tree, python)
+
+    def built_now() -> Build:
+        return build(find_source(repository, None), tmp_path, install)
+
+    clean = built_now()
+    assert built_now() == clean
+    assert count == 1
+    try:
+        (repository / "unpool_xp" / "new.py").write_text("x = 1\n")
+        dirty = built_now()
+        assert dirty.commit == f"{clean.commit}+dirty"
+        assert dirty.folder != clean.folder
+        assert list(dirty.folder.rglob("new.py"))
+        (repository / "unpool_xp" / "new.py").write_text("x = 2\n")
+        assert built_now().folder not in (clean.folder, dirty.folder)
+        assert count == 3
+    finally:
+        (repository / "unpool_xp" / "new.py").unlink()
+    assert {path.name for path in tmp_path.iterdir()} >= {clean.folder.name}
+    assert not list(tmp_path.glob("*.tree"))
+
+
+def test_what_cannot_be_built_is_said(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(GateError, match=r"there is no commit 'nowhere' in .*git log"):
+        find_source(repository, "nowhere")
+    with pytest.raises(GateError, match=r"there is no commit '--help'"):
+        find_source(repository, "--help")
+    with pytest.raises(GateError, match="is in no git repository"):
+        find_source(tmp_path, "HEAD")
+    shallow = tmp_path / "shallow"
+    plant(repository, "# one more\n", "base", "deep")
+    address = f"file://{repository}"
+    subprocess.run(
+        ["git", "clone", "--quiet", "--depth=1", "--branch=deep", address, shallow], check=True
+    )
+    with pytest.raises(GateError, match=r"this clone is shallow: .*--unshallow"):
+        find_source(shallow, "HEAD~1")
+    broken = plant(repository, "", "base", "broken", {"pyproject.toml": "[project\n"})
+    with pytest.raises(
+        GateError, match=r"failed; the last lines of pip:\n(.*\n)*.*[Tt][Oo][Mm][Ll]"
+    ):
+        build(find_source(repository, broken), tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_other_dependencies_are_told(repository: Path) -> None:
+    text = git(repository, "show", "base:pyproject.toml").replace("numpy>=1.26", "numpy>=2.0")
+    head = plant(repository, "", "base", "dependencies", {"pyproject.toml": text})
+    sources = [find_source(repository, ref) for ref in ("base", head)]
+    (note,) = gate_build.dependency_notes(*sources)
+    assert "numpy>=1.26, numpy>=2.0" in note
+    assert gate_build.dependency_notes(sources[0], sources[0]) == []
+
+
+def test_a_package_from_elsewhere_is_never_timed(built: Builder, tmp_path: Path) -> None:
+    good = built("base")
+    leaky = Build("leaky", good.commit, good.python, tmp_path)
+    side = trio.Side(leaky, "numpy")
+    try:
+        with pytest.raises(WorkerError, match=r"was imported from .*, not from"):
+            _ = side.facts
+    finally:
+        side.kill()
+
+
+# --- verdicts ------------------------------------------------------------------------------------
+
+
+def test_a_planted_slowdown_is_found_and_nothing_else(
+    repository: Path, built: Builder, tmp_path: Path
+) -> None:
+    base = built("base")
+    head = built(plant_slowdown(repository, "max_unpool", 2.0, "base"))
+    found = run_gate(base, head, list(SMALL.values()), ["numpy"], out=tmp_path)
+    slower, other = by_operation(found)["max_unpool"], by_operation(found)["avg_pool"]
+    assert slower.outcome == "slower"
+    assert slower.ratio.estimate > 1.5  # more, where other programs want the cores too
+    assert "measured again in" in slower.note
+    assert other.outcome in ("same", "undecided")
+    assert found.exit_code == 1
+
+    # What was measured is there for the other commands, and they agree.
+    base_rows, head_rows = (read_rows([found.folder / f"{s}.jsonl"]) for s in ("base", "head"))
+    assert not base_rows.problems + head_rows.problems
+    assert {row["commit"] for row in head_rows.rows} == {head.commit}
+    for row in base_rows.rows:
+        assert row["checked"]
+        assert row["check_scope"] == "all"
+        assert row["calls_per_sample"] >= 1
+    again = compare(base_rows.rows, head_rows.rows)
+    assert {e.name for e in again.entries if e.outcome == "slower"} >= {slower.name}
+    told = gate.gate_as_json(found)
+    assert told["exit_code"] == 1
+    assert {e["again"] for e in told["entries"] if e["outcome"] == "slower"} <= {3, 6}
+    assert "slower" in gate.gate_as_markdown(found)
+    json.dumps(told, allow_nan=False)
+
+
+def test_a_commit_beside_itself_raises_no_alarm(
+    repository: Path, built: Builder, tmp_path: Path
+) -> None:
+    head = built(plant(repository, "# nothing\n", "base", "same"))
+    found = run_gate(built("base"), head, list(SMALL.values()), ["numpy"], out=tmp_path)
+    assert found.exit_code in (0, 2)  # where the machine is too noisy to tell
+    assert not {"slower", "broken"} & {entry.outcome for entry in found.comparison.entries}
+
+
+FAULTS = """
+def max_unpool(values, indices, kernel_size=None, **options):
+    return values
+
+
+def avg_pool(x, kernel_size, **options):
+    import os
+    import sys
+
+    print("last words", file=sys.stderr, flush=True)
+    os._exit(7)
+
+
+def linear_unpool(x, scale_factor=None, **options):
+    import time
+
+    time.sleep(3600)
+"""
+
+
+def test_what_goes_wrong_is_a_reason_and_the_rest_is_measured(
+    repository: Path, built: Builder, tmp_path: Path
+) -> None:
+    base = built(plant(repository, "del nearest_unpool\n", "base", "lacking"))
+    head = built(plant(repository, FAULTS, "base", "faults"))
+    names = ("avg_pool", "max_unpool", "linear_unpool", "nearest_unpool", "max_pool")
+    cases = [panel_case(name, "small", 2) for name in names]
+    found = run_gate(base, head, cases, ["numpy", "dask"], out=tmp_path, timeout_s=3, budget_s=1)
+    for how in ("numpy", "dask"):
+        entries = by_operation(found, how)
+        assert entries["max_unpool"].outcome == "broken"
+        assert "no time in head: wrong result: " in entries["max_unpool"].note
+        assert entries["avg_pool"].outcome == "broken"
+        assert "exit code 7: last words" in entries["avg_pool"].note
+        assert entries["linear_unpool"].outcome == "broken"
+        assert "timed out" in entries["linear_unpool"].note
+        assert entries["nearest_unpool"].outcome == "mended"
+        assert "no unpool_xp.nearest_unpool" in entries["nearest_unpool"].note
+        assert entries["max_pool"].ratio is not None
+    assert found.exit_code == 1
+    assert any("passes fitted into" in note for note in found.comparison.notes)
+    assert gate.gate_as_json(found)["counts"]["broken"] == 6
+    left = psutil.Process().children(recursive=True)
+    assert not [process for process in left if "gate/side.py" in " ".join(process.cmdline())]
+
+
+def test_nothing_measured_is_not_nothing_slower(
+    repository: Path, built: Builder, tmp_path: Path
+) -> None:
+    # A package from before there were backends.
+    head = built(
+        plant(
+            repository, "", "base", "old", {"unpool_xp/backends/registry.py": "raise ImportError"}
+        )
+    )
+    found = run_gate(head, head, [SMALL["avg_pool"]], ["numpy"], out=tmp_path)
+    assert found.exit_code == 2
+    (entry,) = found.comparison.entries
+    assert entry.outcome == "failed"
+    assert "this version has no unpool_xp.backends" in entry.note
+
+
+def by_operation(found: Gate, how: str = "numpy") -> dict[str, Any]:
+    return {e.name.partition("-")[0]: e for e in found.comparison.entries if e.label == how}
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def test_the_command_builds_with_pip_and_answers(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = plant_slowdown(repository, "max_unpool", 3.0, "base")
+    monkeypatch.chdir(repository)
+    arguments = ["base", "--head", head, "-b", "numpy", "-o", "max_unpool", "--size", "small"]
+    summary = tmp_path / "gate.md"
+    options = ["--folder", str(tmp_path), "--markdown", str(summary), "--budget", "1"]
+    done = CliRunner().invoke(main.app, ["gate", *arguments, *options])
+    assert done.exit_code == 1, done.output
+    assert "slower (2)" in done.output
+    assert "base against base, numpy" in done.output
+    assert max(map(len, done.output.splitlines())) <= 80 or "rows in" in done.output
+    assert "slower: 2 slower" in summary.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "there is no commit 'nowhere'"),
+        (["base", "-b", "cupy:cuda"], "cupy"),
+        (["base", "-b", "numpy/fast"], "unknown mode 'fast'"),
+        (["base", "-b", "numpty"], "unknown backend 'numpty'"),
+        (["base", "-o", "pool"], "unknown operation pool"),
+        (["base", "--size", "huge"], "unknown size 'huge'; known: small, large"),
+    ],
+)
+def test_what_the_command_cannot_do_is_said(
+    arguments: list[str], said: str, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    done = CliRunner().invoke(main.app, ["gate", *arguments])
+    assert done.exit_code == 2
+    assert said in done.output
+
+
+def test_backends_have_modes() -> None:
+    names = ["numpy", "jax", "torch", "torch:cpu/compiled", "jax:cpu/eager", "numpy"]
+    assert parse_hows(names) == [
+        *("numpy", "jax:cpu compiled", "torch:cpu", "torch:cpu compiled", "jax:cpu"),
+    ]
+
+
+HANG = """
+def avg_pool(x, kernel_size, **options):
+    import os
+    import time
+
+    open(f"{__file__}.{os.getpid()}.hangs", "w").close()
+    time.sleep(3600)
+"""
+HANGING = """
+import sys
+from pathlib import Path
+from unpool_xp.bench.gate.run import run_gate
+from unpool_xp.bench.gate_build import Build
+from unpool_xp.bench.catalog.panel import panel_case
+
+one = Build("base", "0" * 40, Path(sys.argv[1]) / "bin" / "python", Path(sys.argv[1]))
+try:
+    run_gate(one, one, [panel_case("avg_pool", "small", 2)], ["numpy"], out=Path(sys.argv[2]))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_no_process_is_left_behind(
+    how: signal.Signals, repository: Path, built: Builder, tmp_path: Path
+) -> None:
+    one = built(plant(repository, HANG, "base", "hang"))
+    parent = subprocess.Popen([sys.executable, "-c", HANGING, one.folder, tmp_path])
+    try:
+        # In the call that does not end, all three.
+        marks = wait_for(lambda: found if len(found := hanging(one)) == 3 else None)
+        sides = [psutil.Process(int(mark.name.split(".")[-2])) for mark in marks]
+        parent.send_signal(how)
+        assert parent.wait(30) == (130 if how is signal.SIGINT else -how)
+        _, alive = psutil.wait_procs(sides, timeout=10)
+        assert not alive
+    finally:
+        parent.kill()
+        parent.wait()
+        for mark in hanging(one):
+            with contextlib.suppress(psutil.NoSuchProcess):  # as it should be
+                psutil.Process(int(mark.name.split(".")[-2])).kill()
+            mark.unlink()
+
+
+def hanging(build: Build) -> list[Path]:
+    return list(build.folder.rglob("*.hangs"))
+
+
+def wait_for(found: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if (value := found()) is not None:
+            return value
+        time.sleep(0.05)
+    raise TimeoutError

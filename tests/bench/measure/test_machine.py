@@ -1,0 +1,169 @@
+"""The fingerprint: complete, stable, and read back as written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+import pytest
+
+from unpool_xp.bench.measure import machine, nvidia
+from unpool_xp.bench.measure.machine import Machine, machine_id, read_machines, this_machine
+
+HARDWARE: dict[str, Any] = {
+    "cpu": "Intel(R) Xeon(R) Platinum 8480C CPU @ 2.00GHz",
+    "architecture": "x86_64",
+    "physical_cores": 4,
+    "logical_cores": 8,
+    "caches": {"L2": 2**20},
+    "memory_bytes": 16 * 2**30,
+    "gpus": (),
+}
+
+
+def test_this_machine_is_described():
+    here = this_machine()
+    assert 1 <= here.physical_cores <= here.logical_cores
+    assert here.memory_bytes > 2**20
+    assert here.cpu
+    assert re.fullmatch(r"[a-z0-9-]+-\d+core-[0-9a-f]{6}", here.id)
+    assert json.loads(json.dumps(here.to_json())) == here.to_json()
+
+
+def test_the_environment_is_read_anew_and_does_not_change_the_id(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("SECRET_TOKEN", "x")
+    before = this_machine()
+    assert before.environment["OPENBLAS_CORETYPE"] == "Haswell"
+    assert before.environment["OMP_NUM_THREADS"] == "3"
+    assert "SECRET_TOKEN" not in before.environment
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    after = this_machine()
+    assert "OMP_NUM_THREADS" not in after.environment
+    assert after.id == before.id
+
+
+def test_the_slow_facts_are_asked_for_once(monkeypatch):
+    this_machine()
+    monkeypatch.setattr(machine.platform, "processor", pytest.fail)
+    monkeypatch.setattr(machine, "_gpus", pytest.fail)
+    this_machine()
+
+
+def test_the_slug_is_readable():
+    assert re.fullmatch(r"intel-xeon-platinum-8480c-4core-[0-9a-f]{6}", machine_id(HARDWARE))
+    assert machine_id({**HARDWARE, "cpu": "日本"}).startswith("cpu-4core-")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cpu", "Intel(R) Xeon(R) Platinum 8480C CPU @ 3.00GHz"),
+        ("logical_cores", 4),
+        ("physical_cores", 2),
+        ("caches", {"L2": 2**21}),
+        ("memory_bytes", 32 * 2**30),
+        ("gpus", ("A GPU",)),
+    ],
+)
+def test_other_hardware_has_another_id(name, value):
+    assert machine_id({**HARDWARE, name: value}) != machine_id(HARDWARE)
+
+
+def test_a_little_less_memory_is_the_same_machine():
+    less = {**HARDWARE, "memory_bytes": HARDWARE["memory_bytes"] - 50 * 2**20}
+    assert machine_id(less) == machine_id(HARDWARE)
+
+
+def test_machines_are_found_in_folders_and_beside_files(tmp_path):
+    here = this_machine()
+    path = machine.write_machine(tmp_path / here.id)
+    assert path.name == "machine.json"
+    rows = path.with_name("run.jsonl")
+    rows.write_text("")
+    assert read_machines([tmp_path]) == {here.id: here}
+    assert read_machines([rows]) == {here.id: here}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"id": "x"}', '"gpus"'])
+def test_an_unreadable_machine_is_left_out(tmp_path, text):
+    (tmp_path / "machine.json").write_text(text)
+    assert read_machines([tmp_path]) == {}
+
+
+def test_what_is_no_machine_is_refused():
+    with pytest.raises(ValueError, match="is no machine"):
+        Machine.from_json({"id": "x"})
+
+
+def test_no_gpu_is_no_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine._gpus() == ()
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'NVIDIA H100'\necho 'NVIDIA H100'\n")
+    tool.chmod(0o755)
+    assert machine._gpus() == ("NVIDIA H100", "NVIDIA H100")
+    tool.write_text("#!/bin/sh\nexit 9\n")
+    assert machine._gpus() == ()
+
+
+# --- what the driver says ------------------------------------------------------------------------
+
+SMI = """#!/bin/sh
+echo "$@" >> {log}
+case "$1" in
+  --query-gpu=name) echo "Made-up GPU" ;;
+  --query-gpu=clocks.sm) echo "{clock}" ;;
+  *) echo "Made-up GPU, 1.2.3, 345 MHz, 1980 MHz, 2619 MHz, 2619 MHz, 700.00 W, 31" ;;
+esac
+"""
+
+
+@pytest.fixture
+def smi(tmp_path, monkeypatch):
+    """Put a made-up driver's command on the path; its log of what it was asked."""
+    folder, log = tmp_path / "bin", tmp_path / "asked"
+
+    def put(clock="1755 MHz"):
+        folder.mkdir(exist_ok=True)
+        command = folder / "nvidia-smi"
+        command.write_text(SMI.format(log=log, clock=clock))
+        command.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+        return log
+
+    return put
+
+
+def test_the_driver_is_asked_for_clocks_and_their_maximum(smi):
+    smi()
+    (facts,) = nvidia.facts()
+    assert (facts["clocks.sm"], facts["clocks.max.sm"]) == ("345 MHz", "1980 MHz")
+    assert facts["power.limit"] == "700.00 W"
+    assert machine._gpus() == ("Made-up GPU",)
+    told = dataclasses.replace(this_machine(), gpu_facts=(facts,))
+    assert Machine.from_json(json.loads(json.dumps(told.to_json()))) == told
+
+
+@pytest.mark.parametrize(("clock", "number"), [("1755 MHz", 1755), ("[N/A]", None), ("", None)])
+def test_the_clock_is_that_of_the_first_gpu_in_use(smi, monkeypatch, clock, number):
+    log = smi(clock)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
+    assert nvidia.clock_mhz() == number
+    assert log.read_text().strip().endswith("-i 3")
+
+
+def test_without_a_driver_nothing_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert nvidia.facts() == ()
+    assert nvidia.clock_mhz() is None
+
+
+def test_machines_of_before_have_no_facts_of_gpus():
+    old = {k: v for k, v in this_machine().to_json().items() if k != "gpu_facts"}
+    assert Machine.from_json(old).gpu_facts == ()
+    with pytest.raises(ValueError, match="gpu_facts"):
+        Machine.from_json({**old, "gpu_facts": [{"name": 3}]})

@@ -1,0 +1,307 @@
+"""The tax is taken fairly, the same work in turns against the fastest, and told as it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+import unpool_xp
+from unpool_xp import backends
+from unpool_xp.bench import limits, limits_view
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import OPERATIONS, find, natives
+from unpool_xp.bench.limits import TINY, growing, overhead, scratch, traffic
+from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.portability.measure import entry_of, measure_taxes, ratio_of_pairs, row_keeper
+from unpool_xp.bench.portability.targets import TARGETS, Entry, Target, noisy, summarize, tax_cases
+from unpool_xp.bench.replay import recorded, replay_of
+from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.terminal import tax
+from unpool_xp.bench.verdicts.bootstrap import Ratio
+from unpool_xp.bench.worker import Service
+
+from .test_check import run
+
+CASE = Case("nearest_unpool", (1, 2, 4, 4), scale=2)
+NUMPY = next(target for target in TARGETS if target.where == "numpy eager")
+TUNED = next(target for target in TARGETS if target.where == "numpy eager, tuned")
+PLAIN, LAST_FIRST = "numpy.repeat", "numpy.repeat, last axis first"
+
+
+def entry(estimate: float | None, target: Target = NUMPY, case: Case = CASE) -> Entry:
+    if estimate is None:
+        return Entry(target, case, reason="crashed")
+    ratio = Ratio(estimate, estimate * 0.99, estimate * 1.01)
+    return Entry(target, case, PLAIN, estimate * 1e-3, 1e-3, ratio)
+
+
+def fields(**samples: list[float]) -> dict[Cell, dict[str, Any]]:
+    names = {"ours": ("portable", "unpool_xp.nearest_unpool"), "repeat": ("native", PLAIN)}
+    names |= {"kron": ("native", "numpy.kron"), "tuned": ("native", LAST_FIRST)}
+    return {
+        Cell("numpy", "eager", *names[name]): {"samples_s": taken, "error": None}
+        for name, taken in samples.items()
+    }
+
+
+def test_the_ratio_is_the_median_of_pairs_not_of_medians() -> None:
+    # The machine was slow for the first pair, and the second is always twice as fast.
+    found = ratio_of_pairs([20.0, 2.0, 4.0, 6.0, 8.0], [10.0, 1.0, 2.0, 3.0, 4.0])
+    assert found == Ratio(2.0, 2.0, 2.0)
+    assert ratio_of_pairs([1.0, 10.0, 4.0], [1.0, 5.0, 1.0]).estimate == 2.0  # medians: 4
+
+
+def test_the_fastest_native_counts_and_a_tuned_one_only_where_asked_for() -> None:
+    known = fields(ours=[2.0] * 4, repeat=[4.0] * 4, kron=[8.0] * 4, tuned=[1.0] * 4)
+    plain, tuned = entry_of(NUMPY, CASE, known), entry_of(TUNED, CASE, known)
+    assert (plain.function, plain.ratio) == (PLAIN, Ratio(0.5, 0.5, 0.5))
+    assert (tuned.function, tuned.ratio) == (LAST_FIRST, Ratio(2.0, 2.0, 2.0))
+    assert (plain.portable_s, plain.native_s) == (2.0, 4.0)
+
+
+def test_without_samples_there_is_a_reason() -> None:
+    assert "nothing that does it" in (entry_of(NUMPY, CASE, fields(ours=[1.0] * 3)).reason or "")
+    known = fields(ours=[], repeat=[1.0] * 3)
+    for cell in known:
+        known[cell]["error"] = "wrong result"
+    assert entry_of(NUMPY, CASE, known).reason == "unpool_xp.nearest_unpool: wrong result"
+
+
+def test_a_target_is_met_by_the_mean_and_the_worst_of_all_cases() -> None:
+    (good,) = summarize([entry(0.5), entry(0.9)])
+    assert good.met
+    assert good.mean == pytest.approx(math.sqrt(0.45))
+    assert good.worst is not None
+    assert good.worst.portable_s == pytest.approx(0.9e-3)
+    assert not summarize([entry(0.1), entry(1.3)])[0].met  # the worst
+    assert not summarize([entry(1.0), entry(1.0)])[0].met  # the mean
+    assert not summarize([entry(0.5), entry(None)])[0].met  # one without a time
+    assert not summarize([entry(None)])[0].met
+    assert summarize([entry(9.0, TUNED)])[0].met is None
+    assert noisy(Entry(NUMPY, CASE, ratio=Ratio(1.0, 0.5, 1.5)))
+    assert not noisy(entry(1.0))
+
+
+def test_the_cases_are_those_that_were_promised() -> None:
+    cases = tax_cases()
+    assert {case.operation for case in cases} == set(OPERATIONS) - {
+        "fractional_max_pool",
+        "fractional_max_unpool",
+    }
+    assert {(1, 16, 32, 32), (4, 64, 112, 112)} <= {case.shape for case in cases}
+    assert {(2, 2), (3, 3)} <= {case.stride for case in cases if case.stride}
+    assert any(case.padding and case.kernel != case.stride for case in cases)
+    channels = {case.shape[1] for case in cases if case.operation == "conv_transpose"}
+    assert min(channels) == 32
+    assert max(channels) == 256
+    assert set(tax_cases(quick=True)) < set(cases)
+    for target in TARGETS:
+        library = target.label.partition(":")[0]
+        for case in cases:
+            own = natives(library, case)
+            assert any(n.reason(case) is None and not n.values_only for n in own), case.name
+
+
+def test_the_tax_of_a_case_in_one_process_with_rows_that_can_be_read(tmp_path: Path) -> None:
+    seen: list[Entry] = []
+    with row_keeper(tmp_path) as keep:
+        found = measure_taxes([CASE], [NUMPY, TUNED], seconds=0.01, keep=keep, progress=seen.extend)
+    assert found == seen
+    for entry in found:
+        assert entry.reason is None
+        assert entry.ratio is not None
+        assert entry.ratio.low <= entry.ratio.estimate <= entry.ratio.high
+    read = read_rows([tmp_path])
+    assert not read.problems
+    taken = {row["function"]: row["samples_s"] for row in read.rows}
+    assert {"unpool_xp.nearest_unpool", PLAIN, LAST_FIRST} <= set(taken)
+    assert len({len(samples) for samples in taken.values() if samples}) == 1
+    assert len(taken[found[0].function]) >= 6
+
+
+def test_a_backend_that_is_not_there_is_a_reason() -> None:
+    nowhere = Target("torch:nowhere", "eager", "eager", "nothing", 1.0, 1.0)
+    (found,) = measure_taxes([CASE], [nowhere], seconds=0.01)
+    assert found.ratio is None
+    assert "torch:nowhere" in (found.reason or "")
+
+
+def test_turns_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+
+    def session(name: str) -> Any:
+        return SimpleNamespace(sample=lambda n: taken.append(name), finish=lambda: {"of": name})
+
+    service = Service("numpy")
+    service._sessions = {"a": session("a"), "b": session("b")}
+    answer = service.turns(["a", "b"], seconds=0)
+    assert "".join(taken) == "abba" * 3
+    assert answer["sessions"] == {"a": {"of": "a"}, "b": {"of": "b"}}
+    assert not service._sessions
+
+
+def test_what_torch_compiled_is_forgotten_between_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[bool] = []
+    monkeypatch.setitem(__import__("sys").modules, "torch._dynamo", SimpleNamespace())
+    monkeypatch.setattr(torch.compiler, "reset", lambda: forgotten.append(True))
+    Service("numpy").drop()
+    assert forgotten == [True]
+
+
+def test_tuned_natives_are_held_to_the_oracle_but_no_sweep_measures_them() -> None:
+    assert LAST_FIRST not in {native.name(CASE) for native in natives("numpy", CASE)}
+    assert find("numpy", CASE, LAST_FIRST).tuned
+
+
+# --- what is told ---------------------------------------------------------------------------------
+
+
+def shown(print_it: Any, *arguments: Any) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    print_it(console, *arguments)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def test_the_tables_fit_the_terminal_and_say_what_is_missed() -> None:
+    entries = [entry(0.5, case=case) for case in tax_cases()]
+    entries += [entry(1.3), entry(None), entry(2.0, TUNED)]
+    text = shown(tax.print_entries, entries) + shown(tax.print_summaries, entries)
+    assert max(map(len, text.splitlines())) <= 80
+    for said in ("max_pool 4x64x112x112 k3 s2 p1", "nearest_unpool 1x2x4x4 f2: crashed", "missed"):
+        assert said in text
+    assert "native of nearest_unpool: repeat (" in text
+    entries = [entry(0.5)]
+    assert "missed" not in shown(tax.print_summaries, entries)
+    assert "| 0.500 | <= 0.8 | 0.500 | <= 1.2 |" in tax.markdown(entries)
+    assert "| `nearest_unpool` | 0.500 |" in tax.markdown(entries)
+
+
+def test_the_answer_for_scripts_is_json() -> None:
+    answer = tax.as_json([entry(0.5), entry(None), entry(0.5, TUNED)])
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+    assert [summary["met"] for summary in answer["summary"]] == [False, None]
+    assert [case["ratio"] for case in answer["cases"]] == [0.5, None, 0.5]
+
+
+def test_the_command_measures_prints_and_writes(tmp_path: Path) -> None:
+    file = tmp_path / "tax.md"
+    where = ["--results", str(tmp_path), "--markdown", str(file)]
+    done = run("tax", "--backend", "numpy", "-o", "nearest_unpool", "--quick", *where)
+    assert done.returncode == 0, done.stderr
+    assert "numpy eager against the best known snippets" in done.stdout
+    assert "| `nearest_unpool` |" in file.read_text(encoding="utf-8")
+    assert len(read_rows([tmp_path]).rows) > 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backend", "dask"], "no target for these; there are torch:cpu eager, numpy eager"),
+        (["--operation", "fractional_max_pool", "--backend", "numpy"], "no case of fractional"),
+        (["--operation", "upsample"], "unknown operation upsample; known: max_pool"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(arguments: list[str], message: str) -> None:
+    done = run("tax", *arguments)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+
+
+# --- the limits -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("label", ["numpy", "torch:cpu"])
+@pytest.mark.parametrize("case", TINY, ids=lambda case: case.operation)
+def test_the_array_calls_of_an_operation_are_taken_down(label: str, case: Case) -> None:
+    backend = backends.load(label)
+    arrays = [backend.asarray(array) for array in case.arrays().values()]
+    function, options = OPERATIONS[case.operation].function, case.options()
+    calls = recorded(lambda *given: function(*given, **options), *arrays)
+    assert len(calls) >= 2
+    replay_of(calls)()
+    assert not any("unpool_xp" in (getattr(call, "__module__", "") or "") for call, *_ in calls)
+
+
+def test_only_the_outermost_call_is_taken_down_and_the_watch_ends() -> None:
+    x = np.arange(6.0).reshape(2, 3)
+
+    def work(x: Any) -> Any:
+        total = np.zeros(3)
+        total += x.sum(axis=0)
+        return np.mean(x[:1] * 2)
+
+    names = [getattr(call, "__name__", "") for call, *_ in recorded(work, x)]
+    assert names[:2] == ["zeros", "sum"]
+    assert names[-1] == "mean"
+    assert "__getitem__" in names
+    assert "watched" not in np.zeros.__qualname__
+    with pytest.raises(ValueError, match="numpy and torch can"):
+        recorded(work, SimpleNamespace())
+
+
+def test_traffic_counts_what_each_call_reads_and_writes() -> None:
+    found = traffic(Case("nearest_unpool", (1, 2, 8, 8), scale=2))
+    assert found["ideal_bytes"] == 5
+    assert found["bytes"] >= found["ideal_bytes"]
+    made = np.zeros(4, np.float32)
+    assert limits._counted(np.add, (made, made), {})[:2] == (32, 16)
+    assert limits._counted(np.reshape, (made, (2, 2)), {}) == (0, 0, 0)
+    two = np.ones((2, 4), np.float32)
+    assert limits._counted(np.matmul.__call__, (two, two.T), {}) == (64, 16, 2 * 4 * 4)
+    setitem = np.ndarray.__setitem__
+    assert limits._counted(setitem, (made, slice(0, 2), made[:2]), {}) == (8, 8, 0)
+
+
+def test_overhead_is_what_is_left_of_a_call_without_its_array_calls() -> None:
+    found = overhead(backends.load("numpy"), TINY[3])
+    assert found["seconds"] > found["own_seconds"]
+    assert found["array_calls"] >= 1
+
+
+def test_what_grows_is_held_to_the_oracle_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case("nearest_unpool", (1, 2, 4, 4), scale=2)
+    assert growing(backends.load("numpy"), case, 3)["element_seconds"] > 0
+    spec = OPERATIONS["nearest_unpool"]
+
+    def wrong_at_the_end(x: Any, **options: Any) -> Any:
+        out = unpool_xp.nearest_unpool(x, **options)
+        out[-1, -1, -1, -1] += 1
+        return out
+
+    broken = SimpleNamespace(**{**vars(spec), "function": wrong_at_the_end})
+    monkeypatch.setitem(OPERATIONS, "nearest_unpool", broken)
+    with pytest.raises(ValueError, match="should be"):
+        growing(backends.load("numpy"), case, 3)
+
+
+def test_memory_is_counted_beyond_inputs_and_outputs() -> None:
+    case = Case("max_pool", (1, 1, 4, 4), kernel=2)  # 4 cells of 4 and 8 bytes
+    assert scratch(case, "numpy", 72) == 0.5
+    assert scratch(case, "jax:cpu", 48) == 0.5
+    assert scratch(case, "numpy", None) is None
+
+
+def test_the_limits_are_printed_and_a_failure_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = (Case("nearest_unpool", (1, 2, 4, 4), scale=2),)
+    for name in ("MOVING", "TINY", "GROWING", "WEIGHED"):
+        monkeypatch.setattr(limits, name, tiny * 3 if name == "MOVING" else tiny)
+    monkeypatch.setattr(limits, "ITEMS", (1, limits.BEYOND_CACHES, 10**9))
+    monkeypatch.setattr(limits, "BEYOND_CACHES", 1)
+    found = limits_view.measure_limits(["numpy"], ["nearest_unpool"])
+    assert {answer["measure"] for answer in found} == {
+        *("copying", "overhead", "scratch", "traffic", "growing"),
+    }
+    text = shown(limits_view.print_limits, found)
+    assert max(len(line) for line in text.splitlines() if "needs about" not in line) <= 80
+    assert "GB of memory" in text
+    assert "rate over that of a plain copy" in text

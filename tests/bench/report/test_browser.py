@@ -1,0 +1,439 @@
+"""The page of a report in a browser: it draws, filters, turns dark, fits a phone, asks nobody.
+
+Run as a module it times a page of many rows: ``python -m tests.bench.report.test_browser 50000``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
+
+from tests.bench.report.test_report import ATTACK
+from tests.bench.rows.test_schema import failed_row, make_row
+from tests.support.synthetic_rows import synthetic_rows
+from unpool_xp.bench.report.write import write_report
+from unpool_xp.bench.rows.schema import Row
+
+_PATIENCE = 20  # seconds; far more than anything here takes
+_FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--no-first-run", "--hide-scrollbars"),
+)
+
+
+class Browser:
+    """A browser with the page of a report in it."""
+
+    def __init__(self, driver: webdriver.Chrome, downloads: Path) -> None:
+        self.driver, self.downloads = driver, downloads
+
+    def open(self, page: Path, *, width: int = 1280, dark: bool = False) -> None:
+        """Open a page anew, in a window of this width."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme]})
+        self.driver.get("about:blank")
+        self.driver.get_log("browser")
+        self.driver.get_log("performance")
+        self.driver.get(page.as_uri())
+        self.until("return document.documentElement.dataset.ready")
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def until(self, script: str | Callable[[], Any], *arguments: Any) -> Any:
+        """Return what a script gives as soon as it is something."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            found = script() if callable(script) else self.run(script, *arguments)
+            if found:
+                return found
+            assert time.monotonic() < end, f"not within {_PATIENCE} s: {script}"
+            time.sleep(0.03)
+
+    def visit(self, section: str) -> None:
+        """Bring a section into view and wait until it is filled."""
+        self.run("document.getElementById(arguments[0]).scrollIntoView()", section)
+        self.until(
+            "return document.querySelector(`#${arguments[0]} .body`).childElementCount", section
+        )
+
+    def visit_all(self) -> None:
+        names = self.run("return [...document.querySelectorAll('[data-section]')].map(e => e.id)")
+        for name in names:
+            self.visit(name)
+
+    def choose(self, filter_name: str, value: str) -> None:
+        Select(self.driver.find_element(By.ID, f"f-{filter_name}")).select_by_value(value)
+
+    def texts(self, css: str) -> list[str]:
+        found: list[str] = self.run(
+            "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent.trim())",
+            css,
+        )
+        return found
+
+    def complaints(self) -> list[str]:
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def requests(self) -> set[str]:
+        """Return whatever was asked for since the page was opened."""
+        entries = [json.loads(entry["message"]) for entry in self.driver.get_log("performance")]
+        return {
+            entry["message"]["params"]["request"]["url"]
+            for entry in entries
+            if entry["message"]["method"] == "Network.requestWillBeSent"
+        }
+
+
+def start(folder: Path) -> Browser | None:
+    """Return a browser with a profile of its own; None where none is installed."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromedriver = shutil.which("chromedriver")
+    if not chromium or not chromedriver:
+        return None
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*_FLAGS, f"--user-data-dir={folder / 'profile'}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(chromedriver))
+    downloads = {"behavior": "allow", "downloadPath": str(folder)}
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
+    return Browser(driver, folder)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    started = start(tmp_path_factory.mktemp("browser"))
+    if started is None:
+        pytest.skip("needs chromium and chromedriver")
+    yield started
+    started.driver.quit()
+
+
+def the_rows() -> list[Row]:
+    failed = failed_row("out of memory", backend="dask", machine="made-up-1")
+    return [*synthetic_rows(900), failed]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(the_rows(), [], tmp_path_factory.mktemp("report")).html
+
+
+def charts(browser: Browser, section: str) -> int:
+    """Return how many charts of a section are drawn, once all in view are; every mark counts."""
+    browser.visit(section)
+    for place in browser.driver.find_elements(By.CSS_SELECTOR, f"#{section} .chart"):
+        browser.run("arguments[0].scrollIntoView()", place)
+        browser.until(
+            "const svg = arguments[0].querySelector('svg.marks');"
+            "const points = 'path[aria-roledescription=point]';"
+            "if (svg) return svg.querySelectorAll(points).length >= arguments[0].dataset.points;"
+            "const canvas = arguments[0].querySelector('canvas.marks');"
+            "return canvas && canvas.getContext('2d')"
+            ".getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value);",
+            place,
+        )
+    drawn: int = browser.run(
+        "return document.querySelectorAll(`#${arguments[0]} .chart .marks:is(svg, canvas)`).length",
+        section,
+    )
+    return drawn
+
+
+def test_every_chart_draws_without_a_complaint_or_a_request(browser, page):
+    browser.open(page)
+    assert charts(browser, "time") == 7  # an operation each
+    assert charts(browser, "share") == 1
+    assert charts(browser, "crossover") >= 6
+    assert charts(browser, "compile") == 1
+    assert charts(browser, "memory") == 1
+    browser.visit_all()
+    assert browser.complaints() == []
+    assert {url.partition(":")[0] for url in browser.requests() - {page.as_uri()}} <= {
+        *("data", "blob")
+    }
+    assert browser.run("return performance.getEntriesByType('resource').length") == 0
+
+
+def test_the_policy_of_the_page_stops_what_would_leave_it(browser, page):
+    browser.open(page)
+    blocked = browser.driver.execute_async_script(
+        "const done = arguments[0];"
+        "fetch('http://127.0.0.1:9/').then(() => done('went'), () => done('blocked'));"
+    )
+    assert blocked == "blocked"
+    assert any("Content Security Policy" in line for line in browser.complaints())
+
+
+def test_filters_leave_what_they_say(browser, page):
+    browser.open(page)
+    counts = [browser.texts("#f-count")[0]]
+    answers = browser.texts(".answer tbody tr")
+    browser.choose("operation", "max_unpool")
+    counts.append(browser.texts("#f-count")[0])
+    assert set(browser.texts(".answer tbody th")) == {"max_unpool"}
+    assert charts(browser, "time") == 1
+    browser.visit("cases")
+    assert {name.split()[0] for name in browser.texts("#cases summary b")} == {"max_unpool"}
+    browser.choose("mode", "eager")
+    counts.append(browser.texts("#f-count")[0])
+    assert browser.texts(".answer .mode") == []
+    browser.choose("implementation", "portable")
+    counts.append(browser.texts("#f-count")[0])
+    for box in browser.driver.find_elements(By.CSS_SELECTOR, "#f-backends input"):
+        name = browser.run("return arguments[0].parentElement.textContent", box)
+        if "torch:cuda" not in name and "numpy" not in name:
+            browser.run("arguments[0].click()", box)
+    counts.append(browser.texts("#f-count")[0])
+    assert set(browser.texts(".answer .win b")) <= {"torch:cuda", "numpy"}
+    browser.visit("cases")
+    browser.run("document.querySelector('#cases details').open = true")
+    shown = browser.until("return document.querySelector('#cases details table')?.textContent")
+    assert "numpy" in shown
+    assert "jax" not in shown
+    left = [int(text.partition(" ")[0]) for text in counts]
+    assert left == sorted(set(left), reverse=True), counts
+    browser.run("document.getElementById('f-reset').click()")
+    assert browser.texts("#f-count")[0] == counts[0]
+    assert browser.texts(".answer tbody tr") == answers
+    assert browser.complaints() == []
+
+
+def test_the_browser_finds_the_answers_that_were_written(browser, page):
+    browser.open(page)
+    written = browser.texts(".answer tbody tr")
+    found = []  # dtype by dtype, which leaves everything but has the sums done anew
+    for dtype in browser.texts("#f-dtype option")[1:]:
+        browser.choose("dtype", dtype)
+        assert browser.texts(".filtered") == ["Among what the filters leave."]
+        found += browser.texts(".answer tbody tr")
+    squeezed = [[" ".join(text.split()) for text in texts] for texts in (written, found)]
+    assert sorted(squeezed[0]) == sorted(squeezed[1])
+
+
+def test_the_crossovers_are_a_table_that_follows_the_filters(browser, page):
+    browser.open(page)
+    browser.visit("crossover")
+    rows = "#crossover .body > div:first-of-type tbody tr"
+    assert len(browser.texts(rows)) == 15  # a page of the table
+    browser.choose("operation", "max_unpool")
+    browser.visit("crossover")
+    browser.until(lambda: all(text.startswith("max_unpool") for text in browser.texts(rows)))
+    shown = browser.texts(f"{rows} td:nth-child(3)")
+    assert {text[1:] for text in shown} == {"torch:cuda", "cupy:cuda", "jax:cuda"}
+    for column in (5, 6):
+        texts = browser.texts(f"{rows} td:nth-child({column})")
+        assert all("elements" in text for text in texts), texts
+    assert browser.complaints() == []
+
+
+def test_filters_that_leave_nothing_say_so(browser, page):
+    browser.open(page)
+    for box in browser.driver.find_elements(By.CSS_SELECTOR, "#f-backends input"):
+        browser.run("arguments[0].click()", box)
+    assert browser.texts("#f-count")[0].startswith("0 of 900")
+    browser.visit_all()
+    for section in ("time", "share", "tax", "compile", "memory", "failures"):
+        assert len(browser.texts(f"#{section} .plain")) == 1
+    assert browser.complaints() == []
+
+
+def test_the_theme_follows_the_system_and_the_button(browser, page):
+    background = "return getComputedStyle(document.body).backgroundColor"
+    browser.open(page, dark=True)
+    dark = browser.run(background)
+    browser.open(page)
+    light = browser.run(background)
+    assert dark != light
+    charts(browser, "share")
+    ink = "return document.querySelector('#share .chart svg text')?.getAttribute('fill')"
+    before = browser.run(ink)
+    button = browser.driver.find_element(By.ID, "theme")
+    seen = []
+    for _ in range(3):
+        browser.run("arguments[0].click()", button)
+        seen.append((button.text, browser.run(background)))
+    assert seen == [("Theme: light", light), ("Theme: dark", dark), ("Theme: auto", light)]
+    browser.run("arguments[0].click(); arguments[0].click()", button)
+    browser.until(lambda: browser.run(ink) not in (None, before))
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("width", [360, 768])
+def test_a_narrow_window_has_nothing_beside_it(browser, page, width):
+    browser.open(page, width=width)
+    browser.visit_all()
+    charts(browser, "share")
+    for details in browser.driver.find_elements(By.CSS_SELECTOR, "details"):
+        browser.run("arguments[0].open = true", details)
+    widths = browser.run(
+        "return [document.documentElement.scrollWidth, document.body.scrollWidth, innerWidth]"
+    )
+    assert widths == [width] * 3
+
+
+def test_the_link_saves_every_row(browser, page):
+    browser.open(page)
+    browser.run("document.getElementById('download').click()")
+    saved = browser.downloads / "rows.jsonl"
+    browser.until(lambda: saved.exists() and saved.read_bytes().endswith(b"\n"))
+    found = [json.loads(line) for line in saved.read_bytes().splitlines()]
+    assert found == the_rows()
+
+
+def test_tables_turn_their_pages_and_sort(browser, page):
+    browser.open(page)
+    browser.visit("time")
+    browser.run("document.querySelector('#time details.data').open = true")
+    rows = "#time details.data tbody tr"
+    browser.until(lambda: browser.texts(rows))
+    first = browser.texts(rows)
+    assert len(first) == 25
+    browser.run("document.querySelectorAll('#time .pager button')[1].click()")
+    assert not set(browser.texts(rows)) & set(first)
+    browser.run(
+        "[...document.querySelectorAll('#time thead button')]"
+        ".find(e => e.textContent === 'GB/s').click()"
+    )
+    sorted_by = [float(text.replace(",", "")) for text in browser.texts(f"{rows} td:nth-child(11)")]
+    assert sorted_by == sorted(sorted_by)
+    browser.run(
+        "[...document.querySelectorAll('#time thead button')]"
+        ".find(e => e.textContent === 'GB/s').click()"
+    )
+    largest = float(browser.texts(f"{rows} td:nth-child(11)")[0].replace(",", ""))
+    assert largest > sorted_by[-1]
+    assert browser.texts("#time .pager span") == ["1 to 25 of 900"]
+    browser.visit("cases")
+    browser.run(
+        "const box = document.querySelector('#cases input');"
+        "box.value = 'linear 3x3'; box.dispatchEvent(new Event('input'))"
+    )
+    assert all(
+        "linear_unpool" in text and "3x3" in text for text in browser.texts("#cases summary")
+    )
+
+
+def test_several_machines_are_shown_one_at_a_time(browser, tmp_path):
+    rows = [
+        *(make_row(machine="one", samples_s=[1e-3] * 6), make_row(machine="one", backend="dask")),
+        *(make_row(machine="two", samples_s=[5e-3] * 6, operation="avg_pool"),),
+    ]
+    browser.open(write_report(rows, [], tmp_path).html)
+    visible = (
+        "return [...document.querySelectorAll('.where')]"
+        ".filter(e => e.offsetParent).map(e => e.textContent)"
+    )
+    assert [text.split()[0] for text in browser.run(visible)] == ["one"]
+    browser.visit("cases")
+    assert browser.texts("#cases summary b") == ["max_pool"]
+    Select(browser.driver.find_element(By.ID, "machine")).select_by_value("1")
+    assert [text.split()[0] for text in browser.run(visible)] == ["two"]
+    browser.visit("cases")
+    browser.until(lambda: browser.texts("#cases summary b") == ["avg_pool"])
+    browser.visit("crossover")
+    assert "no crossover between CPU and GPU" in browser.texts("#crossover .plain")[0]
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [failed_row("crash")], [make_row()]], ids=["no rows", "a failure", "a row"]
+)
+def test_little_makes_a_page_too(browser, tmp_path, rows):
+    page = write_report(rows, [], tmp_path).html
+    if rows:
+        browser.open(page)
+        browser.visit_all()
+    else:
+        browser.driver.get_log("browser")
+        browser.driver.get(page.as_uri())
+    assert browser.complaints() == []
+
+
+def test_what_a_row_says_is_text_in_the_browser_too(browser, tmp_path):
+    attack = ATTACK + "<img src=x onerror='window.hit = 1'>"
+    texts = ("backend", "function", "operation", "device", "dtype", "check_scope", "machine")
+    rows = [
+        make_row(**dict.fromkeys(texts, attack)),
+        make_row(**dict.fromkeys(texts, attack) | {"backend": "numpy", "peak_bytes": 10}),
+        failed_row(attack, **dict.fromkeys(texts[:5], attack) | {"machine": attack}),
+    ]
+    browser.open(write_report(rows, [], tmp_path).html)
+    browser.visit_all()
+    charts(browser, "time")
+    browser.choose("operation", attack)
+    for details in browser.driver.find_elements(By.CSS_SELECTOR, "details"):
+        browser.run("arguments[0].open = true", details)
+    browser.run(
+        "document.querySelector('#time .chart path[aria-roledescription=point]')"
+        ".dispatchEvent(new MouseEvent('mousemove', {bubbles: true, clientX: 1, clientY: 1}))"
+    )
+    assert browser.run("return window.hit") is None
+    assert browser.run("return document.querySelectorAll('img').length") == 0
+    assert any(attack in text for text in browser.texts("#cases td code"))
+    assert browser.complaints() == []
+
+
+def test_many_rows_do_not_make_many_elements(browser, tmp_path):
+    few, many = 400, 4_000
+    seen = {}
+    for number in (few, many):
+        browser.open(
+            write_report(synthetic_rows(number, samples=2), [], tmp_path / str(number)).html
+        )
+        browser.visit_all()
+        charts(browser, "time")
+        seen[number] = browser.run("return document.querySelectorAll('*').length")
+    assert seen[many] < 9_000
+    assert seen[many] < 3 * seen[few]
+
+
+def main(number: int) -> None:
+    """Print how large a report of so many rows is, and how long it takes to open and to filter."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        begin = time.perf_counter()
+        page = write_report(synthetic_rows(number), [], folder).html
+        print(f"{number:,} rows, {page.stat().st_size / 1e6:.2f} MB")
+        print(f"written in {time.perf_counter() - begin:.1f} s")
+        browser = start(folder)
+        if browser is None:
+            print("no chromium and chromedriver to open it with")
+            return
+        try:
+            begin = time.perf_counter()
+            browser.open(page)
+            print(f"opened in {time.perf_counter() - begin:.2f} s, ready at")
+            print(
+                f"  {browser.run('return performance.now()') / 1e3:.2f} s of the page's own clock"
+            )
+            charts(browser, "time")
+            print(f"every chart of time drawn after {time.perf_counter() - begin:.2f} s")
+            browser.visit_all()
+            begin = time.perf_counter()
+            browser.choose("mode", "eager")
+            browser.run("return document.body.offsetHeight")
+            print(f"filtered in {time.perf_counter() - begin:.2f} s")
+            print(f"{browser.run('return document.querySelectorAll(`*`).length'):,} elements")
+        finally:
+            browser.driver.quit()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,90 @@
+"""What is asked of a GPU, from made-up rows: met, missed, not measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.report.gpu_targets import Line, reach, reach_markdown, write_reach
+from unpool_xp.bench.rows.schema import Row
+
+from .test_results import failed_row, make_row
+
+LARGE = Case("nearest_unpool", (64, 64, 128, 128), scale=2)  # 1.07e9 bytes of output
+SMALL = Case("nearest_unpool", (1, 64, 128, 128), scale=2)
+SAME: dict[str, Any] = {"machine": "made-up-1", "run": "made-up"}
+
+
+def row(case: Case, seconds: float, backend: str = "torch:cuda", **more: Any) -> Row:
+    own = more.get("implementation") == "native"
+    name = "torch.nn.functional.interpolate" if own else f"unpool_xp.{case.operation}"
+    fields = {"bytes_moved": case.bytes_moved, "samples_s": [seconds] * 4, "function": name}
+    return make_row(**case.to_json(), **SAME, backend=backend, **{**fields, **more})
+
+
+def line(rows: list[Row], start: str) -> Line:
+    (found,) = [line for line in reach(rows) if line.text.startswith(start)]
+    return found
+
+
+@pytest.mark.parametrize(("share", "met"), [(0.9, True), (0.86, True), (0.84, False)])
+def test_the_share_of_the_copy(share: float, met: bool) -> None:
+    seconds = LARGE.bytes_moved / (share * 3000e9)
+    rows = [
+        row(LARGE, seconds, copy_gb_s=3000.0),
+        row(SMALL, 1.0, copy_gb_s=3000.0),  # not over 1 GB
+        row(LARGE, 1e-6, copy_gb_s=3000.0, mode="compiled"),
+        row(LARGE, 1e-6, copy_gb_s=3000.0, implementation="native"),
+    ]
+    found = line(rows, "nearest_unpool on torch:cuda")
+    assert found.met is met
+    assert found.found == pytest.approx(share)
+    assert "the least of 1" in found.said
+
+
+def test_what_was_not_measured_says_why() -> None:
+    assert {found.verdict for found in reach([])} == {"not measured"}
+    failed = failed_row("CUDA out of memory", **LARGE.to_json(), **SAME, backend="cupy:cuda")
+    assert line([failed], "nearest_unpool on cupy:cuda").said == "CUDA out of memory"
+    no_copy = row(LARGE, 1.0, copy_gb_s=None)
+    assert line([no_copy], "nearest_unpool on torch").said == "the copy was not measured"
+
+
+def test_a_large_case_without_a_time_is_not_hidden_by_another() -> None:
+    rows = [
+        row(LARGE, 1e-3, copy_gb_s=1000.0),
+        failed_row("too large", **{**LARGE.to_json(), "shape": [256, 64, 128, 128]}, **SAME)
+        | {"backend": "torch:cuda"},
+    ]
+    assert "1 without a time (too large)" in line(rows, "nearest_unpool on torch").said  # type: ignore[arg-type]
+
+
+def test_portable_over_native() -> None:
+    rows = [
+        row(LARGE, 1.1),
+        row(LARGE, 1.0, implementation="native"),
+        row(SMALL, 0.4),
+        row(SMALL, 0.1, implementation="native"),
+        row(SMALL, 0.05, mode="compiled"),
+        row(SMALL, 9.0, backend="torch:cpu", implementation="native"),
+    ]
+    eager = line(rows, "portable over native on torch:cuda, eager")
+    assert eager.found == pytest.approx((1.1 * 4) ** 0.5)
+    assert eager.met is False
+    assert eager.said == "of 2 cases"
+    compiled = line(rows, "portable over native on torch:cuda, compiled")
+    assert (compiled.found, compiled.met) == (pytest.approx(0.5), True)
+    quicker = [*rows, row(SMALL, 0.04, mode="compiled", implementation="native")]
+    assert line(quicker, "portable over native on torch:cuda, compiled").met is False
+
+
+def test_the_table_is_markdown(tmp_path: Path) -> None:
+    text = write_reach(reach([row(LARGE, 1e-3, copy_gb_s=1000.0)]), tmp_path / "new").read_text()
+    assert text.count("\n|") == 2 + 6
+    assert "not measured" in text
+    assert reach_markdown([Line("a", "b", 1.5, True, "x|y")]).endswith(
+        "| a | b | 1.5 | met | x/y |\n"
+    )

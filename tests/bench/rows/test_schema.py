@@ -1,0 +1,312 @@
+"""Rows: written whole, read back whole, and a bad line costs only itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unpool_xp.bench.rows import files, provenance, schema
+from unpool_xp.bench.rows.files import RowWriter, read_rows
+from unpool_xp.bench.rows.schema import Row
+
+
+def make_row(**fields: Any) -> Row:
+    """Return a row of a checked max pooling, with these fields in place of its own."""
+    row: Row = {
+        "schema": 1,
+        "run": "20250101T000000Z-000000",
+        "time": "2025-01-01T00:00:00+00:00",
+        "commit": "0123456789abcdef",
+        "machine": "cpu-2core-000000",
+        "backend": "numpy",
+        "backend_version": "2.0",
+        "device": "cpu",
+        "threads": 1,
+        "mode": "eager",
+        "implementation": "portable",
+        "function": "unpool_xp.max_pool",
+        "operation": "max_pool",
+        "shape": [1, 8, 32, 32],
+        "kernel": [2, 2],
+        "stride": [2, 2],
+        "padding": None,
+        "scale": None,
+        "out_channels": None,
+        "dtype": "float32",
+        "checked": True,
+        "check_scope": "all",
+        "error": None,
+        "samples_s": [1e-3, 1.1e-3, 0.9e-3, 1e-3, 1.05e-3, 0.95e-3],
+        "calls_per_sample": 2,
+        "first_call_s": 2e-3,
+        "to_device_s": 1e-5,
+        "from_device_s": 2e-5,
+        "peak_bytes": None,
+        "bytes_moved": 10**6,
+        "flops": 10**5,
+        "copy_gb_s": 20.0,
+    }
+    assert fields.keys() <= row.keys() | Row.__optional_keys__
+    return {**row, **fields}  # type: ignore[typeddict-item]
+
+
+def failed_row(reason: str | None, **fields: Any) -> Row:
+    return make_row(checked=False, error=reason, samples_s=[], **fields)
+
+
+def write(path: Path, *rows: Row) -> Path:
+    with RowWriter(path) as writer:
+        for row in rows:
+            writer.write(row)
+    return path
+
+
+LATER = {"device_samples_s": [9e-4], "clock_mhz": 1500}
+
+
+def test_fields_that_older_rows_lack_may_be_missing_but_not_be_wrong(tmp_path):
+    assert Row.__optional_keys__ == LATER.keys()
+    path = write(tmp_path / "run.jsonl", make_row(), {**make_row(), **LATER})
+    read = read_rows([path])
+    assert not read.problems
+    assert "clock_mhz" not in read.rows[0]
+    assert read.rows[1]["device_samples_s"] == [9e-4]
+    with pytest.raises(ValueError, match="device_samples_s='x'"):
+        write(tmp_path / "other.jsonl", {**make_row(), "device_samples_s": "x"})
+
+
+# --- writing and reading -------------------------------------------------------------------------
+
+
+def test_rows_come_back_as_they_were_written(tmp_path):
+    rows = [make_row(), failed_row('no "compiler" ✗\nsecond line', backend="jax:cpu")]
+    path = write(tmp_path / "new" / "folder" / "run.jsonl", *rows)
+    assert read_rows([path]) == files.ReadResult(rows, [])
+    assert path.read_bytes().count(b"\n") == 2
+
+
+def test_a_row_is_on_the_disk_before_the_writer_is_closed(tmp_path, monkeypatch):
+    whole_lines = []  # in the file, each time that it is forced to the disk
+    path = tmp_path / "run.jsonl"
+    monkeypatch.setattr(os, "fsync", lambda _: whole_lines.append(path.read_bytes().count(b"\n")))
+    with RowWriter(path) as writer:
+        writer.write(make_row())
+        assert whole_lines == [1]
+        writer.write(make_row(backend="dask"))
+        assert whole_lines == [1, 2]
+
+
+def test_writing_appends(tmp_path):
+    path = write(tmp_path / "run.jsonl", make_row())
+    write(path, make_row(backend="dask"))
+    assert [row["backend"] for row in read_rows([path]).rows] == ["numpy", "dask"]
+
+
+def test_a_torn_last_line_costs_only_itself(tmp_path):
+    path = write(tmp_path / "run.jsonl", make_row(backend="first"), make_row(backend="torn"))
+    path.write_bytes(path.read_bytes()[:-40])
+    write(path, make_row(backend="after"))
+    found = read_rows([path])
+    assert [row["backend"] for row in found.rows] == ["first", "after"]
+    assert [(p.path, p.line) for p in found.problems] == [(path, 2)]
+    assert "JSON" in found.problems[0].reason
+
+
+def test_a_last_line_that_only_lacks_its_end_is_kept(tmp_path):
+    path = write(tmp_path / "run.jsonl", make_row(backend="first"))
+    path.write_bytes(path.read_bytes()[:-1])
+    write(path, make_row(backend="after"))
+    found = read_rows([path])
+    assert [row["backend"] for row in found.rows] == ["first", "after"]
+    assert not found.problems
+
+
+def test_a_corrupt_file_gives_its_good_rows_and_a_problem_for_each_bad_line(tmp_path):
+    good = json.dumps(make_row()).encode()
+    lines = [
+        good,
+        b"\xff\xfe\x00",
+        b"",
+        b"[" * 100_000,
+        b"null",
+        b"[1, 2]",
+        b"{}",
+        good,
+        b"9" * 5000,
+    ]
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b"\r\n".join(lines))
+    found = read_rows([path])
+    assert len(found.rows) == 2
+    assert [problem.line for problem in found.problems] == [2, 4, 5, 6, 7, 9]
+    assert all(problem.reason for problem in found.problems)
+
+
+@given(st.binary(max_size=80), st.integers(0, 900))
+def test_no_bytes_keep_the_next_row_from_being_read(tmp_path_factory, rubbish, cut):
+    path = tmp_path_factory.mktemp("rows") / "run.jsonl"
+    path.write_bytes(json.dumps(make_row()).encode()[:cut] + rubbish)
+    write(path, make_row(backend="after"))
+    assert read_rows([path]).rows[-1]["backend"] == "after"
+
+
+@pytest.mark.parametrize("name", sorted(Row.__required_keys__))
+def test_a_missing_field_is_a_problem_that_names_it(tmp_path, name):
+    row: dict[str, Any] = {**make_row()}
+    del row[name]
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    found = read_rows([path])
+    assert not found.rows
+    assert repr(name) in found.problems[0].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("threads", "two"),
+        ("threads", True),
+        ("threads", 10**400),
+        ("shape", 3),
+        ("shape", [1, "2"]),
+        ("mode", "lazy"),
+        ("checked", 1),
+        ("samples_s", [0.0]),
+        ("samples_s", [-1.0]),
+        ("samples_s", [math.nan]),
+        ("samples_s", [math.inf]),
+        ("backend", None),
+        ("schema", 0),
+        ("schema", "1"),
+    ],
+)
+def test_a_wrong_field_is_a_problem_that_names_it(tmp_path, name, value):
+    row = {**make_row(), name: value}
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    found = read_rows([path])
+    assert not found.rows
+    assert name in found.problems[0].reason
+    with pytest.raises(ValueError, match=name), RowWriter(tmp_path / "new.jsonl") as writer:
+        writer.write(row)  # type: ignore[arg-type]
+    assert (tmp_path / "new.jsonl").read_bytes() == b""
+
+
+def test_a_newer_schema_is_a_problem_that_says_so(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps({"schema": 2, "unknown": []}) + "\n")
+    assert "schema 2" in read_rows([path]).problems[0].reason
+
+
+def test_half_a_character_does_not_come_in(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_text(json.dumps(failed_row("\ud800 bad")) + "\n")
+    assert read_rows([path]).rows[0]["error"] == "? bad"
+
+
+def test_folders_are_searched_and_no_file_is_read_twice(tmp_path):
+    inner = write(tmp_path / "machine" / "run.jsonl", make_row())
+    (tmp_path / "notes.txt").write_text("no rows")
+    assert len(read_rows([tmp_path, inner, tmp_path / "machine"]).rows) == 1
+
+
+def test_a_missing_path_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=re.escape(repr(str(tmp_path / "nowhere")))):
+        read_rows([tmp_path / "nowhere"])
+    with pytest.raises(TypeError, match="must be a list"):
+        read_rows(str(tmp_path))
+
+
+# --- keys ----------------------------------------------------------------------------------------
+
+
+def test_rows_that_measure_the_same_thing_have_the_same_key():
+    again = make_row(run="other", time="2026-01-01T00:00:00+00:00", samples_s=[1.0], scale=None)
+    assert schema.case_key(make_row()) == schema.case_key(again)
+    assert hash(schema.case_key(again))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("backend", "dask"),
+        ("mode", "compiled"),
+        ("implementation", "native"),
+        ("function", "numpy.repeat"),
+        ("operation", "avg_pool"),
+        ("shape", [1, 8, 32, 33]),
+        ("kernel", [2, 3]),
+        ("stride", [1, 2]),
+        ("padding", [1, 1]),
+        ("scale", [2, 2]),
+        ("out_channels", 4),
+        ("dtype", "float64"),
+    ],
+)
+def test_rows_that_measure_another_thing_have_another_key(name, value):
+    row, other = make_row(), make_row(**{name: value})
+    assert schema.case_key(row) != schema.case_key(other)
+    same_question = name in ("backend", "mode", "implementation", "function")
+    assert (schema.workload_key(row) == schema.workload_key(other)) is same_question
+
+
+def test_done_counts_failures_unless_they_are_to_be_retried():
+    rows = [make_row(), failed_row("crash", backend="dask")]
+    assert schema.done_keys(rows) == {schema.case_key(row) for row in rows}
+    assert schema.done_keys(rows, retry_failed=True) == {schema.case_key(rows[0])}
+
+
+def test_the_latest_row_of_a_case_counts_on_each_machine():
+    old = make_row(time="2025-01-01T00:00:00+00:00")
+    new = make_row(time="2025-01-02T00:00:00+00:00")
+    elsewhere = make_row(machine="other")
+    assert schema.latest([new, old, elsewhere]) == [new, elsewhere]
+
+
+def test_what_was_not_checked_has_no_time_that_counts():
+    assert schema.failure_reason(make_row()) is None
+    assert schema.failure_reason(make_row(checked=False)) == "not checked"
+    assert schema.failure_reason(make_row(samples_s=[])) == "no samples"
+    assert schema.failure_reason(failed_row("crash")) == "crash"
+
+
+# --- run, commit ---------------------------------------------------------------------------------
+
+
+def test_run_ids_differ():
+    assert provenance.run_id() != provenance.run_id()
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{6}", provenance.run_id())
+
+
+def test_the_commit_is_of_the_folder_and_says_dirty(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "of-a-hook"))
+    assert provenance.git_commit(tmp_path) is None
+    monkeypatch.delenv("GIT_DIR")
+    package, outside = tmp_path / "package", tmp_path / "site-packages"
+    package.mkdir()
+    outside.mkdir()
+    (package / "module.py").write_text("1\n")
+
+    def git(*arguments: str) -> str:
+        identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    git("add", "package")
+    git("commit", "-q", "-m", "first", "--no-verify")
+    head = git("rev-parse", "HEAD")
+    (tmp_path / "results.jsonl").write_text("{}\n")
+    assert provenance.git_commit(package) == head
+    assert provenance.git_commit(outside) is None  # somebody else's repository
+    (package / "module.py").write_text("2\n")
+    assert provenance.git_commit(package) == f"{head}+dirty"

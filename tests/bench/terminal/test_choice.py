@@ -1,0 +1,117 @@
+"""What `choose` says: within 80 columns, with code that runs, and as JSON that is JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from unpool_xp import backends
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.panel import panel_case
+from unpool_xp.bench.choose import Choice
+from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.terminal.choice import choice_as_json, code_for, print_choice
+
+from .test_results import make_row
+
+CASE = Case("max_unpool", (2, 3, 8, 8), kernel=2)
+
+
+def row(case: Case, backend: str, seconds: float, mode: Any = "eager", count: int = 12) -> Row:
+    samples = [seconds * (1 + number / 1000) for number in range(count)]
+    settled = case.to_json() | {"function": f"unpool_xp.{case.operation}"}
+    return make_row(**settled, backend=backend, mode=mode, samples_s=samples, to_device_s=1e-6)
+
+
+def shown(choice: Choice) -> str:
+    console = Console(file=io.StringIO(), width=80)
+    print_choice(console, choice)
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+def at_two_sizes(*, second_wins_when_large: bool) -> Choice:
+    larger = Case("max_unpool", (2, 3, 16, 16), kernel=2)
+    fast, slow = (2e-5, 4e-5) if second_wins_when_large else (4e-5, 2e-5)
+    return Choice(
+        CASE,
+        [row(CASE, "numpy", 1e-5), row(CASE, "torch:cpu", 3e-5)],
+        {1536: [row(larger, "numpy", slow), row(larger, "torch:cpu", fast)]},
+    )
+
+
+def test_the_answer_comes_with_the_sizes_where_it_changes() -> None:
+    text = shown(at_two_sizes(second_wins_when_large=True))
+    assert "use numpy" in text
+    assert "from 1,536 elements: torch:cpu" in text
+    assert max(map(len, text.splitlines())) <= 80
+    table = [line for line in text.splitlines() if line.startswith(("numpy ", "torch:cpu "))]
+    # Times the best at 384 and at 1,536 elements.
+    assert [line.split()[1::2] for line in table] == [["1.0", "2.0"], ["3.0", "1.0"]]
+
+
+def on_devices() -> Choice:
+    large = Case("max_unpool", (8, 64, 1024, 1024), kernel=2)
+    times = {"numpy": (2e-5, 9e-2), "torch:cuda": (4e-5, 1e-3), "averylonglibrary:cuda": (1, 1)}
+    rows = [
+        [row(case, name, taken[k]) for name, taken in times.items()]
+        for k, case in enumerate((CASE, large))
+    ]
+    for each in rows[1]:
+        if each["backend"] != "numpy":
+            each["from_device_s"] = 0.5
+    return Choice(CASE, rows[0], {8 * 64 * 1024**2: rows[1]})
+
+
+def test_a_device_is_said_to_win_from_a_size_on_with_and_without_copies() -> None:
+    choice = on_devices()
+    text = shown(choice)
+    words = " ".join(text.split())
+    assert "torch:cuda, data there: quicker from 536,870,912 elements on; slower up to 384" in words
+    assert "torch:cuda, copies counted: never quicker up to 536,870,912 elements" in words
+    assert "averylonglibrary:cuda, copies counted: never quicker up to" in words
+    assert max(map(len, text.splitlines())) <= 80
+    answer = json.loads(json.dumps(choice_as_json(choice), allow_nan=False))
+    found = {(c["backend"], c["with_transfer"]): c for c in answer["device_crossovers"]}
+    assert len(found) == 4
+    assert found["torch:cuda", False]["wins_from"] == 8 * 64 * 1024**2
+    assert found["torch:cuda", False]["loses_at"] == 384
+    assert found["torch:cuda", True]["wins_from"] is None
+    assert found["torch:cuda", True]["sizes"] == [384, 8 * 64 * 1024**2]
+
+
+def test_without_another_device_nothing_is_said_of_one() -> None:
+    choice = at_two_sizes(second_wins_when_large=True)
+    assert "beside the best on the CPU" not in shown(choice)
+    assert choice_as_json(choice)["device_crossovers"] == []
+
+
+def test_where_nothing_changes_it_says_how_far() -> None:
+    text = shown(at_two_sizes(second_wins_when_large=False))
+    assert "no other answer is sure from 384 to 1,536 elements" in text
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize(
+    ("label", "mode"),
+    [("numpy", "eager"), ("torch:cpu", "eager"), ("jax:cpu", "compiled"), ("dask", "eager")],
+)
+def test_the_line_to_paste_runs(operation: str, label: str, mode: str) -> None:
+    case = panel_case(operation, "small", 2)
+    backend = backends.load(label)
+    inputs = {name: backend.asarray(array) for name, array in case.arrays().items()}
+    exec("\n".join(code_for(case, row(case, label, 1.0, mode))), inputs)
+    result = inputs["y"]
+    assert tuple((result[0] if isinstance(result, tuple) else result).shape) == case.output_shape
+
+
+def test_json_has_no_infinity() -> None:
+    choice = Choice(CASE, [row(CASE, "numpy", 1e-5, count=2)], {})
+    answer = json.loads(json.dumps(choice_as_json(choice), allow_nan=False))
+    assert answer["ranking"][0]["interval"] == [0.0, None]
+    assert answer["code"][:2] == ["import numpy as np", "from unpool_xp import max_unpool"]

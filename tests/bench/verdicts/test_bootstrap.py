@@ -1,0 +1,182 @@
+"""Ratios, intervals and the verdict of four."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unpool_xp.bench.verdicts.bootstrap import (
+    Ratio,
+    Verdict,
+    median_interval,
+    noise_floor,
+    ratio,
+    verdict,
+)
+
+SECONDS = st.floats(1e-7, 1e3)
+SAMPLES = st.lists(SECONDS, min_size=1, max_size=30)
+OPPOSITE = {
+    Verdict.FASTER: Verdict.SLOWER,
+    Verdict.SLOWER: Verdict.FASTER,
+    Verdict.SAME: Verdict.SAME,
+    Verdict.UNDECIDED: Verdict.UNDECIDED,
+}
+
+
+def noisy(median: float, n: int = 40, spread: float = 0.02, seed: int = 0) -> list[float]:
+    generator = np.random.default_rng(seed)
+    samples: list[float] = (median * np.exp(spread * generator.standard_normal(n))).tolist()
+    return samples
+
+
+def judged(a: list[float], b: list[float]) -> Verdict:
+    return verdict(ratio(a, b), max(noise_floor(a), noise_floor(b)))
+
+
+@given(SAMPLES, SAMPLES, st.floats(1e-3, 1e3))
+def test_the_ratio_does_not_depend_on_the_unit(a, b, scale):
+    found = ratio(a, b)
+    scaled = ratio([scale * s for s in a], [scale * s for s in b])
+    assert scaled.estimate == pytest.approx(found.estimate, rel=1e-9)
+    assert (scaled.low, scaled.high) == pytest.approx((found.low, found.high), rel=1e-9)
+
+
+@given(SAMPLES, SAMPLES, st.floats(1e-3, 1e3))
+def test_scaling_one_scales_the_ratio(a, b, scale):
+    found, scaled = ratio(a, b), ratio([scale * s for s in a], b)
+    assert scaled.estimate == pytest.approx(scale * found.estimate, rel=1e-9)
+    assert (scaled.low, scaled.high) == pytest.approx(
+        (scale * found.low, scale * found.high), rel=1e-9
+    )
+
+
+@given(SAMPLES, SAMPLES)
+def test_swapping_inverts_the_ratio_and_the_verdict(a, b):
+    found, swapped = ratio(a, b), ratio(b, a)
+    assert swapped.estimate == pytest.approx(1 / found.estimate, rel=1e-9)
+    if found.low:
+        assert (swapped.low, swapped.high) == pytest.approx((1 / found.high, 1 / found.low))
+    assert judged(b, a) is OPPOSITE[judged(a, b)]
+
+
+@given(st.lists(st.tuples(SECONDS, SECONDS), min_size=3, max_size=20))
+def test_swapping_inverts_paired_ratios(pairs):
+    a, b = map(list, zip(*pairs, strict=True))
+    found, swapped = ratio(a, b, paired=True), ratio(b, a, paired=True)
+    assert (swapped.low, swapped.high) == pytest.approx((1 / found.high, 1 / found.low))
+
+
+@given(SAMPLES)
+def test_the_same_samples_are_never_faster_or_slower(a):
+    assert judged(a, a) in (Verdict.SAME, Verdict.UNDECIDED)
+
+
+@given(SAMPLES, SAMPLES)
+def test_few_samples_have_an_interval_without_ends(a, b):
+    found = ratio(a, b)
+    if min(len(a), len(b)) < 3:
+        assert (found.low, found.high) == (0, math.inf)
+        assert judged(a, b) is Verdict.UNDECIDED
+    else:
+        assert 0 < found.low <= found.high < math.inf
+
+
+@pytest.mark.parametrize("n", [3, 4, 7, 8, 25])
+def test_the_resampled_medians_are_those_of_a_plain_bootstrap(n):
+    samples = np.arange(1.0, n + 1)
+    generator = np.random.default_rng(1)
+    plain = np.median(generator.choice(samples, (20_000, n)), axis=1)
+    expected = np.quantile(plain, [0.1, 0.9])
+    found = median_interval(samples.tolist(), confidence=0.8)
+    assert (found.low, found.high) == pytest.approx(expected, abs=0.5 if n < 20 else 1.0)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    hits = 0
+    for seed in range(200):
+        found = ratio(noisy(1.0, 25, 0.1, seed), noisy(2.0, 25, 0.1, 1000 + seed))
+        hits += found.low <= 0.5 <= found.high
+    assert 180 <= hits <= 199
+
+
+def test_pairs_take_out_what_slowed_both():
+    drift = np.linspace(1.0, 3.0, 30)
+    a, b = (drift * np.array(noisy(1.0, 30, 0.005, seed)) for seed in (1, 2))
+    alone = ratio((1.1 * a).tolist(), b.tolist())
+    paired = ratio((1.1 * a).tolist(), b.tolist(), paired=True)
+    assert alone.low < 1 < alone.high
+    assert paired.high - paired.low < alone.high - alone.low
+
+
+def test_the_seed_settles_the_interval():
+    a, b = noisy(1.0, seed=1), noisy(1.0, seed=2)
+    assert ratio(a, b, seed=3) == ratio(a, b, seed=3)
+    assert ratio(a, b, seed=3) != ratio(a, b, seed=4)
+
+
+@pytest.mark.parametrize(
+    ("found", "noise", "expected"),
+    [
+        (Ratio(0.5, 0.4, 0.6), 0.0, Verdict.FASTER),
+        (Ratio(2.0, 1.8, 2.2), 0.0, Verdict.SLOWER),
+        (Ratio(1.0, 0.97, 1.03), 0.0, Verdict.SAME),
+        (Ratio(0.9, 0.7, 1.1), 0.0, Verdict.UNDECIDED),
+        (Ratio(0.94, 0.9, 0.97), 0.0, Verdict.UNDECIDED),  # lies across the threshold
+        (Ratio(0.5, 0.4, 0.6), 1.0, Verdict.UNDECIDED),  # drowned in the noise
+        (Ratio(2.0, 1.8, 2.2), 1.5, Verdict.UNDECIDED),
+        (Ratio(1.2, 1.15, 1.25), 0.5, Verdict.UNDECIDED),  # noise makes nothing the same
+        (Ratio(2.0, 0.0, math.inf), math.inf, Verdict.UNDECIDED),
+        (Ratio(1.0, 1.0, 1.0), math.inf, Verdict.SAME),
+    ],
+)
+def test_there_are_four_verdicts(found, noise, expected):
+    assert verdict(found, noise) is expected
+
+
+def test_the_threshold_is_what_matters():
+    found = Ratio(1.1, 1.09, 1.11)
+    assert verdict(found, 0.0, threshold=0.05) is Verdict.SLOWER
+    assert verdict(found, 0.0, threshold=0.2) is Verdict.SAME
+
+
+def test_clear_samples_are_judged_clearly():
+    assert judged(noisy(1.0, seed=1), noisy(2.0, seed=2)) is Verdict.FASTER
+    assert judged(noisy(2.0, seed=1), noisy(1.0, seed=2)) is Verdict.SLOWER
+    assert judged(noisy(1.0, seed=1), noisy(1.0, seed=2)) is Verdict.SAME
+    assert judged(noisy(1.0, 8, 0.5, 1), noisy(1.2, 8, 0.5, 2)) is Verdict.UNDECIDED
+
+
+def test_the_noise_floor_sees_jitter_and_drift():
+    assert noise_floor([1.0] * 8) == 0
+    assert noise_floor([1.0, 2.0] * 6) == pytest.approx(1.0)
+    assert noise_floor(np.linspace(1.0, 1.3, 60).tolist()) > 0.12  # 0.07 of it is the spread
+    assert noise_floor(noisy(1.0, 100)) < 0.05
+    assert noise_floor([1.0] * 5) == noise_floor([1.0]) == math.inf
+
+
+@pytest.mark.parametrize("bad", [[], [0.0, 1.0, 1.0], [-1.0], [math.nan] * 3, [math.inf] * 3])
+def test_samples_that_cannot_be_are_refused(bad):
+    with pytest.raises(ValueError, match="a_samples"):
+        ratio(bad, [1.0])
+    with pytest.raises(ValueError, match="b_samples"):
+        ratio([1.0], bad)
+    with pytest.raises(ValueError, match="median_interval"):
+        median_interval(bad)
+    with pytest.raises(ValueError, match="samples"):
+        noise_floor(bad)
+
+
+def test_arguments_that_cannot_be_are_refused():
+    with pytest.raises(ValueError, match="as many"):
+        ratio([1.0] * 3, [1.0] * 4, paired=True)
+    with pytest.raises(ValueError, match=r"confidence=1\.5"):
+        ratio([1.0] * 3, [1.0] * 3, confidence=1.5)
+    with pytest.raises(ValueError, match=r"threshold=-0\.1"):
+        verdict(Ratio(1, 1, 1), 0.0, threshold=-0.1)
+    with pytest.raises(ValueError, match="noise_floor=nan"):
+        verdict(Ratio(1, 1, 1), math.nan)

@@ -1,0 +1,441 @@
+"""Base and head, case by case: verdicts, notes, exit codes, and what the command prints."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.sweep import SweepUnwritableError, run_sweep
+from unpool_xp.bench.rows import files as files_module
+from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.names import name_of_case
+from unpool_xp.bench.rows.schema import Row, case_key
+from unpool_xp.bench.terminal import comparison
+from unpool_xp.bench.verdicts.bootstrap import Verdict
+from unpool_xp.bench.verdicts.compare import Comparison, compare
+from unpool_xp.bench.verdicts.thresholds import Thresholds
+
+from .test_check import run
+from .test_results import failed_row, make_row, write
+
+NAME = "max_pool-1x8x32x32-k2x2-s2x2-float32"
+
+
+def timed(median: float, *, n: int = 24, spread: float = 0.01, **fields: Any) -> Row:
+    """Return a row with samples about this median."""
+    noise = np.random.default_rng(n).standard_normal(n)
+    return make_row(samples_s=(median * np.exp(spread * noise)).tolist(), **fields)
+
+
+def one(found: Comparison) -> Any:
+    (entry,) = found.entries
+    return entry
+
+
+# --- verdicts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "outcome", "code"),
+    [
+        (timed(1.0), timed(2.0), "slower", 1),
+        (timed(2.0), timed(1.0), "faster", 0),
+        (timed(1.0), timed(1.0, n=25), "same", 0),
+        (timed(1.0, spread=1.0), timed(1.3, n=25, spread=1.0), "undecided", 2),
+        (timed(1.0, n=1), timed(2.0, n=1), "undecided", 2),
+        (timed(1.0, n=4), timed(9.0, n=4), "undecided", 2),  # no noise floor of so few
+        (timed(1.0), failed_row("crash"), "broken", 1),
+        (failed_row("crash"), timed(1.0), "mended", 2),
+        (failed_row("crash"), failed_row("crash"), "failed", 2),
+        (timed(1.0), timed(1.0, backend="dask"), "only base", 2),
+    ],
+)
+def test_each_outcome_has_its_exit_code(base: Row, head: Row, outcome: str, code: int) -> None:
+    found = compare([base], [head])
+    assert found.entries[0].outcome == outcome
+    assert found.counts[outcome] == 1
+    assert found.exit_code == code
+
+
+def test_the_ratio_is_head_over_base() -> None:
+    entry = one(compare([timed(1.0)], [timed(1.5)]))
+    assert entry.ratio.low < 1.5 < entry.ratio.high
+    assert entry.ratio.estimate == pytest.approx(1.5, rel=0.02)
+    assert entry.verdict is Verdict.SLOWER
+    assert (entry.name, entry.label, entry.mode) == (NAME, "numpy", "eager")
+    assert entry.noise < 0.05
+    assert entry.threshold == 0.05
+
+
+def test_one_slower_case_outweighs_all_that_are_faster() -> None:
+    base = [timed(1.0, backend=label) for label in ("numpy", "dask", "jax:cpu")]
+    head = [timed(t, backend=row["backend"]) for t, row in zip((0.5, 2, 0.5), base, strict=True)]
+    found = compare(base, head)
+    assert found.exit_code == 1
+    assert found.entries[0].label == "dask"
+    assert found.geometric_mean == pytest.approx(0.5 ** (1 / 3), rel=0.02)
+
+
+def test_the_worst_is_listed_first() -> None:
+    ratios = {"numpy": 1.0, "dask": 1.5, "jax:cpu": 3.0, "torch:cpu": 0.5}
+    base = [timed(1.0, backend=label) for label in ratios] + [timed(1.0, backend="cupy:cuda")]
+    head = [timed(factor, backend=label) for label, factor in ratios.items()]
+    head.append(failed_row("crash", backend="cupy:cuda"))
+    found = compare(base, head)
+    labels = [entry.label for entry in found.entries]
+    assert labels == ["cupy:cuda", "jax:cpu", "dask", "torch:cpu", "numpy"]
+
+
+def test_the_newest_row_of_a_case_counts_even_if_it_failed() -> None:
+    old, new = "2025-01-01T00:00:00+00:00", "2025-02-01T00:00:00+00:00"
+    head = [timed(2.0, time=new, run="b"), timed(1.0, time=old, run="a")]
+    assert one(compare([timed(1.0)], head)).outcome == "slower"
+    assert one(compare([timed(1.0)], [failed_row("x", time=new), head[1]])).outcome == "broken"
+
+
+def test_measured_noise_is_taken_where_it_is_given() -> None:
+    base, head = timed(1.0), timed(1.2)
+    assert one(compare([base], [head])).outcome == "slower"
+    entry = one(compare([base], [head], noise={case_key(base): 0.5}))
+    assert (entry.outcome, entry.noise, entry.note) == ("undecided", 0.5, "within the noise")
+    assert one(compare([base], [head], noise={("another",): 0.5})).outcome == "slower"
+
+
+def test_samples_taken_in_turns_are_compared_in_pairs() -> None:
+    drift = np.linspace(1.0, 3.0, 30)
+    base = make_row(samples_s=drift.tolist())
+    head = make_row(samples_s=(1.5 * drift).tolist())
+    alone, paired = (
+        one(compare([base], [head], noise={case_key(base): 0.0}, paired=paired))
+        for paired in (False, True)
+    )
+    assert paired.ratio.high - paired.ratio.low < alone.ratio.high - alone.ratio.low
+    short = make_row(samples_s=head["samples_s"][:-1])
+    assert one(compare([base], [short], paired=True)).ratio is not None
+
+
+def test_why_a_case_is_undecided_is_said() -> None:
+    base, single = timed(1.0), timed(2.0, n=1)
+    assert one(compare([base], [single])).note == "one number in head"
+    single["run"] = "asv-0123"
+    assert "--record-samples" in one(compare([single], [base])).note
+    single["run"] = "pytest-0123"
+    assert "--benchmark-save-data" in one(compare([single], [base])).note
+    assert one(compare([timed(1.0, n=2)], [base])).note == "2 samples in base"
+    assert "noise floor" in one(compare([timed(1.0, n=4)], [timed(9.0, n=4)])).note
+    wide = compare([timed(1.0, spread=0.3)], [timed(1.0, n=25, spread=0.3)])
+    assert one(wide).note == "the interval is too wide"
+    broken = compare([base], [failed_row("MemoryError: too large")])
+    assert one(broken).note == "no time in head: MemoryError: too large"
+
+
+def test_rows_of_no_known_case_are_compared_too() -> None:
+    strange = {"operation": "roll", "shape": [3], "kernel": None, "stride": None}
+    found = compare([timed(1.0, **strange)], [timed(2.0, **strange)])
+    assert one(found).name == "roll 3, float32"
+    assert name_of_case(make_row()) == NAME
+
+
+# --- machines and notes --------------------------------------------------------------------------
+
+
+def test_times_of_two_machines_are_not_compared() -> None:
+    base, head = timed(1.0, machine="one"), timed(2.0, machine="two")
+    found = compare([base], [head])
+    assert (found.entries, found.exit_code) == ([], 2)
+    (note,) = found.notes
+    assert "base was measured on one, head on two" in note
+    assert "--across-machines" in note
+
+
+def test_times_of_two_machines_are_compared_where_that_is_asked_for() -> None:
+    base = [timed(1.0, machine="one"), timed(8.0, machine="old", time="2020-01-01")]
+    found = compare(base, [timed(2.0, machine="two")], across_machines=True)
+    assert one(found).ratio.estimate == pytest.approx(2.0, rel=0.05)
+    assert "DIFFERENT MACHINES: base is of old, one, head of two" in found.notes[0]
+
+
+@pytest.mark.parametrize("across", [False, True])
+def test_only_machines_that_both_have_are_compared(across: bool) -> None:
+    base = [timed(1.0), timed(1.0, machine="only-base")]
+    head = [timed(2.0), timed(9.0, machine="only-head")]
+    found = compare(base, head, across_machines=across)
+    assert one(found).ratio.estimate == pytest.approx(2.0, rel=0.05)
+    assert [note for note in found.notes if "machine" in note] == [
+        "left out, as only base has rows of it: machine only-base",
+        "left out, as only head has rows of it: machine only-head",
+    ]
+
+
+def test_nothing_differs_and_nothing_is_noted() -> None:
+    assert compare([timed(1.0)], [timed(1.0, n=25, commit="f" * 40)]).notes == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "note"),
+    [
+        ({"backend_version": "2.1"}, "numpy: version 2.0 in base, 2.1 in head"),
+        ({"threads": 4}, "numpy: threads 1 in base, 4 in head"),
+        ({"device": "other"}, "numpy: device cpu in base, other in head"),
+        ({"copy_gb_s": 10.0}, "numpy: a plain copy reached 20 GB/s in base and 10 in head"),
+        ({"copy_gb_s": 19.0}, None),
+        ({"backend_version": ""}, None),  # not known
+        ({"backend_version": "2.0+cpu"}, None),
+        ({"threads": None}, None),
+        ({"commit": None}, None),
+        ({"commit": "0123456789abcdef"}, "base and head are of the same commit"),
+        ({"commit": "f" * 40 + "+dirty"}, "head has rows of a checkout with changes"),
+        ({"run": "asv-0123"}, "base was measured with unpool-xp, head with asv"),
+        ({"run": "pytest-0123"}, "base was measured with unpool-xp, head with pytest-benchmark"),
+    ],
+)
+def test_what_else_differs_is_noted(fields: dict[str, Any], note: str | None) -> None:
+    found = compare([timed(1.0)], [timed(1.0, n=25, **{"commit": "f" * 40, **fields})])
+    assert len(found.notes) == (note is not None)
+    assert all(said.startswith(str(note)) for said in found.notes)
+
+
+def test_rows_of_several_commits_are_noted() -> None:
+    head = [timed(1.0, commit="a" * 40), timed(1.0, backend="dask", commit="b" * 40)]
+    found = compare([timed(1.0), timed(1.0, backend="dask")], head)
+    assert found.notes == ["head has rows of 2 commits: aaaaaaaa, bbbbbbbb"]
+
+
+def test_the_very_same_rows_are_noted() -> None:
+    assert compare([timed(1.0)], [timed(1.0)]).notes == ["base and head are the very same rows"]
+
+
+@pytest.mark.parametrize("empty", [0, 1])
+def test_a_side_without_rows_is_noted(empty: int) -> None:
+    sides = [[timed(1.0)], [timed(1.0)]]
+    sides[empty] = []
+    found = compare(*sides)
+    assert found.exit_code == 2
+    assert found.notes == [f"{('base', 'head')[empty]} has no rows"]
+    assert compare([], []).exit_code == 2
+
+
+# --- thresholds ----------------------------------------------------------------------------------
+
+
+def test_thresholds_are_read_and_the_last_pattern_that_fits_counts(tmp_path: Path) -> None:
+    path = tmp_path / "pyproject.toml"
+    path.write_text(
+        "[tool.unpool-xp.gate]\nthreshold = 0.2\nother = 1\n"
+        '[tool.unpool-xp.gate.thresholds]\n"max_pool-*" = 0.5\n"* numpy eager" = 1\n'
+    )
+    found = Thresholds.read(path)
+    assert found.of("avg_pool-x", "dask", "eager") == 0.2
+    assert found.of("max_pool-x", "dask", "eager") == 0.5
+    assert found.of("max_pool-x", "numpy", "eager") == 1
+    assert one(compare([timed(1.0)], [timed(1.8)], thresholds=found)).outcome == "same"
+    dask = [timed(t, backend="dask") for t in (1.0, 1.8)]
+    assert one(compare(dask[:1], dask[1:], thresholds=found)).outcome == "slower"
+    path.write_text("[tool.other]\n")
+    assert Thresholds.read(path) == Thresholds()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[tool.unpool-xp.gate]\nthreshold = 0", "'threshold' = 0 must be a number above 0"),
+        ("[tool.unpool-xp.gate]\nthreshold = true", "'threshold' = True"),
+        ("[tool.unpool-xp.gate]\nthreshold = nan", "'threshold' = nan"),
+        ("[tool.unpool-xp.gate]\nthresholds = 1", "thresholds = 1 is no table"),
+        ("[tool.unpool-xp.gate.thresholds]\n'a*' = 'b'", r"'a\*' = 'b' must be a number"),
+        ("[tool]\nunpool-xp = 3", "'unpool-xp' of"),
+        ("[tool", "is no TOML"),
+    ],
+)
+def test_bad_thresholds_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        Thresholds.read(tmp_path / "pyproject.toml")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        Thresholds.read(tmp_path / "nowhere.toml")
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> list[str]:
+    """Folders of base and head: the longest name there is, hostile words, several runs."""
+    longest = {
+        "operation": "fractional_max_pool",
+        "shape": [4, 32, 128, 128],
+        "kernel": [2, 2],
+        "stride": None,
+        "scale": [0.5, 0.5],
+        "implementation": "native",
+        "function": "torch.nn.functional.fractional_max_pool2d.with_a_name_that_goes_on_and_on",
+    }
+    name = "fractional_max_pool-4x32x128x128-k2x2-f0.5x0.5-float32"
+    assert name_of_case(make_row(**longest)) == name
+    evil = "no [bold]time[/] \x1b[31m | <b>*"
+    base = [timed(1.0, backend=b) for b in ("numpy", "dask", "jax:cpu", "torch:cpu", "cupy:cuda")]
+    write(tmp_path / "base" / "m" / "1.jsonl", *base, timed(1.0, **longest))
+    head = [
+        *(timed(2.0), timed(0.5, backend="dask"), timed(1.0, n=1, backend="jax:cpu")),
+        *(failed_row(evil, backend="torch:cpu"), timed(1.0, backend="array_api_strict")),
+    ]
+    write(tmp_path / "head" / "1.jsonl", timed(9.0, time="2020-01-01T00:00:00+00:00"), *head[1:])
+    write(tmp_path / "head" / "2.jsonl", head[0], timed(3.0, **longest))
+    (tmp_path / "head" / "torn.json").write_text("{")
+    return [str(tmp_path / "base"), str(tmp_path / "head")]
+
+
+def test_the_command_prints_what_changed_at_80_columns(sides: list[str], tmp_path: Path) -> None:
+    markdown = tmp_path / "pr.md"
+    shown = run("compare", *sides, "--markdown", str(markdown), path=tmp_path)
+    assert shown.returncode == 1
+    assert "torn.json:1: not readable as JSON" in shown.stderr
+    lines = shown.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in shown.stdout
+    places = [lines.index(line) for line in lines if line.split(" (")[0] in ("broken", "slower")]
+    assert places == sorted(places)
+    assert lines.index("slower (2)") < lines.index("faster (1)")
+    assert "2.00x" in next(line for line in lines if line.startswith(f"{NAME} "))
+    assert "undecided: 1 (1 one number in head)" in lines
+    assert "only base: 1, not in head (1 cupy:cuda)" in lines
+    assert "array_api_strict" in shown.stdout
+    assert lines[-2].startswith("slower: 1 broken, 2 slower, 1 faster, 1 undecided")
+    text = markdown.read_text(encoding="utf-8")
+    assert text.count("\n| slower |") == 2
+    assert "<b>" not in text
+    assert "\x1b" not in text
+
+
+def test_the_command_lists_all_and_answers_scripts(sides: list[str], tmp_path: Path) -> None:
+    shown = run("compare", *sides, "--all", path=tmp_path)
+    assert "only head (1): not in base" in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    answer = json.loads(run("compare", *sides, "--json", path=tmp_path).stdout)
+    assert answer["exit_code"] == 1
+    assert answer["counts"]["slower"] == 2
+    assert len(answer["problems"]) == 1
+    broken, slower = answer["entries"][:2]
+    assert (broken["outcome"], broken["ratio"], broken["noise"]) == ("broken", None, None)
+    assert slower["interval"][0] <= slower["ratio"] <= slower["interval"][1]
+    assert slower["head"]["samples"] == 24
+
+
+def test_the_command_refuses_what_is_not_there(sides: list[str], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    nothing = run("compare", sides[0], "empty", path=tmp_path)
+    assert nothing.returncode == 2
+    assert "head has no rows" in nothing.stdout
+    missing = run("compare", "nowhere", sides[0], path=tmp_path)
+    assert missing.returncode == 2
+    assert "there is no file or folder 'nowhere'" in missing.stderr
+    config = run("compare", *sides, "--config", "none.toml", path=tmp_path)
+    assert config.returncode == 2
+    assert "there is no file 'none.toml'" in config.stderr
+    summary = run("compare", *sides, "--markdown", "no/where.md", path=tmp_path)
+    assert summary.returncode == 2
+    assert "--markdown no/where.md: No such file or directory" in summary.stderr
+    assert not any("Traceback" in s.stderr for s in (nothing, missing, config, summary))
+
+
+def test_the_command_takes_the_thresholds_of_the_folder(tmp_path: Path) -> None:
+    write(tmp_path / "base.jsonl", timed(1.0, machine="one"))
+    write(tmp_path / "head.jsonl", timed(1.5, machine="two"))
+    files = ("base.jsonl", "head.jsonl")
+    assert run("compare", *files, path=tmp_path).returncode == 2
+    assert run("compare", *files, "--across-machines", path=tmp_path).returncode == 1
+    (tmp_path / "pyproject.toml").write_text("[tool.unpool-xp.gate]\nthreshold = 2.0\n")
+    assert run("compare", *files, "--across-machines", path=tmp_path).returncode == 0
+
+
+def test_a_long_list_is_cut_in_markdown() -> None:
+    base = [timed(1.0, shape=[1, 1, 8, n]) for n in range(8, 308)]
+    head = [timed(2.0, shape=row["shape"]) for row in base]
+    text = comparison.comparison_as_markdown(compare(base, head))
+    assert "and 100 more" in text
+    assert len(text) < 65_536
+
+
+# --- a full disk ---------------------------------------------------------------------------------
+
+
+def test_a_full_disk_takes_back_what_was_written_of_a_row(tmp_path: Path, monkeypatch: Any) -> None:
+    path = tmp_path / "run.jsonl"
+    with files_module.RowWriter(path) as writer:
+        writer.write(make_row())
+        good = path.read_bytes()
+        file, left = writer._file, [100]
+
+        class Full:
+            """A file with room for 100 bytes."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(file, name)
+
+            def write(self, data: bytes) -> int:
+                if not left[0]:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                part, left[0] = data[: left[0]], 0
+                return file.write(part)
+
+        monkeypatch.setattr(writer, "_file", Full())
+        with pytest.raises(OSError, match="No space left"):
+            writer.write(make_row(backend="dask"))
+        assert path.read_bytes() == good
+        left[0] = 10**6
+        writer.write(make_row(backend="dask"))
+    assert [row["backend"] for row in read_rows([path]).rows] == ["numpy", "dask"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_the_device_that_is_always_full_is_an_error_of_one_line() -> None:
+    with (
+        files_module.RowWriter("/dev/full") as writer,
+        pytest.raises(OSError, match="No space left"),
+    ):
+        writer.write(make_row())
+
+
+def test_a_sweep_that_cannot_write_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    case = Case("max_pool", (1, 2, 4, 4), kernel=2)
+    with pytest.raises(SweepUnwritableError, match=r"cannot write .*file.*--resume"):
+        run_sweep([case], ["numpy"], out=tmp_path / "file" / "run.jsonl")
+
+
+def test_a_sweep_on_a_full_disk_ends_with_whole_rows_and_goes_on_later(tmp_path: Path) -> None:
+    arguments = ["--preset", "quick", "--operation", "nearest_unpool", "--backend", "numpy"]
+    sweep = ["sweep", *arguments, "--results", str(tmp_path)]
+    limit = 9000  # bytes a file: some rows, not all
+
+    # Within the new process: after a fork, what JAX has started here might hang.
+    code = (
+        "import resource, runpy, sys; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+        "runpy.run_module('unpool_xp', run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, *sweep]
+    shown = subprocess.run(command, capture_output=True, text=True)
+    said = " ".join(shown.stderr.split())
+    assert shown.returncode == 1, said
+    assert said.count("File too large") == 1
+    assert "Traceback" not in said
+    (path,) = tmp_path.glob("sweeps/*/*.jsonl")
+    assert f"--resume {path.stem}" in said
+    before = read_rows([path])
+    assert before.problems == []
+    assert 0 < len(before.rows) < 16
+    assert path.read_bytes().endswith(b"\n")
+    assert run(*sweep, "--resume", path.stem).returncode == 0
+    after = read_rows([path])
+    assert after.problems == []
+    assert after.rows[: len(before.rows)] == before.rows
+    assert len(after.rows) == len({case_key(row) for row in after.rows}) > len(before.rows)

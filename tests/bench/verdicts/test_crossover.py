@@ -1,0 +1,233 @@
+"""From which size on another device wins: brackets, ties, relapses, failures, and the words."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tests.bench.rows.test_schema import failed_row
+from tests.bench.verdicts.test_ranking import native, timed
+from tests.support.synthetic_rows import HOWS, synthetic_row
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.verdicts.bootstrap import Verdict
+from unpool_xp.bench.verdicts.crossover import DeviceCrossover, device_crossovers, is_gpu
+
+SIDES = (16, 32, 64, 128, 256)
+SIZES = tuple(8 * side**2 for side in SIDES)  # 2,048 to 524,288 elements
+QUICK, SLOW, TIE = 0.5, 2.0, 1.001  # times the CPU's
+
+
+def at(side: int, backend: str, seconds: float, **more: Any) -> Row:
+    return timed(backend, seconds, shape=[1, 8, side, side], **more)
+
+
+def beside(*times: float | None, **more: Any) -> list[Row]:
+    """Return a CPU that takes a second at each size, and a GPU; None is a size it lacks."""
+    rows = [at(side, "numpy", 1.0) for side, _ in zip(SIDES, times, strict=False)]
+    gpu = zip(SIDES, times, strict=False)
+    return rows + [at(side, "torch:cuda", t, **more) for side, t in gpu if t is not None]
+
+
+def only(rows: list[Row], *, with_transfer: bool = False) -> DeviceCrossover:
+    (found,) = device_crossovers(rows, with_transfer=with_transfer)
+    assert found.with_transfer is with_transfer
+    return found
+
+
+# --- the bracket ---------------------------------------------------------------------------------
+
+
+def test_a_clear_crossover_lies_between_two_sizes():
+    found = only(beside(SLOW, SLOW, QUICK, QUICK))
+    assert (found.loses_at, found.wins_from) == (SIZES[1], SIZES[2])
+    assert not found.by_turns
+    assert found.undecided == []
+    assert found.text == "quicker from 32,768 elements on; slower up to 8,192"
+
+
+def test_copies_move_it():
+    rows = beside(SLOW, 0.5, 0.1, to_device_s=0.4, from_device_s=0.3)
+    assert only(rows).wins_from == SIZES[1]
+    assert only(rows, with_transfer=True).wins_from == SIZES[2]
+    rows = beside(SLOW, 0.5, 0.1, to_device_s=0.6, from_device_s=0.6)
+    assert only(rows, with_transfer=True).text == "never quicker up to 32,768 elements"
+
+
+def test_each_copy_counts():
+    for more in ({"to_device_s": 1.0}, {"from_device_s": 1.0}):
+        assert only(beside(0.5, **more)).wins_from == SIZES[0]
+        assert only(beside(0.5, **more), with_transfer=True).wins_from is None
+
+
+def test_a_library_on_the_cpu_may_need_its_own_copies():
+    rows = [at(16, "jax:cpu", 1.0, to_device_s=5.0), at(16, "torch:cuda", 2.0)]
+    assert only(rows).wins_from is None
+    assert only(rows, with_transfer=True).wins_from == SIZES[0]
+
+
+def test_a_tie_is_not_a_win():
+    found = only(beside(SLOW, TIE, QUICK))
+    assert found.verdicts[SIZES[1]] is Verdict.SAME
+    assert (found.loses_at, found.wins_from) == (SIZES[0], SIZES[2])
+    assert found.text == "quicker from 32,768 elements on; slower up to 2,048, as fast at 8,192"
+
+
+def test_a_lower_median_that_the_samples_cannot_tell_is_undecided():
+    wide = at(SIDES[1], "torch:cuda", 0.8, spread=0.5, n=6)
+    found = only([*beside(SLOW, None, QUICK), wide])
+    assert found.undecided == [SIZES[1]]
+    assert (found.loses_at, found.wins_from) == (SIZES[0], SIZES[2])
+    assert found.text.endswith("slower up to 2,048, undecided at 8,192")
+
+
+def test_too_few_samples_decide_nothing():
+    found = only(beside(QUICK, QUICK, n=2))
+    assert found.wins_from is None
+    assert found.text == "not known to be quicker up to 8,192 elements"
+    assert found.undecided == list(SIZES[:2])
+
+
+def test_noise_from_one_half_to_the_other_is_no_win():
+    drift = [1.1] * 80 + [0.75] * 120  # the whole interval is below 1
+    rows = [at(16, "numpy", 1.0), {**at(16, "torch:cuda", 1.0), "samples_s": drift}]
+    assert only(rows).verdicts == {SIZES[0]: Verdict.UNDECIDED}
+    drift = [1 / seconds for seconds in drift]
+    rows = [{**at(16, "numpy", 1.0), "samples_s": drift}, at(16, "torch:cuda", 1.0)]
+    assert only(rows).verdicts == {SIZES[0]: Verdict.UNDECIDED}
+
+
+def test_wins_that_do_not_last_are_told():
+    found = only(beside(SLOW, QUICK, SLOW, QUICK, QUICK))
+    assert found.by_turns
+    assert (found.loses_at, found.wins_from) == (SIZES[2], SIZES[3])
+    assert found.text == (
+        "quicker from 131,072 elements on; by turns below: "
+        "slower at 2,048, quicker at 8,192, slower at 32,768"
+    )
+    found = only(beside(QUICK, QUICK, SLOW))
+    assert found.by_turns
+    assert found.wins_from is None
+    assert found.text == "quicker from 2,048 to 8,192 elements; slower at 32,768"
+    found = only(beside(QUICK, SLOW, QUICK, SLOW))
+    assert found.wins_from is None
+    assert found.text == (
+        "quicker by turns; quicker at 2,048, slower at 8,192, quicker at 32,768, slower at 131,072"
+    )
+
+
+def test_always_and_never():
+    assert only(beside(QUICK, QUICK)).text == (
+        "quicker from the smallest size measured on (2,048 elements)"
+    )
+    found = only(beside(SLOW, SLOW, SLOW))
+    assert (found.loses_at, found.wins_from) == (SIZES[2], None)
+    assert found.text == "never quicker up to 32,768 elements"
+    assert only(beside(SLOW, TIE)).text == (
+        "never quicker up to 8,192 elements; slower up to 2,048, as fast at 8,192"
+    )
+
+
+@pytest.mark.parametrize(("time", "word"), [(QUICK, "quicker"), (SLOW, "slower"), (TIE, "as fast")])
+def test_one_size_is_said_to_be_the_only_one(time, word):
+    assert only(beside(time)).text == f"{word} at 2,048 elements, the only size"
+
+
+# --- what is missing -----------------------------------------------------------------------------
+
+
+def test_a_size_that_one_of_them_lacks_is_left_out():
+    found = only(beside(SLOW, None, QUICK, None))
+    assert list(found.verdicts) == [SIZES[0], SIZES[2]]
+    assert found.wins_from == SIZES[2]
+    rows = [row for row in beside(SLOW, SLOW, QUICK) if row["shape"][-1] != SIDES[2]]
+    assert only([*rows, at(SIDES[2], "torch:cuda", QUICK)]).wins_from is None
+
+
+def test_a_size_at_which_it_fails_is_no_win():
+    failure = failed_row("out of memory", backend="torch:cuda", shape=[1, 8, SIDES[2], SIDES[2]])
+    found = only([*beside(SLOW, QUICK, None), failure])
+    assert found.verdicts[SIZES[2]] is None
+    assert found.wins_from is None
+    assert found.text == "quicker at 8,192 elements; slower up to 2,048, failed at 32,768"
+    unseen = at(SIDES[2], "torch:cuda", 0.1, checked=False)
+    assert only([*beside(SLOW, QUICK, None), unseen]).wins_from is None
+    alone = [at(side, "numpy", 1.0) for side in SIDES[:2]]
+    crash = [failed_row("", backend="torch:cuda", shape=[1, 8, s, s]) for s in SIDES[:2]]
+    assert only(alone + crash).text == "failed at every size up to 8,192 elements"
+
+
+def test_a_cpu_that_failed_is_no_win():
+    failure = failed_row("out of memory", shape=[1, 8, SIDES[1], SIDES[1]])
+    rows = [at(16, "numpy", 1.0), at(16, "torch:cuda", SLOW), failure, at(32, "torch:cuda", QUICK)]
+    assert list(only(rows).verdicts) == [SIZES[0]]
+
+
+def test_copies_that_were_not_timed_say_nothing():
+    found = only(beside(QUICK, QUICK, to_device_s=None), with_transfer=True)
+    assert (found.wins_from, found.loses_at, found.verdicts) == (None, None, {})
+    assert found.text == "no size has times of both, copies included"
+
+
+def test_without_a_gpu_there_is_nothing_to_find():
+    assert device_crossovers([at(16, "numpy", 1.0), at(16, "dask", 1.0)]) == []
+    (alone,) = device_crossovers([at(16, "torch:cuda", 1.0)])
+    assert (alone.wins_from, alone.text) == (None, "no size has times of both")
+
+
+# --- which rows ----------------------------------------------------------------------------------
+
+
+def test_the_best_of_each_side_counts_whatever_its_mode_and_function():
+    rows = beside(QUICK, QUICK)
+    assert only(rows).wins_from == SIZES[0]
+    better = native("torch:cpu", 0.2, "torch.max_pool2d", shape=[1, 8, 16, 16])
+    assert only([*rows, better]).wins_from == SIZES[1]
+    best = at(16, "torch:cuda", 0.1, mode="compiled")
+    assert only([*rows, better, best]).wins_from == SIZES[0]
+
+
+def test_each_device_is_held_against_the_cpu_alone():
+    rows = [*beside(SLOW, QUICK), *(at(side, "cupy:cuda", 0.01) for side in SIDES[:2])]
+    assert [(f.label, f.wins_from) for f in device_crossovers(rows)] == [
+        ("cupy:cuda", SIZES[0]),
+        ("torch:cuda", SIZES[1]),
+    ]
+
+
+def test_shapes_of_as_many_elements_that_disagree_leave_the_size_open():
+    rows = beside(SLOW, QUICK)
+    wide = [timed(name, t, shape=[2, 4, 32, 32]) for name, t in (("numpy", 1), ("torch:cuda", 2))]
+    assert only([*rows, *wide]).verdicts == {
+        SIZES[0]: Verdict.SLOWER,
+        SIZES[1]: Verdict.UNDECIDED,
+    }
+
+
+@pytest.mark.parametrize("more", [{"machine": "two"}, {"dtype": "float16"}, {"kernel": [3, 3]}])
+def test_only_one_family_on_one_machine_is_held_together(more):
+    with pytest.raises(ValueError, match=r"several machines|2 families"):
+        device_crossovers([at(16, "numpy", 1.0), at(16, "torch:cuda", 1.0, **more)])
+
+
+def test_which_labels_are_on_another_device():
+    assert [is_gpu(name) for name in ("numpy", "dask", "torch:cpu", "jax:cuda", "x:mps")] == [
+        *(False, False, False, True, True)
+    ]
+
+
+def test_an_overhead_and_a_rate_give_the_crossover_that_they_must():
+    """The made-up numbers: 4e-5 s and 600 GB/s against 8e-6 s and 4 GB/s cross at 129 kB."""
+    chance = random.Random(1)
+    cpu, gpu = (next(h for h in HOWS if h.label == name) for name in ("numpy", "torch:cuda"))
+    cases = [Case("nearest_unpool", (1, 4, side, side), scale=2) for side in SIDES[:-1]]
+    rows = [synthetic_row(c, how, False, 20, chance) for c in cases for how in (cpu, gpu)]
+    moved = {4 * side**2: case.bytes_moved for side, case in zip(SIDES, cases, strict=False)}
+    here, copied = (only(rows, with_transfer=copies) for copies in (False, True))
+    assert here.loses_at is not None
+    assert here.wins_from is not None
+    assert moved[here.loses_at] < 129e3 < moved[here.wins_from]
+    assert copied.wins_from is not None
+    assert copied.wins_from > here.wins_from

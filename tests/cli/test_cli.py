@@ -1,0 +1,208 @@
+"""The commands as people type them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import fake_backend
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.choose import Choice, choose, scaled
+from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.schema import case_key
+from unpool_xp.bench.terminal import choice as show_choice
+
+from .test_check import run
+
+
+def eager(label: str) -> tuple[str, ...]:
+    return ("eager",)
+
+
+def test_backends_says_what_is_here_and_what_is_missing() -> None:
+    shown = run("backends", "--quick")
+    assert shown.returncode == 0
+    for label in ("numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict"):
+        assert re.search(rf"^{label} +\d", shown.stdout, re.MULTILINE), label
+    rows = json.loads(run("backends", "--backend", "numpy", "--json").stdout)
+    assert rows[0]["copy_gb_s"] > 0
+    assert rows[0]["product_gflop_s"] > 0
+    assert run("backends", "--backend", "nothing").returncode == 2
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout.strip() == "0.1.0"
+    shown = run("--help").stdout
+    assert "Usage: python -m unpool_xp [OPTIONS]" in shown
+    assert "choose" in shown
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    code = (
+        "import runpy, sys; sys.modules['typer'] = None; "
+        "runpy.run_module('unpool_xp', run_name='__main__')"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert shown.returncode == 1
+    assert shown.stderr == (
+        'unpool-xp: typer is not installed; the commands need pip install "unpool-xp[bench]"\n'
+    )
+
+
+def test_choose_names_a_backend_with_intervals() -> None:
+    arguments = ["choose", "max_unpool", "--shape", "2,8,28,28", "--kernel", "2"]
+    shown = run(*arguments, "--budget", "6", "--backend", "numpy", "--backend", "torch")
+    assert shown.returncode == 0, shown.stderr
+    assert re.search(r"^use (numpy|torch:cpu)", shown.stdout, re.MULTILINE)
+    assert "95 % interval" in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+
+
+def test_choose_answers_scripts_in_json() -> None:
+    arguments = ["choose", "nearest_unpool", "--shape", "1,4,16,16", "--scale", "2"]
+    shown = run(*arguments, "--budget", "4", "--backend", "numpy", "--json")
+    answer = json.loads(shown.stdout)
+    assert answer["use"] == ["numpy"]
+    assert answer["ranking"][0]["interval"][0] <= answer["ranking"][0]["seconds"]
+    assert {entry["function"] for entry in answer["tax"]} <= {
+        "numpy.repeat",
+        "numpy.kron",
+        "numpy.broadcast_to",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["upsample", "--shape", "1,2,4,4"], "unknown operation 'upsample'; known: max_pool"),
+        (["max_pool", "--shape", "1,2,a,4", "--kernel", "2"], "--shape '1,2,a,4' is no int"),
+        (["max_pool", "--shape", "1,2,4,4"], "kernel=None; max_pool needs it"),
+        (["max_pool", "--shape", "1,2,4,4", "--kernel", "9"], "spans 9 cells, more than the 4"),
+        (["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--scale", "2"], "not for max_pool"),
+        (["max_pool", "--shape", "900000,900,999,999", "--kernel", "2"], "is too large: "),
+        (
+            ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--dtype", "f4"],
+            "unknown dtype 'f4'",
+        ),
+    ],
+)
+def test_choose_refuses_what_cannot_be_before_it_starts(arguments: list[str], message: str) -> None:
+    shown = run("choose", *arguments, "--backend", "numpy")
+    assert shown.returncode == 2
+    assert message in " ".join(shown.stderr.split())
+    assert "Traceback" not in shown.stderr
+
+
+def test_a_choice_where_nothing_ran_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_backend.install(monkeypatch)
+    case = Case("max_pool", (1, 2, 4, 4), kernel=(2, 2))
+    choice = choose(case, ["fake:wrong"], budget_s=3, modes=eager)
+    assert [entry.place for entry in choice.ranking()] == [None]
+    answer = show_choice.choice_as_json(choice)
+    assert answer["use"] == []
+    assert answer["ranking"][0]["reason"]
+    with pytest.raises(ValueError, match="labels must name"):
+        choose(case, [], modes=eager)
+
+
+def test_a_device_that_answers_late_is_never_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_backend.install(monkeypatch)
+    case = Case("nearest_unpool", (1, 2, 4, 4), scale=(2, 2))
+    choice = choose(case, ["numpy", "fake:async"], budget_s=6, modes=eager)
+    for copies in (False, True):
+        (crossing,) = choice.device_crossovers(with_transfer=copies)
+        assert crossing.label == "fake:async"
+        assert 32 in crossing.verdicts
+        assert crossing.wins_from is None
+
+
+def test_the_answer_changes_with_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case("max_pool", (1, 2, 8, 8), kernel=(2, 2))
+    smaller, larger = scaled(case, 0.5), scaled(case, 2.0)
+    assert smaller is not None
+    assert larger is not None
+    assert (smaller.shape, larger.shape) == ((1, 2, 4, 4), (1, 2, 16, 16))
+    assert scaled(case, 0.01) is None
+    choice = choose(case, ["numpy"], budget_s=4, modes=eager)
+    assert isinstance(choice, Choice)
+    assert choice.changes()[0].winner.startswith("numpy")
+    assert 32 in choice.other_sizes
+
+
+# --- sweep and report ----------------------------------------------------------------------------
+
+
+def sweep(results: Path, *more: str) -> list[str]:
+    arguments = ["--preset", "quick", "--operation", "nearest_unpool", "--backend", "numpy"]
+    return ["sweep", *arguments, "--results", str(results), *more]
+
+
+def test_a_sweep_leaves_rows_and_a_report_that_can_be_made_again(tmp_path: Path) -> None:
+    shown = run(*sweep(tmp_path, "--report"))
+    assert shown.returncode == 0, shown.stderr
+    (path,) = tmp_path.glob("sweeps/*/*.jsonl")
+    assert (path.parent / "machine.json").exists()
+    rows = read_rows([path]).rows
+    assert rows
+    assert all(row["operation"] == "nearest_unpool" for row in rows)
+    assert all(row["copy_gb_s"] and row["copy_gb_s"] > 0 for row in rows)
+    assert "nearest_unpool" in shown.stdout
+    assert (tmp_path / "report" / "report.html").exists()
+    again = run("report", str(tmp_path / "sweeps"), "--to", str(tmp_path / "again"))
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "again" / "report.html").stat().st_size > 10_000
+    resumed = run(*sweep(tmp_path, "--resume", "last"))
+    assert "0 measured" in resumed.stderr
+    assert len(read_rows([path]).rows) == len(rows)
+
+
+def test_a_damaged_line_is_named_and_the_good_rows_are_read(tmp_path: Path) -> None:
+    run(*sweep(tmp_path))
+    (path,) = tmp_path.glob("sweeps/*/*.jsonl")
+    good = len(read_rows([path]).rows)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text + '{"schema": 1, "torn', encoding="utf-8")
+    shown = run("report", str(path), "--to", str(tmp_path / "report"))
+    assert shown.returncode == 0
+    assert f"{path.name}:{good + 1}" in shown.stderr.replace("\n", "")
+    assert f"{good} rows" in shown.stderr
+    assert run("report", str(tmp_path / "nowhere")).returncode == 2
+
+
+def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "unpool_xp", *sweep(tmp_path)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    deadline = time.monotonic() + 60
+    while not any(p.stat().st_size for p in tmp_path.glob("sweeps/*/*.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    (path,) = tmp_path.glob("sweeps/*/*.jsonl")
+    read = read_rows([path])
+    assert read.problems == []
+    if process.returncode == 0:  # it had been done by then
+        return
+    assert process.returncode == 130
+    assert f"--resume {path.stem}" in said
+    assert run(*sweep(tmp_path, "--resume", path.stem)).returncode == 0
+    keys = [case_key(row) for row in read_rows([path]).rows]
+    assert len(keys) == len(set(keys))
+
+
+def test_bad_sweeps_are_refused(tmp_path: Path) -> None:
+    assert "known: quick" in run("sweep", "--preset", "huge").stderr
+    assert "known: max_pool" in run("sweep", "--operation", "upsample").stderr
+    shown = run(*sweep(tmp_path, "--resume", "last"))
+    assert shown.returncode == 2
+    assert "there is no run in" in " ".join(shown.stderr.split())

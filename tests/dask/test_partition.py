@@ -1,0 +1,132 @@
+"""The plan of a part has what the whole has for the same cells, and not a cell more."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.strategies import Pooling, poolings
+from unpool_xp._dask.partition import (
+    ConvTransposePartition,
+    LinearPartition,
+    PoolPartition,
+    UnpoolPartition,
+    chunk_bounds,
+)
+from unpool_xp._plan import transposed, windows
+from unpool_xp._plan.resize import ResizeAxis, linear_sources, plan_linear_axis
+from unpool_xp._plan.transposed import ConvTransposeAxis
+from unpool_xp._plan.windows import PoolAxis
+
+
+def cells_read(axis: PoolAxis) -> list[list[int]]:
+    """Return the real cells of each window, places in the whole axis."""
+    taps = range(0, axis.kernel_size * axis.dilation, axis.dilation)
+    places = [[start + tap for tap in taps] for start in axis.starts]
+    return [[axis.origin + p for p in window if 0 <= p < axis.size] for window in places]
+
+
+def stood_in(axis: PoolAxis) -> list[list[int]]:
+    """Return the cells that the taps of each window meet, with those that stand in for others."""
+    line = [*axis.source_before, *range(axis.size), *axis.source_after]
+    found = [[axis.origin + place for place in line[cells]] for cells in axis.tap_slices]
+    return [list(window) for window in zip(*found, strict=True)]
+
+
+@given(pooling=poolings(max_rank=1), data=st.data())
+def test_windows(pooling: Pooling, data: st.DataObject) -> None:
+    (axis,) = windows.plan_max_pool("max_pool", pooling.shape, *pooling.options.values()).axes
+    first = data.draw(st.integers(0, axis.count - 1))
+    last = data.draw(st.integers(first + 1, axis.count))
+    counts = tuple(range(axis.count))
+    start, stop, (part, own) = PoolPartition(axis, counts).part(first, last)
+    assert own == counts[first:last]
+    assert (part.origin, part.size, part.count) == (start, stop - start, last - first)
+    assert (part.flat_offsets, part.flat_stride) == (axis.flat_offsets, axis.flat_stride)
+    read = cells_read(part)
+    assert read == cells_read(axis)[first:last]
+    assert stood_in(part) == stood_in(axis)[first:last]
+    assert part.first_valid_offsets == axis.first_valid_offsets[first:last]
+    ends = [place for window in read for place in window]
+    if axis.dilation == 1:
+        assert (start, stop) == (min(ends), max(ends) + 1)
+
+
+@given(
+    axis=st.builds(
+        ConvTransposeAxis,
+        st.just(-1),
+        st.integers(3, 9),
+        st.integers(1, 4),
+        st.integers(1, 4),
+        st.integers(1, 3),
+        st.integers(0, 2),
+        st.integers(6, 12),
+    ),
+    data=st.data(),
+)
+def test_spreading(axis: ConvTransposeAxis, data: st.DataObject) -> None:
+    bounds = [0, *sorted(data.draw(st.sets(st.integers(1, axis.size - 1)))), axis.size]
+    if axis.before > (axis.kernel_size - 1) * axis.dilation:
+        return  # no such padding
+
+    def landings(spread: ConvTransposeAxis, first: int, origin: int) -> set[tuple[int, int, int]]:
+        found = set()
+        for tap, (kept, cells) in enumerate(spread.scatter_slices):
+            elements = range(kept.start, kept.stop)
+            places = range(cells.start, cells.stop, cells.step)
+            pairs = zip(elements, places, strict=True)
+            found |= {(tap, first + element, origin + place) for element, place in pairs}
+        return found
+
+    whole = landings(axis, 0, 0)
+    chunks = chunk_bounds(ConvTransposePartition(axis), bounds)
+    assert (chunks[0], chunks[-1]) == (0, axis.output)
+    for low, high in itertools.pairwise(chunks):
+        start, stop, part = ConvTransposePartition(axis).part(low, high)
+        assert 0 <= start < stop <= axis.size
+        assert landings(part, start, low) == {one for one in whole if low <= one[2] < high}
+        begin, end, reach = UnpoolPartition(axis).part(low, high)
+        assert begin == start
+        assert end == (axis.size if high == axis.output else stop)
+        assert (reach.origin, reach.size, reach.count) == (low, high - low, end - begin)
+        assert reach.first == start * axis.stride - axis.before
+
+
+@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel", "align_corners"])
+@pytest.mark.parametrize(("size", "output"), [(6, 12), (6, 18), (7, 5), (5, 9), (4, 4)])
+def test_interpolation(coordinates: Any, size: int, output: int) -> None:
+    axis = ResizeAxis(-1, size, output, None)
+    lower, upper, weights = linear_sources(axis, coordinates)
+    parts = LinearPartition(axis, coordinates, True)
+    chunks = chunk_bounds(parts, [0, 1, 3, size])
+    for low, high in itertools.pairwise(chunks):
+        start, stop, _ = parts.part(low, high)
+        assert (start, stop) == (lower[low], upper[high - 1] + 1)
+        made = plan_linear_axis(axis, coordinates, low, high)
+        assert tuple(start + place for place in made.lower) == lower[low:high]
+        assert tuple(start + place for place in made.upper) == upper[low:high]
+        assert made.weights == weights[low:high]
+        assert (made.size, made.output) == (stop - start, high - low)
+
+
+def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
+    alike = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 0, 1, False, True)
+    assert alike.divisor == 4
+    padded = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 1, 1, False, False)
+    assert padded.divisor is None
+    assert padded.counts == ((1, 2, 2, 1), (1, 2, 1))
+
+
+def test_the_windows_that_an_unpooling_undoes() -> None:
+    axes = transposed.plan_unpool_windows(
+        "max_unpool", (5, 3, 4), (7, 9), (3, 2), (2, 3), ((1, 0), 0), (1, 2)
+    )
+    assert axes == (
+        ConvTransposeAxis(-2, 3, 3, 2, 1, 1, 7),
+        ConvTransposeAxis(-1, 4, 2, 3, 2, 0, 9),
+    )

@@ -1,0 +1,388 @@
+"""Bad input: a named error, the same on every backend, before any array work."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+import torch
+
+import unpool_xp as ux
+from tests.conftest import Target
+
+X = np.arange(32, dtype=np.float32).reshape(1, 2, 4, 4)
+I2 = np.zeros((1, 2, 4, 4), dtype=np.int64)
+W = np.ones((2, 3, 3, 3), dtype=np.float32)
+
+# operation, the shapes of its arrays, options, the error, what its message must say
+CASES: list[tuple[Any, tuple[np.ndarray, ...], dict[str, Any], type[Exception], str]] = [
+    (ux.max_pool, (X,), {"kernel_size": 0}, ValueError, "kernel_size=0 must be >= 1"),
+    (ux.max_pool, (X,), {"kernel_size": (2, -1)}, ValueError, "kernel_size=(2, -1)"),
+    (ux.max_pool, (X,), {"kernel_size": 2.0}, TypeError, "kernel_size must be an int"),
+    (ux.max_pool, (X,), {"kernel_size": True}, TypeError, "kernel_size must be an int"),
+    (ux.max_pool, (X,), {"kernel_size": "2"}, TypeError, "kernel_size must be an int"),
+    (ux.max_pool, (X,), {"kernel_size": (2, 2, 2, 2, 2)}, ValueError, "acts on 5 axes, out of 4"),
+    (ux.max_pool, (X,), {"kernel_size": ()}, ValueError, "kernel_size=() acts on 0 axes"),
+    (ux.max_pool, (X,), {"kernel_size": 5}, ValueError, "spans 5 cells, more than the 4 of axis"),
+    (ux.max_pool, (X,), {"kernel_size": 2, "stride": 0}, ValueError, "stride=0 must be >= 1"),
+    (ux.max_pool, (X,), {"kernel_size": (2, 2), "stride": (1,)}, ValueError, "different lengths"),
+    (ux.max_pool, (X,), {"kernel_size": 2, "padding": 2}, ValueError, "padding=2 must be >= 0 and"),
+    (ux.max_pool, (X,), {"kernel_size": 2, "padding": -1}, ValueError, "padding=-1"),
+    (ux.max_pool, (X,), {"kernel_size": 2, "padding": ((0, 2), 0)}, ValueError, "((0, 2), 0)"),
+    (ux.max_pool, (X,), {"kernel_size": 2, "padding": ((1,), 0)}, ValueError, "no (before, after)"),
+    (ux.max_pool, (X,), {"kernel_size": 2, "padding": 0.5}, TypeError, "padding must be an int"),
+    (ux.max_pool, (X,), {"kernel_size": 2, "dilation": 0}, ValueError, "dilation=0 must be >= 1"),
+    (ux.max_pool, (X,), {"kernel_size": 2, "ceil_mode": 1}, TypeError, "ceil_mode must be a bool"),
+    (
+        ux.max_pool,
+        (X[..., :1],),
+        {"kernel_size": (2,), "dilation": 3, "padding": 2},
+        ValueError,
+        "dilation=3 leaves a window without a single element",
+    ),
+    (ux.max_pool, (X[0, 0],), {"kernel_size": 2}, ValueError, "every axis after the first two"),
+    (ux.max_pool, (X[..., :0],), {"kernel_size": (1, 1)}, ValueError, "spatial axis 3 is empty"),
+    (ux.max_pool, (X > 3,), {"kernel_size": 2}, TypeError, "x must have a real dtype"),
+    (ux.max_pool, (X.astype(np.complex64),), {"kernel_size": 2}, TypeError, "must have a real"),
+    (ux.nearest_unpool, (X,), {}, ValueError, "give either scale_factor or output_size"),
+    (
+        ux.nearest_unpool,
+        (X,),
+        {"scale_factor": 2, "output_size": 8},
+        ValueError,
+        "give either scale_factor or output_size",
+    ),
+    (ux.nearest_unpool, (X,), {"scale_factor": 0}, ValueError, "scale_factor=0 must be positive"),
+    (ux.nearest_unpool, (X,), {"scale_factor": -1.5}, ValueError, "scale_factor=-1.5"),
+    (ux.nearest_unpool, (X,), {"scale_factor": float("nan")}, ValueError, "positive and finite"),
+    (ux.nearest_unpool, (X,), {"scale_factor": float("inf")}, ValueError, "positive and finite"),
+    (ux.nearest_unpool, (X,), {"scale_factor": 0.2}, ValueError, "leaves an empty plane (0, 0)"),
+    (ux.nearest_unpool, (X,), {"scale_factor": "2"}, TypeError, "must be a number"),
+    (ux.nearest_unpool, (X,), {"scale_factor": True}, TypeError, "must be a number"),
+    (ux.nearest_unpool, (X,), {"scale_factor": 2j}, TypeError, "must be a number"),
+    (ux.nearest_unpool, (X,), {"output_size": 0}, ValueError, "output_size=0 must be >= 1"),
+    (ux.nearest_unpool, (X,), {"output_size": 8.0}, TypeError, "output_size must be an int"),
+    (ux.nearest_unpool, (X,), {"output_size": (1,) * 5}, ValueError, "acts on 5 axes, out of 4"),
+    (ux.nearest_unpool, (X[0, 0],), {"scale_factor": 2}, ValueError, "there is none"),
+    (
+        ux.nearest_unpool,
+        (X,),
+        {"scale_factor": 2, "coordinates": "align_corners"},
+        ValueError,
+        "coordinates='align_corners' is not one of asymmetric, half_pixel",
+    ),
+    (ux.max_unpool, (X, I2), {}, ValueError, "kernel_size or output_size must be given"),
+    (ux.max_unpool, (X, I2), {"kernel_size": 0}, ValueError, "kernel_size=0 must be >= 1"),
+    (ux.max_unpool, (X, I2), {"output_size": 0}, ValueError, "output_size=0 must be >= 1"),
+    (ux.max_unpool, (X, I2), {"kernel_size": 2, "stride": -1}, ValueError, "stride=-1"),
+    (ux.max_unpool, (X, I2), {"kernel_size": 2, "padding": 2}, ValueError, "padding=2"),
+    (ux.max_unpool, (X, I2), {"output_size": 8, "stride": 2}, ValueError, "kernel_size=None must"),
+    (
+        ux.max_unpool,
+        (X[..., :1, :1], I2[..., :1, :1]),
+        {"kernel_size": 3, "padding": 2},
+        ValueError,
+        "padding=2 leaves nothing of the output plane (-1, -1)",
+    ),
+    (ux.max_unpool, (X, I2[:, :1]), {"kernel_size": 2}, ValueError, "must have the same shape"),
+    (ux.max_unpool, (X, X), {"kernel_size": 2}, TypeError, "indices must have an integer dtype"),
+    (
+        ux.max_unpool,
+        (X > 3, I2),
+        {"kernel_size": 2, "duplicates": "sum"},
+        TypeError,
+        "values must have a numeric dtype",
+    ),
+    (
+        ux.max_unpool,
+        (X, I2),
+        {"kernel_size": 2, "duplicates": "mean"},
+        ValueError,
+        "duplicates='mean' is not one of any, sum",
+    ),
+    (ux.avg_pool, (X,), {"kernel_size": 0}, ValueError, "kernel_size=0 must be >= 1"),
+    (ux.avg_pool, (X,), {"kernel_size": 2, "padding": 2}, ValueError, "padding=2 must be >= 0"),
+    (ux.avg_pool, (X,), {"kernel_size": 2, "dilation": 0}, ValueError, "dilation=0 must be >= 1"),
+    (ux.avg_pool, (X,), {"kernel_size": 2, "stride": 0}, ValueError, "stride=0 must be >= 1"),
+    (ux.avg_pool, (X,), {"kernel_size": 5}, ValueError, "spans 5 cells, more than the 4"),
+    (
+        ux.avg_pool,
+        (X,),
+        {"kernel_size": 2, "count_include_pad": 1},
+        TypeError,
+        "count_include_pad must be a bool",
+    ),
+    (ux.avg_pool, (X.astype(np.int32),), {"kernel_size": 2}, TypeError, "a real floating dtype"),
+    (ux.avg_pool, (X[..., :0],), {"kernel_size": (1, 1)}, ValueError, "spatial axis 3 is empty"),
+    (ux.fractional_max_pool, (X,), {"kernel_size": 2}, ValueError, "give either output_size or"),
+    (
+        ux.fractional_max_pool,
+        (X,),
+        {"kernel_size": 2, "output_size": 2, "output_ratio": 0.5},
+        ValueError,
+        "give either output_size or",
+    ),
+    (
+        ux.fractional_max_pool,
+        (X,),
+        {"kernel_size": 2, "output_size": 4},
+        ValueError,
+        "output_size=4 needs 4 windows of 2 cells at different places among 4",
+    ),
+    (
+        ux.fractional_max_pool,
+        (X,),
+        {"kernel_size": 2, "output_ratio": 1.0},
+        ValueError,
+        "output_ratio=1.0 must be below 1",
+    ),
+    (
+        ux.fractional_max_pool,
+        (X,),
+        {"kernel_size": 2, "output_ratio": 0.1},
+        ValueError,
+        "output_ratio=0.1 leaves an empty plane (0, 0)",
+    ),
+    (
+        ux.fractional_max_pool,
+        (X,),
+        {"kernel_size": 2, "output_size": 2, "samples": (0.5, 1.0)},
+        ValueError,
+        "samples must lie in [0, 1), got 1.0",
+    ),
+    (
+        ux.fractional_max_pool,
+        (X,),
+        {"kernel_size": 2, "output_size": 2, "samples": (0.5,)},
+        ValueError,
+        "samples must have the shape (2,) or (1, 2, 2), got (1,)",
+    ),
+    (
+        ux.fractional_max_pool,
+        (X,),
+        {"kernel_size": 2, "output_size": 2, "samples": ("a", "b")},
+        TypeError,
+        "samples must be numbers on the host",
+    ),
+    (
+        ux.fractional_max_pool,
+        (X,),
+        {"kernel_size": 2, "output_size": 2, "samples": (0.5, 0.5), "seed": 1},
+        ValueError,
+        "give either samples or seed",
+    ),
+    (
+        ux.fractional_max_pool,
+        (X > 3,),
+        {"kernel_size": 2, "output_size": 2},
+        TypeError,
+        "x must have a real dtype",
+    ),
+    (ux.linear_unpool, (X,), {}, ValueError, "give either scale_factor or output_size"),
+    (ux.linear_unpool, (X,), {"scale_factor": 0}, ValueError, "scale_factor=0 must be positive"),
+    (ux.linear_unpool, (X,), {"output_size": 0}, ValueError, "output_size=0 must be >= 1"),
+    (
+        ux.linear_unpool,
+        (X,),
+        {"scale_factor": 2, "coordinates": "nearest"},
+        ValueError,
+        "coordinates='nearest' is not one of asymmetric, half_pixel, align_corners",
+    ),
+    (
+        ux.linear_unpool,
+        (I2,),
+        {"scale_factor": 2},
+        TypeError,
+        "x must have a real floating dtype",
+    ),
+    (ux.fractional_max_unpool, (X,), {}, ValueError, "give either scale_factor or output_size"),
+    (
+        ux.fractional_max_unpool,
+        (X, I2[:, :1]),
+        {"scale_factor": 2},
+        ValueError,
+        "must have the same shape",
+    ),
+    (
+        ux.fractional_max_unpool,
+        (X, X),
+        {"scale_factor": 2},
+        TypeError,
+        "indices must have an integer dtype",
+    ),
+    (
+        ux.fractional_max_unpool,
+        (I2,),
+        {"scale_factor": 2},
+        TypeError,
+        "values must have a real floating dtype",
+    ),
+    (ux.conv_transpose, (X, W), {"stride": 0}, ValueError, "stride=0 must be >= 1"),
+    (ux.conv_transpose, (X, W), {"stride": (2,)}, ValueError, "stride=(2,) must have 2 entries"),
+    (ux.conv_transpose, (X, W), {"padding": 3}, ValueError, "padding=3 must be >= 0 and smaller"),
+    (ux.conv_transpose, (X, W), {"dilation": 0}, ValueError, "dilation=0 must be >= 1"),
+    (ux.conv_transpose, (X, W), {"groups": 3}, ValueError, "groups=3 must divide the 2 channels"),
+    (ux.conv_transpose, (X, W), {"groups": 0}, ValueError, "groups=0 must divide"),
+    (ux.conv_transpose, (X, W), {"groups": 1.0}, TypeError, "groups must be an int"),
+    (
+        ux.conv_transpose,
+        (X, W),
+        {"output_padding": 1},
+        ValueError,
+        "output_padding=1 must be smaller than the stride or the dilation, (1, 1)",
+    ),
+    (
+        ux.conv_transpose,
+        (X, W),
+        {"stride": 2, "output_padding": -1},
+        ValueError,
+        "output_padding=-1 must be >= 0",
+    ),
+    (
+        ux.conv_transpose,
+        (X, W),
+        {"stride": 2, "output_size": 8},
+        ValueError,
+        "output_size=8 must be from (9, 9) to (10, 10)",
+    ),
+    (
+        ux.conv_transpose,
+        (X, W),
+        {"stride": 2, "output_size": 9, "output_padding": 1},
+        ValueError,
+        "output_padding=1 excludes output_size",
+    ),
+    (ux.conv_transpose, (X[:, :1], W), {}, ValueError, "has 1 channels, weight of shape"),
+    (ux.conv_transpose, (X[0, 0, 0], W), {}, ValueError, "has no channels before the 2 spatial"),
+    (ux.conv_transpose, (X, W[0]), {}, ValueError, "has 4 channels, weight of shape (3, 3, 3)"),
+    (ux.conv_transpose, (X, W[0, 0]), {}, ValueError, "weight must have the shape (Cin, Cout/"),
+    (ux.conv_transpose, (X[..., :0], W), {}, ValueError, "spatial axis 3 is empty"),
+    (ux.conv_transpose, (X, W, W[0, 0, 0, :1]), {}, ValueError, "bias must have the shape (3,)"),
+    (ux.conv_transpose, (X, W.astype("f8")), {}, TypeError, "all arrays must have one dtype"),
+    (ux.conv_transpose, (X > 3, W > 3), {}, TypeError, "x must have a numeric dtype"),
+    (
+        ux.conv_transpose,
+        (X[..., :1, :1], W),
+        {"padding": 2},
+        ValueError,
+        "padding=2 leaves nothing of the output plane (-1, -1)",
+    ),
+    (
+        ux.convert_indices,
+        (I2,),
+        {"source": "caffe", "target": "onnx", "input_shape": (1, 2, 8, 8)},
+        ValueError,
+        "source='caffe' is not one of torch, onnx, onnx_column_major, tensorflow",
+    ),
+    (
+        ux.convert_indices,
+        (I2,),
+        {"source": "torch", "target": "caffe", "input_shape": (1, 2, 8, 8)},
+        ValueError,
+        "target='caffe' is not one of",
+    ),
+    (
+        ux.convert_indices,
+        (I2,),
+        {"source": "torch", "target": "onnx", "input_shape": (8, 8)},
+        ValueError,
+        "input_shape=(8, 8) must be (N, C, *spatial)",
+    ),
+    (
+        ux.convert_indices,
+        (I2,),
+        {"source": "torch", "target": "onnx", "input_shape": (3, 2, 8, 8)},
+        ValueError,
+        "must agree in N and C",
+    ),
+    (
+        ux.convert_indices,
+        (I2,),
+        {"source": "torch", "target": "onnx", "input_shape": (1, 2, 8.0, 8)},
+        TypeError,
+        "input_shape must be an int",
+    ),
+    (
+        ux.convert_indices,
+        (I2,),
+        {"source": "torch", "target": "chainer", "input_shape": (1, 2, 8, 8)},
+        ValueError,
+        "kernel_size must be given for the convention chainer",
+    ),
+    (
+        ux.convert_indices,
+        (I2,),
+        {"source": "chainer", "target": "torch", "input_shape": (1, 2, 8, 8), "kernel_size": 3},
+        ValueError,
+        "give a map of (3, 3), but indices have (4, 4)",
+    ),
+    (
+        ux.convert_indices,
+        (X,),
+        {"source": "torch", "target": "onnx", "input_shape": (1, 2, 8, 8)},
+        TypeError,
+        "indices must have an integer dtype",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0].__name__}-{case[2]}")
+def test_bad_input_is_named(eager: Target, case: Any) -> None:
+    function, arrays, options, error, message = case
+    with pytest.raises(error, match=re.escape(message)) as caught:
+        eager.call(function, *map(eager.asarray, arrays), **options)
+    assert str(caught.value).startswith(f"{function.__name__}: ")
+
+
+@pytest.mark.parametrize("function", [ux.max_pool, ux.nearest_unpool])
+@pytest.mark.parametrize("value", [[[1.0, 2.0]], 3.0, None, "x"])
+def test_what_is_no_array_is_named(function: Any, value: Any) -> None:
+    message = f"{function.__name__}: x must be an array of an array API library, got"
+    with pytest.raises(TypeError, match=message):
+        function(value, 2)
+
+
+def test_arrays_of_two_libraries_are_refused(eager: Target) -> None:
+    other = torch.asarray(I2) if eager.label == "numpy" else I2
+    with pytest.raises(TypeError, match=r"max_unpool: all arrays must be of one library, got"):
+        ux.max_unpool(eager.asarray(X), other, 2)
+
+
+def test_arrays_on_two_devices_are_refused() -> None:
+    a, b = strict.asarray(X), strict.asarray(I2, device=strict.Device("device1"))
+    with pytest.raises(ValueError, match="max_unpool: all arrays must be on one device, got"):
+        ux.max_unpool(a, b, 2)
+    with pytest.raises(ValueError, match=r"values: cpu, indices: meta"):
+        ux.max_unpool(torch.asarray(X), torch.asarray(I2).to("meta"), 2)
+
+
+@pytest.mark.parametrize("indices", [[16, 0, -1, 3], [3, 2, 1, 2**40], [-5, -5, -5, -5]])
+def test_an_index_outside_the_plane_is_counted_and_the_first_is_named(
+    eager: Target, indices: list[int]
+) -> None:
+    if eager.label == "dask":  # lazy: nothing can be looked at, so it is dropped (test_unpooling)
+        return
+    where = np.asarray(indices, dtype=np.int64).reshape(1, 1, 2, 2)
+    outside = [(place, i) for place, i in enumerate(indices) if not 0 <= i < 16]
+    message = (
+        rf"max_unpool: {len(outside)} of 4 indices lie outside the output plane \(4, 4\).*"
+        rf"the first is {outside[0][1]}, element {outside[0][0]} "
+    )
+    with pytest.raises(IndexError, match=message):
+        ux.max_unpool(eager.asarray(X[:, :1, :2, :2]), eager.asarray(where), 2)
+
+
+def test_a_plan_is_not_taken_for_an_equal_looking_one() -> None:
+    # 2, 2.0 and True hash alike: a cache that mixed them up would let the wrong ones through.
+    ux.max_pool(X, 2)
+    for wrong in (2.0, (2.0, 2), np.float32(2)):
+        with pytest.raises(TypeError, match="kernel_size"):
+            ux.max_pool(X, wrong)  # type: ignore[arg-type]
+    ux.max_pool(X, 1)
+    with pytest.raises(TypeError, match=r"kernel_size must be an int.*got True"):
+        ux.max_pool(X, True)
+    assert ux.max_pool(X, np.int64(2)).values.shape == (1, 2, 2, 2)
+    assert ux.max_pool(X, [2, 2]).values.shape == (1, 2, 2, 2)

@@ -1,0 +1,159 @@
+"""What stands in for libraries and devices that this machine does not have."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+from typing import Any
+
+import array_api_strict as strict
+import numpy as np
+import pytest
+import torch
+
+import unpool_xp as ux
+from tests.support import minimal_library
+from tests.support.closeness import assert_close
+from tests.support.strategies import real_values
+
+PACKAGE = Path(ux.__file__).parent
+X = real_values((2, 4, 6, 9), 0, "float32")
+POOLED = ux.max_pool(X, 3, stride=2, padding=1)
+PARTS = ux.fractional_max_pool(X, 2, output_size=4, seed=0)
+# For each operation calls that go through all of its branches: arrays and options.
+CALLS: list[tuple[Any, tuple[np.ndarray, ...], dict[str, Any]]] = [
+    (ux.max_pool, (X,), {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}),
+    (ux.max_pool, (X.astype(np.int32),), {"kernel_size": (1, 2), "dilation": 2}),
+    (ux.avg_pool, (X,), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    (ux.avg_pool, (X,), {"kernel_size": 3, "padding": 1, "count_include_pad": False}),
+    (ux.fractional_max_pool, (X,), {"kernel_size": 2, "output_size": 4, "samples": (0.2, 0.7)}),
+    (ux.fractional_max_pool, (X,), {"kernel_size": 2, "output_size": 4, "seed": 1}),
+    (ux.nearest_unpool, (X,), {"scale_factor": 2}),
+    (ux.nearest_unpool, (X,), {"scale_factor": 1.5, "coordinates": "half_pixel"}),
+    (ux.linear_unpool, (X,), {"output_size": (13, 5), "coordinates": "align_corners"}),
+    (ux.max_unpool, POOLED, {"output_size": (6, 9)}),
+    (ux.max_unpool, POOLED, {"output_size": (6, 9), "duplicates": "sum"}),
+    (ux.max_unpool, POOLED, {"output_size": (6, 9), "check_indices": False}),
+    (ux.fractional_max_unpool, PARTS, {"output_size": (6, 9)}),
+    (ux.fractional_max_unpool, PARTS[:1], {"scale_factor": 1.7}),
+    (
+        ux.conv_transpose,
+        (X, real_values((4, 3, 3, 2), 1, "float32"), real_values((6,), 2, "float32")),
+        {"stride": (2, 3), "padding": 1, "output_padding": 1, "groups": 2},
+    ),
+    (ux.convert_indices, POOLED[1:], {"source": "torch", "target": "tensorflow_batch"}),
+    (ux.convert_indices, POOLED[1:], {"source": "torch", "target": "chainer"}),
+]
+for _function, _, _options in CALLS:
+    if _function is ux.convert_indices:
+        _options |= {"input_shape": X.shape, "kernel_size": 3, "stride": 2, "padding": 1}
+
+every_call = pytest.mark.parametrize(
+    "call", CALLS, ids=[f"{f.__name__}-{i}" for i, (f, _, _) in enumerate(CALLS)]
+)
+
+
+def outputs(result: Any) -> tuple[Any, ...]:
+    return tuple(result) if isinstance(result, tuple) else (result,)
+
+
+def test_every_operation_is_called() -> None:
+    operations = {name for name in ux.__all__ if name[0].islower() and name[0] != "_"}
+    assert {function.__name__ for function, _, _ in CALLS} == operations
+
+
+@every_call
+def test_a_library_nobody_has_heard_of(call: Any) -> None:
+    function, arrays, options = call
+    got = function(*(minimal_library.Array(array) for array in arrays), **options)
+    for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
+        assert isinstance(one, minimal_library.Array)
+        assert_close(one._data, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_the_unknown_library_checks_indices_too() -> None:
+    array = minimal_library.Array
+    with pytest.raises(IndexError, match="1 of 2 indices"):
+        ux.max_unpool(array([[[1.0, 2.0]]]), array([[[0, 9]]]), output_size=4)
+
+
+@pytest.mark.parametrize("name", ["device1", "device2", "no_float64", "no_x64"])
+@every_call
+def test_nothing_leaves_its_device(call: Any, name: str) -> None:
+    function, arrays, options = call
+    device = strict.Device(name)
+    if name == "no_x64":  # as JAX is by default: no 64-bit numbers of any kind
+        arrays = tuple(a.astype(np.int32) if a.dtype == np.int64 else a for a in arrays)
+        if function in (ux.max_unpool, ux.fractional_max_unpool) and len(arrays) == 2:
+            with pytest.raises(
+                ValueError, match="does not support dtype"
+            ):  # its own sort is broken
+                strict.argsort(strict.asarray([1, 0], dtype=strict.int32, device=device))
+            return
+    got = function(*(strict.asarray(array, device=device) for array in arrays), **options)
+    for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
+        assert one.device == device
+        host = np.asarray(one._array)  # its to_device needs NumPy 2
+        np.testing.assert_allclose(host, wanted, rtol=1e-5, atol=1e-5)
+
+
+@every_call
+def test_no_hidden_look_at_the_values(call: Any) -> None:
+    # torch's meta device has shapes without data: whoever reads a value back fails.
+    function, arrays, options = call
+    got = function(*(torch.asarray(array).to("meta") for array in arrays), **options)
+    for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
+        assert one.device.type == "meta"
+        assert tuple(one.shape) == wanted.shape
+
+
+@every_call
+def test_inputs_that_cannot_be_written_serve(call: Any) -> None:
+    function, arrays, options = call
+    frozen = [array.copy() for array in arrays]
+    for array in frozen:
+        array.flags.writeable = False
+    function(*frozen, **options)
+
+
+def names_taken_from_xp() -> set[str]:
+    """Return every attribute of the name `xp` in the package."""
+    found = set()
+    for file in (*PACKAGE.glob("*.py"), *PACKAGE.glob("_*/*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "xp"
+            ):
+                found.add(node.attr)
+    return found
+
+
+# Taken only where the library is known to have them.
+ONLY_SOME = {"add": ("numpy", "cupy"), "take_along_axis": None}
+
+
+@pytest.mark.parametrize("library", ["cupy", "numpy", "torch", "dask.array"])
+def test_every_name_taken_from_the_namespace_is_there(library: str) -> None:
+    namespace = importlib.import_module(f"array_api_compat.{library}")
+    names = names_taken_from_xp()
+    assert {"reshape", "concat", "where", "take", "repeat", "matmul"} <= names
+    missing = {name for name in names if not hasattr(namespace, name)}
+    allowed = {name for name, has in ONLY_SOME.items() if has is None or library not in has}
+    assert missing <= allowed
+
+
+def test_the_names_belong_to_the_standard() -> None:
+    missing = {name for name in names_taken_from_xp() if not hasattr(strict, name)}
+    assert missing == {"add"} - set(dir(strict))
+
+
+def test_dask_pads_on_one_side_whatever_the_size() -> None:
+    import dask.array as da
+
+    x = np.ones((2, 32, 96, 96), dtype=np.float32)
+    lazy = da.from_array(x, chunks=(1, 32, 96, 96))
+    got = ux.avg_pool(lazy, 3, stride=2, padding=1)
+    np.testing.assert_allclose(got.compute(), ux.avg_pool(x, 3, stride=2, padding=1), rtol=1e-6)

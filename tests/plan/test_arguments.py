@@ -1,0 +1,391 @@
+"""Sizes as users give them, the plans of resizing, and the drawn regions."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import re
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unpool_xp._plan import arguments, resize
+from unpool_xp._plan.fractional import draw_region_starts
+from unpool_xp._plan.resize import ResizeAxis
+
+HALF = Fraction(1, 2)
+
+
+def fails(error: type[Exception], *said: str) -> Any:
+    """Expect an error whose message says all of this, in order."""
+    return pytest.raises(error, match=".*".join(map(re.escape, said)))
+
+
+def whole(*numbers: Any) -> bool:
+    """Tell whether all are ints: 2.0 == 2 would hide a division, True == 1 a comparison."""
+    return all(type(number) is int for number in numbers)
+
+
+# --- the rank rule -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_a_tuple_acts_on_as_many_axes_as_it_has_entries(kind: Any) -> None:
+    shape = (2, 3, 4, 5)
+    for rank in range(1, 5):
+        assert arguments.spatial_rank("pool", shape, a=2, b=kind((1,) * rank), c=None) == rank
+        both = {"a": kind((1,) * rank), "b": (2,) * rank}
+        assert arguments.spatial_rank("pool", shape, **both) == rank
+    for rank in (0, 5, 6):
+        size = kind((1,) * rank)
+        said = f"pool: b={size!r} acts on {rank} axes, out of 4 (array of shape {shape})"
+        with fails(ValueError, said):
+            arguments.spatial_rank("pool", shape, a=2, b=size)
+
+
+def test_ints_act_on_all_axes_after_the_first_two() -> None:
+    for length in range(3, 7):
+        rank = arguments.spatial_rank("pool", (3,) * length, a=None, b=2)
+        assert rank == length - 2
+        assert whole(rank)
+    for length in range(3):
+        said = (
+            "pool: b=2 is an int, which acts on every axis after the first two, and there is none"
+        )
+        shape = (3,) * length
+        with fails(ValueError, said, f"one entry for each spatial axis (array of shape {shape})"):
+            arguments.spatial_rank("pool", shape, a=None, b=2, c=3)
+
+
+def test_tuples_of_different_lengths_are_named() -> None:
+    sizes = {"a": (1, 2), "b": 7, "c": [1], "d": (3, 4)}
+    said = "pool: a=(1, 2), c=[1], d=(3, 4) are tuples of different lengths"
+    with fails(ValueError, said, "(array of shape (9, 9, 9))"):
+        arguments.spatial_rank("pool", (9, 9, 9), **sizes)
+    with fails(ValueError, "pool: a=(), b=(1, 1) are tuples of different lengths"):
+        arguments.spatial_rank("pool", (9, 9, 9), a=(), b=(1, 1))
+
+
+def test_an_empty_axis_is_named_where_it_is_a_spatial_one() -> None:
+    assert arguments.spatial_rank("pool", (0, 0, 1), a=1) == 1
+    assert arguments.spatial_rank("pool", (0, 1, 2), a=(1, 1)) == 2
+    cases = [((0, 1, 0), {"a": 1}, 2), ((0, 2, 1, 0), {"a": (1, 1)}, 3)]
+    cases += [((0, 0, 0, 0), {"a": 1}, 2), ((0, 0, 0), {"a": (1,) * 3}, 0)]
+    for shape, sizes, axis in cases:
+        with fails(ValueError, f"pool: spatial axis {axis} is empty (array of shape {shape})"):
+            arguments.spatial_rank("pool", shape, **sizes)
+
+
+# --- one entry for each axis ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), np.array(3)])
+def test_what_counts_is_an_int(value: Any) -> None:
+    assert whole(arguments.as_int("pool", "a", value, (5,)))
+    assert arguments.as_int("pool", "a", value, (5,)) == 3
+
+
+@pytest.mark.parametrize("value", [True, False, 3.0, np.float64(3), "3", None, (3,), np.ones(2)])
+def test_what_does_not_count_is_no_int(value: Any) -> None:
+    said = f"pool: a must be an int or a tuple of ints, got {value!r} (array of shape (5, 6))"
+    with fails(TypeError, said):
+        arguments.as_int("pool", "a", value, (5, 6))
+
+
+@pytest.mark.parametrize("least", [-1, 0, 1, 4])
+def test_entries_are_at_least_the_least(least: int) -> None:
+    def entries(value: Any, rank: int) -> tuple[int, ...]:
+        return arguments.per_axis("pool", "a", value, rank, (7, 8), minimum=least)
+
+    assert entries(least, 3) == (least,) * 3
+    assert entries([least + 2, np.int32(least)], 2) == (least + 2, least)
+    for wrong in (least - 1, (least, least - 1), [least - 1, least], (least - 9, least + 9)):
+        said = f"pool: a={wrong!r} must be >= {least} on every axis (array of shape (7, 8))"
+        with fails(ValueError, said):
+            entries(wrong, 2)
+    with fails(TypeError, "pool: a must be an int or a tuple of ints, got 1.0"):
+        entries((5, 1.0), 2)
+
+
+def test_paddings_become_pairs() -> None:
+    def pairs(value: Any, *extents: int) -> Any:
+        return arguments.padding_pairs("pool", value, len(extents), (7, 8), extents)
+
+    assert pairs(1, 2, 3) == ((1, 1), (1, 1))
+    assert pairs((0, 2), 1, 3) == ((0, 0), (2, 2))
+    assert pairs([(0, 2), [1, 0], 3], 3, 2, 4) == ((0, 2), (1, 0), (3, 3))
+    assert pairs(((np.int64(1), 0),), 2) == ((1, 0),)
+    assert whole(*itertools.chain(*pairs(((np.int64(1), 0),), 2)))
+    for extent in (1, 2, 5):
+        last = extent - 1
+        assert pairs(((last, 0), (0, last)), extent, extent) == ((last, 0), (0, last))
+        for wrong in (
+            *((extent, 0), (0, extent), (-1, 0), (0, -1), (extent + 1, -1), (last, extent)),
+            *((-1, last), (extent, -1), (extent + 1, last)),
+        ):
+            value = (0, wrong)
+            said = f"pool: padding={value!r} must be >= 0 and smaller than the effective kernel"
+            with fails(ValueError, said, f" dilation*(k-1)+1 = {extent} (array of shape (7, 8))"):
+                pairs(value, 9, extent)
+    for wrong in ((), (1,), (1, 1, 1)):
+        said = (
+            f"pool: padding={(wrong, 0)!r} has an entry that is no (before, after) pair (array of"
+        )
+        with fails(ValueError, said):
+            pairs((wrong, 0), 9, 9)
+    for inner in (1.0, (0, True), ("1", 0)):
+        with fails(TypeError, "pool: padding must be an int or a tuple of ints, got"):
+            pairs((inner, 0), 9, 9)
+
+
+@pytest.mark.parametrize(
+    "value", [0.5, 2, 1e-9, 1e300, np.float32(0.5), np.int64(7), Fraction(1, 3)]
+)
+def test_a_factor_is_a_positive_number(value: Any) -> None:
+    assert arguments.factors_per_axis("pool", "a", value, 2, (7,)) == (float(value),) * 2
+    assert arguments.factors_per_axis("pool", "a", [value, 3], 2, (7,)) == (float(value), 3.0)
+    assert type(arguments.factors_per_axis("pool", "a", value, 1, (7,))[0]) is float
+
+
+@pytest.mark.parametrize("value", [0, 0.0, -0.5, -1, -3.0, math.inf, -math.inf, math.nan])
+def test_a_factor_that_cannot_be_is_named(value: float) -> None:
+    for given in (value, (2.0, value), [value, 2.0]):
+        said = f"pool: a={given!r} must be positive and finite (array of shape (7,))"
+        with fails(ValueError, said):
+            arguments.factors_per_axis("pool", "a", given, 2, (7,))
+
+
+@pytest.mark.parametrize("value", [True, "2", b"2", 2j, None, (2.0,)])
+def test_what_is_no_number_is_no_factor(value: Any) -> None:
+    for given in ([value, 2.0], (2.0, value)):
+        said = (
+            f"pool: a must be a number or a tuple of numbers, got {given!r} (array of shape (7,))"
+        )
+        with fails(TypeError, said):
+            arguments.factors_per_axis("pool", "a", given, 2, (7,))
+
+
+def test_a_choice_is_one_of_the_known() -> None:
+    arguments.check_choice("pool", "a", "x", ("x", "y"))
+    arguments.check_choice("pool", "a", "y", ("x", "y"))
+    with fails(ValueError, "pool: a='z' is not one of x, y"):
+        arguments.check_choice("pool", "a", "z", ("x", "y"))
+
+
+# --- resizing ------------------------------------------------------------------------------------
+
+
+def resized(*shape: int, factor: Any = None, size: Any = None) -> tuple[ResizeAxis, ...]:
+    return resize.plan_resize("unpool", shape, factor, size)
+
+
+def test_the_output_is_the_factor_rounded_down() -> None:
+    factors = (0.26, 0.5, 0.999, 1.0, 1.5, 2.0, 2.75, 3.0)
+    for n, factor in itertools.product(range(1, 7), factors):
+        expected = math.floor(Fraction(factor) * n)
+        if expected:
+            (axis,) = resized(5, n, factor=(factor,))
+            assert axis == ResizeAxis(-1, n, expected, factor)
+            assert whole(axis.axis, axis.size, axis.output)
+        else:
+            said = f"unpool: scale_factor=({factor},) leaves an empty plane (0,) (array of shape"
+            with fails(ValueError, f"{said} (5, {n}))"):
+                resized(5, n, factor=(factor,))
+    with fails(ValueError, "unpool: scale_factor=0.5 leaves an empty plane (2, 0) (array of"):
+        resized(2, 2, 4, 1, factor=0.5)
+    plan = resized(2, 2, 4, 3, factor=(0.5, 3))
+    assert plan == (ResizeAxis(-2, 4, 2, 0.5), ResizeAxis(-1, 3, 9, 3.0))
+
+
+def test_a_wanted_size_is_taken() -> None:
+    for n, m in itertools.product(range(1, 5), repeat=2):
+        assert resized(5, n, size=(m,)) == (ResizeAxis(-1, n, m, None),)
+    assert resized(9, 8, 3, 4, size=7) == (ResizeAxis(-2, 3, 7, None), ResizeAxis(-1, 4, 7, None))
+    with fails(ValueError, "unpool: output_size=(4, 0) must be >= 1 on every axis"):
+        resized(2, 3, size=(4, 0))
+    for factor, size in ((None, None), (2, 3)):
+        said = f"got scale_factor={factor} and output_size={size} (array of shape (1, 1, 4))"
+        with fails(ValueError, "unpool: give either scale_factor or output_size, ", said):
+            resized(1, 1, 4, factor=factor, size=size)
+
+
+def test_copies_are_known_where_the_output_is_copies() -> None:
+    for n, m in itertools.product(range(1, 5), range(1, 14)):
+        expected = m // n if m % n == 0 else None
+        assert ResizeAxis(-1, n, m, None).repeats == expected
+        assert ResizeAxis(-1, n, m, m / n).repeats == expected
+        assert expected is None or whole(ResizeAxis(-1, n, m, None).repeats)
+        # The same size from another factor has other sources.
+        for factor in (m / n + 0.01, m / n - 0.01):
+            assert ResizeAxis(-1, n, m, factor).repeats is None
+
+
+def test_plans_cannot_be_changed() -> None:
+    # They are kept and given to every caller.
+    (axis,) = resized(1, 2, size=(4,))
+    for field in dataclasses.fields(axis):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(axis, field.name, None)
+
+
+def axes_to_resize() -> list[ResizeAxis]:
+    axes = [ResizeAxis(-1, n, m, None) for n in range(1, 8) for m in range(1, 17)]
+    factors = (0.25, 0.3, 0.5, 0.75, 1.0, 1.25, 1.4, 1.5, 2.0, 2.3, 2.5, 3.0, 3.1)
+    for n, factor in itertools.product(range(1, 8), factors):
+        if math.floor(n * factor) >= 1:
+            axes += resized(1, n, factor=(factor,))
+    return axes
+
+
+def scale_of(axis: ResizeAxis) -> Any:
+    """Return the scale: exact for a wanted size, and otherwise the very float that was given."""
+    return Fraction(axis.output, axis.size) if axis.scale is None else axis.scale
+
+
+@pytest.mark.parametrize(("coordinates", "shift"), [("asymmetric", 0), ("half_pixel", HALF)])
+def test_nearest_sources_are_rounded_down(coordinates: Any, shift: Any) -> None:
+    for axis in axes_to_resize():
+        sources = resize.nearest_sources(axis, coordinates)
+        scale = scale_of(axis)
+        assert sources == tuple(math.floor((o + shift) / scale) for o in range(axis.output))
+        assert whole(*sources)
+        assert list(sources) == sorted(sources)
+        assert 0 <= sources[0] <= sources[-1] < axis.size
+        if axis.repeats is not None:
+            assert sources == tuple(i for i in range(axis.size) for _ in range(axis.repeats))
+
+
+def test_sources_of_a_wanted_size_are_exact() -> None:
+    # In floats 21 * (9 / 27) and its like fall below the whole number that they are.
+    for n, m in ((9, 27), (49, 98), (7, 49), (1000, 3000)):
+        sources = resize.nearest_sources(ResizeAxis(-1, n, m, None), "asymmetric")
+        assert sources == tuple(o // (m // n) for o in range(m))
+
+
+def places(axis: ResizeAxis, coordinates: str) -> list[Fraction]:
+    n, m = axis.size, axis.output
+    if coordinates == "align_corners":
+        # From the first cell to the last in equal steps.
+        found = [Fraction(o * (n - 1), m - 1) for o in range(m)] if m > 1 else [Fraction(0)]
+    else:
+        shift = HALF if coordinates == "half_pixel" else 0
+        found = [(o + shift) / scale_of(axis) - shift for o in range(m)]
+    return [min(max(place, Fraction(0)), Fraction(n - 1)) for place in found]
+
+
+@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel", "align_corners"])
+def test_linear_neighbours_enclose_the_source(coordinates: Any) -> None:
+    for axis in axes_to_resize():
+        lower, upper, weights = resize.linear_sources(axis, coordinates)
+        assert len(lower) == len(upper) == len(weights) == axis.output
+        assert whole(*lower, *upper)
+        for below, above, weight, place in zip(
+            lower, upper, weights, places(axis, coordinates), strict=True
+        ):
+            assert 0 <= below <= above < axis.size
+            assert above == min(below + 1, axis.size - 1)
+            assert 0 <= weight < 1
+            assert type(weight) is float
+            assert below + weight * (above - below) == pytest.approx(float(place), abs=1e-12)
+            # Of one element, halves: 0 times an infinite one would be NaN.
+            assert above > below or weight == 0.5
+        assert list(lower) == sorted(lower)
+
+
+def test_linear_sources_by_hand() -> None:
+    def sources(n: int, m: int, coordinates: Any, scale: float | None = None) -> Any:
+        return resize.linear_sources(ResizeAxis(-1, n, m, scale), coordinates)
+
+    assert sources(2, 4, "asymmetric") == ((0, 0, 1, 1), (1, 1, 1, 1), (0.0, 0.5, 0.5, 0.5))
+    assert sources(2, 4, "half_pixel") == ((0, 0, 0, 1), (1, 1, 1, 1), (0.0, 0.25, 0.75, 0.5))
+    assert sources(3, 5, "align_corners") == (
+        (0, 0, 1, 1, 2),
+        (1, 1, 2, 2, 2),
+        (0.0, 0.5, 0.0, 0.5, 0.5),
+    )
+    assert sources(3, 1, "align_corners") == ((0,), (1,), (0.0,))
+    assert sources(3, 2, "align_corners") == ((0, 2), (1, 2), (0.0, 0.5))
+    assert sources(2, 5, "asymmetric", 2.5)[2] == pytest.approx((0.0, 0.4, 0.8, 0.5, 0.5))
+
+
+# --- the drawn regions of a fractional pooling ---------------------------------------------------
+
+
+def starts_by_hand(n: int, k: int, out: int, u: float) -> list[int]:
+    """Graham's regions (arXiv 1412.6071) in PyTorch's form, one by one."""
+    if out == 1:
+        return [n - k]
+    step = (n - k) / (out - 1)
+    return [int((i + u) * step) - int(u * step) for i in range(out - 1)] + [n - k]
+
+
+def regions(lead: Any, plane: Any, kernel: Any, out: Any, samples: Any, seed: Any = None) -> Any:
+    return draw_region_starts("pool", (lead, plane, kernel, out), samples, seed)
+
+
+@pytest.mark.parametrize("u", [0.0, 0.1, 0.5, 0.75, math.nextafter(1, 0)])
+def test_regions_start_where_the_definition_says(u: float) -> None:
+    for n, k in itertools.product(range(1, 12), range(1, 5)):
+        for out in range(1, n - k + 2):
+            (starts,) = regions((3,), (n,), (k,), (out,), [u])
+            assert starts.dtype == np.int64
+            assert starts.tolist() == starts_by_hand(n, k, out, u)
+            # Next to 1, i + u is rounded to i + 1.
+            assert len(set(starts.tolist())) == out or u > 0.9
+            assert 0 <= starts.min() <= starts.max() == n - k
+
+
+def test_each_plane_and_axis_has_its_own_samples() -> None:
+    samples = np.random.default_rng(1).random((2, 3, 2))
+    sizes = (9, 12), (2, 3), (4, 5)
+    rows, columns = regions((2, 3), *sizes, samples)
+    assert (rows.shape, columns.shape) == ((2, 3, 4), (2, 3, 5))
+    for i, j in np.ndindex(2, 3):
+        assert rows[i, j].tolist() == starts_by_hand(9, 2, 4, samples[i, j, 0])
+        assert columns[i, j].tolist() == starts_by_hand(12, 3, 5, samples[i, j, 1])
+    shared = regions((2, 3), *sizes, [0.25, 0.75])
+    assert [axis.tolist() for axis in shared] == [
+        starts_by_hand(9, 2, 4, 0.25),
+        starts_by_hand(12, 3, 5, 0.75),
+    ]
+
+
+def test_a_seed_draws_for_each_plane() -> None:
+    sizes = (4, 5), (40,), (2,), (9,)
+    (once,) = regions(*sizes, None, 7)
+    (again,) = regions(*sizes, None, 7)
+    (other,) = regions(*sizes, None, 8)
+    assert once.shape == (4, 5, 9)
+    assert np.array_equal(once, again)
+    assert not np.array_equal(once, other)
+    assert len({tuple(starts) for starts in once.reshape(20, 9).tolist()}) > 1
+    samples = np.random.default_rng(7).random((4, 5, 1))
+    assert np.array_equal(once, regions(*sizes, samples)[0])
+    (drawn,), (anew,) = regions(*sizes, None), regions(*sizes, None)
+    assert not np.array_equal(drawn, anew)
+
+
+def test_samples_that_cannot_be_are_named() -> None:
+    sizes = (2, 3), (9, 9), (2, 2), (4, 4)
+    for seed in (0, 5):
+        with fails(ValueError, f"pool: give either samples or seed, got seed={seed} and samples"):
+            regions(*sizes, [0.5, 0.5], seed)
+    for shape in ((), (1,), (3,), (1, 2), (2, 3), (3, 2), (2, 3, 1), (2, 2, 3)):
+        said = f"pool: samples must have the shape (2,) or (2, 3, 2), got {shape}"
+        with fails(ValueError, said):
+            regions(*sizes, np.zeros(shape))
+    for wrong in (-1e-9, -1.0, 1.0, 1.5, math.nan, math.inf):
+        for samples in ([0.0, wrong], [0.5, wrong], [wrong, 0.5], [wrong, 2.0]):
+            with fails(ValueError, f"pool: samples must lie in [0, 1), got {wrong}"):
+                regions(*sizes, samples)
+    for no_numbers in ("ab", [[0.5], [0.5, 0.5]], [0.5, object()]):
+        with fails(TypeError, "pool: samples must be numbers on the host: "):
+            regions(*sizes, no_numbers)
+
+
+def test_regions_are_constant_for_torch_compile() -> None:
+    # What torch.compiler.assume_constant_result would set; test_compiled.py shows what for.
+    assert draw_region_starts._dynamo_marked_constant is True  # type: ignore[attr-defined]

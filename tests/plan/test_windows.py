@@ -1,0 +1,524 @@
+"""The plans of windows and of the way back, held to an enumeration of positions one by one."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from unpool_xp._plan import fractional as fractional_module
+from unpool_xp._plan import transposed, windows
+from unpool_xp._plan.transposed import ConvTransposeAxis
+from unpool_xp._plan.windows import PoolAxis
+
+Pair = tuple[int, int]
+
+
+def fails(error: type[Exception], *said: str) -> Any:
+    """Expect an error whose message says all of this, in order."""
+    return pytest.raises(error, match=".*".join(map(re.escape, said)))
+
+
+def whole(*numbers: int) -> bool:
+    """Tell whether all are ints: 2.0 == 2 would hide a division, True == 1 a comparison."""
+    return all(type(number) is int for number in numbers)
+
+
+def ends(kept: slice, cells: slice) -> tuple[Any, ...]:
+    return kept.start, kept.stop, cells.start, cells.stop, cells.step
+
+
+def pool(*shape: int, **given: Any) -> windows.MaxPoolPlan:
+    options = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False} | given
+    return windows.plan_max_pool("max_pool", shape, **options)
+
+
+def window_cells(n: int, k: int, s: int, pads: Pair, d: int, ceil: bool) -> list[list[int]]:
+    """Return the cells of each window along an axis; 0 is the first real one."""
+    before, after = pads
+    found: list[list[int]] = []
+    for start in range(-before, n + after, s):
+        cells = [start + tap * d for tap in range(k)]
+        fits = cells[-1] < n + after
+        # One more window where the last one left cells over, if it starts before the end.
+        more = ceil and found and found[-1][-1] < n + after - 1 and start < n
+        if fits or more:
+            found.append(cells)
+        if not fits:
+            break
+    return found
+
+
+def axes_to_pool() -> Iterator[tuple[int, int, int, Pair, int]]:
+    for k, d in itertools.product(range(1, 4), repeat=2):
+        for pads in itertools.product(range(d * (k - 1) + 1), repeat=2):
+            for n, s in itertools.product(range(1, 6), range(1, 5)):
+                yield n, k, s, pads, d
+
+
+def is_real(cell: int, n: int) -> bool:
+    return cell in range(n)
+
+
+@pytest.mark.parametrize("ceil", [False, True])
+def test_windows_are_those_of_the_definition(ceil: bool) -> None:
+    seen = dict.fromkeys(("planned", "too small", "without an element"), 0)
+    for n, k, s, pads, d in axes_to_pool():
+        options = {"stride": (s,), "padding": (pads,), "dilation": (d,), "ceil_mode": ceil}
+        expected = window_cells(n, k, s, pads, d, ceil)
+        if not expected:
+            with fails(ValueError, f"max_pool: kernel_size=({k},) spans"):
+                pool(n, kernel_size=(k,), **options)
+            seen["too small"] += 1
+            continue
+        if any(not any(is_real(cell, n) for cell in cells) for cells in expected):
+            with fails(ValueError, f"max_pool: dilation=({d},) leaves a window without a single"):
+                pool(n, kernel_size=(k,), **options)
+            seen["without an element"] += 1
+            continue
+        plan = pool(n, kernel_size=(k,), **options)
+        (axis,) = plan.axes
+        assert plan.plane == (n,)
+        assert plan.output == (len(expected),)
+        assert dataclasses.astuple(axis)[:7] == (-1, n, len(expected), k, s, d, pads)
+        assert whole(*dataclasses.astuple(axis)[:6], *plan.output)
+        assert whole(*axis.padding, *axis.source_before, *axis.source_after)
+        check_stand_ins(axis, expected)
+        check_counts(axis, expected)
+        seen["planned"] += 1
+    assert min(seen.values()) > 20
+
+
+def check_stand_ins(axis: PoolAxis, expected: list[list[int]]) -> None:
+    """The real cell nearest to a cell of padding, of those in a window that holds it."""
+    n = axis.size
+    assert len(axis.source_before) == axis.padding[0]
+    assert len(axis.source_after) == max(expected[-1][-1] + 1 - n, 0)
+    # Cells that no window reads have one as well; nothing but an index inside is asked of it.
+    assert all(is_real(cell, n) for cell in axis.source_before + axis.source_after)
+    line = [*axis.source_before, *range(n), *axis.source_after]
+    for cells in expected:
+        real = [cell for cell in cells if is_real(cell, n)]
+        for cell in cells:
+            nearest = min(real, key=lambda other: abs(other - cell))
+            assert line[cell + axis.padding[0]] == nearest
+
+
+def check_counts(axis: PoolAxis, expected: list[list[int]]) -> None:
+    before, after = axis.padding
+    for include_pad in (False, True):
+        low, high = (-before, axis.size + after) if include_pad else (0, axis.size)
+        counts = axis.element_counts(include_pad=include_pad)
+        assert counts == tuple(sum(c in range(low, high) for c in cells) for cells in expected)
+        assert whole(*counts)
+    assert min(axis.element_counts(include_pad=False)) >= 1
+
+
+@pytest.mark.parametrize("lead", [(), (5,), (0, 2)])
+def test_each_axis_has_its_own_windows(lead: tuple[int, ...]) -> None:
+    plane, kernel, stride, dilation = (7, 8, 9), (3, 2, 4), (1, 3, 2), (2, 1, 2)
+    padding = ((4, 1), (0, 1), (3, 6))
+    for ceil in (False, True):
+        options: dict[str, Any] = {"stride": stride, "dilation": dilation, "ceil_mode": ceil}
+        plan = pool(*lead, *plane, kernel_size=kernel, padding=padding, **options)
+        parts = [
+            window_cells(n, k, s, pads, d, ceil)
+            for n, k, s, pads, d in zip(plane, kernel, stride, padding, dilation, strict=True)
+        ]
+        assert plan.plane == plane
+        assert plan.output == tuple(map(len, parts))
+        assert [axis.axis for axis in plan.axes] == [-3, -2, -1]
+        assert [axis.padding for axis in plan.axes] == [*padding]
+        for axis, part in zip(plan.axes, parts, strict=True):
+            check_stand_ins(axis, part)
+
+
+def test_the_stride_is_the_kernel_unless_given() -> None:
+    assert [axis.stride for axis in pool(1, 1, 9, 9, kernel_size=(2, 3)).axes] == [2, 3]
+    assert [axis.stride for axis in pool(1, 1, 9, 9, kernel_size=2).axes] == [2, 2]
+    assert [axis.stride for axis in pool(1, 1, 9, 9, kernel_size=2, stride=1).axes] == [1, 1]
+
+
+def test_a_window_may_be_as_long_as_its_axis_with_the_padding() -> None:
+    options: dict[str, Any] = {"kernel_size": (1, 4), "padding": ((0, 0), (2, 1)), "dilation": 2}
+    assert pool(3, 4, **options).output == (3, 1)
+    said = "kernel_size=(1, 4) spans 7 cells, more than the 6 of axis -1 with its padding "
+    with fails(ValueError, said, "(array of shape (3, 3))"):
+        pool(3, 3, **options)
+    with fails(ValueError, "kernel_size=4 spans 4 cells, more than the 3 of axis -2 with"):
+        pool(1, 1, 3, 4, kernel_size=4)
+
+
+@pytest.mark.parametrize("name", ["kernel_size", "stride", "dilation"])
+def test_steps_are_at_least_one(name: str) -> None:
+    assert pool(1, 1, 4, **{"kernel_size": 1, name: 1}).output == (4,)
+    with fails(ValueError, f"max_pool: {name}=0 must be >= 1", "(array of shape (1, 1, 4))"):
+        pool(1, 1, 4, **{"kernel_size": 1, name: 0})
+
+
+@pytest.mark.parametrize("name", ["stride", "dilation", "padding"])
+def test_a_tuple_of_any_size_says_the_rank(name: str) -> None:
+    given = {"kernel_size": 1, name: (1,) if name != "padding" else (0,)}
+    assert len(pool(2, 3, **given).axes) == 1
+
+
+def test_what_is_no_bool_is_refused() -> None:
+    with fails(TypeError, "max_pool: ceil_mode must be a bool, got 0"):
+        pool(1, 1, 4, kernel_size=2, ceil_mode=0)
+    with fails(TypeError, "avg_pool: count_include_pad must be a bool, got 1"):
+        windows.averages("avg_pool", (1, 1, 4), 2, None, 0, 1, False, 1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("include_pad", [False, True])
+def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
+    options = ((3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1), True)
+    plan, counts = windows.averages("avg_pool", (4, 6, 5), *options, include_pad)
+    assert plan == windows.plan_max_pool("avg_pool", (4, 6, 5), *options)
+    assert counts == tuple(axis.element_counts(include_pad=include_pad) for axis in plan.axes)
+    if include_pad:
+        assert counts == ((3, 3, 3, 2), (2, 2, 2, 2, 2))
+    else:
+        assert counts == ((2, 3, 3, 1), (2, 2, 2, 2, 1))
+
+
+# --- fractional pooling --------------------------------------------------------------------------
+
+
+def fractional(*shape: int, **given: Any) -> Any:
+    options = {"output_size": None, "output_ratio": None} | given
+    return fractional_module.plan_fractional_sizes("fractional_max_pool", shape, **options)
+
+
+def test_fractional_output_fits_its_windows() -> None:
+    # At different places: as many windows as a stride of 1 has.
+    for n, k, out in itertools.product(range(1, 7), repeat=3):
+        given = {"kernel_size": (k,), "output_size": (out,)}
+        if out <= len(window_cells(n, k, 1, (0, 0), 1, False)):
+            assert fractional(2, n, **given) == ((k,), (out,))
+        else:
+            said = f"needs {out} windows of {k} cells at different places among {n} "
+            with fails(ValueError, f"output_size=({out},) {said}(array of shape (2, {n}))"):
+                fractional(2, n, **given)
+
+
+def test_fractional_ratio_is_rounded_down() -> None:
+    assert fractional(9, 3, kernel_size=(1, 2), output_ratio=(0.5, 0.67)) == ((1, 2), (4, 2))
+    assert fractional(1, 1, 9, 2, kernel_size=1, output_ratio=0.5) == ((1, 1), (4, 1))
+    assert whole(*fractional(9, kernel_size=(2,), output_ratio=0.5)[1])
+    for ratio in (1, 1.0, (0.5, 1.0), (1.5, 0.5)):
+        with fails(ValueError, f"output_ratio={ratio!r} must be below 1 (array of shape (1, 1, 9"):
+            fractional(1, 1, 9, 9, kernel_size=1, output_ratio=ratio)
+    assert fractional(1, 1, 10, 5, kernel_size=1, output_ratio=0.999)[1] == (9, 4)
+    assert fractional(1, 1, 10, 5, kernel_size=1, output_ratio=0.2)[1] == (2, 1)
+    with fails(ValueError, "output_ratio=0.1 leaves an empty plane (1, 0) (array of shape (1, 1,"):
+        fractional(1, 1, 10, 5, kernel_size=1, output_ratio=0.1)
+    with fails(ValueError, "output_ratio=0.9 needs 9 windows of 3 cells at different places among"):
+        fractional(1, 1, 10, kernel_size=3, output_ratio=0.9)
+
+
+def test_fractional_takes_either_size_or_ratio() -> None:
+    for size, ratio in ((None, None), (2, 0.5)):
+        got = f"got output_size={size} and output_ratio={ratio} (array of shape (1, 1, 4))"
+        with fails(ValueError, "fractional_max_pool: give either output_size or output_ratio", got):
+            fractional(1, 1, 4, kernel_size=2, output_size=size, output_ratio=ratio)
+
+
+def test_fractional_sizes_are_at_least_one() -> None:
+    for name in ("kernel_size", "output_size"):
+        given = {"kernel_size": 1, "output_size": 1}
+        assert fractional(1, 1, 4, **given) == ((1,), (1,))
+        with fails(ValueError, f"{name}=0 must be >= 1"):
+            fractional(1, 1, 4, **(given | {name: 0}))
+
+
+@pytest.mark.parametrize("given", [{"output_size": (2,)}, {"output_ratio": (0.5,)}])
+def test_fractional_tuples_say_the_rank(given: dict[str, Any]) -> None:
+    assert fractional(3, 4, kernel_size=1, **given) == ((1,), (2,))
+    assert fractional(3, 4, **({"kernel_size": (1,)} | {k: v[0] for k, v in given.items()})) == (
+        (1,),
+        (2,),
+    )
+
+
+# --- from small to large -------------------------------------------------------------------------
+
+
+def unpool(*shape: int, **given: Any) -> tuple[int, tuple[int, ...]]:
+    options = {"kernel_size": None, "stride": None, "padding": 0, "dilation": 1}
+    return transposed.plan_max_unpool(
+        "max_unpool", shape, **(options | {"output_size": None} | given)
+    )
+
+
+def reach(n: int, k: int, s: int, pads: Pair, d: int) -> int:
+    """Return how many cells n windows cover, but the padding."""
+    covered = {i * s + tap * d for i in range(n) for tap in range(k)}
+    return max(covered) + 1 - sum(pads)
+
+
+def test_unpooled_plane_is_the_smallest_that_pools_back() -> None:
+    nothing_left = 0
+    for n, k, s, pads, d in axes_to_pool():
+        given = {"kernel_size": (k,), "stride": (s,), "padding": (pads,), "dilation": (d,)}
+        size = reach(n, k, s, pads, d)
+        if size < 1:
+            said = f"padding=({pads},) leaves nothing of the output plane ({size},) "
+            with fails(ValueError, "max_unpool: " + said + f"(array of shape (3, {n}))"):
+                unpool(3, n, **given)
+            nothing_left += 1
+            continue
+        assert unpool(3, n, **given) == (1, (size,))
+        assert whole(*unpool(3, n, **given)[1])
+        assert len(window_cells(size, k, s, pads, d, False)) == n
+        assert n == 1 or len(window_cells(size - 1, k, s, pads, d, False)) == n - 1
+    assert nothing_left > 20
+
+
+def test_unpooled_plane_of_several_axes() -> None:
+    given = {"kernel_size": (3, 2), "stride": (2, 5), "padding": ((1, 0), 1), "dilation": (1, 2)}
+    assert unpool(7, 4, 3, **given) == (2, (8, 11))
+    assert unpool(7, 4, 3, **given, output_size=(1, 30)) == (2, (1, 30))
+    assert unpool(7, 1, 4, 3, kernel_size=2) == (2, (8, 6))
+    assert unpool(7, 1, 4, 3, kernel_size=2, stride=3) == (2, (11, 8))
+    assert unpool(7, 1, 4, 3, kernel_size=2, dilation=3) == (2, (10, 8))
+    with fails(ValueError, "padding=(0, 2) leaves nothing of the output plane (8, -1)"):
+        unpool(4, 1, kernel_size=(2, 3), padding=(0, 2))
+
+
+def test_unpooled_plane_without_a_kernel() -> None:
+    assert unpool(7, 1, 4, 3, output_size=9) == (2, (9, 9))
+    assert unpool(7, 1, 4, 3, output_size=(1,)) == (1, (1,))
+    with fails(ValueError, "max_unpool: kernel_size or output_size must", "shape (1, 1, 4))"):
+        unpool(1, 1, 4)
+    said = "kernel_size=None must be given with stride, padding or dilation (array of shape (1, 1,"
+    for given in (
+        *({"stride": 1}, {"stride": 2}, {"padding": 1}, {"padding": -1}, {"padding": (1,)}),
+        *({"dilation": 2}, {"dilation": (2,)}),
+    ):
+        with fails(ValueError, said):
+            unpool(1, 1, 4, output_size=8, **given)
+
+
+def test_unpooled_plane_checks_what_it_is_given() -> None:
+    for output_size in (None, 8):
+        for name in ("kernel_size", "stride", "dilation"):
+            given = {"kernel_size": 1, "output_size": output_size, name: 1}
+            assert unpool(1, 1, 4, **given)[0] == 1
+            with fails(ValueError, f"{name}=0 must be >= 1"):
+                unpool(1, 1, 4, **(given | {name: 0}))
+        options = {"kernel_size": 2, "dilation": 3, "output_size": output_size}
+        assert unpool(1, 1, 4, **options, padding=3)[0] == 1
+        with fails(ValueError, "padding=4 must be >= 0", "kernel dilation*(k-1)+1 = 4 (array"):
+            unpool(1, 1, 4, **options, padding=4)
+    for kernel_size in (None, 2):
+        assert unpool(1, 1, 4, kernel_size=kernel_size, output_size=1) == (1, (1,))
+        with fails(ValueError, "output_size=0 must be >= 1"):
+            unpool(1, 1, 4, kernel_size=kernel_size, output_size=0)
+
+
+@pytest.mark.parametrize("name", ["kernel_size", "stride", "padding", "dilation", "output_size"])
+def test_any_tuple_says_the_rank_of_unpooling(name: str) -> None:
+    given = {"kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1, "output_size": 4}
+    given[name] = (given[name],)  # type: ignore[assignment]
+    assert unpool(3, 2, 4, **given) == (1, (4,))
+
+
+# --- transposed convolution ----------------------------------------------------------------------
+
+
+def transpose(shape: tuple[int, ...], weight: tuple[int, ...], **given: Any) -> Any:
+    options = {"bias_shape": None, "stride": 1, "padding": 0, "output_padding": 0}
+    options |= {"output_size": None, "groups": 1, "dilation": 1}
+    return transposed.plan_conv_transpose("conv_transpose", shape, weight, **(options | given))
+
+
+def test_transposed_axis_holds_where_every_tap_lands() -> None:
+    nothing_left = 0
+    for n, k, s, pads, d in axes_to_pool():
+        if n > 3:
+            continue
+        given = {"stride": s, "padding": (pads,), "dilation": d}
+        step = max(s, d)
+        for extra in range(step + 2):
+            size = reach(n, k, s, pads, d) + extra
+            with_padding = {"output_padding": extra, **given}
+            if extra >= step:
+                said = f"output_padding={extra} must be smaller than the stride or the dilation, "
+                with fails(ValueError, said + f"({step},) (array of shape (1, 2, {n}))"):
+                    transpose((1, 2, n), (2, 3, k), **with_padding)
+            elif size < 1:
+                said = f"padding=({pads},) leaves nothing of the output plane ({size},) (array of"
+                with fails(ValueError, said):
+                    transpose((1, 2, n), (2, 3, k), **with_padding)
+                nothing_left += 1
+            else:
+                (axis,) = transpose((1, 2, n), (2, 3, k), **with_padding)
+                assert axis == ConvTransposeAxis(-1, n, k, s, d, pads[0], size)
+                *sizes, landings = dataclasses.astuple(axis)
+                assert whole(
+                    *sizes, *[end for kept, cells in landings for end in ends(kept, cells)]
+                )
+                assert transpose((1, 2, n), (2, 3, k), output_size=size, **given) == (axis,)
+    assert nothing_left > 20
+
+
+def test_transposed_output_size_lies_within_a_step() -> None:
+    for s, d in ((1, 1), (3, 1), (2, 4)):
+        given: dict[str, Any] = {"stride": (1, s), "dilation": (1, d)}
+        least = reach(4, 2, s, (0, 0), d)
+        most = least + max(s, d) - 1
+        for size in range(1, most + 3):
+            asked = given | {"output_size": (3, size)}
+            if least <= size <= most:
+                *_, last = transpose((1, 3, 4), (1, 1, 1, 2), **asked)
+                assert last.output == size
+            else:
+                said = f"output_size=(3, {size}) must be from (3, {least}) to (3, {most}) "
+                with fails(ValueError, said + "(array of shape (1, 3, 4))"):
+                    transpose((1, 3, 4), (1, 1, 1, 2), **asked)
+
+
+def test_transposed_axes_are_kept_apart() -> None:
+    axes = transpose(
+        (5, 4, 2, 3),
+        (4, 1, 3, 2),
+        stride=(1, 4),
+        padding=((2, 1), (0, 1)),
+        output_padding=(1, 3),
+        dilation=(2, 1),
+    )
+    assert axes == (
+        ConvTransposeAxis(-2, 2, 3, 1, 2, 2, 4),
+        ConvTransposeAxis(-1, 3, 2, 4, 1, 0, 12),
+    )
+    # No leading axes but the channels is enough.
+    assert transpose((4, 2), (4, 1, 3)) == (ConvTransposeAxis(-1, 2, 3, 1, 1, 0, 4),)
+
+
+@pytest.mark.parametrize(
+    "weight", [(2, 3), (2,), (), (0, 3, 1), (2, 0, 1), (2, 3, 0), (2, 3, 1, 0)]
+)
+def test_transposed_weight_has_two_axes_of_channels(weight: tuple[int, ...]) -> None:
+    said = f"weight must have the shape (Cin, Cout/groups, *kernel), got {weight}"
+    with fails(ValueError, f"conv_transpose: {said}"):
+        transpose((1, 2, 4, 4), weight)
+    assert len(transpose((1, 2, 4), (2, 3, 1))) == 1
+
+
+def test_transposed_needs_channels() -> None:
+    for shape in ((), (4,), (4, 4)):
+        said = f"x of shape {shape} has no channels before the 2 spatial axes of weight of shape "
+        with fails(ValueError, said + "(4, 3, 1, 1)"):
+            transpose(shape, (4, 3, 1, 1))
+    assert len(transpose((4, 4, 4), (4, 3, 1, 1))) == 2
+
+
+def test_transposed_channels_are_those_of_the_weight() -> None:
+    for channels in (3, 5):
+        said = f"x of shape (9, {channels}, 7, 8) has {channels} channels, weight of shape (4, 6, 1"
+        with fails(ValueError, said, ", 1) takes 4"):
+            transpose((9, channels, 7, 8), (4, 6, 1, 1))
+
+
+def test_transposed_groups_divide_the_channels() -> None:
+    for groups in (-6, -1, 0, 1, 2, 3, 4, 5, 6, 7, 12):
+        if groups in {1, 2, 3, 6}:
+            assert len(transpose((1, 6, 4), (6, 1, 1), groups=groups)) == 1
+        else:
+            said = f"groups={groups} must divide the 6 channels of x (array of shape (1, 6, 4))"
+            with fails(ValueError, said):
+                transpose((1, 6, 4), (6, 1, 1), groups=groups)
+    with fails(TypeError, "groups must be an int or a tuple of ints, got 1.0"):
+        transpose((1, 6, 4), (6, 1, 1), groups=1.0)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3])
+def test_transposed_bias_is_one_a_channel(groups: int) -> None:
+    right = 5 * groups
+    assert transpose((1, 6, 4), (6, 5, 1), groups=groups, bias_shape=(right,))
+    for bias in ((right - 1,), (right + 1,), (), (right, 1), (5,) if groups > 1 else (1,)):
+        said = f"bias must have the shape ({right},), one entry for each channel of the output, got"
+        with fails(ValueError, f"conv_transpose: {said} {bias}"):
+            transpose((1, 6, 4), (6, 5, 1), groups=groups, bias_shape=bias)
+
+
+@pytest.mark.parametrize("name", ["stride", "padding", "dilation", "output_padding", "output_size"])
+def test_transposed_tuples_have_the_rank_of_the_weight(name: str) -> None:
+    entry = {"padding": 0, "output_padding": 0, "output_size": 4}.get(name, 1)
+    for kind in (tuple, list):
+        assert len(transpose((1, 1, 4, 4), (1, 1, 1, 1), **{name: kind((entry,) * 2)})) == 2
+        for length in (1, 3):
+            wrong = kind((entry,) * length)
+            said = (
+                f"{name}={wrong} must have 2 entries, as weight has axes (array of shape (1, 1, 4"
+            )
+            with fails(ValueError, said):
+                transpose((1, 1, 4, 4), (1, 1, 1, 1), **{name: wrong})
+
+
+def test_transposed_plane_is_not_empty() -> None:
+    for shape, axis in (((0, 1, 4, 0), 3), ((2, 1, 0, 4), 2), ((1, 0, 0), 1), ((2, 2, 1, 0, 0), 3)):
+        with fails(ValueError, f"spatial axis {axis} is empty (array of shape {shape})"):
+            transpose(shape, (1, 1, 1, 1))
+    assert len(transpose((0, 1, 4, 4), (1, 1, 1, 1))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("stride", 1), ("dilation", 1), ("output_padding", 0), ("output_size", 1)]
+)
+def test_transposed_sizes_have_a_least_value(name: str, least: int) -> None:
+    assert transpose((1, 1, 1), (1, 1, 1), **{name: least})[0].output == 1
+    with fails(ValueError, f"{name}={least - 1} must be >= {least} on every axis"):
+        transpose((1, 1, 1), (1, 1, 1), **{name: least - 1})
+
+
+def test_transposed_padding_is_smaller_than_the_kernel() -> None:
+    assert transpose((1, 1, 4), (1, 1, 2), padding=3, dilation=3)[0].output == 1
+    with fails(ValueError, "padding=4 must be", "kernel dilation*(k-1)+1 = 4 (array of shape (1,"):
+        transpose((1, 1, 4), (1, 1, 2), padding=4, dilation=3)
+    with fails(ValueError, "padding=(0, 1) leaves nothing of the output plane (8, 0) (array of"):
+        transpose((1, 1, 4, 1), (1, 1, 2, 2), stride=2, padding=(0, 1))
+
+
+def test_transposed_output_size_takes_the_place_of_output_padding() -> None:
+    given: dict[str, Any] = {"stride": (1, 2), "output_size": (4, 8)}
+    assert [axis.output for axis in transpose((1, 4, 4), (1, 1, 1, 1), **given)] == [4, 8]
+    said = "output_padding=(0, 1) excludes output_size (array of shape (1, 4, 4))"
+    with fails(ValueError, said):
+        transpose((1, 4, 4), (1, 1, 1, 1), output_padding=(0, 1), **given)
+
+
+def test_output_padding_is_below_the_step_of_every_axis() -> None:
+    given: dict[str, Any] = {"stride": (3, 1), "dilation": (1, 2)}
+    axes = transpose((1, 4, 4), (1, 1, 1, 1), output_padding=(2, 1), **given)
+    assert [axis.output for axis in axes] == [12, 5]
+    said = "output_padding=(2, 2) must be smaller than the stride or the dilation, (3, 2) (array of"
+    with fails(ValueError, said):
+        transpose((1, 4, 4), (1, 1, 1, 1), output_padding=(2, 2), **given)
+
+
+def test_pooling_and_transposing_agree_on_the_size() -> None:
+    for n, k, s, pads, d in axes_to_pool():
+        if reach(n, k, s, pads, d) >= 1:
+            given = {"stride": (s,), "padding": (pads,), "dilation": (d,)}
+            (axis,) = transpose((1, n), (1, 1, k), **given)
+            assert unpool(1, n, kernel_size=(k,), **given) == (1, (axis.output,))
+
+
+def test_plans_cannot_be_changed() -> None:
+    # They are kept and given to every caller.
+    plan = pool(2, 6, kernel_size=(2,))
+    for part in (plan, plan.axes[0], transpose((1, 1, 4), (1, 1, 2))[0]):
+        for field in dataclasses.fields(part):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(part, field.name, None)
+
+
+def test_a_bad_dilation_is_named_even_where_no_kernel_is_given() -> None:
+    message = r"dilation=0 must be >= 1 on every axis"
+    with pytest.raises(ValueError, match=message):
+        transposed.plan_max_unpool("max_unpool", (1, 2, 4, 4), None, None, 0, 0, (8, 8))

@@ -1,0 +1,722 @@
+"""The oracle against PyTorch, onnxruntime and plain definitions."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import itertools
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from onnx import helper
+
+from tests.support.closeness import assert_close
+from unpool_xp import reference
+from unpool_xp.reference.indices import CONVENTIONS
+
+CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+RANKS = (1, 2, 3)
+Pairs = tuple[tuple[int, int], ...]
+
+
+def torch_function(name: str, rank: int) -> Any:
+    return getattr(F, f"{name}{rank}d")
+
+
+def messy(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return few different values, so that there are ties, with NaN, inf and much -inf."""
+    x = generator.integers(-3, 4, shape).astype(np.float64)
+    drawn = generator.random(shape)
+    share = generator.choice([0.0, 0.1, 0.6])  # a share of 0.6 makes whole windows of -inf
+    x[drawn < share] = -np.inf
+    x[drawn > 0.97] = np.inf
+    x[(drawn > 0.9) & (drawn < 0.97)] = np.nan
+    return x
+
+
+def onnx_run(
+    operator: str, x: np.ndarray, *outputs: str, sizes: tuple[int, ...] = (), **attributes: Any
+) -> list[np.ndarray]:
+    """Return what onnxruntime makes of a model of one node."""
+    kinds = {"y": onnx.TensorProto.FLOAT, "indices": onnx.TensorProto.INT64}
+    inputs = ["x", "", "", "sizes"] if sizes else ["x"]
+    constants = [onnx.numpy_helper.from_array(np.asarray(sizes, np.int64), "sizes")]
+    graph = helper.make_graph(
+        [helper.make_node(operator, inputs, outputs, **attributes)],
+        "one node",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, x.shape)],
+        [helper.make_tensor_value_info(name, kinds[name], None) for name in outputs],
+        constants if sizes else [],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"x": x})
+
+
+# --- pooling -------------------------------------------------------------------------------------
+
+
+def draw_pooling(
+    generator: np.random.Generator, rank: int, *, dilated: bool = True
+) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Return a shape and options that PyTorch takes: one padding for both sides, at most half."""
+    kernel = tuple(int(k) for k in generator.integers(1, 5, rank))
+    dilation = tuple(int(d) for d in generator.integers(1, 4, rank)) if dilated else (1,) * rank
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    padding = tuple(int(generator.integers(0, k // 2 + 1)) for k in kernel)
+    plane = tuple(
+        int(generator.integers(max(extent - 2 * p, d), max(extent, d) + 8))
+        for extent, p, d in zip(extents, padding, dilation, strict=True)
+    )
+    options = {
+        "kernel": kernel,
+        "stride": tuple(int(s) for s in generator.integers(1, 5, rank)),
+        "padding": padding,
+        "dilation": dilation,
+        "ceil_mode": bool(generator.integers(2)),
+    }
+    lead = (int(generator.integers(1, 3)), int(generator.integers(1, 4)))
+    return (*lead, *plane), options
+
+
+def pairs(padding: tuple[int, ...]) -> Pairs:
+    return tuple((p, p) for p in padding)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("seed", range(60))
+def test_max_pool_is_pytorchs(rank: int, seed: int) -> None:
+    generator = np.random.default_rng((seed, rank))
+    shape, options = draw_pooling(generator, rank)
+    x = messy(generator, shape)
+    values, indices = reference.max_pool(x, **(options | {"padding": pairs(options["padding"])}))
+    options["kernel_size"] = options.pop("kernel")
+    wanted = torch_function("max_pool", rank)(torch.tensor(x), **options, return_indices=True)
+    np.testing.assert_array_equal(values, wanted[0].numpy(), strict=True)
+    np.testing.assert_array_equal(indices, wanted[1].numpy(), strict=True)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("seed", range(10))
+def test_max_pool_with_two_sided_padding_is_that_of_a_padded_plane(rank: int, seed: int) -> None:
+    generator = np.random.default_rng((seed, rank))
+    shape, options = draw_pooling(generator, rank)
+    options["ceil_mode"] = False  # its rule tells the padding from the plane: see below
+    shape = (*shape[:2], *(n + 6 for n in shape[2:]))
+    x = generator.standard_normal(shape)
+    padding = draw_sides(generator, options["kernel"])
+    padded = torch.tensor(np.pad(x, ((0, 0), (0, 0), *padding), constant_values=-np.inf))
+    values, indices = reference.max_pool(x, **(options | {"padding": padding}))
+    options["kernel_size"] = options.pop("kernel")
+    wanted = torch_function("max_pool", rank)(
+        padded, **(options | {"padding": 0}), return_indices=True
+    )
+    point = np.unravel_index(wanted[1].numpy(), padded.shape[2:])
+    point = tuple(p - before for p, (before, _) in zip(point, padding, strict=True))
+    np.testing.assert_array_equal(values, wanted[0].numpy())
+    np.testing.assert_array_equal(indices, np.ravel_multi_index(point, shape[2:]))
+
+
+def draw_sides(generator: np.random.Generator, kernel: tuple[int, ...]) -> Pairs:
+    """Return a padding of two sides: below the kernel, which is what onnxruntime takes."""
+    return tuple((int(generator.integers(k)), int(generator.integers(k))) for k in kernel)
+
+
+def test_a_last_window_must_start_before_the_padding_at_the_end() -> None:
+    x = np.arange(5.0)
+    # Windows may start at -1, 2 and 5; 5 is the first cell of the padding at the end.
+    options = {"kernel": (3,), "stride": (3,), "dilation": (1,), "ceil_mode": True}
+    for after in (0, 1, 2):
+        values, indices = reference.max_pool(x, padding=((1, after),), **options)
+        assert values.tolist() == [1, 4]
+        assert indices.tolist() == [1, 4]
+    # From 0 and 3: the second reaches one cell beyond the plane.
+    assert reference.max_pool(x, padding=((0, 0),), **options)[0].tolist() == [2, 4]
+    assert reference.max_pool(x, padding=((0, 0),), **(options | {"ceil_mode": False}))[
+        0
+    ].tolist() == [2]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64", "uint8", "float16", "bool"])
+def test_max_pool_keeps_the_dtype_and_its_lowest_value(dtype: str) -> None:
+    low = -np.inf if dtype == "float16" else 0 if dtype == "bool" else np.iinfo(dtype).min
+    x = np.full((2, 3, 4, 4), low, dtype)
+    x[0, 0, 1, 1] = 1
+    options = {"kernel": (3, 3), "stride": (2, 2), "padding": pairs((1, 1)), "dilation": (1, 1)}
+    values, indices = reference.max_pool(x, **options, ceil_mode=False)
+    assert values.dtype == dtype
+    assert indices.dtype == np.int64
+    assert values[0, 0].tolist() == [[1, 1], [1, 1]]
+    assert indices[0, 0].tolist() == [[5, 5], [5, 5]]
+    assert (values[1] == low).all()
+    assert indices[1, 2].tolist() == [[0, 1], [4, 5]]
+
+
+def test_a_window_without_an_element_has_no_maximum() -> None:
+    with pytest.raises(ValueError, match="no real element"):
+        reference.max_pool(np.zeros(1), (2,), (1,), ((1, 1),), (2,), False)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("seed", range(40))
+def test_avg_pool_is_pytorchs(rank: int, seed: int) -> None:
+    generator = np.random.default_rng((seed, rank))
+    shape, options = draw_pooling(generator, rank, dilated=False)
+    # PyTorch's volumes must hold the kernel without the padding.
+    plane = tuple(max(n, k) for n, k in zip(shape[2:], options["kernel"], strict=True))
+    x = generator.standard_normal((*shape[:2], *plane))
+    include = bool(generator.integers(2))
+    got = reference.avg_pool(
+        x, **(options | {"padding": pairs(options["padding"])}), count_include_pad=include
+    )
+    options["kernel_size"] = options.pop("kernel")
+    del options["dilation"]
+    wanted = torch_function("avg_pool", rank)(torch.tensor(x), **options, count_include_pad=include)
+    assert_close(got, wanted.numpy(), **CLOSE)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("include", [True, False])
+@pytest.mark.parametrize("seed", range(8))
+def test_avg_pool_with_dilation_and_two_sided_padding_is_onnxs(
+    rank: int, include: bool, seed: int
+) -> None:
+    generator = np.random.default_rng((seed, rank))
+    shape, options = draw_pooling(generator, rank)
+    options["ceil_mode"] = False
+    shape = (*shape[:2], *(n + 6 for n in shape[2:]))
+    x = generator.standard_normal(shape).astype(np.float32)
+    padding = draw_sides(generator, options["kernel"])
+    got = reference.avg_pool(x, **(options | {"padding": padding}), count_include_pad=include)
+    [wanted] = onnx_run(
+        "AveragePool",
+        x,
+        "y",
+        kernel_shape=options["kernel"],
+        strides=options["stride"],
+        dilations=options["dilation"],
+        pads=[before for before, _ in padding] + [after for _, after in padding],
+        count_include_pad=int(include),
+    )
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_avg_pool_divides_by_the_padding_but_not_by_what_lies_beyond() -> None:
+    x = np.asarray([0.5, 1.0, 3.0])
+    options = {"kernel": (3,), "stride": (2,), "dilation": (1,), "ceil_mode": True}
+    # The windows hold the cells -1, 0, 1 and 1, 2, 3.
+    for after, include, wanted in (
+        (0, True, [1.5 / 3, 4 / 2]),
+        (0, False, [1.5 / 2, 4 / 2]),
+        (1, True, [1.5 / 3, 4 / 3]),
+        (1, False, [1.5 / 2, 4 / 2]),
+    ):
+        padding = ((1, after),)
+        got = reference.avg_pool(x, padding=padding, **options, count_include_pad=include)
+        assert got.tolist() == wanted
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("seed", range(25))
+def test_fractional_max_pool_is_pytorchs(rank: int, seed: int) -> None:
+    generator = np.random.default_rng((seed, rank))
+    kernel = tuple(int(k) for k in generator.integers(1, 4, rank))
+    plane = tuple(int(n) for n in generator.integers(4, 12, rank))
+    # PyTorch's volumes may not have as many regions as there are places for them.
+    output = tuple(
+        int(generator.integers(1, n - k + (rank == 2) + 1))
+        for n, k in zip(plane, kernel, strict=True)
+    )
+    x = messy(generator, (2, 3, *plane))
+    samples = generator.random((2, 3, rank))
+    values, indices = reference.fractional_max_pool(x, kernel, output, samples)
+    # PyTorch takes the samples of a plane as (width, height), those of a volume in axis order.
+    theirs = samples[..., ::-1].copy() if rank == 2 else samples
+    wanted = torch_function("fractional_max_pool", rank)(
+        torch.tensor(x),
+        kernel,
+        output,
+        return_indices=True,
+        _random_samples=torch.tensor(theirs),
+    )
+    np.testing.assert_array_equal(values, wanted[0].numpy(), strict=True)
+    np.testing.assert_array_equal(indices, wanted[1].numpy(), strict=True)
+    same, _ = reference.fractional_max_pool(x[1, 2], kernel, output, samples[1, 2])
+    np.testing.assert_array_equal(same, values[1, 2])
+
+
+def test_fractional_max_pool_of_one_axis_by_hand() -> None:
+    # a = (10 - 2) / 4 = 2: starts int((i + 0.6) * 2) - int(1.2) = 0, 2, 4, 6, and 8.
+    x = np.asarray([0.0, 1, 3, 2, 4, 5, 6, 7, 9, 8])
+    values, indices = reference.fractional_max_pool(x, (2,), (5,), np.asarray([0.6]))
+    assert values.tolist() == [1, 3, 5, 7, 9]
+    assert indices.tolist() == [1, 2, 5, 7, 8]
+    # a = 8 / 3: int(0.9 * a) = 2, so the starts are 2, 5, 7 less 2, and 8.
+    _, indices = reference.fractional_max_pool(x, (1,), (4,), np.asarray([0.9]))
+    assert indices.tolist() == [0, 3, 6, 9]
+
+
+# --- unpooling -----------------------------------------------------------------------------------
+
+
+def draw_resize(
+    generator: np.random.Generator, rank: int
+) -> tuple[np.ndarray, dict[str, Any], tuple[float, ...]]:
+    """Return an array, an option that says its new size, and the scale of each axis."""
+    plane = tuple(int(n) for n in generator.integers(1, 8, rank))
+    x = generator.standard_normal((2, 1, *plane))
+    if generator.integers(2):
+        size = tuple(int(m) for m in generator.integers(1, 14, rank))
+        return x, {"output_size": size}, tuple(m / n for m, n in zip(size, plane, strict=True))
+    # Where a factor like 1.05 or 2.1 gives n or 2n cells, PyTorch takes it for 1 or 2 (in some of
+    # its functions); the definition, and ONNX, know no such exception.
+    scale = tuple(
+        f if int(n * f) not in (n, 2 * n) else float(int(f))
+        for n, f in zip(plane, np.round(generator.uniform(1, 3.2, rank), 2).tolist(), strict=True)
+    )
+    return x, {"scale_factor": scale}, scale
+
+
+def torch_interpolate(x: np.ndarray, options: dict[str, Any], mode: str, **more: Any) -> np.ndarray:
+    size = options.get("output_size")
+    factor = options.get("scale_factor")
+    return F.interpolate(torch.tensor(x), size=size, scale_factor=factor, mode=mode, **more).numpy()
+
+
+@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel"])
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("seed", range(40))
+def test_nearest_unpool_is_pytorchs(rank: int, seed: int, coordinates: str) -> None:
+    generator = np.random.default_rng((seed, rank))
+    x, options, scales = draw_resize(generator, rank)
+    got = reference.nearest_unpool(x, **options, coordinates=coordinates)
+    mode = "nearest" if coordinates == "asymmetric" else "nearest-exact"
+    wanted = torch_interpolate(x, options, mode)
+    assert got.shape == wanted.shape
+    assert got.dtype == x.dtype
+    # PyTorch finds the source in float32, which may fall short of a whole number: such cells are
+    # left out here, and looked at below.
+    shift = 0 if coordinates == "asymmetric" else 0.5
+    sure = []
+    for m, scale in zip(got.shape[2:], scales, strict=True):
+        source = (np.arange(m) + shift) / scale
+        sure.append(np.flatnonzero(np.abs(source - np.round(source)) > 1e-4))
+    chosen = np.ix_(range(2), range(1), *sure)
+    np.testing.assert_array_equal(got[chosen], wanted[chosen])
+
+
+@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel"])
+@pytest.mark.parametrize(("n", "out"), [(4, 8), (8, 4), (5, 20), (16, 16), (3, 12), (12, 3)])
+def test_nearest_unpool_is_pytorchs_on_whole_numbers(n: int, out: int, coordinates: str) -> None:
+    # n / out is exact in float32.
+    x = np.arange(float(n)).reshape(1, 1, n)
+    mode = "nearest" if coordinates == "asymmetric" else "nearest-exact"
+    for options in ({"output_size": (out,)}, {"scale_factor": (out / n,)}):
+        got = reference.nearest_unpool(x, **options, coordinates=coordinates)
+        np.testing.assert_array_equal(got, torch_interpolate(x, options, mode))
+
+
+def test_nearest_unpool_is_exact_where_floats_are_not() -> None:
+    # Cell i*out/n of the output stands exactly on cell i; in floats some land just below.
+    for n, out in itertools.product(range(1, 36), repeat=2):
+        [got] = reference.nearest_unpool(np.arange(n)[None], output_size=(out,))
+        assert got.tolist() == [o * n // out for o in range(out)]
+        [got] = reference.nearest_unpool(
+            np.arange(n)[None], output_size=(out,), coordinates="half_pixel"
+        )
+        assert got.tolist() == [(2 * o + 1) * n // (2 * out) for o in range(out)]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int64", "float16", "complex64"])
+def test_nearest_unpool_moves_any_dtype(dtype: str) -> None:
+    x = np.asarray([[1, 0], [1, 1]]).astype(dtype) * np.asarray(1, dtype)
+    got = reference.nearest_unpool(x, scale_factor=(2, 3))
+    np.testing.assert_array_equal(got, np.kron(x, np.ones((2, 3), dtype)), strict=True)
+
+
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("seed", range(25))
+def test_linear_unpool_is_pytorchs(rank: int, seed: int, align: bool) -> None:
+    x, options, _ = draw_resize(np.random.default_rng((seed, rank)), rank)
+    coordinates = "align_corners" if align else "half_pixel"
+    got = reference.linear_unpool(x, **options, coordinates=coordinates)
+    mode = ["linear", "bilinear", "trilinear"][rank - 1]
+    wanted = torch_interpolate(x, options, mode, align_corners=align)
+    assert_close(got, wanted, **CLOSE)
+
+
+@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel", "align_corners"])
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("seed", range(6))
+def test_linear_unpool_is_onnxs(rank: int, seed: int, coordinates: str) -> None:
+    generator = np.random.default_rng((seed, rank))
+    plane = tuple(int(n) for n in generator.integers(2, 7, rank))
+    size = tuple(n + int(generator.integers(0, 9)) for n in plane)
+    x = generator.standard_normal((1, 1, *plane)).astype(np.float32)
+    [wanted] = onnx_run(
+        "Resize",
+        x,
+        "y",
+        sizes=(1, 1, *size),
+        mode="linear",
+        coordinate_transformation_mode=coordinates,
+    )
+    got = reference.linear_unpool(x, output_size=size, coordinates=coordinates)
+    assert got.dtype == np.float64
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_linear_unpool_by_hand() -> None:
+    x = np.asarray([0.0, 4.0])
+    for coordinates, wanted in (
+        ("asymmetric", [0, 2, 4, 4]),
+        ("half_pixel", [0, 1, 3, 4]),
+        ("align_corners", [0, 4 / 3, 8 / 3, 4]),
+    ):
+        got = reference.linear_unpool(x, scale_factor=(2,), coordinates=coordinates)
+        np.testing.assert_allclose(got, wanted, **CLOSE)
+
+
+@pytest.mark.parametrize("function", [reference.nearest_unpool, reference.linear_unpool])
+def test_a_choice_that_is_none_is_named(function: Any) -> None:
+    with pytest.raises(ValueError, match="coordinates='cubic' must be one of asymmetric"):
+        function(np.zeros(2), scale_factor=(2,), coordinates="cubic")
+    with pytest.raises(ValueError, match="either scale_factor or output_size"):
+        function(np.zeros(2))
+    with pytest.raises(ValueError, match="duplicates='first' must be one of any, sum"):
+        reference.max_unpool(np.zeros(2), np.zeros(2, int), (2,), "first")
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("seed", range(15))
+def test_max_unpool_is_pytorchs(rank: int, seed: int) -> None:
+    generator = np.random.default_rng((seed, rank))
+    plane = tuple(int(n) for n in generator.integers(4, 8, rank))
+    pooled = tuple(n // 2 for n in plane)
+    values = generator.standard_normal((2, 3, *pooled))
+    places = generator.permuted(
+        np.broadcast_to(np.arange(math.prod(plane)), (6, math.prod(plane))), axis=1
+    )
+    indices = places[:, : math.prod(pooled)].reshape(values.shape)
+    wanted = torch_function("max_unpool", rank)(
+        torch.tensor(values), torch.tensor(indices), 2, output_size=plane
+    )
+    for duplicates in ("any", "sum"):
+        got = reference.max_unpool(values, indices, plane, duplicates)
+        np.testing.assert_array_equal(got, wanted.numpy(), strict=True)
+    assert reference.is_candidate(wanted.numpy(), values, indices, rank).all()
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("seed", range(10))
+def test_max_unpool_that_sums_is_the_gradient_of_max_pool(rank: int, seed: int) -> None:
+    generator = np.random.default_rng((seed, rank))
+    shape, options = draw_pooling(generator, rank)
+    x = torch.tensor(generator.standard_normal(shape), requires_grad=True)
+    options["kernel_size"] = options.pop("kernel")
+    values, indices = torch_function("max_pool", rank)(x, **options, return_indices=True)
+    arriving = generator.standard_normal(values.shape)
+    values.backward(torch.tensor(arriving))
+    got = reference.max_unpool(arriving, indices.numpy(), shape[2:], "sum")
+    assert x.grad is not None
+    assert_close(got, x.grad.numpy(), **CLOSE)
+
+
+def test_of_several_values_any_keeps_one_and_what_lies_outside_is_dropped() -> None:
+    values = np.asarray([1.0, 2, 4, 8, np.nan, np.nan], np.float32)
+    indices = np.asarray([1, 1, 6, -1, 3, 3])
+    got = reference.max_unpool(values, indices, (5,), "any")
+    assert got.dtype == np.float32
+    assert reference.is_candidate(got, values, indices, 1).all()
+    for allowed in ([0, 1, 0, np.nan, 0], [0, 2, 0, np.nan, 0]):
+        assert reference.is_candidate(np.asarray(allowed), values, indices, 1).all()
+    wrong = np.asarray([4.0, 3, 8, 1, -0.0])  # a value at no place, a sum, an entry from outside
+    told = reference.is_candidate(wrong, values, indices, 1)
+    assert told.tolist() == [False, False, False, False, True]
+    total = reference.max_unpool(values, indices, (5,), "sum")
+    np.testing.assert_array_equal(total, np.asarray([0, 3, 0, np.nan, 0], np.float32), strict=True)
+
+
+def test_max_unpool_takes_any_dtype_and_rank() -> None:
+    values, indices = np.asarray([[[-7, 9]]], np.int8), np.asarray([[[5, 2]]], np.uint8)
+    got = reference.max_unpool(values, indices, (2, 3), "sum")
+    np.testing.assert_array_equal(got, np.asarray([[[0, 0, 9], [0, 0, -7]]], np.int8), strict=True)
+    # Added in float64: in float16 the ones would be lost one after another.
+    ones = np.asarray([2048, 1, 1], np.float16)
+    total = reference.max_unpool(ones, np.zeros(3, np.int64), (1,), "sum")
+    np.testing.assert_array_equal(total, np.asarray([2050], np.float16), strict=True)
+    signed = reference.max_unpool(np.asarray([-0.0]), np.asarray([1]), (2,), "any")
+    assert np.signbit(signed).tolist() == [False, True]
+
+
+def test_fractional_max_unpool_by_hand() -> None:
+    values = np.asarray([[0.0, 4.0], [8.0, 2.0]])
+    # The rows stand at 0, 2/3 and 4/3 of the input's, the last of them beyond its last.
+    plain = [[0, 2, 4, 4], [16 / 3, 4, 8 / 3, 8 / 3], [8, 5, 2, 2]]
+    got = reference.fractional_max_unpool(values, output_size=(3, 4))
+    np.testing.assert_allclose(got, plain, **CLOSE)
+    indices = np.asarray([[1, 1], [11, 12]])  # the larger one at 1; 12 is outside
+    got = reference.fractional_max_unpool(values, indices, output_size=(3, 4))
+    plain[0][1], plain[2][3] = 4, 8
+    np.testing.assert_allclose(got, plain, **CLOSE)
+
+
+def test_fractional_max_unpool_lets_nan_win_and_the_map_underneath_never() -> None:
+    values = np.asarray([5.0, np.nan, -3.0, -4.0])
+    indices = np.asarray([0, 0, 4, 4])
+    got = reference.fractional_max_unpool(values, indices, scale_factor=(1.5,))
+    assert np.isnan(got[0])
+    assert got[4] == -3
+    indices = np.asarray([4, 5, 0, 2])
+    got = reference.fractional_max_unpool(values, indices, scale_factor=(1.5,))
+    assert got[[0, 2, 4]].tolist() == [-3, -4, 5]
+    assert np.isnan(got[5])
+
+
+# --- transposed convolution ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("seed", range(25))
+def test_conv_transpose_is_pytorchs(rank: int, seed: int) -> None:
+    generator = np.random.default_rng((seed, rank))
+
+    def ints(low: int, high: int) -> tuple[int, ...]:
+        return tuple(int(n) for n in generator.integers(low, high, rank))
+
+    groups = int(generator.integers(1, 4))
+    into, out_of = (int(n) for n in generator.integers(1, 4, 2))
+    kernel, stride, dilation, plane = ints(1, 5), ints(1, 4), ints(1, 4), ints(1, 5)
+    extra = tuple(int(generator.integers(max(s, d))) for s, d in zip(stride, dilation, strict=True))
+    x = generator.standard_normal((2, groups * into, *plane))
+    weight = generator.standard_normal((groups * into, out_of, *kernel))
+    bias = generator.standard_normal(groups * out_of) if generator.integers(2) else None
+    options = {"stride": stride, "output_padding": extra, "groups": groups, "dilation": dilation}
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    full = tuple((n - 1) * s + e for n, s, e in zip(plane, stride, extents, strict=True))
+    even = tuple(
+        int(generator.integers(0, min(e, (f + 1) // 2))) for e, f in zip(extents, full, strict=True)
+    )
+    got = reference.conv_transpose(x, weight, bias, padding=pairs(even), **options)
+    tensors = [torch.tensor(x), torch.tensor(weight)]
+    with_bias = [*tensors, None if bias is None else torch.tensor(bias)]
+    wanted = torch_function("conv_transpose", rank)(*with_bias, padding=even, **options)
+    assert_close(got, wanted.numpy(), **CLOSE)
+
+    # Padding of two sides is a crop of the whole; output padding of 0 is all that has to go.
+    uneven = tuple(
+        (
+            before := int(generator.integers(0, min(e, f))),
+            int(generator.integers(min(e, f - before))),
+        )
+        for e, f in zip(extents, full, strict=True)
+    )
+    options["output_padding"] = (0,) * rank
+    got = reference.conv_transpose(x, weight, bias, padding=uneven, **options)
+    whole = torch_function("conv_transpose", rank)(*with_bias, padding=0, **options)
+    cut = tuple(slice(before, f - after) for f, (before, after) in zip(full, uneven, strict=True))
+    assert_close(got, whole.numpy()[(..., *cut)], **CLOSE)
+
+
+def test_conv_transpose_by_hand() -> None:
+    x, weight = np.asarray([[[1.0, 2.0]]]), np.asarray([[[10.0, 20.0, 40.0]]])
+    options = {"stride": (2,), "groups": 1, "dilation": (1,)}
+    for padding, extra, wanted in (
+        ((0, 0), 0, [10, 20, 60, 40, 80]),
+        ((1, 0), 0, [20, 60, 40, 80]),
+        ((0, 2), 0, [10, 20, 60]),
+        ((0, 0), 1, [10, 20, 60, 40, 80, 0]),
+        ((0, 1), 1, [10, 20, 60, 40, 80]),
+    ):
+        got = reference.conv_transpose(
+            x, weight, padding=(padding,), output_padding=(extra,), **options
+        )
+        assert got.tolist() == [[wanted]]
+
+
+# --- indices -------------------------------------------------------------------------------------
+
+
+def numbered(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Return for each convention an (N, C, *spatial) array: each element holds its own number."""
+    n, c, *plane = shape
+    cells = math.prod(plane)
+    spatial_last = (0, len(plane) + 1, *range(1, len(plane) + 1))
+
+    def count(*shape: int, order: Any = "C") -> np.ndarray:
+        return np.arange(math.prod(shape)).reshape(shape, order=order)
+
+    columns = count(*plane, order="F")
+    without_batch = np.broadcast_to(count(*plane, c), (n, *plane, c))
+    return {
+        "torch": np.broadcast_to(count(*plane), shape),
+        "onnx": count(*shape),
+        "onnx_column_major": count(n, c).reshape(n, c, *(1 for _ in plane)) * cells + columns,
+        "tensorflow": without_batch.transpose(spatial_last),
+        "tensorflow_batch": count(n, *plane, c).transpose(spatial_last),
+        "matlab": np.broadcast_to(columns + 1, shape),
+    }
+
+
+@functools.cache
+def all_indices(seed: int, rank: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the indices of a pooling in each convention, none got from another, and its sizes."""
+    generator = np.random.default_rng((seed, rank))
+    shape, options = draw_pooling(generator, rank)
+    del options["ceil_mode"]
+    shape = (*shape[:2], *(n + 6 for n in shape[2:]))
+    options["padding"] = draw_sides(generator, options["kernel"])
+    x = generator.standard_normal(shape)
+    values, places = reference.max_pool(x, **options, ceil_mode=False)
+    flat = places.reshape(*x.shape[:2], -1)
+    known = {
+        name: np.take_along_axis(numbers.reshape((*flat.shape[:2], -1)), flat, 2).reshape(
+            places.shape
+        )
+        for name, numbers in numbered(x.shape).items()
+    }
+    # Chainer takes the argmax of each window, cut out of the padded array.
+    padded = np.pad(x, ((0, 0), (0, 0), *options["padding"]), constant_values=-np.inf)
+    local = np.empty(values.shape, np.int64)
+    for o in np.ndindex(values.shape[2:]):
+        cut = tuple(
+            slice(i * s, i * s + d * (k - 1) + 1, d)
+            for i, s, d, k in zip(
+                o, options["stride"], options["dilation"], options["kernel"], strict=True
+            )
+        )
+        window = padded[(..., *cut)]
+        local[(..., *o)] = window.reshape(*x.shape[:2], -1).argmax(-1)
+    known["chainer"] = local
+    for name in ("tensorflow", "tensorflow_batch"):
+        known[name] = np.moveaxis(known[name], 1, -1)
+    return known, {"input_shape": shape, **options}
+
+
+@pytest.mark.parametrize("source", CONVENTIONS)
+@pytest.mark.parametrize("target", CONVENTIONS)
+@pytest.mark.parametrize("rank", RANKS)
+def test_convert_indices(source: str, target: str, rank: int) -> None:
+    for seed in range(4):
+        known, options = all_indices(seed, rank)
+        got = reference.convert_indices(known[source], source, target, **options)
+        np.testing.assert_array_equal(got, known[target], strict=True)
+
+
+@pytest.mark.parametrize("storage_order", [0, 1])
+@pytest.mark.parametrize("rank", RANKS)
+@pytest.mark.parametrize("seed", range(6))
+def test_convert_indices_to_onnx_is_onnxruntimes(rank: int, seed: int, storage_order: int) -> None:
+    generator = np.random.default_rng((seed, rank))
+    shape, options = draw_pooling(generator, rank)
+    del options["ceil_mode"]
+    shape = (*shape[:2], *(n + 6 for n in shape[2:]))
+    x = generator.standard_normal(shape).astype(np.float32)
+    options["padding"] = draw_sides(generator, options["kernel"])
+    values, indices = onnx_run(
+        "MaxPool",
+        x,
+        "y",
+        "indices",
+        kernel_shape=options["kernel"],
+        strides=options["stride"],
+        dilations=options["dilation"],
+        pads=[before for before, _ in options["padding"]]
+        + [after for _, after in options["padding"]],
+        storage_order=storage_order,
+    )
+    wanted = reference.max_pool(x, **options, ceil_mode=False)
+    np.testing.assert_array_equal(wanted[0], values, strict=True)
+    convention = ["onnx", "onnx_column_major"][storage_order]
+    got = reference.convert_indices(wanted[1], "torch", convention, shape)
+    np.testing.assert_array_equal(got, indices, strict=True)
+    back = reference.convert_indices(indices, convention, "torch", shape)
+    np.testing.assert_array_equal(back, wanted[1], strict=True)
+
+
+def test_convert_indices_follows_tensorflows_formula() -> None:
+    # tf.nn.max_pool_with_argmax: (y * W + x) * C + c, plus b * H * W * C with the batch.
+    n, c, height, width = 2, 3, 4, 5
+    y, x = np.asarray([[1, 2], [3, 0]]), np.asarray([[4, 0], [2, 3]])
+    indices = np.broadcast_to(y * width + x, (n, c, 2, 2))
+    for name, batched in (("tensorflow", 0), ("tensorflow_batch", 1)):
+        got = reference.convert_indices(indices, "torch", name, (n, c, height, width))
+        for b, i, j, channel in np.ndindex(n, 2, 2, c):
+            wanted = (b * batched * height + y[i, j]) * width + x[i, j]
+            assert got[b, i, j, channel] == wanted * c + channel
+
+
+def test_convert_indices_names_what_it_does_not_know() -> None:
+    with pytest.raises(ValueError, match="'caffe' must be one of torch, onnx"):
+        reference.convert_indices(np.zeros((1, 1, 1), int), "torch", "caffe", (1, 1, 2))
+
+
+# --- the oracle itself ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lead", [(), (0,), (2, 0), (2, 3, 2)])
+def test_whatever_leads_leads(lead: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).standard_normal((*lead, 4, 6))
+    window = ((2, 2), (2, 2), ((0, 0), (1, 1)), (1, 1), True)
+    fraction = {"kernel": (2, 2), "output": (3, 4), "samples": np.asarray([0.3, 0.8])}
+    double = {"scale_factor": (2, 2)}
+
+    def run(x: np.ndarray) -> list[np.ndarray]:
+        values, indices = reference.max_pool(x, *window)
+        return [
+            values,
+            indices,
+            reference.avg_pool(x, *window, count_include_pad=False),
+            *reference.fractional_max_pool(x, **fraction),
+            reference.nearest_unpool(x, **double),
+            reference.linear_unpool(x, **double),
+            reference.max_unpool(values, indices, (4, 6), "sum"),
+            reference.is_candidate(np.zeros_like(x), values, indices, 2),
+            reference.fractional_max_unpool(values, indices, output_size=(4, 6)),
+        ]
+
+    kept = x.copy()
+    whole = run(x)
+    np.testing.assert_array_equal(x, kept)
+    planes = [(), (0, 0)] if 0 in lead else list(np.ndindex(lead))
+    for array in whole:
+        assert array.shape[: len(lead)] == lead
+        assert array.ndim == len(lead) + 2
+    if 0 not in lead:
+        for i in planes:
+            for array, one in zip(whole, run(x[i]), strict=True):
+                np.testing.assert_array_equal(array[i], one)
+
+
+def test_infinities_that_meet_are_no_warning() -> None:
+    x = np.asarray([[[np.inf, -np.inf]]])
+    assert np.isnan(reference.avg_pool(x, (2,), (2,), ((0, 0),), (1,), False, True)).all()
+    assert np.isnan(reference.linear_unpool(x, scale_factor=(2,))[0, 0, 1])
+    assert np.isnan(reference.max_unpool(x, np.zeros((1, 1, 2), int), (1,), "sum")).all()
+
+
+FILES = sorted(Path(reference.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
+def test_the_reference_imports_numpy_and_nothing_else(path: Path) -> None:
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+    ours = {name for name in imported if name.startswith("unpool_xp.reference.")}
+    others = {name.split(".")[0] for name in imported - ours}
+    assert others <= {"numpy", *sys.stdlib_module_names} - {"importlib"}

@@ -1,0 +1,291 @@
+"""The suite that asv runs: all of it is of the panel, checked, and of one version."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import itertools
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from asv.config import Config
+from asv_runner.discovery import disc_benchmarks
+
+from unpool_xp.bench.cases.expected import MismatchError, Oracle
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.panel import HARNESS_VERSION, HOWS, SIZES, STRIDES
+from unpool_xp.bench.measure.machine import this_machine
+
+ROOT = Path(__file__).parents[2]
+SUITE = ROOT / "benchmarks" / "panel"
+RUNNER = ROOT / "benchmarks" / "asv_run.py"
+SAME = ("--quick", "--python=same", "--set-commit-hash", "HEAD")
+
+
+@pytest.fixture
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Every benchmark, by name, as asv finds them."""
+    monkeypatch.syspath_prepend(SUITE.parent)
+    return {found.name: found for found in disc_benchmarks(str(SUITE))}
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """``make asv``, as a module, at work in another folder."""
+    spec = importlib.util.spec_from_file_location("asv_run", RUNNER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "asv_run", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "_WORK", tmp_path / "work")
+    monkeypatch.setenv("HOME", str(tmp_path))  # asv keeps the names of machines there
+    return module
+
+
+def test_the_environment_has_the_versions_that_ci_tested() -> None:
+    conf = Config.load(str(ROOT / "asv.conf.json"))
+    tested = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    )
+    assert {name: [tested[name]] for name in conf.matrix["req"]} == conf.matrix["req"]
+    assert {"numpy", "torch", "jax", "dask"} < conf.matrix["req"].keys()
+    assert conf.launch_method == "spawn"
+    assert ROOT / conf.benchmark_dir == SUITE
+
+
+def test_every_benchmark_has_the_version_of_the_harness(benchmarks: dict[str, Any]) -> None:
+    assert {name: found.version for name, found in benchmarks.items()} == dict.fromkeys(
+        benchmarks, HARNESS_VERSION
+    )
+
+
+def test_benchmarks_for_another_harness_are_not_run(
+    benchmarks: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unpool_xp.bench.catalog.panel.HARNESS_VERSION", "0")
+    with pytest.raises(ImportError, match="this commit's harness is version 0"):
+        importlib.reload(importlib.import_module("panel"))
+
+
+def test_the_times_are_of_the_whole_panel(benchmarks: dict[str, Any]) -> None:
+    time = benchmarks["operations.Time.time_call"]
+    assert time.param_names == ["operation", "size", "stride", "how"]
+    panel = (tuple(OPERATIONS), SIZES, STRIDES, HOWS)
+    assert time.params == [[repr(value) for value in values] for values in panel]
+
+
+def test_the_others_have_the_same_parameters_and_fewer_values(benchmarks: dict[str, Any]) -> None:
+    assert len(benchmarks) == 9
+    time = benchmarks["operations.Time.time_call"]
+    for name, found in benchmarks.items():
+        assert found.pretty_name, name
+        if found.params:
+            assert found.param_names == time.param_names
+            for values, known in zip(found.params, time.params, strict=True):
+                assert set(values) <= set(known)
+
+
+def test_each_benchmark_gives_a_number(benchmarks: dict[str, Any]) -> None:
+    for name, found in benchmarks.items():
+        if name.startswith("imports"):
+            continue
+        cells = [cell for cell in itertools.product(*found._params) if cell[-1] == "numpy"]
+        found._current_params = cells[0]
+        assert not found.do_setup(), name
+        if found.type == "track":
+            assert found.do_run() > 0, name
+        else:
+            found.func(*cells[0])
+
+
+def test_the_time_of_an_import_is_of_python_that_runs(benchmarks: dict[str, Any]) -> None:
+    timed, before = benchmarks["imports.Import.timeraw_unpool_xp"].func()
+    subprocess.run([sys.executable, "-c", f"{before}\n{timed}"], check=True)
+
+
+def test_a_wrong_result_is_an_error_and_never_a_time(
+    benchmarks: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*args: Any, **options: Any) -> str:
+        raise MismatchError("y[0] is 1, not 2")
+
+    monkeypatch.setattr(Oracle, "check", wrong)
+    for name in ("operations.Time.time_call", "first_call.FirstCall.track_first_call"):
+        benchmarks[name]._current_params = ("max_pool", "small", 2, "numpy")
+        with pytest.raises(RuntimeError, match=r"wrong result: y\[0\] is 1, not 2"):
+            benchmarks[name].do_setup()
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("torch:cpu compiled", "UNPOOL_XP_ASV_COMPILED=1 measures it"),
+        ("torch:cuda", "CUDA_VISIBLE_DEVICES hides every GPU"),
+        ("cupy:cuda", "CUDA_VISIBLE_DEVICES hides every GPU"),
+        ("jax:cuda compiled", "CUDA_VISIBLE_DEVICES hides every GPU"),
+    ],
+)
+def test_what_cannot_be_measured_is_skipped_with_its_reason(
+    benchmarks: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    how: str,
+    reason: str,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("UNPOOL_XP_ASV_COMPILED", raising=False)
+    time = benchmarks["operations.Time.time_call"]
+    time._current_params = ("max_pool", "small", 2, how)
+    assert time.do_setup()
+    assert reason in capsys.readouterr().out
+
+
+# --- make asv ------------------------------------------------------------------------------------
+
+
+def _run(home: Path, pattern: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(RUNNER), "--results", str(home / "results"), *SAME]
+    return subprocess.run(
+        [*command, "--bench", pattern],
+        env={**os.environ, "HOME": str(home), "CUDA_VISIBLE_DEVICES": "", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_asv_measures_what_is_here_and_says_why_not_the_rest(tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked" / "dask"
+    blocked.mkdir(parents=True)
+    (blocked / "__init__.py").write_text("raise ImportError('blocked')")
+    pattern = "operations.*'nearest_unpool', 'small', 2, '(numpy|cupy:cuda|dask)'"
+    done = _run(tmp_path, pattern, ASV_PYTHONPATH=str(blocked.parent))
+    assert done.returncode == 0, done.stderr
+    assert "1 measured, 2 skipped, 0 failed" in done.stdout
+    assert 'skipped: dask: dask is not installed here; pip install "unpool-xp[dask]"' in done.stdout
+    assert "skipped: cupy:cuda: CUDA_VISIBLE_DEVICES hides every GPU" in done.stdout
+
+    (path,) = (tmp_path / "results" / this_machine().id).glob("*-existing-*.json")
+    data = json.loads(path.read_text())
+    entry = dict(
+        zip(data["result_columns"], data["results"]["operations.Time.time_call"], strict=False)
+    )
+    times = [x for x in entry["result"] if isinstance(x, float) and not math.isnan(x)]
+    samples = [x for x in entry["samples"] if x]
+    assert entry["version"] == HARNESS_VERSION
+    assert len(times) == len(samples) == 1
+    assert times[0] > 0
+
+
+def test_nothing_measured_is_no_success(tmp_path: Path) -> None:
+    done = _run(tmp_path, "operations.*'max_pool', 'small', 2, 'cupy:cuda'")
+    assert done.returncode == 1
+    assert "no cell was measured" in done.stderr
+
+
+def _cells(*values: float | None) -> dict[str, Any]:
+    hows = [repr(f"how {n}") for n in range(len(values))]
+    row = [list(values), [hows], HARNESS_VERSION, 5000]
+    columns = ["result", "params", "version", "started_at"]
+    return {"result_columns": columns, "results": {"a.B.time_c": row}}
+
+
+def test_cells_are_counted_as_they_ended(runner: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "machine").mkdir()
+    path = tmp_path / "machine" / "commit.json"
+    path.write_text(json.dumps(_cells(1.0, math.nan, None, 2.0)))
+    assert str(runner.count(tmp_path, 5000, [])) == "2 measured, 1 skipped, 1 failed"
+    assert str(runner.count(tmp_path, 5000, ["how [12]"])) == "0 measured, 1 skipped, 1 failed"
+    assert str(runner.count(tmp_path, 9000, [])) == "0 measured, 0 skipped, 0 failed"
+
+
+def test_a_part_that_is_done_stays_when_the_next_one_fails(
+    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    results = tmp_path / "results"
+
+    def asv(stage: Path, machine: str, arguments: list[str]) -> str:
+        path = stage / machine / "commit.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if "second" in arguments:
+            path.write_text('{"half')  # what asv leaves on a full disk
+        else:
+            path.write_text(json.dumps(_cells(1.0)))
+        return ""
+
+    parts = [("first", []), ("second", ["second"]), ("third", [])]
+    monkeypatch.setattr(runner, "_asv", asv)
+    monkeypatch.setattr(runner, "parts_of", lambda given: parts)
+    assert runner.main(["--results", str(results)]) == 1
+    said = capsys.readouterr()
+    assert "[1/3] first: " in said.out
+    assert "[2/3]" not in said.out
+    assert "stopped: asv left half a file" in said.err
+    kept = results / this_machine().id / "commit.json"
+    assert json.loads(kept.read_text()) == _cells(1.0)
+    assert not [path for path in results.rglob(".*") if path.is_file()]
+
+
+def test_a_full_disk_is_named_before_asv_is_run(
+    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(runner, "_ROOM", 2**62)
+    assert runner.main(["--results", str(tmp_path / "results")]) == 1
+    assert re.search(r"stopped: the disk of .*results is full", capsys.readouterr().err)
+
+
+def test_what_cannot_be_written_is_named(
+    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def asv(stage: Path, machine: str, arguments: list[str]) -> str:
+        raise OSError(28, "No space left on device", str(stage))
+
+    monkeypatch.setattr(runner, "_asv", asv)
+    assert runner.main(["--results", str(tmp_path / "results")]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--machine=mine"], "--machine=mine is not for here: it is the harness's own name"),
+        (["--skip-existing"], "a benchmark that is there in part"),
+        (["--dry-run"], "it saves nothing"),
+        (["--python=same"], "--python saves nothing without --set-commit-hash"),
+    ],
+)
+def test_arguments_that_would_mislead_are_refused(
+    runner: ModuleType, capsys: Any, arguments: list[str], message: str
+) -> None:
+    assert runner.main(arguments) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_the_parts_are_the_whole_suite_and_share_nothing(
+    runner: ModuleType, benchmarks: dict[str, Any]
+) -> None:
+    patterns = [arguments[1] for _, arguments in runner.parts_of(["HEAD"])]
+    for name, found in benchmarks.items():
+        for cell in itertools.product(*found.params):
+            full = f"{name}({', '.join(cell)})" if cell else name
+            assert sum(bool(re.search(pattern, full)) for pattern in patterns) == 1, full
+    assert runner.parts_of(["-b", "x"]) == [("the chosen", [])]
+
+
+def test_an_update_of_the_system_is_no_other_machine(runner: ModuleType) -> None:
+    here = this_machine()
+    later = replace(here, os=f"{here.os}.1", memory_bytes=here.memory_bytes + 2**20)
+    assert runner.facts(later) == runner.facts(here)
+    assert runner.facts(here)["machine"] == here.id

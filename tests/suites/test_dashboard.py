@@ -1,0 +1,184 @@
+"""What asv makes of three commits, as a browser shows it."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asv.machine import MachineCollection
+
+ROOT = Path(__file__).parents[2]
+CELL = r"^operations\..*\('nearest_unpool', 'small', 2, 'numpy'\)"
+BENCHMARK = "operations.Time.time_call"
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--window-size=1280,900",
+)
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=someone", "-c", "user.email=someone@example.org")
+    command = ["git", "-C", str(folder), *who, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _asv(folder: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "asv", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def commits() -> list[str]:
+    """Filled with the three commits that the page is of."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, commits: list[str]) -> Path:
+    """The folder of a page of three commits of a clone, which loads nothing from a network."""
+    offline = _offline_page()
+    home = tmp_path_factory.mktemp("home")
+    clone = tmp_path_factory.mktemp("clone") / "unpool_xp"
+    _git(ROOT, "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone))
+    _git(clone, "checkout", "--quiet", "-B", "main")
+    # As in this working tree, committed or not.
+    shutil.copy(ROOT / "asv.conf.json", clone)
+    shutil.copytree(ROOT / "benchmarks" / "panel", clone / "benchmarks/panel", dirs_exist_ok=True)
+    for number in range(3):  # a shallow clone may have one commit alone
+        _git(clone, "commit", "--quiet", "--allow-empty", "--message", f"Change {number}")
+    commits += _git(clone, "rev-list", "--first-parent", "--max-count=3", "main").split()
+    shutil.rmtree(clone / "results" / "asv", ignore_errors=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        MachineCollection.save("somewhere", {"machine": "somewhere", "os": "Linux"})
+        for commit in commits:
+            same = ("--quick", "--python=same", "--set-commit-hash", commit)
+            _asv(clone, "run", *same, "--machine", "somewhere", "--bench", CELL)
+        _asv(clone, "publish")
+    html = clone / ".asv" / "html"
+    try:
+        offline.make_offline(html)
+    except offline.OfflineError as error:
+        pytest.skip(f"the page loads its libraries from a network: {error}")
+    return html
+
+
+def _offline_page() -> Any:
+    path = ROOT / "benchmarks" / "asv_offline.py"
+    spec = importlib.util.spec_from_file_location("asv_offline", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def url(page: Path) -> Iterator[str]:
+    """Where the page is served: from a file a browser loads none of its data."""
+    handler = functools.partial(_Quiet, directory=str(page))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium without a window, that keeps what its console says."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs a browser: chromium and chromedriver are not installed here")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=Service(driver))
+    yield chrome
+    chrome.quit()
+
+
+def _until(browser: Any, script: str) -> Any:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, 30).until(lambda chrome: chrome.execute_script(script))
+
+
+def test_the_first_page_lists_the_benchmark(browser: Any, url: str) -> None:
+    browser.get(url)
+    shown = "return document.querySelector('#summarygrid-display')?.innerText"
+    assert "Time of a call" in _until(browser, shown)
+
+
+def test_the_graph_of_the_benchmark_draws_three_commits(
+    browser: Any, url: str, commits: list[str]
+) -> None:
+    assert len(commits) == 3
+    browser.get(f"{url}/#{BENCHMARK}")
+    canvas = "const c = document.querySelector('#main-graph canvas.flot-base'); "
+    _until(browser, f"{canvas} return c && c.width > 300 && c.height > 100")
+    series = "const p = $('#main-graph').data('plot'); return p && p.getData().map(s => s.data)"
+    drawn = _until(browser, series)
+    points = [point for one in drawn for point in one if point and point[1] is not None]
+    assert len(points) == 3
+    assert all(seconds > 0 for _, seconds in points)
+    _save(browser)
+
+
+def test_no_file_of_the_page_is_missing_or_fails(browser: Any, url: str) -> None:
+    said = [line["message"] for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+    # asv's first page asks for every benchmark, and there are times of one alone.
+    others = [line for line in said if "/graphs/summary/" in line and BENCHMARK not in line]
+    assert [line for line in said if line not in others and "favicon" not in line] == []
+    asked = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+    assert [name for name in browser.execute_script(asked) if not name.startswith(url)] == []
+
+
+def test_the_graph_has_the_three_commits(page: Path, commits: list[str]) -> None:
+    index = json.loads((page / "index.json").read_text())
+    revisions = {
+        number for number, commit in index["revision_to_hash"].items() if commit in commits
+    }
+    assert len(revisions) == 3
+    (path,) = (page / "graphs").glob(f"**/branch-main/**/{BENCHMARK}.json")
+    graph = json.loads(path.read_text())
+    assert {str(revision) for revision, values in graph if values} == revisions
+
+
+def _save(browser: Any) -> None:
+    """Keep a picture where one is asked for."""
+    folder = os.environ.get("UNPOOL_XP_PICTURES")
+    if folder:
+        browser.save_screenshot(str(Path(folder) / "asv.png"))

@@ -1,0 +1,97 @@
+"""The one file that imports array_api_compat or array_api_extra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import array_api_compat
+import array_api_compat.numpy
+import array_api_extra
+import numpy as np
+from array_api_compat import array_namespace as namespace
+
+__all__ = [
+    "Array",
+    "ArrayObject",
+    "ArrayT",
+    "Namespace",
+    "cast",
+    "compute_dtype",
+    "get_device",
+    "index_dtype",
+    "library",
+    "namespace",
+]
+
+# The standard defines arrays by what they do, not by a class.
+Array: TypeAlias = Any
+Namespace: TypeAlias = Any
+
+
+class ArrayObject(Protocol):
+    """An array of any library; those without types count as one, too."""
+
+    # The types of these differ from library to library: torch.Size, tuple[int | float, ...], ...
+    @property
+    def shape(self) -> Any: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    @property
+    def ndim(self) -> Any: ...
+
+
+ArrayT = TypeVar("ArrayT", bound=ArrayObject)
+
+
+def library(x: Array) -> str:
+    """Return "torch", "jax", "dask", "numpy" or "cupy", and "" for any other library."""
+    # array_api_compat's predicates use functools.lru_cache, which torch.compile warns about, so
+    # tensors are recognised without them. NumPy arrays take the same shortcut for speed.
+    cls = type(x)
+    if cls is np.ndarray:
+        return "numpy"
+    module = cls.__module__
+    if module == "torch" or module.startswith("torch."):
+        return "torch"
+    for name, is_array in _PREDICATES.items():
+        if is_array(x):
+            return name
+    return ""
+
+
+_PREDICATES: dict[str, Callable[[object], bool]] = {
+    "numpy": array_api_compat.is_numpy_array,
+    "jax": array_api_compat.is_jax_array,
+    "cupy": array_api_compat.is_cupy_array,
+    "dask": array_api_compat.is_dask_array,
+    "torch": array_api_compat.is_torch_array,
+}
+
+
+def get_device(x: Array) -> Any:
+    """Return the device of an array."""
+    kind = library(x)
+    if kind == "numpy":
+        return "cpu"
+    return x.device if kind == "torch" else array_api_compat.device(x)
+
+
+def index_dtype(xp: Namespace, device: Any) -> Any:
+    """Return the default index dtype of the library."""
+    known = getattr(xp, "indexing_dtype", None)  # set by _fast_namespace
+    return known or array_api_extra.default_dtype(xp, "indexing", device=device)
+
+
+def cast(xp: Namespace, x: Array, dtype: Any) -> Array:
+    """Return the array cast to a dtype, or the array itself if it already has it."""
+    return x if x.dtype == dtype else xp.astype(x, dtype)
+
+
+def compute_dtype(xp: Namespace, dtype: Any) -> Any:
+    """Return the dtype to accumulate in: float32 for half precision, else the dtype itself."""
+    if xp.isdtype(dtype, "real floating") and xp.finfo(dtype).bits < 32:
+        return xp.float32
+    return dtype

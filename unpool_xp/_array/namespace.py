@@ -1,0 +1,135 @@
+"""The namespace and the device that the arrays of a call share, and the checks of their dtypes."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import array_api_compat
+import array_api_compat.numpy
+import array_api_extra
+from array_api_compat import array_namespace as namespace
+
+from unpool_xp._array.compat import Array, Namespace, get_device, library
+from unpool_xp._plan.cache import PlanFactory, cached, uncached
+
+
+class InputInfo(NamedTuple):
+    """The namespace and device shared by the inputs, and how to make a plan for them."""
+
+    xp: Namespace
+    device: Any
+    plan: PlanFactory
+
+
+def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
+    """Return the one namespace and the one device of the named arguments."""
+    kinds = {library(array) for array in arrays.values()}
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    if kind == "numpy":
+        return InputInfo(_fast_namespace_numpy(), "cpu", cached)
+    plan: PlanFactory = cached
+    if kind == "torch":
+        if sys.modules["torch"].compiler.is_compiling():
+            import array_api_compat.torch as xp
+
+            plan = uncached
+        else:
+            xp = _fast_namespace_torch()
+        first, *others = [array.device for array in arrays.values()]
+        if all(device == first for device in others):
+            return InputInfo(xp, first, plan)
+    else:
+        for name, array in arrays.items():
+            if not array_api_compat.is_array_api_obj(array):
+                raise TypeError(
+                    f"{operation}: {name} must be an array of an array API library, "
+                    f"got {type(array).__name__}: {_short_repr(array)}"
+                )
+        try:
+            xp = namespace(*arrays.values())
+        except TypeError as error:
+            got = ", ".join(f"{n}: {_type_name(a)}" for n, a in arrays.items())
+            raise TypeError(f"{operation}: all arrays must be of one library, got {got}") from error
+        for name, array in arrays.items():
+            if any(n is None or n != n for n in array.shape):
+                raise ValueError(
+                    f"{operation}: {name} has axes of unknown size (shape {array.shape}); find "
+                    "them first, on Dask with compute_chunk_sizes()"
+                )
+    devices = {name: get_device(array) for name, array in arrays.items()}
+    # A JAX tracer has no device; it follows the other arrays.
+    known = [device for device in devices.values() if device is not None]
+    if any(device != known[0] for device in known[1:]):
+        got_devices = ", ".join(f"{name}: {device}" for name, device in devices.items())
+        raise ValueError(f"{operation}: all arrays must be on one device, got {got_devices}")
+    return InputInfo(xp, known[0] if known else None, plan)
+
+
+# Call these PyTorch functions directly: the wrapper promotes dtypes, which already agree here, and
+# costs as much as a small operation.
+_TORCH_FUNCTIONS = ("matmul", "maximum", "min", "minimum", "reshape", "where", "zeros")
+
+# Call these NumPy methods directly: the dispatch of the functions costs as much as a small call.
+_NUMPY_METHODS = ("max", "min", "repeat", "reshape", "sum")
+
+# Pure functions of dtypes, cached.
+_CACHED_FUNCTIONS = ("finfo", "iinfo", "isdtype")
+
+
+@functools.cache
+def _fast_namespace_numpy() -> Namespace:
+    return _fast_namespace(
+        array_api_compat.numpy, **{name: _call_method(name) for name in _NUMPY_METHODS}
+    )
+
+
+def _call_method(name: str) -> Callable[..., Any]:
+    def call(x: Array, *arguments: Any, **options: Any) -> Any:
+        return getattr(x, name)(*arguments, **options)
+
+    return call
+
+
+@functools.cache
+def _fast_namespace_torch() -> Namespace:
+    import array_api_compat.torch
+    import torch
+
+    def largest(x: Array, axis: int | None = None) -> Array:
+        return torch.max(x) if axis is None else torch.amax(x, axis)
+
+    native = {name: getattr(torch, name) for name in _TORCH_FUNCTIONS}
+    return _fast_namespace(
+        array_api_compat.torch, matrix_transpose=lambda x: x.mT, max=largest, **native
+    )
+
+
+def _fast_namespace(xp: Namespace, **overrides: Any) -> Namespace:
+    """Return a copy of the namespace with less overhead per call."""
+    fast = types.ModuleType(xp.__name__)
+    vars(fast).update(vars(xp))
+    vars(fast).update({name: functools.cache(getattr(xp, name)) for name in _CACHED_FUNCTIONS})
+    vars(fast).update(overrides, indexing_dtype=array_api_extra.default_dtype(xp, "indexing"))
+    return fast
+
+
+def require_dtype(
+    operation: str, xp: Namespace, kinds: tuple[str, ...], expected: str, **arrays: Array
+) -> None:
+    """Raise a TypeError that names the first argument whose dtype is not of these kinds."""
+    for name, array in arrays.items():
+        if not xp.isdtype(array.dtype, kinds):
+            raise TypeError(f"{operation}: {name} must have {expected} dtype, got {array.dtype}")
+
+
+def _type_name(array: Array) -> str:
+    return f"{type(array).__module__.partition('.')[0]}.{type(array).__name__}"
+
+
+def _short_repr(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

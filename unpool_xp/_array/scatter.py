@@ -1,0 +1,159 @@
+"""Setting by index, which the standard lacks."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+from unpool_xp._array.blocks import planes_per_cache_block
+from unpool_xp._array.compat import Array, Namespace, cast, get_device, index_dtype, library
+from unpool_xp._array.traits import is_eager_cpu, needs_grad
+from unpool_xp._array.views import pad_axis
+
+
+def scatter(
+    xp: Namespace,
+    target: Array,
+    values: Array,
+    positions: Array,
+    *,
+    add: bool,
+    inside: bool,
+    n_sentinel: int = 0,
+) -> Array:
+    """Return target (..., size) with values (..., m) at positions (..., m).
+
+    With `add`, values are added to the target; otherwise they replace it, and one of several
+    values for a position is kept. Positions outside [0, size) are dropped; `inside` promises that
+    there are none. The target may be overwritten. The last `n_sentinel` of its cells (0 or 1) take
+    what is dropped and are not returned.
+    """
+    if library(values) == "jax":
+        return _scatter_jax(xp, target, values, positions, add=add, inside=inside)
+    if inside:
+        return _scatter_inside(xp, target, values, positions, add=add)
+    # One cell more at the end takes what is dropped.
+    size = target.shape[-1] - n_sentinel
+    wider = target if n_sentinel else pad_axis(xp, target, -1, 0, 1)
+    positions = _mark_dropped(xp, positions, size)
+    return _scatter_inside(xp, wider, values, positions, add=add)[..., :size]
+
+
+def sentinel_slots(values: Array) -> int:
+    """Return how many sentinel slots the target needs if positions may be dropped."""
+    return 0 if library(values) == "jax" else 1  # whose own scatter drops
+
+
+def _mark_dropped(xp: Namespace, positions: Array, size: int) -> Array:
+    """Replace positions outside [0, size) with `size`."""
+    kind = library(positions)
+    if kind in ("torch", "numpy", "cupy"):
+        # Without the bit of the sign what lies below zero lies beyond the end: one pass less.
+        largest = xp.iinfo(positions.dtype).max
+        if kind == "torch":
+            return sys.modules["torch"].clamp(positions & largest, max=size)
+        return xp.minimum(positions & largest, positions.dtype.type(size))
+    outside = (positions < 0) | (positions >= size)
+    return xp.where(outside, xp.full_like(positions, size), positions)
+
+
+def scatter_checks_bounds(values: Array, *, add: bool) -> bool:
+    """Return whether `scatter` itself raises, an IndexError or a RuntimeError, for what it drops.
+
+    A look at the positions before would then be one pass too many.
+    """
+    return not add and library(values) == "torch" and is_eager_cpu(values) and values.numel() > 0
+
+
+def any_outside(xp: Namespace, positions: Array, size: int) -> Array:
+    """Return whether a position is not in [0, size), as one scalar on the device."""
+    kind = library(positions)
+    if kind in ("numpy", "cupy"):  # below zero is far beyond the end, once it has no sign
+        return xp.max(positions.view(positions.dtype.str.replace("i", "u"))) >= size
+    if kind == "torch":  # in one pass
+        low, high = sys.modules["torch"].aminmax(positions)
+        return (low < 0) | (high >= size)
+    return (xp.min(positions) < 0) | (xp.max(positions) >= size)
+
+
+def _scatter_inside(
+    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool
+) -> Array:
+    kind = library(values)
+    if kind == "torch":
+        positions = cast(xp, positions, xp.int64)
+        if needs_grad(values):  # under vmap the target cannot take what is batched
+            return (target.scatter_add if add else target.scatter)(-1, positions, values)
+        return (target.scatter_add_ if add else target.scatter_)(-1, positions, values)
+    (*lead, size), m = target.shape, values.shape[-1]
+    rows = math.prod(lead)
+    values = xp.reshape(values, (rows, m))
+    positions = xp.reshape(positions, (rows, m))
+    if kind in ("numpy", "cupy"):
+        dtype = index_dtype(xp, get_device(values))
+        # In one index for all, which is made for as many planes at a time as stay in the cache.
+        step = planes_per_cache_block(values, m * xp.iinfo(dtype).bits // 8)
+        row_starts = (
+            xp.arange(min(step, rows), dtype=dtype, device=get_device(values))[:, None] * size
+        )
+        planes = xp.reshape(target, (-1,))
+        for row in range(0, rows, max(step, 1)):
+            part = planes[row * size : (row + step) * size]
+            flat = positions[row : row + step] + row_starts[: rows - row]
+            if add:
+                xp.add.at(part, flat, values[row : row + step])
+            else:
+                part[flat] = values[row : row + step]
+        return xp.reshape(planes, target.shape)
+    dtype = index_dtype(xp, get_device(values))
+    row_starts = xp.arange(rows, dtype=dtype, device=get_device(values)) * size
+    flat = xp.reshape(xp.astype(positions, dtype) + row_starts[:, None], (-1,))
+    plane, values = xp.reshape(target, (-1,)), xp.reshape(values, (-1,))
+    return xp.reshape(_scatter_by_sorting(xp, plane, values, flat, add=add), target.shape)
+
+
+def _scatter_jax(
+    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool, inside: bool
+) -> Array:
+    (*lead, size), m = target.shape, values.shape[-1]
+    rows = math.prod(lead)
+    dtype = index_dtype(xp, None)
+    positions = xp.astype(xp.reshape(positions, (rows, m)), dtype)
+    flat = rows * size < xp.iinfo(dtype).max  # one index is a third faster than two
+    index = positions + (xp.arange(rows, dtype=dtype) * size)[:, None] if flat else positions
+    if not inside:
+        # Below zero is far beyond the end, once it has no sign.
+        unsigned = xp.uint32 if xp.iinfo(dtype).bits == 32 else xp.uint64
+        outside = xp.astype(positions, unsigned) >= size
+        index = xp.where(outside, rows * size if flat else size, index)
+    if flat:
+        cells = xp.reshape(target, (-1,)).at[index]
+    else:
+        cells = xp.reshape(target, (rows, size)).at[xp.arange(rows)[:, None], index]
+    update = cells.add if add else cells.set
+    mode = "promise_in_bounds" if inside else "drop"
+    return xp.reshape(update(xp.reshape(values, (rows, m)), mode=mode), target.shape)
+
+
+def _scatter_by_sorting(
+    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool
+) -> Array:
+    """Scatter vectors with the standard alone: every cell of the target looks up its value."""
+    if positions.shape[0] == 0:
+        return target
+    order = xp.argsort(positions, stable=True)
+    positions, values = xp.take(positions, order), xp.take(values, order)
+    if add:
+        # A segmented scan: after log2 steps the last of equal positions holds their sum.
+        step = 1
+        while step < positions.shape[0]:
+            same = positions[step:] == positions[:-step]
+            moved = xp.where(same, values[:-step], xp.zeros_like(values[:-step]))
+            values = xp.concat([values[:step], values[step:] + moved])
+            step *= 2
+    cells = xp.arange(target.shape[0], dtype=positions.dtype, device=get_device(values))
+    last = xp.searchsorted(positions, cells, side="right") - 1
+    last = xp.where(last < 0, xp.zeros_like(last), last)
+    found = xp.take(values, last)
+    hit = xp.take(positions, last) == cells
+    return xp.where(hit, target + found if add else found, target)

@@ -1,0 +1,314 @@
+"""The operations on Dask arrays: how each one partitions its plan.
+
+Every part is processed by the same function as an array in memory.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from unpool_xp._array.compat import Array, Namespace
+from unpool_xp._array.views import zeros
+from unpool_xp._dask.graph import BlockFunction, ExtraInputs, Key, Slices, blockwise_with_halo
+from unpool_xp._dask.partition import (
+    AxisPartition,
+    ConvTransposePartition,
+    FractionalPoolPartition,
+    LinearPartition,
+    NearestPartition,
+    PoolPartition,
+    ResizeSpan,
+    ScatterPartition,
+    UnpoolPartition,
+    UnsplitAxis,
+    chunk_bounds,
+    linear_axis_of_span,
+    nearest_axis_of_span,
+)
+from unpool_xp._dask.scatter import (
+    ScatterEntries,
+    ScatterSelector,
+    scatter_entries,
+    scatter_from_windows,
+    scatter_into_planes,
+    scatter_into_zeros,
+)
+from unpool_xp._impl.linear import interpolate
+from unpool_xp._impl.nearest import _nearest
+from unpool_xp._plan.arguments import Coordinates, Shape
+from unpool_xp._plan.cache import cached
+from unpool_xp._plan.fractional import FractionalPoolPlan
+from unpool_xp._plan.resize import LinearPlan, ResizeAxis, needs_interpolation
+from unpool_xp._plan.transposed import ConvTransposeAxis
+from unpool_xp._plan.windows import AvgPoolPlan, MaxPoolPlan
+
+
+def max_pool(function: BlockFunction, plan: MaxPoolPlan, x: Array, index_dtype: Any) -> list[Array]:
+    """Return the maxima and their places in the whole plane."""
+
+    def part(parts: Sequence[Any], _: Any) -> MaxPoolPlan:
+        axes = tuple(windows for windows, _ in parts)
+        return MaxPoolPlan(plan.plane, tuple(axis.count for axis in axes), axes, is_partial=True)
+
+    axes = [PoolPartition(windows) for windows in plan.axes]
+    return blockwise_with_halo(
+        "max_pool", function, axes, [x], part, token=repr(plan), dtypes=(None, index_dtype)
+    )
+
+
+def avg_pool(function: BlockFunction, plan: AvgPoolPlan, x: Array) -> Array:
+    """Return the means."""
+
+    def part(parts: Sequence[Any], _: Any) -> AvgPoolPlan:
+        return AvgPoolPlan(tuple(w for w, _ in parts), tuple(c for _, c in parts), plan.divisor)
+
+    counts = plan.counts if plan.divisor is None else ((),) * len(plan.axes)
+    axes = [PoolPartition(windows, c) for windows, c in zip(plan.axes, counts, strict=True)]
+    return blockwise_with_halo("avg_pool", function, axes, [x], part, token=repr(plan))[0]
+
+
+def fractional_max_pool(
+    function: BlockFunction, plan: FractionalPoolPlan, x: Array, index_dtype: Any
+) -> list[Array]:
+    """Return the maxima and their places in the whole plane."""
+    rank = len(plan.plane)
+
+    def part(parts: Sequence[Any], planes: tuple[slice, ...]) -> FractionalPoolPlan:
+        starts = []
+        for found, (first, last, start, _) in zip(plan.starts, parts, strict=True):
+            lead = planes if found.ndim > 1 else ()
+            starts.append(found[(*lead, slice(first, last))] - start)
+        return FractionalPoolPlan(
+            plan.plane, plan.kernel_size, starts, tuple(start for _, _, start, _ in parts)
+        )
+
+    axes = [
+        FractionalPoolPartition(i - rank, n, k, *_start_bounds(starts, n - k))
+        for i, (n, k, starts) in enumerate(
+            zip(plan.plane, plan.kernel_size, plan.starts, strict=True)
+        )
+    ]
+    return blockwise_with_halo(
+        "fractional_max_pool",
+        function,
+        axes,
+        [x],
+        part,
+        token=(plan.plane, plan.kernel_size, plan.starts),
+        dtypes=(None, index_dtype),
+        plan_per_chunk=True,
+    )
+
+
+def _start_bounds(starts: Any, last: int) -> tuple[Any, Any]:
+    """Return the first and the last start of each region, of all planes."""
+    planes = tuple(range(starts.ndim - 1))
+    if not starts.size:  # no planes: any will do
+        return starts.min(axis=planes, initial=0), starts.max(axis=planes, initial=last)
+    return starts.min(axis=planes), starts.max(axis=planes)
+
+
+def nearest_unpool(
+    function: BlockFunction, plan: Sequence[ResizeAxis], coordinates: Coordinates, x: Array
+) -> Array:
+    """Return each value over the cells that it stands for."""
+    axes = [NearestPartition(axis, coordinates) for axis in plan]
+    token = (repr(plan), coordinates)
+    return blockwise_with_halo(
+        "nearest_unpool", function, axes, [x], lambda parts, _: parts, token=token
+    )[0]
+
+
+def linear_unpool(operation: str, plan: LinearPlan, x: Array) -> Array:
+    """Return the interpolation."""
+    axes = _linear_partitions(plan)
+
+    def part(parts: Sequence[Any], _: Any) -> Any:
+        return _LinearPart(plan.growth, tuple(parts))
+
+    return blockwise_with_halo(operation, _interpolate_part, axes, [x], part, token=repr(axes))[0]
+
+
+class _LinearPart(NamedTuple):
+    """The interpolation of a part; None where nothing lies between the elements of an axis."""
+
+    growth: float
+    axes: tuple[ResizeSpan | None, ...]
+
+
+def _linear_partitions(plan: LinearPlan) -> list[AxisPartition]:
+    coordinates = plan.coordinates
+    return [
+        LinearPartition(axis, coordinates, needs_interpolation(axis, coordinates))
+        for axis in plan.resize_axes
+    ]
+
+
+def _interpolate_part(xp: Namespace, plan: _LinearPart, x: Array) -> list[Array]:
+    axes = tuple(cached(linear_axis_of_span, span) for span in plan.axes if span)
+    rank = len(plan.axes)
+    # Never as small as the whole may be: a matrix product may round otherwise in each shape.
+    return [interpolate(xp, x, LinearPlan(rank, (), plan.growth, False, axes, (), "asymmetric"))]
+
+
+def fractional_max_unpool(plan: LinearPlan, values: Array, indices: Array) -> Array:
+    """Return the interpolation with the maxima at their places."""
+    operation, rank, growth = "fractional_max_unpool", plan.rank, plan.growth
+    axes = _linear_partitions(plan)
+    token = repr(axes)
+
+    def part(parts: Sequence[Any], _: Any) -> Any:
+        return _LinearPart(growth, tuple(parts))
+
+    if _is_one_chunk(values, rank):
+        inputs = [values, indices]
+        return blockwise_with_halo(
+            operation, _scatter_into_linear, axes, inputs, part, token=token
+        )[0]
+    extra = route_entries(operation, plan.plane, axes, values, indices)
+    return blockwise_with_halo(
+        operation, _scatter_entries_into_linear, axes, [values], part, token=token, extra=extra
+    )[0]
+
+
+def _scatter_into_linear(
+    xp: Namespace, plan: _LinearPart, values: Array, indices: Array
+) -> list[Array]:
+    (target,) = _interpolate_part(xp, plan, values)
+    n_lead = values.ndim - len(plan.axes)
+    return [scatter_into_planes(xp, _copied(xp, target), n_lead, values, indices, add=False)]
+
+
+def _scatter_entries_into_linear(
+    xp: Namespace, plan: _LinearPart, values: Array, *entries: ScatterEntries
+) -> list[Array]:
+    (target,) = _interpolate_part(xp, plan, values)
+    return [scatter_entries(xp, _copied(xp, target), entries, add=False)]
+
+
+def _copied(xp: Namespace, target: Array) -> Array:
+    # With nothing to interpolate it is the input, or a view of it.
+    return xp.asarray(target, copy=True)
+
+
+def max_unpool(
+    plane: Shape,
+    windows: Sequence[ConvTransposeAxis] | None,
+    values: Array,
+    indices: Array,
+    *,
+    add: bool,
+) -> Array:
+    """Return the maxima at their places, in one of three ways."""
+    rank = len(plane)
+    if _is_one_chunk(values, rank):
+        whole = _unsplit_axes(values, plane)
+
+        def all_of_it(_: Any, __: Any) -> Any:
+            return plane, add
+
+        token: Any = (plane, add)
+        return blockwise_with_halo(
+            "max_unpool", scatter_into_zeros, whole, [values, indices], all_of_it, token=token
+        )[0]
+    if windows is not None:  # each chunk looks at the windows that reach into it
+
+        def part(parts: Sequence[Any], _: Any) -> Any:
+            return tuple(parts), add
+
+        axes = [UnpoolPartition(axis) for axis in windows]
+        token = (repr(axes), add)
+        return blockwise_with_halo(
+            "max_unpool", scatter_from_windows, axes, [values, indices], part, token=token
+        )[0]
+    planes = [ScatterPartition(i - rank, values.shape[i - rank], n) for i, n in enumerate(plane)]
+
+    def sizes(parts: Sequence[Any], lead: Slices) -> Any:
+        known = (*lead, *(slice(first, last) for first, last in parts))
+        return tuple(each.stop - each.start for each in known), add
+
+    return blockwise_with_halo(
+        "max_unpool",
+        _scatter_entries_into_zeros,
+        planes,
+        [values],
+        sizes,
+        token=(plane, add),
+        extra=route_entries("max_unpool", plane, planes, values, indices),
+        plan_per_chunk=True,
+    )[0]
+
+
+def _scatter_entries_into_zeros(
+    xp: Namespace, plan: tuple[Shape, bool], *entries: ScatterEntries
+) -> list[Array]:
+    shape, add = plan
+    return [scatter_entries(xp, zeros(xp, shape, entries[0].values), entries, add=add)]
+
+
+def route_entries(
+    operation: str, plane: Shape, axes: Sequence[AxisPartition], values: Array, indices: Array
+) -> ExtraInputs:
+    """Return what is picked from every chunk of values for every chunk of its output plane."""
+    rank = len(plane)
+    indices = indices.rechunk(values.chunks)
+    lead = values.ndim - rank
+    pooled = [list(itertools.accumulate(c, initial=0)) for c in values.chunks[lead:]]
+    bounds = [chunk_bounds(axis, known) for axis, known in zip(axes, pooled, strict=True)]
+    digest = sys.modules["dask.base"].tokenize(plane, bounds, values.name, indices.name)
+    name = f"{operation}-pick-{digest}"
+    sources = list(itertools.product(*(range(n) for n in values.numblocks[lead:])))
+    tasks: dict[Key, Any] = {}
+    for chunk_index in itertools.product(*(range(len(known) - 1) for known in bounds)):
+        ranges = tuple(
+            (known[i], known[i + 1]) for known, i in zip(bounds, chunk_index, strict=True)
+        )
+        for source in sources:
+            origins = tuple(known[i] for known, i in zip(pooled, source, strict=True))
+            selector = ScatterSelector(plane, ranges, tuple(values.shape[lead:]), origins)
+            for lead_index in itertools.product(*(range(n) for n in values.numblocks[:lead])):
+                chunks = [(array.name, *lead_index, *source) for array in (values, indices)]
+                tasks[(name, *lead_index, *chunk_index, *source)] = (selector, *chunks)
+
+    def keys(number: tuple[int, ...]) -> list[Key]:
+        return [(name, *number, *source) for source in sources]
+
+    return ExtraInputs(tasks, keys, [values, indices])
+
+
+def _is_one_chunk(values: Array, rank: int) -> bool:
+    return all(n == 1 for n in values.numblocks[values.ndim - rank :])
+
+
+def _unsplit_axes(values: Array, plane: Shape) -> list[AxisPartition]:
+    rank = len(plane)
+    return [UnsplitAxis(i - rank, values.shape[i - rank], n) for i, n in enumerate(plane)]
+
+
+def conv_transpose(
+    function: BlockFunction,
+    plan: tuple[ConvTransposeAxis, ...],
+    groups: int,
+    channels: tuple[int, int],
+    x: Array,
+    weights: Sequence[Array],
+) -> Array:
+    """Return the shares added up, with all channels of the input in one chunk."""
+
+    def part(parts: Sequence[Any], _: Any) -> Any:
+        return tuple(parts[1:]), groups
+
+    axes: list[AxisPartition] = [UnsplitAxis(-len(plan) - 1, *channels)]
+    axes += [ConvTransposePartition(axis) for axis in plan]
+    x = x.rechunk({x.ndim - len(plan) - 1: -1})
+    token = (repr(plan), groups)
+    return blockwise_with_halo(
+        "conv_transpose", function, axes, [x], part, token=token, whole=weights
+    )[0]
+
+
+def _nearest_part(xp: Namespace, spans: Sequence[ResizeSpan], x: Array) -> list[Array]:
+    return [_nearest(xp, x, spans, lambda span: cached(nearest_axis_of_span, span))]

@@ -1,0 +1,357 @@
+"""Partition an operation by output chunks: the input each chunk needs, and its plan.
+
+Plain ints only. Positions are relative to the part; strides and offsets that make up indices are
+those of the whole array. Imports no array library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+from unpool_xp._plan.arguments import Coordinates, Shape
+from unpool_xp._plan.resize import (
+    LinearAxis,
+    NearestAxis,
+    ResizeAxis,
+    linear_sources,
+    nearest_sources,
+    plan_linear_axis,
+)
+from unpool_xp._plan.transposed import ConvTransposeAxis
+from unpool_xp._plan.windows import PoolAxis, pad_source_indices
+
+
+class AxisPart(NamedTuple):
+    """The input slice [start, stop) of one axis, and the plan for that slice."""
+
+    start: int
+    stop: int
+    plan: Any
+
+
+class AxisPartition(Protocol):
+    """An axis of an operation that can be done in parts."""
+
+    @property
+    def axis(self) -> int:
+        """The axis of the arrays, counted from the end."""
+
+    @property
+    def output(self) -> int:
+        """The cells of the output."""
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """Output cells over input cells, as a fraction."""
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return what the cells [first, last) of the output need."""
+
+
+def chunk_bounds(axis: AxisPartition, bounds: Sequence[int]) -> list[int]:
+    """Return the output chunk bounds that match the input chunks."""
+    outputs, inputs = axis.ratio
+    inner = {min(-(-bound * outputs // inputs), axis.output) for bound in bounds[1:-1]}
+    return sorted(inner | {0, axis.output})
+
+
+@dataclass(frozen=True)
+class UnsplitAxis:
+    """An axis that stays in one piece."""
+
+    axis: int
+    size: int
+    output: int
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """Everything goes with everything."""
+        return self.output, 1
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return the axis."""
+        return AxisPart(0, self.size, self)
+
+
+@dataclass(frozen=True)
+class PoolPartition:
+    """Windows along an axis; `counts`, by how many elements the sum of each is divided."""
+
+    whole: PoolAxis
+    counts: Shape = ()
+
+    @property
+    def axis(self) -> int:
+        """The axis."""
+        return self.whole.axis
+
+    @property
+    def output(self) -> int:
+        """The windows."""
+        return self.whole.count
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """One window per stride."""
+        return 1, self.whole.stride
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return the windows [first, last)."""
+        whole = self.whole
+        low = first * whole.stride - whole.padding[0]
+        high = (
+            low + (last - first - 1) * whole.stride + (whole.kernel_size - 1) * whole.dilation + 1
+        )
+        start, stop = max(low, 0), min(high, whole.size)
+        before, size = start - low, stop - start
+        lead, trail = pad_source_indices(size, whole.dilation, before, high - start)
+        windows = replace(
+            whole,
+            size=size,
+            count=last - first,
+            padding=(before, 0),
+            source_source_before=lead,
+            source_source_after=trail,
+            origin=whole.origin + start,
+            arrays={},
+        )
+        return AxisPart(start, stop, (windows, self.counts[first:last]))
+
+
+@dataclass(frozen=True)
+class ConvTransposePartition:
+    """The axis of a transposed convolution."""
+
+    whole: ConvTransposeAxis
+
+    @property
+    def axis(self) -> int:
+        """The axis."""
+        return self.whole.axis
+
+    @property
+    def output(self) -> int:
+        """The cells of the output."""
+        return self.whole.output
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """One stride per input element."""
+        return self.whole.stride, 1
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return the elements of which a tap lands on the cells [first, last), one at least."""
+        whole = self.whole
+        lowest = first + whole.before - (whole.kernel_size - 1) * whole.dilation
+        start = min(max(-(-lowest // whole.stride), 0), whole.size - 1)
+        stop = max(min((last - 1 + whole.before) // whole.stride + 1, whole.size), start + 1)
+        before = first + whole.before - start * whole.stride
+        axis = replace(whole, size=stop - start, before=before, output=last - first)
+        return AxisPart(start, stop, axis)
+
+
+@dataclass(frozen=True)
+class UnpoolAxis:
+    """The pooling windows that overlap one chunk of the unpooled axis."""
+
+    plane: int  # cells of the whole axis
+    origin: int  # the first cell of the part
+    size: int  # cells of the part
+    count: int  # windows that reach into the part
+    first: int  # where the first of them starts in the whole axis, below 0 in the padding
+    stride: int
+    extent: int  # cells that a window spans
+
+    @property
+    def within(self) -> bool:
+        """Whether no window reaches beyond the part."""
+        last = self.first + (self.count - 1) * self.stride + self.extent
+        return self.first >= self.origin and last <= self.origin + self.size
+
+    @property
+    def inner(self) -> bool:
+        """Whether no window reaches beyond the whole axis."""
+        last = self.first + (self.count - 1) * self.stride + self.extent
+        return self.first >= 0 and last <= self.plane
+
+
+@dataclass(frozen=True)
+class UnpoolPartition:
+    """The axis that the maxima of windows are put back along."""
+
+    whole: ConvTransposeAxis
+
+    @property
+    def axis(self) -> int:
+        """The axis."""
+        return self.whole.axis
+
+    @property
+    def output(self) -> int:
+        """The cells of the output."""
+        return self.whole.output
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """One stride per window."""
+        return self.whole.stride, 1
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return the windows that reach into the cells [first, last)."""
+        whole = self.whole
+        start, stop, _ = ConvTransposePartition(whole).part(first, last)
+        if last == whole.output:  # windows beyond the plane are seen too: somebody must check them
+            stop = whole.size
+        extent = (whole.kernel_size - 1) * whole.dilation + 1
+        low = start * whole.stride - whole.before
+        unpool_axis = UnpoolAxis(
+            whole.output, first, last - first, stop - start, low, whole.stride, extent
+        )
+        return AxisPart(start, stop, unpool_axis)
+
+
+@dataclass(frozen=True)
+class ResizeSpan:
+    """Cells [first, last) of a resized axis that was `whole`; a recipe, made up where it is used.
+
+    The lists of sources and weights are as long as the part, so they are not sent along.
+    """
+
+    whole: ResizeAxis
+    coordinates: Coordinates
+    first: int
+    last: int
+    start: int
+
+    @property
+    def axis(self) -> int:
+        """The axis."""
+        return self.whole.axis
+
+    @property
+    def repeats(self) -> int | None:
+        """The whole factor, as of the whole axis."""
+        return self.whole.repeats
+
+
+def nearest_axis_of_span(span: ResizeSpan) -> NearestAxis:
+    """Return the source of each cell of a part."""
+    sources = nearest_sources(span.whole, span.coordinates, span.first, span.last)
+    return NearestAxis(tuple([source - span.start for source in sources]))
+
+
+def linear_axis_of_span(span: ResizeSpan) -> LinearAxis:
+    """Return the plan of the interpolation of a part."""
+    return plan_linear_axis(span.whole, span.coordinates, span.first, span.last)
+
+
+@dataclass(frozen=True)
+class NearestPartition:
+    """An axis of repeated values."""
+
+    whole: ResizeAxis
+    coordinates: Coordinates
+
+    @property
+    def axis(self) -> int:
+        """The axis."""
+        return self.whole.axis
+
+    @property
+    def output(self) -> int:
+        """The cells of the output."""
+        return self.whole.output
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """As many cells as the axis grows."""
+        return self.whole.output, self.whole.size
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return the sources of the cells [first, last)."""
+        (start,) = nearest_sources(self.whole, self.coordinates, first, first + 1)
+        (end,) = nearest_sources(self.whole, self.coordinates, last - 1, last)
+        span = ResizeSpan(self.whole, self.coordinates, first, last, start)
+        return AxisPart(start, end + 1, span)
+
+
+@dataclass(frozen=True)
+class LinearPartition:
+    """An axis that is interpolated, or, with the size it had, left as it is."""
+
+    whole: ResizeAxis
+    coordinates: Coordinates
+    needs_interpolation: bool  # whether there is something between two elements
+
+    @property
+    def axis(self) -> int:
+        """The axis."""
+        return self.whole.axis
+
+    @property
+    def output(self) -> int:
+        """The cells of the output."""
+        return self.whole.output
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """As many cells as the axis grows."""
+        return self.whole.output, self.whole.size
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return the neighbours of the cells [first, last)."""
+        if not self.needs_interpolation:
+            return AxisPart(first, last, None)
+        (start,), _, _ = linear_sources(self.whole, self.coordinates, first, first + 1)
+        _, (end,), _ = linear_sources(self.whole, self.coordinates, last - 1, last)
+        span = ResizeSpan(self.whole, self.coordinates, first, last, start)
+        return AxisPart(start, end + 1, span)
+
+
+@dataclass(frozen=True)
+class FractionalPoolPartition:
+    """Fractional regions: all starts lie between `first_starts` and `last_starts`."""
+
+    axis: int
+    size: int
+    kernel_size: int
+    first_starts: Any  # (out,): the first start of all planes, on the host
+    last_starts: Any  # (out,): the last
+
+    @property
+    def output(self) -> int:
+        """The regions."""
+        return len(self.first_starts)
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """As many regions as the axis shrinks."""
+        return self.output, self.size
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return the regions [first, last)."""
+        start, stop = (
+            int(self.first_starts[first]),
+            int(self.last_starts[last - 1]) + self.kernel_size,
+        )
+        return AxisPart(start, stop, (first, last, start, stop - start))
+
+
+@dataclass(frozen=True)
+class ScatterPartition:
+    """An axis whose output needs no input of its own: values are put there from anywhere."""
+
+    axis: int
+    size: int
+    output: int
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """As many cells as the axis grows."""
+        return self.output, self.size
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return the cells alone."""
+        return AxisPart(0, 0, (first, last))

@@ -1,0 +1,135 @@
+"""Transposed convolution by sub-pixel phases, for kernels that are a multiple of the stride.
+
+Before cropping, cell ``s * u + p`` of an axis is the sum over j of ``x[u - j] w[s * j + p]``. With
+the shifted inputs stacked (im2col), one matrix product computes every cell of every phase p.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import NamedTuple
+
+from unpool_xp._array.blocks import planes_per_block
+from unpool_xp._array.compat import Array, Namespace, get_device
+from unpool_xp._array.traits import fast_path
+from unpool_xp._array.views import pad
+from unpool_xp._plan.transposed import ConvTransposeAxis
+
+_MAX_CHANNEL_RATIO = (
+    1  # input channels per output channel; above this, im2col costs too much memory
+)
+
+
+def is_applicable(
+    xp: Namespace, plan: tuple[ConvTransposeAxis, ...], x: Array, weight: Array
+) -> bool:
+    """Return whether this method is exact and faster; x has shape (..., channels, *plane)."""
+    in_channels, out_channels = weight.shape[:2]
+    return (
+        all(axis.dilation == 1 and axis.kernel_size % axis.stride == 0 for axis in plan)
+        and any(axis.kernel_size > axis.stride for axis in plan)
+        and in_channels <= _MAX_CHANNEL_RATIO * out_channels
+        and 0 not in x.shape
+        and fast_path(x)
+        and fast_path(weight)
+        # At the borders padding zeros are multiplied by weights: 0 * inf would be NaN.
+        and bool(xp.all(xp.isfinite(weight)))
+    )
+
+
+class _PhaseAxis(NamedTuple):
+    """The phases along one axis."""
+
+    n_shifts: int
+    first: int  # the first u
+    length: int  # of them
+    phases: tuple[tuple[slice, slice], ...]  # for each p: which u, and the cells
+
+
+def _phase_axis(axis: ConvTransposeAxis) -> _PhaseAxis:
+    stride, before, output = axis.stride, axis.before, axis.output
+    first = before // stride
+    length = (before + output - 1) // stride + 1 - first
+    phases = []
+    for phase in range(stride):
+        cell = (phase - before) % stride
+        start = (cell + before) // stride - first
+        cells = max(-(-(output - cell) // stride), 0)
+        phases.append((slice(start, start + cells), slice(cell, None, stride)))
+    return _PhaseAxis(axis.kernel_size // stride, first, length, tuple(phases))
+
+
+def conv_transpose_phases(
+    xp: Namespace, plan: tuple[ConvTransposeAxis, ...], x: Array, weight: Array
+) -> Array:
+    """Return the convolution (planes, channels, *output) of x (planes, channels, *plane)."""
+    axes = [_phase_axis(axis) for axis in plan]
+    out_channels = weight.shape[1]
+    weight_matrix = _weight_matrix(xp, plan, axes, weight)
+    shape = (x.shape[0], out_channels, *(axis.output for axis in plan))
+    output = xp.empty(shape, dtype=x.dtype, device=get_device(x))
+    counts, strides = [axis.length for axis in axes], [axis.stride for axis in plan]
+    block_size = planes_per_block(x, math.prod(counts) * math.prod(strides) * out_channels)
+    for start in range(0, x.shape[0], block_size):
+        columns = _im2col(xp, plan, axes, x[start : start + block_size, ...])
+        phases = xp.reshape(
+            xp.matmul(weight_matrix, columns), (-1, *strides, out_channels, *counts)
+        )
+        target = output[start : start + block_size, ...]
+        for chosen in itertools.product(*[range(stride) for stride in strides]):
+            pairs = [axis.phases[p] for axis, p in zip(axes, chosen, strict=True)]
+            cells = tuple([cells for _, cells in pairs])
+            target[(..., *cells)] = phases[(slice(None), *chosen, ..., *[u for u, _ in pairs])]
+    return output
+
+
+def _weight_matrix(
+    xp: Namespace, plan: tuple[ConvTransposeAxis, ...], axes: list[_PhaseAxis], weight: Array
+) -> Array:
+    """Return the weights (phases * channels out, shifts * channels in)."""
+    in_channels, out_channels, rank = weight.shape[0], weight.shape[1], len(plan)
+    sizes = [
+        n
+        for axis, phase_axis in zip(plan, axes, strict=True)
+        for n in (phase_axis.n_shifts, axis.stride)
+    ]
+    split = xp.reshape(weight, (in_channels, out_channels, *sizes))
+    shifts, phases = [2 + 2 * i for i in range(rank)], [3 + 2 * i for i in range(rank)]
+    permuted = xp.permute_dims(split, (*phases, 1, *shifts, 0))
+    return xp.reshape(permuted, (out_channels * math.prod([a.stride for a in plan]), -1))
+
+
+def _im2col(
+    xp: Namespace, plan: tuple[ConvTransposeAxis, ...], axes: list[_PhaseAxis], x: Array
+) -> Array:
+    """Return the inputs of all shifts (planes, shifts * channels, cells)."""
+    before, after, starts = [], [], []
+    for axis, phase_axis in zip(plan, axes, strict=True):
+        first, last = (
+            phase_axis.first - phase_axis.n_shifts + 1,
+            phase_axis.first + phase_axis.length,
+        )
+        before.append(max(-first, 0))
+        after.append(max(last - axis.size, 0))
+        starts.append(max(first, 0))
+    x = pad(xp, x, before, after, 0)
+    views = [
+        x[
+            (
+                ...,
+                *[
+                    slice(
+                        k + phase_axis.n_shifts - 1 - j,
+                        k + phase_axis.n_shifts - 1 - j + phase_axis.length,
+                    )
+                    for k, phase_axis, j in zip(starts, axes, chosen, strict=True)
+                ],
+            )
+        ]
+        for chosen in itertools.product(*[range(phase_axis.n_shifts) for phase_axis in axes])
+    ]
+    stacked = xp.stack(views, axis=1)
+    return xp.reshape(
+        stacked, (x.shape[0], -1, math.prod([phase_axis.length for phase_axis in axes]))
+    )

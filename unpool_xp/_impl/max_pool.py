@@ -1,0 +1,199 @@
+"""Max pooling with indices."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from typing import Any, NamedTuple
+
+from unpool_xp._array.blocks import map_plane_blocks
+from unpool_xp._array.compat import Array, Namespace, cast, get_device, index_dtype
+from unpool_xp._array.constants import cached_array
+from unpool_xp._array.traits import fast_path, item, needs_grad
+from unpool_xp._array.views import expand_to_axis
+from unpool_xp._array.windows import stacked_taps, window_views
+from unpool_xp._impl.fold_max import FoldAxis, first_maxima
+from unpool_xp._plan.arguments import Shape
+from unpool_xp._plan.windows import MaxPoolPlan, PoolAxis
+
+_MAX_WINDOW_SIZE = 16  # above this, folding reads less memory than stacking
+_MAX_STACKED_SIZE = 2**22  # elements per plane, all in memory at once
+_MAX_CACHED_STARTS = 2**17  # of a plane: 1 MiB
+
+
+def window_maxima(xp: Namespace, plan: MaxPoolPlan, x: Array) -> list[Array]:
+    """Return the maximum of each window, and its position in the plane."""
+    # Stack if reading the result is free: NaN can then be handled after the fact.
+    if fast_path(x) and 0 not in x.shape and _can_stack(plan):
+        dtype_info: _DtypeInfo | None = plan.arrays.get(x.dtype)
+        if dtype_info is None:
+            dtype_info = plan.arrays[x.dtype] = _dtype_info(xp, plan, x)
+        compute, rank = _max_pool_stacked, len(plan.axes)
+        growth = plan.window_size * math.prod(plan.output) / math.prod(x.shape[x.ndim - rank :])
+    else:
+        dtype_info, compute, rank, growth = (
+            _dtype_info(xp, plan, x),
+            _max_pool_folded,
+            len(plan.axes),
+            1.0,
+        )
+    starts = _window_starts(xp, plan, dtype_info.index_dtype, get_device(x))
+
+    def pool_block(x: Array) -> tuple[Array, Array]:
+        return compute(xp, plan, x, dtype_info, starts)
+
+    return map_plane_blocks(xp, pool_block, x, rank, growth)
+
+
+def _can_stack(plan: MaxPoolPlan) -> bool:
+    stacked_size = plan.window_size * math.prod(plan.output)
+    return (
+        plan.window_size <= _MAX_WINDOW_SIZE
+        and stacked_size <= _MAX_STACKED_SIZE
+        and plan.flat_extent < 2**15 - 1
+    )
+
+
+def index_and_offset_dtypes(
+    xp: Namespace, x: Array, operation: str, plane: Shape, flat_extent: int
+) -> tuple[Any, Any]:
+    """Return the library's dtype for positions in a plane, and the narrowest for offsets."""
+    largest = math.prod(plane) - 1
+    default = index_dtype(xp, get_device(x))
+    if largest > xp.iinfo(default).max:
+        raise ValueError(
+            f"{operation}: a plane of shape {plane} has positions that {default} cannot hold"
+        )
+    # Narrow offsets move less memory. A compiler that fuses the loops moves none, and vectorises
+    # better if offsets and values have the same width.
+    if flat_extent < 2**15 and not needs_grad(x):
+        return default, xp.int16
+    return default, xp.int32 if flat_extent < 2**31 else default
+
+
+class _DtypeInfo(NamedTuple):
+    """The dtypes and limits that follow from the input's dtype."""
+
+    index_dtype: Any  # the dtype of positions
+    offset_dtype: Any  # the dtype of offsets
+    floating: bool
+    lowest: float  # padding value: never the maximum unless it is the only value
+
+
+def _dtype_info(xp: Namespace, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
+    index_dtype, offset_dtype = index_and_offset_dtypes(
+        xp, x, "max_pool", plan.plane, plan.flat_extent
+    )
+    floating = xp.isdtype(x.dtype, "real floating")
+    lowest = -math.inf if floating else xp.iinfo(x.dtype).min
+    return _DtypeInfo(index_dtype, offset_dtype, floating, lowest)
+
+
+# --- all taps side by side -----------------------------------------------------------------------
+
+
+def _max_pool_stacked(
+    xp: Namespace, plan: MaxPoolPlan, x: Array, dtype_info: _DtypeInfo, starts: Array
+) -> tuple[Array, Array]:
+    """Return the maxima and positions by reducing all taps at once; fold if any is NaN.
+
+    Earlier taps have a higher priority, so the highest priority among the taps that equal the
+    maximum gives its first position.
+    """
+    taps = stacked_taps(xp, x, plan.axes, dtype_info.lowest)
+    values = xp.max(taps, axis=0)
+    if dtype_info.floating and math.isnan(item(xp.max(values))):
+        return _max_pool_folded(xp, plan, x, dtype_info, starts)
+    device, rank = get_device(x), x.ndim
+
+    def make() -> Array:
+        return _tap_priorities(xp, plan, rank, device)
+
+    priorities = cached_array(plan.arrays, "weights", make, xp.__name__, device, rank)
+    ends = starts + (plan.flat_extent + 1)  # position = end - priority
+    return values, ends - xp.max((taps == values) * priorities, axis=0)
+
+
+def _tap_priorities(xp: Namespace, plan: MaxPoolPlan, ndim: int, device: Any) -> Array:
+    """Return the priority of each tap: the flat distance to the window's end, 0 in the padding.
+
+    Shape (taps, 1, ..., *windows), or with ones for the windows where there is no padding.
+    """
+    rank = len(plan.axes)
+    shape, priority = (
+        [1] * (ndim - rank),
+        xp.asarray(plan.flat_extent + 1, dtype=xp.int16, device=device),
+    )
+    valid_priority: Array = priority
+    for i, windows in enumerate(plan.axes):
+        # One array axis per spatial axis for the taps, then one each for the windows.
+        taps = [1] * i + [-1] + [1] * (2 * rank - 1 - i)
+        offsets = xp.asarray(windows.flat_offsets, dtype=xp.int16, device=device)
+        priority = priority - xp.reshape(offsets, tuple(taps))
+        valid = xp.asarray(windows.valid_taps, dtype=xp.int16, device=device)
+        axis_shape = [1] * (2 * rank)
+        axis_shape[i], axis_shape[rank + i] = valid.shape
+        valid_priority = (
+            xp.reshape(valid, tuple(axis_shape))
+            if i == 0
+            else valid_priority * xp.reshape(valid, tuple(axis_shape))
+        )
+    priorities = priority * valid_priority
+    window_size = math.prod([windows.kernel_size for windows in plan.axes])
+    return xp.reshape(priorities, (window_size, *shape, *priorities.shape[rank:]))
+
+
+# --- tap by tap ----------------------------------------------------------------------------------
+
+
+def _max_pool_folded(
+    xp: Namespace, plan: MaxPoolPlan, x: Array, dtype_info: _DtypeInfo, starts: Array
+) -> tuple[Array, Array]:
+    axes = [_fold_axis(xp, windows, dtype_info, get_device(x)) for windows in reversed(plan.axes)]
+    values, offsets = first_maxima(
+        xp, x, axes, dtype_info.offset_dtype, floating=dtype_info.floating
+    )
+    return values, cast(xp, starts + offsets, dtype_info.index_dtype)
+
+
+def _fold_axis(xp: Namespace, windows: PoolAxis, dtype_info: _DtypeInfo, device: Any) -> FoldAxis:
+    def value_views(array: Array) -> list[Array]:
+        return window_views(xp, array, windows, pad_value=dtype_info.lowest)
+
+    def offset_views(array: Array) -> list[Array]:
+        return window_views(xp, array, windows)
+
+    def make_offsets() -> Array:
+        offsets = xp.asarray(
+            windows.first_valid_offsets, dtype=dtype_info.offset_dtype, device=device
+        )
+        return expand_to_axis(xp, offsets, windows.axis)
+
+    first_valid_offsets = None
+    if windows.source_before:
+        first_valid_offsets = cached_array(
+            windows.arrays, "first", make_offsets, xp.__name__, dtype_info.offset_dtype, device
+        )
+    return FoldAxis(value_views, offset_views, windows.flat_offsets, first_valid_offsets)
+
+
+# --- where windows start -------------------------------------------------------------------------
+
+
+def _window_starts(xp: Namespace, plan: MaxPoolPlan, dtype: Any, device: Any) -> Array:
+    """Return the positions at which the windows of a plane start."""
+
+    def axis_starts(windows: PoolAxis) -> Array:
+        cells = xp.arange(windows.count, dtype=dtype, device=device)
+        first = (windows.origin - windows.padding[0]) * windows.flat_stride
+        return expand_to_axis(
+            xp, cells * (windows.stride * windows.flat_stride) + first, windows.axis
+        )
+
+    def make_starts() -> Array:
+        return functools.reduce(operator.add, [axis_starts(w) for w in plan.axes])
+
+    if plan.is_partial or math.prod(plan.output) > _MAX_CACHED_STARTS:
+        return make_starts()
+    return cached_array(plan.arrays, "starts", make_starts, xp.__name__, dtype, device)

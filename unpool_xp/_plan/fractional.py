@@ -1,0 +1,134 @@
+"""The drawn regions of a fractional pooling, found on the host so that all libraries have them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from unpool_xp._plan.arguments import (
+    Scales,
+    Shape,
+    Sizes,
+    factors_per_axis,
+    fail,
+    per_axis,
+    spatial_rank,
+)
+
+
+class FractionalPoolPlan(NamedTuple):
+    """The regions of a fractional pooling."""
+
+    plane: Shape  # of the whole, which the indices count
+    kernel_size: Shape
+    starts: list[npt.NDArray[np.int64]]  # for each axis (out,) or (*lead, out)
+    origins: Shape  # where the axes start in those that they are parts of
+
+    @property
+    def flat_strides(self) -> Shape:
+        """The step from an element to the next one along each axis, in row-major order."""
+        return tuple([math.prod(self.plane[i + 1 :]) for i in range(len(self.plane))])
+
+    @property
+    def flat_extent(self) -> int:
+        """How far the last element of a region lies behind its first one."""
+        return sum(
+            [(k - 1) * step for k, step in zip(self.kernel_size, self.flat_strides, strict=True)]
+        )
+
+
+def draw_region_starts(
+    operation: str,
+    sizes: Sequence[Shape],
+    samples: Any,
+    seed: int | None,
+) -> list[npt.NDArray[np.int64]]:
+    """Return for each spatial axis where its regions start: shape (out,) or (*lead, out).
+
+    `sizes` are those of the leading axes, the plane, the kernel and the output.
+    """
+    lead, plane, kernels, outputs = sizes
+    rank = len(plane)
+    if samples is None:
+        drawn = np.random.default_rng(seed).random((*lead, rank))
+    elif seed is not None:
+        raise ValueError(f"{operation}: give either samples or seed, got seed={seed!r} and samples")
+    else:
+        drawn = _validated_samples(operation, samples, lead, rank)
+    starts = []
+    for axis, (n, k, output) in enumerate(zip(plane, kernels, outputs, strict=True)):
+        u = drawn[..., axis, None]
+        step = (n - k) / max(output - 1, 1)
+        shifted = np.floor((np.arange(output - 1) + u) * step) - np.floor(u * step)
+        last = np.full_like(u, n - k)
+        starts.append(np.concatenate([shifted, last], axis=-1).astype(np.int64))
+    return starts
+
+
+def _validated_samples(
+    operation: str, samples: Any, lead: Shape, rank: int
+) -> npt.NDArray[np.float64]:
+    try:
+        drawn = np.asarray(samples, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{operation}: samples must be numbers on the host: {error}") from error
+    if drawn.shape not in ((rank,), (*lead, rank)):
+        raise ValueError(
+            f"{operation}: samples must have the shape ({rank},) or {(*lead, rank)}, got "
+            f"{drawn.shape}"
+        )
+    wrong = drawn[~((drawn >= 0) & (drawn < 1))]
+    if wrong.size:
+        raise ValueError(f"{operation}: samples must lie in [0, 1), got {wrong[0]}")
+    return drawn
+
+
+# What torch.compiler.assume_constant_result sets, without importing torch: while torch.compile
+# traces, the regions are found once and kept, not traced.
+draw_region_starts._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def plan_fractional_sizes(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes,
+    output_size: Sizes | None,
+    output_ratio: Scales | None,
+) -> tuple[Shape, Shape]:
+    """Return the kernel and the output size of each axis of a fractional pooling."""
+    if (output_size is None) == (output_ratio is None):
+        raise ValueError(
+            f"{operation}: give either output_size or output_ratio, got output_size="
+            f"{output_size!r} and output_ratio={output_ratio!r} (array of shape {shape})"
+        )
+    rank = spatial_rank(
+        operation,
+        shape,
+        kernel_size=kernel_size,
+        output_size=output_size,
+        output_ratio=output_ratio,
+    )
+    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, minimum=1)
+    plane = shape[len(shape) - rank :]
+    name: str
+    given: Any
+    if output_size is not None:
+        name, given = "output_size", output_size
+        outputs = per_axis(operation, name, given, rank, shape, minimum=1)
+    else:
+        name, given = "output_ratio", output_ratio
+        ratios = factors_per_axis(operation, name, given, rank, shape)
+        if max(ratios) >= 1:
+            fail(operation, name, given, shape, "must be below 1")
+        outputs = tuple(math.floor(n * ratio) for n, ratio in zip(plane, ratios, strict=True))
+        if min(outputs) < 1:
+            fail(operation, name, given, shape, f"leaves an empty plane {outputs}")
+    for n, k, out in zip(plane, kernels, outputs, strict=True):
+        if out + k - 1 > n:
+            rule = f"needs {out} windows of {k} cells at different places among {n}"
+            fail(operation, name, given, shape, rule)
+    return kernels, outputs

@@ -1,0 +1,217 @@
+"""The plan of what makes planes larger: maxima put back, and the transposed convolution.
+
+Plain ints and slices; imports no array library.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from unpool_xp._plan.arguments import (
+    Padding,
+    Shape,
+    Sizes,
+    as_int,
+    fail,
+    padding_pairs,
+    per_axis,
+    spatial_rank,
+)
+from unpool_xp._plan.windows import _window_sizes
+
+
+def plan_max_unpool(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes | None,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+    output_size: Sizes | None,
+) -> tuple[int, Shape]:
+    """Return the number of spatial axes and the output plane of a max unpooling."""
+    if kernel_size is None and output_size is None:
+        raise ValueError(
+            f"{operation}: kernel_size or output_size must be given (array of shape {shape})"
+        )
+    given = {"kernel_size": kernel_size, "stride": stride, "output_size": output_size}
+    rank = spatial_rank(operation, shape, **given, padding=padding, dilation=dilation)
+    if kernel_size is None:
+        per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
+        if stride is not None or padding != 0 or dilation != 1:
+            rule = "must be given with stride, padding or dilation"
+            fail(operation, "kernel_size", None, shape, rule)
+        return rank, per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+    _, strides, _, extents, pads = _window_sizes(
+        operation, shape, rank, kernel_size, stride, padding, dilation
+    )
+    if output_size is not None:
+        return rank, per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+    plane = tuple(
+        (n - 1) * s - before - after + extent
+        for n, s, extent, (before, after) in zip(
+            shape[len(shape) - rank :], strides, extents, pads, strict=True
+        )
+    )
+    if min(plane) < 1:
+        fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {plane}")
+    return rank, plane
+
+
+def plan_unpool_windows(
+    operation: str,
+    shape: Shape,
+    plane: Shape,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+) -> tuple[ConvTransposeAxis, ...]:
+    """Return the windows that pooled `plane` to the last axes of `shape`."""
+    rank = len(plane)
+    kernels, strides, dilations, _, pads = _window_sizes(
+        operation, shape, rank, kernel_size, stride, padding, dilation
+    )
+    pooled = shape[len(shape) - rank :]
+    return tuple(
+        ConvTransposeAxis(i - rank, n, k, s, d, before, output)
+        for i, (n, k, s, d, (before, _), output) in enumerate(
+            zip(pooled, kernels, strides, dilations, pads, plane, strict=True)
+        )
+    )
+
+
+@dataclass(frozen=True)
+class ConvTransposeAxis:
+    """One axis of a transposed convolution: which output cells each tap writes to."""
+
+    axis: int  # negative: counted from the end
+    size: int
+    kernel_size: int
+    stride: int
+    dilation: int
+    before: int  # cells cropped from the start
+    output: int
+
+    @property
+    def disjoint(self) -> bool:
+        """Whether every output cell is written at most once."""
+        return self.kernel_size <= self.stride and self.dilation == 1
+
+    @property
+    def covers_output(self) -> bool:
+        """Whether disjoint writes cover the whole output."""
+        reached: int = sum([elements.stop - elements.start for elements, _ in self.scatter_slices])
+        return reached == self.output
+
+    # For each tap: the slice of input elements that it reads, and of output cells it writes.
+    scatter_slices: tuple[tuple[slice, slice], ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        scatter_slices = tuple([self._tap_slices(tap) for tap in range(self.kernel_size)])
+        object.__setattr__(self, "scatter_slices", scatter_slices)
+
+    def _tap_slices(self, tap: int) -> tuple[slice, slice]:
+        origin = tap * self.dilation - self.before
+        first = min(max(-(origin // self.stride), 0), self.size)
+        last = max(min(self.size, -((origin - self.output) // self.stride)), first)
+        start = origin + first * self.stride
+        cells = slice(start, start + (last - first) * self.stride, self.stride)
+        return slice(first, last), cells
+
+
+def plan_conv_transpose(
+    operation: str,
+    shape: Shape,
+    weight_shape: Shape,
+    bias_shape: Shape | None,
+    stride: Sizes,
+    padding: Padding,
+    output_padding: Sizes,
+    output_size: Sizes | None,
+    groups: int,
+    dilation: Sizes,
+) -> tuple[ConvTransposeAxis, ...]:
+    """Plan the axes of a transposed convolution (Dumoulin and Visin, arXiv 1603.07285)."""
+    rank = len(weight_shape) - 2
+    if rank < 1 or 0 in weight_shape:
+        raise ValueError(
+            f"{operation}: weight must have the shape (Cin, Cout/groups, *kernel), got "
+            f"{weight_shape}"
+        )
+    if len(shape) < rank + 1:
+        raise ValueError(
+            f"{operation}: x of shape {shape} has no channels before the {rank} spatial axes of "
+            f"weight of shape {weight_shape}"
+        )
+    groups = as_int(operation, "groups", groups, shape)
+    channels = shape[-rank - 1]
+    if channels != weight_shape[0]:
+        raise ValueError(
+            f"{operation}: x of shape {shape} has {channels} channels, weight of shape "
+            f"{weight_shape} takes {weight_shape[0]}"
+        )
+    if groups < 1 or channels % groups:
+        fail(operation, "groups", groups, shape, f"must divide the {channels} channels of x")
+    if bias_shape is not None and bias_shape != (weight_shape[1] * groups,):
+        raise ValueError(
+            f"{operation}: bias must have the shape ({weight_shape[1] * groups},), one entry for "
+            f"each channel of the output, got {bias_shape}"
+        )
+    sizes: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
+    sizes |= {"output_padding": output_padding, "output_size": output_size}
+    for name, size in sizes.items():
+        if isinstance(size, tuple | list) and len(size) != rank:
+            fail(operation, name, size, shape, f"must have {rank} entries, as weight has axes")
+    plane = shape[-rank:]
+    if 0 in plane:
+        raise ValueError(
+            f"{operation}: spatial axis {len(shape) - rank + plane.index(0)} is empty "
+            f"(array of shape {shape})"
+        )
+    kernels = weight_shape[2:]
+    strides = per_axis(operation, "stride", stride, rank, shape, minimum=1)
+    dilations = per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
+    extras = per_axis(operation, "output_padding", output_padding, rank, shape, minimum=0)
+    extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
+    pads = padding_pairs(operation, padding, rank, shape, extents)
+    limits = tuple(max(s, d) for s, d in zip(strides, dilations, strict=True))
+    smallest = tuple(
+        (n - 1) * s - before - after + extent
+        for n, s, (before, after), extent in zip(plane, strides, pads, extents, strict=True)
+    )
+    if output_size is not None:
+        if any(extras):
+            fail(operation, "output_padding", output_padding, shape, "excludes output_size")
+        outputs = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+        extras = tuple(out - low for out, low in zip(outputs, smallest, strict=True))
+        if any(not 0 <= more < limit for more, limit in zip(extras, limits, strict=True)):
+            largest = tuple(low + limit - 1 for low, limit in zip(smallest, limits, strict=True))
+            fail(
+                operation,
+                "output_size",
+                output_size,
+                shape,
+                f"must be from {smallest} to {largest}",
+            )
+    elif any(more >= limit for more, limit in zip(extras, limits, strict=True)):
+        rule = f"must be smaller than the stride or the dilation, {limits}"
+        fail(operation, "output_padding", output_padding, shape, rule)
+    outputs = tuple(low + more for low, more in zip(smallest, extras, strict=True))
+    if min(outputs) < 1:
+        fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {outputs}")
+    return tuple(
+        ConvTransposeAxis(i - rank, *axis)
+        for i, axis in enumerate(
+            zip(
+                plane,
+                kernels,
+                strides,
+                dilations,
+                (before for before, _ in pads),
+                outputs,
+                strict=True,
+            )
+        )
+    )

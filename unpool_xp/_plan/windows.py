@@ -1,0 +1,227 @@
+"""Plans for pooling, unpooling and transposed convolution: sizes and offsets as plain ints.
+
+Imports no array library.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from unpool_xp._plan.arguments import (
+    Padding,
+    Shape,
+    Sizes,
+    fail,
+    padding_pairs,
+    per_axis,
+    spatial_rank,
+)
+
+# --- windows: pooling ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PoolAxis:
+    """The windows along one axis, and for each padding cell the input cell it copies."""
+
+    axis: int  # negative: counted from the end
+    size: int
+    count: int  # windows
+    kernel_size: int
+    stride: int
+    dilation: int
+    padding: tuple[int, int]
+    source_before: Shape  # for each padding cell, the nearest input cell of the same window
+    source_after: Shape  # as many cells as the last window needs
+    flat_stride: int  # from an element to the next one along the axis, in row-major order
+    origin: int = 0  # first cell in the whole axis, if this is a part of it
+    arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def starts(self) -> range:
+        """The first position of each window, below 0 in the padding."""
+        low = -self.padding[0]
+        return range(low, low + self.count * self.stride, self.stride)
+
+    # For each tap, the slice of the padded axis that it reads.
+    tap_slices: tuple[slice, ...] = field(init=False, compare=False, repr=False)
+    # Row-major offset of each tap from the first one.
+    flat_offsets: Shape = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        last = (self.count - 1) * self.stride
+        taps = range(0, self.kernel_size * self.dilation, self.dilation)
+        tap_slices = tuple([slice(tap, tap + last + 1, self.stride) for tap in taps])
+        object.__setattr__(self, "tap_slices", tap_slices)
+        object.__setattr__(self, "flat_offsets", tuple([tap * self.flat_stride for tap in taps]))
+
+    @property
+    def first_valid_offsets(self) -> Shape:
+        """For each window, the row-major offset of its first tap inside the input."""
+        firsts = [max(-(start // self.dilation), 0) for start in self.starts]
+        return tuple([first * self.dilation * self.flat_stride for first in firsts])
+
+    @property
+    def valid_taps(self) -> tuple[Shape, ...]:
+        """For each tap and window, whether it lies inside; one column if there is no padding."""
+        if not self.source_before and not self.source_after:
+            return ((1,),) * self.kernel_size
+        taps = range(0, self.kernel_size * self.dilation, self.dilation)
+        return tuple(
+            tuple([int(0 <= start + tap < self.size) for start in self.starts]) for tap in taps
+        )
+
+    def element_counts(self, *, include_pad: bool) -> Shape:
+        """Return how many taps each window averages over; those beyond the padding never count."""
+        before, after = self.padding
+        low, high = (-before, self.size + after) if include_pad else (0, self.size)
+        taps = range(0, self.kernel_size * self.dilation, self.dilation)
+        return tuple(sum(low <= start + tap < high for tap in taps) for start in self.starts)
+
+
+@dataclass(frozen=True)
+class MaxPoolPlan:
+    """The windows of a pooling operation."""
+
+    plane: Shape
+    output: Shape
+    axes: tuple[PoolAxis, ...]
+    is_partial: bool = False  # one chunk of a larger plane: do not cache arrays for it
+    arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def window_size(self) -> int:
+        """How many elements a window has."""
+        return math.prod([axis.kernel_size for axis in self.axes])
+
+    @property
+    def flat_extent(self) -> int:
+        """How far the last element of a window lies behind its first one."""
+        return sum([axis.flat_offsets[-1] for axis in self.axes])
+
+
+@dataclass(frozen=True)
+class AvgPoolPlan:
+    """Plan of an average pooling: the windows and the divisor of each sum."""
+
+    axes: tuple[PoolAxis, ...]
+    counts: tuple[Shape, ...]  # along each axis
+    divisor: int | None  # where it is the same for all windows
+
+
+def _window_sizes(
+    operation: str,
+    shape: Shape,
+    rank: int,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+) -> tuple[Shape, Shape, Shape, Shape, tuple[tuple[int, int], ...]]:
+    """Return kernel, stride, dilation, effective kernel and padding of each axis."""
+    kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, minimum=1)
+    strides = (
+        kernels if stride is None else per_axis(operation, "stride", stride, rank, shape, minimum=1)
+    )
+    dilations = per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
+    extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
+    pads = padding_pairs(operation, padding, rank, shape, extents)
+    return kernels, strides, dilations, extents, pads
+
+
+def plan_max_pool(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+    ceil_mode: bool,
+) -> MaxPoolPlan:
+    """Plan the windows of a pooling of an array of `shape`."""
+    rank = spatial_rank(
+        operation,
+        shape,
+        kernel_size=kernel_size,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+    )
+    kernels, strides, dilations, extents, pads = _window_sizes(
+        operation, shape, rank, kernel_size, stride, padding, dilation
+    )
+    if not isinstance(ceil_mode, bool):
+        raise TypeError(f"{operation}: ceil_mode must be a bool, got {ceil_mode!r}")
+
+    plane = shape[len(shape) - rank :]
+    axes = []
+    for i, (n, k, s, d, extent, (before, after)) in enumerate(
+        zip(plane, kernels, strides, dilations, extents, pads, strict=True)
+    ):
+        room = n + before + after - extent
+        if room < 0:
+            rule = f"spans {extent} cells, more than the {n + before + after} of axis {i - rank}"
+            fail(operation, "kernel_size", kernel_size, shape, rule + " with its padding")
+        count = room // s + 1
+        # PyTorch's rule: the last window starts inside the input or the padding before it.
+        if ceil_mode and room % s and count * s < n + before:
+            count += 1
+        end = (count - 1) * s + extent - before
+        if any(p % d >= n for p in range(-before, min(count * s - before, 0), s)):
+            fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
+        lead, trail = pad_source_indices(n, d, before, end)
+        flat_stride = math.prod(list(plane[i + 1 :]))
+        axes.append(
+            PoolAxis(i - rank, n, count, k, s, d, (before, after), lead, trail, flat_stride)
+        )
+    return MaxPoolPlan(plane, tuple(axis.count for axis in axes), tuple(axes))
+
+
+def pad_source_indices(size: int, dilation: int, before: int, end: int) -> tuple[Shape, Shape]:
+    """Return the input cell that each padding cell copies, before and after the axis.
+
+    It is the nearest one a multiple of the dilation away, so it belongs to the same window.
+    """
+    # The min and max only affect cells that no window reads.
+    lead = tuple(min(p % dilation, size - 1) for p in range(-before, 0))
+    trail = (max(p - dilation * ((p - size) // dilation + 1), 0) for p in range(size, end))
+    return lead, tuple(trail)
+
+
+def averages(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> tuple[MaxPoolPlan, tuple[Shape, ...]]:
+    """Plan the windows of an average pooling and the divisors along each axis."""
+    if not isinstance(count_include_pad, bool):
+        raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
+    plan = plan_max_pool(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
+    return plan, tuple(axis.element_counts(include_pad=count_include_pad) for axis in plan.axes)
+
+
+def plan_avg_pool(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> AvgPoolPlan:
+    """Plan an average pooling."""
+    sizes = (kernel_size, stride, padding, dilation, ceil_mode)
+    plan, counts = averages(operation, shape, *sizes, count_include_pad)
+    uniform = all(len(set(count)) == 1 for count in counts)
+    return AvgPoolPlan(plan.axes, counts, math.prod([c[0] for c in counts]) if uniform else None)
+
+
+# --- from small to large -------------------------------------------------------------------------

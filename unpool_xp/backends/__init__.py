@@ -1,0 +1,25 @@
+"""From a label such as "torch:cuda" to a namespace, a device, and how to wait for it.
+
+Imports `_array`. Other libraries plug in through the entry point group ``unpool_xp.backends``: the
+name is the label, the object a callable without arguments that returns a `Backend`.
+"""
+
+from unpool_xp.backends.base import (
+    Backend,
+    BackendUnavailableError,
+    CompileUnavailableError,
+    DeviceClock,
+    DeviceFacts,
+)
+from unpool_xp.backends.registry import available, known, load
+
+__all__ = [
+    "Backend",
+    "BackendUnavailableError",
+    "CompileUnavailableError",
+    "DeviceClock",
+    "DeviceFacts",
+    "available",
+    "known",
+    "load",
+]

@@ -1,0 +1,183 @@
+"""What a backend is: a library on a device, and how to wait for it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from unpool_xp._array.compat import Array, Namespace
+
+
+class BackendUnavailableError(ImportError):
+    """A backend's library or device is missing here; the message says what to do."""
+
+
+class CompileUnavailableError(RuntimeError):
+    """A backend has no compiler, or what its compiler needs is missing."""
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What a measurement should say of the device it ran on.
+
+    Attributes
+    ----------
+    name : str
+        The model of the processor.
+    memory_bytes : int or None
+        Its memory, in bytes, where it can be asked for.
+    threads : int or None
+        The threads in effect for this library; None on a GPU.
+    """
+
+    name: str
+    memory_bytes: int | None
+    threads: int | None
+
+
+class DeviceClock(Protocol):
+    """A clock that runs in the device's own queue."""
+
+    def start(self) -> None:
+        """Note the beginning; the host does not wait."""
+
+    def stop(self) -> None:
+        """Note the end; the host does not wait."""
+
+    def seconds(self) -> float:
+        """Wait for the end; return the time between the two."""
+
+
+class Backend:
+    """A library on a device.
+
+    The base class does what an eager library on the host does; others override what differs.
+
+    Parameters
+    ----------
+    label : str
+        ``library[:device]``.
+    xp : namespace
+        The library's array API namespace.
+    device : object
+        The device as the library names it, or None for its default.
+    """
+
+    distribution: ClassVar[str] = "numpy"  # whose version it is
+    eager_only: ClassVar[str | None] = None  # why there is no compiler
+
+    def __init__(self, label: str, xp: Namespace, device: Any = None) -> None:
+        self.label = label
+        self.xp = xp
+        self.device = device
+
+    def __repr__(self) -> str:
+        return f"<Backend {self.label} {self.version}>"
+
+    @property
+    def library(self) -> str:
+        """The library's part of the label."""
+        return self.label.partition(":")[0]
+
+    @property
+    def version(self) -> str:
+        """The version of the library."""
+        return version(self.distribution)
+
+    @property
+    def facts(self) -> DeviceFacts:
+        """What is known of the device."""
+        # Element-wise work runs on one thread, whatever BLAS has.
+        return DeviceFacts(cpu_name(), host_memory(), 1)
+
+    def dtype(self, name: str) -> Any:
+        """Return the library's dtype of that name.
+
+        Raises
+        ------
+        TypeError
+            If the library has none.
+        """
+        dtype = getattr(self.xp, name, None)
+        if dtype is None:
+            raise TypeError(f"{self.label} has no dtype {name}")
+        return dtype
+
+    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
+        """Return a copy of a NumPy array in this library, on this device."""
+        return self.xp.asarray(array, device=self.device, copy=True)
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        """Return an array of this library as a NumPy array on the host."""
+        return np.asarray(array)
+
+    def synchronize(self, *arrays: Array) -> None:
+        """Return once the device has finished these arrays."""
+
+    def free_memory(self) -> None:
+        """Give back what the library's allocator keeps of the device's memory."""
+
+    @property
+    def cache_bytes(self) -> int | None:
+        """The last cache of a device that is emptied between calls; None where none is."""
+        return None
+
+    def device_clock(self) -> DeviceClock | None:
+        """Return a new clock of the device for one call; None where the library has none."""
+        return None
+
+    def peak_meter(self) -> Callable[[], int] | None:
+        """Begin to watch the device's allocator.
+
+        Returns
+        -------
+        callable or None
+            Ends it, and tells the most bytes handed out meanwhile beyond those at its beginning.
+            None where the allocator is not asked.
+        """
+        return None
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function compiled.
+
+        Raises
+        ------
+        CompileUnavailableError
+            If there is no compiler for this backend here; the message says why.
+        """
+        raise CompileUnavailableError(
+            f"{self.label}: {self.eager_only or f'{self.library} has no compiler'}"
+        )
+
+
+def cpu_name() -> str:
+    """Return the name of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or platform.machine()
+
+
+def host_memory() -> int | None:
+    """Return the bytes of memory, or None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return None
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1

@@ -1,0 +1,258 @@
+"""The backends that come with the package: NumPy, PyTorch, CuPy, JAX, Dask and array-api-strict."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from unpool_xp._array.compat import Array
+from unpool_xp.backends import cuda
+from unpool_xp.backends.base import (
+    Backend,
+    BackendUnavailableError,
+    CompileUnavailableError,
+    DeviceClock,
+    DeviceFacts,
+    cpu_name,
+    host_memory,
+    usable_cores,
+)
+
+
+class _Strict(Backend):
+    distribution = "array-api-strict"
+
+
+class _Torch(Backend):
+    distribution = "torch"
+
+    @property
+    def facts(self) -> DeviceFacts:
+        torch = importlib.import_module("torch")
+        if self.device.type == "cuda":
+            properties = torch.cuda.get_device_properties(self.device)
+            return DeviceFacts(properties.name, properties.total_memory, None)
+        return DeviceFacts(cpu_name(), host_memory(), torch.get_num_threads())
+
+    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
+        torch = importlib.import_module("torch")
+        if array.dtype.name == "bfloat16":  # NumPy's protocol has no bfloat16: go by the bits
+            bits = torch.tensor(array.view(np.int16), device=self.device)
+            return bits.view(torch.bfloat16)
+        return torch.tensor(array, device=self.device)
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        host = array.detach().cpu()
+        if host.dtype == self.xp.bfloat16:
+            host = host.float()
+        return host.numpy()  # type: ignore[no-any-return]
+
+    def synchronize(self, *arrays: Array) -> None:
+        if self.device.type == "cuda":
+            importlib.import_module("torch").cuda.synchronize(self.device)
+
+    def free_memory(self) -> None:
+        if self.device.type == "cuda":
+            importlib.import_module("torch").cuda.empty_cache()
+
+    @property
+    def cache_bytes(self) -> int | None:
+        if self.device.type != "cuda":
+            return None
+        properties = importlib.import_module("torch").cuda.get_device_properties(self.device)
+        return getattr(properties, "L2_cache_size", None)  # since 2.5
+
+    def device_clock(self) -> DeviceClock | None:
+        return cuda.torch_events() if self.device.type == "cuda" else None
+
+    def peak_meter(self) -> Callable[[], int] | None:
+        return cuda.torch_peak(self.device) if self.device.type == "cuda" else None
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        torch = importlib.import_module("torch")
+        if self.device.type == "cpu" and not _has_cpp_compiler():
+            raise CompileUnavailableError(
+                f"{self.label}: torch.compile needs a C++ compiler; install one (Debian: g++) "
+                "or name it in the environment variable CXX"
+            )
+        return torch.compile(function, fullgraph=True, dynamic=False)  # type: ignore[no-any-return]
+
+
+class _CuPy(Backend):
+    distribution = "cupy"
+
+    @property
+    def version(self) -> str:
+        return importlib.import_module("cupy").__version__  # type: ignore[no-any-return]
+
+    @property
+    def facts(self) -> DeviceFacts:
+        cupy = importlib.import_module("cupy")
+        properties = cupy.cuda.runtime.getDeviceProperties(self.device.id)
+        return DeviceFacts(properties["name"].decode(), properties["totalGlobalMem"], None)
+
+    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
+        with self.device:
+            return importlib.import_module("cupy").array(array)
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        return array.get()  # type: ignore[no-any-return]
+
+    def synchronize(self, *arrays: Array) -> None:
+        # The whole device, not the current stream: an operation may have used another.
+        self.device.synchronize()
+
+    def free_memory(self) -> None:
+        importlib.import_module("cupy").get_default_memory_pool().free_all_blocks()
+
+    @property
+    def cache_bytes(self) -> int | None:
+        return int(self.device.attributes["L2CacheSize"])
+
+    def device_clock(self) -> DeviceClock:
+        return cuda.cupy_events()
+
+    def peak_meter(self) -> Callable[[], int]:
+        return cuda.cupy_peak()
+
+
+class _Jax(Backend):
+    distribution = "jax"
+
+    @property
+    def facts(self) -> DeviceFacts:
+        if self.device.platform != "cpu":
+            memory = (self.device.memory_stats() or {}).get("bytes_limit")
+            return DeviceFacts(self.device.device_kind, memory, None)
+        return DeviceFacts(cpu_name(), host_memory(), usable_cores())
+
+    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
+        jax = importlib.import_module("jax")
+        # On the CPU, JAX keeps an aligned host array as it is, whatever may_alias says.
+        host = array.copy() if self.device.platform == "cpu" else array
+        return jax.block_until_ready(jax.device_put(host, self.device))
+
+    def synchronize(self, *arrays: Array) -> None:
+        importlib.import_module("jax").block_until_ready(arrays)
+
+    @property
+    def cache_bytes(self) -> int | None:
+        # JAX does not say; as much as the largest second-level cache of a GPU so far.
+        return None if self.device.platform == "cpu" else 2**27
+
+    def peak_meter(self) -> Callable[[], int] | None:
+        return None if self.device.platform == "cpu" else cuda.jax_peak(self.device)
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        return importlib.import_module("jax").jit(function)  # type: ignore[no-any-return]
+
+
+class _Dask(Backend):
+    distribution = "dask"
+    eager_only = "dask has no compiler; it runs the blocks of a lazy graph"
+
+    @property
+    def facts(self) -> DeviceFacts:
+        return DeviceFacts(cpu_name(), host_memory(), usable_cores())
+
+    def dtype(self, name: str) -> Any:
+        # Its blocks are NumPy's, whose half precision the namespace does not list.
+        return np.dtype(name) if name == "float16" else super().dtype(name)
+
+    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
+        dask_array = importlib.import_module("dask.array")
+        # Chunks over the leading axes, enough of them to keep every core busy.
+        chunks, wanted = list(array.shape), usable_cores()
+        for axis in range(min(2, array.ndim - 1)):
+            pieces = min(wanted, array.shape[axis]) or 1
+            chunks[axis] = -(-array.shape[axis] // pieces)
+            wanted = -(-wanted // pieces)
+        return dask_array.from_array(array.copy(), chunks=tuple(chunks)).persist()
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        return np.asarray(array.compute())
+
+    def synchronize(self, *arrays: Array) -> None:
+        # A lazy result is ready once its chunks are computed; they are dropped, not glued.
+        importlib.import_module("dask").persist(*arrays)
+
+
+def _import(label: str, module: str, install: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"{label}: {module.partition('.')[0]} is not installed here; {install}"
+        ) from error
+
+
+def _load_numpy() -> Backend:
+    return Backend("numpy", importlib.import_module("array_api_compat.numpy"))
+
+
+def _load_strict() -> Backend:
+    install = 'pip install "unpool-xp[strict]"'
+    return _Strict("array_api_strict", _import("array_api_strict", "array_api_strict", install))
+
+
+def _load_dask() -> Backend:
+    _import("dask", "dask.array", 'pip install "unpool-xp[dask]"')
+    return _Dask("dask", importlib.import_module("array_api_compat.dask.array"))
+
+
+def _load_torch(device: str) -> Backend:
+    label = f"torch:{device}"
+    torch = _import(label, "torch", 'pip install "unpool-xp[torch]"')
+    if device == "cuda" and not torch.cuda.is_available():
+        reason = (
+            "this build of torch has no CUDA; install one that has"
+            if torch.version.cuda is None
+            else "torch finds no CUDA device; check the driver with nvidia-smi"
+        )
+        raise BackendUnavailableError(f"{label}: {reason}")
+    if device == "cuda":
+        cuda.disable_tf32_torch()
+    xp = importlib.import_module("array_api_compat.torch")
+    torch_device = torch.device(device, torch.cuda.current_device()) if device == "cuda" else device
+    return _Torch(label, xp, torch.device(torch_device))
+
+
+def _load_cupy() -> Backend:
+    label = "cupy:cuda"
+    install = 'pip install "unpool-xp[cupy12]" or "unpool-xp[cupy13]", as your CUDA is'
+    cupy = _import(label, "cupy", install)
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        reason = str(error).partition(":")[2].strip() or error
+        raise BackendUnavailableError(
+            f"{label}: cupy finds no CUDA device ({reason}); check the driver with nvidia-smi"
+        ) from error
+    if not count:
+        raise BackendUnavailableError(f"{label}: cupy finds no CUDA device")
+    return _CuPy(label, importlib.import_module("array_api_compat.cupy"), cupy.cuda.Device())
+
+
+def _load_jax(device: str) -> Backend:
+    label = f"jax:{device}"
+    jax = _import(label, "jax", 'pip install "unpool-xp[jax]"')
+    try:
+        found = jax.devices(device)
+    except RuntimeError as error:
+        raise BackendUnavailableError(
+            f"{label}: jax finds no {device} device; it needs a plugin for it, "
+            'for example pip install "jax[cuda12]"'
+        ) from error
+    if device != "cpu":
+        cuda.disable_tf32_jax()
+    return _Jax(label, importlib.import_module("jax.numpy"), found[0])
+
+
+def _has_cpp_compiler() -> bool:
+    names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
+    return any(name and shutil.which(name.split()[0]) for name in names)

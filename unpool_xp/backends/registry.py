@@ -1,0 +1,106 @@
+"""The backends by their labels: those of the package, and those that other packages bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+
+from unpool_xp.backends.base import Backend, BackendUnavailableError
+from unpool_xp.backends.libraries import (
+    _load_cupy,
+    _load_dask,
+    _load_jax,
+    _load_numpy,
+    _load_strict,
+    _load_torch,
+)
+
+_LOADERS: dict[str, Callable[[], Backend]] = {
+    "numpy": _load_numpy,
+    "torch:cpu": lambda: _load_torch("cpu"),
+    "torch:cuda": lambda: _load_torch("cuda"),
+    "cupy:cuda": _load_cupy,
+    "jax:cpu": lambda: _load_jax("cpu"),
+    "jax:cuda": lambda: _load_jax("cuda"),
+    "dask": _load_dask,
+    "array_api_strict": _load_strict,
+}
+_ALIASES = {"torch": "torch:cpu", "cupy": "cupy:cuda", "jax": "jax:cpu"}
+_ENTRY_POINT_GROUP = "unpool_xp.backends"
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=_ENTRY_POINT_GROUP)}
+
+
+def known() -> list[str]:
+    """Return every label that `load` understands, whether or not it loads here.
+
+    Returns
+    -------
+    list of str
+        The built-in labels, then those of plug-ins.
+    """
+    return [*_LOADERS, *(name for name in _plugins() if name not in _LOADERS)]
+
+
+def load(label: str) -> Backend:
+    """Return the backend of a label.
+
+    Parameters
+    ----------
+    label : str
+        ``library[:device]``, one of `known`; ``"torch"`` and ``"jax"`` mean the CPU, ``"cupy"``
+        the GPU.
+
+    Returns
+    -------
+    Backend
+        Ready for use.
+
+    Raises
+    ------
+    ValueError
+        If the label is unknown; the message lists the known ones.
+    BackendUnavailableError
+        If the library or the device is missing; the message says what to install.
+
+    Examples
+    --------
+    >>> from unpool_xp import backends
+    >>> backends.load("numpy").label
+    'numpy'
+    """
+    label = _ALIASES.get(label, label)
+    if label in _LOADERS:
+        return _LOADERS[label]()
+    plugins = _plugins()
+    if label in plugins:
+        backend = plugins[label].load()()
+        if not isinstance(backend, Backend):
+            raise TypeError(f"{label}: its entry point gave {type(backend)}, not a Backend")
+        return backend
+    raise ValueError(f"unknown backend {label!r}; known: {', '.join(known())}")
+
+
+def available(labels: Iterable[str] | None = None) -> list[str]:
+    """Return the labels that load on this machine.
+
+    Parameters
+    ----------
+    labels : iterable of str, optional
+        The labels to try. Default: all that are known.
+
+    Returns
+    -------
+    list of str
+        Those that load, in the same order.
+    """
+    found = []
+    for label in known() if labels is None else labels:
+        try:
+            load(label)
+        except BackendUnavailableError:
+            continue
+        found.append(label)
+    return found

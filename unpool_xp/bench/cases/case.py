@@ -1,0 +1,177 @@
+"""What is measured: one operation on one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from unpool_xp.bench.cases.inputs import NDArray, numpy_dtype
+from unpool_xp.bench.cases.operation import SIZES, Layout, OperationSpec, Parameters, total_bytes
+
+
+@dataclass(frozen=True)
+class Case(Parameters):
+    """One operation on one shape.
+
+    Parameters
+    ----------
+    operation : str
+        A name in `catalog.OPERATIONS`.
+    shape : tuple of int
+        Shape of the operation's first array.
+    kernel, stride, padding : tuple of int, optional
+        One entry per spatial axis; an int applies to every axis after the first two. The
+        stride defaults to the kernel.
+    scale : tuple of float, optional
+        Output size over input size.
+    out_channels : int, optional
+        Of a transposed convolution.
+    dtype : str, optional
+        Of the values.
+
+    Raises
+    ------
+    ValueError
+        If an argument is invalid; the message names it and its value.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.cases.case import Case
+    >>> Case("max_pool", (1, 8, 32, 32), kernel=2).name
+    'max_pool-1x8x32x32-k2x2-s2x2-float32'
+    """
+
+    def __post_init__(self) -> None:
+        def settle(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)  # frozen from here on
+
+        shape: Any = self.shape
+        if not isinstance(shape, tuple | list) or not all(type(n) is int and n > 0 for n in shape):
+            raise ValueError(f"Case: shape={shape!r} must be a tuple of ints >= 1")
+        settle("shape", tuple(shape))
+        for name in (*SIZES, "scale"):
+            value: Any = getattr(self, name)
+            if isinstance(value, int | float):
+                value = (value,) * (len(self.shape) - 2)
+            if value is not None:
+                allowed = int | float if name == "scale" else int
+                if not all(isinstance(n, allowed) and not isinstance(n, bool) for n in value):
+                    raise ValueError(f"Case: {name}={value!r} must be numbers, one an axis")
+                settle(name, tuple(value))
+        if self.operation not in (known := _operations()):
+            raise ValueError(
+                f"Case: unknown operation {self.operation!r}; known: {', '.join(known)}"
+            )
+        if self.kernel is not None and self.stride is None and "stride" in self.spec.takes:
+            settle("stride", self.kernel)
+        if self.padding is not None and not any(self.padding):
+            settle("padding", None)
+        self.validate()
+
+    def validate(self) -> None:
+        """Raise a ValueError that names the invalid argument and its value."""
+        takes = self.spec.takes
+        for name in (*SIZES, "scale", "out_channels"):
+            value = getattr(self, name)
+            if value is not None and name not in takes:
+                raise ValueError(
+                    f"Case: {name}={value!r} is not for {self.operation}, which takes "
+                    + ", ".join(takes)
+                )
+        for name in self.spec.needs:
+            if getattr(self, name) is None:
+                raise ValueError(f"Case: {name}=None; {self.operation} needs it")
+        channels: Any = self.out_channels
+        if channels is not None and (type(channels) is not int or channels < 1):
+            raise ValueError(f"Case: out_channels={channels!r} must be an int >= 1")
+        if numpy_dtype(self.dtype).kind not in self.spec.kinds and self.dtype != "bfloat16":
+            raise ValueError(f"Case: dtype={self.dtype!r} is not one that {self.operation} takes")
+        try:
+            self.spec.outputs(self)  # makes the plan, which checks the sizes
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+    @property
+    def spec(self) -> OperationSpec:
+        """What describes the operation."""
+        return _operations()[self.operation]
+
+    @property
+    def name(self) -> str:
+        """A stable, readable name."""
+        parts = [self.operation, "x".join(map(str, self.shape))]
+        for letter, size in zip("kspf", (self.kernel, self.stride, self.padding, self.scale)):  # noqa: B905
+            if size is not None:
+                parts.append(letter + "x".join(f"{n:g}" for n in size))
+        if self.out_channels is not None:
+            parts.append(f"c{self.out_channels}")
+        return "-".join([*parts, self.dtype])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the case as plain lists, numbers and strings."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Case:
+        """Rebuild a case from `to_json`; raise a ValueError if the data is invalid."""
+        unknown = set(data) - {field.name for field in fields(cls)}
+        if unknown:
+            raise ValueError(f"Case: unknown fields {sorted(unknown)}")
+        try:
+            given: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+            return cls(**given)
+        except TypeError as error:
+            raise ValueError(f"Case: {error}") from error
+
+    def arrays(self) -> dict[str, NDArray]:
+        """Return the inputs on the host, in the order of the arguments."""
+        return self.spec.make(self)
+
+    def options(self) -> dict[str, Any]:
+        """Return the keyword options of the portable call."""
+        return self.spec.options(self)
+
+    @property
+    def outputs(self) -> Layout:
+        """The shape and the dtype of each output."""
+        return self.spec.outputs(self)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the first output."""
+        return next(iter(self.outputs.values()))[0]
+
+    @property
+    def bytes_moved(self) -> int:
+        """Inputs read once, outputs written once."""
+        return total_bytes(self.spec.inputs(self)) + total_bytes(self.outputs)
+
+    @property
+    def flops(self) -> int:
+        """Additions, multiplications and comparisons of values."""
+        return self.spec.flops(self)
+
+    @property
+    def needed_bytes(self) -> int:
+        """An estimate for one process: inputs and outputs on host and device, working copies."""
+        arrays = 2 * total_bytes(self.spec.inputs(self)) + 5 * total_bytes(self.outputs)
+        return arrays + self.spec.working_bytes(self)
+
+
+def _operations() -> dict[str, OperationSpec]:
+    from unpool_xp.bench.catalog import OPERATIONS  # which is made of cases
+
+    return OPERATIONS
+
+
+def short_name(case: Case) -> str:
+    """Return a case without its dtype and with one number for equal sizes of its axes."""
+    parts = [case.operation, "x".join(map(str, case.shape))]
+    for letter, size in zip("kspf", (case.kernel, case.stride, case.padding, case.scale)):  # noqa: B905
+        if size is not None:
+            alike = size[:1] if len(set(size)) == 1 else size
+            parts.append(letter + "x".join(f"{n:g}" for n in alike))
+    if case.out_channels is not None:
+        parts.append(f"c{case.out_channels}")
+    return " ".join(parts)

@@ -1,0 +1,140 @@
+"""Check outputs against the reference: nothing is timed until its result is verified."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.inputs import NDArray
+from unpool_xp.bench.cases.operation import pick
+
+ORACLE_SECONDS = 0.2  # time limit of one check
+# Cost of one step of the reference's innermost loop, which handles all planes at once.
+_STEP_SECONDS, _PLANE_SECONDS = 4e-6, 4e-8
+_FEW_PLANES = 64
+
+# Relative to the largest magnitude, for computed values; moved values must match exactly.
+TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 4e-3, "bfloat16": 3e-2}
+
+
+class MismatchError(ValueError):
+    """An output differs from the reference; the message says where and by how much."""
+
+
+class Oracle:
+    """The expected outputs of a case, computed once and checked against any number of outputs.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    arrays : dict of str to ndarray
+        Its inputs, as `Case.arrays` gives them.
+    """
+
+    def __init__(self, case: Case, arrays: dict[str, NDArray]) -> None:
+        self.case = case
+        shape = case.output_shape
+        total = math.prod(shape[: len(shape) - case.rank])
+        spec = case.spec
+        count, bands = _affordable(spec.steps(case), spec.work(case), total, shape[-case.rank])
+        # Spread over the whole, the first and the last among them.
+        self.planes = sorted({round(i) for i in np.linspace(0, total - 1, count)})
+        self.bands = bands
+        self.scope = "reduced" if len(bands) > 1 else "all" if count == total else "planes"
+        self.expected = [spec.oracle(case, arrays, self.planes, band) for band in bands]
+
+    def check(self, outputs: Sequence[NDArray] | NDArray, *, values_only: bool = False) -> str:
+        """Check outputs against the reference.
+
+        Parameters
+        ----------
+        outputs : sequence of ndarray
+            All the outputs of the operation, on the host.
+        values_only : bool, optional
+            Whether only the first output is given.
+
+        Returns
+        -------
+        str
+            How much was checked: "all", "planes" (a sample that includes the first and the
+            last) or "reduced" (only the first and last rows of such a sample).
+
+        Raises
+        ------
+        MismatchError
+            If a dtype, a shape or an element differs.
+        """
+        given = [outputs] if isinstance(outputs, np.ndarray) else list(outputs)
+        layout = list(self.case.outputs.items())[: 1 if values_only else None]
+        if len(given) != len(layout):
+            raise MismatchError(f"{len(given)} outputs, should be {len(layout)}")
+        for number, (name, (shape, dtype)) in enumerate(layout):
+            self._check_kind(name, shape, dtype, given[number])
+            planes = pick(given[number], self.case.rank, self.planes)
+            for band, expected in zip(self.bands, self.expected, strict=True):
+                got = planes[:, band[0] : band[1]]
+                self._check_values(name, shape, dtype, band[0], got, expected[number])
+        return self.scope
+
+    def _check_kind(self, name: str, shape: tuple[int, ...], dtype: str, got: NDArray) -> None:
+        # Which integers count positions is the library's own choice; bfloat16 comes back wider
+        # where NumPy has none.
+        integers = name == "indices" and got.dtype.kind == "i"
+        widened = dtype == "bfloat16" and got.dtype == np.float32
+        if not integers and not widened and got.dtype.name != dtype:
+            raise MismatchError(f"{name} has dtype {got.dtype.name}, should be {dtype}")
+        if got.shape != shape:
+            raise MismatchError(f"{name} has shape {got.shape}, should be {shape}")
+
+    def _check_values(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: str,
+        row: int,
+        got: NDArray,
+        want: NDArray,
+    ) -> None:
+        want = want.astype(got.dtype)
+        same = (got == want) | ((got != got) & (want != want))
+        spec = self.case.spec
+        if not spec.exact and name != "indices":
+            largest = float(np.max(np.abs(want), initial=1))
+            tolerance = TOLERANCE.get(dtype, 0) + spec.rounding(self.case)
+            same |= np.abs(got - want) <= tolerance * largest
+        if same.all():
+            return
+        plane, first, *rest = (int(i) for i in np.argwhere(~same)[0])
+        lead = np.unravel_index(self.planes[plane], shape[: len(shape) - self.case.rank])
+        place = [*(int(i) for i in lead), row + first, *rest]
+        at = (plane, first, *rest)
+        most = float(np.max(np.abs(got.astype(np.float64) - want)[~same]))
+        raise MismatchError(
+            f"{name}{place} is {got[at]:g}, should be {want[at]:g}; {int((~same).sum())} of "
+            f"{same.size} elements looked at differ, by up to {most:g}"
+        )
+
+
+def _affordable(
+    steps: float, work: float, planes: int, rows: int
+) -> tuple[int, list[tuple[int, int]]]:
+    """Return how many planes, and which of their rows, fit into the time limit of a check."""
+    plane_seconds = work * _PLANE_SECONDS
+    count = int((ORACLE_SECONDS / max(steps, 1) - _STEP_SECONDS) / plane_seconds)
+    if count >= min(2, planes):
+        return min(count, planes), [(0, rows)]
+    count = min(_FEW_PLANES, planes)
+    seconds = steps * (_STEP_SECONDS + count * plane_seconds)  # for all rows
+    band = max(int(rows * ORACLE_SECONDS / seconds / 2), 1)
+    return count, [(0, band), (rows - band, rows)] if 2 * band < rows else [(0, rows)]
+
+
+def check(
+    case: Case, arrays: dict[str, NDArray], outputs: Sequence[NDArray] | NDArray, **options: bool
+) -> str:
+    """Check the outputs of a case against the reference; see `ExpectedOutputs`."""
+    return Oracle(case, arrays).check(outputs, **options)

@@ -1,0 +1,51 @@
+"""Numbers as text, the same on the page, in the summary and in the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a time in three digits and a fitting unit, such as "12.3 ms"."""
+    scale, unit = _unit(seconds)
+    return f"{digits(seconds / scale)} {unit}"
+
+
+def _unit(seconds: float) -> tuple[float, str]:
+    units = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+    return next((unit for unit in units if seconds >= 0.9995 * unit[0]), (1e-9, "ns"))
+
+
+def digits(value: float) -> str:
+    """Return a number in three digits, never in powers of ten."""
+    if not 0 < value < math.inf:
+        return f"{value:g}"
+    places = max(0, 2 - math.floor(math.log10(value * 1.0005)))
+    return f"{value:,.{min(places, 6)}f}"
+
+
+def interval_text(low: float, high: float, near: float) -> str:
+    """Return an interval of times in the unit of the time that it is of."""
+    if low == 0:
+        return "too few samples"
+    scale, unit = _unit(near)
+    return f"{digits(low / scale)} to {digits(high / scale)} {unit}"
+
+
+def count_text(number: int) -> str:
+    """Return a whole number with its thousands set apart."""
+    return f"{number:,}"
+
+
+def sizes_text(sizes: Sequence[float]) -> str:
+    """Return sizes with an x between, such as "1x16x32x32"."""
+    return "x".join(str(size) if isinstance(size, int) else f"{size:g}" for size in sizes)
+
+
+def bytes_text(number: float) -> str:
+    """Return a size in three digits and a fitting unit, such as "3.94 MiB"."""
+    for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if number >= 1024**power:
+            return f"{digits(number / 1024**power)} {unit}"
+    return f"{number:,.0f} B"

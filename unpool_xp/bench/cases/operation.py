@@ -1,0 +1,264 @@
+"""What the harness needs to know about an operation, and the arguments that all share.
+
+The operations themselves are in `bench.catalog`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from unpool_xp.backends import Backend
+from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
+
+if TYPE_CHECKING:
+    from unpool_xp.bench.cases.case import Case
+
+Layout: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # name -> shape, dtype
+Planes: TypeAlias = list[int]
+Rows: TypeAlias = tuple[int, int]  # from, to
+
+SIZES = ("kernel", "stride", "padding")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The arguments of an operation on one shape; `cases.Case` is the one that checks them."""
+
+    operation: str
+    shape: tuple[int, ...]
+    kernel: tuple[int, ...] | None = None
+    stride: tuple[int, ...] | None = None
+    padding: tuple[int, ...] | None = None
+    scale: tuple[float, ...] | None = None
+    out_channels: int | None = None
+    dtype: str = "float32"
+
+    @property
+    def rank(self) -> int:
+        """Number of trailing axes that the operation acts on."""
+        sizes = self.scale if self.kernel is None else self.kernel
+        return len(sizes or ())
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """The axes before those of the plane."""
+        return self.shape[: len(self.shape) - self.rank]
+
+    @property
+    def plane(self) -> tuple[int, ...]:
+        """The trailing axes that the operation acts on."""
+        return self.shape[len(self.shape) - self.rank :]
+
+    @property
+    def taps(self) -> int:
+        """Number of elements in a window."""
+        return math.prod(self.kernel or ())
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Padding before and after, for each axis."""
+        return tuple((p, p) for p in self.padding or (0,) * self.rank)
+
+
+def no_bytes(case: Parameters) -> int:
+    """Return 0: the operation makes no large temporary copies."""
+    return 0
+
+
+def one_step(case: Parameters) -> float:
+    """Return 1: each step of the reference touches one element per plane."""
+    return 1
+
+
+def no_rounding(case: Parameters) -> float:
+    """Return 0: the result is accurate to the precision of its dtype."""
+    return 0
+
+
+@dataclass(frozen=True)
+class OperationSpec:
+    """Everything the harness needs to know about an operation."""
+
+    function: Callable[..., Any]
+    needs: tuple[str, ...]  # fields of Parameters
+    takes: tuple[str, ...]
+    inputs: Callable[[Parameters], Layout]
+    outputs: Callable[[Parameters], Layout]  # makes the plan, which checks the sizes
+    make: Callable[[Parameters], dict[str, NDArray]]
+    options: Callable[[Parameters], dict[str, Any]]
+    flops: Callable[[Parameters], int]
+    # The expected outputs, shape (len(planes), *spatial), for the given planes of the output
+    # (numbered over all leading axes) and the given rows of the first spatial axis.
+    oracle: Callable[[Parameters, dict[str, NDArray], Planes, Rows], tuple[NDArray, ...]]
+    steps: Callable[[Parameters], float]  # of the reference's innermost loop, for whole planes
+    work: Callable[[Parameters], float] = one_step  # elements of a plane in a step
+    working_bytes: Callable[[Parameters], int] = no_bytes  # of copies between input and output
+    exact: bool = True  # moves values, computes none
+    rounding: Callable[[Parameters], float] = no_rounding  # extra, relative to the largest
+    kinds: str = "fiu"  # of dtype, as NumPy's letters
+
+
+# --- helpers -------------------------------------------------------------------------------------
+
+
+def total_bytes(layout: Layout) -> int:
+    """Return the bytes of all the arrays."""
+    return sum(math.prod(shape) * numpy_dtype(dtype).itemsize for shape, dtype in layout.values())
+
+
+def given(sizes: tuple[Any, ...] | None) -> tuple[Any, ...]:
+    """Return sizes that `Case.validate` guarantees to be present."""
+    assert sizes is not None  # Case.validate has seen to it
+    return sizes
+
+
+def x_alone(case: Parameters) -> Layout:
+    """Return the inputs of an operation on one array."""
+    return {"x": (case.shape, case.dtype)}
+
+
+def photo_x(case: Parameters) -> dict[str, NDArray]:
+    """Return a feature map as the one input."""
+    return {"x": feature_map(case.shape, case.dtype, rank=case.rank)}
+
+
+def single(case: Parameters) -> str:
+    """Return the dtype to compute in: NumPy cannot compute in bfloat16."""
+    return case.dtype if numpy_dtype(case.dtype).kind in "iu" else "float32"
+
+
+def window_options(case: Parameters) -> dict[str, Any]:
+    """Return the options of an operation on windows."""
+    padding = {} if case.padding is None else {"padding": case.padding}
+    return {"kernel_size": case.kernel, "stride": case.stride, **padding}
+
+
+def scale_option(case: Parameters) -> dict[str, Any]:
+    """Return the options of an operation that takes a factor alone."""
+    return {"scale_factor": case.scale}
+
+
+def pick(array: NDArray, rank: int, planes: Planes) -> NDArray:
+    """Select planes (the last `rank` axes), stack them on one leading axis, cast to 64 bits."""
+    return wide(array.reshape(-1, *array.shape[array.ndim - rank :])[planes])
+
+
+def wide(array: NDArray) -> NDArray:
+    """Return an array in 64 bits."""
+    return array.astype(np.int64 if array.dtype.kind in "iu" else np.float64)
+
+
+Function: TypeAlias = Callable[..., Any]
+
+Reason: TypeAlias = "Callable[[Case], str | None]"
+
+
+def always(case: Case) -> str | None:
+    """Return None: every case is supported."""
+    return None
+
+
+@dataclass(frozen=True)
+class Native:
+    """One way to do an operation with a library alone.
+
+    Parameters
+    ----------
+    library, operation : str
+        What it belongs to.
+    title : str
+        The function; ``{d}`` stands for the rank.
+    build : callable
+        From a case and a backend to a function of the case's arrays.
+    reason : callable, optional
+        Returns why a case is unsupported, or None if it is supported.
+    values_only : bool, optional
+        Whether it returns values without indices.
+    tuned : bool, optional
+        Whether it is written for speed, rather than what the library offers or people write.
+    """
+
+    library: str
+    operation: str
+    title: str
+    build: Callable[[Case, Backend], Function]
+    reason: Reason = always
+    values_only: bool = False
+    tuned: bool = False
+
+    def name(self, case: Case) -> str:
+        """Return the name of the function for a case."""
+        note = " (values only)" if self.values_only else ""
+        return self.title.format(d=case.rank) + note
+
+    def bytes_moved(self, case: Case) -> int:
+        """Return the bytes of the inputs and of those outputs that it writes."""
+        if not self.values_only:
+            return case.bytes_moved
+        shape, _ = case.outputs["indices"]
+        return case.bytes_moved - 8 * math.prod(shape)
+
+
+def either(*reasons: Reason) -> Reason:
+    """Combine checks: return the first reason that applies to a case."""
+    return lambda case: next((said for reason in reasons if (said := reason(case))), None)
+
+
+def whole_scale(case: Case) -> str | None:
+    """Refuse a factor that does not repeat each element."""
+    whole = all(float(factor).is_integer() for factor in case.scale or ())
+    return None if whole else f"scale {case.scale} is not whole"
+
+
+def exact_scale(case: Case) -> str | None:
+    """Reject a scale that is not exactly output size over input size."""
+    pairs = zip(case.plane, case.output_shape[-case.rank :], case.scale or (), strict=True)
+    exact = all(out == n * factor for n, out, factor in pairs)
+    return None if exact else f"scale {case.scale} is not output size over input size"
+
+
+def image(case: Case) -> str | None:
+    """Reject shapes that are not (N, C, *spatial) or (C, *spatial) with 1 to 3 axes."""
+    whole = case.rank <= 3 and len(case.shape) in (case.rank + 1, case.rank + 2)
+    return None if whole else f"shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
+
+
+def apart(case: Case) -> str | None:
+    """Refuse windows that overlap, leave gaps or are padded."""
+    if case.stride != case.kernel:
+        return f"stride {case.stride} is not the kernel {case.kernel}"
+    return no_padding(case)
+
+
+def no_padding(case: Case) -> str | None:
+    """Refuse padding."""
+    return f"padding {case.padding}" if case.padding else None
+
+
+def with_batch(case: Case) -> str | None:
+    """Refuse what has no batch and channels, or more than three spatial axes."""
+    whole = case.rank <= 3 and len(case.shape) == case.rank + 2
+    return None if whole else f"shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
+
+
+def plain(backend: Backend) -> Any:
+    """Return the library itself, without the standard's namespace around it."""
+    names = {"jax": "jax.numpy", "dask": "dask.array"}
+    return importlib.import_module(names.get(backend.library, backend.library))
+
+
+def torch_function(call: Callable[[Any, Case], Function]) -> Callable[[Case, Backend], Function]:
+    """Return what builds a native from ``torch.nn.functional`` and a case."""
+    return lambda case, backend: call(importlib.import_module("torch.nn.functional"), case)
+
+
+def lowest(dtype: str) -> Any:
+    """Return the identity of the maximum: the lowest value, or -inf."""
+    kind = numpy_dtype(dtype)
+    return kind.type(np.iinfo(kind).min if kind.kind in "iu" else -math.inf)

@@ -1,0 +1,69 @@
+"""Each library's own transposed convolution, and what people write where it has none."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from unpool_xp.backends import Backend
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.operation import Function, Native, image, plain, with_batch
+
+
+def _torch_convolve(case: Case, backend: Backend) -> Function:
+    torch = importlib.import_module("torch")
+    if backend.label.endswith(":cuda"):
+        # TF32 has three digits. For the whole process: a compiled call cannot set it.
+        torch.backends.cudnn.allow_tf32 = False
+    convolve = getattr(torch.nn.functional, f"conv_transpose{case.rank}d")
+    options = case.options()
+    return lambda x, weight: convolve(x, weight, **options)
+
+
+def _jax_convolve(case: Case, backend: Backend) -> Function:
+    lax = importlib.import_module("jax.lax")
+    space = "DHW"[-case.rank :]
+    options = {
+        "strides": case.stride,
+        # Of the input that is spread out, where ours crops the output.
+        "padding": [
+            (k - 1 - p, k - 1 - p) for k, (p, _) in zip(case.kernel or (), case.pairs, strict=True)
+        ],
+        "dimension_numbers": (f"NC{space}", f"OI{space}", f"NC{space}"),
+        "transpose_kernel": True,
+        "precision": lax.Precision.HIGHEST,  # no TF32
+    }
+    return lambda x, weight: lax.conv_transpose(x, weight, **options)
+
+
+def _slice_addition(case: Case, backend: Backend) -> Function:
+    """Add each tap's share, of one matrix product, where it lands in the output."""
+    xp, rank, taps = plain(backend), case.rank, case.kernel or ()
+    sizes = list(zip(case.plane, taps, case.stride or (), strict=True))
+    shape = (*case.output_shape[:-rank], *((n - 1) * s + k for n, k, s in sizes))
+    spread = (*case.output_shape[:-rank], *taps, *case.plane)
+    crop = (..., *(slice(p, n - p) for n, (p, _) in zip(shape[-rank:], case.pairs, strict=True)))
+
+    def convolve(x: Any, weight: Any) -> Any:
+        rows = weight.reshape(weight.shape[0], -1).T
+        shares = (rows @ x.reshape(*case.lead, -1)).reshape(spread)
+        out = xp.zeros(shape, dtype=x.dtype)
+        for tap in np.ndindex(*taps):
+            ends = zip(tap, sizes, strict=True)
+            places = (..., *(slice(t, t + (n - 1) * s + 1, s) for t, (n, _, s) in ends))
+            out[places] += shares[(..., *tap, *(slice(None) for _ in tap))]
+        return out[crop]
+
+    return convolve
+
+
+CONVOLUTION_NATIVES: tuple[Native, ...] = (
+    Native(
+        "torch", "conv_transpose", "torch.nn.functional.conv_transpose{d}d", _torch_convolve, image
+    ),
+    Native("jax", "conv_transpose", "jax.lax.conv_transpose", _jax_convolve, with_batch),
+    Native("numpy", "conv_transpose", "numpy.matmul + slice addition", _slice_addition),
+    Native("cupy", "conv_transpose", "cupy.matmul + slice addition", _slice_addition),
+)

@@ -1,0 +1,301 @@
+"""Native poolings: library functions, and snippets that people write.
+
+A native of another library or operation is one more entry in `POOLING_NATIVES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+import numpy as np
+
+from unpool_xp.backends import Backend
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.cases.operation import (
+    Function,
+    Native,
+    apart,
+    either,
+    image,
+    lowest,
+    no_padding,
+    plain,
+    torch_function,
+)
+
+# --- torch ----------------------------------------------------------------------------------------
+
+
+def _half_padding(case: Case) -> str | None:
+    pairs = zip(case.padding or (), case.kernel or (), strict=False)
+    return "padding is more than half the kernel" if any(2 * p > k for p, k in pairs) else None
+
+
+def _torch_max(functional: Any, case: Case) -> Function:
+    pool = getattr(functional, f"max_pool{case.rank}d")
+    options = {**case.options(), "return_indices": True}
+    return lambda x: pool(x, **options)
+
+
+def _torch_avg(functional: Any, case: Case) -> Function:
+    pool, options = getattr(functional, f"avg_pool{case.rank}d"), case.options()
+    return lambda x: pool(x, **options)
+
+
+def _torch_fractional(case: Case, backend: Backend) -> Function:
+    functional = importlib.import_module("torch.nn.functional")
+    pool = getattr(functional, f"fractional_max_pool{case.rank}d")
+    options = case.options()
+    samples = options["samples"].reshape(-1, case.lead[-1], case.rank)
+    if case.rank == 2:
+        samples = samples[..., ::-1]  # which takes those of the columns first
+    drawn = backend.asarray(np.ascontiguousarray(samples, dtype=numpy_dtype(case.dtype)))
+    how = {"output_size": case.output_shape[-case.rank :], "return_indices": True}
+    return lambda x: pool(x, options["kernel_size"], **how, _random_samples=drawn)
+
+
+def _two_or_three_axes(case: Case) -> str | None:
+    return None if case.rank in (2, 3) else f"shape {case.shape} has {case.rank} spatial axes"
+
+
+def _single_or_double(case: Case) -> str | None:
+    if case.dtype in ("float32", "float64"):
+        return None
+    return f"it places the regions in the dtype of the values, {case.dtype}"
+
+
+# --- views of windows: numpy, cupy ----------------------------------------------------------------
+
+
+def _view_of_windows(case: Case, backend: Backend, fill: Any) -> Function:
+    """Return what pads and gives a view of all windows, their taps along the last axes."""
+    xp = plain(backend)
+    view = importlib.import_module(f"{xp.__name__}.lib.stride_tricks").sliding_window_view
+    kernel, stride, rank = case.kernel or (), case.stride or (), case.rank
+    steps = (..., *(slice(None, None, s) for s in stride), *(slice(None),) * rank)
+    axes = tuple(range(-rank, 0))
+    pad = [*((0, 0) for _ in case.lead), *case.pairs]
+
+    def windows(x: Any) -> Any:
+        if case.padding:
+            x = xp.pad(x, pad, constant_values=fill)
+        return view(x, kernel, axis=axes)[steps]
+
+    return windows
+
+
+def _sliding_max(case: Case, backend: Backend) -> Function:
+    """Take argmax over each window, and from its place in the window to the plane."""
+    xp, rank = plain(backend), case.rank
+    windows_of, in_plane = _view_of_windows(case, backend, lowest(case.dtype)), _places(case, xp)
+
+    def pool(x: Any) -> tuple[Any, Any]:
+        windows = windows_of(x)
+        windows = windows.reshape(*windows.shape[:-rank], -1)
+        place = windows.argmax(-1)
+        values = xp.take_along_axis(windows, place[..., None], -1)[..., 0]
+        return values, in_plane(place)
+
+    return pool
+
+
+def _sliding_mean(case: Case, backend: Backend) -> Function:
+    windows_of, axes = _view_of_windows(case, backend, 0), tuple(range(-case.rank, 0))
+    return lambda x: windows_of(x).mean(axis=axes)
+
+
+def _split(case: Case) -> Function:
+    """Return what gives windows that do not overlap as axes of their own, count by taps."""
+    counts = case.output_shape[-case.rank :]
+    pairs = list(zip(counts, case.kernel or (), strict=True))
+    crop = (..., *(slice(count * taps) for count, taps in pairs))
+    shape = (*case.lead, *(n for pair in pairs for n in pair))
+    return lambda x: x[crop].reshape(shape)
+
+
+def _block_max(case: Case, backend: Backend) -> Function:
+    xp, rank, first = plain(backend), case.rank, len(case.lead)
+    split, shape, in_plane = _split(case), (*case.output_shape, -1), _places(case, xp)
+    order = [*range(first), *range(first, first + 2 * rank, 2)]
+    order += range(first + 1, first + 2 * rank, 2)
+
+    def pool(x: Any) -> tuple[Any, Any]:
+        windows = split(x).transpose(order).reshape(shape)
+        place = windows.argmax(-1)
+        values = xp.take_along_axis(windows, place[..., None], -1)[..., 0]
+        return values, in_plane(place)
+
+    return pool
+
+
+def _block_mean(case: Case, backend: Backend) -> Function:
+    split, axes = _split(case), tuple(range(1 - 2 * case.rank, 0, 2))
+    return lambda x: split(x).mean(axis=axes)
+
+
+def _places(case: Case, xp: Any) -> Function:
+    """Return what makes row-major positions in the plane of positions in each window."""
+    kernel, rank = case.kernel or (), case.rank
+    spans = [math.prod(case.plane[axis + 1 :]) for axis in range(rank)]
+    taps = np.indices(kernel).reshape(rank, -1)
+    offsets = xp.asarray(sum(span * tap for span, tap in zip(spans, taps, strict=True)))
+    starts = np.zeros((1,) * rank, np.int64)
+    for axis, (count, step) in enumerate(
+        zip(case.output_shape[-rank:], case.stride or (), strict=True)
+    ):
+        first = np.arange(count) * step - case.pairs[axis][0]
+        starts = starts + spans[axis] * first.reshape(-1, *(1,) * (rank - 1 - axis))
+    first_cells = xp.asarray(starts)
+    return lambda place: xp.take(offsets, place) + first_cells
+
+
+# --- jax, cupy, dask ------------------------------------------------------------------------------
+
+
+def _jax_window(case: Case) -> tuple[tuple[int, ...], tuple[int, ...], list[tuple[int, int]]]:
+    """Return kernel, stride and padding for all axes."""
+    ones = (1,) * len(case.lead)
+    kernel, stride = (*ones, *(case.kernel or ())), (*ones, *(case.stride or ()))
+    return kernel, stride, [*((0, 0) for _ in ones), *case.pairs]
+
+
+def _jax_max(case: Case, backend: Backend) -> Function:
+    jax, window, start = importlib.import_module("jax"), _jax_window(case), lowest(case.dtype)
+    return lambda x: jax.lax.reduce_window(x, start, jax.lax.max, *window)
+
+
+def _jax_max_with_indices(case: Case, backend: Backend) -> Function:
+    """Reduce pairs of value and position, of two equal values the first."""
+    jax, window, start = importlib.import_module("jax"), _jax_window(case), lowest(case.dtype)
+    jnp = plain(backend)
+    last = np.int32(math.prod(case.plane))
+    plane = np.arange(last, dtype=np.int32).reshape(case.plane)
+    positions = backend.asarray(np.broadcast_to(plane, case.shape).copy())
+
+    def first_largest(a: Any, b: Any) -> tuple[Any, Any]:
+        (value, place), (other, elsewhere) = a, b
+        kept = (value > other) | ((value == other) & (place < elsewhere))
+        return jnp.where(kept, value, other), jnp.where(kept, place, elsewhere)
+
+    starts = (start, last)
+    return lambda x: tuple(jax.lax.reduce_window((x, positions), starts, first_largest, *window))
+
+
+def _jax_avg(case: Case, backend: Backend) -> Function:
+    jax, window = importlib.import_module("jax"), _jax_window(case)
+    taps, zero = case.taps, numpy_dtype(case.dtype).type(0)
+    return lambda x: jax.lax.reduce_window(x, zero, jax.lax.add, *window) / taps
+
+
+def _cupy_maximum_filter(case: Case, backend: Backend) -> Function:
+    """Filter every pixel, keep each stride-th: simple, and more work than needed."""
+    filters = importlib.import_module("cupyx.scipy.ndimage")
+    kernel, stride = case.kernel or (), case.stride or ()
+    lead, rank = (1,) * (len(case.shape) - case.rank), case.rank
+    # The filter's window is centred; here it starts at the pixel.
+    origin = (0,) * len(lead) + tuple(-(k // 2) for k in kernel)
+    counts = case.output_shape[-rank:]
+    keep = (..., *(slice(0, (c - 1) * s + 1, s) for c, s in zip(counts, stride, strict=True)))
+    return lambda x: filters.maximum_filter(x, size=(*lead, *kernel), origin=origin)[keep].copy()
+
+
+def _dask_coarsen(reduction: Any) -> Any:
+    def build(case: Case, backend: Backend) -> Function:
+        axes = {len(case.lead) + axis: taps for axis, taps in enumerate(case.kernel or ())}
+        return lambda x: plain(backend).coarsen(reduction, x, axes, trim_excess=True)
+
+    return build
+
+
+_MAX, _AVG, _FRACTIONAL = "max_pool", "avg_pool", "fractional_max_pool"
+_F = "torch.nn.functional."
+_TORCH_WINDOWS = either(image, _half_padding)
+
+
+def _slices_mean(case: Case, backend: Backend) -> Function:
+    """Add up, tap by tap, the elements that the windows have there."""
+    rank, kernel, stride = case.rank, case.kernel or (), case.stride or ()
+    spans = [(c - 1) * s + 1 for c, s in zip(case.output_shape[-rank:], stride, strict=True)]
+    padded = [n + before + after for n, (before, after) in zip(case.plane, case.pairs, strict=True)]
+    inner: Any = (..., *(slice(b, b + n) for n, (b, _) in zip(case.plane, case.pairs, strict=True)))
+    taps = [
+        (..., *(slice(t, t + n, s) for t, n, s in zip(tap, spans, stride, strict=True)))
+        for tap in np.ndindex(*kernel)
+    ]
+    share = numpy_dtype(case.dtype).type(1 / case.taps)
+
+    def mean(x: Any) -> Any:
+        if case.padding:
+            wide = np.zeros((*case.lead, *padded), x.dtype)
+            wide[inner] = x
+            x = wide
+        total = x[taps[0]].copy()
+        for tap in taps[1:]:
+            total += x[tap]
+        total *= share
+        return total
+
+    return mean
+
+
+def _jax_block_max(case: Case, backend: Backend) -> Function:
+    jnp, rank, first = plain(backend), case.rank, len(case.lead)
+    counts, kernel = case.output_shape[-rank:], case.kernel or ()
+    crop = (..., *(slice(c * k) for c, k in zip(counts, kernel, strict=True)))
+    split = (*case.lead, *(n for pair in zip(counts, kernel, strict=True) for n in pair))
+    order = [
+        *range(first),
+        *range(first, first + 2 * rank, 2),
+        *range(first + 1, first + 2 * rank, 2),
+    ]
+
+    def pool(x: Any) -> tuple[Any, Any]:
+        windows = x[crop].reshape(split).transpose(order).reshape(*case.output_shape, -1)
+        place = windows.argmax(-1)
+        values = jnp.take_along_axis(windows, place[..., None], -1)[..., 0]
+        indices = 0
+        for axis, tap in enumerate(jnp.unravel_index(place, kernel)):
+            starts = jnp.arange(counts[axis]) * kernel[axis]
+            starts = starts.reshape(-1, *(1,) * (rank - 1 - axis))
+            indices = indices * case.plane[axis] + tap + starts
+        return values, indices
+
+    return pool
+
+
+POOLING_NATIVES: tuple[Native, ...] = (
+    Native("torch", _MAX, _F + "max_pool{d}d", torch_function(_torch_max), _TORCH_WINDOWS),
+    Native("torch", _AVG, _F + "avg_pool{d}d", torch_function(_torch_avg), _TORCH_WINDOWS),
+    Native(
+        "torch",
+        _FRACTIONAL,
+        _F + "fractional_max_pool{d}d",
+        _torch_fractional,
+        either(image, _two_or_three_axes, _single_or_double),
+    ),
+    Native("jax", _MAX, "jax.lax.reduce_window", _jax_max, values_only=True),
+    Native("jax", _MAX, "jax.lax.reduce_window of pairs", _jax_max_with_indices),
+    Native("jax", _AVG, "jax.lax.reduce_window", _jax_avg),
+    Native("numpy", _MAX, "numpy.lib.stride_tricks.sliding_window_view", _sliding_max),
+    Native("numpy", _MAX, "numpy.ndarray.reshape + argmax", _block_max, apart),
+    Native("numpy", _AVG, "numpy.lib.stride_tricks.sliding_window_view", _sliding_mean),
+    Native("numpy", _AVG, "numpy.ndarray.reshape + mean", _block_mean, apart),
+    Native("cupy", _MAX, "cupy.lib.stride_tricks.sliding_window_view", _sliding_max),
+    Native(
+        "cupy",
+        _MAX,
+        "cupyx.scipy.ndimage.maximum_filter",
+        _cupy_maximum_filter,
+        no_padding,
+        values_only=True,
+    ),
+    Native("cupy", _AVG, "cupy.lib.stride_tricks.sliding_window_view", _sliding_mean),
+    Native("cupy", _AVG, "cupy.ndarray.reshape + mean", _block_mean, apart),
+    Native("dask", _MAX, "dask.array.coarsen", _dask_coarsen(np.max), apart, values_only=True),
+    Native("dask", _AVG, "dask.array.coarsen", _dask_coarsen(np.mean), apart),
+    Native("numpy", _AVG, "numpy.add of strided slices", _slices_mean, tuned=True),
+    Native("jax", _MAX, "jax.numpy.reshape + argmax", _jax_block_max, apart, tuned=True),
+)

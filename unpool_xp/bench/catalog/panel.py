@@ -1,0 +1,102 @@
+"""The panel: a few fixed cases that commits are compared on.
+
+The asv suite, the pytest-benchmark suite and the gate all measure these. A history of times is
+worth nothing once a case behind a name changes, so a case is added or dropped, never edited.
+"""
+
+from __future__ import annotations
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.families import fractions, means, pairs, up
+
+# Of how a time is taken. A new one begins a new history: asv compares no times of two versions.
+HARNESS_VERSION = "1"
+SIZES = ("small", "large")
+STRIDES = (2, 3)
+# Backend and mode are one axis, the same whatever is installed; missing backends are skipped.
+HOWS = (
+    "numpy",
+    "torch:cpu",
+    "torch:cpu compiled",
+    "jax:cpu",
+    "jax:cpu compiled",
+    "dask",
+    "cupy:cuda",
+    "torch:cuda",
+    "torch:cuda compiled",
+    "jax:cuda compiled",
+)
+# The larger side of the pooling or unpooling: within a cache, and beyond it.
+_PLANES = {"small": (1, 16, 36, 36), "large": (4, 32, 192, 192)}
+# Of a transposed convolution, the smaller side; its kernels overlap for one of the strides.
+_UPS = {"small": ((1, 32, 16, 16), 16), "large": ((4, 64, 32, 32), 32)}
+_KERNELS = {2: (4, 1), 3: (3, 0)}  # stride -> kernel, padding
+
+
+def panel_case(operation: str, size: str, stride: int) -> Case:
+    """Return a case of the panel.
+
+    Parameters
+    ----------
+    operation : str
+        A name in `unpool_xp.bench.catalog.OPERATIONS`.
+    size : {"small", "large"}
+        Whether its arrays fit into a cache.
+    stride : {2, 3}
+        Output size over input size, or the other way round.
+
+    Returns
+    -------
+    Case
+        In float32.
+
+    Raises
+    ------
+    ValueError
+        If an argument is unknown; the message names it and the known ones.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.catalog.panel import panel_case
+    >>> panel_case("max_pool", "small", 2).name
+    'max_pool-1x16x36x36-k2x2-s2x2-float32'
+    """
+    for name, value, known in (
+        ("operation", operation, tuple(OPERATIONS)),
+        ("size", size, SIZES),
+        ("stride", stride, STRIDES),
+    ):
+        if value not in known:
+            raise ValueError(
+                f"panel_case: unknown {name} {value!r}; known: {', '.join(map(str, known))}"
+            )
+    shape = _PLANES[size]
+    channels, out_channels = _UPS[size]
+    kernel, padding = _KERNELS[stride]
+    found = {
+        case.operation: case
+        for case in (
+            *pairs(shape, stride),
+            *means(shape, stride),
+            *fractions(shape, 1 / stride),
+            up(channels, out_channels, kernel, stride, padding),
+        )
+    }
+    return found[operation]
+
+
+def panel() -> tuple[Case, ...]:
+    """Return all cases of the panel."""
+    return tuple(
+        panel_case(operation, size, stride)
+        for operation in OPERATIONS
+        for size in SIZES
+        for stride in STRIDES
+    )
+
+
+def split_how(how: str) -> tuple[str, str]:
+    """Return the label and the mode of an entry of `HOWS`, "jax:cpu compiled" as an example."""
+    label, _, mode = how.partition(" ")
+    return label, mode or "eager"

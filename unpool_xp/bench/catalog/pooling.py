@@ -1,0 +1,185 @@
+"""The poolings, as the harness knows them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+import unpool_xp
+from unpool_xp import reference
+from unpool_xp._plan import fractional, windows
+from unpool_xp.bench.cases.inputs import NDArray
+from unpool_xp.bench.cases.operation import (
+    SIZES,
+    Layout,
+    OperationSpec,
+    Parameters,
+    Planes,
+    Rows,
+    given,
+    photo_x,
+    pick,
+    total_bytes,
+    window_options,
+    x_alone,
+)
+
+
+def _pooled(case: Parameters) -> tuple[int, ...]:
+    options = {"padding": 0, **window_options(case), "dilation": 1, "ceil_mode": False}
+    return (*case.lead, *windows.plan_max_pool(case.operation, case.shape, **options).output)
+
+
+def _pooled_steps(case: Parameters) -> float:
+    return math.prod(_pooled(case)[len(case.lead) :]) * case.taps
+
+
+def _band(
+    case: Parameters, x: NDArray, rows: Rows
+) -> tuple[NDArray, tuple[tuple[int, int], ...], int]:
+    """Return what the windows of these rows meet, the padding around it, and its first row."""
+    kernel, stride, pairs = given(case.kernel), given(case.stride), case.pairs
+    first = rows[0] * stride[0] - pairs[0][0]
+    end = (rows[1] - 1) * stride[0] - pairs[0][0] + kernel[0]
+    low, high = max(first, 0), min(end, x.shape[1])
+    return x[:, low:high], ((low - first, end - high), *pairs[1:]), low
+
+
+# --- max_pool ------------------------------------------------------------------------------------
+
+
+def _max_oracle(
+    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: Rows
+) -> tuple[NDArray, ...]:
+    x, pairs, low = _band(case, pick(arrays["x"], case.rank, planes), rows)
+    ones = (1,) * case.rank
+    kernel, stride = given(case.kernel), given(case.stride)
+    values, indices = reference.max_pool(x, kernel, stride, pairs, ones, False)
+    return values, indices + low * math.prod(x.shape[2:])
+
+
+# --- avg_pool ------------------------------------------------------------------------------------
+
+
+def _avg_oracle(
+    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: Rows
+) -> tuple[NDArray, ...]:
+    x, pairs, _ = _band(case, pick(arrays["x"], case.rank, planes), rows)
+    ones = (1,) * case.rank
+    kernel, stride = given(case.kernel), given(case.stride)
+    return (reference.avg_pool(x, kernel, stride, pairs, ones, False, True),)
+
+
+# --- fractional_max_pool -------------------------------------------------------------------------
+
+
+def _fraction(case: Parameters) -> tuple[int, ...]:
+    """Return the number of regions along each axis."""
+    kernel, ratio = given(case.kernel), given(case.scale)
+    return fractional.plan_fractional_sizes(case.operation, case.shape, kernel, None, ratio)[1]
+
+
+def _fractional_outputs(case: Parameters) -> Layout:
+    shape = (*case.lead, *_fraction(case))
+    return {"values": (shape, case.dtype), "indices": (shape, "int64")}
+
+
+def draw_samples(
+    lead: tuple[int, ...], plane: tuple[int, ...], kernel: tuple[int, ...], regions: tuple[int, ...]
+) -> NDArray:
+    """Return what places the regions in each plane, shape (*lead, d), the same each time.
+
+    Only numbers with which single precision, which some libraries compute the places in, finds
+    the same regions as double.
+    """
+    rng = np.random.default_rng(0)
+    samples = np.empty((math.prod(lead), len(plane)))
+    for axis, (n, k, out) in enumerate(zip(plane, kernel, regions, strict=True)):
+        left = np.arange(len(samples))
+        while len(left):
+            samples[left, axis] = rng.random(len(left), dtype=np.float32)
+            drawn = samples[left, axis, None]
+            differ = _starts(n, k, out, drawn) != _starts(n, k, out, drawn.astype(np.float32))
+            left = left[differ.any(axis=1)]
+    return samples.reshape(*lead, len(plane))
+
+
+def _starts(n: int, k: int, out: int, u: NDArray) -> NDArray:
+    step = u.dtype.type(n - k) / u.dtype.type(max(out - 1, 1))
+    counted = np.arange(out - 1, dtype=u.dtype) + u
+    starts: NDArray = np.floor(counted * step) - np.floor(u * step)
+    return starts
+
+
+def _fractional_options(case: Parameters) -> dict[str, Any]:
+    samples = draw_samples(case.lead, case.plane, given(case.kernel), _fraction(case))
+    return {"kernel_size": case.kernel, "output_ratio": case.scale, "samples": samples}
+
+
+def _fractional_oracle(
+    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: Rows
+) -> tuple[NDArray, ...]:
+    x = pick(arrays["x"], case.rank, planes)
+    (k, *others), (out, *columns) = given(case.kernel), _fraction(case)
+    samples = _fractional_options(case)["samples"].reshape(-1, case.rank)[planes]
+    if rows == (0, out):
+        return reference.fractional_max_pool(x, (k, *others), (out, *columns), samples)
+    # The maxima of a ramp stand where its regions end.
+    ramp = np.broadcast_to(np.arange(x.shape[1]), x.shape[:2])
+    ends, _ = reference.fractional_max_pool(ramp, (k,), (out,), samples[:, :1])
+    taps = ends[:, rows[0] : rows[1], None] - np.arange(k - 1, -1, -1)
+    source = taps.reshape(len(x), -1)
+    # The regions of these rows, end to end: with 0 drawn they lie k apart.
+    x = x[np.arange(len(x))[:, None], source]
+    samples = np.concatenate([np.zeros((len(x), 1)), samples[:, 1:]], axis=1)
+    size = (rows[1] - rows[0], *columns)
+    values, indices = reference.fractional_max_pool(x, (k, *others), size, samples)
+    row, place = np.divmod(indices, math.prod(x.shape[2:]))
+    row = np.take_along_axis(source, row.reshape(len(x), -1), axis=1).reshape(row.shape)
+    return values, row * math.prod(x.shape[2:]) + place
+
+
+POOLING: dict[str, OperationSpec] = {
+    "max_pool": OperationSpec(
+        function=unpool_xp.max_pool,
+        needs=("kernel",),
+        takes=SIZES,
+        inputs=x_alone,
+        outputs=lambda c: {"values": (_pooled(c), c.dtype), "indices": (_pooled(c), "int64")},
+        make=photo_x,
+        options=window_options,
+        flops=lambda c: math.prod(_pooled(c)) * (c.taps - 1),
+        oracle=_max_oracle,
+        steps=_pooled_steps,
+    ),
+    "avg_pool": OperationSpec(
+        function=unpool_xp.avg_pool,
+        needs=("kernel",),
+        takes=SIZES,
+        inputs=x_alone,
+        outputs=lambda c: {"averages": (_pooled(c), c.dtype)},
+        make=photo_x,
+        options=window_options,
+        flops=lambda c: math.prod(_pooled(c)) * c.taps,
+        oracle=_avg_oracle,
+        steps=_pooled_steps,
+        working_bytes=lambda c: 2 * total_bytes(x_alone(c)),
+        exact=False,
+        kinds="f",
+    ),
+    "fractional_max_pool": OperationSpec(
+        function=unpool_xp.fractional_max_pool,
+        needs=("kernel", "scale"),
+        takes=("kernel", "scale"),
+        inputs=x_alone,
+        outputs=_fractional_outputs,
+        make=photo_x,
+        options=_fractional_options,
+        flops=lambda c: math.prod((*c.lead, *_fraction(c))) * (c.taps - 1),
+        oracle=_fractional_oracle,
+        steps=lambda c: 2 * math.prod(_fraction(c)) * c.taps,  # a dear step
+        working_bytes=lambda c: 4 * total_bytes(x_alone(c)),  # the places of each plane
+    ),
+}

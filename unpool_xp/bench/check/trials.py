@@ -1,0 +1,194 @@
+"""Small trials of every operation, for every dtype, each with its expected result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+import unpool_xp as ux
+from unpool_xp import reference
+from unpool_xp.capabilities import kind_of
+
+NDArray: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One call of an operation.
+
+    Parameters
+    ----------
+    operation : str
+        The name of the operation.
+    note : str
+        What the trial is about.
+    arrays : callable
+        From the name of a dtype to the inputs on the host; those of float32 stand for bfloat16.
+    options : dict
+        The keyword options of the call.
+    oracle : callable
+        From the inputs to the outputs.
+    exact : bool
+        Whether values are only moved, so that there is nothing to round.
+    """
+
+    operation: str
+    note: str
+    arrays: Callable[[str], tuple[NDArray, ...]]
+    options: dict[str, Any]
+    oracle: Callable[..., Any]
+    exact: bool = True
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The operation itself."""
+        return getattr(ux, self.operation)  # type: ignore[no-any-return]
+
+    def expected(self, arrays: tuple[NDArray, ...]) -> tuple[NDArray, ...]:
+        """Return the expected outputs."""
+        outputs = self.oracle(*arrays)
+        return tuple(outputs) if isinstance(outputs, tuple) else (outputs,)
+
+
+def host_dtype(dtype: str) -> np.dtype[Any]:
+    """Return NumPy's dtype for one, float32 for bfloat16."""
+    return np.dtype("float32" if dtype == "bfloat16" else dtype)
+
+
+def numbers(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray:
+    """Return small integers with many ties, exact in every dtype."""
+    generator = np.random.default_rng(seed)
+    low = 0 if kind_of(dtype) in "bu" else -4
+    drawn = generator.integers(low, 5, shape)
+    if kind_of(dtype) == "c":
+        return (drawn + 1j * generator.integers(low, 5, shape)).astype(dtype)
+    return drawn.astype(host_dtype(dtype))
+
+
+def special(shape: tuple[int, ...], dtype: str) -> NDArray:
+    """Return numbers with NaN and infinities among them, where the dtype has them."""
+    array = numbers(shape, dtype)
+    if kind_of(dtype) == "f":
+        drawn = np.random.default_rng(1).random(shape)
+        array[drawn < 0.3] = -np.inf
+        array[drawn < 0.1] = np.nan
+    return array
+
+
+PLANE = (7, 6)
+SHAPE = (2, 3, *PLANE)
+
+
+def _pooled(dtype: str) -> tuple[NDArray, NDArray]:
+    # Positions that overlapping windows share, as real ones do.
+    values = numbers((2, 3, 4, 3), dtype)
+    indices = np.random.default_rng(2).integers(0, 42, values.shape)
+    first = values.reshape(6, -1).copy()
+    for plane, places in zip(first, indices.reshape(6, -1), strict=True):
+        for i, place in enumerate(places):  # one value for one position: "any" has one answer
+            plane[i] = plane[np.flatnonzero(places == place)[0]]
+    return first.reshape(values.shape), indices
+
+
+def _torch_indices(dtype: str) -> tuple[NDArray, ...]:
+    return (np.random.default_rng(3).integers(0, 42, (2, 3, 3, 3)).astype(dtype),)
+
+
+_ONE, _TWO, _PAD = (1, 1), (2, 2), ((1, 1), (1, 0))
+_SAMPLES = np.random.default_rng(4).random((2, 3, 2))
+
+TRIALS: tuple[Trial, ...] = (
+    Trial(
+        "max_pool",
+        "overlapping, padded, ceil mode, NaN and infinities",
+        lambda dtype: (special(SHAPE, dtype),),
+        {"kernel_size": (3, 2), "stride": 2, "padding": _PAD, "ceil_mode": True},
+        lambda x: reference.max_pool(x, (3, 2), _TWO, _PAD, _ONE, True),
+    ),
+    Trial(
+        "max_pool",
+        "dilated, one axis",
+        lambda dtype: (numbers((3, 9), dtype),),
+        {"kernel_size": (3,), "stride": (1,), "dilation": (2,)},
+        lambda x: reference.max_pool(x, (3,), (1,), ((0, 0),), (2,), False),
+    ),
+    Trial(
+        "avg_pool",
+        "overlapping, padded, ceil mode",
+        lambda dtype: (numbers(SHAPE, dtype),),
+        {"kernel_size": (3, 2), "stride": 2, "padding": _PAD, "ceil_mode": True},
+        lambda x: reference.avg_pool(x, (3, 2), _TWO, _PAD, _ONE, True, True),
+        exact=False,
+    ),
+    Trial(
+        "fractional_max_pool",
+        "regions of each plane",
+        lambda dtype: (numbers(SHAPE, dtype),),
+        {"kernel_size": 2, "output_size": (4, 3), "samples": _SAMPLES},
+        lambda x: reference.fractional_max_pool(x, _TWO, (4, 3), _SAMPLES),
+    ),
+    Trial(
+        "nearest_unpool",
+        "whole factors",
+        lambda dtype: (numbers(SHAPE, dtype),),
+        {"scale_factor": (2, 3)},
+        lambda x: reference.nearest_unpool(x, scale_factor=(2, 3)),
+    ),
+    Trial(
+        "nearest_unpool",
+        "a size that is no multiple",
+        lambda dtype: (numbers(SHAPE, dtype),),
+        {"output_size": (10, 4), "coordinates": "half_pixel"},
+        lambda x: reference.nearest_unpool(x, output_size=(10, 4), coordinates="half_pixel"),
+    ),
+    Trial(
+        "max_unpool",
+        "shared positions",
+        _pooled,
+        {"output_size": PLANE},
+        lambda values, indices: reference.max_unpool(values, indices, PLANE, "any"),
+    ),
+    Trial(
+        "linear_unpool",
+        "real factors, half_pixel",
+        lambda dtype: (numbers(SHAPE, dtype),),
+        {"scale_factor": (1.5, 2.0), "coordinates": "half_pixel"},
+        lambda x: reference.linear_unpool(x, scale_factor=(1.5, 2.0), coordinates="half_pixel"),
+        exact=False,
+    ),
+    Trial(
+        "fractional_max_unpool",
+        "recorded positions",
+        _pooled,
+        {"output_size": PLANE},
+        lambda values, indices: reference.fractional_max_unpool(values, indices, output_size=PLANE),
+        exact=False,
+    ),
+    Trial(
+        "conv_transpose",
+        "groups, output padding, bias",
+        lambda dtype: (
+            numbers((2, 4, 3, 4), dtype),
+            numbers((4, 2, 3, 2), dtype, 5),
+            numbers((4,), dtype, 6),
+        ),
+        {"stride": 2, "padding": _PAD, "output_padding": 1, "groups": 2},
+        lambda x, weight, bias: reference.conv_transpose(
+            x, weight, bias, stride=_TWO, padding=_PAD, output_padding=_ONE, groups=2, dilation=_ONE
+        ),
+        exact=False,
+    ),
+    Trial(
+        "convert_indices",
+        "to TensorFlow's numbers",
+        _torch_indices,
+        {"source": "torch", "target": "tensorflow_batch", "input_shape": SHAPE},
+        lambda indices: reference.convert_indices(
+            indices, "torch", "tensorflow_batch", input_shape=SHAPE
+        ),
+    ),
+)

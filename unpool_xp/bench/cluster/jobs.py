@@ -1,0 +1,248 @@
+"""Assign cases to workers: plain data, no dask.
+
+A job is a case with some of its cells. It belongs to a machine, or, where the machines share the
+cases, to none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.machine import Machine
+from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.rows.schema import ROW_SCHEMA
+
+MOST_LOSSES = 3  # then the case itself must be what kills the workers
+
+
+@dataclass(frozen=True)
+class Member:
+    """A cluster worker, from its own description.
+
+    Attributes
+    ----------
+    address, name : str
+        Its own in the cluster.
+    host : str
+        The same for all workers that would disturb each other.
+    machine : Machine
+        Its fingerprint.
+    labels : tuple of str
+        The backends that it measures.
+    missing : dict of str to str
+        The backends that were asked for and that it does not have, each with the reason.
+    resources : dict of str to float
+        What it declares.
+    version : str
+        Of unpool_xp.
+    commit : str or None
+        Of unpool_xp, where it runs from a checkout.
+    """
+
+    address: str
+    name: str
+    host: str
+    machine: Machine
+    labels: tuple[str, ...]
+    missing: dict[str, str]
+    resources: dict[str, float]
+    version: str
+    commit: str | None
+
+    @classmethod
+    def from_answer(cls, address: str, text: object) -> Member:
+        """Return the worker that the answer of `describe` tells of.
+
+        Parameters
+        ----------
+        address : str
+            Its address.
+        text : object
+            The answer; anything but a text of JSON is refused.
+
+        Returns
+        -------
+        Member
+            With the backends that it both declares and has.
+
+        Raises
+        ------
+        ValueError
+            If it cannot measure, or the answer is none; the message says why.
+        """
+        answer = read_answer(text)
+        try:
+            if answer["schema"] != ROW_SCHEMA:
+                raise ValueError(
+                    f"it writes rows of schema {answer['schema']!r}, this is {ROW_SCHEMA}: "
+                    "install the same unpool-xp on both"
+                )
+            resources = {str(name): float(n) for name, n in answer["resources"].items()}
+            found, missing = {}, {}
+            for asked, said in answer["backends"].items():
+                if "label" not in said:
+                    missing[asked] = str(said["reason"])
+                elif not declares(resources, said["label"]):
+                    missing[asked] = f"its resources {resources} do not have it"
+                else:
+                    found[str(said["label"])] = asked
+            words = [answer[name] for name in ("name", "host", "version", "commit")]
+            if not all(isinstance(word, str) for word in words[:3]):
+                raise TypeError(f"name, host and version are {words[:3]!r}")
+            machine = Machine.from_json(answer["machine"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"its description cannot be read: {error!r}") from error
+        name, host, version, commit = words
+        commit = None if commit is None else str(commit)
+        return cls(address, name, host, machine, tuple(found), missing, resources, version, commit)
+
+
+def read_answer(text: object) -> dict[str, Any]:
+    """Return the object that a worker answered; a ValueError where it is an error, or none."""
+    try:
+        answer = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise ValueError(f"its answer is no JSON object: {text!r:.80}")
+    if "error" in answer:
+        raise ValueError(str(answer["error"]))
+    return answer
+
+
+_LIBRARIES = ("numpy", "torch", "cupy", "jax", "dask", "array_api_strict")
+
+
+def declares(resources: Mapping[str, float], label: str) -> bool:
+    """Return whether the resources of a worker allow a backend.
+
+    Parameters
+    ----------
+    resources : mapping of str to float
+        As ``dask worker --resources`` gives them.
+    label : str
+        The backend's.
+
+    Returns
+    -------
+    bool
+        True where nothing of ours is declared. A worker that declares a GPU has the labels of
+        all libraries, and one that declares libraries has those alone; on a GPU only with both.
+    """
+    library, _, device = label.partition(":")
+    named = {name for name in resources if name in _LIBRARIES or name == library}
+    if named and resources.get(library, 0) <= 0:
+        return False
+    if device != "cuda":
+        return True
+    return resources.get("GPU", 0 if named else 1) > 0
+
+
+def needed(member: Member, cells: Iterable[Cell]) -> dict[str, float]:
+    """Return the worker resources to reserve for these cells."""
+    names = {cell.label.partition(":")[0] for cell in cells}
+    if any(cell.label.endswith(":cuda") for cell in cells):
+        names.add("GPU")
+    return {name: min(1.0, n) for name, n in member.resources.items() if name in names and n > 0}
+
+
+@dataclass
+class Job:
+    """A case with those of its cells that have no row yet.
+
+    Attributes
+    ----------
+    machine : str or None
+        Whose it is; None where any machine may measure it.
+    case : Case
+        What.
+    cells : list of Cell
+        With what.
+    losses : int
+        How many workers were lost over it.
+    stranded : float or None
+        Since when nobody can measure it.
+    """
+
+    machine: str | None
+    case: Case
+    cells: list[Cell]
+    losses: int = 0
+    stranded: float | None = None
+
+    def cells_for(self, member: Member) -> list[Cell]:
+        """Return those that a worker can measure."""
+        if self.machine not in (None, member.machine.id):
+            return []
+        return [cell for cell in self.cells if cell.label in member.labels]
+
+
+@dataclass
+class Board:
+    """The jobs that wait."""
+
+    jobs: list[Job] = field(default_factory=list)
+
+    def take(self, member: Member, members: Collection[Member]) -> Job | None:
+        """Take a job off the board.
+
+        Parameters
+        ----------
+        member : Member
+            For whom.
+        members : collection of Member
+            All. A case stays with the worker that can measure the most of it, since what is
+            compared is measured in turns.
+
+        Returns
+        -------
+        Job or None
+            With the cells that it can measure; the others stay on the board.
+        """
+        for number, job in enumerate(self.jobs):
+            mine = job.cells_for(member)
+            if mine and len(mine) >= max(len(job.cells_for(other)) for other in members):
+                rest = [cell for cell in job.cells if cell not in mine]
+                self.jobs[number : number + 1] = (
+                    [Job(job.machine, job.case, rest, job.losses)] if rest else []
+                )
+                return Job(job.machine, job.case, mine, job.losses)
+        return None
+
+    def stranded(self, members: Collection[Member], now: float, patience_s: float) -> list[Job]:
+        """Remove and return the jobs that no worker could run for too long.
+
+        Parameters
+        ----------
+        members : collection of Member
+            Who is there.
+        now : float
+            The time in seconds.
+        patience_s : float
+            How long to wait for somebody.
+
+        Returns
+        -------
+        list of Job
+            Each with the cells that nobody can measure.
+        """
+        over = []
+        for job in list(self.jobs):
+            able = {cell for member in members for cell in job.cells_for(member)}
+            if len(able) == len(job.cells):
+                job.stranded = None
+                continue
+            job.stranded = now if job.stranded is None else job.stranded
+            if now - job.stranded < patience_s:
+                continue
+            over.append(
+                Job(job.machine, job.case, [c for c in job.cells if c not in able], job.losses)
+            )
+            job.cells = [cell for cell in job.cells if cell in able]
+            if not job.cells:
+                self.jobs.remove(job)
+        return over

@@ -1,0 +1,154 @@
+"""One side of the gate: a process that times one build of the package, and nothing of the harness.
+
+``python -P side.py LABEL FOLDER`` is started by `unpool_xp.bench.gate.trio` with the python
+of the side. It imports the package that lies in FOLDER, through its public names alone, so that a
+change of the harness never changes what is compared. It speaks the protocol
+of `bench.measure.server`, which it loads by its path.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+import runpy
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_SERVER = runpy.run_path(str(Path(__file__).parents[1] / "measure" / "server.py"))
+
+
+class Side:
+    """What the commands do.
+
+    Parameters
+    ----------
+    label : str
+        The backend's label.
+    folder : str
+        Where the package must have been imported from.
+    """
+
+    def __init__(self, label: str, folder: str) -> None:
+        import unpool_xp
+
+        found = Path(unpool_xp.__file__).resolve()
+        if not found.is_relative_to(Path(folder).resolve()):
+            raise ImportError(f"the package was imported from {found}, not from {folder}")
+        try:
+            from unpool_xp import backends
+        except ImportError:
+            raise ImportError("this version has no unpool_xp.backends") from None
+        self.package, self.file = unpool_xp, str(found)
+        self.backend = backends.load(label)
+        self._call: Callable[[], Any] | None = None
+
+    def hello(self) -> dict[str, Any]:
+        """Say what this side is."""
+        facts = getattr(self.backend, "facts", None)
+        return {
+            "version": self.backend.version,
+            "device": getattr(facts, "name", ""),
+            "threads": getattr(facts, "threads", None),
+            "file": self.file,
+            "pid": os.getpid(),
+        }
+
+    def prepare(
+        self, operation: str, inputs: str, named: list[str], options: dict[str, Any], mode: str
+    ) -> dict[str, Any]:
+        """Copy the inputs, call once, say what came out and how long a call takes.
+
+        The last arrays of the file are the options that are named.
+        """
+        self._call = None
+        try:
+            function = getattr(self.package, operation, None)
+            if function is None:
+                raise ImportError(f"this version has no unpool_xp.{operation}")
+            given = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+            with np.load(inputs) as archive:
+                host = [archive[name] for name in archive.files]
+            for name in reversed(named):
+                given[name] = host.pop()
+            arrays = [self.backend.asarray(array) for array in host]
+            del host
+            self.backend.synchronize(*arrays)
+
+            def call(*arrays: Any) -> Any:
+                return function(*arrays, **given)
+
+            bound = self.backend.compile(call) if mode == "compiled" else call
+            self._call = lambda: bound(*arrays)
+            digest = _digest(self._outputs())
+            call_s = min(self._timed(1) for _ in range(3))
+        except Exception as error:  # whatever a library raises is a reason, never a time
+            self._call = None
+            return {"error": _SERVER["error_text"](error)}
+        return {"error": None, "digest": digest, "call_s": call_s}
+
+    def outputs(self, path: str) -> dict[str, Any]:
+        """Write what a call gives."""
+        host = self._outputs()
+        np.savez(path, *host)
+        return {"digest": _digest(host)}
+
+    def sample(self, calls: int) -> dict[str, Any]:
+        """Take one sample: the mean seconds per call over this many calls."""
+        if calls > 1:
+            self._timed(1)  # its caches hold what the last side has left there
+        return {"seconds": self._timed(calls)}
+
+    def drop(self) -> dict[str, Any]:
+        """Let go of the case."""
+        self._call = None
+        return {}
+
+    def _outputs(self) -> list[np.ndarray[Any, Any]]:
+        assert self._call is not None
+        output = self._call()
+        many = output if isinstance(output, tuple) else (output,)
+        self.backend.synchronize(*many)
+        return [self.backend.to_numpy(array) for array in many]
+
+    def _timed(self, calls: int) -> float:
+        """Return seconds per call; each call is synchronized before the next."""
+        assert self._call is not None
+        call, synchronize, clock = self._call, self.backend.synchronize, time.perf_counter
+        gc.disable()
+        try:
+            start = clock()
+            for _ in range(calls):
+                output = call()
+                synchronize(*(output if isinstance(output, tuple) else (output,)))
+                del output
+            return (clock() - start) / calls
+        finally:
+            gc.enable()
+
+
+COMMANDS = ("hello", "prepare", "outputs", "sample", "drop")
+
+
+def _digest(arrays: list[np.ndarray[Any, Any]]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+    return digest.hexdigest()
+
+
+def main(arguments: list[str]) -> int:
+    """Serve on the standard streams."""
+    label, folder = arguments
+    _SERVER["serve"](label, lambda: Side(label, folder), COMMANDS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

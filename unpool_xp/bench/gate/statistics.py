@@ -1,0 +1,135 @@
+"""Ratio, noise floor and verdict from the samples of base, control (base again) and head.
+
+A pass is three processes, started for it and sampled in turns. The same code in two processes
+differs more than a process from itself: memory lies elsewhere. So the interval is a bootstrap in
+two stages, of passes and then of the turns in a pass, and the noise floor is the far end of the
+interval that base against base has in the very same passes.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unpool_xp.bench.verdicts.bootstrap import CONFIDENCE, Ratio, Verdict, verdict
+
+SIDES = ("base", "again", "head")
+_RESAMPLES = 2000
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The samples of a case in one pass: seconds per call, one per build and round."""
+
+    base: list[float]
+    again: list[float]
+    head: list[float]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the passes of a case show.
+
+    Attributes
+    ----------
+    ratio : Ratio
+        Head over base.
+    noise : float
+        How far base is from itself.
+    verdict : Verdict
+        Of head beside base.
+    """
+
+    ratio: Ratio
+    noise: float
+    verdict: Verdict
+
+
+def judge(passes: Sequence[Pass], threshold: float, *, seed: int = 0) -> Judged:
+    """Judge a case.
+
+    Parameters
+    ----------
+    passes : sequence of Pass
+        At least one.
+    threshold : float
+        The smallest difference that matters.
+    seed : int, optional
+        Of the bootstrap.
+
+    Returns
+    -------
+    Judged
+        The ratio is the median over the passes of the median over the turns.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.gate.statistics import Pass, judge
+    >>> even = Pass([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
+    >>> judge([even, even], threshold=0.05).verdict
+    <Verdict.SAME: 'same'>
+    """
+    changes, twins = [], []
+    for taken in passes:
+        base, again, head = (np.log(getattr(taken, side)) for side in SIDES)
+        changes.append(head - (base + again) / 2)
+        twins.append(base - again)
+    found = _interval(changes, seed)
+    itself = _interval(twins, seed)
+    noise = math.exp(max(-itself[1], itself[2])) - 1
+    ratio = Ratio(*(math.exp(value) for value in found))
+    return Judged(ratio, max(noise, 0.0), verdict(ratio, max(noise, 0.0), threshold))
+
+
+def _interval(logs: Sequence[Floats], seed: int) -> tuple[float, float, float]:
+    """Return the median of the passes' medians, and its bootstrap interval."""
+    generator = np.random.default_rng(seed)
+    estimate = float(np.median([np.median(turns) for turns in logs]))
+    medians = np.stack(
+        [
+            np.median(turns[generator.integers(len(turns), size=(len(turns), _RESAMPLES))], axis=0)
+            for turns in logs
+        ]
+    )
+    picks = generator.integers(len(logs), size=(len(logs), _RESAMPLES))
+    draws = np.median(np.take_along_axis(medians, picks, axis=0), axis=0)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return estimate, min(float(low), estimate), max(float(high), estimate)
+
+
+def suspect(judged: Judged, threshold: float) -> bool:
+    """Return whether a case must be measured again before it gets a verdict."""
+    found = judged.ratio
+    far = not 1 / (1 + threshold) <= found.estimate <= 1 + threshold
+    return far and not found.low <= 1 <= found.high
+
+
+def twin_differences(passes: Sequence[Pass]) -> list[float]:
+    """Return the A/A difference of each pass: 0.02 for 2 %."""
+    logs = (np.median(np.log(taken.base) - np.log(taken.again)) for taken in passes)
+    return [math.exp(abs(float(log))) - 1 for log in logs]
+
+
+def orders(rounds: int, seed: str) -> list[tuple[str, ...]]:
+    """Return the order of the sides in each turn.
+
+    At random, so that no side always has the same neighbour; but the one that ended a turn does
+    not begin the next: it would find its own data in the caches, and the others would not.
+    """
+    generator = np.random.default_rng(zlib.crc32(seed.encode()))
+    taken: list[tuple[str, ...]] = []
+    for _ in range(rounds):
+        order = tuple(generator.permutation(SIDES).tolist())
+        if taken and taken[-1][-1] == order[0]:
+            order = order[::-1]
+        taken.append(order)
+    return taken

@@ -1,0 +1,284 @@
+"""What a measurement ran on: the facts of this machine that a time depends on."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from unpool_xp.bench.measure import nvidia
+
+# What changes the threads or the kernels of a numeric library; nothing else is ever recorded.
+ENVIRONMENT = (
+    "ATEN_CPU_CAPABILITY",
+    "BLIS_ARCH_TYPE",
+    "BLIS_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+    "GOMP_CPU_AFFINITY",
+    "JAX_ENABLE_X64",
+    "KMP_AFFINITY",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_NUM_THREADS",
+    "NPY_DISABLE_CPU_FEATURES",
+    "OMP_NUM_THREADS",
+    "OMP_PLACES",
+    "OMP_PROC_BIND",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "XLA_FLAGS",
+)
+_CPUS = Path("/sys/devices/system/cpu")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The fingerprint of a machine.
+
+    Attributes
+    ----------
+    id : str
+        Short and stable: the CPU, the cores, and a hash of the hardware below. Versions, the
+        governor and the environment do not change it.
+    cpu : str
+        The model.
+    architecture : str
+        Such as "x86_64".
+    physical_cores, logical_cores : int
+        Those that this process may use, not those that the machine has.
+    caches : dict of str to int
+        Bytes, by name, such as "L2" or "L1 data".
+    memory_bytes : int
+        All of it, used or not.
+    gpus : tuple of str
+        Names, as ``nvidia-smi`` gives them.
+    os, python : str
+        Versions.
+    governor : str or None
+        The CPU's frequency governor, where it can be read.
+    environment : dict of str to str
+        The variables of `ENVIRONMENT` that are set.
+    gpu_facts : tuple of dict of str to str
+        Of each GPU the driver, the clocks beside their maximum, the power limit and the
+        temperature, as ``nvidia-smi`` gave them just now; empty where there is none.
+    """
+
+    id: str
+    cpu: str
+    architecture: str
+    physical_cores: int
+    logical_cores: int
+    caches: dict[str, int]
+    memory_bytes: int
+    gpus: tuple[str, ...]
+    os: str
+    python: str
+    governor: str | None
+    environment: dict[str, str]
+    gpu_facts: tuple[dict[str, str], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as plain lists, numbers and strings."""
+        return {**asdict(self), "gpus": list(self.gpus), "gpu_facts": list(self.gpu_facts)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Machine:
+        """Rebuild a machine from `to_json`; raise a ValueError if the data is invalid."""
+        try:
+            facts = dict(data)
+            told = tuple(facts.get("gpu_facts", ()))  # not in files of before
+            machine = cls(**{**facts, "gpus": tuple(facts["gpus"]), "gpu_facts": told})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"Machine: data={data!r} is no machine: {error}") from error
+        # A folder is named by it.
+        if not isinstance(machine.id, str) or not re.fullmatch(r"[a-z0-9-]{1,80}", machine.id):
+            raise ValueError(f"Machine: id={machine.id!r} must be of a-z, 0-9 and -, at most 80")
+        for name, value in asdict(machine).items():
+            if not _fits(name, value):
+                raise ValueError(f"Machine: {name}={value!r} is not what a machine has there")
+        return machine
+
+
+def this_machine() -> Machine:
+    """Return the fingerprint of the machine that this runs on.
+
+    Returns
+    -------
+    Machine
+        The facts. The hardware is queried once per process, which takes a second.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.measure.machine import this_machine
+    >>> this_machine().logical_cores >= 1
+    True
+    """
+    hardware = _hardware()
+    return Machine(
+        id=machine_id(hardware),
+        **hardware,
+        os=f"{platform.system()} {platform.release()}",
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        governor=_read(_CPUS / "cpu0/cpufreq/scaling_governor"),
+        environment={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+        gpu_facts=nvidia.facts() if hardware["gpus"] else (),
+    )
+
+
+def machine_id(hardware: Mapping[str, Any]) -> str:
+    """Return the slug of a machine.
+
+    Parameters
+    ----------
+    hardware : mapping
+        The facts `cpu`, `architecture`, `physical_cores`, `logical_cores`, `caches`,
+        `memory_bytes` and `gpus` of a `Machine`; others are left out of account.
+
+    Returns
+    -------
+    str
+        Such as "amd-epyc-2core-1a2b3c".
+    """
+    names = ("cpu", "architecture", "physical_cores", "logical_cores", "caches", "gpus")
+    # The kernel keeps a little of the memory for itself, and more or less of it in each version.
+    gibibytes = round(hardware["memory_bytes"] / 2**30)
+    facts = [*(hardware[name] for name in names), gibibytes]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    name = re.sub(r"\((r|tm)\)|\bcpu\b|\bprocessor\b|@.*|\d+-core", " ", hardware["cpu"].lower())
+    slug = re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:40].strip("-") or "cpu"
+    return f"{slug}-{hardware['physical_cores']}core-{digest[:6]}"
+
+
+def write_machine(folder: str | Path, machine: Machine | None = None) -> Path:
+    """Write a machine's facts to ``machine.json``.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to; it is made.
+    machine : Machine, optional
+        Whose. Default: this one's.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    path = Path(folder) / "machine.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        facts = (machine or this_machine()).to_json()
+        new.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        new.replace(path)  # whole or not at all: the disk may be full
+    finally:
+        new.unlink(missing_ok=True)
+    return path
+
+
+def read_machines(paths: Iterable[str | Path]) -> dict[str, Machine]:
+    """Read the ``machine.json`` in and beside results.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        Files of rows, or folders, which are searched to the bottom.
+
+    Returns
+    -------
+    dict of str to Machine
+        By id. A file that cannot be read is left out: a report says less, and is not wrong.
+    """
+    machines = {}
+    for path in map(Path, paths):
+        found = path.rglob("machine.json") if path.is_dir() else [path.parent / "machine.json"]
+        for file in found:
+            try:
+                machine = Machine.from_json(json.loads(file.read_text(encoding="utf-8")))
+            except (OSError, ValueError):
+                continue
+            machines[machine.id] = machine
+    return machines
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Return whether a fact read from JSON is of the type that it should have."""
+    if name in ("physical_cores", "logical_cores", "memory_bytes"):
+        return type(value) is int and 0 < value < 2**63
+    if name in ("caches", "environment"):
+        kind = int if name == "caches" else str
+        return isinstance(value, dict) and all(
+            isinstance(key, str) and type(fact) is kind for key, fact in value.items()
+        )
+    if name == "gpu_facts":
+        return all(
+            isinstance(gpu, dict) and all(isinstance(text, str) for text in (*gpu, *gpu.values()))
+            for gpu in value
+        )
+    if name == "gpus":
+        return all(isinstance(gpu, str) for gpu in value)
+    return isinstance(value, str) or (name == "governor" and value is None)
+
+
+@functools.cache
+def _hardware() -> dict[str, Any]:
+    import cpuinfo  # starts a process
+
+    cpu = cpuinfo.get_cpu_info()
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    logical = len(usable) if usable else psutil.cpu_count() or 1
+    return {
+        "cpu": cpu.get("brand_raw") or platform.processor() or platform.machine() or "unknown",
+        "architecture": platform.machine(),
+        "physical_cores": _physical_cores(usable, logical),
+        "logical_cores": logical,
+        "caches": _caches(usable[0] if usable else 0) or _cpuinfo_caches(cpu),
+        "memory_bytes": psutil.virtual_memory().total,
+        "gpus": _gpus(),
+    }
+
+
+def _physical_cores(usable: list[int] | None, logical: int) -> int:
+    """Count the cores behind the usable CPUs: two threads of a core are one."""
+    topology = [_CPUS / f"cpu{number}/topology" for number in usable or []]
+    cores = {(_read(t / "physical_package_id"), _read(t / "core_id")) for t in topology}
+    if cores and all(core is not None for _, core in cores):
+        return len(cores)
+    return min(psutil.cpu_count(logical=False) or logical, logical)
+
+
+def _caches(number: int) -> dict[str, int]:
+    caches = {}
+    for index in sorted((_CPUS / f"cpu{number}/cache").glob("index*")):
+        level, kind, size = (_read(index / name) for name in ("level", "type", "size"))
+        found = re.fullmatch(r"(\d+)([KM]?)", size or "")
+        if level and found:
+            name = f"L{level}" + ("" if kind == "Unified" else f" {str(kind).lower()}")
+            caches[name] = int(found[1]) * {"": 1, "K": 2**10, "M": 2**20}[found[2]]
+    return caches
+
+
+def _cpuinfo_caches(cpu: Mapping[str, Any]) -> dict[str, int]:
+    names = {"L1 data": "l1_data_cache_size", "L2": "l2_cache_size", "L3": "l3_cache_size"}
+    return {name: cpu[key] for name, key in names.items() if isinstance(cpu.get(key), int)}
+
+
+def _gpus() -> tuple[str, ...]:
+    return tuple(gpu["name"] for gpu in nvidia.ask(["name"]))
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None

@@ -1,0 +1,299 @@
+"""Time one case on all its backends in interleaved rounds, one process per backend.
+
+The turns go to and fro (A B C C B A), so that a machine that slows down slows all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unpool_xp.bench import catalog
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
+from unpool_xp.bench.measure.session import is_poisoned
+from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
+
+ROUNDS = 8
+CELL_SECONDS = 0.15
+TIMEOUT_SECONDS = 180.0
+_MOST_SAMPLES = 12  # a visit
+# Slow calls get a few turns more than their seconds allow, as long as that is not too long.
+_ENOUGH_TURNS, _GRACE_SECONDS = 5, 3.0
+_WEIGHED_AT_ONCE = 4  # processes
+_LARGE_BYTES = 2**26  # of a case whose inputs take long to make
+_LEAST_SECONDS = 1.0  # for an answer after the end of everything
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a case is measured with.
+
+    Parameters
+    ----------
+    label : str
+        The backend.
+    mode : {"eager", "compiled"}
+        How.
+    implementation : {"portable", "native"}
+        Whose function.
+    function : str
+        Its name.
+    """
+
+    label: str
+    mode: str
+    implementation: str
+    function: str
+
+
+def cells_of(case: Case, label: str, modes: Sequence[str] = ("eager",)) -> list[Cell]:
+    """Return the cells of a case on a backend: the portable function, then the natives."""
+    library = label.partition(":")[0]
+    portable = f"unpool_xp.{case.spec.function.__name__}"
+    own = [native.name(case) for native in catalog.natives(library, case)]
+    return [
+        cell
+        for mode in modes
+        for cell in (
+            Cell(label, mode, "portable", portable),
+            *(Cell(label, mode, "native", name) for name in own),
+        )
+    ]
+
+
+class _Rounds:
+    """The cells of one case: prepared, then sampled in turns; a lost worker is started again."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        case: Case,
+        cells: Sequence[Cell],
+        timeout_s: float,
+        until: float = math.inf,
+    ) -> None:
+        self.pool, self.case, self.timeout_s, self.until = pool, case, timeout_s, until
+        self.fields = {cell: failure("not measured: out of time") for cell in cells}
+        self.open: dict[Cell, float] = {}  # -> seconds a sample, as far as is known
+
+    @property
+    def _wait(self) -> float:
+        """The seconds that a worker may take for an answer from now on."""
+        return min(self.timeout_s, max(self.until - time.monotonic(), _LEAST_SECONDS))
+
+    def give(self) -> None:
+        """Make the inputs of a large case in all workers at once; nothing is timed yet."""
+        labels = list(dict.fromkeys(cell.label for cell in self.fields))
+        if len(labels) < 2 or self.case.bytes_moved < _LARGE_BYTES:
+            return
+        case = self.case.to_json()
+
+        def ask(label: str) -> None:
+            # Whatever fails here, fails again where its reason goes into a row.
+            with contextlib.suppress(WorkerError, WorkerLostError):
+                self.pool[label].ask("given", timeout=self._wait, case=case)
+
+        with ThreadPoolExecutor(len(labels)) as threads:
+            list(threads.map(ask, labels))
+
+    def prepare(self, cell: Cell) -> None:
+        """Open a cell's session in its worker, or reopen it after the worker was lost."""
+        arguments = {"session": _session(cell), **_message(self.case, cell)}
+        answer = self._ask(cell, "prepare", **arguments)
+        if answer is None:
+            return
+        if is_poisoned(answer["error"] or ""):
+            self._start_anew(cell, answer["error"])
+            return
+        call_s = answer.pop("call_s")
+        names = ("samples_s", "device_samples_s")  # of before the loss
+        kept = {name: self.fields[cell][name] for name in names}
+        self.fields[cell] |= {**answer, "function": cell.function, **kept}
+        if answer["checked"]:
+            self.open[cell] = call_s * answer["calls_per_sample"]
+
+    def sample(self, cell: Cell, seconds: float) -> None:
+        """Take as many samples as fit, at least one."""
+        n = min(max(int(seconds / max(self.open[cell], 1e-6)), 1), _MOST_SAMPLES)
+        answer = self._ask(cell, "sample", n=n, session=_session(cell))
+        if answer is None:
+            return
+        if not answer["checked"]:
+            if is_poisoned(answer["error"]):
+                self._start_anew(cell, answer["error"])
+            else:
+                self._fail(cell, answer["error"])
+            return
+        self.fields[cell]["samples_s"] += answer["samples_s"]
+        self.fields[cell]["device_samples_s"] += answer["device_samples_s"]
+        typical = float(np.median(answer["samples_s"]))
+        self.open[cell] = typical * self.fields[cell]["calls_per_sample"]
+
+    def peak(self, cell: Cell) -> None:
+        """Measure the memory of a call, in a process of its own."""
+        worker = Worker(cell.label)
+        try:
+            # Its failure leaves the times as they are.
+            with contextlib.suppress(WorkerError, WorkerLostError):
+                _ = worker.facts
+                answer = worker.ask("peak", timeout=self._wait, **_message(self.case, cell))
+                self.fields[cell]["peak_bytes"] = answer["peak_bytes"]
+        finally:
+            worker.kill()
+
+    def close(self) -> None:
+        """Drop the sessions, so that the next case finds the memory free."""
+        for label in {cell.label for cell in self.fields}:
+            with contextlib.suppress(WorkerError, WorkerLostError):
+                if self.pool.running(label):
+                    self.pool[label].ask("drop", timeout=self.timeout_s)
+        self.open.clear()
+
+    def _fail(self, cell: Cell, reason: str) -> None:
+        self.fields[cell] |= failure(reason)
+        self.open.pop(cell, None)
+
+    def _ask(self, cell: Cell, command: str, **arguments: Any) -> dict[str, Any] | None:
+        """Send a command to the cell's worker; an error or a lost worker fails the cell."""
+        try:
+            worker = self.pool[cell.label]
+            self.fields[cell]["facts"] = worker.facts
+            return worker.ask(command, timeout=self._wait, **arguments)
+        except WorkerError as error:
+            self._fail(cell, str(error))
+        except WorkerLostError as error:
+            self._fail(cell, str(error))
+            self._prepare_others(cell)
+        return None
+
+    def _start_anew(self, cell: Cell, reason: str) -> None:
+        """Restart a process that lost its device, and continue with its other cells."""
+        self.pool[cell.label].kill()
+        self._fail(cell, f"{reason} (the device was lost; its process was started anew)")
+        self._prepare_others(cell)
+
+    def _prepare_others(self, cell: Cell) -> None:
+        # The sessions of its other cells went with the worker.
+        lost = [other for other in self.open if other.label == cell.label]
+        for other in lost:
+            del self.open[other]
+        for other in lost:
+            self.prepare(other)
+
+
+def measure_case(
+    pool: Pool,
+    case: Case,
+    cells: Sequence[Cell],
+    budget_s: float | None = None,
+    *,
+    rounds: int = ROUNDS,
+    cell_s: float = CELL_SECONDS,
+    timeout_s: float = TIMEOUT_SECONDS,
+    memory: bool | Callable[[Case, Cell], bool] = False,
+    until: float = math.inf,
+) -> dict[Cell, dict[str, Any]]:
+    """Measure a case with each of the cells, in turns.
+
+    Parameters
+    ----------
+    pool : Pool
+        The workers.
+    case : Case
+        What to measure.
+    cells : sequence of Cell
+        With what, in this order; where the budget ends, the last ones are left out.
+    budget_s : float, optional
+        Seconds for everything, the start of the workers included. A call that takes longer than
+        what is left is still waited for. Default: `cell_s` seconds of samples for each cell.
+    rounds : int, optional
+        How many turns each cell gets.
+    cell_s : float, optional
+        Seconds of samples for each cell, where there is no budget.
+    timeout_s : float, optional
+        How long a worker may take for a request, before it is ended.
+    memory : bool or callable, optional
+        Whether to measure the peak memory as well, each in a new process; of which cells.
+    until : float, optional
+        The moment of `time.monotonic` at which everything ends: what is not done by then has
+        failed, and a worker that is still busy is ended.
+
+    Returns
+    -------
+    dict of Cell to dict
+        The fields of the cell's row that depend on the measurement, and "facts", what the worker
+        says of its backend. A failed cell has ``checked`` false, a reason in ``error``, and no
+        samples.
+    """
+    start = time.monotonic()
+    turns = _Rounds(pool, case, cells, timeout_s, until)
+    turns.give()
+    for cell in cells:
+        if time.monotonic() >= until:
+            break
+        # The workers' start and the checks may take two thirds, the samples have the rest.
+        if budget_s is None or time.monotonic() - start < budget_s * 2 / 3:
+            turns.prepare(cell)
+    now = time.monotonic()
+    deadline = now + cell_s * len(turns.open) if budget_s is None else start + budget_s
+    grace = _GRACE_SECONDS if budget_s is None else 0
+    for turn in range(rounds):
+        late = time.monotonic() - deadline
+        if turn >= 2 and late >= (grace if turn < _ENOUGH_TURNS else 0):
+            break
+        if time.monotonic() >= until:
+            break
+        left = max(deadline - time.monotonic(), 0.0)
+        share = left / (rounds - turn) / max(len(turns.open), 1)
+        order = list(turns.open)
+        for cell in order if turn % 2 == 0 else reversed(order):
+            if cell in turns.open:  # its worker may be lost by now
+                turns.sample(cell, share)
+    if any(on_cuda(cell.label) for cell in turns.open):
+        clock = clock_mhz()
+        for cell in turns.open:
+            turns.fields[cell]["clock_mhz"] = clock if on_cuda(cell.label) else None
+    turns.close()
+    weighed = [
+        cell
+        for cell in cells
+        if (memory(case, cell) if callable(memory) else memory) and turns.fields[cell]["checked"]
+    ]
+    if weighed and time.monotonic() < until:
+        with ThreadPoolExecutor(_WEIGHED_AT_ONCE) as threads:  # no time is measured there
+            list(threads.map(turns.peak, weighed))
+    return turns.fields
+
+
+def _session(cell: Cell) -> str:
+    return f"{cell.mode}/{cell.function}"
+
+
+def _message(case: Case, cell: Cell) -> dict[str, Any]:
+    return {
+        "case": case.to_json(),
+        "mode": cell.mode,
+        "implementation": cell.implementation,
+        "function": cell.function,
+    }
+
+
+def failure(reason: str) -> dict[str, Any]:
+    """Return the row fields of a cell that failed for this reason."""
+    times = ("first_call_s", "to_device_s", "from_device_s", "calls_per_sample", "check_scope")
+    return {
+        "checked": False,
+        "error": reason,
+        "samples_s": [],
+        "device_samples_s": [],
+        "peak_bytes": None,
+        **dict.fromkeys(times),
+    }

@@ -1,0 +1,94 @@
+"""A worker's side of the protocol: requests and answers, one JSON object per line.
+
+A request has a "command" and its arguments; an answer has "ok" and either the result or the
+"error". Nothing that a message says is ever run as code. Imports nothing of the package: the
+workers of the gate, which run other versions of it, load this file by its path.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import IO, Any
+
+_WATCH_SECONDS = 1.0
+_LONGEST_REASON = 400
+
+
+def serve(label: str, start: Callable[[], Any], commands: Sequence[str]) -> None:
+    """Answer the requests on standard input until there are no more, or one says "quit".
+
+    Parameters
+    ----------
+    label : str
+        The backend's label.
+    start : callable
+        Makes the object whose methods are the commands.
+    commands : sequence of str
+        The methods that requests may name.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    if hasattr(os, "getppid"):
+        watch = threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True)
+        watch.start()
+    # All workers share the one accelerator, and those of a CPU want none.
+    if label == "jax:cpu":
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    # A library that prints must not break the protocol: fd 1 becomes fd 2.
+    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def answer(**message: Any) -> None:
+        stream.write(json.dumps(message) + "\n")
+        stream.flush()
+
+    _answer_all(sys.stdin, answer, start, commands)
+
+
+def _answer_all(
+    requests: IO[str],
+    answer: Callable[..., None],
+    start: Callable[[], Any],
+    commands: Sequence[str],
+) -> None:
+    service, broken = None, None
+    try:
+        service = start()
+    except Exception as error:  # a missing library is an answer, not a crash
+        broken = error_text(error)
+    for line in requests:
+        try:
+            request = json.loads(line)
+            command = request.pop("command")
+            if command == "quit":
+                return
+            if broken is not None:
+                answer(ok=False, error=broken)
+                continue
+            if command not in commands:
+                raise ValueError(f"unknown command {command!r}; known: {', '.join(commands)}")
+            answer(ok=True, **getattr(service, command)(**request))
+        except Exception as error:
+            answer(ok=False, error=error_text(error))
+
+
+def error_text(error: BaseException) -> str:
+    """Return an error in one line of bounded length."""
+    text = " ".join(str(error).split())
+    # The messages of import errors name what is missing; the type would add nothing.
+    if not (isinstance(error, ImportError) and text):
+        text = f"{type(error).__name__}: {text}"
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 3] + "..."
+
+
+def _exit_with_parent(parent: int) -> None:
+    # In the middle of a call a worker does not notice that its requests have ended.
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)

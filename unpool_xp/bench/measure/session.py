@@ -1,0 +1,366 @@
+"""One case on one backend, in this process, in steps that a parent can interleave.
+
+A time is of one call: from the call to the moment its own output is ready on the device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from unpool_xp.backends import Backend, CompileUnavailableError
+from unpool_xp.bench import catalog
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.expected import MismatchError, Oracle
+from unpool_xp.bench.cases.inputs import NDArray
+from unpool_xp.bench.measure.device import Flush, device_sample
+from unpool_xp.capabilities import why_not
+
+SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves
+_COPIES, _LARGE = 3, 2**28  # of so many bytes one copy says enough
+_LONGEST_REASON = 400
+
+
+class Given:
+    """The inputs of a case on the host, and its expected outputs.
+
+    Parameters
+    ----------
+    case : Case
+        Whose they are.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.arrays = case, case.arrays()
+
+    @functools.cached_property
+    def oracle(self) -> Oracle:
+        """What the outputs have to be."""
+        return Oracle(self.case, self.arrays)
+
+
+class Inputs:
+    """The inputs of a case, on the host and settled on the device; shared by sessions.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where they go.
+    case : Case
+        Whose they are.
+    given : Given, optional
+        Host inputs, if they exist already.
+    """
+
+    def __init__(self, backend: Backend, case: Case, given: Given | None = None) -> None:
+        reason = why_not(case.operation, backend.library, case.dtype)
+        if reason is not None:
+            raise UnsuitedError(reason)
+        backend.dtype(case.dtype)  # a TypeError where a library nobody has described has none
+        self.backend, self.case = backend, case
+        self._given = Given(case) if given is None else given
+        self.host = self._given.arrays
+        self.copies_back: dict[Any, float] = {}  # seconds, by the shapes and dtypes
+        samples = []
+        for _ in range(_copies(self.host.values())):
+            self.device: list[Any] = []  # never two copies alive
+            start = time.perf_counter()
+            self.device = [backend.asarray(array) for array in self.host.values()]
+            backend.synchronize(*self.device)
+            samples.append(time.perf_counter() - start)
+        placed = str(self.device[0].dtype).rpartition(".")[2]
+        if backend.library == "jax" and placed != case.dtype:
+            raise UnsuitedError(f"jax makes {placed} of {case.dtype}; set JAX_ENABLE_X64=1")
+        self.to_device_s = statistics.median(samples)
+
+    @functools.cached_property
+    def flush(self) -> Flush | None:
+        """The cache flush before each call; None if the case is much larger than the cache."""
+        return Flush.needed(self.backend, self.case.bytes_moved)
+
+    @property
+    def oracle(self) -> Oracle:
+        """What the outputs have to be."""
+        return self._given.oracle
+
+
+def _copies(arrays: Iterable[NDArray]) -> int:
+    return _COPIES if sum(array.nbytes for array in arrays) < _LARGE else 1
+
+
+class Session:
+    """A case under measurement.
+
+    Parameters
+    ----------
+    backend : Backend
+        Where it runs.
+    case : Case
+        What runs.
+    mode : {"eager", "compiled"}
+        How.
+    implementation : {"portable", "native"}
+        Whose function.
+    function : str, optional
+        The name of the native.
+    inputs : Inputs, optional
+        Inputs of the same case on the same backend. Default: new ones.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        case: Case,
+        mode: str = "eager",
+        implementation: str = "portable",
+        function: str | None = None,
+        *,
+        inputs: Inputs | None = None,
+    ) -> None:
+        self.backend, self.case, self.mode = backend, case, mode
+        self.implementation, self.function = implementation, function
+        self.bytes_moved = case.bytes_moved
+        self.checked = False
+        self.check_scope: str | None = None
+        self.error: str | None = None
+        self.call_s = 0.0  # a first guess
+        self.samples_s: list[float] = []
+        self.device_samples_s: list[float] = []
+        self.calls_per_sample: int | None = None
+        self.first_call_s: float | None = None
+        self.to_device_s: float | None = None
+        self.from_device_s: float | None = None
+        self._inputs = inputs
+        self._call: Callable[..., Any] | None = None
+        self._flush: Flush | None = None
+
+    def prepare(self) -> bool:
+        """Copy the inputs, call once, check the result, choose the number of calls per sample.
+
+        Returns
+        -------
+        bool
+            Whether the case can be timed; if not, `error` says why.
+        """
+        try:
+            self._prepare()
+        except Exception as error:  # whatever a library raises is a reason, never a time
+            self.error = reason_of(error)
+            self._call = None
+        return self.checked
+
+    def _prepare(self) -> None:
+        call, values_only = self._bound()
+        if self._inputs is None:
+            self._inputs = Inputs(self.backend, self.case)
+        self.to_device_s = self._inputs.to_device_s
+        arrays = self._inputs.device
+        start = time.perf_counter()
+        output = call(*arrays)
+        self.backend.synchronize(*outputs_of(output))
+        self.first_call_s = time.perf_counter() - start
+
+        host = [self.backend.to_numpy(array) for array in outputs_of(output)]
+        del output
+        self.check_scope = self._inputs.oracle.check(host, values_only=values_only)
+        self._call = call
+        self.from_device_s = self._copied_back(host)
+        del host
+        self._flush = self._inputs.flush
+        self.call_s = min(self._timed(1), self._timed(1))
+        took = self.call_s + (self._flush.seconds if self._flush else 0)
+        self.calls_per_sample = max(1, math.ceil(SAMPLE_SECONDS / max(took, 1e-9)))
+        self.checked = True
+
+    def _bound(self) -> tuple[Callable[..., Any], bool]:
+        """Return the function of the arrays alone, and whether it gives no indices."""
+        if self.implementation == "native":
+            native = catalog.find(self.backend.library, self.case, self.function or "")
+            reason = native.reason(self.case)
+            if reason is not None:
+                raise UnsuitedError(f"{self.function} cannot do it: {reason}")
+            self.bytes_moved = native.bytes_moved(self.case)
+            call, values_only = native.build(self.case, self.backend), native.values_only
+        elif self.implementation == "portable":
+            portable, options = self.case.spec.function, self.case.options()
+            self.function = f"unpool_xp.{portable.__name__}"
+            call, values_only = lambda *arrays: portable(*arrays, **options), False
+        else:
+            raise ValueError(f"implementation={self.implementation!r} is not portable or native")
+        if self.mode not in ("eager", "compiled"):
+            raise ValueError(f"mode={self.mode!r} is not eager or compiled")
+        return (self.backend.compile(call) if self.mode == "compiled" else call), values_only
+
+    def _copied_back(self, host: list[NDArray]) -> float:
+        assert self._inputs is not None
+        kind = tuple((array.shape, array.dtype.name) for array in host)
+        if kind in self._inputs.copies_back:  # as of another function's outputs
+            return self._inputs.copies_back[kind]
+        # Settled copies, new each time: a lazy output would be computed again, and some
+        # libraries keep what they have copied once.
+        samples = []
+        for _ in range(_copies(host)):
+            settled = [self.backend.asarray(array) for array in host]
+            self.backend.synchronize(*settled)
+            start = time.perf_counter()
+            for array in settled:
+                self.backend.to_numpy(array)
+            samples.append(time.perf_counter() - start)
+        self._inputs.copies_back[kind] = statistics.median(samples)
+        return self._inputs.copies_back[kind]
+
+    def caller(self) -> Callable[[], None]:
+        """Return one call as a function without arguments, for other harnesses to time.
+
+        Returns
+        -------
+        callable
+            Calls, waits for the output on the device, and drops it, as `sample` does.
+
+        Raises
+        ------
+        RuntimeError
+            If there is nothing to time: the session is not prepared, or its result was wrong.
+        """
+        call, inputs, synchronize = self._call, self._inputs, self.backend.synchronize
+        if not self.checked or call is None or inputs is None:
+            raise RuntimeError(f"Session.caller: {self.error or 'call prepare first'}")
+        arrays = inputs.device
+
+        def once() -> None:
+            output = call(*arrays)
+            synchronize(*(output if isinstance(output, tuple) else (output,)))
+
+        return once
+
+    def _timed(self, calls: int) -> float:
+        """Return seconds per call; each call is synchronized before the next one starts."""
+        assert self._call is not None
+        assert self._inputs is not None
+        call, arrays = self._call, self._inputs.device
+        synchronize, clock = self.backend.synchronize, time.perf_counter
+        with _no_collection():
+            if self._flush is not None:
+                return self._flush.timed(call, arrays, calls)
+            start = clock()
+            for _ in range(calls):
+                output = call(*arrays)
+                # Waiting for the last call alone would not do: the others may be unfinished,
+                # or, where evaluation is lazy, never start.
+                synchronize(*(output if isinstance(output, tuple) else (output,)))
+                del output
+            return (clock() - start) / calls
+
+    def sample(self, n: int = 1) -> list[float]:
+        """Take n samples.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many.
+
+        Returns
+        -------
+        list of float
+            Seconds a call, one entry a sample; empty where the result was not checked, or where
+            a call failed, which takes back the samples before it, too.
+        """
+        if not self.checked or self.calls_per_sample is None:
+            return []
+        try:
+            taken = [self._timed(self.calls_per_sample) for _ in range(n)]
+            by_device = self._timed_by_device(self.calls_per_sample)
+        except Exception as error:
+            self.checked, self.error = False, reason_of(error)
+            self.samples_s, self.device_samples_s = [], []
+            return []
+        self.samples_s += taken
+        self.device_samples_s += by_device
+        return taken
+
+    def _timed_by_device(self, calls: int) -> list[float]:
+        """Return a sample by the device's own clock, or nothing if it has no clock."""
+        assert self._call is not None
+        assert self._inputs is not None
+        with _no_collection():
+            return device_sample(self.backend, self._call, self._inputs.device, calls, self._flush)
+
+    def finish(self) -> dict[str, Any]:
+        """Let go of the arrays; return the fields of the row that are known here."""
+        self._inputs = self._call = self._flush = None
+        samples = {"samples_s": self.samples_s, "device_samples_s": self.device_samples_s}
+        return {**self.facts, **samples}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields of the row that `prepare` settles."""
+        known = {
+            "first_call_s": self.first_call_s,
+            "to_device_s": self.to_device_s,
+            "from_device_s": self.from_device_s,
+            "calls_per_sample": self.calls_per_sample,
+            "check_scope": self.check_scope,
+        }
+        return {
+            "function": self.function,
+            "checked": self.checked,
+            "error": self.error,
+            "bytes_moved": self.bytes_moved,
+            # No time of what is not checked.
+            **(known if self.checked else dict.fromkeys(known)),
+        }
+
+
+class UnsuitedError(ValueError):
+    """A native does not support a case."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an exception in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, CompileUnavailableError | UnsuitedError):
+        return text
+    if isinstance(error, MismatchError):
+        return f"wrong result: {text}"
+    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 3] + "..."
+
+
+# CUDA errors after which the process cannot use the device any more.
+_POISON = (
+    "device-side assert",
+    "illegal memory access",
+    "cudaErrorIllegalAddress",
+    "cudaErrorAssert",
+    "CUDA_ERROR_ILLEGAL_ADDRESS",
+    "CUDA_ERROR_LAUNCH_FAILED",
+    "unspecified launch failure",
+    "misaligned address",
+)
+
+
+def is_poisoned(reason: str) -> bool:
+    """Return whether an error means that the process has lost its device."""
+    return any(sign in reason for sign in _POISON)
+
+
+def outputs_of(output: Any) -> tuple[Any, ...]:
+    """Return the outputs of a call, one or several."""
+    return tuple(output) if isinstance(output, tuple | list) else (output,)
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

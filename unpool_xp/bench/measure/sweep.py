@@ -1,0 +1,357 @@
+"""Sweep: every case on every backend in random order, one row per cell.
+
+A crash, a timeout, too little memory or a missing backend becomes a row with the reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.machine import this_machine, write_machine
+from unpool_xp.bench.measure.rounds import (
+    CELL_SECONDS,
+    ROUNDS,
+    TIMEOUT_SECONDS,
+    Cell,
+    cells_of,
+    failure,
+    measure_case,
+)
+from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
+from unpool_xp.bench.rows import files, provenance, schema
+
+__all__ = [
+    "Cell",
+    "Progress",
+    "Summary",
+    "SweepInterrupted",
+    "SweepUnwritableError",
+    "measure_case",
+    "run_sweep",
+]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep is.
+
+    Attributes
+    ----------
+    done, total : int
+        Cells measured, and to be measured, in this run.
+    case : Case
+        The case that was just measured.
+    failed : int
+        Cells without a checked result so far.
+    machine : str or None
+        The id of the machine that it was measured on, where there are several.
+    """
+
+    done: int
+    total: int
+    case: Case
+    failed: int
+    machine: str | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a sweep has done.
+
+    Attributes
+    ----------
+    path : Path
+        The file of the rows.
+    measured, failed, skipped : int
+        Cells with samples, cells with a reason instead, cells that were there already.
+    left : int
+        Cells that there was no time for; they have no row, so that `resume` measures them.
+    """
+
+    path: Path
+    measured: int
+    failed: int
+    skipped: int
+    left: int = 0
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C; every row in the file is whole, and the message says how to go on."""
+
+
+class SweepUnwritableError(OSError):
+    """The disk is full, or the like; every row in the file is whole, and the message says so."""
+
+
+def run_sweep(
+    cases: Sequence[Case],
+    labels: Sequence[str],
+    *,
+    out: str | Path,
+    modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    rounds: int = ROUNDS,
+    cell_s: float = CELL_SECONDS,
+    timeout_s: float = TIMEOUT_SECONDS,
+    memory: bool | Callable[[Case, Cell], bool] = False,
+    seed: int = 0,
+    budget_s: float | None = None,
+    in_order: bool = False,
+    wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
+) -> Summary:
+    """Measure cases on backends; append one row per cell to a file.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        What to measure.
+    labels : sequence of str
+        On which backends; each has a process of its own.
+    out : str or Path
+        The file of JSON lines to append to; its name without the ending is the run's.
+    modes : callable, optional
+        From a label to the modes to measure it in, such as `Preset.modes`. Default: eager.
+    resume : bool, optional
+        Whether to leave out what the file has a row for.
+    progress : callable, optional
+        Called after each case.
+    rounds : int, optional
+        Turns for each cell of a case.
+    cell_s : float, optional
+        Seconds of samples for each cell.
+    timeout_s : float, optional
+        Seconds that a worker may take for one request.
+    memory : bool or callable, optional
+        Whether to measure the peak memory as well, each in a new process; of which cells.
+    seed : int, optional
+        Of the order of the cases, and of the cells in a case.
+    budget_s : float, optional
+        Seconds after which no further case is begun, and a worker that is still busy is ended;
+        what was cut off has no row. Default: no end.
+    in_order : bool, optional
+        Whether the cases keep their order, the most telling first, as a budget wants it.
+    wanted : callable, optional
+        Whether a case is measured with a cell. Default: each with all.
+
+    Returns
+    -------
+    Summary
+        How many were measured, failed, and left out.
+
+    Raises
+    ------
+    ValueError
+        If there is no case or no label, or the file exists and `resume` is false.
+    SweepInterrupted
+        On Ctrl-C.
+    SweepUnwritableError
+        If a row cannot be written; nothing more is measured.
+    """
+    out = Path(out)
+    if not cases or not labels:
+        raise ValueError(f"run_sweep: cases={cases!r} and labels={labels!r} must not be empty")
+    if out.exists() and not resume:
+        raise ValueError(f"run_sweep: out={str(out)!r} exists; resume it, or name another file")
+    start = time.monotonic()
+    there = files.read_rows([out]).rows if out.exists() else []
+    done = schema.done_keys(there)
+    grid, skipped = grid_of(cases, labels, modes, done, random.Random(seed), wanted)
+    if in_order:
+        place = {case: number for number, case in enumerate(cases)}
+        grid.sort(key=lambda entry: place[entry[0]])
+    total = sum(len(cells) for _, cells in grid)
+    origin = origin_of(out.stem)
+    how: dict[str, Any] = {"rounds": rounds, "cell_s": cell_s}
+    end = math.inf if budget_s is None else start + budget_s
+    how |= {"timeout_s": timeout_s, "memory": memory, "until": end}
+    measured = failed = 0
+    try:
+        with writing(out):
+            write_machine(out.parent)
+            writer = files.RowWriter(out)
+        with writer, Pool(list(labels) if grid else []) as pool:
+            for label in labels if grid else ():  # started side by side, before anything is timed
+                with contextlib.suppress(WorkerError, WorkerLostError):
+                    _ = pool[label].facts
+            copies = {label: copy_rate(pool, label, timeout_s) for label in labels if grid}
+            for case, cells in grid:
+                if time.monotonic() >= end:
+                    break
+                rows = measured_rows(pool, origin, case, cells, copies, **how)
+                if time.monotonic() >= end:  # what was cut off is for another time
+                    rows = [row for row in rows if row["checked"] and row["samples_s"]]
+                with writing(out):
+                    for row in rows:
+                        writer.write(row)
+                good = sum(row["checked"] for row in rows)
+                measured, failed = measured + good, failed + len(rows) - good
+                if progress is not None:
+                    progress(Progress(measured + failed, total, case, failed))
+    except KeyboardInterrupt:
+        raise SweepInterrupted(
+            f"interrupted after {measured + failed} of {total} cells; every row in {out} is whole; "
+            "run the same sweep with --resume to measure the rest"
+        ) from None
+    return Summary(out, measured, failed, skipped, total - measured - failed)
+
+
+def measured_rows(
+    pool: Pool,
+    origin: dict[str, Any],
+    case: Case,
+    cells: Sequence[Cell],
+    copies: Mapping[str, float | None],
+    **how: Any,
+) -> list[schema.Row]:
+    """Return the rows of a case, a reason in each where it would not fit into memory.
+
+    Parameters
+    ----------
+    pool : Pool
+        The workers.
+    origin : dict
+        As `origin_of` returns it.
+    case : Case
+        What to measure.
+    cells : sequence of Cell
+        With what.
+    copies : mapping of str to float or None
+        By label, as `copy_rate` returns it.
+    **how
+        Options of `measure_case`.
+
+    Returns
+    -------
+    list of Row
+        One a cell.
+    """
+    reason = refused(case, cells)
+    if reason is None:
+        reasons = {label: refused_by_device(pool, label, case) for label in copies}
+        fits = [cell for cell in cells if reasons[cell.label] is None]
+        fields = measure_case(pool, case, fits, **how) if fits else {}
+        fields |= {c: failure(reasons[c.label] or "") for c in cells if c not in fields}
+    else:
+        fields = {cell: failure(reason) for cell in cells}
+    return [
+        make_row(origin, case, cell, {**fields[cell], "copy_gb_s": copies[cell.label]})
+        for cell in cells
+    ]
+
+
+@contextlib.contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Turn disk errors into an error that says how to resume."""
+    try:
+        yield
+    except OSError as error:
+        raise SweepUnwritableError(
+            f"cannot write {error.filename or out}: {error.strerror}; the sweep has ended, and "
+            "every row before is whole; run it again with --resume once there is room"
+        ) from error
+
+
+def grid_of(
+    cases: Sequence[Case],
+    labels: Sequence[str],
+    modes: Callable[[str], Sequence[str]],
+    done: set[schema.Key],
+    rng: random.Random,
+    wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
+) -> tuple[list[tuple[Case, list[Cell]]], int]:
+    """Return the cases in random order, each with the cells that have no row yet."""
+    grid, skipped = [], 0
+    for case in dict.fromkeys(cases):
+        every = (cell for label in labels for cell in cells_of(case, label, modes(label)))
+        cells = [cell for cell in every if wanted(case, cell)]
+        left = [cell for cell in cells if schema.case_key(question(case, cell)) not in done]
+        skipped += len(cells) - len(left)
+        rng.shuffle(left)
+        if left:
+            grid.append((case, left))
+    rng.shuffle(grid)
+    return grid, skipped
+
+
+def copy_rate(pool: Pool, label: str, timeout_s: float) -> float | None:
+    """Return the bandwidth of a plain copy on a backend, the ceiling for all operations."""
+    try:
+        rate: float = pool[label].ask("ceilings", timeout=timeout_s)["copy_gb_s"]
+    except (WorkerError, WorkerLostError):  # its rows will say why
+        return None
+    return rate
+
+
+def refused(case: Case, cells: Sequence[Cell]) -> str | None:
+    """Return why a case does not fit into memory, or None if it fits."""
+    processes = len({cell.label for cell in cells})
+    needed, available = case.needed_bytes * processes, psutil.virtual_memory().available
+    if needed <= available:
+        return None
+    return (
+        f"too large: {processes} processes need about {needed} bytes ({needed / 1e9:.1f} GB), "
+        f"{available} are available"
+    )
+
+
+def refused_by_device(pool: Pool, label: str, case: Case) -> str | None:
+    """Return why a case does not fit into device memory, or None if it fits."""
+    if label.partition(":")[2] in ("", "cpu"):  # the host's is looked at apart
+        return None
+    try:
+        memory = pool[label].facts["memory_bytes"]
+    except (WorkerError, WorkerLostError):  # its rows will say why
+        return None
+    if memory is None or case.needed_bytes <= memory:
+        return None
+    return (
+        f"too large for the device: about {case.needed_bytes} bytes "
+        f"({case.needed_bytes / 1e9:.1f} GB) are needed, it has {memory}"
+    )
+
+
+def origin_of(run: str) -> dict[str, Any]:
+    """Return the fields of a row that say which run, code and machine it is from."""
+    return {"run": run, "commit": provenance.git_commit(), "machine": this_machine().id}
+
+
+def question(case: Case, cell: Cell) -> Any:
+    """Return the fields of a row that say what it measures."""
+    return {
+        "backend": cell.label,
+        "mode": cell.mode,
+        "implementation": cell.implementation,
+        "function": cell.function,
+        **case.to_json(),
+    }
+
+
+def make_row(origin: dict[str, Any], case: Case, cell: Cell, fields: dict[str, Any]) -> schema.Row:
+    """Return the row of a cell."""
+    facts = fields.get("facts", {})
+    row: Any = {
+        "schema": schema.ROW_SCHEMA,
+        **origin,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "backend_version": facts.get("version", ""),  # empty where it never came up
+        "device": facts.get("device", ""),
+        "threads": facts.get("threads"),
+        "bytes_moved": case.bytes_moved,
+        "flops": case.flops,
+        "copy_gb_s": None,
+        **{name: value for name, value in fields.items() if name != "facts"},
+        **question(case, cell),
+    }
+    return row  # type: ignore[no-any-return]

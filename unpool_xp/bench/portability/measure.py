@@ -1,0 +1,209 @@
+"""Measure the tax: ours and the library's own function interleaved in one process (A B B A).
+
+If a library has several natives for a case, all run and the fastest is the baseline. The tax is the
+median of the ratios taken within a round.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog import find, natives
+from unpool_xp.bench.measure.machine import write_machine
+from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, failure
+from unpool_xp.bench.measure.sweep import make_row, origin_of
+from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
+from unpool_xp.bench.portability.targets import TARGETS, Entry, Target
+from unpool_xp.bench.rows.files import RowWriter
+from unpool_xp.bench.rows.provenance import run_id
+from unpool_xp.bench.verdicts.bootstrap import Ratio, median_interval
+
+SECONDS = 0.6  # of samples for a case on a backend
+_SLOW = 2.0  # a native this many times slower than the fastest is out of the running
+
+Measured = dict[Cell, dict[str, Any]]
+
+
+def measure_taxes(
+    cases: Sequence[Case],
+    targets: Sequence[Target] = TARGETS,
+    *,
+    seconds: float = SECONDS,
+    timeout_s: float = TIMEOUT_SECONDS,
+    progress: Callable[[list[Entry]], None] | None = None,
+    keep: Callable[[Case, Measured], None] | None = None,
+) -> list[Entry]:
+    """Measure the tax of cases on backends.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        What to measure.
+    targets : sequence of Target, optional
+        Where. Targets of one backend share its process, and its natives' times.
+    seconds : float, optional
+        Of samples for each case on each backend.
+    timeout_s : float, optional
+        Seconds that a worker may take for one request.
+    progress : callable, optional
+        Called with the entries of each case on each backend.
+    keep : callable, optional
+        Called with each case and the fields of its cells' rows.
+
+    Returns
+    -------
+    list of Entry
+        One for each target and case.
+    """
+    found = []
+    with Pool() as pool:
+        for label in dict.fromkeys(target.label for target in targets):
+            here = [target for target in targets if target.label == label]
+            for case in cases:
+                fields = _measure(pool, case, _cells(case, here), seconds, timeout_s)
+                if keep is not None:
+                    keep(case, fields)
+                entries = [entry_of(target, case, fields) for target in here]
+                found += entries
+                if progress is not None:
+                    progress(entries)
+            pool.close()
+    return found
+
+
+def _cells(case: Case, targets: Sequence[Target]) -> list[Cell]:
+    label = targets[0].label
+    portable = f"unpool_xp.{case.spec.function.__name__}"
+    tuned = any(target.tuned for target in targets)
+    return [
+        *(
+            Cell(label, mode, "portable", portable)
+            for mode in dict.fromkeys(target.mode for target in targets)
+        ),
+        *(
+            Cell(label, mode, "native", native.name(case))
+            for mode in dict.fromkeys(target.native_mode for target in targets)
+            for native in natives(label.partition(":")[0], case, tuned=tuned)
+            if not native.values_only and native.reason(case) is None
+        ),
+    ]
+
+
+def _tuned(case: Case, cell: Cell) -> bool:
+    own = cell.implementation == "native"
+    return own and find(cell.label.partition(":")[0], case, cell.function).tuned
+
+
+def _measure(
+    pool: Pool, case: Case, cells: Sequence[Cell], seconds: float, timeout_s: float
+) -> Measured:
+    """Prepare every cell, then take samples in turns; return the fields of the rows."""
+    fields: Measured = {cell: failure("not measured") for cell in cells}
+    label, names = cells[0].label, {f"{cell.mode}/{cell.function}": cell for cell in cells}
+    facts: dict[str, Any] = {}
+    try:
+        facts = pool[label].facts
+        for name, cell in names.items():
+            fields[cell] |= pool[label].ask(
+                "prepare",
+                timeout=timeout_s,
+                session=name,
+                case=case.to_json(),
+                mode=cell.mode,
+                implementation=cell.implementation,
+                function=cell.function,
+            )
+        turns = _contenders(case, names, fields)
+        answer = pool[label].ask("turns", timeout=timeout_s, sessions=turns, seconds=seconds)
+        for name in turns:
+            fields[names[name]] |= answer["sessions"][name]
+    except (WorkerError, WorkerLostError) as error:
+        for cell in cells:
+            fields[cell] |= failure(str(error))
+    finally:
+        with contextlib.suppress(WorkerError, WorkerLostError):
+            pool[label].ask("drop", timeout=timeout_s)
+    return {cell: {**known, "facts": facts} for cell, known in fields.items()}
+
+
+def _contenders(case: Case, names: Mapping[str, Cell], fields: Measured) -> list[str]:
+    """Return the sessions to time: all but the natives that are far slower than the fastest."""
+    right = {name: cell for name, cell in names.items() if fields[cell]["checked"]}
+    fastest: dict[bool, float] = {}
+    for cell in right.values():
+        if cell.implementation == "native":
+            tuned, took = _tuned(case, cell), fields[cell]["call_s"]
+            fastest[tuned] = min(took, fastest.get(tuned, took))
+    return [
+        name
+        for name, cell in right.items()
+        if cell.implementation == "portable"
+        or fields[cell]["call_s"] <= _SLOW * fastest[_tuned(case, cell)]
+    ]
+
+
+def entry_of(target: Target, case: Case, fields: Measured) -> Entry:
+    """Return the tax that the samples of a case's cells show.
+
+    Parameters
+    ----------
+    target : Target
+        Which of the cells count: those of its modes.
+    case : Case
+        The case.
+    fields : dict of Cell to dict
+        The fields of the cells' rows; samples of one turn have one place in each list.
+
+    Returns
+    -------
+    Entry
+        With a ratio, or with the reason why there is none.
+    """
+    modes = {"portable": target.mode, "native": target.native_mode}
+    cells = [cell for cell in fields if cell.mode == modes[cell.implementation]]
+    portable = next(cell for cell in cells if cell.implementation == "portable")
+    own = [
+        (statistics.median(fields[cell]["samples_s"]), cell)
+        for cell in cells
+        if cell.implementation == "native"
+        and fields[cell]["samples_s"]
+        and (target.tuned or not _tuned(case, cell))
+    ]
+    ours = fields[portable]["samples_s"]
+    if not ours:
+        reason = fields[portable].get("error") or "not measured"
+        return Entry(target, case, reason=f"{portable.function}: {reason}")
+    if not own:
+        return Entry(target, case, reason=f"{target.label} has nothing that does it")
+    native_s, best = min(own, key=lambda pair: pair[0])
+    ratio = ratio_of_pairs(ours, fields[best]["samples_s"])
+    return Entry(target, case, best.function, statistics.median(ours), native_s, ratio)
+
+
+def ratio_of_pairs(a_samples: Sequence[float], b_samples: Sequence[float]) -> Ratio:
+    """Return the median of a over b, pair by pair, and the bootstrap interval of that median."""
+    ratios = [a / b for a, b in zip(a_samples, b_samples, strict=True)]
+    interval = median_interval(ratios)
+    return Ratio(statistics.median(ratios), interval.low, interval.high)
+
+
+@contextlib.contextmanager
+def row_keeper(folder: str | Path) -> Iterator[Callable[[Case, Measured], None]]:
+    """Yield what `measure_taxes` can keep rows with, in a new file of this machine's folder."""
+    run = run_id()
+    origin = origin_of(run)
+    place = Path(folder) / origin["machine"]
+    with RowWriter(place / f"{run}.jsonl") as writer:
+        write_machine(place)
+
+        def keep(case: Case, fields: Measured) -> None:
+            for cell, known in fields.items():
+                row = {name: value for name, value in known.items() if name != "call_s"}
+                writer.write(make_row(origin, case, cell, row))
+
+        yield keep

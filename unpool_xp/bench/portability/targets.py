@@ -1,0 +1,203 @@
+"""The portability tax: the time of the portable function over that of the library's own.
+
+Which cases and which backends it is taken on, how large it may be, and what came out.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog.families import up
+from unpool_xp.bench.verdicts.bootstrap import Ratio
+
+# --- targets and cases ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Target:
+    """How slow the portable function may be on a backend.
+
+    Attributes
+    ----------
+    label, mode : str
+        The backend, and how the portable function runs on it.
+    native_mode : str
+        How the library's own functions run.
+    against : str
+        What those are, in words.
+    mean, worst : float or None
+        Upper limits of the geometric mean and of the worst ratio; None if there is no target.
+    tuned : bool
+        Whether natives that are tuned by hand count.
+    """
+
+    label: str
+    mode: str
+    native_mode: str
+    against: str
+    mean: float | None
+    worst: float | None
+    tuned: bool = False
+
+    @property
+    def where(self) -> str:
+        """The backend and the mode, short."""
+        return f"{self.label} {self.mode}{', tuned' if self.tuned else ''}"
+
+
+TARGETS = (
+    Target("torch:cpu", "eager", "eager", "torch's own functions", 1.0, 2.0),
+    Target("numpy", "eager", "eager", "the best known snippets", 0.8, 1.2),
+    Target("jax:cpu", "compiled", "compiled", "jax's own functions, compiled", 1.0, 1.5),
+    Target("torch:cpu", "compiled", "eager", "torch's own functions, eager", 0.8, 2.0),
+    # What the snippets become when they are written for speed alone.
+    Target("numpy", "eager", "eager", "snippets tuned by hand", None, None, tuned=True),
+    Target("jax:cpu", "compiled", "compiled", "code tuned by hand", None, None, tuned=True),
+)
+# Of the operation's first array, from what a core's own cache holds to what none does.
+SHAPES = ((1, 16, 32, 32), (2, 32, 64, 64), (4, 64, 112, 112))
+# (kernel, stride, padding): windows side by side, and overlapping.
+WINDOWS = ((2, 2, 0), (3, 3, 0), (3, 2, 1))
+FACTORS = (2, 3)
+# Shape and output channels, and (kernel, stride, padding), of transposed convolutions.
+CONVOLVED = (((1, 32, 32, 32), 32), ((2, 128, 32, 32), 64), ((1, 256, 28, 28), 256))
+KERNELS = ((2, 2, 0), (3, 2, 1), (4, 2, 1))
+
+
+def tax_cases(quick: bool = False) -> tuple[Case, ...]:
+    """Return the cases by which the tax is taken.
+
+    Parameters
+    ----------
+    quick : bool, optional
+        Whether to leave out the middle size.
+
+    Returns
+    -------
+    tuple of Case
+        In float32, operation by operation.
+    """
+    step = 2 if quick else 1
+    shapes, convolved = SHAPES[::step], CONVOLVED[::step]
+    windowed = [
+        Case(operation, shape, (kernel,) * 2, (stride,) * 2, (padding,) * 2)
+        for operation in ("max_pool", "avg_pool", "max_unpool")
+        for shape in shapes
+        for kernel, stride, padding in WINDOWS
+    ]
+    scaled = [
+        Case(operation, shape, scale=(factor,) * 2)
+        for operation in ("nearest_unpool", "linear_unpool")
+        for shape in shapes
+        for factor in FACTORS
+    ]
+    learned = [
+        up(shape, channels, kernel, stride, padding)
+        for shape, channels in convolved
+        for kernel, stride, padding in KERNELS
+    ]
+    return (*windowed, *scaled, *learned)
+
+
+# --- what is made of it --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The tax of one case on one backend.
+
+    Attributes
+    ----------
+    target : Target
+        Where.
+    case : Case
+        What.
+    function : str
+        The fastest native; empty where there is none.
+    portable_s, native_s : float
+        Median seconds per call.
+    ratio : Ratio or None
+        Portable over native: the median of the pairs' ratios.
+    reason : str or None
+        Why there is no ratio.
+    """
+
+    target: Target
+    case: Case
+    function: str = ""
+    portable_s: float = math.nan
+    native_s: float = math.nan
+    ratio: Ratio | None = None
+    reason: str | None = None
+
+
+NOISY = 1.5  # the upper end of an interval over the lower
+
+
+def noisy(entry: Entry) -> bool:
+    """Return whether the ends of an interval are so far apart that the ratio says little."""
+    return entry.ratio is not None and entry.ratio.high > NOISY * entry.ratio.low
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A target and what was measured for it.
+
+    Attributes
+    ----------
+    target : Target
+        What was asked for.
+    mean : float
+        The geometric mean of the ratios; NaN where there is none.
+    worst : Entry or None
+        The entry of the largest ratio.
+    count, failed, unsure : int
+        How many entries have a ratio, how many have none, and of how many the ratio is noisy.
+    """
+
+    target: Target
+    mean: float
+    worst: Entry | None
+    count: int
+    failed: int
+    unsure: int
+
+    @property
+    def met(self) -> bool | None:
+        """Whether both limits hold and every case has a ratio; None if there is no target."""
+        if self.target.mean is None or self.target.worst is None:
+            return None
+        if self.worst is None or self.worst.ratio is None or self.failed:
+            return False
+        return self.mean <= self.target.mean and self.worst.ratio.estimate <= self.target.worst
+
+
+def summarize(entries: Iterable[Entry]) -> list[Summary]:
+    """Return for each target whether it is met.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+        As `measure_taxes` gives them.
+
+    Returns
+    -------
+    list of Summary
+        In the order in which the targets first come.
+    """
+    groups: dict[Target, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.target, []).append(entry)
+    return [_summary(target, group) for target, group in groups.items()]
+
+
+def _summary(target: Target, entries: Sequence[Entry]) -> Summary:
+    timed = [(entry.ratio.estimate, entry) for entry in entries if entry.ratio is not None]
+    mean = statistics.geometric_mean([estimate for estimate, _ in timed]) if timed else math.nan
+    worst = max(timed, key=lambda pair: pair[0])[1] if timed else None
+    unsure = sum(map(noisy, entries))
+    return Summary(target, mean, worst, len(timed), len(entries) - len(timed), unsure)

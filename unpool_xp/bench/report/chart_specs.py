@@ -1,0 +1,307 @@
+"""The charts of a report as Vega-Lite specifications: the data is put in where they are drawn."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import altair as alt
+
+from unpool_xp.bench.report.charts import styles
+from unpool_xp.bench.report.ranked import RankedCase, by_series
+
+_MOST_POINTS = 200  # of a picture
+_SECONDS = "format(datum.value, '~s') + 's'"
+_BYTES = (
+    "datum.value < 1024 ? datum.value + ' B' : datum.value < 1048576 ? datum.value / 1024 + ' KiB'"
+    " : datum.value < 1073741824 ? datum.value / 1048576 + ' MiB'"
+    " : datum.value / 1073741824 + ' GiB'"
+)
+_TIMES = "format(datum.value, '~r') + 'x'"
+_SHARE = "format(datum.value, '.2~p')"
+_CALLS = "format(datum.value, '~s')"
+
+
+def chart_specs(backends: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the charts of the page, which fills in the data and the ticks.
+
+    Parameters
+    ----------
+    backends : sequence of str
+        Labels: the order of the scales, the same in all of them.
+
+    Returns
+    -------
+    dict of str to dict
+        By name: the data is named "points", and in some "lines"; the ticks are the parameters
+        "xticks" and "yticks".
+    """
+    return {
+        "time": _plain(_time(backends)),
+        "share": _plain(_dots(backends, "share", "share of a plain copy", _SHARE, 1)),
+        "payback": _plain(_dots(backends, "calls", "calls until compiling has paid", _CALLS, None)),
+        "memory": _plain(_dots(backends, "peak", "peak over inputs + outputs", _TIMES, 1)),
+        "device": _plain(_device()),
+    }
+
+
+def time_png_spec(
+    cases: Iterable[RankedCase], backends: Sequence[str], copy_gb_s: float | None
+) -> dict[str, Any] | None:
+    """Return the chart of time against size with its data and a legend.
+
+    Parameters
+    ----------
+    cases : iterable of RankedCase
+        Of one operation on one machine.
+    backends : sequence of str
+        As for `chart_specs`.
+    copy_gb_s : float or None
+        What a plain copy reached.
+
+    Returns
+    -------
+    dict or None
+        None where there is nothing to draw. Where there is too much for a picture, the kernel,
+        stride and dtype with the most sizes alone; the title then says which.
+    """
+    cases = _drawn([case for case in cases if case.timed and case.bytes_moved > 0])
+    points: list[dict[str, Any]] = [
+        {
+            **{name: t.row[name] for name in ("backend", "mode", "implementation", "function")},
+            "settings": settings,
+            "bytes": case.bytes_moved,
+            "seconds": t.seconds,
+            "low": t.low or t.seconds,
+            "high": t.high if math.isfinite(t.high) else t.seconds,
+        }
+        for case, settings in zip(cases, _joined(cases), strict=True)
+        for t in case.timed
+    ]
+    if not points:
+        return None
+    shown = {point["backend"] for point in points}
+    legend = tuple(name for name in backends if name in shown)
+    spec: dict[str, Any] = json.loads(_time_png(tuple(backends), legend))
+    sizes = [point["bytes"] for point in points]
+    least = min(point["low"] for point in points) / 2
+    spec["datasets"] = {"points": points, "lines": _copy_line(copy_gb_s, sizes, least)}
+    if not spec["datasets"]["lines"]:
+        spec["layer"] = [layer for layer in spec["layer"] if layer["data"]["name"] != "lines"]
+    ticks = {
+        "xticks": byte_ticks(sizes),
+        "yticks": decimal_ticks([p[name] for p in points for name in ("low", "high")]),
+    }
+    if len({case.settings for case in cases}) == 1:
+        spec["title"] = {"text": cases[0].settings}
+    elif len({point["settings"] for point in points}) == 1:
+        spec["title"] = {"text": "Each kernel and stride at one size; a line joins different ones."}
+    for parameter in spec["params"]:
+        if parameter["name"] in ticks:
+            parameter["value"] = ticks[parameter["name"]]
+    return spec
+
+
+def _drawn(cases: list[RankedCase]) -> list[RankedCase]:
+    """Return the cases that a picture has room for."""
+    if sum(len(case.timed) for case in cases) <= _MOST_POINTS:
+        return cases
+    dtypes = Counter(case.first["dtype"] for case in cases)
+    return max(by_series(cases), key=lambda one: (len(one), dtypes[one[0].first["dtype"]]))
+
+
+@functools.cache
+def _time_png(backends: tuple[str, ...], legend: tuple[str, ...]) -> str:
+    return json.dumps(_plain(_time(backends, legend=list(legend))))
+
+
+def _copy_line(
+    copy_gb_s: float | None, sizes: Sequence[int], least: float
+) -> list[dict[str, float]]:
+    """Return the time of a plain copy, as far as it takes no less than this."""
+    if not copy_gb_s:
+        return []
+    first, last = max(min(sizes), least * copy_gb_s * 1e9), max(sizes)
+    ends = (first, last) if first < last else ()
+    return [{"bytes": size, "seconds": size / copy_gb_s / 1e9} for size in ends]
+
+
+def _joined(cases: Sequence[RankedCase]) -> list[str]:
+    """Return what a line joins: cases of the same settings, or all where none has two sizes."""
+    settings = [case.settings for case in cases]
+    return settings if len(set(settings)) < len(settings) else ["all"] * len(settings)
+
+
+def decimal_ticks(values: Sequence[float]) -> list[float]:
+    """Return powers of ten around values, with 2 and 5 between where there are few."""
+    first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    steps = (1, 2, 5) if last - first <= 3 else (1,)
+    powers = range(first, last + 1, max(1, math.ceil((last - first) / 8)))
+    return [float(f"{step}e{power}") for power in powers for step in steps]
+
+
+def byte_ticks(values: Sequence[int]) -> list[int]:
+    """Return powers of two around sizes, eight at the most."""
+    first, last = math.floor(math.log2(min(values))), math.ceil(math.log2(max(values)))
+    step = max(1, math.ceil((last - first) / 7))
+    return [2**power for power in range(first, last + 1, step)]
+
+
+# --- the charts ----------------------------------------------------------------------------------
+
+
+def _ticked(name: str) -> Any:
+    return {"expr": name}
+
+
+def _params() -> list[Any]:
+    return [alt.param(name=name, value=[]) for name in ("xticks", "yticks")]
+
+
+def _backend(backends: Sequence[str], legend: Any = None) -> dict[str, Any]:
+    shown = None if legend is None else alt.Legend(values=legend)
+    return {
+        "field": "backend",
+        "type": "nominal",
+        "title": "backend",
+        "sort": None,
+        "legend": shown,
+    }
+
+
+def _marks(chart: Any, backends: Sequence[str], legend: Any = None, **encoding: Any) -> Any:
+    """Return symbols: the colour and shape are the backend, filled is portable, hollow native."""
+    domain = list(backends)
+    backend = _backend(backends, legend)
+    scale = alt.Scale(domain=domain)
+    filled = alt.Scale(domain=["portable", "native"], range=[1, 0])
+    return chart.mark_point(size=60, strokeWidth=1.6, strokeDash=[]).encode(
+        color=alt.Color(**backend, scale=scale),
+        fill=alt.Fill(**backend, scale=scale),
+        shape=alt.Shape(
+            **backend, scale=alt.Scale(domain=domain, range=[s.shape for s in styles(domain)])
+        ),
+        fillOpacity=alt.FillOpacity("implementation:O", sort=None, scale=filled, legend=None),
+        **encoding,
+    )
+
+
+def _how_tooltip() -> list[Any]:
+    return ["backend:N", "mode:N", "implementation:N", "function:N"]
+
+
+def _time(backends: Sequence[str], legend: Any = None) -> Any:
+    chart, copies = alt.Chart(alt.NamedData("points")), alt.Chart(alt.NamedData("lines"))
+    x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
+    x = x.title("bytes in and out of a call")
+    x = x.axis(labelExpr=_BYTES, values=_ticked("xticks"), grid=False)
+    y = alt.Y("seconds:Q").scale(type="log", nice=False, padding=12).title("time of a call")
+    y = y.axis(labelExpr=_SECONDS, values=_ticked("yticks"))
+    near = alt.selection_point(
+        name="near",
+        fields=["backend", "mode", "implementation"],
+        on="pointerover",
+        clear="pointerout",
+    )
+    opacity = alt.when(near).then(alt.value(1.0)).otherwise(alt.value(0.15))
+    colour = alt.Color(**_backend(backends, legend), scale=alt.Scale(domain=list(backends)))
+    modes = alt.Scale(domain=["eager", "compiled"], range=[[1, 0], [5, 3]])
+    dash = alt.StrokeDash(
+        "mode:N", sort=None, scale=modes, legend=legend and alt.Legend(symbolSize=500)
+    )
+    lines = chart.mark_line(strokeWidth=1.5).encode(
+        x=x,
+        y=y,
+        color=colour,
+        strokeDash=dash,
+        detail=["implementation:N", "function:N", "settings:N"],
+        opacity=opacity,
+    )
+    rules = chart.mark_rule(strokeWidth=1.5).encode(
+        x=x, y="low:Q", y2="high:Q", color=colour, opacity=opacity
+    )
+    tooltip = [
+        *_how_tooltip(),
+        *(alt.Tooltip(f"{name}:N", title=title) for name, title in _TIME_WORDS),
+    ]
+    symbols = _marks(chart, backends, legend, x=x, y=y, opacity=opacity, tooltip=tooltip)
+    copy = copies.mark_line(strokeWidth=1, strokeDash=[2, 3], opacity=0.7, color="#8a93a0")
+    copied = copy.encode(x=x, y=y)
+    # The selection is of the symbols: a line or a rule is too thin to point at.
+    return (copied + lines + rules + symbols.add_params(near)).add_params(*_params())
+
+
+_TIME_WORDS = (
+    *(("case", "case"), ("median", "median"), ("interval", "95 % interval")),
+    *(("over", "over the best"), ("rate", "bandwidth")),
+)
+
+
+def _dots(backends: Sequence[str], field: str, title: str, labels: str, mark: float | None) -> Any:
+    """Return one quantity, an operation a line."""
+    chart = alt.Chart(alt.NamedData("points"))
+    x = alt.X(f"{field}:Q").scale(type="log", nice=False, padding=20).title(title)
+    x = x.axis(labelExpr=labels, values=_ticked("xticks"))
+    y = (
+        alt.Y("operation:N")
+        .title(None)
+        .axis(labelFontSize=12, grid=True, ticks=False, tickBand="extent")
+    )
+    tooltip = [
+        *_how_tooltip(),
+        alt.Tooltip("case:N", title="case"),
+        alt.Tooltip("words:N", title=title),
+    ]
+    dots = _marks(chart, backends, x=x, y=y, tooltip=tooltip, yOffset=alt.YOffset("how:N"))
+    layers = dots
+    if mark is not None:
+        rule = alt.Chart(alt.NamedData("lines")).mark_rule(strokeDash=[4, 3], strokeWidth=1.2)
+        layers = rule.encode(x=x) + dots
+    return layers.add_params(*_params())
+
+
+def _device() -> Any:
+    chart = alt.Chart(alt.NamedData("points"))
+    x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
+    x = x.title("bytes in and out of a call")
+    x = x.axis(labelExpr=_BYTES, values=_ticked("xticks"), grid=False)
+    y = alt.Y("ratio:Q").scale(type="log", nice=False, padding=12)
+    y = y.title("CPU time over GPU time").axis(labelExpr=_TIMES, values=_ticked("yticks"))
+    copies = alt.Scale(domain=["on the device", "with copies"], range=[[1, 0], [5, 3]])
+    colour = alt.Color(
+        "copies:N",
+        sort=None,
+        scale=alt.Scale(domain=["on the device", "with copies"], range=["#2f8fc4", "#cc5200"]),
+        legend=None,
+    )
+    dash = alt.StrokeDash("copies:N", sort=None, scale=copies, legend=None)
+    lines = chart.mark_line(strokeWidth=1.6).encode(
+        x=x, y=y, color=colour, strokeDash=dash, detail="settings:N"
+    )
+    dots = chart.mark_point(filled=True, size=50).encode(
+        x=x,
+        y=y,
+        color=colour,
+        shape=alt.Shape(
+            "copies:N",
+            sort=None,
+            scale=alt.Scale(domain=["on the device", "with copies"], range=["circle", "square"]),
+            legend=None,
+        ),
+        tooltip=["case:N", "cpu:N", "gpu:N", "copies:N", alt.Tooltip("words:N", title="CPU / GPU")],
+    )
+    rule = alt.Chart(alt.NamedData("lines")).mark_rule(strokeDash=[4, 3], strokeWidth=1.2)
+    return (rule.encode(y=y) + lines + dots).add_params(*_params())
+
+
+def _plain(chart: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = chart.properties(width="container", height=260).to_dict()
+    # The address in $schema is never fetched, but a page for offline use has none; the theme
+    # is given where the chart is drawn.
+    del spec["$schema"], spec["config"]
+    spec.pop("datasets", None)
+    return spec

@@ -1,0 +1,317 @@
+"""Check common claims about unpooling against the rows and a photograph.
+
+A new claim is one entry in `CLAIMS`: its words, and a function that judges it by the evidence.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import unpool_xp
+from unpool_xp.bench.cases.formatting import digits
+from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.report.answers import geometric_mean, slower
+from unpool_xp.bench.report.costs import copy_ceilings
+from unpool_xp.bench.report.ranked import RankedCase, Timed
+from unpool_xp.bench.rows.schema import Row
+from unpool_xp.gallery.scores import max_pool_scores
+
+TRUE, PARTLY, FALSE, UNMEASURED = "true", "partly true", "not true", "not measured here"
+_CHEAP = 0.5  # of the speed of a plain copy: a call then takes no longer than two copies
+_NOTABLE = 0.1  # bytes of positions a byte of values
+_UNPOOLING = ("nearest_unpool", "max_unpool", "linear_unpool", "fractional_max_unpool")
+Findings = tuple[str, str]  # the verdict, and what was measured
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a claim is judged by: the rows of one machine."""
+
+    cases: Sequence[RankedCase]
+
+    @property
+    def rows(self) -> list[Row]:
+        """Those with a time."""
+        return [timed.row for case in self.cases for timed in case.timed]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim, what it is measured by, and the function that judges it."""
+
+    text: str
+    measure: str
+    judge: Callable[[Evidence], Findings]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with its verdict: TRUE, PARTLY, FALSE or UNMEASURED."""
+
+    text: str
+    measure: str
+    verdict: str
+    measured: str
+
+
+def judged(cases: Sequence[RankedCase]) -> list[Judged]:
+    """Judge every claim by the cases of one machine.
+
+    Parameters
+    ----------
+    cases : sequence of RankedCase
+        Of one machine.
+
+    Returns
+    -------
+    list of Judged
+        In the order of `CLAIMS`.
+    """
+    evidence = Evidence(cases)
+    return [Judged(claim.text, claim.measure, *claim.judge(evidence)) for claim in CLAIMS]
+
+
+# --- times ---------------------------------------------------------------------------------------
+
+
+def _nearest_is_quickest(evidence: Evidence) -> Findings:
+    groups = [g for g in _same_output(evidence.cases) if "nearest_unpool" in g and len(g) > 1]
+    if not groups:
+        return UNMEASURED, "No backend has nearest and another method at the same output size."
+    nearest = [group["nearest_unpool"] for group in groups]
+    first = sum(
+        not any(slower(one, other) for other in group.values())
+        for one, group in zip(nearest, groups, strict=True)
+    )
+    times = _times_over("nearest_unpool", groups)
+    text = f"Nothing was quicker in {first} of {len(groups)} comparisons at the same output. "
+    return _how_often(first, len(groups)), text + f"Time over nearest (geometric mean): {times}."
+
+
+def _fractional_costs_more(evidence: Evidence) -> tuple[str | None, str]:
+    groups = [g for g in _same_output(evidence.cases) if "fractional_max_unpool" in g]
+    pairs = [
+        (group["fractional_max_unpool"], group[name])
+        for group in groups
+        for name in ("nearest_unpool", "max_unpool")
+        if name in group
+    ]
+    if not pairs:
+        return None, "Its time beside nearest and max at the same output was not measured."
+    more = sum(slower(*pair) for pair in pairs)
+    ratios: dict[str, list[float]] = {}
+    for slow, quick in pairs:
+        ratios.setdefault(quick.row["operation"], []).append(slow.seconds / quick.seconds)
+    means = {name: digits(geometric_mean(found)) for name, found in ratios.items()}
+    words = ", ".join(f"{mean}x that of {name}" for name, mean in means.items())
+    text = f"It took longer in {more} of {len(pairs)} comparisons: {words}, in the geometric mean."
+    return _how_often(more, len(pairs)), text
+
+
+def _same_output(cases: Iterable[RankedCase]) -> list[dict[str, Timed]]:
+    """Return the portable methods with the same output, backend and mode, by operation."""
+    groups: dict[tuple[object, ...], dict[str, Timed]] = {}
+    for case in cases:
+        known = case.outputs if "unpool" in case.operation else None
+        for timed in case.timed if known else ():
+            if timed.row["implementation"] == "portable":
+                assert known is not None
+                key = (*timed.how, next(iter(known.values())))
+                found = groups.setdefault(key, {})
+                before = found.get(case.operation)  # two kernels can lead to the same output
+                if before is None or timed.seconds < before.seconds:
+                    found[case.operation] = timed
+    return list(groups.values())
+
+
+def _times_over(name: str, groups: Iterable[Mapping[str, Timed]]) -> str:
+    ratios: dict[str, list[float]] = {}
+    for group in groups:
+        for other, timed in group.items():
+            if other != name:
+                ratios.setdefault(other, []).append(timed.seconds / group[name].seconds)
+    return ", ".join(
+        f"{other} {digits(geometric_mean(ratios[other]))}x" for other in sorted(ratios)
+    )
+
+
+def _how_often(number: int, of: int) -> str:
+    return TRUE if number == of else PARTLY if 2 * number > of else FALSE
+
+
+def _unpooling_is_cheap(evidence: Evidence) -> Findings:
+    ceilings = copy_ceilings(evidence.rows)
+    best: dict[str, tuple[int, float]] = {}
+    for case in evidence.cases:
+        if case.operation in _UNPOOLING and case.timed:
+            row, seconds = case.timed[0].row, case.timed[0].seconds
+            if row["device"] in ceilings and case.bytes_moved >= best.get(case.operation, (0,))[0]:
+                share = row["bytes_moved"] / seconds / 1e9 / ceilings[row["device"]][0]
+                best[case.operation] = (case.bytes_moved, share)
+    if not best:
+        return UNMEASURED, "No unpooling was timed on a device whose copy was timed too."
+    shares = ", ".join(f"{name} {share:.0%}" for name, (_, share) in sorted(best.items()))
+    cheap = sum(share >= _CHEAP for _, share in best.values())
+    verdict = TRUE if cheap == len(best) else PARTLY if cheap else FALSE
+    return verdict, (
+        f"Share of a plain copy's speed, the best backend at the largest size: {shares}. "
+        f"Counted as cheap from {_CHEAP:.0%} on."
+        + (
+            " Above 100% the data may have come from a cache."
+            if any(s > 1 for _, s in best.values())
+            else ""
+        )
+    )
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+
+def _max_keeps_more(evidence: Evidence) -> Findings:
+    found = max_pool_scores()
+    pairs = [(ways["max_unpool"], ways["nearest_unpool"]) for ways in found.values()]
+    closer = sum(ours.psnr > theirs.psnr and ours.ssim > theirs.ssim for ours, theirs in pairs)
+    words = "; ".join(
+        f"stride {stride}: {ways['max_unpool'].psnr:.1f} against "
+        f"{ways['nearest_unpool'].psnr:.1f} dB, "
+        f"SSIM {ways['max_unpool'].ssim:.2f} against {ways['nearest_unpool'].ssim:.2f}"
+        for stride, ways in found.items()
+    )
+    errors = max(shown.error_at_maxima for pair in pairs for shown in pair)
+    return _how_often(closer, len(pairs)), (
+        f"Max against nearest, on a photograph. {words}. Largest error of either at the maxima: "
+        f"{errors:g}. What max unpooling alone keeps is where the maxima stood."
+    )
+
+
+def _large_strides_are_blocky(evidence: Evidence) -> Findings:
+    found = max_pool_scores()
+    strides = sorted(found)
+    shown = {name: [found[s][name].blockiness for s in strides] for name in found[strides[0]]}
+    rising = [name for name, values in shown.items() if values == sorted(values) and values[-1] > 2]
+    words = "; ".join(
+        f"{name} {', '.join(f'{v:.1f}' for v in values)}" for name, values in shown.items()
+    )
+    verdict = TRUE if len(rising) == len(shown) else PARTLY if rising else FALSE
+    return verdict, (
+        f"Blockiness at strides {', '.join(map(str, strides))}, where 1 shows no windows: {words}. "
+        f"It grows with the stride for {', '.join(rising) or 'none'}."
+    )
+
+
+def _fractional_is_smoother(evidence: Evidence) -> Findings:
+    found = max_pool_scores()
+    pairs = [
+        (w["fractional_max_unpool"].variation, w["nearest_unpool"].variation)
+        for w in found.values()
+    ]
+    smoother = _how_often(sum(a < b for a, b in pairs), len(pairs))
+    words = "; ".join(f"{a:.2f} against {b:.2f}" for a, b in pairs)
+    costlier, cost = _fractional_costs_more(evidence)
+    text = f"Total variation, fractional against nearest: {words}. {cost}"
+    if costlier is None:
+        return UNMEASURED, f"{text} Smoother: {smoother}."
+    same = smoother == costlier
+    return smoother if same else PARTLY, text
+
+
+# --- memory and parameters -----------------------------------------------------------------------
+
+
+def _positions_cost_memory(evidence: Evidence) -> Findings:
+    ratios = set()
+    for case in evidence.cases:
+        if case.operation == "max_pool" and case.outputs and len(case.outputs) == 2:
+            values, indices = (numpy_dtype(dtype).itemsize for _, dtype in case.outputs.values())
+            ratios.add((indices / values, case.first["dtype"]))
+    if not ratios:
+        return UNMEASURED, "There is no row of max_pool."
+    words = ", ".join(f"{digits(ratio)}x those of {dtype}" for ratio, dtype in sorted(ratios))
+    verdict = TRUE if min(ratios)[0] >= _NOTABLE else FALSE
+    text = f"Bytes of the positions beside the values: {words}; int32 would take half of it, "
+    return verdict, text + f"one byte a window fits up to 16x16. {_peaks(evidence)}"
+
+
+def _peaks(evidence: Evidence) -> str:
+    """Return what max pooling adds at its peak, beside the pooling that keeps no positions."""
+    peaks: dict[tuple[object, ...], dict[str, int]] = {}
+    for row in evidence.rows:
+        if row["peak_bytes"] and row["implementation"] == "portable":
+            sizes = (row[n] for n in ("shape", "kernel", "stride", "padding"))
+            key = (row["backend"], row["mode"], row["dtype"], *map(str, sizes))
+            peaks.setdefault(key, {})[row["operation"]] = row["peak_bytes"]
+    pairs = [p for p in peaks.values() if {"max_pool", "avg_pool"} <= p.keys()]
+    if not pairs:
+        return "Peak memory was not measured here (sweep --memory)."
+    ratio = geometric_mean(pair["max_pool"] / pair["avg_pool"] for pair in pairs)
+    return f"Peak memory of max_pool over avg_pool: {digits(ratio)}x, over {len(pairs)} cases."
+
+
+def _adds_parameters(evidence: Evidence) -> Findings:
+    trained = [name for name in OPERATIONS if "weight" in _arguments(name)]
+    without = [name for name in _UNPOOLING if name not in trained]
+    rows = [case.first for case in evidence.cases if case.operation in trained]
+    if rows:
+        counts = sorted({_weights(row) for row in rows})
+        span = digits(counts[0]) if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+        text = f"{', '.join(trained)}: {span} weights in these cases (in x out x kernel). "
+    else:
+        text = f"{', '.join(trained)} alone takes weights; no case of it was measured. "
+    return PARTLY if without else TRUE, (
+        text + f"{', '.join(without)}: none, and so nothing there to overfit. "
+        "What training makes of them is beyond a benchmark."
+    )
+
+
+def _arguments(operation: str) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(getattr(unpool_xp, operation)).parameters
+
+
+def _weights(row: Row) -> int:
+    kernel = row["kernel"] or []
+    channel = len(row["shape"]) - len(kernel) - 1
+    channels = row["shape"][channel] if 0 <= channel < len(row["shape"]) else 1
+    return channels * (row["out_channels"] or 1) * math.prod(kernel)
+
+
+CLAIMS = (
+    Claim(
+        "Nearest is the quickest and simplest",
+        "Time of the methods at the same output, on every backend",
+        _nearest_is_quickest,
+    ),
+    Claim(
+        "Max unpooling keeps more of the detail than nearest",
+        "PSNR and SSIM to the picture before pooling, and the error at the maxima",
+        _max_keeps_more,
+    ),
+    Claim(
+        "With a large stride or kernel the result is blocky",
+        "Steps across window borders against the stride",
+        _large_strides_are_blocky,
+    ),
+    Claim(
+        "Fractional gives smoother output, at a higher cost",
+        "Total variation; time over nearest and max",
+        _fractional_is_smoother,
+    ),
+    Claim(
+        "Storing positions costs memory",
+        "Bytes of indices beside values; peak memory",
+        _positions_cost_memory,
+    ),
+    Claim(
+        "Unpooling is cheap",
+        "Share of the machine's copy bandwidth",
+        _unpooling_is_cheap,
+    ),
+    Claim(
+        "Unpooling adds trainable parameters, and with them cost and overfitting",
+        "Their number",
+        _adds_parameters,
+    ),
+)

@@ -1,0 +1,151 @@
+"""GPU acceptance targets for the H100 class, evaluated from rows alone."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unpool_xp.bench.cases.operation import total_bytes
+from unpool_xp.bench.report.ranked import RankedCase, ranked_cases
+from unpool_xp.bench.rows.names import case_name
+from unpool_xp.bench.rows.schema import Row, failure_reason, latest
+from unpool_xp.bench.verdicts.ranking import by_workload
+
+COPY_SHARE = 0.85  # of the rate of the device's own copy, at least
+LARGE_BYTES = 10**9  # of output, more than
+MOST_EAGER, MOST_COMPILED = 1.2, 1.0  # portable over native, at most
+_COPIED = ("torch:cuda", "cupy:cuda")
+_MOVES = ("nearest_unpool", "max_unpool")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One target and its result.
+
+    Attributes
+    ----------
+    text : str
+        What.
+    asked : str
+        How much of it.
+    found : float or None
+        How much there is; None where it was not measured.
+    met : bool or None
+        Whether that is enough; None where it was not measured.
+    said : str
+        Of what it is, or why it was not measured.
+    """
+
+    text: str
+    asked: str
+    found: float | None
+    met: bool | None
+    said: str
+
+    @property
+    def verdict(self) -> str:
+        """Met, missed, or not measured."""
+        return {True: "met", False: "missed", None: "not measured"}[self.met]
+
+
+def reach(rows: Iterable[Row]) -> list[Line]:
+    """Evaluate the GPU targets on rows.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+        Of one machine; the newest of each case counts.
+
+    Returns
+    -------
+    list of Line
+        For each operation and library the least share of the copy; for each mode the geometric
+        mean of portable over native on PyTorch. The clock of the host counts, as everywhere.
+    """
+    kept = latest(rows)
+    cases = ranked_cases(kept)
+    lines = [_copy_line(cases, label, name) for label in _COPIED for name in _MOVES]
+    for mode, most in (("eager", MOST_EAGER), ("compiled", MOST_COMPILED)):
+        lines.append(_tax_line(kept, mode, most))
+    return lines
+
+
+def _copy_line(cases: Sequence[RankedCase], label: str, operation: str) -> Line:
+    text = f"{operation} on {label}, outputs over 1 GB: share of the device's own copy"
+    asked = f"at least {COPY_SHARE:.0%}"
+    shares, reasons = [], []
+    for case in cases:
+        if case.operation != operation or total_bytes(case.outputs or {}) <= LARGE_BYTES:
+            continue
+        mine = [r for r in case.rows if r["backend"] == label and _ours(r, "eager")]
+        for row in mine:
+            reason, rate = failure_reason(row), row["copy_gb_s"]
+            if reason is None and rate:
+                gb_s = row["bytes_moved"] / statistics.median(row["samples_s"]) / 1e9
+                shares.append((gb_s / rate, case_name(row)))
+            else:
+                reasons.append(reason or "the copy was not measured")
+    if not shares:
+        return Line(text, asked, None, None, reasons[0] if reasons else "no row")
+    share, name = min(shares)
+    said = f"the least of {len(shares)}: {name}"
+    if reasons:
+        said += f"; {len(reasons)} without a time ({reasons[0]})"
+    return Line(text, asked, share, share >= COPY_SHARE, said)
+
+
+def _tax_line(rows: Sequence[Row], mode: str, most: float) -> Line:
+    text = f"portable over native on torch:cuda, {mode}, geometric mean"
+    asked = f"at most {most:g}"
+    mine = [row for row in rows if row["backend"] == "torch:cuda" and not failure_reason(row)]
+    ratios = []
+    for case in by_workload(mine).values():
+        ours = _least(case, lambda row: _ours(row, mode))
+        # Compiled, ours is compared with torch's own function both eager and compiled.
+        modes = ("eager",) if mode == "eager" else ("eager", "compiled")
+        own = _least(
+            case,
+            lambda row, modes=modes: (  # type: ignore[misc]
+                row["mode"] in modes
+                and row["implementation"] == "native"
+                and row["function"].startswith("torch.nn.functional.")
+            ),
+        )
+        if ours is not None and own is not None:
+            ratios.append(ours / own)
+    if not ratios:
+        return Line(text, asked, None, None, "no case has both")
+    mean = statistics.geometric_mean(ratios)
+    return Line(text, asked, mean, mean <= most, f"of {len(ratios)} cases")
+
+
+def _ours(row: Row, mode: str) -> bool:
+    return row["implementation"] == "portable" and row["mode"] == mode
+
+
+def _least(rows: Iterable[Row], which: Callable[[Row], bool]) -> float | None:
+    times = (statistics.median(row["samples_s"]) for row in rows if which(row))
+    return min(times, default=None)
+
+
+def reach_markdown(lines: Sequence[Line]) -> str:
+    """Return the lines as a table in Markdown."""
+    head = ["| what | asked | found | | of |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *(f"| {' | '.join(cells(line))} |" for line in lines)]) + "\n"
+
+
+def cells(line: Line) -> list[str]:
+    """Return the words of a line."""
+    found = "" if line.found is None else f"{line.found:.3g}"
+    said = line.said.replace("|", "/")
+    return [line.text, line.asked, found, line.verdict, said]
+
+
+def write_reach(lines: Sequence[Line], folder: str | Path) -> Path:
+    """Write the table to ``reach.md`` of a folder, which is made."""
+    path = Path(folder) / "reach.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("# What is asked of a GPU\n\n" + reach_markdown(lines), encoding="utf-8")
+    return path

@@ -1,0 +1,85 @@
+"""Machines side by side: what takes how long on each, over the cases that they all have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from unpool_xp.bench.cases.formatting import digits, seconds_text
+from unpool_xp.bench.report.answers import geometric_mean, mean_ratio
+from unpool_xp.bench.report.ranked import RankedCase, Timed
+from unpool_xp.bench.rows.schema import Key, workload_key
+
+Way = tuple[str, str, str, str]
+
+
+def side_by_side(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[str, Any]]:
+    """Return a line for each operation and way to run it that several machines have.
+
+    Parameters
+    ----------
+    machines : mapping of str to iterable of RankedCase
+        By id, in the order of the columns.
+
+    Returns
+    -------
+    list of dict
+        "operation", "backend", "mode", "dtype", "cases" (how many cases all the machines of the
+        line have) and "cells", one a machine: None, or the geometric mean of its times
+        ("seconds"), over that of the fastest machine ("ratio", with its 95 % interval in
+        "limits"), and whether it is the fastest ("first"). Of unpool_xp's own functions alone:
+        the same code everywhere.
+    """
+    times = {name: _times(cases) for name, cases in machines.items()}
+    lines = []
+    for way in sorted({way for found in times.values() for way in found}):
+        having = {name: found[way] for name, found in times.items() if way in found}
+        common = set.intersection(*(set(found) for found in having.values()))
+        if len(having) < 2 or not common:
+            continue
+        ours = {name: [found[key] for key in common] for name, found in having.items()}
+        means = {name: geometric_mean(t.seconds for t in timed) for name, timed in ours.items()}
+        first = min(means, key=lambda name: means[name])
+        operation, dtype, backend, mode = way
+        lines.append(
+            {
+                "operation": operation,
+                "dtype": dtype,
+                "backend": backend,
+                "mode": mode,
+                "cases": len(common),
+                "cells": [
+                    _cell(ours[name], ours[first], means[name], name == first)
+                    if name in ours
+                    else None
+                    for name in machines
+                ],
+            }
+        )
+    return lines
+
+
+def _times(cases: Iterable[RankedCase]) -> dict[Way, dict[Key, Timed]]:
+    found: dict[Way, dict[Key, Timed]] = {}
+    for case in cases:
+        for timed in case.timed:
+            row = timed.row
+            if row["implementation"] == "portable":
+                way = (row["operation"], row["dtype"], row["backend"], row["mode"])
+                found.setdefault(way, {})[workload_key(row)] = timed
+    return found
+
+
+def _cell(
+    mine: Sequence[Timed], best: Sequence[Timed], seconds: float, first: bool
+) -> dict[str, Any]:
+    ratio, _ = mean_ratio(list(zip(mine, best, strict=True)))
+    limits = "too few samples"
+    if ratio.low > 0:
+        limits = f"{digits(ratio.low)} to {digits(ratio.high)}"
+    return {
+        "seconds": seconds_text(seconds),
+        "ratio": "" if first else f"{digits(ratio.estimate)}x",
+        "limits": "" if first else limits,
+        "first": first,
+    }

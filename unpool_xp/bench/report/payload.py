@@ -1,0 +1,294 @@
+"""The numbers behind a page's charts and tables, as columns: small, and quick to read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unpool_xp.bench.cases.formatting import sizes_text
+from unpool_xp.bench.report.costs import Change, DeviceSeries, changes, copy_ceilings, paybacks
+from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, RankedCase, Timed, by_series
+from unpool_xp.bench.rows.schema import Row, failure_reason
+from unpool_xp.bench.verdicts.bootstrap import Verdict
+
+_DIGITS = 5
+
+
+class _Names:
+    """Words by number: each stands in the page once."""
+
+    def __init__(self, known: Sequence[Any] = ()) -> None:
+        self.numbers: dict[Any, int] = {word: number for number, word in enumerate(known)}
+
+    def __call__(self, word: Any) -> int:
+        return self.numbers.setdefault(word, len(self.numbers))
+
+    def words(self) -> list[Any]:
+        return list(self.numbers)
+
+
+def short(number: float | None) -> float | None:
+    """Return a number with few digits; None where it is not finite."""
+    if number is None or not math.isfinite(number):
+        return None
+    return float(f"{number:.{_DIGITS}g}")
+
+
+def machine_data(
+    cases: Sequence[RankedCase], devices: Sequence[DeviceSeries], backends: Sequence[str]
+) -> dict[str, Any]:
+    """Return the numbers of one machine.
+
+    Parameters
+    ----------
+    cases : sequence of RankedCase
+        Of one machine.
+    devices : sequence of DeviceSeries
+        Of these cases.
+    backends : sequence of str
+        All of the page; rows name theirs by its number.
+
+    Returns
+    -------
+    dict
+        Plain values. "names" has words, to which numbers refer; "cases", "rows", "failures",
+        "tax", "paybacks" have a list a column; "devices", "crossovers", "changes" a list of
+        records.
+    """
+    names = {
+        "how": _Names(),
+        "backend": _Names(backends),
+        **{name: _Names() for name in ("operation", "dtype", "settings", "function", "device")},
+        **{name: _Names() for name in ("scope", "reason")},
+    }
+    ceilings = copy_ceilings(row for case in cases for row in case.rows)
+    place = {id(case): number for number, case in enumerate(cases)}
+    timed = [(number, t) for number, case in enumerate(cases) for t in case.timed]
+    rows = {id(t.row): number for number, (_, t) in enumerate(timed)}
+
+    def how(row: Row) -> int:
+        parts = (names["backend"](row["backend"]), row["mode"], row["implementation"])
+        return names["how"](parts)
+
+    row_columns: dict[str, list[Any]] = {
+        "case": [number for number, _ in timed],
+        "how": [how(t.row) for _, t in timed],
+        "function": [names["function"](t.row["function"]) for _, t in timed],
+        "device": [names["device"](t.row["device"]) for _, t in timed],
+        "seconds": [short(t.seconds) for _, t in timed],
+        "low": [short(t.low) if math.isfinite(t.high) else 0 for _, t in timed],
+        "high": [short(t.high) for _, t in timed],
+        "noise": [short(t.noise) for _, t in timed],
+        "place": [t.entry.place for _, t in timed],
+        "tie": [_tie(t) for _, t in timed],
+        "samples": [len(t.row["samples_s"]) for _, t in timed],
+        "scope": [names["scope"](t.row["check_scope"] or "yes") for _, t in timed],
+        "first": [short(t.row["first_call_s"]) for _, t in timed],
+        "copies": [short(t.copies) for _, t in timed],
+        "peak": [t.row["peak_bytes"] for _, t in timed],
+        "bytes": [t.row["bytes_moved"] for _, t in timed],
+    }
+    case_columns: dict[str, list[Any]] = {
+        "operation": [names["operation"](case.operation) for case in cases],
+        "settings": [names["settings"](case.settings) for case in cases],
+        "dtype": [names["dtype"](case.first["dtype"]) for case in cases],
+        "shape": [sizes_text(case.first["shape"]) for case in cases],
+        "elements": [case.elements for case in cases],
+        "bytes": [case.bytes_moved for case in cases],
+        "notes": [case.notes for case in cases],
+    }
+    failed = [(n, entry) for n, case in enumerate(cases) for entry in case.failed]
+    taxes = [(number, tax) for number, case in enumerate(cases) for tax in case.taxes]
+    back = paybacks(cases)
+    return {
+        "cases": case_columns,
+        "rows": row_columns,
+        "failures": {
+            "case": [number for number, _ in failed],
+            "how": [how(entry.row) for _, entry in failed],
+            "function": [names["function"](entry.row["function"]) for _, entry in failed],
+            "reason": [names["reason"](failure_reason(entry.row)) for _, entry in failed],
+        },
+        "tax": {
+            "case": [number for number, _ in taxes],
+            "how": [
+                names["how"]((names["backend"](t.backend), t.mode, "portable")) for _, t in taxes
+            ],
+            "function": [names["function"](t.function) for _, t in taxes],
+            "ratio": [short(t.ratio.estimate) for _, t in taxes],
+            "low": [short(t.ratio.low) for _, t in taxes],
+            "high": [short(t.ratio.high) for _, t in taxes],
+        },
+        "paybacks": {
+            "row": [rows[id(p.compiled.row)] for p in back],
+            "eager": [rows[id(p.eager.row)] for p in back],
+            "calls": [p.calls for p in back],
+            "clear": [int(p.clear) for p in back],
+        },
+        "devices": [
+            {
+                "case": [place[id(p.case)] for p in series.points],
+                "cpu": [rows[id(p.cpu.row)] for p in series.points],
+                "gpu": [rows[id(p.gpu.row)] for p in series.points],
+                "ratio": [short(p.ratio) for p in series.points],
+                "copied": [short(p.ratio_with_copies) for p in series.points],
+            }
+            for series in devices
+            if series.points
+        ],
+        "crossovers": [
+            {
+                "case": place[id(series.first)],
+                "backend": names["backend"](here.label),
+                "sizes": len(here.verdicts),
+                "from": [here.wins_from, copied.wins_from],
+                "text": [here.text, copied.text],
+            }
+            for series in devices
+            for here, copied in series.crossings
+        ],
+        "changes": [
+            [_change(change, place, rows, names["backend"]) for change in changes(series)]
+            for series in by_series(cases)
+            if sum(bool(case.timed) for case in series) > 1
+        ],
+        "ceilings": [
+            [*ceilings[device], device] if device in ceilings else None
+            for device in names["device"].words()
+        ],
+        "beyond_cache": BEYOND_CACHE_BYTES,
+        "names": {name: found.words() for name, found in names.items()},
+    }
+
+
+def _tie(timed: Timed) -> int:
+    """Return 1 where a row is the same as the best, 2 where that is undecided."""
+    if not timed.entry.tied_with_best:
+        return 0
+    return 1 if timed.entry.verdict is Verdict.SAME else 2
+
+
+def _change(
+    change: Change, place: dict[int, int], rows: dict[int, int], backend: _Names
+) -> dict[str, Any]:
+    return {
+        "case": place[id(change.case)],
+        "row": rows[id(change.winner.row)],
+        "after": None if change.after is None else place[id(change.after)],
+        "tied": [backend(name) for name in change.tied],
+    }
+
+
+RAW_BYTES = 5_500_000  # of the rows in a page, squeezed and in base64
+
+_ALL = "as they were read"
+
+Samples = Callable[[list[float]], list[float]]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The rows of a page.
+
+    Attributes
+    ----------
+    text : str
+        JSON lines, squeezed, in base64.
+    count : int
+        How many rows.
+    samples : str
+        What is left of their samples, in words.
+    whole : bool
+        Whether that is all of them.
+    """
+
+    text: str
+    count: int
+    samples: str
+    whole: bool
+
+
+def squeeze(data: bytes) -> str:
+    """Return data gzipped, in base64."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: gzip, without the time of day
+    return base64.b64encode(packer.compress(data) + packer.flush()).decode("ascii")
+
+
+def squeeze_json(value: Any) -> str:
+    """Return a value as JSON, squeezed; NaN and the infinities are not JSON."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return squeeze(text.encode("utf-8", "replace"))
+
+
+def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> Packed:
+    """Return rows to be carried by a page, in no more than so many bytes if that can be.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        All of them.
+    most : int, optional
+        Bytes of base64.
+
+    Returns
+    -------
+    Packed
+        With every row and every field. Where all samples are too much they are rounded, and
+        where that is too much, few are kept, evenly from the smallest to the largest.
+    """
+    text = ""
+    for samples, words in _WAYS:
+        text = _packed(rows, samples, most) or ""
+        if text:
+            return Packed(text, len(rows), words, words == _ALL)
+    # Without any sample: more rows than a page should have, which is no reason to lose one.
+    return Packed(_packed(rows, _none, None) or "", len(rows), "left out", False)
+
+
+def _packed(rows: Iterable[Row], samples: Samples, most: int | None) -> str | None:
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    parts, size = [], 0
+    for row in rows:
+        line = json.dumps({**row, "samples_s": samples(row["samples_s"])}, separators=(",", ":"))
+        part = packer.compress(line.encode("utf-8", "replace") + b"\n")
+        parts.append(part)
+        size += len(part)
+        if most is not None and size * 4 > most * 3:  # soon known: the rest need not be squeezed
+            return None
+    text = base64.b64encode(b"".join([*parts, packer.flush()])).decode("ascii")
+    return text if most is None or len(text) <= most else None
+
+
+def _same(samples: list[float]) -> list[float]:
+    return samples
+
+
+def _none(samples: list[float]) -> list[float]:
+    return []
+
+
+def _rounded(samples: list[float]) -> list[float]:
+    return [float(f"{sample:.4g}") for sample in samples]
+
+
+def _spread(number: int) -> Samples:
+    def few(samples: list[float]) -> list[float]:
+        ordered, last = sorted(samples), len(samples) - 1
+        if last >= number:
+            ordered = [ordered[round(i * last / (number - 1))] for i in range(number)]
+        return _rounded(ordered)
+
+    return few
+
+
+_WAYS: tuple[tuple[Samples, str], ...] = (
+    (_same, _ALL),
+    (_rounded, "rounded to four digits"),
+    (_spread(9), "nine a row, evenly from the smallest to the largest"),
+    (_spread(5), "five a row, evenly from the smallest to the largest"),
+)

@@ -1,0 +1,306 @@
+"""What a report shows, as plain values: nothing of HTML, JavaScript or Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import unpool_xp
+from unpool_xp.bench.cases.formatting import bytes_text, count_text, digits
+from unpool_xp.bench.measure.machine import Machine
+from unpool_xp.bench.report.answers import Answer, answers, geometric_mean, share_of_first
+from unpool_xp.bench.report.chart_specs import time_png_spec
+from unpool_xp.bench.report.charts import styles
+from unpool_xp.bench.report.claims import judged
+from unpool_xp.bench.report.costs import copy_ceilings, device_series, host_copy
+from unpool_xp.bench.report.machines import side_by_side
+from unpool_xp.bench.report.ranked import BANDS, RankedCase, by_operation, ranked_cases
+from unpool_xp.bench.rows.files import Problem
+from unpool_xp.bench.rows.schema import Row, latest
+from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict
+from unpool_xp.bench.verdicts.crossover import is_gpu
+
+_SURE = {
+    Verdict.SLOWER: "clear",
+    Verdict.SAME: "tie",
+    Verdict.UNDECIDED: "too close to call",
+    Verdict.FASTER: "too close to call",  # in the mean, by a row that has few samples
+}
+
+
+def report_view(
+    rows: list[Row], problems: Sequence[Problem], known: Mapping[str, Machine]
+) -> dict[str, Any]:
+    """Return what is to be shown, grouped by machine.
+
+    Parameters
+    ----------
+    rows : list of Row
+        Of any machines and runs.
+    problems : sequence of Problem
+        The lines that could not be read.
+    known : mapping of str to Machine
+        What is known of the machines, by id.
+
+    Returns
+    -------
+    dict
+        "version", "backends" (labels and how they look), "machines", "side_by_side" (as
+        `unpool_xp.bench.report.machines.side_by_side` returns it) and "problems". A machine has its
+        `RankedCase` objects under "cases", for what is made of them.
+    """
+    kept = latest(rows)
+    backends = sorted({row["backend"] for row in kept})
+    names: set[str] = set()
+    machines = []
+    for machine in sorted({row["machine"] for row in kept}):
+        mine = [row for row in kept if row["machine"] == machine]
+        older = sum(row["machine"] == machine for row in rows) - len(mine)
+        machines.append(_machine_view(machine, mine, older, known.get(machine), backends, names))
+    looks = [
+        {"name": name, "light": style.light, "dark": style.dark, "glyph": style.glyph}
+        for name, style in zip(backends, styles(backends), strict=True)
+    ]
+    return {
+        "version": unpool_xp.__version__,
+        "backends": looks,
+        "machines": machines,
+        "side_by_side": side_by_side({one["id"]: one["cases"] for one in machines}),
+        "problems": problems,
+    }
+
+
+def _machine_view(
+    name: str,
+    rows: list[Row],
+    older: int,
+    machine: Machine | None,
+    backends: Sequence[str],
+    names: set[str],
+) -> dict[str, Any]:
+    cases = ranked_cases(rows)
+    found = answers(cases)
+    failed = sum(len(case.failed) for case in cases)
+    ceilings = copy_ceilings(rows)
+    return {
+        "id": name,
+        "anchor": _unused(f"machine-{name}", names),
+        "title": _title(name, machine),
+        "line": _line(rows, cases),
+        "facts": [*_machine_facts(machine), *_row_facts(rows, older)],
+        "summary": _summary(cases),
+        "tiles": _tiles(cases, len(rows), failed, ceilings),
+        "tables": _tables(found, backends),
+        "bands": _band_words(found),
+        "claims": judged(cases) if found else [],
+        "gpu": any(is_gpu(row["backend"]) for row in rows),
+        "devices": device_series(cases),
+        "failed": failed,
+        "cases": cases,
+        "operations": [
+            {
+                "name": operation,
+                "png": _unused(f"{operation}-{name}", names) + ".png",
+                "spec": time_png_spec(mine, backends, host_copy(rows)),
+                "cases": mine,
+            }
+            for operation, mine in by_operation(cases).items()
+        ],
+    }
+
+
+# --- the machine ---------------------------------------------------------------------------------
+
+
+def _title(name: str, machine: Machine | None) -> str:
+    if machine is None:
+        return name
+    gpus = "".join(f" + {gpu}" for gpu in machine.gpus)
+    many = "core" if machine.physical_cores == 1 else "cores"
+    return f"{machine.cpu}, {machine.physical_cores} {many}{gpus}"
+
+
+def _line(rows: Sequence[Row], cases: Sequence[RankedCase]) -> str:
+    many = f"{count_text(len(rows))} row{'s' if len(rows) != 1 else ''}"
+    return f"{many} of {count_text(len(cases))} case{'s' if len(cases) != 1 else ''}"
+
+
+def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
+    if machine is None:
+        return []
+    caches = ", ".join(f"{name} {bytes_text(size)}" for name, size in machine.caches.items())
+    facts = [
+        ("CPU", machine.cpu),
+        ("cores in use", f"{machine.physical_cores} ({machine.logical_cores} threads)"),
+        ("caches", caches),
+        ("memory", bytes_text(machine.memory_bytes)),
+        ("GPU", ", ".join(machine.gpus)),
+        *(("of a GPU", ", ".join(f"{k} {v}" for k, v in gpu.items())) for gpu in machine.gpu_facts),
+        ("system", f"{machine.os}, {machine.python}"),
+        ("governor", machine.governor or ""),
+        ("environment", " ".join(f"{k}={v}" for k, v in machine.environment.items())),
+    ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
+    used = {(row["backend"], row["backend_version"], row["device"], row["threads"]) for row in rows}
+    backends = [
+        f"{backend} {version} on {device}"
+        + (f" ({threads} thread{'s' if threads > 1 else ''})" if threads else "")
+        for backend, version, device, threads in sorted(used, key=str)
+    ]
+    copies = [
+        f"{digits(rate)} GB/s on {device} (reached by {backend})"
+        for device, (rate, backend) in sorted(copy_ceilings(rows).items())
+    ]
+    days = sorted({row["time"][:10] for row in rows})
+    facts = [
+        ("backends", "; ".join(backends)),
+        ("plain copy", "; ".join(copies) or "not measured"),
+        ("commit", ", ".join(sorted({row["commit"] or "unknown" for row in rows}))),
+        ("measured", days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"),
+    ]
+    if older:
+        facts.append(("left out", f"{count_text(older)} older rows of the same cases"))
+    return facts
+
+
+# --- the answer ----------------------------------------------------------------------------------
+
+
+def _summary(cases: Sequence[RankedCase]) -> str:
+    """Return the answer in a sentence."""
+    counts, number = share_of_first(cases)
+    backends = {row["backend"] for case in cases for row in case.rows}
+    if not counts:
+        return "No row has a checked result, so there is no time to compare."
+    many = f"{number} case{'s' if number != 1 else ''}"
+    if len(backends) == 1:
+        return f"Only {next(iter(backends))} was measured: there is no other backend to compare."
+    first, times = _leaders(counts)
+    are = "is" if len(first) == 1 else "are each"
+    others = [f"{name} in {count}" for name, count in counts.items() if name not in first]
+    best = f"{' and '.join(first)} {are} fastest, or tied with the fastest, in {times} of {many}"
+    return "; ".join([best, *([", ".join(others[:3])] if others else [])]) + "."
+
+
+def _leaders(counts: Mapping[str, int]) -> tuple[list[str], int]:
+    """Return who has the most, and how many."""
+    most = max(counts.values())
+    return [name for name, count in counts.items() if count == most], most
+
+
+def _tiles(
+    cases: Sequence[RankedCase],
+    rows: int,
+    failed: int,
+    ceilings: Mapping[str, tuple[float, str]],
+) -> list[dict[str, str]]:
+    """Return the few numbers to know first: a value, what it is, and a word about it."""
+    tiles = []
+    counts, number = share_of_first(cases)
+    if counts:
+        first, times = _leaders(counts)
+        about = f"in {times} of {number} cases, ties counted"
+        tiles.append({"value": ", ".join(first), "name": "fastest most often", "about": about})
+    taxes = [tax.ratio.estimate for case in cases for tax in case.taxes]
+    if taxes:
+        value = f"{digits(geometric_mean(taxes))}x"
+        about = f"portable over native, geometric mean of {count_text(len(taxes))}"
+        tiles.append({"value": value, "name": "portability tax", "about": about})
+    for device, (rate, backend) in sorted(ceilings.items()):
+        about = f"reached by {backend}: the ceiling"
+        tiles.append({"value": f"{digits(rate)} GB/s", "name": f"copy on {device}", "about": about})
+    about = f"of {count_text(rows)} rows" + ("; reasons below" if failed else "")
+    tiles.append({"value": count_text(failed), "name": "without a time", "about": about})
+    return tiles
+
+
+def _band_words(found: Sequence[Answer]) -> list[dict[str, Any]]:
+    """Return the bands of sizes that have an answer: their number, name and limits."""
+    shown = sorted({answer.band for answer in found})
+    words = []
+    for number in shown:
+        most, name = BANDS[number]
+        limits = f"up to {_whole(most)}" if number + 1 < len(BANDS) else "beyond"
+        words.append({"number": number, "name": name, "limits": limits})
+    return words
+
+
+def _whole(number: int) -> str:
+    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if number >= 2**power:
+            return f"{number >> power} {unit}"
+    return f"{number} B"
+
+
+def _tables(found: Sequence[Answer], backends: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a table a dtype: a row an operation, a cell a band of sizes."""
+    bands = sorted({answer.band for answer in found})
+    by_dtype: dict[str, dict[str, dict[int, Answer]]] = {}
+    for answer in found:
+        operations = by_dtype.setdefault(answer.dtype, {})
+        operations.setdefault(answer.operation, {})[answer.band] = answer
+    return [
+        {
+            "dtype": dtype,
+            "rows": [
+                {
+                    "operation": operation,
+                    "cells": [
+                        _cell(cells[band], backends) if band in cells else None for band in bands
+                    ],
+                }
+                for operation, cells in operations.items()
+            ],
+        }
+        for dtype, operations in by_dtype.items()
+    ]
+
+
+def _cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
+    backend, mode, implementation = answer.winner
+    return {
+        "number": backends.index(backend),
+        "backend": backend,
+        "mode": "compiled" if mode == "compiled" else "",
+        "implementation": implementation,
+        "function": answer.function,
+        "sure": _SURE[answer.verdict] if answer.verdict else "no other",
+        "next": ""
+        if answer.runner_up is None
+        else f"{_how(answer.runner_up)}, {answer.runner_up[2]}",
+        "ratio": "" if answer.ratio is None else f"{digits(answer.ratio.estimate)}x",
+        "limits": "" if answer.ratio is None else _limits(answer.ratio),
+        "cases": answer.cases,
+        "first_in": answer.first_in,
+        # Where the runner-up is portable, it has been named.
+        "portable": ""
+        if answer.portable is None or answer.portable == answer.runner_up
+        else _how(answer.portable),
+        "portable_ratio": ""
+        if answer.portable_ratio is None
+        else f"{digits(answer.portable_ratio.estimate)}x",
+    }
+
+
+def _how(how: tuple[str, str, str]) -> str:
+    return f"{how[0]} compiled" if how[1] == "compiled" else how[0]
+
+
+def _limits(ratio: Ratio) -> str:
+    if ratio.low <= 0:
+        return "too few samples"
+    return f"{digits(ratio.low)} to {digits(ratio.high)}"
+
+
+def _unused(text: str, names: set[str]) -> str:
+    """Return a name that is fit for a file and an anchor, and that no other has."""
+    slug = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:80] or "x"
+    found, number = slug, 2
+    while found in names:
+        found, number = f"{slug}-{number}", number + 1
+    names.add(found)
+    return found

@@ -1,0 +1,225 @@
+"""Results of asv as rows: ``<results>/<machine>/<commit>-<environment>.json``.
+
+asv keeps a row a benchmark, with a list an entry, one item for each combination of its parameters
+(in the order of `itertools.product`). A result is null where the call failed, NaN where it was not
+made; the samples are there only with ``--record-samples``. Parameters are written as their `repr`,
+which is read as a literal and never evaluated.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.catalog.panel import panel_case, split_how
+from unpool_xp.bench.rows.files import Problem, ReadResult
+from unpool_xp.bench.rows.schema import ROW_SCHEMA, row_fault
+
+BENCHMARK = "operations.Time.time_call"
+RUN = "asv-"  # begins the run of each row from here
+_PARAMETERS = ("operation", "size", "stride", "how")
+_LONGEST_REPR = 200
+_MOST_CELLS = 100_000
+
+
+def is_asv(data: Any) -> bool:
+    """Return whether what a JSON file holds has the shape of a result file of asv."""
+    return isinstance(data, dict) and {"result_columns", "results", "params"} <= data.keys()
+
+
+def rows_of_asv(path: Path, data: Mapping[str, Any], benchmarks: Any = None) -> ReadResult:
+    """Return the rows of a result file of asv.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the problems.
+    data : mapping
+        What is in it.
+    benchmarks : mapping, optional
+        What is in the ``benchmarks.json`` of the results: results of another version of a
+        benchmark than it has are left out, as asv does.
+
+    Returns
+    -------
+    ReadResult
+        A row for each combination of parameters of the panel's benchmark; a failed one where the
+        benchmark failed, none where it was not run. Other benchmarks are not looked at.
+    """
+    try:
+        columns, version = _columns(data)
+        names = _parameter_names(benchmarks, version)
+        cells = list(_cells(columns, names))
+        origin = _origin(path, data, columns)
+    except ValueError as error:
+        return ReadResult([], [Problem(path, 1, str(error))])
+    found = ReadResult([], [])
+    for place, cell in enumerate(cells):
+        try:
+            if _was_left_out(columns, place):
+                continue
+            row: Any = {**origin, **_fields(cell, columns, place, data)}
+            fault = row_fault(row)
+            if fault is not None:
+                raise ValueError(fault)
+            found.rows.append(row)
+        except ValueError as error:
+            shown = ", ".join(str(value) for value in cell.values())
+            found.problems.append(Problem(path, 1, f"{BENCHMARK}({shown}) {error}"))
+    return found
+
+
+def _columns(data: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return what the file has of the benchmark by name, and the version of the benchmark."""
+    heads, results = data["result_columns"], data["results"]
+    if not isinstance(heads, list) or not isinstance(results, dict):
+        raise ValueError("result_columns and results are no list and no object")
+    found = [name for name in results if name == BENCHMARK or name.endswith("." + BENCHMARK)]
+    if not found:
+        raise ValueError(f"has no results of {BENCHMARK}")
+    values = results[found[0]]
+    if not isinstance(values, list) or not all(isinstance(head, str) for head in heads):
+        raise ValueError(f"{BENCHMARK} has no list of results")
+    columns = dict(zip(heads, values, strict=False))  # asv cuts off nulls at the end
+    return columns, columns.get("version")
+
+
+def _parameter_names(benchmarks: Any, version: Any) -> tuple[str, ...]:
+    known = benchmarks if isinstance(benchmarks, dict) else {}
+    entry = next((v for k, v in known.items() if k.endswith(BENCHMARK)), None)
+    if not isinstance(entry, dict):
+        return _PARAMETERS
+    if version is not None and version != entry.get("version", version):
+        raise ValueError(
+            f"{BENCHMARK} is of another version than in benchmarks.json: what it timed has changed"
+        )
+    names = entry.get("param_names")
+    if not isinstance(names, list) or sorted(map(str, names)) != sorted(_PARAMETERS):
+        raise ValueError(f"{BENCHMARK} has the parameters {names}, not {list(_PARAMETERS)}")
+    return tuple(names)
+
+
+def _cells(columns: Mapping[str, Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of each result."""
+    params, results = columns.get("params"), columns.get("result")
+    if not isinstance(params, list) or len(params) != len(names):
+        raise ValueError(f"{BENCHMARK} has params={str(params)[:60]!r}, not one list a parameter")
+    if not all(isinstance(values, list) for values in params):
+        raise ValueError(f"{BENCHMARK} has params={str(params)[:60]!r}, not one list a parameter")
+    number = math.prod(len(values) for values in params)
+    if number > _MOST_CELLS or (isinstance(results, list) and len(results) != number):
+        there = len(results) if isinstance(results, list) else "no"
+        raise ValueError(f"{BENCHMARK} has {there} results for {number} sets of parameters")
+    literals = [[_literal(value) for value in values] for values in params]
+    for values in itertools.product(*literals):
+        yield dict(zip(names, values, strict=True))
+
+
+def _literal(text: Any) -> str | int:
+    """Return the string or the whole number that a `repr` is of."""
+    try:
+        if isinstance(text, str) and len(text) <= _LONGEST_REPR:
+            value = ast.literal_eval(text)
+            if type(value) in (str, int):
+                return value  # type: ignore[no-any-return]
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        pass
+    raise ValueError(f"{BENCHMARK} has the parameter {str(text)[:60]!r}, not a string or a number")
+
+
+def _origin(path: Path, data: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+    params = data["params"]
+    machine = params.get("machine") if isinstance(params, dict) else None
+    if not isinstance(machine, str) or not machine:
+        raise ValueError("has no name of a machine")
+    milliseconds = columns.get("started_at") or data.get("date")
+    try:
+        when = datetime.fromtimestamp(milliseconds / 1000, UTC)  # type: ignore[operator]
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise ValueError(f"has the time {str(milliseconds)[:60]!r}, not milliseconds") from None
+    commit = data.get("commit_hash")
+    return {
+        "schema": ROW_SCHEMA,
+        "run": RUN + path.stem,
+        "time": when.isoformat(timespec="seconds"),
+        "commit": commit if isinstance(commit, str) and commit else None,
+        "machine": machine,
+    }
+
+
+def _fields(
+    cell: Mapping[str, Any], columns: Mapping[str, Any], place: int, data: Mapping[str, Any]
+) -> dict[str, Any]:
+    case: Case = panel_case(cell["operation"], cell["size"], cell["stride"])
+    label, mode = split_how(str(cell["how"]))
+    samples, error = _samples(columns, place)
+    number = _item(columns, "stats_number", place)
+    unknown = ("threads", "check_scope", "first_call_s", "to_device_s", "from_device_s")
+    return {
+        "backend": label,
+        "backend_version": _version(label, data.get("requirements")),
+        "device": _device(label, data["params"]),
+        "mode": mode,
+        "implementation": "portable",
+        "function": f"unpool_xp.{case.spec.function.__name__}",
+        **case.to_json(),
+        # The suite checks each result against the reference before timing it, or fails.
+        "checked": error is None,
+        "error": error,
+        "samples_s": samples,
+        "calls_per_sample": number if samples and isinstance(number, int) else None,
+        "bytes_moved": case.bytes_moved,
+        "flops": case.flops,
+        "peak_bytes": None,  # asv's is of the whole process
+        "copy_gb_s": None,
+        **dict.fromkeys(unknown),
+    }
+
+
+def _was_left_out(columns: Mapping[str, Any], place: int) -> bool:
+    """Return whether asv did not run this combination: skipped, or not selected."""
+    value = _item(columns, "result", place)
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _samples(columns: Mapping[str, Any], place: int) -> tuple[list[Any], str | None]:
+    """Return the samples, or the median alone, or why there is none."""
+    median, samples = _item(columns, "result", place), _item(columns, "samples", place)
+    if median is None:
+        return [], "failed in asv, whose results do not say why"
+    if samples is None:
+        return [median], None
+    if not isinstance(samples, list) or not samples:
+        raise ValueError(f"has samples={str(samples)[:60]!r}, not a list of seconds")
+    return samples, None
+
+
+def _item(columns: Mapping[str, Any], name: str, place: int) -> Any:
+    """Return an entry of a column; a column of nulls alone is written as null."""
+    values = columns.get(name)
+    if values is None:
+        return None
+    if not isinstance(values, list) or place >= len(values):
+        raise ValueError(f"has no {name} at its place")
+    return values[place]
+
+
+def _version(label: str, requirements: Any) -> str:
+    """Return the version of a library in asv's environment, or "" where it does not say."""
+    library = label.partition(":")[0]
+    for name, version in requirements.items() if isinstance(requirements, dict) else ():
+        plain = name.removeprefix("pip+").partition("[")[0].replace("-", "_")
+        if isinstance(version, str) and (plain == library or plain.startswith(f"{library}_cuda")):
+            return version
+    return ""
+
+
+def _device(label: str, params: Mapping[str, Any]) -> str:
+    cpu = params.get("cpu")
+    return cpu if isinstance(cpu, str) and not label.endswith(":cuda") else ""

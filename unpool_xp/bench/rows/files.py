@@ -1,0 +1,160 @@
+"""Files of rows: appended to line by line, and read back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from unpool_xp.bench.rows.schema import Row, parse_row, row_fault
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A line that could not be read.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    line : int
+        Its number, from 1.
+    reason : str
+        What is wrong with it.
+    """
+
+    path: Path
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReadResult:
+    """What files of rows hold.
+
+    Attributes
+    ----------
+    rows : list of Row
+        Those that could be read.
+    problems : list of Problem
+        Those that could not.
+    """
+
+    rows: list[Row]
+    problems: list[Problem]
+
+
+class RowWriter:
+    """Append rows to a file; each is on disk before the next is measured.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; it and its folders are made. What it holds stays, and so does a torn last line:
+        the next row starts on a line of its own.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.rows.schema import RowWriter, read_rows
+    >>> def copy(source, target):
+    ...     with RowWriter(target) as writer:
+    ...         for row in read_rows([source]).rows:
+    ...             writer.write(row)
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # No buffer: what could not be written must not be tried again on closing.
+        self._file = self.path.open("a+b", buffering=0)
+
+    def __enter__(self) -> RowWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, row: Row) -> None:
+        """Append a row.
+
+        Parameters
+        ----------
+        row : Row
+            The measurement.
+
+        Raises
+        ------
+        ValueError
+            If it is no row of this schema; the message names the field. Nothing is written.
+        OSError
+            If the disk is full, or the like. The rows before it are whole, and it is not there.
+        """
+        fault = row_fault(row)
+        if fault is not None:
+            raise ValueError(f"RowWriter.write: row {fault}")
+        line = json.dumps(row, allow_nan=False).encode() + b"\n"
+        size = self._file.seek(0, os.SEEK_END)
+        try:
+            self._append(line if self._ends_whole(size) else b"\n" + line)
+            os.fsync(self._file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):  # what is wrong is said once
+                self._file.truncate(size)  # needs no room, unlike the rest of a row
+            raise
+
+    def _append(self, data: bytes) -> None:
+        while data:  # a disk that is nearly full takes a part
+            data = data[self._file.write(data) :]
+
+    def _ends_whole(self, size: int) -> bool:
+        if size == 0:
+            return True
+        self._file.seek(-1, os.SEEK_END)
+        return self._file.read(1) == b"\n"
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_rows(paths: Iterable[str | Path]) -> ReadResult:
+    """Read rows from files, and from all ``*.jsonl`` in folders.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        Files, or folders, which are searched to the bottom.
+
+    Returns
+    -------
+    ReadResult
+        The rows, in the order of the files, and a problem for each line that is no row.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a path is not there; the message names it.
+    TypeError
+        If `paths` is one path instead of several.
+    """
+    if isinstance(paths, str | Path):
+        raise TypeError(f"read_rows: paths={str(paths)!r} must be a list of paths, not one")
+    result = ReadResult([], [])
+    for path in dict.fromkeys(file for given in paths for file in _files(Path(given))):
+        # Bytes, not text: a line that is not UTF-8 must not take the others with it.
+        for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+            if line.strip():
+                try:
+                    result.rows.append(parse_row(line))
+                except ValueError as error:
+                    result.problems.append(Problem(path, number, str(error)))
+    return result
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.exists():
+        raise FileNotFoundError(f"read_rows: there is no file or folder {str(path)!r}")
+    yield from (f.resolve() for f in (sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]))

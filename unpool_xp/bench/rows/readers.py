@@ -1,0 +1,117 @@
+"""One reader of all results: rows of sweeps, results of asv, files of pytest-benchmark.
+
+The format is detected from the content. A damaged or unknown file is reported as a problem, not
+raised, and everything readable is read. Nothing from a file is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from unpool_xp.bench.rows.asv import is_asv, rows_of_asv
+from unpool_xp.bench.rows.files import Problem, ReadResult, read_rows
+from unpool_xp.bench.rows.pytest_benchmark import is_pytest_benchmark, rows_of_pytest_benchmark
+
+# Beside results, and no results.
+_NOT_RESULTS = ("machine.json", "benchmarks.json", "asv.conf.json", ".asv-machine.json")
+
+
+def read_results(paths: Iterable[str | Path]) -> ReadResult:
+    """Read rows from files and folders of any of the formats.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        Files, or folders, which are searched to the bottom for ``*.jsonl`` and ``*.json``.
+
+    Returns
+    -------
+    ReadResult
+        The rows, in the order of the files, and a problem for all that could not be read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a path is not there; the message names it.
+    TypeError
+        If `paths` is one path instead of several.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from unpool_xp.bench.rows.readers import read_results
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     read_results([folder])
+    ReadResult(rows=[], problems=[])
+    """
+    if isinstance(paths, str | Path):
+        raise TypeError(f"read_results: paths={str(paths)!r} must be a list of paths, not one")
+    result = ReadResult([], [])
+    for path in dict.fromkeys(file for given in paths for file in _files(Path(given))):
+        try:
+            found = _read(path)
+        except OSError as error:
+            found = _problem(path, f"cannot be read: {error.strerror or error}")
+        result.rows.extend(found.rows)
+        result.problems.extend(found.problems)
+    return result
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.exists():
+        raise FileNotFoundError(f"read_results: there is no file or folder {str(path)!r}")
+    if not path.is_dir():
+        yield path.resolve()
+        return
+    for file in sorted(path.rglob("*.json*")):
+        if file.suffix in (".json", ".jsonl") and file.name not in _NOT_RESULTS and file.is_file():
+            yield file.resolve()
+
+
+def _read(path: Path) -> ReadResult:
+    if path.suffix == ".jsonl":
+        return read_rows([path])
+    try:
+        data = _json(path)
+    except ValueError as error:
+        if _begins_with_a_row(path):  # of a sweep, under another name
+            return read_rows([path])
+        line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
+        return _problem(path, f"not readable as JSON: {error}", line)
+    if is_asv(data):
+        return rows_of_asv(path, data, _benchmarks(path))
+    if is_pytest_benchmark(data):
+        return rows_of_pytest_benchmark(path, data)
+    if isinstance(data, dict) and "schema" in data:  # one row
+        return read_rows([path])
+    return _problem(path, "is no result of a sweep, of asv or of pytest-benchmark")
+
+
+def _json(path: Path) -> Any:
+    """Load a JSON file; raise a ValueError if it is invalid."""
+    try:
+        data = json.loads(path.read_bytes().decode("utf-8-sig"))
+        # JSON can spell half a character ("\\ud800"), which nothing can be written with.
+        return json.loads(json.dumps(data, ensure_ascii=False).encode("utf-8", "replace"))
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
+
+
+def _begins_with_a_row(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.readline().lstrip().startswith(b'{"schema"')
+
+
+def _benchmarks(path: Path) -> Any:
+    """Return what asv has written of its benchmarks, above its results."""
+    try:
+        return _json(path.parent.parent / "benchmarks.json")
+    except (OSError, ValueError):
+        return None
+
+
+def _problem(path: Path, reason: str, line: int = 1) -> ReadResult:
+    return ReadResult([], [Problem(path, line, reason)])

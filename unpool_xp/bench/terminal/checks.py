@@ -1,0 +1,65 @@
+"""What `backends` and `check` print."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from unpool_xp.bench.check.run import Checked
+
+
+def print_backends(console: Console, rows: Sequence[Mapping[str, object]]) -> None:
+    """Print what is here, and what is missing and why."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("backend", "version"):
+        table.add_column(name, no_wrap=True)
+    for name in ("threads", "copy GB/s", "matmul GFLOP/s"):
+        table.add_column(name, justify="right")
+    table.add_column("device", overflow="fold")
+    for row in rows:
+        if "missing" not in row:
+            keys = ("version", "threads", "copy_gb_s", "product_gflop_s", "device")
+            table.add_row(str(row["backend"]), *(str(row.get(key) or "-") for key in keys))
+    console.print(table)
+    for row in rows:
+        if "missing" in row:
+            console.print(f"[dim]not here: {row['backend']}: {escape(str(row['missing']))}[/]")
+
+
+def print_checks(console: Console, results: Sequence[Checked]) -> None:
+    """Print a table of operations and backends, and every mismatch with the reference."""
+    columns = list(dict.fromkeys((result.backend, result.mode) for result in results))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("operation", no_wrap=True)
+    for label, mode in columns:
+        name = label.replace("array_api_strict", "strict")
+        table.add_column(f"{name}\n{mode}" if mode != "eager" else name, justify="right")
+    for operation in dict.fromkeys(result.operation for result in results):
+        cells = []
+        for column in columns:
+            counts = Counter(
+                result.outcome
+                for result in results
+                if result.operation == operation and (result.backend, result.mode) == column
+            )
+            passed = f"[green]{counts['passed']} ok[/]"
+            cells.append(f"[bold red]{counts['failed']} BAD[/]" if counts["failed"] else passed)
+        table.add_row(operation, *cells)
+    console.print(table)
+    failures: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        if result.outcome == "failed":
+            place = f"{result.operation} on {result.backend}, {result.mode}"
+            failures.setdefault((place, result.detail), []).append(result.dtype)
+    for (place, detail), dtypes in failures.items():
+        said = escape(f"{place} ({', '.join(filter(None, dtypes))}): {detail}")
+        console.print(f"[bold red]BAD[/] {said}", soft_wrap=True)
+    counts = Counter(result.outcome for result in results)
+    console.print(
+        f"dtypes that agree with the oracle: {counts['passed']} ok, {counts['failed']} bad, "
+        f"{counts['skipped']} not defined or not in the library"
+    )

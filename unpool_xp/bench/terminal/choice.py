@@ -1,0 +1,212 @@
+"""The answer of `choose` in the terminal: the ranking, where it changes, and a line to paste."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.formatting import seconds_text
+from unpool_xp.bench.choose import Choice
+from unpool_xp.bench.rows.names import name_of
+from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.terminal.ranking import print_ranking
+from unpool_xp.bench.verdicts.bootstrap import Interval, Verdict
+from unpool_xp.bench.verdicts.crossover import DeviceCrossover
+from unpool_xp.bench.verdicts.ranking import Ranked, rank
+
+_LEVELS = "▁▂▃▄▅▆▇█"
+_WORST = 16.0  # times the best: the tallest bar
+
+
+def print_choice(console: Console, choice: Choice) -> None:
+    """Print the answer, the ranking behind it, where it changes, and the code for it."""
+    ranking = choice.ranking()
+    best = next((entry for entry in ranking if entry.place), None)
+    console.print(f"[bold]{choice.case.name}[/]")
+    print_ranking(console, ranking, choice.taxes)
+    if best is None:
+        console.print("[bold red]nothing could be measured[/]")
+        return
+    said = f"[bold green]use {name_of(best.row)}[/]"
+    for words, verdict in (("as fast", Verdict.SAME), ("too close to call", Verdict.UNDECIDED)):
+        others = [name_of(e.row) for e in ranking if e.tied_with_best and e.verdict is verdict]
+        if others:
+            said += f"; {words}: {', '.join(others)}"
+    console.print(said)
+    moved = next((entry for entry in choice.ranking(with_transfer=True) if entry.place), None)
+    if moved is not None and moved.seconds is not None:
+        took = seconds_text(moved.seconds)
+        console.print(f"with the copy there and back: {name_of(moved.row)}, {took} a call")
+    _print_sizes(console, choice)
+    _print_devices(console, choice)
+    console.print("\n[bold]to paste[/]")
+    for line in code_for(choice.case, best.row):
+        console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def _print_sizes(console: Console, choice: Choice) -> None:
+    """Print the time over the best at each size, a bar each, and from where the answer changes."""
+    sizes = dict(sorted({math.prod(choice.case.shape): choice.rows, **choice.other_sizes}.items()))
+    ranked = {
+        size: {name_of(e.row): e for e in rank(_portable(rows)) if e.to_best}
+        for size, rows in sizes.items()
+    }
+    names = list(dict.fromkeys(name for entries in ranked.values() for name in entries))
+    if len(sizes) < 2 or len(names) < 2:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
+    table.add_column("x best, by elements", no_wrap=True)
+    for size in sizes:
+        table.add_column(_short(size), justify="right", no_wrap=True)
+    for name in names:
+        table.add_row(name, *(_cell(entries.get(name)) for entries in ranked.values()))
+    console.print()
+    console.print(table)
+    changes = choice.changes()
+    for change in changes[1:]:
+        tied = f" (tied: {', '.join(change.tied)})" if change.tied else ""
+        console.print(f"from {change.from_elements:,} elements: {name_of(change.row)}{tied}")
+    if len(changes) == 1:
+        first, *_, last = sizes
+        console.print(f"no other answer is sure from {first:,} to {last:,} elements")
+
+
+def _print_devices(console: Console, choice: Choice) -> None:
+    """Print from which size on each other device is quicker, with and without the copies."""
+    here, copied = (choice.device_crossovers(with_transfer=copies) for copies in (False, True))
+    if here:
+        console.print("\n[bold]beside the best on the CPU, by elements of the first array[/]")
+    for pair in zip(here, copied, strict=True):
+        for crossing, data in zip(pair, ("data there", "copies counted"), strict=True):
+            said = f"{crossing.label}, {data}: {crossing.text}"
+            for line in textwrap.wrap(said, console.width, subsequent_indent="  "):
+                console.print(escape(line), highlight=False)
+
+
+def _portable(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row["implementation"] == "portable"]
+
+
+def _cell(entry: Ranked | None) -> str:
+    if entry is None or entry.to_best is None:
+        return "-"
+    times = entry.to_best.estimate
+    level = math.log(max(times, 1)) / math.log(_WORST) * (len(_LEVELS) - 1)
+    bar = _LEVELS[min(round(level), len(_LEVELS) - 1)]
+    text = f"{times:.1f} {bar}" if times < 100 else f"{times:.0f} {bar}"
+    return f"[bold green]{text}[/]" if entry.place == 1 or entry.tied_with_best else text
+
+
+def _short(count: int) -> str:
+    for unit, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= unit:
+            return f"{count / unit:.3g} {name}"
+    return str(count)
+
+
+def code_for(case: Case, row: Row) -> list[str]:
+    """Return the lines that do a case with the library of a row.
+
+    Parameters
+    ----------
+    case : Case
+        What to do.
+    row : Row
+        The row of the backend to use.
+
+    Returns
+    -------
+    list of str
+        Lines of Python; the names of the inputs are those of the operation's arguments.
+    """
+    function = case.spec.function.__name__
+    arrays = ", ".join(case.spec.inputs(case))
+    given = case.options()
+    if "samples" in given:  # of this very shape; everybody draws their own
+        del given["samples"]
+        given["seed"] = 0
+    options = ", ".join(f"{name}={value!r}" for name, value in given.items())
+    library, _, device = row["backend"].partition(":")
+    imports = {
+        "numpy": "import numpy as np",
+        "jax": "import jax",
+        "dask": "import dask.array as da",
+    }
+    lines = [imports.get(library, f"import {library}"), f"from unpool_xp import {function}"]
+    call = f"{function}({', '.join(filter(None, (arrays, options)))})"
+    if row["mode"] == "compiled":
+        compiler = "jax.jit" if library == "jax" else "torch.compile"
+        inner = f"lambda {arrays}: {call}"
+        return [*lines, f"compiled = {compiler}({inner})", f"y = compiled({arrays})"]
+    where = f"  # {arrays} on {device}" if device == "cuda" else ""
+    return [*lines, f"y = {call}{where}"]
+
+
+def choice_as_json(choice: Choice) -> dict[str, Any]:
+    """Return the answer for scripts: numbers that are no numbers are null, as JSON has none."""
+    ranking = choice.ranking()
+    best = next((entry for entry in ranking if entry.place), None)
+    return {
+        "case": choice.case.to_json(),
+        "use": [
+            name_of(entry.row) for entry in ranking if entry.place == 1 or entry.tied_with_best
+        ],
+        "ranking": [_entry(entry) for entry in ranking],
+        "with_transfer": [_entry(entry) for entry in choice.ranking(with_transfer=True)],
+        "tax": [
+            {
+                "backend": t.backend,
+                "mode": t.mode,
+                "function": t.function,
+                "ratio": t.ratio.estimate,
+            }
+            for t in choice.taxes
+        ],
+        "changes": [
+            {"from_elements": change.from_elements, "use": name_of(change.row), "tied": change.tied}
+            for change in choice.changes()
+        ],
+        "device_crossovers": [
+            _crossing(crossing)
+            for copies in (False, True)
+            for crossing in choice.device_crossovers(with_transfer=copies)
+        ],
+        "code": code_for(choice.case, best.row) if best else None,
+    }
+
+
+def _entry(entry: Ranked) -> dict[str, Any]:
+    return {
+        "backend": entry.row["backend"],
+        "mode": entry.row["mode"],
+        "place": entry.place,
+        "seconds": entry.seconds,
+        "interval": _ends(entry.interval),
+        "tied_with_best": entry.tied_with_best,
+        "reason": entry.reason,
+    }
+
+
+def _crossing(crossing: DeviceCrossover) -> dict[str, Any]:
+    return {
+        "backend": crossing.label,
+        "with_transfer": crossing.with_transfer,
+        "wins_from": crossing.wins_from,
+        "loses_at": crossing.loses_at,
+        "undecided": crossing.undecided,
+        "by_turns": crossing.by_turns,
+        "sizes": list(crossing.verdicts),
+        "said": crossing.text,
+    }
+
+
+def _ends(interval: Interval | None) -> list[float | None] | None:
+    if interval is None:
+        return None
+    return [end if math.isfinite(end) else None for end in (interval.low, interval.high)]

@@ -1,0 +1,214 @@
+"""What ``compare`` prints at 80 columns, writes for pull requests, and answers as JSON."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from unpool_xp.bench.cases.formatting import digits
+from unpool_xp.bench.rows.files import Problem
+from unpool_xp.bench.rows.schema import Row, failure_reason
+from unpool_xp.bench.verdicts.compare import OUTCOMES, Compared, Comparison
+
+CHANGED = ("broken", "slower", "faster", "mended")
+_COLOURS = {"broken": "bold red", "slower": "bold red", "faster": "bold green", "mended": "green"}
+_MEANINGS = {
+    "broken": "works in base, fails in head",
+    "mended": "fails in base, works in head",
+    "failed": "fail in both",
+    "only base": "not in head",
+    "only head": "not in base",
+}
+_MOST_PROBLEMS = 20  # printed
+_MOST_ROWS = 200  # of a table in Markdown: a comment may have 65,536 characters
+
+
+def print_problems(console: Console, problems: Sequence[Problem]) -> None:
+    """Print what could not be read, a line each."""
+    for problem in problems[:_MOST_PROBLEMS]:
+        said = plain(f"{problem.path}:{problem.line}: {problem.reason}")
+        console.print(f"[yellow]{escape(said)}[/]", soft_wrap=True)
+    if len(problems) > _MOST_PROBLEMS:
+        console.print(f"[yellow]and {len(problems) - _MOST_PROBLEMS} more that cannot be read[/]")
+
+
+def print_comparison(console: Console, comparison: Comparison, *, everything: bool = False) -> None:
+    """Print what changed (or everything), and the count of each outcome."""
+    shown = OUTCOMES if everything else CHANGED
+    listed = [entry for entry in comparison.entries if entry.outcome in shown]
+    if listed:
+        _print_entries(console, listed)
+        console.print()
+    for note in comparison.notes:
+        console.print(f"[yellow]note:[/] {escape(plain(note))}")
+    for line in _left_out(comparison.entries, shown):
+        console.print(escape(line))
+    colour = {0: "bold green", 1: "bold red", 2: "bold yellow"}[comparison.exit_code]
+    console.print(f"[{colour}]{escape(sentence(comparison))}[/]")
+
+
+def _print_entries(console: Console, entries: Sequence[Compared]) -> None:
+    """Print two lines an entry: a table would break long names to keep its columns."""
+    # Names of cases have up to 54 letters, the columns beside them 25: 80 in all, with the gap.
+    width = max(min(max(len(entry.name) for entry in entries), console.width - 26), 20)
+    head = f"{'head over base':{width}} {'ratio':>6} {'95 %':>11} {'noise':>6}"
+    console.print(f"[bold]{head}[/]", soft_wrap=True)
+    for outcome, those in itertools.groupby(entries, lambda entry: entry.outcome):
+        group, meaning = list(those), _MEANINGS.get(outcome)
+        title = f"{outcome} ({len(group)})" + (f": {meaning}" if meaning else "")
+        console.print(f"[{_COLOURS.get(outcome, 'bold')}]{title}[/]")
+        for entry in group:
+            name, numbers = plain(entry.name), _numbers(entry)
+            line = f"{name:{width}} {numbers[0]:>6} {numbers[1]:>11} {numbers[2]:>6}"
+            console.print(escape(line.rstrip()), soft_wrap=True)
+            # The note of what only one side has is the title.
+            note = "" if entry.outcome.startswith("only") else plain(entry.note or "")
+            how = how_of(entry) + (f": {note}" if note else "")
+            below = textwrap.fill(how, console.width, initial_indent="  ", subsequent_indent="    ")
+            console.print(f"[dim]{escape(below)}[/]", soft_wrap=True)
+
+
+def _numbers(entry: Compared) -> tuple[str, str, str]:
+    if entry.ratio is None:
+        return "", "", ""
+    limits = "?"
+    if entry.ratio.low > 0:
+        limits = f"{_short(entry.ratio.low)}-{_short(entry.ratio.high)}"
+    noise = f"{_two_digits(100 * entry.noise)}%" if math.isfinite(entry.noise) else "?"
+    return f"{_short(entry.ratio.estimate)}x", limits, noise
+
+
+def _two_digits(percent: float) -> str:
+    return f"{percent:.1f}" if percent < 9.95 else f"{percent:.0f}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if 0.1 <= value < 10 else digits(value)
+
+
+def how_of(entry: Compared) -> str:
+    """Return the backend of an entry, its mode if not eager, its function if not ours."""
+    mode = "" if entry.mode == "eager" else f" {entry.mode}"
+    native = "" if entry.implementation == "portable" else f", {entry.function}"
+    return plain(f"{entry.label}{mode}{native}")
+
+
+def _left_out(entries: Sequence[Compared], shown: Sequence[str]) -> Iterable[str]:
+    """Yield how many entries are not listed, and why or on which backends."""
+    for outcome in OUTCOMES:
+        those = [entry for entry in entries if entry.outcome == outcome]
+        if not those or outcome in shown:
+            continue
+        of_what = (entry.note if outcome == "undecided" else entry.label for entry in those)
+        parts = Counter(plain(part or "") for part in of_what).most_common()
+        listed = ", ".join(f"{number} {part}" for part, number in parts)
+        meaning = f", {_MEANINGS[outcome]}" if outcome in _MEANINGS else ""
+        yield f"{outcome}: {len(those)}{meaning} ({listed})"
+
+
+def sentence(comparison: Comparison) -> str:
+    """Return the answer in a line."""
+    counts = comparison.counts
+    first = {
+        0: "nothing is slower",
+        1: "slower" if counts["slower"] else "broken",
+        2: "not enough was measured to tell",
+    }[comparison.exit_code]
+    parts = [f"{number} {name}" for name, number in counts.items() if number]
+    said = f"{first}: {', '.join(parts) or 'no cases'}"
+    mean = comparison.geometric_mean
+    if mean is not None:
+        number = sum(entry.ratio is not None for entry in comparison.entries)
+        said += f"; geometric mean of {number} ratios {_short(mean)}x"
+    return said
+
+
+def plain(text: str) -> str:
+    """Replace control characters in text that comes from a file."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+
+
+# --- Markdown ------------------------------------------------------------------------------------
+
+
+def comparison_as_markdown(comparison: Comparison, *, everything: bool = False) -> str:
+    """Return the comparison for a pull request."""
+    shown = OUTCOMES if everything else CHANGED
+    lines = ["### Times of head over base", "", f"**{_cell(sentence(comparison))}**", ""]
+    entries = [
+        entry for outcome in shown for entry in comparison.entries if entry.outcome == outcome
+    ]
+    if entries:
+        lines += ["| | case | measured with | ratio | 95 % | noise |"]
+        lines += ["|---|---|---|--:|--:|--:|"]
+        for entry in entries[:_MOST_ROWS]:
+            cells = (entry.outcome, entry.name, how_of(entry), *_numbers(entry))
+            lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+        if len(entries) > _MOST_ROWS:
+            lines.append(f"\nand {len(entries) - _MOST_ROWS} more")
+        lines.append("")
+    lines += [f"- {_cell(line)}" for line in _left_out(comparison.entries, shown)]
+    lines += [f"- note: {_cell(note)}" for note in comparison.notes]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(text: str) -> str:
+    """Return a text from a file as Markdown that is this text and nothing else."""
+    for letter in "\\`*_|[]<>&":
+        text = text.replace(letter, f"&#{ord(letter)};" if letter in "<>&" else f"\\{letter}")
+    return plain(text)
+
+
+# --- JSON ----------------------------------------------------------------------------------------
+
+
+def comparison_as_json(comparison: Comparison, problems: Sequence[Problem] = ()) -> dict[str, Any]:
+    """Return the comparison for scripts."""
+    return {
+        "exit_code": comparison.exit_code,
+        "counts": comparison.counts,
+        "geometric_mean": comparison.geometric_mean,
+        "notes": comparison.notes,
+        "problems": [f"{p.path}:{p.line}: {p.reason}" for p in problems],
+        "entries": [_entry(entry) for entry in comparison.entries],
+    }
+
+
+def _entry(entry: Compared) -> dict[str, Any]:
+    found = entry.ratio
+    return {
+        "name": entry.name,
+        "backend": entry.label,
+        "mode": entry.mode,
+        "implementation": entry.implementation,
+        "function": entry.function,
+        "outcome": entry.outcome,
+        "verdict": entry.verdict.value,
+        "ratio": found and found.estimate,
+        "interval": [found.low, found.high] if found and found.low > 0 else None,
+        "noise": entry.noise if math.isfinite(entry.noise) else None,
+        "threshold": entry.threshold,
+        "note": entry.note,
+        "base": _side(entry.base),
+        "head": _side(entry.head),
+    }
+
+
+def _side(row: Row | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    reason = failure_reason(row)
+    return {
+        **{name: row[name] for name in ("run", "time", "commit", "machine", "backend_version")},
+        "median_s": None if reason else statistics.median(row["samples_s"]),
+        "samples": len(row["samples_s"]),
+        "error": reason,
+    }

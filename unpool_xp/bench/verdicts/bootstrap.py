@@ -1,0 +1,274 @@
+"""From samples to faster, slower, same or undecided.
+
+Intervals are percentile bootstraps of the median (Efron and Tibshirani 1993, chapter 13).
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+THRESHOLD = 0.05
+CONFIDENCE = 0.95
+_FEWEST = 3  # samples: below, an interval says nothing
+_RESAMPLES = 2000
+_BLOCK = 100  # resamples of pairs at once, so that many samples still fit the memory
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+class Verdict(enum.Enum):
+    """How the first of two compares with the second."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    SAME = "same"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval from `low` to `high`."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A time over another, and its interval: below 1 where the first is faster."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def ratio(
+    a_samples: Sequence[float],
+    b_samples: Sequence[float],
+    *,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+    paired: bool = False,
+) -> Ratio:
+    """Return the median of `a_samples` over that of `b_samples`.
+
+    Parameters
+    ----------
+    a_samples, b_samples : sequence of float
+        Seconds.
+    confidence : float, optional
+        Of the interval.
+    seed : int, optional
+        Of the bootstrap.
+    paired : bool, optional
+        Whether the samples were taken in turns, a pair a turn, so that what slowed down one
+        slowed down the other.
+
+    Returns
+    -------
+    Ratio
+        With the interval (0, inf) where either has fewer than three samples. Swapping `a` and
+        `b` gives the inverse.
+
+    Raises
+    ------
+    ValueError
+        If there is no sample, one is not above zero and finite, `confidence` is not between 0
+        and 1, or there are pairs to be made of unequal numbers.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.verdicts.bootstrap import ratio
+    >>> ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
+    Ratio(estimate=2.0, low=2.0, high=2.0)
+    """
+    a, b = _checked("ratio: a_samples", a_samples), _checked("ratio: b_samples", b_samples)
+    if paired and len(a) != len(b):
+        raise ValueError(
+            f"ratio: paired=True needs as many a_samples as b_samples, got {len(a)} and {len(b)}"
+        )
+    estimate = float(np.median(a) / np.median(b))
+    if min(len(a), len(b)) < _FEWEST:
+        low, high = 0.0, math.inf
+    else:
+        draws = _paired_medians(a, b, seed) if paired else _unpaired_medians(a, b, seed)
+        # In logarithms, where a ratio and its inverse lie alike.
+        low, high = _percentiles(np.log(draws[0]) - np.log(draws[1]), confidence)
+        low, high = math.exp(low), math.exp(high)
+    return Ratio(estimate, low, high)
+
+
+def median_interval(
+    samples: Sequence[float], *, confidence: float = CONFIDENCE, seed: int = 0
+) -> Interval:
+    """Return the bootstrap interval of the median.
+
+    Parameters
+    ----------
+    samples : sequence of float
+        Seconds.
+    confidence : float, optional
+        Of the interval.
+    seed : int, optional
+        Of the bootstrap.
+
+    Returns
+    -------
+    Interval
+        (0, inf) where there are fewer than three samples.
+
+    Raises
+    ------
+    ValueError
+        As `ratio`.
+    """
+    values = _checked("median_interval: samples", samples)
+    if len(values) < _FEWEST:
+        return Interval(0.0, math.inf)
+    draws = _medians(values, _resampled_ranks(len(values), seed)).ravel()
+    return Interval(*_percentiles(draws, confidence))
+
+
+def noise_floor(samples: Sequence[float]) -> float:
+    """Estimate how much the same code differs from itself.
+
+    Parameters
+    ----------
+    samples : sequence of float
+        Seconds, in the order in which they were taken.
+
+    Returns
+    -------
+    float
+        How far the median of one half lies from that of the other, as in 0.08 for 8 %: of every
+        second sample from the rest (jitter), and of the first half from the second (drift).
+        Infinite where a half has fewer than three samples.
+
+    Raises
+    ------
+    ValueError
+        As `ratio`.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.verdicts.bootstrap import noise_floor
+    >>> noise_floor([1.0] * 6)
+    0.0
+    """
+    values = _checked("noise_floor: samples", samples)
+    middle = len(values) // 2
+    if middle < 3:
+        return math.inf
+    halves = [(values[::2], values[1::2]), (values[:middle], values[middle:])]
+    medians = [(float(np.median(a)), float(np.median(b))) for a, b in halves]
+    return max(max(a / b, b / a) for a, b in medians) - 1
+
+
+def verdict(ratio: Ratio, noise_floor: float, threshold: float = THRESHOLD) -> Verdict:
+    """Say what a ratio shows.
+
+    Parameters
+    ----------
+    ratio : Ratio
+        First over second.
+    noise_floor : float
+        What the same code against itself shows, as `noise_floor` has it.
+    threshold : float, optional
+        The smallest difference that matters.
+
+    Returns
+    -------
+    Verdict
+        FASTER or SLOWER where the whole interval lies farther from 1 than the threshold and than
+        the noise; SAME where the whole interval lies within the threshold; UNDECIDED otherwise.
+        Noise never makes two things the same.
+
+    Raises
+    ------
+    ValueError
+        If `noise_floor` or `threshold` is negative or not a number.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.verdicts.bootstrap import Ratio, verdict
+    >>> verdict(Ratio(0.55, 0.5, 0.6), noise_floor=0.02)
+    <Verdict.FASTER: 'faster'>
+    >>> verdict(Ratio(0.9, 0.5, 1.4), noise_floor=0.02)
+    <Verdict.UNDECIDED: 'undecided'>
+    """
+    for name, value in (("noise_floor", noise_floor), ("threshold", threshold)):
+        if not value >= 0:
+            raise ValueError(f"verdict: {name}={value!r} must be >= 0")
+    # From 1 to 1 + x upwards is as far as from 1 to 1 / (1 + x) downwards.
+    beyond, within = 1 + max(threshold, noise_floor), 1 + threshold
+    if ratio.high < 1 / beyond:
+        return Verdict.FASTER
+    if ratio.low > beyond:
+        return Verdict.SLOWER
+    if ratio.low >= 1 / within and ratio.high <= within:
+        return Verdict.SAME
+    return Verdict.UNDECIDED
+
+
+def _checked(name: str, samples: Sequence[float]) -> Floats:
+    values: Floats = np.asarray(samples, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(f"{name}={samples!r} must be at least one number")
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        raise ValueError(f"{name}={samples!r} must all be > 0 and finite")
+    return values
+
+
+def _percentiles(draws: Floats, confidence: float) -> tuple[float, float]:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence={confidence!r} must be between 0 and 1")
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _unpaired_medians(a: Floats, b: Floats, seed: int) -> tuple[Floats, Floats]:
+    drawn_a, drawn_b = (_medians(s, _resampled_ranks(len(s), seed)) for s in (a, b))
+    # One's first stream meets the other's second, and the other way round: swapping the two
+    # gives the same pairs of medians, so the inverse ratios.
+    return drawn_a.ravel(), drawn_b[::-1].ravel()
+
+
+def _medians(samples: Floats, ranks: NDArray[Any]) -> Floats:
+    medians: Floats = np.sort(samples)[ranks].mean(axis=0)
+    return medians
+
+
+@functools.lru_cache(maxsize=256)
+def _resampled_ranks(n: int, seed: int) -> NDArray[np.int64]:
+    """Return which of n sorted samples the two middle ones of each resample are.
+
+    The k-th smallest of n uniform numbers has the distribution Beta(k, n - k + 1), so the middle
+    of a resample is drawn at once, whatever n. Shape (2 middle ones, 2 streams, resamples).
+    """
+    uniform = np.random.default_rng(seed).random((2, 2, _RESAMPLES // 2))
+    k = (n + 1) // 2
+    lower = upper = special.betaincinv(k, n - k + 1, uniform[0])
+    if n % 2 == 0:  # the next is the smallest of the n - k that lie above
+        upper = lower + (1 - lower) * (1 - uniform[1] ** (1 / (n - k)))
+    ranks: NDArray[np.int64] = np.minimum(np.stack([lower, upper]) * n, n - 1).astype(np.int64)
+    ranks.flags.writeable = False
+    return ranks
+
+
+def _paired_medians(a: Floats, b: Floats, seed: int) -> tuple[Floats, Floats]:
+    generator, pairs = np.random.default_rng(seed), np.stack([a, b])
+    blocks = (
+        generator.integers(len(a), size=(_BLOCK, len(a))) for _ in range(_RESAMPLES // _BLOCK)
+    )
+    medians = np.concatenate([np.median(pairs[:, picks], axis=-1) for picks in blocks], axis=1)
+    return medians[0], medians[1]

@@ -1,0 +1,262 @@
+"""Two sets of rows, case by case: what became faster, slower, stayed the same or is undecided."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from unpool_xp.bench.rows import asv, pytest_benchmark
+from unpool_xp.bench.rows.names import name_of_case
+from unpool_xp.bench.rows.schema import Key, Row, case_key, failure_reason, latest
+from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, noise_floor, ratio, verdict
+from unpool_xp.bench.verdicts.compare_notes import notes_on
+from unpool_xp.bench.verdicts.thresholds import Thresholds
+
+__all__ = [
+    "Compared",
+    "Comparison",
+    "Thresholds",
+    "compare",
+]
+
+# The first is the worst, and listed first.
+OUTCOMES = (
+    "broken",
+    "slower",
+    "faster",
+    "undecided",
+    "same",
+    "mended",
+    "failed",
+    "only base",
+    "only head",
+)
+
+
+_ADVICE = {
+    asv.RUN: "; run asv with --record-samples, without --quick",
+    pytest_benchmark.RUN: "; save with --benchmark-save-data",
+}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One case in base and head.
+
+    Attributes
+    ----------
+    name : str
+        Of the case, as `Case.name` has it.
+    label, mode, implementation, function : str
+        What it was measured with.
+    base, head : Row or None
+        The newest rows of the case; None where a side has none.
+    ratio : Ratio or None
+        The time in head over that in base: above 1 is slower. None where a side has no time.
+    noise : float
+        How far the same code is found to be from itself; infinite where that is not known.
+    threshold : float
+        The smallest difference that matters.
+    verdict : Verdict
+        Of head beside base; UNDECIDED where not enough was measured.
+    note : str or None
+        Why there is no ratio, or why it is not decided.
+    """
+
+    name: str
+    label: str
+    mode: str
+    implementation: str
+    function: str
+    base: Row | None
+    head: Row | None
+    ratio: Ratio | None
+    noise: float
+    threshold: float
+    verdict: Verdict
+    note: str | None
+
+    @property
+    def outcome(self) -> str:
+        """The verdict or, where a side has no time, which: one of `OUTCOMES`."""
+        if self.ratio is not None:
+            return self.verdict.value
+        if self.head is None:
+            return "only base"
+        if self.base is None:
+            return "only head"
+        if failure_reason(self.head) is None:
+            return "mended"
+        return "failed" if failure_reason(self.base) else "broken"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What became of all cases.
+
+    Attributes
+    ----------
+    entries : list of Compared
+        The worst first.
+    notes : list of str
+        What must be known to read them: that machines, versions or threads differ, and the like.
+    """
+
+    entries: list[Compared] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of cases per outcome, in the order of `OUTCOMES`, zeros included."""
+        counted = Counter(entry.outcome for entry in self.entries)
+        return {outcome: counted[outcome] for outcome in OUTCOMES}
+
+    @property
+    def geometric_mean(self) -> float | None:
+        """Of all ratios; None where there is none."""
+        ratios = [entry.ratio.estimate for entry in self.entries if entry.ratio is not None]
+        return statistics.geometric_mean(ratios) if ratios else None
+
+    @property
+    def exit_code(self) -> int:
+        """0: none slower; 1: some slower, or broken; 2: not enough was measured to tell."""
+        counts = self.counts
+        if counts["slower"] or counts["broken"]:
+            return 1
+        return 0 if counts["faster"] or counts["same"] else 2
+
+
+def compare(
+    base: Sequence[Row],
+    head: Sequence[Row],
+    *,
+    thresholds: Thresholds | None = None,
+    noise: Mapping[Key, float] | None = None,
+    paired: bool = False,
+    across_machines: bool = False,
+) -> Comparison:
+    """Compare the newest row of each case in base and in head.
+
+    Parameters
+    ----------
+    base, head : sequence of Row
+        Of any runs; of the rows of a case on a machine the newest counts, even if it failed.
+    thresholds : Thresholds, optional
+        The smallest difference that matters, for each case. Default: 5 %.
+    noise : mapping, optional
+        From `case_key` to the noise floor, where it was measured; elsewhere, and by default, it is
+        that of the samples of both sides.
+    paired : bool, optional
+        Whether the samples of base and head were taken in turns.
+    across_machines : bool, optional
+        Whether to compare, where base and head have no machine in common, what was measured on
+        different ones.
+
+    Returns
+    -------
+    Comparison
+        Rows of two machines are in no entry, unless `across_machines` is true, and then a note
+        says so.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.verdicts.compare import compare
+    >>> compare([], []).exit_code
+    2
+    """
+    thresholds = thresholds if thresholds is not None else Thresholds()
+    machines = _machines(base), _machines(head)
+    across = not set(machines[0]) & set(machines[1])
+    if across and not across_machines and all(machines):
+        there = [", ".join(names) for names in machines]
+        return Comparison(
+            notes=[
+                f"base was measured on {there[0]}, head on {there[1]}: times of different machines "
+                "say nothing about the code (--across-machines compares them all the same)"
+            ]
+        )
+    shared = None if across else set(machines[0]) & set(machines[1])
+    sides = [_by_case(rows, shared) for rows in (base, head)]
+    entries, pairs = [], []
+    for key in dict.fromkeys([*sides[0], *sides[1]]):
+        old, new = (side.get(key) for side in sides)
+        entries.append(_compared(old, new, thresholds, noise or {}, paired))
+        if old is not None and new is not None:
+            pairs.append((old, new))
+    entries.sort(key=_worst_first)
+    return Comparison(entries, notes_on(base, head, pairs))
+
+
+def _machines(rows: Iterable[Row]) -> list[str]:
+    return sorted({row["machine"] for row in rows})
+
+
+def _by_case(rows: Iterable[Row], machines: set[str] | None) -> dict[Key, Row]:
+    """Return the newest row of each case, and of each machine where several are compared."""
+    if machines is not None:
+        newest = latest(row for row in rows if row["machine"] in machines)
+        return {(row["machine"], case_key(row)): row for row in newest}
+    # Of the machines that one side has, the newest row of a case.
+    newest = sorted(latest(rows), key=lambda row: row["time"])
+    return {case_key(row): row for row in newest}
+
+
+def _compared(
+    base: Row | None,
+    head: Row | None,
+    thresholds: Thresholds,
+    noise: Mapping[Key, float],
+    paired: bool,
+) -> Compared:
+    row = head if head is not None else base
+    assert row is not None
+    name = name_of_case(row)
+    threshold = thresholds.of(name, row["backend"], row["mode"])
+    found, floor, decided, note = None, math.inf, Verdict.UNDECIDED, _untimed(base, head)
+    if note is None:
+        assert base is not None
+        assert head is not None
+        a, b = head["samples_s"], base["samples_s"]
+        floor = noise.get(case_key(row), max(noise_floor(a), noise_floor(b)))
+        found = ratio(a, b, paired=paired and len(a) == len(b))
+        decided = verdict(found, floor, threshold)
+        note = _undecided(base, head, found, floor, threshold, decided)
+    how = (row["backend"], row["mode"], row["implementation"], row["function"])
+    return Compared(name, *how, base, head, found, floor, threshold, decided, note)
+
+
+def _untimed(base: Row | None, head: Row | None) -> str | None:
+    """Return why there is nothing to compare, or None where there is."""
+    if base is None or head is None:
+        return f"only in {'head' if base is None else 'base'}"
+    reasons = [(side, failure_reason(row)) for side, row in (("base", base), ("head", head))]
+    said = [f"no time in {side}: {reason}" for side, reason in reasons if reason]
+    return "; ".join(said) or None
+
+
+def _undecided(
+    base: Row, head: Row, found: Ratio, floor: float, threshold: float, decided: Verdict
+) -> str | None:
+    """Return what keeps a pair from being decided."""
+    if decided is not Verdict.UNDECIDED:
+        return None
+    if found.low == 0:
+        fewest = min(base, head, key=lambda row: len(row["samples_s"]))
+        side = "base" if fewest is base else "head"
+        number = len(fewest["samples_s"])
+        said = "one number" if number == 1 else f"{number} samples"
+        advice = next((told for run, told in _ADVICE.items() if fewest["run"].startswith(run)), "")
+        return f"{said} in {side}{advice}"
+    if not 1 / (1 + threshold) <= found.estimate <= 1 + threshold and floor > threshold:
+        return "too few samples for a noise floor" if math.isinf(floor) else "within the noise"
+    return "the interval is too wide"
+
+
+def _worst_first(entry: Compared) -> tuple[int, float, str, str]:
+    found = entry.ratio.estimate if entry.ratio is not None else 1.0
+    # The largest change first, whichever way it goes.
+    far = -abs(math.log(found))
+    return (OUTCOMES.index(entry.outcome), far, entry.name, entry.label)

@@ -1,0 +1,220 @@
+"""From which size on a backend on another device is quicker than the best one on the CPU."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, workload_key
+from unpool_xp.bench.verdicts.bootstrap import Verdict, noise_floor, ratio, verdict
+from unpool_xp.bench.verdicts.ranking import counted_samples
+
+_WORDS = {
+    Verdict.FASTER: "quicker",
+    Verdict.SLOWER: "slower",
+    Verdict.SAME: "as fast",
+    Verdict.UNDECIDED: "undecided",
+    None: "failed",
+}
+
+
+def is_gpu(backend: str) -> bool:
+    """Return whether a label names a device that is not the CPU, such as "torch:cuda"."""
+    return backend.partition(":")[2] not in ("", "cpu")
+
+
+@dataclass(frozen=True)
+class DeviceCrossover:
+    """A backend on another device beside the best one on the CPU, size by size.
+
+    Attributes
+    ----------
+    label : str
+        The backend on the other device.
+    with_transfer : bool
+        Whether the copies there and back count.
+    verdicts : dict of int to (Verdict or None)
+        By the elements of the first array, small to large: the device beside the CPU; None where
+        it failed. Only sizes that were tried on both. Empty where there is none.
+    """
+
+    label: str
+    with_transfer: bool
+    verdicts: Mapping[int, Verdict | None]
+
+    @property
+    def wins_from(self) -> int | None:
+        """The smallest size from which on it is quicker at every larger size too."""
+        runs = self.runs
+        return runs[-1].first if runs and runs[-1].verdict is Verdict.FASTER else None
+
+    @property
+    def loses_at(self) -> int | None:
+        """The largest size at which it is known to be slower; below `wins_from` if that is one."""
+        return max(
+            (n for n, found in self.verdicts.items() if found is Verdict.SLOWER), default=None
+        )
+
+    @property
+    def undecided(self) -> list[int]:
+        """The sizes at which the samples cannot tell."""
+        return [n for n, found in self.verdicts.items() if found is Verdict.UNDECIDED]
+
+    @property
+    def by_turns(self) -> bool:
+        """Whether it is quicker at a size and not known to be so at a larger one."""
+        return any(run.verdict is Verdict.FASTER for run in self.runs[:-1])
+
+    @property
+    def runs(self) -> list[Run]:
+        """Neighbouring sizes of the same verdict, small to large."""
+        grouped = itertools.groupby(self.verdicts.items(), key=lambda item: item[1])
+        return [_run([size for size, _ in items], found) for found, items in grouped]
+
+    @property
+    def text(self) -> str:
+        """The answer in words, such as "quicker from 65,536 elements on; slower up to 16,384"."""
+        head, details = _said(self)
+        return f"{head}; {', '.join(details)}" if details else head
+
+
+@dataclass(frozen=True)
+class Run:
+    """Sizes from `first` to `last`, neighbours among those measured, with the same verdict."""
+
+    verdict: Verdict | None
+    first: int
+    last: int
+
+    @property
+    def text(self) -> str:
+        """Such as "slower from 1,024 to 4,096"."""
+        return f"{_WORDS[self.verdict]} {self.sizes}"
+
+    @property
+    def sizes(self) -> str:
+        """Such as "from 1,024 to 4,096", or "at 1,024"."""
+        if self.first == self.last:
+            return f"at {self.first:,}"
+        return f"from {self.first:,} to {self.last:,}"
+
+
+def _run(sizes: Sequence[int], found: Verdict | None) -> Run:
+    return Run(found, sizes[0], sizes[-1])
+
+
+def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> list[DeviceCrossover]:
+    """Compare each backend on another device with the fastest on the CPU, size by size.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+        Of one family on one machine: the same operation, dtype and settings, shapes that differ.
+        The best row of each backend counts, whatever its mode and implementation.
+    with_transfer : bool, optional
+        Whether the copies of the inputs to the device, and of the output from it, count; on the
+        CPU too, where a library may need its own copy of a host array.
+
+    Returns
+    -------
+    list of DeviceCrossover
+        One a backend, by label. Sizes without a row of it, without a time on the CPU, or without
+        the times of the copies that count, are left out.
+
+    Raises
+    ------
+    ValueError
+        If the rows are of several families or machines.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.verdicts.crossover import device_crossovers
+    >>> device_crossovers([])
+    []
+    """
+    rows = list(rows)
+    _same_family(rows)
+    cases: dict[Key, list[Row]] = {}
+    for row in sorted(rows, key=elements):
+        cases.setdefault(workload_key(row), []).append(row)
+    found = []
+    for label in sorted({row["backend"] for row in rows if is_gpu(row["backend"])}):
+        by_size: dict[int, list[Verdict | None]] = {}
+        for case in cases.values():
+            by_size.setdefault(elements(case[0]), []).extend(_beside(label, case, with_transfer))
+        verdicts = {size: _agreed(mine) for size, mine in by_size.items() if mine}
+        found.append(DeviceCrossover(label, with_transfer, verdicts))
+    return found
+
+
+def _same_family(rows: Sequence[Row]) -> None:
+    machines = sorted({row["machine"] for row in rows})
+    if len(machines) > 1:
+        raise ValueError(f"device_crossovers: rows of several machines: {', '.join(machines)}")
+    families = {workload_key({**row, "shape": []}) for row in rows}
+    if len(families) > 1:
+        raise ValueError(
+            f"device_crossovers: rows of {len(families)} families, such as {families.pop()}"
+        )
+
+
+def _beside(label: str, case: Sequence[Row], with_transfer: bool) -> Iterator[Verdict | None]:
+    """Yield the verdict of one case, if there is one: None where the device failed."""
+    mine = [row for row in case if row["backend"] == label]
+    host = _best((row for row in case if not is_gpu(row["backend"])), with_transfer)
+    if not mine or host is None:
+        return
+    device = _best(mine, with_transfer)
+    if device is not None:
+        noise = max(noise_floor(device), noise_floor(host))
+        yield verdict(ratio(device, host), noise)
+    elif all(failure_reason(row) for row in mine):
+        yield None
+
+
+def _best(rows: Iterable[Row], with_transfer: bool) -> list[float] | None:
+    """Return the samples of the quickest row; None where no row has a time that counts."""
+    counted = (counted_samples(row, with_transfer=with_transfer) for row in rows)
+    timed = [samples for samples, reason in counted if reason is None]
+    return min(timed, key=statistics.median, default=None)
+
+
+def _agreed(verdicts: Sequence[Verdict | None]) -> Verdict | None:
+    """Return the verdict of a size; UNDECIDED if shapes with equal element counts disagree."""
+    return verdicts[0] if len(set(verdicts)) == 1 else Verdict.UNDECIDED
+
+
+def _said(crossing: DeviceCrossover) -> tuple[str, list[str]]:
+    """Return the answer in words, and what stands beside it."""
+    runs = crossing.runs
+    if not runs:
+        copies = ", copies included" if crossing.with_transfer else ""
+        return f"no size has times of both{copies}", []
+    others = [run.text for run in runs if run.verdict is not Verdict.FASTER]
+    if runs[0].verdict in (Verdict.SLOWER, Verdict.UNDECIDED, Verdict.SAME) and others:
+        others[0] = f"{_WORDS[runs[0].verdict]} up to {runs[0].last:,}"
+    wins = [run for run in runs if run.verdict is Verdict.FASTER]
+    if len(crossing.verdicts) == 1:
+        return f"{_WORDS[runs[0].verdict]} at {runs[0].first:,} elements, the only size", []
+    if not wins:
+        return _without_a_win(crossing, others)
+    if crossing.wins_from is None:
+        if len(wins) == 1:
+            return f"quicker {wins[0].sizes} elements", others
+        return "quicker by turns", [run.text for run in runs]
+    if len(runs) == 1:
+        return f"quicker from the smallest size measured on ({runs[0].first:,} elements)", []
+    head = f"quicker from {crossing.wins_from:,} elements on"
+    if crossing.by_turns:
+        return head, ["by turns below: " + ", ".join(run.text for run in runs[:-1])]
+    return head, others
+
+
+def _without_a_win(crossing: DeviceCrossover, others: list[str]) -> tuple[str, list[str]]:
+    found, largest = set(crossing.verdicts.values()), max(crossing.verdicts)
+    if found == {None}:
+        return f"failed at every size up to {largest:,} elements", []
+    sure = "never" if Verdict.UNDECIDED not in found else "not known to be"
+    return f"{sure} quicker up to {largest:,} elements", others if len(found) > 1 else []

@@ -1,0 +1,121 @@
+"""From which difference on a case counts as slower or faster, as ``pyproject.toml`` has it."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from unpool_xp.bench.verdicts.bootstrap import THRESHOLD
+
+_TABLE = "tool.unpool-xp.gate"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The smallest difference that matters, for each case.
+
+    Parameters
+    ----------
+    default : float, optional
+        Where no pattern fits: 0.05 is 5 %.
+    patterns : dict of str to float, optional
+        From a pattern such as "max_pool-*" to a threshold. A pattern is matched against the
+        case name, and against the case name followed by label and mode, as in
+        "max_pool-1x16x36x36-k2x2-s2x2-float32 jax:cpu compiled". The last one that fits counts.
+
+    Raises
+    ------
+    ValueError
+        If a threshold is no number above 0; the message names it.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.verdicts.thresholds import Thresholds
+    >>> thresholds = Thresholds(0.05, {"max_pool-*": 0.1, "* dask eager": 0.3})
+    >>> thresholds.of("max_pool-1x8x32x32-k2x2-s2x2-float32", "numpy", "eager")
+    0.1
+    >>> thresholds.of("max_pool-1x8x32x32-k2x2-s2x2-float32", "dask", "eager")
+    0.3
+    """
+
+    default: float = THRESHOLD
+    patterns: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in (("threshold", self.default), *self.patterns.items()):
+            known: Any = value
+            if (
+                isinstance(known, bool)
+                or not isinstance(known, int | float)
+                or not 0 < known < math.inf
+            ):
+                raise ValueError(f"Thresholds: {name!r} = {value!r} must be a number above 0")
+
+    def of(self, case_name: str, label: str, mode: str) -> float:
+        """Return the threshold of a case.
+
+        Parameters
+        ----------
+        case_name : str
+            As `Case.name` gives it.
+        label : str
+            Of the backend.
+        mode : str
+            "eager" or "compiled".
+
+        Returns
+        -------
+        float
+            Such as 0.05.
+        """
+        names = (case_name, f"{case_name} {label} {mode}")
+        found = self.default
+        for pattern, value in self.patterns.items():
+            if any(fnmatchcase(name, pattern) for name in names):
+                found = value
+        return found
+
+    @classmethod
+    def read(cls, path: str | Path) -> Thresholds:
+        """Read ``[tool.unpool-xp.gate]`` of a ``pyproject.toml``.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file. Its key ``threshold`` is the default, its table ``thresholds`` the patterns;
+            other keys of the table are not looked at.
+
+        Returns
+        -------
+        Thresholds
+            The default ones where the file has no such table.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the file is not there.
+        ValueError
+            If it is no TOML, or a value in it is no threshold; the message names it.
+        """
+        path = Path(path)
+        try:
+            found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise FileNotFoundError(f"Thresholds.read: there is no file {str(path)!r}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"Thresholds.read: {str(path)!r} is no TOML: {error}") from error
+        for name in _TABLE.split("."):
+            found = found.get(name, {})
+            if not isinstance(found, dict):
+                raise ValueError(f"Thresholds.read: {path}: {name!r} of [{_TABLE}] is no table")
+        patterns = found.get("thresholds", {})
+        if not isinstance(patterns, dict):
+            raise ValueError(f"Thresholds.read: {path}: thresholds = {patterns!r} is no table")
+        try:
+            return cls(found.get("threshold", THRESHOLD), patterns)
+        except ValueError as error:
+            raise ValueError(f"Thresholds.read: {path}: {error}") from error

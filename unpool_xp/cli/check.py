@@ -1,0 +1,52 @@
+"""The command `check`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unpool_xp.bench.check.run import check_backends, to_json, to_junit
+from unpool_xp.capabilities import OPERATIONS
+from unpool_xp.cli.common import Labels, app, bar, fail, known_operations, out, wanted
+
+
+@app.command()
+def check(
+    backend: Labels = None,
+    operation: Annotated[
+        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
+    ] = None,
+    torch_compiled: Annotated[
+        bool, typer.Option(help="Also check torch.compile (seconds per trial).")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
+) -> None:
+    """Check operations, dtypes and backends; exit 1 on a mismatch, 2 if nothing ran."""
+    from unpool_xp.bench.terminal import checks
+
+    known_operations(operation)
+    labels = wanted(backend)
+    with bar() as progress:
+        task = progress.add_task("checking", total=len(labels))
+        results = check_backends(
+            labels,
+            operations=operation or tuple(OPERATIONS),
+            torch_compiled=torch_compiled,
+            progress=lambda label: progress.advance(task),
+        )
+    if junit:
+        junit.write_bytes(to_junit(results))
+    if as_json:
+        print(json.dumps(to_json(results), indent=1))
+    else:
+        checks.print_checks(out, results)
+    outcomes = Counter(result.outcome for result in results)
+    if outcomes["failed"]:
+        raise typer.Exit(1)
+    if not outcomes["passed"]:
+        fail("nothing was checked")

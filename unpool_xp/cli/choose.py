@@ -1,0 +1,86 @@
+"""The command `choose`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from unpool_xp.capabilities import DTYPES
+from unpool_xp.cli.common import Labels, app, err, fail, out, wanted
+
+
+def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> tuple[Any, ...] | None:
+    """Return the numbers of an option such as "8,64,112,112"."""
+    if text is None:
+        return None
+    try:
+        return tuple(kind(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        fail(f"--{name} {text!r} is no {kind.__name__} or list of them such as 2,2")
+
+
+def _per_axis(sizes: tuple[Any, ...] | None) -> Any:
+    """Return one number for all spatial axes as such, several as they are."""
+    return sizes[0] if sizes is not None and len(sizes) == 1 else sizes
+
+
+@app.command()
+def choose(
+    operation: Annotated[str, typer.Argument(help="Such as max_unpool.")],
+    shape: Annotated[str, typer.Option(help="Shape of the first array, e.g. 8,64,112,112.")],
+    kernel: Annotated[str | None, typer.Option(help="Kernel size, e.g. 2 or 3,2.")] = None,
+    stride: Annotated[str | None, typer.Option(help="Default: the kernel.")] = None,
+    padding: Annotated[str | None, typer.Option(help="Default: none.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Output size over input size.")] = None,
+    out_channels: Annotated[int | None, typer.Option(help="Output channels.")] = None,
+    dtype: Annotated[str, typer.Option(help="Of the values.")] = "float32",
+    backend: Labels = None,
+    budget: Annotated[float, typer.Option(help="Seconds to measure for.", min=1)] = 20.0,
+    torch_compiled: Annotated[
+        bool, typer.Option(help="Also measure torch.compile (seconds per size).")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure which backend to use, and from which size on the answer changes."""
+    from unpool_xp.bench.cases.case import Case
+    from unpool_xp.bench.choose import choose as measure
+    from unpool_xp.bench.terminal import choice as show_choice
+
+    if dtype not in DTYPES:
+        fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    try:
+        case = Case(
+            operation,
+            _numbers("shape", shape, int) or (),
+            kernel=_per_axis(_numbers("kernel", kernel, int)),
+            stride=_per_axis(_numbers("stride", stride, int)),
+            padding=_per_axis(_numbers("padding", padding, int)),
+            scale=_per_axis(_numbers("scale", scale, float)),
+            out_channels=out_channels,
+            dtype=dtype,
+        )
+    except (ValueError, TypeError) as error:
+        fail(str(error))
+    compiled = ("jax", "torch") if torch_compiled else ("jax",)
+    labels = wanted(backend, to_time=True)
+    try:
+        with err.status("") as status:
+            choice = measure(
+                case,
+                labels,
+                budget_s=budget,
+                modes=lambda label: (
+                    ("eager", "compiled") if label.partition(":")[0] in compiled else ("eager",)
+                ),
+                progress=status.update,
+            )
+    except MemoryError as error:
+        fail(str(error))
+    if as_json:
+        print(json.dumps(show_choice.choice_as_json(choice), indent=1))
+    else:
+        show_choice.print_choice(out, choice)
+    if not any(entry.place for entry in choice.ranking()):
+        raise typer.Exit(2)

@@ -1,0 +1,69 @@
+"""Shared by the commands: consoles, the progress bar, and name checks."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+try:
+    import typer
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+except ImportError as missing:  # the library itself needs none of this
+    need = 'the commands need pip install "unpool-xp[bench]"'
+    sys.exit(f"unpool-xp: {missing.name} is not installed; {need}")
+
+from unpool_xp import backends
+from unpool_xp.capabilities import OPERATIONS
+
+app = typer.Typer(
+    help="Choose an array library for pooling and unpooling, by measuring it here.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--backend", "-b", help="A backend's label; may be given several times."),
+]
+
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    """Print an error and exit."""
+    err.print(f"[red]error:[/] {escape(message)}")
+    raise typer.Exit(code)
+
+
+def wanted(labels: list[str] | None, *, to_time: bool = False) -> list[str]:
+    """Return the requested labels, which must all load, or every label that loads here."""
+    if not labels:
+        # array_api_strict is built to be strict, not fast: it is timed only on request.
+        known = (name for name in backends.known() if not (to_time and name.endswith("strict")))
+        return backends.available(known)
+    try:
+        return list(dict.fromkeys(backends.load(label).label for label in labels))
+    except (ValueError, backends.BackendUnavailableError) as error:
+        fail(str(error))
+
+
+def known_operations(names: list[str] | None) -> None:
+    """Exit with a list of the known operations if a name is unknown."""
+    unknown = set(names or ()) - set(OPERATIONS)
+    if unknown:
+        fail(f"unknown operation {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}")
+
+
+def bar() -> Progress:
+    """Return a progress bar on standard error, so that output can be piped."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
+    )

@@ -1,0 +1,61 @@
+"""The command `compare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unpool_xp.cli.common import app, err, fail, out
+
+
+@app.command()
+def compare(
+    base: Annotated[Path, typer.Argument(help="Results before the change: a file or folder.")],
+    head: Annotated[Path, typer.Argument(help="Results after the change: a file or folder.")],
+    across_machines: Annotated[
+        bool, typer.Option("--across-machines", help="Compare times of different machines, too.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List all cases, not only what changed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a summary for a pull request here.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Where thresholds are.", show_default="pyproject.toml, if there is one"),
+    ] = None,
+) -> None:
+    """Report what became faster or slower; exit 0: nothing slower, 1: some, 2: cannot tell."""
+    from unpool_xp.bench.rows.readers import read_results
+    from unpool_xp.bench.terminal import comparison
+    from unpool_xp.bench.verdicts.compare import Thresholds
+    from unpool_xp.bench.verdicts.compare import compare as compare_rows
+
+    default = Path("pyproject.toml")
+    try:
+        there = config or default.exists()
+        thresholds = Thresholds.read(config or default) if there else Thresholds()
+        sides = [read_results([path]) for path in (base, head)]
+    except (OSError, ValueError) as error:
+        fail(str(error))
+    problems = list(dict.fromkeys(problem for side in sides for problem in side.problems))
+    found = compare_rows(
+        *(side.rows for side in sides), thresholds=thresholds, across_machines=across_machines
+    )
+    if markdown:
+        text = comparison.comparison_as_markdown(found, everything=everything)
+        try:
+            markdown.write_text(text, encoding="utf-8")
+        except OSError as error:
+            fail(f"--markdown {markdown}: {error.strerror}")
+    comparison.print_problems(err, problems)
+    if as_json:
+        print(json.dumps(comparison.comparison_as_json(found, problems), indent=1))
+    else:
+        comparison.print_comparison(out, found, everything=everything)
+    raise typer.Exit(found.exit_code)

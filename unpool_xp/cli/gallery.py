@@ -1,0 +1,51 @@
+"""The command `gallery`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unpool_xp import backends
+from unpool_xp.cli.common import app, err, fail, out, wanted
+
+
+@app.command()
+def gallery(
+    image: Annotated[
+        Path | None,
+        typer.Argument(help="A picture, PNG or JPEG. Default: those of scikit-image."),
+    ] = None,
+    stride: Annotated[
+        list[float] | None,
+        typer.Option("--stride", "-s", help="May be given several times. Default: 2, 3, 4."),
+    ] = None,
+    to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/gallery"),
+    backend: Annotated[
+        str, typer.Option("--backend", "-b", help="A label; the pictures do not depend on it.")
+    ] = "numpy",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Pool and unpool photographs by every method: a grid of pictures, PSNR and SSIM."""
+    from unpool_xp.gallery.report import make_report
+    from unpool_xp.gallery.scores import STRIDES
+
+    try:
+        with err.status("pooling and unpooling") as status:
+            shown = make_report(
+                image,
+                backends.load(wanted([backend])[0]),
+                stride or STRIDES,
+                progress=status.update,
+            )
+            status.update("drawing")
+            files = shown.write(to)
+    except (OSError, ValueError) as error:
+        fail(str(error))
+    if as_json:
+        print(json.dumps(shown.as_json(files), indent=1))
+    else:
+        shown.print(out)
+    err.print(f"open {files[0]}", soft_wrap=True)

@@ -1,0 +1,97 @@
+"""The command `gate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from unpool_xp.capabilities import OPERATIONS
+from unpool_xp.cli.common import app, err, fail, known_operations, out
+
+
+@app.command()
+def gate(
+    base: Annotated[str, typer.Argument(help="What to compare with: a branch, a tag, a hash.")],
+    head: Annotated[
+        str | None, typer.Option(help="The same for the other side.", show_default="working tree")
+    ] = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--backend",
+            "-b",
+            help="A label; jax compiled, others eager, or as in torch:cpu/compiled.",
+        ),
+    ] = None,
+    operation: Annotated[
+        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="small or large; default: both.")] = None,
+    budget: Annotated[float, typer.Option(help="Seconds for the first passes.", min=1)] = 120.0,
+    timeout: Annotated[float, typer.Option(help="Seconds for one request.", min=1)] = 60.0,
+    everything: Annotated[
+        bool, typer.Option("--all", help="List all cases, not only what changed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a summary for a pull request here.")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Environments and rows.")] = Path(".gate"),
+) -> None:
+    """Build two commits, time them in turns; exit 0: none slower, 1: some, 2: cannot tell."""
+    from unpool_xp.bench.catalog import OPERATIONS as MEASURED
+    from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
+    from unpool_xp.bench.gate import build
+    from unpool_xp.bench.gate.run import default_hows, parse_hows, run_gate
+    from unpool_xp.bench.terminal import gate as show_gate
+    from unpool_xp.bench.verdicts.thresholds import Thresholds
+
+    known_operations(operation)
+    if size not in (None, *SIZES):
+        fail(f"unknown size {size!r}; known: {', '.join(SIZES)}")
+    wanted_sizes = (size,) if size else SIZES
+    cases = [
+        panel_case(name, which, stride)
+        for name in operation or OPERATIONS
+        if name in MEASURED
+        for which in wanted_sizes
+        for stride in STRIDES
+    ]
+    if not cases:
+        fail(f"{', '.join(operation or ())} is not timed; timed are {', '.join(MEASURED)}")
+    try:
+        hows, notes = (parse_hows(backend), []) if backend else default_hows()
+        sources = [build.find_source(Path.cwd(), ref) for ref in (base, head)]
+        thresholds = Thresholds.read(sources[1].repository / "pyproject.toml")
+        with err.status("") as status:
+            builds = []
+            for source in sources:
+                status.update(escape(f"building {source.ref}"))
+                builds.append(build.build(source, folder / "environments"))
+            found = run_gate(
+                builds[0],
+                builds[1],
+                cases,
+                hows,
+                out=folder / "runs",
+                thresholds=thresholds,
+                budget_s=budget,
+                timeout_s=timeout,
+                notes=[*notes, *build.dependency_notes(*sources)],
+                progress=lambda text: status.update(escape(text)),
+            )
+    except (build.GateError, ImportError, OSError, ValueError) as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        fail("interrupted; there is no verdict", 130)
+    if markdown:
+        markdown.write_text(show_gate.gate_as_markdown(found, everything=everything), "utf-8")
+    if as_json:
+        print(json.dumps(show_gate.gate_as_json(found), indent=1))
+    else:
+        show_gate.print_gate(out, found, everything=everything)
+    raise typer.Exit(found.exit_code)

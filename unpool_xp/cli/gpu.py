@@ -1,0 +1,142 @@
+"""The `gpu` command: check the CUDA backends, then find the size from which they win."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from unpool_xp import backends
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.nvidia import on_cuda
+from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.rows.schema import Row
+from unpool_xp.capabilities import OPERATIONS
+from unpool_xp.cli.common import Labels, app, bar, err, fail, known_operations, out
+from unpool_xp.cli.report import write_report
+
+_HOSTS = ("numpy", "torch:cpu", "jax:cpu")  # what a GPU has to win against
+_MOST_ON_HOST = 2**26  # elements: beyond, a call on the CPU takes seconds
+_COMPILED_BYTES = 2**28  # torch compiles for seconds each
+_WEIGHED = (2**27, 2**28)  # bytes moved by the cases whose memory is measured
+_CHECK_SHARE = 0.35  # of the time
+_REPORT_SECONDS = 30.0  # for the report, and to end the processes
+
+
+@app.command()
+def gpu(
+    backend: Labels = None,
+    operation: Annotated[
+        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="For everything.", min=0.1)] = 8.0,
+    results: Annotated[Path, typer.Option(help="The folder of all rows.")] = Path("results"),
+    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
+) -> None:
+    """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
+    from unpool_xp.bench.catalog.presets import preset
+    from unpool_xp.bench.check.run import LEFT_OUT, check_within, present
+    from unpool_xp.bench.measure.machine import this_machine
+    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
+    from unpool_xp.bench.rows.files import read_rows
+    from unpool_xp.bench.rows.provenance import run_id
+    from unpool_xp.bench.terminal import checks
+
+    end = time.monotonic() + 60 * minutes
+    known_operations(operation)
+    with err.status("looking for devices"):
+        labels = _found(backend)
+        beside, _ = present([label for label in _HOSTS if label not in labels])
+    # The sweep checks each case as well, so a suite that takes long must not take its time.
+    seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
+    with err.status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
+        checked = check_within(labels, operation or tuple(OPERATIONS), seconds)
+    checks.print_checks(out, checked)
+    left_out = sum(result.detail == LEFT_OUT for result in checked)
+    if left_out:
+        err.print(f"{left_out} not checked for want of time: unpool-xp check does all of it")
+    failed = Counter(result.outcome for result in checked)["failed"]
+
+    chosen = preset("gpu")
+    cases = [case for case in chosen.cases if not operation or case.operation in operation]
+    path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"
+    err.print(f"{len(cases)} cases on {', '.join([*labels, *beside])}; rows go to {path}")
+    try:
+        with bar() as progress:
+            task = progress.add_task("cells", total=None)
+            summary = run_sweep(
+                cases,
+                [*labels, *beside],
+                out=path,
+                modes=chosen.modes,
+                memory=_weighed,
+                budget_s=max(end - time.monotonic() - (_REPORT_SECONDS if report else 0), 0),
+                in_order=True,
+                wanted=_wanted,
+                progress=lambda at: progress.update(
+                    task, completed=at.done, total=at.total, description=at.case.operation
+                ),
+            )
+    except (SweepInterrupted, SweepUnwritableError) as stopped:
+        fail(str(stopped), 130 if isinstance(stopped, SweepInterrupted) else 1)
+    err.print(
+        f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
+        f"{summary.left} left out for want of time"
+    )
+    if summary.left:
+        err.print(f"unpool-xp sweep --preset gpu --resume {path.stem} measures the rest")
+    _print_reach(read_rows([path]).rows, results / "report")
+    if report:
+        write_report([path], results / "report")
+    if failed:
+        fail(f"{failed} checks failed, so no time of those operations is worth anything", 1)
+
+
+def _wanted(case: Case, cell: Cell) -> bool:
+    """Skip slow, uninformative cells: large sizes on the CPU, most of torch compiled."""
+    largest = max(math.prod(case.shape), math.prod(case.output_shape))
+    if cell.label in _HOSTS and largest > _MOST_ON_HOST:
+        return False
+    if cell.mode == "compiled" and cell.label.startswith("torch"):
+        ours = cell.label not in _HOSTS and cell.implementation == "portable"
+        return ours and case.bytes_moved >= _COMPILED_BYTES
+    return True
+
+
+def _weighed(case: Case, cell: Cell) -> bool:
+    """Measure the memory of our own functions on a GPU at one size: a process each."""
+    ours = cell.implementation == "portable" and cell.label not in _HOSTS
+    return ours and _WEIGHED[0] <= case.bytes_moved <= _WEIGHED[1] and case.dtype == "float32"
+
+
+def _print_reach(rows: list[Row], folder: Path) -> None:
+    """Print what is asked of a GPU, and how near it comes; write it beside the report."""
+    from unpool_xp.bench.report.gpu_targets import cells, reach, write_reach
+
+    lines = reach(rows)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("what is asked of a GPU", "asked", "found", "", "of"):
+        table.add_column(head)
+    for line in lines:
+        table.add_row(*map(escape, cells(line)))
+    out.print(table)
+    err.print(f"the same as Markdown: {write_reach(lines, folder)}")
+
+
+def _found(labels: list[str] | None) -> list[str]:
+    """Return the requested labels, or all CUDA labels that load; exit with reasons if none."""
+    from unpool_xp.bench.check.run import present
+
+    asked = labels or [name for name in backends.known() if on_cuda(name)]
+    found, missing = present(list(dict.fromkeys(asked)))
+    if missing and (labels or not found):
+        reasons = [re.sub(r"^ValueError: ", "", reason) for reason in missing.values()]
+        fail("no CUDA backend is here:\n  " + "\n  ".join(reasons) if not labels else reasons[0])
+    return found

@@ -1,0 +1,181 @@
+"""The command `sweep`, on this machine or on those of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.cli.common import Labels, app, bar, err, fail, known_operations, out, wanted
+from unpool_xp.cli.report import write_report
+
+
+@app.command()
+def sweep(
+    preset: Annotated[
+        str, typer.Option(help="A set of cases: quick, segnet, unet, dcgan, vae, full.")
+    ] = "quick",
+    operation: Annotated[
+        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
+    ] = None,
+    backend: Labels = None,
+    results: Annotated[Path, typer.Option(help="The folder of all rows.")] = Path("results"),
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Go on with a run, by its name, or with the last one: --resume last."),
+    ] = None,
+    memory: Annotated[bool, typer.Option(help="Measure peak memory too.")] = False,
+    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Of a dask.distributed cluster: measure on its machines, not here."),
+    ] = None,
+    share: Annotated[
+        bool, typer.Option(help="With --scheduler: each case on one machine, whichever is free.")
+    ] = False,
+    patience: Annotated[
+        float, typer.Option(help="With --scheduler: seconds to wait for a lost worker.", min=0)
+    ] = 60.0,
+) -> None:
+    """Measure a set of cases on every backend, one row per measurement."""
+    from unpool_xp.bench.catalog.presets import preset as preset_of
+    from unpool_xp.bench.measure.machine import this_machine
+    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
+    from unpool_xp.bench.terminal import ranking
+
+    try:
+        chosen = preset_of(preset)
+    except ValueError as error:
+        fail(str(error))
+    known_operations(operation)
+    cases = [case for case in chosen.cases if not operation or case.operation in operation]
+    if not cases:
+        fail(f"preset {preset} has no case of {', '.join(operation or ())}")
+    if scheduler is not None:
+        paths = sweep_machines(
+            cases,
+            backend,
+            scheduler=scheduler,
+            folder=results / "sweeps",
+            resume=resume,
+            modes=chosen.modes,
+            share=share,
+            patience_s=patience,
+            memory=memory,
+            again=f"unpool-xp sweep --preset {preset} --scheduler {scheduler}",
+        )
+        if report:
+            write_report(paths, results / "report")
+        return
+    labels = wanted(backend, to_time=True)
+    folder = results / "sweeps" / this_machine().id
+    path = _run_path(folder, resume)
+    err.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
+    try:
+        with bar() as progress:
+            task = progress.add_task("cells", total=None)
+            summary = run_sweep(
+                cases,
+                labels,
+                out=path,
+                modes=chosen.modes,
+                resume=resume is not None,
+                memory=memory,
+                progress=lambda at: progress.update(
+                    task, completed=at.done, total=at.total, description=at.case.operation
+                ),
+            )
+    except (SweepInterrupted, SweepUnwritableError) as stopped:
+        err.print(f"[yellow]{escape(str(stopped))}[/]")
+        err.print(f"unpool-xp sweep --preset {preset} --resume {path.stem}")
+        raise typer.Exit(130 if isinstance(stopped, SweepInterrupted) else 1) from None
+    err.print(
+        f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
+        f"{summary.skipped} already there"
+    )
+    if report:
+        ranking.print_rankings(out, path)
+        write_report([path], results / "report")
+
+
+def _run_path(folder: Path, resume: str | None) -> Path:
+    """Return the file of a new run, or of the one to go on with."""
+    from unpool_xp.bench.rows.provenance import run_id
+
+    if resume is None:
+        return folder / f"{run_id()}.jsonl"
+    if resume != "last":
+        path = folder / f"{resume}.jsonl"
+        if not path.exists():
+            fail(f"--resume {resume}: there is no {path}")
+        return path
+    runs = sorted(folder.glob("*.jsonl"))
+    if not runs:
+        fail(f"--resume last: there is no run in {folder}")
+    return runs[-1]
+
+
+def sweep_machines(
+    cases: Sequence[Case],
+    labels: Sequence[str] | None,
+    *,
+    folder: Path,
+    resume: str | None,
+    again: str,
+    **options: Any,
+) -> list[Path]:
+    """Measure on the machines of a cluster; return the row files, one per machine."""
+    from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
+    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError
+
+    run = run_of(folder, resume)
+    err.print(f"{len(cases)} cases; rows go to {folder / '<machine>' / run}.jsonl")
+    try:
+        with bar() as progress:
+            task = progress.add_task("workers", total=None)
+            summary = run_cluster_sweep(
+                cases,
+                labels,
+                folder=folder,
+                run=run,
+                resume=resume is not None,
+                progress=lambda at: progress.update(
+                    task,
+                    completed=at.done,
+                    total=at.total,
+                    description=f"{at.case.operation} on {at.machine}",
+                ),
+                note=lambda text: err.print(f"[yellow]{escape(text)}[/]"),
+                **options,
+            )
+    except ClusterError as error:
+        fail(str(error))
+    except (SweepInterrupted, SweepUnwritableError) as stopped:
+        err.print(f"[yellow]{escape(str(stopped))}[/]")
+        err.print(f"{again} --resume {run}")
+        raise typer.Exit(130 if isinstance(stopped, SweepInterrupted) else 1) from None
+    err.print(
+        f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
+        f"{summary.skipped} already there; {len(summary.paths)} machines"
+    )
+    return list(summary.paths)
+
+
+def run_of(folder: Path, resume: str | None) -> str:
+    """Return the name of a new run, or of the one to go on with, whatever its machines."""
+    from unpool_xp.bench.rows.provenance import run_id
+
+    if resume is None:
+        return run_id()
+    runs = sorted(path.stem for path in folder.glob("*/*.jsonl"))
+    if resume == "last":
+        if not runs:
+            fail(f"--resume last: there is no run in {folder}")
+        return runs[-1]
+    if resume not in runs:
+        fail(f"--resume {resume}: there is no {resume}.jsonl in a folder of {folder}")
+    return resume

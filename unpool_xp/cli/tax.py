@@ -1,0 +1,77 @@
+"""The command `tax`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unpool_xp.cli.common import Labels, app, bar, err, fail, known_operations, out, wanted
+
+
+@app.command()
+def tax(
+    backend: Labels = None,
+    operation: Annotated[
+        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
+    ] = None,
+    mode: Annotated[str | None, typer.Option(help="eager or compiled; default: both.")] = None,
+    quick: Annotated[bool, typer.Option(help="Leave out the middle size.")] = False,
+    limits: Annotated[
+        bool, typer.Option(help="Measure rates, overhead, growth and memory instead.")
+    ] = False,
+    results: Annotated[Path, typer.Option(help="The folder of all rows.")] = Path("results"),
+    markdown: Annotated[Path | None, typer.Option(help="Write the summary here.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure what portability costs: our time over that of each library's own function."""
+    from unpool_xp.bench.portability.measure import measure_taxes, row_keeper
+    from unpool_xp.bench.portability.targets import TARGETS, tax_cases
+    from unpool_xp.bench.terminal import tax as tax_view
+
+    known_operations(operation)
+    labels = wanted(backend)
+    if limits:
+        _limits(labels, operation, quick, as_json)
+        return
+    targets = [t for t in TARGETS if t.label in labels and mode in (None, t.mode)]
+    if not targets:
+        fail(f"no target for these; there are {', '.join(t.where for t in TARGETS)}")
+    cases = [c for c in tax_cases(quick) if not operation or c.operation in operation]
+    if not cases:
+        fail(f"no case of {', '.join(operation or ())}")
+    with row_keeper(results / "tax") as keep, bar() as progress:
+        task = progress.add_task("measuring", total=len(targets) * len(cases))
+        entries = measure_taxes(
+            cases,
+            targets,
+            keep=keep,
+            progress=lambda found: progress.update(
+                task, advance=len(found), description=found[0].target.label
+            ),
+        )
+    if markdown:
+        markdown.write_text(tax_view.markdown(entries), encoding="utf-8")
+    if as_json:
+        print(json.dumps(tax_view.as_json(entries), indent=1))
+    else:
+        tax_view.print_entries(out, entries)
+        tax_view.print_summaries(out, entries)
+
+
+def _limits(labels: list[str], operations: list[str] | None, quick: bool, as_json: bool) -> None:
+    from unpool_xp.bench import limits_view
+
+    with err.status("") as status:
+        found = limits_view.measure_limits(
+            labels,
+            operations,
+            quick=quick,
+            progress=lambda one: status.update(f"{one['measure']} {one['backend']} {one['name']}"),
+        )
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        limits_view.print_limits(out, found)

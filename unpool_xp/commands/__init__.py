@@ -1,1 +1,0 @@
-"""The commands, a file for those that belong together; `unpool_xp.cli` puts them together."""
