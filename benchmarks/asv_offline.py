@@ -49,7 +49,7 @@ def make_offline(html: Path, npm: Path = NPM) -> list[str]:
     if not page.is_file():
         raise OfflineError(f"{html} has no index.html; run asv publish first")
     _install(npm)
-    put: list[str] = []
+    copied: list[str] = []
 
     def local(tag: re.Match[str]) -> str:
         name = tag[2].rpartition("/")[2]
@@ -57,14 +57,14 @@ def make_offline(html: Path, npm: Path = NPM) -> list[str]:
             raise OfflineError(f"the page loads {tag[2]}, which is not known here")
         (html / "vendor").mkdir(exist_ok=True)
         shutil.copy(npm / "node_modules" / FILES[name], html / "vendor" / name)
-        put.append(name)
+        copied.append(name)
         place = f"vendor/{name}"
         if tag[1] == "link":
             return f'<link rel="stylesheet" href="{place}">'
         return f'<script src="{place}" onerror="js_load_failure()">'
 
     page.write_text(_TAG.sub(local, page.read_text(encoding="utf-8")), encoding="utf-8")
-    return put
+    return copied
 
 
 def _install(npm: Path) -> None:

@@ -36,7 +36,7 @@ _WORK = ROOT / ".asv"
 _ROOM = 64 * 2**20
 _SKIPPED = re.compile(r"asv: skipped: NotImplementedError\((['\"])(.*)\1\)")
 _BLOCK = "For parameters: "
-_REFUSED = {
+_FORBIDDEN_OPTIONS = {
     "--config": "it is the one of this checkout",
     "--machine": "it is the harness's own name of this machine",
     "--dry-run": "it saves nothing; run asv itself",
@@ -44,7 +44,7 @@ _REFUSED = {
 }
 
 
-class StoppedError(Exception):
+class RunStoppedError(Exception):
     """The run cannot go on; the message says why."""
 
 
@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
     options, given = parser.parse_known_args(argv)
     total, start = Tally(), time.monotonic()
     try:
-        given = _checked(given or ["HEAD"])
+        given = _validate_arguments(given or ["HEAD"])
         machine = this_machine()
         MachineCollection.save(machine.id, facts(machine))
         parts = parts_of(given)
@@ -85,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
             total.add(tally)
             seconds = time.monotonic() - begun
             print(f"[{number}/{len(parts)}] {name}: {tally}; kept; {seconds:.0f} s", flush=True)
-    except StoppedError as error:
+    except RunStoppedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         print(f"what was measured before is in {options.results}", file=sys.stderr)
         return 1
@@ -98,13 +98,13 @@ def main(argv: Sequence[str]) -> int:
     return 2 if total.failed else 0
 
 
-def _checked(given: list[str]) -> list[str]:
-    for argument, reason in itertools.product(given, _REFUSED):
+def _validate_arguments(given: list[str]) -> list[str]:
+    for argument, reason in itertools.product(given, _FORBIDDEN_OPTIONS):
         if argument.partition("=")[0].startswith(reason):
-            raise StoppedError(f"{argument} is not for here: {_REFUSED[reason]}")
+            raise RunStoppedError(f"{argument} is not for here: {_FORBIDDEN_OPTIONS[reason]}")
     same = any(word.startswith(("--python", "-E", "--environment")) for word in given)
     if same and not any(word.startswith("--set-commit-hash") for word in given):
-        raise StoppedError("--python saves nothing without --set-commit-hash")
+        raise RunStoppedError("--python saves nothing without --set-commit-hash")
     return given
 
 
@@ -132,7 +132,7 @@ def parts_of(given: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 def run_part(results: Path, machine: str, arguments: list[str]) -> Tally:
     """Run asv on a copy of the results, bring back what it wrote, and count it."""
-    _room(results, _WORK, Path(tempfile.gettempdir()))
+    _require_disk_space(results, _WORK, Path(tempfile.gettempdir()))
     try:
         with tempfile.TemporaryDirectory(prefix="unpool_xp-asv-") as folder:
             stage, start = Path(folder) / "results", time.time()
@@ -143,21 +143,21 @@ def run_part(results: Path, machine: str, arguments: list[str]) -> Tally:
             _publish(stage, results)
     except OSError as error:
         why = error.strerror or " ".join(str(error).split())
-        raise StoppedError(f"cannot write {error.filename or results}: {why}") from error
+        raise RunStoppedError(f"cannot write {error.filename or results}: {why}") from error
     except ValueError as error:
-        raise StoppedError(f"asv left half a file: {error}") from error
+        raise RunStoppedError(f"asv left half a file: {error}") from error
     tally.reasons = {match[2] for match in _SKIPPED.finditer(output)}
     for failure in dict.fromkeys(_failures(output)):  # asv says it twice
         print(failure, file=sys.stderr)
     return tally
 
 
-def _room(*folders: Path) -> None:
+def _require_disk_space(*folders: Path) -> None:
     for folder in folders:
         there = next(path for path in (folder, *folder.parents) if path.exists())
         free = shutil.disk_usage(there).free
         if free < _ROOM:
-            raise StoppedError(
+            raise RunStoppedError(
                 f"the disk of {folder} is full: {free / 2**20:.0f} MiB are free, and a part needs "
                 f"up to {_ROOM / 2**20:.0f}"
             )
@@ -170,7 +170,7 @@ def _asv(stage: Path, machine: str, arguments: list[str]) -> str:
     command = [sys.executable, "-m", "asv", "run", "--config", str(path)]
     command += ["--machine", machine, "--record-samples", "--show-stderr", *arguments]
     pinned = {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
-    done = subprocess.run(
+    finished = subprocess.run(
         command,
         env={**pinned, **os.environ},
         stdout=subprocess.PIPE,
@@ -181,11 +181,11 @@ def _asv(stage: Path, machine: str, arguments: list[str]) -> str:
     )
     _WORK.mkdir(exist_ok=True)
     with (_WORK / "asv.log").open("a", encoding="utf-8") as log:
-        log.write(f"$ {' '.join(command)}\n{done.stdout}\n")
-    if done.returncode not in (0, 2):  # 2: some benchmark failed
-        last = "\n".join(done.stdout.strip().splitlines()[-12:])
-        raise StoppedError(f"asv ended with {done.returncode}:\n{last}")
-    return done.stdout
+        log.write(f"$ {' '.join(command)}\n{finished.stdout}\n")
+    if finished.returncode not in (0, 2):  # 2: some benchmark failed
+        last = "\n".join(finished.stdout.strip().splitlines()[-12:])
+        raise RunStoppedError(f"asv ended with {finished.returncode}:\n{last}")
+    return finished.stdout
 
 
 def configuration(results: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import HOWS, SIZES, STRIDES, panel_case, split_how
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.rounds import Cell, cells_of
-from unpool_xp.bench.measure.session import SAMPLE_SECONDS, Inputs, Session
+from unpool_xp.bench.measure.session import SAMPLE_SECONDS, DeviceInputs, Session
 from unpool_xp.bench.measure.sweep import make_row, origin_of
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.capabilities import why_not
@@ -46,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @dataclass
-class Suite:
+class PanelSuite:
     """What a session of pytest measures.
 
     Parameters
@@ -60,15 +60,15 @@ class Suite:
     backends: dict[str, backends.Backend] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=lambda: origin_of(run_id()))
-    ran: int = 0
-    _inputs: dict[str, Inputs] = field(default_factory=dict)
+    n_measured: int = 0
+    _inputs: dict[str, DeviceInputs] = field(default_factory=dict)
 
-    def inputs(self, label: str, case: Case) -> Inputs:
+    def inputs(self, label: str, case: Case) -> DeviceInputs:
         """Return the inputs of a case; those of another case go before they come."""
         for other in [key for key, kept in self._inputs.items() if kept.case != case]:
             del self._inputs[other]
         if label not in self._inputs:
-            self._inputs[label] = Inputs(self.backends[label], case)
+            self._inputs[label] = DeviceInputs(self.backends[label], case)
         return self._inputs[label]
 
 
@@ -76,7 +76,7 @@ class Suite:
 class PanelCell:
     """A case of the panel on a backend, in a mode, as a function."""
 
-    suite: Suite
+    suite: PanelSuite
     case: Case
     cell: Cell
 
@@ -91,7 +91,7 @@ class PanelCell:
         """Why it cannot be done, where it is known not to be possible."""
         library = self.cell.label.partition(":")[0]
         if self.cell.implementation == "native":
-            refused = catalog.find(library, self.case, self.cell.function).reason(self.case)
+            refused = catalog.find_native(library, self.case, self.cell.function).reason(self.case)
             if refused is not None:
                 return f"{self.cell.function}: {refused}"
         return why_not(self.case.operation, library, self.case.dtype)
@@ -105,7 +105,7 @@ class PanelCell:
 
     def row(self, session: Session) -> dict[str, Any]:
         """Return the row of a prepared session, without the samples, which are in the stats."""
-        self.suite.ran += 1
+        self.suite.n_measured += 1
         facts = session.backend.facts
         known = {
             **session.facts,
@@ -120,7 +120,7 @@ class PanelCell:
         return {k: v for k, v in row.items() if k not in ("samples_s", "calls_per_sample")}
 
 
-_SUITE = pytest.StashKey[Suite]()
+_SUITE = pytest.StashKey[PanelSuite]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -130,7 +130,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"--numprocesses={option.numprocesses}: benchmarks/ is measured in one process"
         )
-    config.stash[_SUITE] = _load(option.backend)
+    config.stash[_SUITE] = _load_backends(option.backend)
     machine = config.stash[_SUITE].origin["machine"]
     ours = {"storage": (RESULTS / machine).as_uri(), "min_time": str(SAMPLE_SECONDS)}
     ours["max_time"] = _MAX_SECONDS
@@ -146,8 +146,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used at all")
 
 
-def _load(labels: list[str]) -> Suite:
-    suite = Suite()
+def _load_backends(labels: list[str]) -> PanelSuite:
+    suite = PanelSuite()
     for label in labels or dict.fromkeys(split_how(how)[0] for how in HOWS):
         try:
             backend = backends.load(label)
@@ -170,15 +170,15 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def _modes(label: str, compiled: bool) -> list[str]:
-    listed = [mode for name, mode in map(split_how, HOWS) if name == label]
-    if not listed:  # a backend that the panel does not have, asked for by name
+    panel_modes = [mode for name, mode in map(split_how, HOWS) if name == label]
+    if not panel_modes:  # a backend that the panel does not have, asked for by name
         return ["eager", "compiled"] if compiled else ["eager"]
     if label.startswith("torch") and not compiled:  # a minute and more for the compiler
         return ["eager"]
-    return listed
+    return panel_modes
 
 
-def _chosen(config: pytest.Config) -> Iterator[PanelCell]:
+def _chosen_cells(config: pytest.Config) -> Iterator[PanelCell]:
     option, suite = config.option, config.stash[_SUITE]
     for operation in option.operation or OPERATIONS:
         for size in option.size or SIZES:
@@ -194,7 +194,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test of each cell; those that cannot be are skipped with the reason."""
     if "panel_cell" in metafunc.fixturenames:
         params = []
-        for cell in _chosen(metafunc.config):
+        for cell in _chosen_cells(metafunc.config):
             marks = [pytest.mark.skip(reason=cell.reason)] if cell.reason else []
             params.append(pytest.param(cell, id=f"{cell.case.name} {cell.name}", marks=marks))
         metafunc.parametrize("panel_cell", params)
@@ -206,7 +206,7 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
 
 
 def _none_ran(config: pytest.Config) -> bool:
-    return not config.stash[_SUITE].ran and not config.option.collectonly
+    return not config.stash[_SUITE].n_measured and not config.option.collectonly
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

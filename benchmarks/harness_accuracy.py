@@ -44,13 +44,13 @@ CASES = {
 TOLERANCE = 0.05
 ROUNDS = 11
 VALUES = 40  # of each harness in a round
-_SETTLE_SECONDS = 0.2
-_BUSY = 0.5  # load a processor
+_WARMUP_SECONDS = 0.2
+_BUSY_LOAD = 0.5  # load a processor
 OTHERS = ("pyperf", "torch")
 
 
 @dataclass(frozen=True)
-class Truth:
+class HarnessComparison:
     """What the three say of a case.
 
     Attributes
@@ -77,12 +77,12 @@ class Truth:
     intervals: dict[str, tuple[float, float]]
     rounds: list[dict[str, float]]
 
-    def off(self, tolerance: float) -> bool:
+    def is_off(self, tolerance: float) -> bool:
         """Return whether a ratio is further from 1 than that."""
         return any(abs(ratio - 1) > tolerance for ratio in self.ratios.values())
 
 
-def judge(name: str, rounds: list[dict[str, float]]) -> Truth:
+def compare_harnesses(name: str, rounds: list[dict[str, float]]) -> HarnessComparison:
     """Return what the rounds of a case come to.
 
     Parameters
@@ -100,7 +100,7 @@ def judge(name: str, rounds: list[dict[str, float]]) -> Truth:
     how, *what = CASES[name]
     ratios = {other: [each["ours"] / each[other] for each in rounds] for other in OTHERS}
     intervals = {other: median_interval(found) for other, found in ratios.items()}
-    return Truth(
+    return HarnessComparison(
         name,
         how,
         panel_case(*what).name,
@@ -114,7 +114,7 @@ def judge(name: str, rounds: list[dict[str, float]]) -> Truth:
 # --- within a worker of pyperf -------------------------------------------------------------------
 
 
-class Turns:
+class InterleavedTimers:
     """A sample of each of the three whenever pyperf asks for a value, to and fro.
 
     Parameters
@@ -126,7 +126,7 @@ class Turns:
     def __init__(self, session: Session) -> None:
         self._session, self._call = session, session.caller()
         self._timer = _torch_timer(self._call)
-        self.taken: dict[str, list[float]] = {"ours": [], "pyperf": [], "torch": []}
+        self.samples: dict[str, list[float]] = {"ours": [], "pyperf": [], "torch": []}
 
     def value(self, loops: int) -> float:
         """Return the seconds of so many calls, as pyperf wants it; the other two take theirs, too.
@@ -146,10 +146,10 @@ class Turns:
             "pyperf": lambda: self._loop(loops) / loops,
             "torch": lambda: self._timer.timeit(loops).times[0],
         }
-        turn = len(self.taken["ours"])
+        turn = len(self.samples["ours"])
         for who, step in list(steps.items())[:: 1 if turn % 2 == 0 else -1]:
-            self.taken[who].append(step())
-        return self.taken["pyperf"][-1] * loops
+            self.samples[who].append(step())
+        return self.samples["pyperf"][-1] * loops
 
     def _loop(self, loops: int) -> float:
         # As pyperf's documentation has it, and its own bench_func.
@@ -168,30 +168,32 @@ def _torch_timer(call: Callable[[], None]) -> Any:
     return Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
 
 
-def _work(runner: pyperf.Runner, args: argparse.Namespace) -> None:
+def _run_worker(runner: pyperf.Runner, args: argparse.Namespace) -> None:
     """Measure a round of one case; pyperf's part goes through its pipe, the rest to a file."""
     names = list(args.case or CASES)
     for name in names[: args.worker_task]:
         runner.bench_time_func(name, _never)  # so that pyperf counts its tasks
     name = names[args.worker_task]
-    session = prepared(name)
+    session = prepare_session(name)
     # A sample of the same calls: where others are at work, a mean over 0.1 s holds every
     # interruption, and most means over 2 ms hold none.
     args.loops = session.calls_per_sample
     gc.collect()
     gc.disable()  # the harness and torch do it by themselves, pyperf does not
-    turns, call = Turns(session), session.caller()
-    deadline = time.perf_counter() + _SETTLE_SECONDS
+    turns, call = InterleavedTimers(session), session.caller()
+    deadline = time.perf_counter() + _WARMUP_SECONDS
     while time.perf_counter() < deadline:
         call()
     runner.bench_time_func(name, turns.value)
     # Those of the values, without pyperf's warm-up.
-    beside = {who: statistics.median(turns.taken[who][-args.values :]) for who in ("ours", "torch")}
+    beside = {
+        who: statistics.median(turns.samples[who][-args.values :]) for who in ("ours", "torch")
+    }
     with args.beside.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"name": name, **beside}) + "\n")
 
 
-def prepared(name: str) -> Session:
+def prepare_session(name: str) -> Session:
     """Return the checked session of a case; what keeps it from being measured is an exit."""
     how, *what = CASES[name]
     label, mode = split_how(how)
@@ -216,7 +218,7 @@ def _records(path: Path, name: str) -> list[dict[str, Any]]:
 # --- in the parent -------------------------------------------------------------------------------
 
 
-def _manage(runner: pyperf.Runner, args: argparse.Namespace) -> list[Truth]:
+def _run_rounds(runner: pyperf.Runner, args: argparse.Namespace) -> list[HarnessComparison]:
     found = []
     for name in args.case or CASES:
         print(f"{args.processes} rounds of", file=sys.stderr, end=" ", flush=True)
@@ -228,11 +230,11 @@ def _manage(runner: pyperf.Runner, args: argparse.Namespace) -> list[Truth]:
             {"ours": other["ours"], "pyperf": value, "torch": other["torch"]}
             for value, other in zip(of_pyperf, beside, strict=True)
         ]
-        found.append(judge(name, rounds))
+        found.append(compare_harnesses(name, rounds))
     return found
 
 
-def _print_table(found: Sequence[Truth], tolerance: float) -> None:
+def _print_table(found: Sequence[HarnessComparison], tolerance: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -249,7 +251,7 @@ def _print_table(found: Sequence[Truth], tolerance: float) -> None:
         table.add_row(f"{truth.name} ({truth.how})\n[dim]{truth.case}[/]", *cells)
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
-    wrong = [truth.name for truth in found if truth.off(tolerance)]
+    wrong = [truth.name for truth in found if truth.is_off(tolerance)]
     console.print(
         f"off by more than {tolerance:.0%}: {', '.join(wrong)}"
         if wrong
@@ -287,7 +289,7 @@ def main() -> int:
     runner = _runner()
     args = runner.parse_args()
     if args.worker:
-        _work(runner, args)
+        _run_worker(runner, args)
         return 0
     if args.affinity:
         runner.argparser.error("--affinity: pin this whole command instead, with taskset")
@@ -298,21 +300,25 @@ def main() -> int:
     # pyperf's workers have few variables of the environment: the threads would be others.
     args.inherit_environ = list(os.environ)
     busy = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    if busy > _BUSY * (os.cpu_count() or 1):
+    if busy > _BUSY_LOAD * (os.cpu_count() or 1):
         print(
             f"harness_accuracy: others are at work here (load {busy:.1f}): ratios will be off",
             file=sys.stderr,
         )
     with tempfile.TemporaryDirectory() as folder:
         args.beside = Path(folder) / "beside.jsonl"
-        found = _manage(runner, args)
+        found = _run_rounds(runner, args)
     if args.as_json:
         entries = [asdict(truth) for truth in found]
-        said = {"machine": this_machine().to_json(), "tolerance": args.tolerance, "cases": entries}
-        print(json.dumps(said, indent=2))
+        output = {
+            "machine": this_machine().to_json(),
+            "tolerance": args.tolerance,
+            "cases": entries,
+        }
+        print(json.dumps(output, indent=2))
     else:
         _print_table(found, args.tolerance)
-    return int(any(truth.off(args.tolerance) for truth in found))
+    return int(any(truth.is_off(args.tolerance) for truth in found))
 
 
 if __name__ == "__main__":

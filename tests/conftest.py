@@ -115,7 +115,7 @@ def _params() -> Iterator[Any]:
                 yield pytest.param((label, mode), id=f"{label}-{mode}")
 
 
-def _target(label: str, mode: str) -> Target:
+def _load_target(label: str, mode: str) -> Target:
     try:
         return Target(label, mode)
     except backends.BackendUnavailableError as missing:
@@ -127,16 +127,16 @@ def _target(label: str, mode: str) -> Target:
 @pytest.fixture(params=list(_params()))
 def target(request: pytest.FixtureRequest) -> Target:
     """Every backend here, eager and compiled."""
-    return _target(*request.param)
+    return _load_target(*request.param)
 
 
 @pytest.fixture(params=[label for label in (*CPU, *GPU) if label in COMPILED])
 def compiled(request: pytest.FixtureRequest) -> Target:
     """Every backend here that compiles, compiled."""
-    return _target(request.param, "compiled")
+    return _load_target(request.param, "compiled")
 
 
 @pytest.fixture(params=[*CPU, *GPU])
 def eager(request: pytest.FixtureRequest) -> Target:
     """Every backend here, eager."""
-    return _target(request.param, "eager")
+    return _load_target(request.param, "eager")

@@ -21,7 +21,7 @@ from distributed import wait
 import unpool_xp as ux
 
 
-def sent(dask_worker: Any) -> int:
+def bytes_sent(dask_worker: Any) -> int:
     """Return the bytes that a worker has sent to others."""
     return sum(transfer["total"] for transfer in dask_worker.transfer_outgoing_log)
 
@@ -43,9 +43,9 @@ def traffic(client: distributed.Client, side: int, grid: int) -> None:
     print("| operation | MB between workers | of the input | all strips |")
     print("| --- | --: | --: | --: |")
     for name, (make, rows) in calls.items():
-        before = sum(client.run(sent).values())
+        before = sum(client.run(bytes_sent).values())
         wait(client.persist(make()))
-        travelled = sum(client.run(sent).values()) - before
+        travelled = sum(client.run(bytes_sent).values()) - before
         most = 2 * rows / side * (grid - 1) / grid
         print(
             f"| {name} | {travelled / 1e6:.2f} | {travelled / x.nbytes:.2%} | {most:.2%} |",

@@ -41,7 +41,7 @@ def calls(x: Any) -> dict[str, Callable[[], list[Any]]]:
     }
 
 
-def measured(make: Callable[[], list[Any]], scheduler: str) -> tuple[int, int, list[float]]:
+def measure(make: Callable[[], list[Any]], scheduler: str) -> tuple[int, int, list[float]]:
     """Return the tasks, the chunks of an output, and the seconds of each step."""
     gc.collect()
     times = [time.perf_counter()]
@@ -73,7 +73,7 @@ def main() -> None:
         x = da.zeros((1, 1, side * SIDE, side * SIDE), chunks=(1, 1, SIDE, SIDE))
         given = len(x.dask)
         for name, make in calls(x).items():
-            tasks, outputs, seconds = measured(make, options.scheduler)
+            tasks, outputs, seconds = measure(make, options.scheduler)
             cost = " | ".join(f"{1e6 * each / outputs:.0f}" for each in seconds)
             print(
                 f"| {side**2:,} | {name} | {(tasks - given) / outputs:.1f} | {cost} |", flush=True

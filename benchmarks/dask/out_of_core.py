@@ -33,14 +33,14 @@ from pathlib import Path
 from typing import Any
 
 TARGET = 0.7
-SHIFTS = 8
+N_SHIFTS = 8
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 # --- in a process of its own ---------------------------------------------------------------------
 
 
-def limited(gigabytes: float) -> None:
+def limit_memory(gigabytes: float) -> None:
     """Let this process have no more memory from here on."""
     import resource
 
@@ -48,7 +48,7 @@ def limited(gigabytes: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
-def memory() -> dict[str, float]:
+def memory_peaks() -> dict[str, float]:
     """Return the peaks of this process in GB: in memory, and mapped."""
     found = {}
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
@@ -65,21 +65,21 @@ class Blocks:
         import numpy as np
 
         n, c, h, w = block
-        chance = np.random.default_rng(0)
-        self._base = chance.random((n, c + SHIFTS, h, w), dtype=np.float32)
+        rng = np.random.default_rng(0)
+        self._base = rng.random((n, c + N_SHIFTS, h, w), dtype=np.float32)
         self._channels = c
 
     def __call__(self, number: int) -> Any:
         """Return a block."""
-        shift = number % SHIFTS
+        shift = number % N_SHIFTS
         return self._base[:, shift : shift + self._channels]
 
 
-def reference(given: argparse.Namespace) -> dict[str, Any]:
+def reference(options: argparse.Namespace) -> dict[str, Any]:
     """Return the rate of NumPy on blocks, one after the other, on one thread."""
     import unpool_xp as ux
 
-    blocks, nbytes = Blocks(given.block), math.prod(given.block) * 4
+    blocks, nbytes = Blocks(options.block), math.prod(options.block) * 4
 
     def once(number: int) -> None:
         values, indices = ux.max_pool(blocks(number), 2)
@@ -88,23 +88,27 @@ def reference(given: argparse.Namespace) -> dict[str, Any]:
 
     once(0)
     seconds: list[float] = []
-    while sum(seconds) < given.seconds or len(seconds) < 5:
+    while sum(seconds) < options.seconds or len(seconds) < 5:
         start = time.perf_counter()
         once(len(seconds))
         seconds.append(time.perf_counter() - start)
-    return {"gb_s": nbytes / statistics.median(seconds) / 1e9, "calls": len(seconds), **memory()}
+    return {
+        "gb_s": nbytes / statistics.median(seconds) / 1e9,
+        "calls": len(seconds),
+        **memory_peaks(),
+    }
 
 
-def out_of_core(given: argparse.Namespace) -> dict[str, Any]:
+def out_of_core(options: argparse.Namespace) -> dict[str, Any]:
     """Return what the whole array takes on Dask, under the limit."""
-    limited(given.limit)
+    limit_memory(options.limit)
     import dask
     import dask.array as da
 
     import unpool_xp as ux
 
-    blocks, grid = Blocks(given.block), given.grid
-    chunks = [(size,) * many for size, many in zip(given.block, grid, strict=True)]
+    blocks, grid = Blocks(options.block), options.grid
+    chunks = [(size,) * many for size, many in zip(options.block, grid, strict=True)]
 
     def make(block_info: Any) -> Any:
         place, number = block_info[None]["chunk-location"], 0
@@ -114,12 +118,12 @@ def out_of_core(given: argparse.Namespace) -> dict[str, Any]:
 
     def timed(*lazy: Any) -> tuple[float, list[float]]:
         start = time.perf_counter()
-        found = dask.compute(*lazy, scheduler="threads", num_workers=given.cores)
+        found = dask.compute(*lazy, scheduler="threads", num_workers=options.cores)
         return time.perf_counter() - start, [float(one) for one in found]
 
     source = da.map_blocks(make, chunks=chunks, dtype="float32", meta=blocks(0)[:0])
     answer: dict[str, Any] = {"gb": source.nbytes / 1e9, "chunks": math.prod(source.numblocks)}
-    if given.zarr is None:
+    if options.zarr is None:
         values, indices = ux.max_pool(source, 2)
         restored = ux.max_unpool(values, indices, 2)
         lazy = [restored.sum(dtype="float64"), values.sum(dtype="float64")]
@@ -127,14 +131,14 @@ def out_of_core(given: argparse.Namespace) -> dict[str, Any]:
         answer["tasks"] = len(dict(dask.base.collections_to_expr(lazy).__dask_graph__()))
         answer["seconds"], sums = timed(*lazy)
     else:
-        answer |= through_zarr(given, source, timed)
+        answer |= through_zarr(options, source, timed)
         sums = answer.pop("sums")
     answer["right"] = math.isclose(*sums, rel_tol=1e-9)
     answer["gb_s"] = answer["gb"] / answer["seconds"]
-    return {**answer, **memory()}
+    return {**answer, **memory_peaks()}
 
 
-def through_zarr(given: argparse.Namespace, source: Any, timed: Any) -> dict[str, Any]:
+def through_zarr(options: argparse.Namespace, source: Any, timed: Any) -> dict[str, Any]:
     """Write the array to a store, and from there pooled and unpooled to another."""
     import dask
     import dask.array as da
@@ -143,12 +147,12 @@ def through_zarr(given: argparse.Namespace, source: Any, timed: Any) -> dict[str
     import unpool_xp as ux
 
     with (
-        tempfile.TemporaryDirectory(dir=given.zarr) as folder,
-        dask.config.set(scheduler="threads", num_workers=given.cores),
+        tempfile.TemporaryDirectory(dir=options.zarr) as folder,
+        dask.config.set(scheduler="threads", num_workers=options.cores),
     ):
         room = shutil.disk_usage(folder).free
         if room < 2.1 * source.nbytes:
-            sys.exit(f"--zarr {given.zarr}: needs {2.1 * source.nbytes / 1e9:.1f} GB, has {room}")
+            sys.exit(f"--zarr {options.zarr}: needs {2.1 * source.nbytes / 1e9:.1f} GB, has {room}")
 
         def store(name: str, array: Any) -> tuple[Any, float]:
             target = zarr.create_array(
@@ -172,7 +176,7 @@ def through_zarr(given: argparse.Namespace, source: Any, timed: Any) -> dict[str
 # --- around it -----------------------------------------------------------------------------------
 
 
-def ask(part: str, arguments: Sequence[str], many: int = 1) -> list[dict[str, Any]]:
+def run_part(part: str, arguments: Sequence[str], many: int = 1) -> list[dict[str, Any]]:
     """Run a part in so many processes at once, each library on one thread."""
     command = [sys.executable, __file__, *arguments, "--part", part]
     environment = {**os.environ, **dict.fromkeys(ONE_THREAD, "1")}
@@ -182,37 +186,37 @@ def ask(part: str, arguments: Sequence[str], many: int = 1) -> list[dict[str, An
     ]
     answers = []
     for process in running:
-        said, _ = process.communicate()
+        output, _ = process.communicate()
         if process.returncode:
             sys.exit(f"{part} ended with exit code {process.returncode}")
-        answers.append(json.loads(said.splitlines()[-1]))
+        answers.append(json.loads(output.splitlines()[-1]))
     return answers
 
 
-def measured(given: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
+def measure(options: argparse.Namespace, arguments: Sequence[str]) -> dict[str, Any]:
     """Return all that is measured, the parts one after the other."""
-    before = ask("reference", arguments)[0]
-    run = ask("out_of_core", arguments)[0]
-    after = ask("reference", arguments)[0]
-    at_once = ask("reference", arguments, given.cores)
+    before = run_part("reference", arguments)[0]
+    run = run_part("out_of_core", arguments)[0]
+    after = run_part("reference", arguments)[0]
+    at_once = run_part("reference", arguments, options.cores)
     numpy = statistics.mean([before["gb_s"], after["gb_s"]])
     return {
-        "cores": given.cores,
-        "limit_gb": given.limit,
-        "block": given.block,
-        "zarr": given.zarr is not None,
+        "cores": options.cores,
+        "limit_gb": options.limit,
+        "block": options.block,
+        "zarr": options.zarr is not None,
         "run": run,
         "numpy_before": before,
         "numpy_after": after,
         "numpy_at_once": at_once,
-        "share_of_numpy_a_core": run["gb_s"] / given.cores / numpy,
+        "share_of_numpy_a_core": run["gb_s"] / options.cores / numpy,
         "share_of_numpy_at_once": run["gb_s"] / sum(one["gb_s"] for one in at_once),
         "target": TARGET,
         "load": os.getloadavg()[0],
     }
 
 
-def show(found: dict[str, Any]) -> None:
+def print_table(found: dict[str, Any]) -> None:
     """Print a table."""
     from rich.console import Console
     from rich.table import Table
@@ -250,7 +254,7 @@ def show(found: dict[str, Any]) -> None:
         )
 
 
-def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options, and the grid of blocks that they ask for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -263,32 +267,34 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--zarr", help="a folder on the disk to go through")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--part", choices=("reference", "out_of_core"), help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
-    given.block = [int(size) for size in given.block.split("x")]
-    if len(given.block) != 4 or any(size < 2 or size % 2 for size in given.block[2:]):
-        parser.error(f"--block {given.block}: four sizes such as 1x16x512x512, the last two even")
-    if given.zarr is not None and not Path(given.zarr).is_dir():
-        parser.error(f"--zarr {given.zarr}: no such folder")
+    options = parser.parse_args(arguments)
+    options.block = [int(size) for size in options.block.split("x")]
+    if len(options.block) != 4 or any(size < 2 or size % 2 for size in options.block[2:]):
+        parser.error(f"--block {options.block}: four sizes such as 1x16x512x512, the last two even")
+    if options.zarr is not None and not Path(options.zarr).is_dir():
+        parser.error(f"--zarr {options.zarr}: no such folder")
     # Pictures of two by two blocks, and as many of them as it takes.
-    pictures = math.ceil(given.gigabytes * 1e9 / (math.prod(given.block) * 4 * 4))
-    given.grid = (max(pictures, 1), 1, 2, 2)
-    return given
+    pictures = math.ceil(options.gigabytes * 1e9 / (math.prod(options.block) * 4 * 4))
+    options.grid = (max(pictures, 1), 1, 2, 2)
+    return options
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print; exit 1 where the limit or the sum does not hold."""
-    given = parsed(arguments)
-    if given.part:
-        print(json.dumps({"reference": reference, "out_of_core": out_of_core}[given.part](given)))
+    options = parse_arguments(arguments)
+    if options.part:
+        print(
+            json.dumps({"reference": reference, "out_of_core": out_of_core}[options.part](options))
+        )
         return 0
-    found = measured(given, arguments)
-    if found["run"]["peak_gb"] > given.limit or not found["run"]["right"]:
+    found = measure(options, arguments)
+    if found["run"]["peak_gb"] > options.limit or not found["run"]["right"]:
         print(f"failed: {found['run']}", file=sys.stderr)
         return 1
-    if given.json:
+    if options.json:
         print(json.dumps(found, indent=1))
     else:
-        show(found)
+        print_table(found)
     return 0
 
 

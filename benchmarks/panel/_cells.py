@@ -18,7 +18,7 @@ from unpool_xp.bench.catalog.panel import (
     panel_case,
     split_how,
 )
-from unpool_xp.bench.measure.session import Inputs, Session
+from unpool_xp.bench.measure.session import DeviceInputs, Session
 from unpool_xp.capabilities import why_not
 
 COMPILED = "UNPOOL_XP_ASV_COMPILED"
@@ -42,14 +42,14 @@ class Panel:
         """Return the checked session of a cell; a wrong result is an error, never a time."""
         mode = split_how(how)[1]
         session = Session(backend_of(operation, how), panel_case(operation, size, stride), mode)
-        return checked(session)
+        return prepare_checked(session)
 
-    def inputs(self, operation: str, size: str, stride: int, how: str) -> Inputs:
+    def inputs(self, operation: str, size: str, stride: int, how: str) -> DeviceInputs:
         """Return the inputs of a cell, settled on the device."""
-        return Inputs(backend_of(operation, how), panel_case(operation, size, stride))
+        return DeviceInputs(backend_of(operation, how), panel_case(operation, size, stride))
 
 
-def checked(session: Session) -> Session:
+def prepare_checked(session: Session) -> Session:
     """Return a session once its result is right; raise where it is not."""
     if not session.prepare():
         raise RuntimeError(session.error)
@@ -60,7 +60,7 @@ def backend_of(operation: str, how: str) -> backends.Backend:
     """Return the backend of a cell, or let asv skip the cell with the reason."""
     label, mode = split_how(how)
     library = label.partition(":")[0]
-    reason = not_here(label) or why_not(operation, library, "float32")
+    reason = missing_reason(label) or why_not(operation, library, "float32")
     if how == "torch:cpu compiled" and not os.environ.get(COMPILED):
         reason = f"takes seconds to compile, each time; {COMPILED}=1 measures it"
     if reason is not None:
@@ -79,7 +79,7 @@ def skip(how: str, reason: str) -> NoReturn:
     raise NotImplementedError(f"{how}: {reason}")
 
 
-def not_here(label: str) -> str | None:
+def missing_reason(label: str) -> str | None:
     """Return why a backend cannot be here, where that shows without importing its library."""
     library, _, device = label.partition(":")
     if importlib.util.find_spec(library) is None:

@@ -6,7 +6,7 @@ import gc
 
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import HOWS
-from unpool_xp.bench.measure.memory import forget_peak
+from unpool_xp.bench.measure.memory import reset_peak
 
 from ._cells import Panel
 
@@ -24,7 +24,7 @@ class PeakMemory(Panel):
         """Check the result, let go of all but the inputs, and count from here."""
         self._call = self.session(operation, size, stride, how).caller()
         gc.collect()
-        forget_peak()
+        reset_peak()
 
     def peakmem_call(self, operation: str, size: str, stride: int, how: str) -> None:
         """Call once, and wait for the output."""

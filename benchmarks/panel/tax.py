@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import statistics
 
-from unpool_xp.bench.catalog import natives
+from unpool_xp.bench.catalog import natives_for
 from unpool_xp.bench.catalog.panel import HOWS, panel_case, split_how
-from unpool_xp.bench.measure.session import Inputs, Session
+from unpool_xp.bench.measure.session import DeviceInputs, Session
 
-from ._cells import Panel, backend_of, checked, skip
+from ._cells import Panel, backend_of, prepare_checked, skip
 
 _PAIRS = 11
 
@@ -34,15 +34,15 @@ class Tax(Panel):
         mode = split_how(how)[1]
         equal = [
             native.name(case)
-            for native in natives(backend.library, case)
+            for native in natives_for(backend.library, case)
             if native.reason(case) is None and not native.values_only
         ]
         if not equal:
             skip(how, f"{backend.library} has no function of its own for {operation}")
-        inputs = Inputs(backend, case)
-        self._portable = checked(Session(backend, case, mode, inputs=inputs))
+        inputs = DeviceInputs(backend, case)
+        self._portable = prepare_checked(Session(backend, case, mode, inputs=inputs))
         sessions = [Session(backend, case, mode, "native", name, inputs=inputs) for name in equal]
-        self._native = min(map(checked, sessions), key=lambda session: session.call_s)
+        self._native = min(map(prepare_checked, sessions), key=lambda session: session.call_s)
 
     def track_portable_over_native(self, operation: str, size: str, stride: int, how: str) -> float:
         """Return the median of the ratios of neighbours, taken in turns: A B, B A, A B."""

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.check.test_run import run
 from tests.support import fake_backend
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.choose import Choice, choose, scaled
+from unpool_xp.bench.choose import Choice, choose, scale_case
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import case_key
 from unpool_xp.bench.terminal import choice as show_choice
-
-from .test_check import run
 
 
 def eager(label: str) -> tuple[str, ...]:
@@ -126,14 +125,14 @@ def test_a_device_that_answers_late_is_never_quicker(monkeypatch: pytest.MonkeyP
 
 def test_the_answer_changes_with_size(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("max_pool", (1, 2, 8, 8), kernel=(2, 2))
-    smaller, larger = scaled(case, 0.5), scaled(case, 2.0)
+    smaller, larger = scale_case(case, 0.5), scale_case(case, 2.0)
     assert smaller is not None
     assert larger is not None
     assert (smaller.shape, larger.shape) == ((1, 2, 4, 4), (1, 2, 16, 16))
-    assert scaled(case, 0.01) is None
+    assert scale_case(case, 0.01) is None
     choice = choose(case, ["numpy"], budget_s=4, modes=eager)
     assert isinstance(choice, Choice)
-    assert choice.changes()[0].winner.startswith("numpy")
+    assert choice.crossovers()[0].winner.startswith("numpy")
     assert 32 in choice.other_sizes
 
 

@@ -17,9 +17,8 @@ import psutil
 import pytest
 
 import unpool_xp as ux
-
-from .test_dask import chunked
-from .test_portability import every_call, outputs
+from tests.dask.test_operations import chunked
+from tests.operations.test_portability import every_call, outputs
 
 
 @pytest.fixture(scope="module")

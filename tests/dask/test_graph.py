@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 
 import unpool_xp as ux
 from tests.conftest import forbid_compute
-from tests.support.strategies import Pooling, poolings, resizes, seeds, values
+from tests.operations.test_portability import every_call, outputs
+from tests.support.strategies import PoolingArguments, poolings, resizes, seeds, values
 from unpool_xp._dask import graph as chunks_module
 from unpool_xp._dask.graph import _HaloSlice, _Task
 from unpool_xp._impl.index_conventions import _CONVENTIONS
 from unpool_xp._plan import cache
 from unpool_xp._plan import resize as _resize
-
-from .test_portability import every_call, outputs
 
 few = settings(max_examples=60)
 
@@ -75,7 +74,7 @@ def slices_at_any_size(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @few
 @given(pooling=poolings(), seed=seeds, special=st.booleans())
-def test_pooling(pooling: Pooling, seed: int, special: bool) -> None:
+def test_pooling(pooling: PoolingArguments, seed: int, special: bool) -> None:
     x = values(pooling.shape, "float32", seed, special=special)
     lazy = da.from_array(x, chunks=chunks_of(x.shape, seed))
     wanted = ux.max_pool(x, **pooling.options)
@@ -92,11 +91,11 @@ def test_pooling(pooling: Pooling, seed: int, special: bool) -> None:
 @few
 @given(pooling=poolings(), seed=seeds, duplicates=st.sampled_from(["any", "sum"]))
 @example(  # windows wider than the plane: an offset in a window says nothing of a place
-    pooling=Pooling((1, 3, 2), (3, 3), (1, 1), ((2, 2), (2, 2)), (1, 1), False),
+    pooling=PoolingArguments((1, 3, 2), (3, 3), (1, 1), ((2, 2), (2, 2)), (1, 1), False),
     seed=1,
     duplicates="any",
 )
-def test_max_unpooling(pooling: Pooling, seed: int, duplicates: Any) -> None:
+def test_max_unpooling(pooling: PoolingArguments, seed: int, duplicates: Any) -> None:
     x = values(pooling.shape, "int64", seed).astype(np.float32) / np.float32(3)
     pooled, indices = ux.max_pool(x, **pooling.options)
     options = {"output_size": pooling.plane, "duplicates": duplicates}
@@ -231,7 +230,7 @@ def test_a_chunk_that_no_tap_reaches_has_the_bias_alone() -> None:
     ways=st.tuples(*[st.sampled_from(_CONVENTIONS)] * 2),
     seed=seeds,
 )
-def test_conversion(pooling: Pooling, lead: Any, ways: tuple[Any, Any], seed: int) -> None:
+def test_conversion(pooling: PoolingArguments, lead: Any, ways: tuple[Any, Any], seed: int) -> None:
     x = values((*lead, *pooling.plane), "int32", seed)
     options = {k: v for k, v in pooling.options.items() if k != "ceil_mode"}
     options["input_shape"] = x.shape

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import forbid_compute
-
-from .test_portability import every_call, outputs
+from tests.operations.test_portability import every_call, outputs
 
 
 def chunked(arrays: Any, sizes: Any) -> list[Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.strategies import Pooling, poolings
+from tests.support.strategies import PoolingArguments, poolings
 from unpool_xp._dask.partition import (
     ConvTransposePartition,
     LinearPartition,
@@ -38,7 +38,7 @@ def stood_in(axis: PoolAxis) -> list[list[int]]:
 
 
 @given(pooling=poolings(max_rank=1), data=st.data())
-def test_windows(pooling: Pooling, data: st.DataObject) -> None:
+def test_windows(pooling: PoolingArguments, data: st.DataObject) -> None:
     (axis,) = windows.plan_max_pool("max_pool", pooling.shape, *pooling.options.values()).axes
     first = data.draw(st.integers(0, axis.count - 1))
     last = data.draw(st.integers(first + 1, axis.count))

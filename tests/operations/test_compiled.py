@@ -12,8 +12,7 @@ import pytest
 import torch
 
 import unpool_xp as ux
-
-from .test_portability import CALLS, every_call, outputs
+from tests.operations.test_portability import CALLS, every_call, outputs
 
 
 @every_call

@@ -15,9 +15,8 @@ import pytest
 
 import unpool_xp as ux
 from tests.conftest import Target, jax_without_64_bits
+from tests.operations.test_portability import every_call, outputs
 from unpool_xp._array.compat import compute_dtype
-
-from .test_portability import every_call, outputs
 
 
 @every_call

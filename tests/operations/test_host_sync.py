@@ -15,12 +15,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import unpool_xp as ux
+from tests.operations.test_portability import CALLS, every_call, outputs
 from tests.support import minimal_library
 from unpool_xp._array import repeat
 from unpool_xp._array.compat import namespace
 from unpool_xp._array.numeric import matmul_by_sums
-
-from .test_portability import CALLS, every_call, outputs
 
 CHECKED = (ux.max_unpool, ux.fractional_max_unpool)
 

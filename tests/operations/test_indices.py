@@ -12,33 +12,35 @@ from hypothesis import strategies as st
 
 import unpool_xp as ux
 from tests.conftest import Target
-from tests.support.strategies import Pooling, poolings, real_values, seeds
+from tests.support.strategies import PoolingArguments, poolings, real_values, seeds
 from unpool_xp import reference
 from unpool_xp._impl.index_conventions import Convention
 
 CONVENTIONS: tuple[Any, ...] = get_args(Convention)
 
 
-def oracle(indices: np.ndarray, source: str, target: str, case: Pooling) -> np.ndarray:
+def oracle(indices: np.ndarray, source: str, target: str, case: PoolingArguments) -> np.ndarray:
     return reference.convert_indices(
         indices, source, target, case.shape, case.kernel, case.stride, case.padding, case.dilation
     )
 
 
-def pooled(case: Pooling, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+def pooled(case: PoolingArguments, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
     """Return positions of a real pooling, and the options that tell of it."""
     options = {name: value for name, value in case.options.items() if name != "ceil_mode"}
     indices = ux.max_pool(real_values(case.shape, seed), **case.options).indices
     return indices, {**options, "input_shape": case.shape}
 
 
-def four(case: Pooling) -> bool:
+def four(case: PoolingArguments) -> bool:
     return len(case.shape) == len(case.kernel) + 2
 
 
 @given(case=poolings(least_lead=2).filter(four), seed=seeds, pair=st.data())
 @settings(max_examples=25)
-def test_between_all_conventions(eager: Target, case: Pooling, seed: int, pair: Any) -> None:
+def test_between_all_conventions(
+    eager: Target, case: PoolingArguments, seed: int, pair: Any
+) -> None:
     source = pair.draw(st.sampled_from(CONVENTIONS))
     target = pair.draw(st.sampled_from(CONVENTIONS))
     indices, options = pooled(case, seed)
@@ -49,7 +51,7 @@ def test_between_all_conventions(eager: Target, case: Pooling, seed: int, pair: 
 
 @pytest.mark.parametrize(("source", "target"), list(product(CONVENTIONS, repeat=2)))
 def test_there_and_back(source: Any, target: Any) -> None:
-    case = Pooling((2, 3, 7, 9), (3, 2), (2, 2), ((1, 0), (0, 1)), (1, 2), ceil_mode=True)
+    case = PoolingArguments((2, 3, 7, 9), (3, 2), (2, 2), ((1, 0), (0, 1)), (1, 2), ceil_mode=True)
     indices, options = pooled(case, 0)
     start = ux.convert_indices(indices, "torch", source, **options)
     there = ux.convert_indices(start, source, target, **options)
@@ -61,7 +63,7 @@ def test_there_and_back(source: Any, target: Any) -> None:
 
 @pytest.mark.parametrize("target", CONVENTIONS)
 def test_compiled(compiled: Target, target: Any) -> None:
-    case = Pooling((2, 3, 6, 8), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1), ceil_mode=False)
+    case = PoolingArguments((2, 3, 6, 8), (2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1), ceil_mode=False)
     indices, options = pooled(case, 0)
     got = compiled(ux.convert_indices, indices, source="torch", target=target, **options)
     np.testing.assert_array_equal(got, oracle(indices, "torch", target, case), strict=True)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 import unpool_xp as ux
 from tests.conftest import Target
 from tests.support.closeness import assert_close
-from tests.support.strategies import Pooling, poolings, real_values, seeds, values
+from tests.support.strategies import PoolingArguments, poolings, real_values, seeds, values
 from unpool_xp import reference
 
 DTYPES = st.sampled_from(["float32", "float64", "int8", "int32", "int64", "uint8"])
 
 
-def check_max_pool(target: Target, case: Pooling, dtype: str, seed: int) -> None:
+def check_max_pool(target: Target, case: PoolingArguments, dtype: str, seed: int) -> None:
     x = values(case.shape, dtype, seed, special=True)
     got = target(ux.max_pool, x, **case.options)
     wanted = reference.max_pool(
@@ -31,17 +31,17 @@ def check_max_pool(target: Target, case: Pooling, dtype: str, seed: int) -> None
 
 @given(case=poolings(), dtype=DTYPES, seed=seeds)
 @settings(max_examples=60)
-def test_max_pool(eager: Target, case: Pooling, dtype: str, seed: int) -> None:
+def test_max_pool(eager: Target, case: PoolingArguments, dtype: str, seed: int) -> None:
     check_max_pool(eager, case, dtype, seed)
 
 
 @given(case=poolings(max_rank=2), dtype=DTYPES, seed=seeds)
 @settings(max_examples=12)
-def test_max_pool_compiled(compiled: Target, case: Pooling, dtype: str, seed: int) -> None:
+def test_max_pool_compiled(compiled: Target, case: PoolingArguments, dtype: str, seed: int) -> None:
     check_max_pool(compiled, case, dtype, seed)
 
 
-def check_avg_pool(target: Target, case: Pooling, include: bool, seed: int) -> None:
+def check_avg_pool(target: Target, case: PoolingArguments, include: bool, seed: int) -> None:
     x = real_values(case.shape, seed)
     got = target(ux.avg_pool, x, **case.options, count_include_pad=include)
     wanted = reference.avg_pool(
@@ -52,13 +52,15 @@ def check_avg_pool(target: Target, case: Pooling, include: bool, seed: int) -> N
 
 @given(case=poolings(), include=st.booleans(), seed=seeds)
 @settings(max_examples=60)
-def test_avg_pool(eager: Target, case: Pooling, include: bool, seed: int) -> None:
+def test_avg_pool(eager: Target, case: PoolingArguments, include: bool, seed: int) -> None:
     check_avg_pool(eager, case, include, seed)
 
 
 @given(case=poolings(max_rank=2), include=st.booleans(), seed=seeds)
 @settings(max_examples=8)
-def test_avg_pool_compiled(compiled: Target, case: Pooling, include: bool, seed: int) -> None:
+def test_avg_pool_compiled(
+    compiled: Target, case: PoolingArguments, include: bool, seed: int
+) -> None:
     check_avg_pool(compiled, case, include, seed)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import unpool_xp as ux
 from tests.conftest import Target
 from tests.support.closeness import assert_close
-from tests.support.strategies import Pooling, poolings, real_values, resizes, seeds, values
+from tests.support.strategies import PoolingArguments, poolings, real_values, resizes, seeds, values
 from unpool_xp import reference
 
 ANY_DTYPE = st.sampled_from(["float32", "float64", "int16", "int64", "uint8", "bool", "complex64"])
@@ -68,7 +68,7 @@ def test_linear_unpool_compiled(compiled: Target, case: Any, coordinates: str, s
 
 
 def check_max_unpool(
-    target: Target, case: Pooling, duplicates: Any, check: bool, dtype: str, seed: int
+    target: Target, case: PoolingArguments, duplicates: Any, check: bool, dtype: str, seed: int
 ) -> None:
     x = values(case.shape, dtype, seed)
     pooled = ux.max_pool(x, **case.options)
@@ -98,7 +98,7 @@ DUPLICATES = st.sampled_from(["any", "sum"])
 )
 @settings(max_examples=60)
 def test_max_unpool(
-    eager: Target, case: Pooling, duplicates: str, check: bool, dtype: str, seed: int
+    eager: Target, case: PoolingArguments, duplicates: str, check: bool, dtype: str, seed: int
 ) -> None:
     check_max_unpool(eager, case, duplicates, check, dtype, seed)
 
@@ -106,14 +106,16 @@ def test_max_unpool(
 @given(case=poolings(max_rank=2), duplicates=DUPLICATES, check=st.booleans(), seed=seeds)
 @settings(max_examples=10)
 def test_max_unpool_compiled(
-    compiled: Target, case: Pooling, duplicates: str, check: bool, seed: int
+    compiled: Target, case: PoolingArguments, duplicates: str, check: bool, seed: int
 ) -> None:
     check_max_unpool(compiled, case, duplicates, check, "float32", seed)
 
 
 @given(case=poolings(least_lead=1), seed=seeds)
 @settings(max_examples=40)
-def test_the_default_size_pools_to_the_size_of_the_values(case: Pooling, seed: int) -> None:
+def test_the_default_size_pools_to_the_size_of_the_values(
+    case: PoolingArguments, seed: int
+) -> None:
     shape = [max(n, 1) for n in case.shape]
     options = {"kernel_size": case.kernel, "stride": case.stride, "dilation": case.dilation}
     indices = np.zeros(shape, dtype=np.int64)

@@ -20,7 +20,7 @@ import pytest
 from asv.config import Config
 from asv_runner.discovery import disc_benchmarks
 
-from unpool_xp.bench.cases.expected import MismatchError, Oracle
+from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import HARNESS_VERSION, HOWS, SIZES, STRIDES
 from unpool_xp.bench.measure.machine import this_machine
@@ -121,7 +121,7 @@ def test_a_wrong_result_is_an_error_and_never_a_time(
     def wrong(*args: Any, **options: Any) -> str:
         raise MismatchError("y[0] is 1, not 2")
 
-    monkeypatch.setattr(Oracle, "check", wrong)
+    monkeypatch.setattr(ExpectedOutputs, "check", wrong)
     for name in ("operations.Time.time_call", "first_call.FirstCall.track_first_call"):
         benchmarks[name]._current_params = ("max_pool", "small", 2, "numpy")
         with pytest.raises(RuntimeError, match=r"wrong result: y\[0\] is 1, not 2"):

@@ -24,7 +24,7 @@ OPERATIONS = ("max_pool", "avg_pool", "nearest_unpool", "max_unpool", "linear_un
 # Goes to the end of unpool_xp/__init__.py. The wait is as long as the work itself, times what is
 # asked for, and begins when the output is ready. A compiled function is planted while it is traced,
 # so never: the gate must find it where it runs eagerly.
-SLOWER = """
+SLOW_WRAPPER = """
 
 def _planted(function, factor):  # type: ignore[no-untyped-def]
     import functools
@@ -66,7 +66,7 @@ def scratch_repository(to: Path) -> str:
     return git(to, "rev-parse", "HEAD")
 
 
-def plant(
+def commit_change(
     repository: Path, text: str, base: str, name: str, files: dict[str, str] | None = None
 ) -> str:
     """Commit text at the end of the package's __init__.py, and files; return the hash."""
@@ -79,10 +79,10 @@ def plant(
     return git(repository, "rev-parse", "HEAD")
 
 
-def plant_slowdown(repository: Path, operation: str, factor: float, base: str) -> str:
+def inject_slowdown(repository: Path, operation: str, factor: float, base: str) -> str:
     """Commit an operation that takes so many times as long; return the hash."""
-    text = SLOWER.format(operation=operation, factor=factor)
-    return plant(repository, text, base, f"{operation}-{factor}")
+    text = SLOW_WRAPPER.format(operation=operation, factor=factor)
+    return commit_change(repository, text, base, f"{operation}-{factor}")
 
 
 def run_gate(repository: Path, base: str, head: str, *options: str) -> dict[str, Any]:
@@ -96,11 +96,11 @@ def run_gate(repository: Path, base: str, head: str, *options: str) -> dict[str,
     return {**json.loads(done.stdout), "exit_code": done.returncode}
 
 
-def summary(answer: dict[str, Any], operation: str | None) -> dict[str, Any]:
+def summarize(answer: dict[str, Any], operation: str | None) -> dict[str, Any]:
     """Say what was found of the planted operation, and what else was called slower."""
     slower = [e for e in answer["entries"] if e["outcome"] in ("slower", "broken")]
     # A compiled function never runs what was planted.
-    planted = [
+    slowed = [
         e
         for e in answer["entries"]
         if operation is not None
@@ -108,13 +108,13 @@ def summary(answer: dict[str, Any], operation: str | None) -> dict[str, Any]:
         and e["mode"] == "eager"
         and e["ratio"] is not None
     ]
-    hits = [e for e in slower if e in planted]
+    hits = [e for e in slower if e in slowed]
     noise = [apart["median"] for apart in answer["noise"].values() if apart]
     return {
         "alarms": len(slower) - len(hits),
         "found": len(hits),
-        "of": len(planted),
-        "ratio": statistics.median(e["ratio"] for e in planted) if planted else None,
+        "of": len(slowed),
+        "ratio": statistics.median(e["ratio"] for e in slowed) if slowed else None,
         "noise": statistics.median(noise) if noise else None,
         "undecided": answer["counts"]["undecided"],
         "seconds": answer["seconds"],
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--factors", type=float, nargs="*", default=[1.2, 1.1])
     parser.add_argument("--operations", nargs="*", default=list(OPERATIONS), help="planted in turn")
     parser.add_argument("rest", nargs="*", help="options of unpool-xp gate, after --")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     # Interleaved: whatever the machine does meanwhile, it does to all kinds.
     with tempfile.TemporaryDirectory(prefix="unpool-planted-") as scratch:
         repository = Path(scratch) / "repository"
@@ -141,16 +141,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ),
             flush=True,
         )
-        alarms, found = 0, dict.fromkeys(given.factors, 0)
-        for run in range(given.runs):
-            for factor in (1.0, *given.factors):
-                operation = given.operations[run % len(given.operations)] if factor > 1 else None
+        alarms, found = 0, dict.fromkeys(options.factors, 0)
+        for run in range(options.runs):
+            for factor in (1.0, *options.factors):
+                operation = (
+                    options.operations[run % len(options.operations)] if factor > 1 else None
+                )
                 # Another commit, even if nothing is planted: an environment of its own.
                 if operation is None:
-                    head = plant(repository, "# the same\n", base, "same")
+                    head = commit_change(repository, "# the same\n", base, "same")
                 else:
-                    head = plant_slowdown(repository, operation, factor, base)
-                result = summary(run_gate(repository, base, head, *given.rest), operation)
+                    head = inject_slowdown(repository, operation, factor, base)
+                result = summarize(run_gate(repository, base, head, *options.rest), operation)
                 alarms += bool(result["alarms"])
                 if operation is not None:
                     found[factor] += bool(result["found"])
@@ -161,12 +163,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 more = (result["undecided"], f"{result['seconds']:.0f}")
                 print(form.format(*cells, *more), flush=True)
     print(
-        f"runs with an alarm where nothing was planted: {alarms} of {given.runs * (1 + len(found))}"
+        "runs with an alarm where nothing was planted: "
+        f"{alarms} of {options.runs * (1 + len(found))}"
     )
     for factor, hits in found.items():
-        print(f"{factor}x found in {hits} of {given.runs} runs")
+        print(f"{factor}x found in {hits} of {options.runs} runs")
     large = [hits for factor, hits in found.items() if factor >= 1.2]
-    return int(bool(alarms) or any(hits < 0.9 * given.runs for hits in large))
+    return int(bool(alarms) or any(hits < 0.9 * options.runs for hits in large))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
-class Pooling:
+class PoolingArguments:
     """The arguments of a pooling, as given and as the oracle takes them."""
 
     shape: tuple[int, ...]
@@ -38,7 +38,7 @@ class Pooling:
 
 
 @st.composite
-def poolings(draw: st.DrawFn, *, max_rank: int = 3, least_lead: int = 0) -> Pooling:
+def poolings(draw: st.DrawFn, *, max_rank: int = 3, least_lead: int = 0) -> PoolingArguments:
     """Draw a pooling of one to three axes whose every window holds an element."""
     rank = draw(st.integers(1, max_rank))
     lead = draw(st.lists(st.integers(0, 3), min_size=least_lead, max_size=2))
@@ -54,7 +54,7 @@ def poolings(draw: st.DrawFn, *, max_rank: int = 3, least_lead: int = 0) -> Pool
         draw(st.integers(max(d, extent - before - after, 1), max(d, extent) + 6))
         for d, extent, (before, after) in zip(dilation, extents, padding, strict=True)
     )
-    return Pooling((*lead, *plane), kernel, stride, padding, dilation, draw(st.booleans()))
+    return PoolingArguments((*lead, *plane), kernel, stride, padding, dilation, draw(st.booleans()))
 
 
 @st.composite

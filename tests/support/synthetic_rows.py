@@ -15,7 +15,7 @@ from unpool_xp.bench.rows.schema import Row
 
 
 @dataclass(frozen=True)
-class How:
+class SyntheticBackend:
     """A backend in a mode on a device, as fast as nobody's."""
 
     label: str
@@ -29,18 +29,18 @@ class How:
         return self.label.endswith(":cuda")
 
 
-HOWS = (
-    How("numpy", "eager", 8e-6, 4),
-    How("torch:cpu", "eager", 1.4e-5, 9),
-    How("torch:cpu", "compiled", 2.2e-5, 14),
-    How("jax:cpu", "eager", 9e-5, 5),
-    How("jax:cpu", "compiled", 7e-6, 11),
-    How("dask", "eager", 1.5e-3, 6),
-    How("torch:cuda", "eager", 4e-5, 600),
-    How("torch:cuda", "compiled", 3e-5, 800),
-    How("cupy:cuda", "eager", 6e-5, 500),
-    How("jax:cuda", "eager", 3e-4, 500),
-    How("jax:cuda", "compiled", 3.5e-5, 750),
+BACKENDS = (
+    SyntheticBackend("numpy", "eager", 8e-6, 4),
+    SyntheticBackend("torch:cpu", "eager", 1.4e-5, 9),
+    SyntheticBackend("torch:cpu", "compiled", 2.2e-5, 14),
+    SyntheticBackend("jax:cpu", "eager", 9e-5, 5),
+    SyntheticBackend("jax:cpu", "compiled", 7e-6, 11),
+    SyntheticBackend("dask", "eager", 1.5e-3, 6),
+    SyntheticBackend("torch:cuda", "eager", 4e-5, 600),
+    SyntheticBackend("torch:cuda", "compiled", 3e-5, 800),
+    SyntheticBackend("cupy:cuda", "eager", 6e-5, 500),
+    SyntheticBackend("jax:cuda", "eager", 3e-4, 500),
+    SyntheticBackend("jax:cuda", "compiled", 3.5e-5, 750),
 )
 _WEIGHT = {
     "nearest_unpool": 1.0,
@@ -72,37 +72,39 @@ def synthetic_cases() -> Iterator[Case]:
 
 def synthetic_rows(number: int, *, samples: int = 20) -> list[Row]:
     """Return so many rows of `synthetic_cases`, the same ones each time."""
-    chance = random.Random(0)
+    rng = random.Random(0)
     every = (
-        synthetic_row(case, how, native, samples, chance)
+        synthetic_row(case, how, native, samples, rng)
         for case in synthetic_cases()
-        for how in HOWS
+        for how in BACKENDS
         for native in (False, True)
     )
     return list(itertools.islice(every, number))
 
 
-def synthetic_row(case: Case, how: How, native: bool, samples: int, chance: random.Random) -> Row:
+def synthetic_row(
+    case: Case, backend: SyntheticBackend, native: bool, samples: int, rng: random.Random
+) -> Row:
     """Return a row of a case: an overhead, and the bytes at some rate."""
-    weight = _WEIGHT[case.operation] * math.exp(chance.gauss(0, 0.1))
-    seconds = how.overhead_s + case.bytes_moved * weight / how.gb_s / 1e9
+    weight = _WEIGHT[case.operation] * math.exp(rng.gauss(0, 0.1))
+    seconds = backend.overhead_s + case.bytes_moved * weight / backend.gb_s / 1e9
     seconds *= 0.6 if native else 1
-    library = how.label.partition(":")[0] if native else "unpool_xp"
+    library = backend.label.partition(":")[0] if native else "unpool_xp"
     return make_row(
         **case.to_json(),
         machine="made-up-1",
         run="made-up",
-        backend=how.label,
-        mode=how.mode,
+        backend=backend.label,
+        mode=backend.mode,
         implementation="native" if native else "portable",
         function=f"{library}.{case.operation}",
-        device="made-up GPU" if how.gpu else "made-up CPU",
+        device="made-up GPU" if backend.gpu else "made-up CPU",
         bytes_moved=case.bytes_moved,
         flops=case.flops,
-        samples_s=[seconds * math.exp(abs(chance.gauss(0, 0.03))) for _ in range(samples)],
-        first_call_s=2 * seconds + (0.08 if how.mode == "compiled" else 0),
-        to_device_s=case.bytes_moved / 12e9 + 2e-5 if how.gpu else 1e-6,
-        from_device_s=case.bytes_moved / 14e9 + 2e-5 if how.gpu else 1e-6,
-        peak_bytes=round(case.bytes_moved * chance.uniform(0.5, 3)),
-        copy_gb_s=700 if how.gpu else 12,
+        samples_s=[seconds * math.exp(abs(rng.gauss(0, 0.03))) for _ in range(samples)],
+        first_call_s=2 * seconds + (0.08 if backend.mode == "compiled" else 0),
+        to_device_s=case.bytes_moved / 12e9 + 2e-5 if backend.gpu else 1e-6,
+        from_device_s=case.bytes_moved / 14e9 + 2e-5 if backend.gpu else 1e-6,
+        peak_bytes=round(case.bytes_moved * rng.uniform(0.5, 3)),
+        copy_gb_s=700 if backend.gpu else 12,
     )

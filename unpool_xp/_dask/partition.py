@@ -112,8 +112,8 @@ class PoolPartition:
             size=size,
             count=last - first,
             padding=(before, 0),
-            source_source_before=lead,
-            source_source_after=trail,
+            source_before=lead,
+            source_after=trail,
             origin=whole.origin + start,
             arrays={},
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
-from unpool_xp.bench.measure.sweep import make_row, origin_of, refused
+from unpool_xp.bench.measure.sweep import make_row, memory_shortfall, provenance_fields
 from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.rows import provenance
 from unpool_xp.bench.rows.schema import Row
@@ -54,7 +54,7 @@ class Choice:
         """The portable function against each library's own."""
         return tax(self.rows)
 
-    def changes(self, *, with_transfer: bool = False) -> list[Crossover]:
+    def crossovers(self, *, with_transfer: bool = False) -> list[Crossover]:
         """Return from which size on another backend is the one to use."""
         sizes = {math.prod(self.case.shape): self._portable, **self.other_sizes}
         return crossover(sizes, with_transfer=with_transfer)
@@ -106,7 +106,7 @@ def choose(
     cells = [cell for label in labels for cell in cells_of(case, label, modes(label))]
     # What the answer needs comes first: where the budget ends, natives are left out.
     cells.sort(key=lambda cell: cell.implementation != "portable")
-    reason = refused(case, cells)
+    reason = memory_shortfall(case, cells)
     if reason is not None:
         raise MemoryError(f"{case.name} is {reason}")
     start = time.monotonic()
@@ -117,14 +117,14 @@ def choose(
                 _ = pool[label].facts
         left = budget_s - (time.monotonic() - start)
         progress(f"measuring {case.name}")
-        origin = origin_of(provenance.run_id())
+        origin = provenance_fields(provenance.run_id())
         rows = _measure(pool, origin, case, cells, _MAIN_SHARE * left)
         portable = [cell for cell in cells if cell.implementation == "portable"]
         other_sizes: dict[int, list[Row]] = {}
-        others = [other for factor in _FACTORS if (other := scaled(case, factor)) is not None]
+        others = [other for factor in _FACTORS if (other := scale_case(case, factor)) is not None]
         for number, other in enumerate(others):
             left = budget_s - (time.monotonic() - start)
-            if left > 0 and refused(other, portable) is None:
+            if left > 0 and memory_shortfall(other, portable) is None:
                 progress(f"other sizes: {other.name}")
                 share = left / (len(others) - number)
                 measured = _measure(pool, origin, other, portable, share)
@@ -132,7 +132,7 @@ def choose(
     return Choice(case, rows, other_sizes)
 
 
-def scaled(case: Case, factor: float) -> Case | None:
+def scale_case(case: Case, factor: float) -> Case | None:
     """Return a case with its spatial axes scaled; None where that cannot be."""
     first = len(case.shape) - case.rank
     plane = tuple(max(round(n * factor), 1) for n in case.shape[first:])

@@ -18,36 +18,36 @@ import numpy as np
 
 from unpool_xp.backends import Backend
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.expected import Oracle
+from unpool_xp.bench.cases.expected import ExpectedOutputs
 from unpool_xp.bench.cases.inputs import numpy_dtype
-from unpool_xp.bench.catalog.families import up
+from unpool_xp.bench.catalog.families import conv_transpose_case
 from unpool_xp.bench.measure.session import SAMPLE_SECONDS, Session
 from unpool_xp.bench.portability.measure import ratio_of_pairs
-from unpool_xp.bench.portability.targets import CONVOLVED, KERNELS
-from unpool_xp.bench.replay import recorded, replay_of
+from unpool_xp.bench.portability.targets import CONV_TRANSPOSE_INPUTS, KERNELS
+from unpool_xp.bench.replay import build_replay, record_calls
 
 # --- what is asked for ----------------------------------------------------------------------------
 
 COPY_SHARE = 0.6  # of the rate of a plain copy, at least
 PRODUCT_SHARE = 0.7  # of the rate of the matrix product within, at least
 OVERHEAD_SECONDS = 6e-6  # of a call beyond its array calls, at most
-GROWTH = 1.5  # of the time an element beyond the caches, at most
-SCRATCH = 0.5  # of the outputs' bytes, beyond inputs and outputs, at most
+SCALING_LIMIT = 1.5  # of the time an element beyond the caches, at most
+SCRATCH_LIMIT = 0.5  # of the outputs' bytes, beyond inputs and outputs, at most
 
 # Outputs several times the size of a last-level cache.
-MOVING = (
+BANDWIDTH_CASES = (
     Case("nearest_unpool", (8, 64, 112, 112), scale=(2, 2)),
     Case("nearest_unpool", (4, 64, 112, 112), scale=(3, 3)),
     Case("max_unpool", (8, 64, 112, 112), (2, 2)),
     Case("max_unpool", (4, 64, 112, 112), (3, 3)),
 )
-MULTIPLYING = tuple(
-    up(shape, channels, kernel, stride, padding)
-    for shape, channels in CONVOLVED
+GEMM_CASES = tuple(
+    conv_transpose_case(shape, channels, kernel, stride, padding)
+    for shape, channels in CONV_TRANSPOSE_INPUTS
     for kernel, stride, padding in KERNELS
 )
 _ONE = (1, 1, 2, 2)
-TINY = (
+OVERHEAD_CASES = (
     Case("max_pool", _ONE, (2, 2)),
     Case("avg_pool", _ONE, (2, 2)),
     Case("max_unpool", _ONE, (2, 2)),
@@ -57,7 +57,7 @@ TINY = (
 )
 # One item of 2**16 elements on the larger side; more of them make it grow.
 _LARGER, _SMALLER = (1, 16, 64, 64), (1, 16, 32, 32)
-GROWING = (
+SCALING_CASES = (
     Case("max_pool", _LARGER, (2, 2)),
     Case("avg_pool", _LARGER, (2, 2)),
     Case("max_unpool", _SMALLER, (2, 2)),
@@ -68,15 +68,17 @@ GROWING = (
 _ITEM = math.prod(_LARGER)
 ITEMS = tuple(round(elements / _ITEM) for elements in (1e5, 1e6, 1e7, 1e8, 2.5e8))
 BEYOND_CACHES = round(1e7 / _ITEM)
-BYTES_AN_ELEMENT = 48  # of memory, for all the arrays of a growing case
-WEIGHED = tuple(replace(case, shape=(8, 64, *(2 * n for n in case.shape[2:]))) for case in GROWING)
+BYTES_PER_ELEMENT = 48  # of memory, for all the arrays of a growing case
+MEMORY_CASES = tuple(
+    replace(case, shape=(8, 64, *(2 * n for n in case.shape[2:]))) for case in SCALING_CASES
+)
 
-_FEWEST = 6
+_MIN_ROUNDS = 6
 _SECONDS = 0.5
 
 
 @dataclass
-class _Timed:
+class _TimedCall:
     """Something to time, a sample at a time."""
 
     backend: Backend
@@ -96,8 +98,8 @@ class _Timed:
         return (time.perf_counter() - start) / self.calls
 
 
-def _interleaved(
-    timed: Sequence[_Timed], seconds: float = _SECONDS, fewest: int = _FEWEST
+def _interleave(
+    timed: Sequence[_TimedCall], seconds: float = _SECONDS, fewest: int = _MIN_ROUNDS
 ) -> list[list[float]]:
     """Return the samples of each, taken in turns to and fro."""
     for each in timed:
@@ -117,7 +119,7 @@ def _interleaved(
     return samples
 
 
-def _portable(backend: Backend, case: Case, mode: str) -> tuple[_Timed, list[Any]]:
+def _portable_call(backend: Backend, case: Case, mode: str) -> tuple[_TimedCall, list[Any]]:
     """Return the portable call of a case, checked against the reference, and its inputs."""
     session = Session(backend, case, mode)
     if not session.prepare():
@@ -125,12 +127,12 @@ def _portable(backend: Backend, case: Case, mode: str) -> tuple[_Timed, list[Any
     assert session._call is not None
     assert session._inputs is not None
     call, arrays = session._call, session._inputs.device
-    return _Timed(backend, lambda: call(*arrays)), arrays
+    return _TimedCall(backend, lambda: call(*arrays)), arrays
 
 
-def _share(ours: _Timed, other: _Timed) -> dict[str, Any]:
+def _share_of_best(ours: _TimedCall, other: _TimedCall) -> dict[str, Any]:
     """Return the times of both, and the rate of ours over that of the other."""
-    took, best = _interleaved([ours, other])
+    took, best = _interleave([ours, other])
     share = ratio_of_pairs(best, took)
     return {
         "seconds": statistics.median(took),
@@ -143,35 +145,35 @@ def _share(ours: _Timed, other: _Timed) -> dict[str, Any]:
 # --- what is measured -----------------------------------------------------------------------------
 
 
-def copying(backend: Backend, case: Case, mode: str = "eager") -> dict[str, Any]:
+def bandwidth_share(backend: Backend, case: Case, mode: str = "eager") -> dict[str, Any]:
     """Compare an operation with a plain copy of as many bytes into new memory."""
-    ours, _ = _portable(backend, case, mode)
+    ours, _ = _portable_call(backend, case, mode)
     source = backend.asarray(np.ones(case.bytes_moved // 8, np.float32))
-    copy = _Timed(backend, lambda: backend.xp.asarray(source, copy=True))
-    return _share(ours, copy)
+    copy = _TimedCall(backend, lambda: backend.xp.asarray(source, copy=True))
+    return _share_of_best(ours, copy)
 
 
-def multiplying(backend: Backend, case: Case, mode: str = "eager") -> dict[str, Any]:
+def gemm_share(backend: Backend, case: Case, mode: str = "eager") -> dict[str, Any]:
     """Compare a transposed convolution with the matrix product that it contains."""
-    ours, (x, weight) = _portable(backend, case, mode)
+    ours, (x, weight) = _portable_call(backend, case, mode)
     xp = backend.xp
     rows = xp.asarray(xp.matrix_transpose(xp.reshape(weight, (weight.shape[0], -1))), copy=True)
     columns = xp.reshape(x, (*case.lead, math.prod(case.plane)))
     multiply = backend.compile(xp.matmul) if mode == "compiled" else xp.matmul
-    return _share(ours, _Timed(backend, lambda: multiply(rows, columns)))
+    return _share_of_best(ours, _TimedCall(backend, lambda: multiply(rows, columns)))
 
 
 def overhead(backend: Backend, case: Case) -> dict[str, Any]:
     """Compare a small call with the array calls that it makes, replayed on their own."""
-    _, arrays = _portable(backend, case, "eager")
-    function, options = case.spec.function, case.options()
-    calls = recorded(lambda *given: function(*given, **options), *arrays)
+    _, arrays = _portable_call(backend, case, "eager")
+    function, options = case.definition.function, case.options()
+    calls = record_calls(lambda *given: function(*given, **options), *arrays)
     # Nothing to wait for: both libraries that can be watched are eager here.
     call, alone = (
-        _Timed(Backend("", None), each)
-        for each in (lambda: function(*arrays, **options), replay_of(calls))
+        _TimedCall(Backend("", None), each)
+        for each in (lambda: function(*arrays, **options), build_replay(calls))
     )
-    took, best = _interleaved([call, alone])
+    took, best = _interleave([call, alone])
     own = [a - b for a, b in zip(took, best, strict=True)]
     return {
         "seconds": statistics.median(took),
@@ -181,28 +183,28 @@ def overhead(backend: Backend, case: Case) -> dict[str, Any]:
     }
 
 
-def growing(backend: Backend, case: Case, items: int, mode: str = "eager") -> dict[str, Any]:
+def scaling(backend: Backend, case: Case, items: int, mode: str = "eager") -> dict[str, Any]:
     """Time a case with this many equal items; the first and last are checked."""
-    oracle = Oracle(case, case.arrays())
+    expected = ExpectedOutputs(case, case.arrays())
     arrays = []
     for name, array in case.arrays().items():
         shared = name == "weight"
         host = array if shared else np.tile(array, (items, *(1,) * (array.ndim - 1)))
         arrays.append(backend.asarray(host))
         del host
-    function, options = case.spec.function, case.options()
+    function, options = case.definition.function, case.options()
     output = function(*arrays, **options)
     outputs = output if isinstance(output, tuple) else (output,)
     for item in (slice(0, 1), slice(items - 1, items)):
-        oracle.check([backend.to_numpy(array[item]) for array in outputs])
+        expected.check([backend.to_numpy(array[item]) for array in outputs])
     del output, outputs
-    call = _Timed(backend, lambda: function(*arrays, **options))
-    (samples,) = _interleaved([call], seconds=0.2, fewest=4)
+    call = _TimedCall(backend, lambda: function(*arrays, **options))
+    (samples,) = _interleave([call], seconds=0.2, fewest=4)
     elements = items * _ITEM
     return {"elements": elements, "element_seconds": statistics.median(samples) / elements}
 
 
-def scratch(case: Case, label: str, peak: int | None) -> float | None:
+def scratch_share(case: Case, label: str, peak: int | None) -> float | None:
     """Return the most memory beyond inputs and outputs, as a share of the outputs."""
     if peak is None:
         return None
@@ -229,12 +231,12 @@ def traffic(case: Case) -> dict[str, Any]:
         reading its arrays from memory and writing its result there, and of the ideal, which reads
         the inputs once, writes the outputs once and keeps the rest in registers.
     """
-    function, options = case.spec.function, case.options()
+    function, options = case.definition.function, case.options()
     arrays = list(case.arrays().values())
     function(*arrays, **options)  # what is kept between calls is made by the first
     moved = flops = 0
-    for call, arguments, named in recorded(lambda *a: function(*a, **options), *arrays):
-        read, written, computed = _counted(call, arguments, named)
+    for call, arguments, named in record_calls(lambda *a: function(*a, **options), *arrays):
+        read, written, computed = _count_traffic(call, arguments, named)
         moved, flops = moved + read + written, flops + computed
     cells = math.prod(case.output_shape)
     return {
@@ -245,24 +247,26 @@ def traffic(case: Case) -> dict[str, Any]:
     }
 
 
-def _counted(call: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[int, int, int]:
+def _count_traffic(
+    call: Any, arguments: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[int, int, int]:
     """Return the bytes that a call of NumPy reads and writes, and its flops."""
     arrays = [each for each in _leaves(arguments) if isinstance(each, np.ndarray)]
     if getattr(call, "__name__", "") == "__setitem__":
         target, places, given = arguments
         written = target[places].nbytes if isinstance(given, np.ndarray) else 0
-        return written + sum(a.nbytes for a in _leaves((places,)) if _array(a)), written, 0
+        return written + sum(a.nbytes for a in _leaves((places,)) if _is_array(a)), written, 0
     result = call(*arguments, **named)
     out = _leaves(named.get("out") or ())
     made = [
         each
         for each in _leaves(result)
-        if _array(each)
+        if _is_array(each)
         and (any(each is o for o in out) or not any(np.may_share_memory(each, a) for a in arrays))
     ]
-    if not made and any(_array(each) for each in _leaves(result)):
+    if not made and any(_is_array(each) for each in _leaves(result)):
         return 0, 0, 0  # a view
-    read, written = sum(_seen(a) for a in arrays), sum(each.nbytes for each in made)
+    read, written = sum(_distinct_bytes(a) for a in arrays), sum(each.nbytes for each in made)
     ufunc = getattr(call, "__self__", None)
     size = max([1, *(each.size for each in made)])
     if ufunc is np.matmul:
@@ -274,7 +278,7 @@ def _counted(call: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> tu
     return read, written, flops
 
 
-def _array(value: Any) -> bool:
+def _is_array(value: Any) -> bool:
     return isinstance(value, np.ndarray)
 
 
@@ -284,7 +288,7 @@ def _leaves(value: Any) -> list[Any]:
     return [value]
 
 
-def _seen(array: Any) -> int:
+def _distinct_bytes(array: Any) -> int:
     """Return the bytes of the elements that an array really has, each once."""
     sizes = [n for n, step in zip(array.shape, array.strides, strict=True) if step]
     size: int = math.prod(sizes) * array.itemsize
@@ -292,8 +296,8 @@ def _seen(array: Any) -> int:
 
 
 MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
-    "copying": copying,
-    "multiplying": multiplying,
+    "copying": bandwidth_share,
+    "multiplying": gemm_share,
     "overhead": overhead,
-    "growing": growing,
+    "growing": scaling,
 }

@@ -12,17 +12,17 @@ from rich.table import Table
 
 from unpool_xp.bench import limits
 from unpool_xp.bench.cases.case import Case, short_name
-from unpool_xp.bench.cases.formatting import digits, seconds_text
+from unpool_xp.bench.cases.formatting import seconds_text, three_digits
 from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS
 from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
-Found = dict[str, Any]
+LimitResult = dict[str, Any]
 # Where each is measured, as label and mode.
-_COPYING = (("numpy", "eager"),)
-_MULTIPLYING = (("numpy", "eager"), ("torch:cpu", "eager"), ("jax:cpu", "compiled"))
-_OVERHEAD = ("numpy", "torch:cpu")
-_GROWING = ("numpy", "torch:cpu")
-_WEIGHED = (("numpy", "eager"), ("torch:cpu", "eager"), ("jax:cpu", "compiled"))
+_BANDWIDTH_TARGETS = (("numpy", "eager"),)
+_GEMM_TARGETS = (("numpy", "eager"), ("torch:cpu", "eager"), ("jax:cpu", "compiled"))
+_OVERHEAD_LABELS = ("numpy", "torch:cpu")
+_SCALING_LABELS = ("numpy", "torch:cpu")
+_MEMORY_TARGETS = (("numpy", "eager"), ("torch:cpu", "eager"), ("jax:cpu", "compiled"))
 
 
 def measure_limits(
@@ -30,8 +30,8 @@ def measure_limits(
     operations: Sequence[str] | None = None,
     *,
     quick: bool = False,
-    progress: Callable[[Found], None] | None = None,
-) -> list[Found]:
+    progress: Callable[[LimitResult], None] | None = None,
+) -> list[LimitResult]:
     """Measure all the limits on backends.
 
     Parameters
@@ -52,10 +52,10 @@ def measure_limits(
     """
     found = []
     with Pool() as pool:
-        for asked in _questions(labels, operations, quick):
+        for asked in _measurements(labels, operations, quick):
             answer = {**asked, "case": asked["case"].to_json(), "name": short_name(asked["case"])}
             try:
-                answer |= _answer(pool, asked)
+                answer |= _measure(pool, asked)
             except (WorkerError, WorkerLostError) as error:
                 answer["error"] = str(error)
             found.append(answer)
@@ -64,26 +64,28 @@ def measure_limits(
     return found
 
 
-def _questions(
+def _measurements(
     labels: Sequence[str], operations: Sequence[str] | None, quick: bool
-) -> Iterator[Found]:
+) -> Iterator[LimitResult]:
     def wanted(cases: Sequence[Case]) -> list[Case]:
         return [case for case in cases if not operations or case.operation in operations]
 
-    multiplying = limits.MULTIPLYING[-3:] if quick else limits.MULTIPLYING
+    gemm_cases = limits.GEMM_CASES[-3:] if quick else limits.GEMM_CASES
     for measure, cases, places in (
-        ("copying", limits.MOVING, _COPYING),
-        ("multiplying", multiplying, _MULTIPLYING),
-        ("overhead", limits.TINY, tuple((label, "eager") for label in _OVERHEAD)),
-        ("scratch", limits.WEIGHED, _WEIGHED),
+        ("copying", limits.BANDWIDTH_CASES, _BANDWIDTH_TARGETS),
+        ("multiplying", gemm_cases, _GEMM_TARGETS),
+        ("overhead", limits.OVERHEAD_CASES, tuple((label, "eager") for label in _OVERHEAD_LABELS)),
+        ("scratch", limits.MEMORY_CASES, _MEMORY_TARGETS),
     ):
         for label, mode in places:
             for case in wanted(cases) if label in labels else ():
                 yield {"measure": measure, "backend": label, "mode": mode, "case": case}
-    for case in wanted((*limits.MOVING[1:3], *limits.WEIGHED)) if "numpy" in labels else ():
+    for case in (
+        wanted((*limits.BANDWIDTH_CASES[1:3], *limits.MEMORY_CASES)) if "numpy" in labels else ()
+    ):
         yield {"measure": "traffic", "backend": "numpy", "mode": "eager", "case": case}
-    for label in (label for label in _GROWING if label in labels):
-        for case in wanted(limits.GROWING):
+    for label in (label for label in _SCALING_LABELS if label in labels):
+        for case in wanted(limits.SCALING_CASES):
             for items in limits.ITEMS[:-1] if quick else limits.ITEMS:
                 yield {
                     "measure": "growing",
@@ -94,20 +96,20 @@ def _questions(
                 }
 
 
-def _answer(pool: Pool, asked: Found) -> Found:
+def _measure(pool: Pool, asked: LimitResult) -> LimitResult:
     case, label, mode, measure = (asked[key] for key in ("case", "backend", "mode", "measure"))
-    message: Found = {"case": case.to_json(), "timeout": TIMEOUT_SECONDS}
+    message: LimitResult = {"case": case.to_json(), "timeout": TIMEOUT_SECONDS}
     if measure == "scratch":
         worker = Worker(label)  # one that has done nothing else
         try:
             peak = worker.ask("peak", mode=mode, implementation="portable", **message)["peak_bytes"]
         finally:
             worker.kill()
-        return {"peak_bytes": peak, "scratch": limits.scratch(case, label, peak)}
+        return {"peak_bytes": peak, "scratch": limits.scratch_share(case, label, peak)}
     if measure == "traffic":
         return limits.traffic(case)
     if measure == "growing":
-        needed = asked["items"] * limits.BYTES_AN_ELEMENT * 2**16
+        needed = asked["items"] * limits.BYTES_PER_ELEMENT * 2**16
         if needed > psutil.virtual_memory().available:
             return {"error": f"needs about {needed / 1e9:.0f} GB of memory"}
         return pool[label].ask("limit", measure=measure, items=asked["items"], **message)
@@ -119,7 +121,7 @@ def _answer(pool: Pool, asked: Found) -> Found:
 # --- what is printed ------------------------------------------------------------------------------
 
 
-def print_limits(console: Console, found: Sequence[Found]) -> None:
+def print_limits(console: Console, found: Sequence[LimitResult]) -> None:
     """Print a table for each of the limits."""
     for measure, said, columns, line in (
         (
@@ -149,7 +151,8 @@ def print_limits(console: Console, found: Sequence[Found]) -> None:
         ),
         (
             "scratch",
-            f"peak memory beyond inputs and outputs; at most {limits.SCRATCH:g} of the outputs",
+            "peak memory beyond inputs and outputs; "
+            f"at most {limits.SCRATCH_LIMIT:g} of the outputs",
             ("call adds", "of the outputs"),
             _scratch_line,
         ),
@@ -163,9 +166,9 @@ def print_limits(console: Console, found: Sequence[Found]) -> None:
                     table.add_row(_where(answer), answer["name"], *line(answer))
             console.print(table)
             _print_errors(console, here)
-    growing = [answer for answer in found if answer["measure"] == "growing"]
-    if growing:
-        _print_growth(console, growing)
+    scaling = [answer for answer in found if answer["measure"] == "growing"]
+    if scaling:
+        _print_scaling(console, scaling)
 
 
 def _table(*names: str) -> Table:
@@ -178,72 +181,74 @@ def _table(*names: str) -> Table:
     return table
 
 
-def _where(answer: Found) -> str:
+def _where(answer: LimitResult) -> str:
     label: str = answer["backend"]
     return label if answer["mode"] == "eager" else f"{label} {answer['mode']}"
 
 
-def _marked(text: str, good: bool) -> str:
+def _mark_missed(text: str, good: bool) -> str:
     return text if good else f"[bold red]{text}[/]"
 
 
-def _share_line(least: float) -> Callable[[Found], list[str]]:
-    def line(answer: Found) -> list[str]:
-        share = _marked(f"{answer['share']:.0%}", answer["share"] >= least)
+def _share_line(least: float) -> Callable[[LimitResult], list[str]]:
+    def line(answer: LimitResult) -> list[str]:
+        share = _mark_missed(f"{answer['share']:.0%}", answer["share"] >= least)
         return [seconds_text(answer["seconds"]), seconds_text(answer["best_seconds"]), share]
 
     return line
 
 
-def _overhead_line(answer: Found) -> list[str]:
+def _overhead_line(answer: LimitResult) -> list[str]:
     own = answer["own_seconds"]
     return [
         seconds_text(answer["seconds"]),
         str(answer["array_calls"]),
         seconds_text(answer["array_seconds"]),
-        _marked(f"{own * 1e6:.1f} µs", own <= limits.OVERHEAD_SECONDS),
+        _mark_missed(f"{own * 1e6:.1f} µs", own <= limits.OVERHEAD_SECONDS),
     ]
 
 
-def _traffic_line(answer: Found) -> list[str]:
-    return [digits(answer[key]) for key in ("bytes", "ideal_bytes", "flops", "ideal_flops")]
+def _traffic_line(answer: LimitResult) -> list[str]:
+    return [three_digits(answer[key]) for key in ("bytes", "ideal_bytes", "flops", "ideal_flops")]
 
 
-def _scratch_line(answer: Found) -> list[str]:
+def _scratch_line(answer: LimitResult) -> list[str]:
     if answer["scratch"] is None:
         return ["not known here", ""]
-    good = answer["scratch"] <= limits.SCRATCH
-    return [f"{answer['peak_bytes'] / 1e6:,.0f} MB", _marked(f"{answer['scratch']:.2f}", good)]
+    good = answer["scratch"] <= limits.SCRATCH_LIMIT
+    return [f"{answer['peak_bytes'] / 1e6:,.0f} MB", _mark_missed(f"{answer['scratch']:.2f}", good)]
 
 
-def _print_growth(console: Console, growing: Sequence[Found]) -> None:
+def _print_scaling(console: Console, scaling: Sequence[LimitResult]) -> None:
     console.print(
         "\n[bold]nanoseconds an element of the larger side, by elements; from "
-        f"{limits.BEYOND_CACHES * 2**16:.0e} on at most {limits.GROWTH:g} times as many[/]"
+        f"{limits.BEYOND_CACHES * 2**16:.0e} on at most {limits.SCALING_LIMIT:g} times as many[/]"
     )
-    items = list(dict.fromkeys(answer["items"] for answer in growing))
+    items = list(dict.fromkeys(answer["items"] for answer in scaling))
     table = _table("backend", "operation", *(f"{n * 2**16:.1e}" for n in items), "growth")
     for backend, operation in dict.fromkeys(
-        (answer["backend"], answer["case"]["operation"]) for answer in growing
+        (answer["backend"], answer["case"]["operation"]) for answer in scaling
     ):
         times = {
             answer["items"]: answer["element_seconds"] * 1e9
-            for answer in growing
+            for answer in scaling
             if (answer["backend"], answer["case"]["operation"]) == (backend, operation)
             and "error" not in answer
         }
-        cells = [digits(times[n]) if n in times else "-" for n in items]
+        cells = [three_digits(times[n]) if n in times else "-" for n in items]
         base = times.get(limits.BEYOND_CACHES)
         larger = [took for n, took in times.items() if n > limits.BEYOND_CACHES]
         growth = max(larger) / base if base and larger else None
-        said = "-" if growth is None else _marked(f"{growth:.2f}", growth <= limits.GROWTH)
-        table.add_row(backend, operation, *cells, said)
+        growth_text = (
+            "-" if growth is None else _mark_missed(f"{growth:.2f}", growth <= limits.SCALING_LIMIT)
+        )
+        table.add_row(backend, operation, *cells, growth_text)
     console.print(table)
-    _print_errors(console, growing)
+    _print_errors(console, scaling)
 
 
-def _print_errors(console: Console, found: Sequence[Found]) -> None:
+def _print_errors(console: Console, found: Sequence[LimitResult]) -> None:
     for answer in found:
         if "error" in answer:
-            said = f"{_where(answer)} {answer['name']}: {answer['error']}"
-            console.print(f"[yellow]{escape(said)}[/]", soft_wrap=True)
+            error = f"{_where(answer)} {answer['name']}: {answer['error']}"
+            console.print(f"[yellow]{escape(error)}[/]", soft_wrap=True)

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-Recorded = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+RecordedCall = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 # NumPy's functions that make arrays of none, which its protocols do not show.
-_MAKERS = ("arange", "asarray", "empty", "full", "ones", "zeros")
+_CREATION_FUNCTIONS = ("arange", "asarray", "empty", "full", "ones", "zeros")
 # Methods of arrays that its protocols do not show either.
 _METHODS = (
     *("__getitem__", "__setitem__", "astype", "copy", "ravel", "repeat", "reshape", "sum", "take"),
@@ -23,7 +23,7 @@ _METHODS = (
 )
 
 
-def recorded(function: Callable[..., Any], *arrays: Any) -> list[Recorded]:
+def record_calls(function: Callable[..., Any], *arrays: Any) -> list[RecordedCall]:
     """Call a function and return the calls of its library that it makes.
 
     Parameters
@@ -46,10 +46,10 @@ def recorded(function: Callable[..., Any], *arrays: Any) -> list[Recorded]:
     library = type(arrays[0]).__module__.partition(".")[0]
     if library not in ("numpy", "torch"):
         raise ValueError(f"recorded: arrays={library} cannot be watched; numpy and torch can")
-    return (_of_numpy if library == "numpy" else _of_torch)(function, *arrays)
+    return (_record_numpy if library == "numpy" else _record_torch)(function, *arrays)
 
 
-def replay_of(calls: list[Recorded]) -> Callable[[], None]:
+def build_replay(calls: list[RecordedCall]) -> Callable[[], None]:
     """Return a function that makes the calls one after the other, each as if written there."""
     names: dict[str, Any] = {}
     lines = ["def replay():", "    pass"]
@@ -64,8 +64,10 @@ def replay_of(calls: list[Recorded]) -> Callable[[], None]:
         elif name == "__setitem__":
             lines.append(f"    {given[0]}[{given[1]}] = {given[2]}")
         else:
-            said = ", ".join([*given, *(f"{key}={value}" for key, value in named.items())])
-            lines.append(f"    f{number}({said})")
+            call_arguments = ", ".join(
+                [*given, *(f"{key}={value}" for key, value in named.items())]
+            )
+            lines.append(f"    f{number}({call_arguments})")
     exec("\n".join(lines), names)
     replay: Callable[[], None] = names["replay"]
     return replay
@@ -74,9 +76,9 @@ def replay_of(calls: list[Recorded]) -> Callable[[], None]:
 # --- torch ----------------------------------------------------------------------------------------
 
 
-def _of_torch(function: Callable[..., Any], *arrays: Any) -> list[Recorded]:
+def _record_torch(function: Callable[..., Any], *arrays: Any) -> list[RecordedCall]:
     overrides = importlib.import_module("torch.overrides")
-    calls: list[Recorded] = []
+    calls: list[RecordedCall] = []
 
     class Watch(overrides.TorchFunctionMode):  # type: ignore[misc, name-defined]
         def __torch_function__(
@@ -95,72 +97,72 @@ def _of_torch(function: Callable[..., Any], *arrays: Any) -> list[Recorded]:
 # --- numpy ----------------------------------------------------------------------------------------
 
 
-class _Watched(np.ndarray[Any, Any]):
+class RecordingArray(np.ndarray[Any, Any]):
     """An array that takes down what is done with it, outermost calls alone."""
 
-    calls: list[Recorded] | None = None  # while watching
+    calls: list[RecordedCall] | None = None  # while watching
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if "out" in options:
-            options["out"] = _plain(options["out"])
-        return _noted(getattr(ufunc, method), *_plain(inputs), **options)
+            options["out"] = _unwrap(options["out"])
+        return _record(getattr(ufunc, method), *_unwrap(inputs), **options)
 
     def __array_function__(self, call: Any, types: Any, arguments: Any, options: Any) -> Any:
-        return _noted(call, *_plain(arguments), **_plain(options))
+        return _record(call, *_unwrap(arguments), **_unwrap(options))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, _Watched):
+def _unwrap(value: Any) -> Any:
+    if isinstance(value, RecordingArray):
         return np.ndarray.view(value, np.ndarray)
     if isinstance(value, tuple | list):
-        return type(value)(_plain(item) for item in value)
+        return type(value)(_unwrap(item) for item in value)
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _unwrap(item) for key, item in value.items()}
     return value
 
 
-def _watched(value: Any) -> Any:
+def _as_recording(value: Any) -> Any:
     if isinstance(value, np.ndarray) and type(value) is np.ndarray:
-        return value.view(_Watched)
+        return value.view(RecordingArray)
     return value
 
 
-def _noted(call: Any, *arguments: Any, **options: Any) -> Any:
-    calls, _Watched.calls = _Watched.calls, None  # what it calls itself is part of it
+def _record(call: Any, *arguments: Any, **options: Any) -> Any:
+    calls, RecordingArray.calls = RecordingArray.calls, None  # what it calls itself is part of it
     try:
         result = call(*arguments, **options)
     finally:
-        _Watched.calls = calls
+        RecordingArray.calls = calls
     if calls is None:
         return result
     calls.append((call, arguments, options))
     if isinstance(result, tuple | list):
-        return type(result)(_watched(item) for item in result)
-    return _watched(result)
+        return type(result)(_as_recording(item) for item in result)
+    return _as_recording(result)
 
 
 def _method(name: str) -> Callable[..., Any]:
     original = getattr(np.ndarray, name)
 
     def method(self: Any, *arguments: Any, **options: Any) -> Any:
-        return _noted(original, _plain(self), *_plain(arguments), **_plain(options))
+        return _record(original, _unwrap(self), *_unwrap(arguments), **_unwrap(options))
 
     return method
 
 
 for _name in _METHODS:
-    setattr(_Watched, _name, _method(_name))
+    setattr(RecordingArray, _name, _method(_name))
 
 
 @contextlib.contextmanager
-def _makers_watched() -> Iterator[None]:
-    originals = {name: getattr(np, name) for name in _MAKERS}
+def _recording_creation() -> Iterator[None]:
+    originals = {name: getattr(np, name) for name in _CREATION_FUNCTIONS}
 
     def watched(original: Any) -> Any:
         def make(*arguments: Any, **options: Any) -> Any:
-            if _Watched.calls is None:
+            if RecordingArray.calls is None:
                 return original(*arguments, **options)
-            return _noted(original, *_plain(arguments), **_plain(options))
+            return _record(original, *_unwrap(arguments), **_unwrap(options))
 
         return make
 
@@ -173,13 +175,13 @@ def _makers_watched() -> Iterator[None]:
             setattr(np, name, original)
 
 
-def _of_numpy(function: Callable[..., Any], *arrays: Any) -> list[Recorded]:
-    calls: list[Recorded] = []
-    given = [array.view(_Watched) for array in arrays]
-    with _makers_watched():
-        _Watched.calls = calls
+def _record_numpy(function: Callable[..., Any], *arrays: Any) -> list[RecordedCall]:
+    calls: list[RecordedCall] = []
+    given = [array.view(RecordingArray) for array in arrays]
+    with _recording_creation():
+        RecordingArray.calls = calls
         try:
             function(*given)
         finally:
-            _Watched.calls = None
+            RecordingArray.calls = None
     return calls

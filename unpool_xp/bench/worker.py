@@ -13,7 +13,7 @@ from typing import Any
 
 from unpool_xp.bench.measure.server import serve
 
-_FEWEST_TURNS = 6
+_MIN_ROUNDS = 6
 
 
 class Service:
@@ -31,7 +31,7 @@ class Service:
         self.backend = backends.load(label)
         self._sessions: dict[str, Any] = {}
         self._inputs: Any = None
-        self._given: Any = None
+        self._host_inputs: Any = None
 
     def hello(self) -> dict[str, Any]:
         """Describe the backend and its threads."""
@@ -53,14 +53,14 @@ class Service:
 
         return {"copy_gb_s": round(ceilings(self.backend).copy_gb_s, 2)}
 
-    def given(self, case: dict[str, Any]) -> dict[str, Any]:
+    def make_inputs(self, case: dict[str, Any]) -> dict[str, Any]:
         """Make the inputs and the expected outputs of a case, for `prepare`."""
         from unpool_xp.bench.cases.case import Case
-        from unpool_xp.bench.measure.session import Given
+        from unpool_xp.bench.measure.session import HostInputs
 
-        self._inputs = self._given = None  # the last case's go before the next one's come
-        self._given = Given(Case.from_json(case))
-        _ = self._given.oracle
+        self._inputs = self._host_inputs = None  # the last case's go before the next one's come
+        self._host_inputs = HostInputs(Case.from_json(case))
+        _ = self._host_inputs.expected
         return {}
 
     def prepare(
@@ -73,18 +73,18 @@ class Service:
     ) -> dict[str, Any]:
         """Open a session: copy, call once, check."""
         from unpool_xp.bench.cases.case import Case
-        from unpool_xp.bench.measure.session import Inputs, Session, reason_of
+        from unpool_xp.bench.measure.session import DeviceInputs, Session, describe_error
 
         wanted = Case.from_json(case)
         if self._inputs is None or self._inputs.case != wanted:
             self._inputs = None
-            given, self._given = self._given, None
-            if given is not None and given.case != wanted:
-                given = None
+            host_inputs, self._host_inputs = self._host_inputs, None
+            if host_inputs is not None and host_inputs.case != wanted:
+                host_inputs = None
             try:
-                self._inputs = Inputs(self.backend, wanted, given)
+                self._inputs = DeviceInputs(self.backend, wanted, host_inputs)
             except Exception as error:
-                return {"checked": False, "error": reason_of(error), "call_s": 0.0}
+                return {"checked": False, "error": describe_error(error), "call_s": 0.0}
         opened = Session(self.backend, wanted, mode, implementation, function, inputs=self._inputs)
         if opened.prepare():
             self._sessions[session] = opened
@@ -102,14 +102,14 @@ class Service:
             "error": opened.error,
         }
 
-    def turns(self, sessions: list[str], seconds: float) -> dict[str, Any]:
+    def sample_rounds(self, sessions: list[str], seconds: float) -> dict[str, Any]:
         """Sample several sessions in interleaved rounds, close them, and return their fields.
 
         The n-th samples belong to one round, so they can be compared pair by pair.
         """
         opened = [self._sessions.pop(name) for name in sessions]
         deadline, turn = time.monotonic() + seconds, 0
-        while turn < _FEWEST_TURNS or time.monotonic() < deadline or turn % 2:
+        while turn < _MIN_ROUNDS or time.monotonic() < deadline or turn % 2:
             for session in opened if turn % 2 == 0 else reversed(opened):
                 session.sample(1)
             turn += 1
@@ -124,7 +124,7 @@ class Service:
     def drop(self) -> dict[str, Any]:
         """Close all sessions and let go of all arrays."""
         self._sessions.clear()
-        self._inputs = self._given = None
+        self._inputs = self._host_inputs = None
         if "torch._dynamo" in sys.modules:
             # It keeps a few variants of a function, and refuses to compile one more.
             sys.modules["torch"].compiler.reset()
@@ -144,9 +144,9 @@ class Service:
 
     def check(self, operation: str, dtype: str) -> dict[str, Any]:
         """Check one operation and dtype against the reference, in a dedicated process."""
-        from unpool_xp.bench.check.run import check_one, to_json
+        from unpool_xp.bench.check.run import check_operation, to_json
 
-        return {"checked": to_json(check_one(self.backend, operation, dtype))}
+        return {"checked": to_json(check_operation(self.backend, operation, dtype))}
 
     def limit(self, measure: str, case: dict[str, Any], **options: Any) -> dict[str, Any]:
         """Measure one of `unpool_xp.bench.limits`."""
@@ -157,7 +157,17 @@ class Service:
 
 
 COMMANDS = (
-    *("hello", "ceilings", "given", "prepare", "sample", "turns", "finish", "drop", "peak"),
+    *(
+        "hello",
+        "ceilings",
+        "make_inputs",
+        "prepare",
+        "sample",
+        "sample_rounds",
+        "finish",
+        "drop",
+        "peak",
+    ),
     *("check", "limit"),
 )
 

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from unpool_xp import backends
-from unpool_xp.cli.common import Labels, app, bar, fail, out
+from unpool_xp.cli.common import BackendOption, app, fail, out, progress_bar
 
 
 @app.command("backends")
 def show_backends(
-    backend: Labels = None,
+    backend: BackendOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quick: Annotated[bool, typer.Option(help="Leave out the measured rates.")] = False,
 ) -> None:
@@ -22,7 +22,7 @@ def show_backends(
     from unpool_xp.bench.terminal import checks
 
     rows: list[dict[str, object]] = []
-    with bar() as progress:
+    with progress_bar() as progress:
         labels = backend or backends.known()
         task = progress.add_task("measuring", total=len(labels))
         for label in labels:

@@ -11,12 +11,20 @@ import typer
 
 from unpool_xp.bench.check.run import check_backends, to_json, to_junit
 from unpool_xp.capabilities import OPERATIONS
-from unpool_xp.cli.common import Labels, app, bar, fail, known_operations, out, wanted
+from unpool_xp.cli.common import (
+    BackendOption,
+    app,
+    fail,
+    out,
+    progress_bar,
+    require_known_operations,
+    resolve_labels,
+)
 
 
 @app.command()
 def check(
-    backend: Labels = None,
+    backend: BackendOption = None,
     operation: Annotated[
         list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
     ] = None,
@@ -29,9 +37,9 @@ def check(
     """Check operations, dtypes and backends; exit 1 on a mismatch, 2 if nothing ran."""
     from unpool_xp.bench.terminal import checks
 
-    known_operations(operation)
-    labels = wanted(backend)
-    with bar() as progress:
+    require_known_operations(operation)
+    labels = resolve_labels(backend)
+    with progress_bar() as progress:
         task = progress.add_task("checking", total=len(labels))
         results = check_backends(
             labels,

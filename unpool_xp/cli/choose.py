@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from unpool_xp.capabilities import DTYPES
-from unpool_xp.cli.common import Labels, app, err, fail, out, wanted
+from unpool_xp.cli.common import BackendOption, app, err, fail, out, resolve_labels
 
 
-def _numbers(name: str, text: str | None, kind: type[int] | type[float]) -> tuple[Any, ...] | None:
+def _parse_numbers(
+    name: str, text: str | None, kind: type[int] | type[float]
+) -> tuple[Any, ...] | None:
     """Return the numbers of an option such as "8,64,112,112"."""
     if text is None:
         return None
@@ -36,7 +38,7 @@ def choose(
     scale: Annotated[str | None, typer.Option(help="Output size over input size.")] = None,
     out_channels: Annotated[int | None, typer.Option(help="Output channels.")] = None,
     dtype: Annotated[str, typer.Option(help="Of the values.")] = "float32",
-    backend: Labels = None,
+    backend: BackendOption = None,
     budget: Annotated[float, typer.Option(help="Seconds to measure for.", min=1)] = 20.0,
     torch_compiled: Annotated[
         bool, typer.Option(help="Also measure torch.compile (seconds per size).")
@@ -53,18 +55,18 @@ def choose(
     try:
         case = Case(
             operation,
-            _numbers("shape", shape, int) or (),
-            kernel=_per_axis(_numbers("kernel", kernel, int)),
-            stride=_per_axis(_numbers("stride", stride, int)),
-            padding=_per_axis(_numbers("padding", padding, int)),
-            scale=_per_axis(_numbers("scale", scale, float)),
+            _parse_numbers("shape", shape, int) or (),
+            kernel=_per_axis(_parse_numbers("kernel", kernel, int)),
+            stride=_per_axis(_parse_numbers("stride", stride, int)),
+            padding=_per_axis(_parse_numbers("padding", padding, int)),
+            scale=_per_axis(_parse_numbers("scale", scale, float)),
             out_channels=out_channels,
             dtype=dtype,
         )
     except (ValueError, TypeError) as error:
         fail(str(error))
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
-    labels = wanted(backend, to_time=True)
+    labels = resolve_labels(backend, to_time=True)
     try:
         with err.status("") as status:
             choice = measure(

@@ -26,7 +26,7 @@ app = typer.Typer(
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-Labels = Annotated[
+BackendOption = Annotated[
     list[str] | None,
     typer.Option("--backend", "-b", help="A backend's label; may be given several times."),
 ]
@@ -38,7 +38,7 @@ def fail(message: str, code: int = 2) -> NoReturn:
     raise typer.Exit(code)
 
 
-def wanted(labels: list[str] | None, *, to_time: bool = False) -> list[str]:
+def resolve_labels(labels: list[str] | None, *, to_time: bool = False) -> list[str]:
     """Return the requested labels, which must all load, or every label that loads here."""
     if not labels:
         # array_api_strict is built to be strict, not fast: it is timed only on request.
@@ -50,14 +50,14 @@ def wanted(labels: list[str] | None, *, to_time: bool = False) -> list[str]:
         fail(str(error))
 
 
-def known_operations(names: list[str] | None) -> None:
+def require_known_operations(names: list[str] | None) -> None:
     """Exit with a list of the known operations if a name is unknown."""
     unknown = set(names or ()) - set(OPERATIONS)
     if unknown:
         fail(f"unknown operation {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}")
 
 
-def bar() -> Progress:
+def progress_bar() -> Progress:
     """Return a progress bar on standard error, so that output can be piped."""
     return Progress(
         TextColumn("{task.description}"),

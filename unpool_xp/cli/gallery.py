@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unpool_xp import backends
-from unpool_xp.cli.common import app, err, fail, out, wanted
+from unpool_xp.cli.common import app, err, fail, out, resolve_labels
 
 
 @app.command()
@@ -36,7 +36,7 @@ def gallery(
         with err.status("pooling and unpooling") as status:
             shown = make_report(
                 image,
-                backends.load(wanted([backend])[0]),
+                backends.load(resolve_labels([backend])[0]),
                 stride or STRIDES,
                 progress=status.update,
             )

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.capabilities import OPERATIONS
-from unpool_xp.cli.common import app, err, fail, known_operations, out
+from unpool_xp.cli.common import app, err, fail, out, require_known_operations
 
 
 @app.command()
@@ -50,7 +50,7 @@ def gate(
     from unpool_xp.bench.terminal import gate as show_gate
     from unpool_xp.bench.verdicts.thresholds import Thresholds
 
-    known_operations(operation)
+    require_known_operations(operation)
     if size not in (None, *SIZES):
         fail(f"unknown size {size!r}; known: {', '.join(SIZES)}")
     wanted_sizes = (size,) if size else SIZES

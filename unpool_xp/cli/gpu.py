@@ -19,20 +19,28 @@ from unpool_xp.bench.measure.nvidia import on_cuda
 from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
-from unpool_xp.cli.common import Labels, app, bar, err, fail, known_operations, out
-from unpool_xp.cli.report import write_report
+from unpool_xp.cli.common import (
+    BackendOption,
+    app,
+    err,
+    fail,
+    out,
+    progress_bar,
+    require_known_operations,
+)
+from unpool_xp.cli.report import write_report_from
 
-_HOSTS = ("numpy", "torch:cpu", "jax:cpu")  # what a GPU has to win against
-_MOST_ON_HOST = 2**26  # elements: beyond, a call on the CPU takes seconds
+_CPU_LABELS = ("numpy", "torch:cpu", "jax:cpu")  # what a GPU has to win against
+_MAX_CPU_ELEMENTS = 2**26  # elements: beyond, a call on the CPU takes seconds
 _COMPILED_BYTES = 2**28  # torch compiles for seconds each
-_WEIGHED = (2**27, 2**28)  # bytes moved by the cases whose memory is measured
+_MEMORY_BYTES = (2**27, 2**28)  # bytes moved by the cases whose memory is measured
 _CHECK_SHARE = 0.35  # of the time
 _REPORT_SECONDS = 30.0  # for the report, and to end the processes
 
 
 @app.command()
 def gpu(
-    backend: Labels = None,
+    backend: BackendOption = None,
     operation: Annotated[
         list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
     ] = None,
@@ -42,7 +50,7 @@ def gpu(
 ) -> None:
     """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
     from unpool_xp.bench.catalog.presets import preset
-    from unpool_xp.bench.check.run import LEFT_OUT, check_within, present
+    from unpool_xp.bench.check.run import OUT_OF_TIME, check_within, find_loadable
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
     from unpool_xp.bench.rows.files import read_rows
@@ -50,16 +58,16 @@ def gpu(
     from unpool_xp.bench.terminal import checks
 
     end = time.monotonic() + 60 * minutes
-    known_operations(operation)
+    require_known_operations(operation)
     with err.status("looking for devices"):
-        labels = _found(backend)
-        beside, _ = present([label for label in _HOSTS if label not in labels])
+        labels = _cuda_labels(backend)
+        cpu_labels, _ = find_loadable([label for label in _CPU_LABELS if label not in labels])
     # The sweep checks each case as well, so a suite that takes long must not take its time.
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
     with err.status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
         checked = check_within(labels, operation or tuple(OPERATIONS), seconds)
     checks.print_checks(out, checked)
-    left_out = sum(result.detail == LEFT_OUT for result in checked)
+    left_out = sum(result.detail == OUT_OF_TIME for result in checked)
     if left_out:
         err.print(f"{left_out} not checked for want of time: unpool-xp check does all of it")
     failed = Counter(result.outcome for result in checked)["failed"]
@@ -67,19 +75,19 @@ def gpu(
     chosen = preset("gpu")
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"
-    err.print(f"{len(cases)} cases on {', '.join([*labels, *beside])}; rows go to {path}")
+    err.print(f"{len(cases)} cases on {', '.join([*labels, *cpu_labels])}; rows go to {path}")
     try:
-        with bar() as progress:
+        with progress_bar() as progress:
             task = progress.add_task("cells", total=None)
             summary = run_sweep(
                 cases,
-                [*labels, *beside],
+                [*labels, *cpu_labels],
                 out=path,
                 modes=chosen.modes,
-                memory=_weighed,
+                memory=_measures_memory,
                 budget_s=max(end - time.monotonic() - (_REPORT_SECONDS if report else 0), 0),
                 in_order=True,
-                wanted=_wanted,
+                wanted=_should_measure,
                 progress=lambda at: progress.update(
                     task, completed=at.done, total=at.total, description=at.case.operation
                 ),
@@ -92,50 +100,54 @@ def gpu(
     )
     if summary.left:
         err.print(f"unpool-xp sweep --preset gpu --resume {path.stem} measures the rest")
-    _print_reach(read_rows([path]).rows, results / "report")
+    _print_targets(read_rows([path]).rows, results / "report")
     if report:
-        write_report([path], results / "report")
+        write_report_from([path], results / "report")
     if failed:
         fail(f"{failed} checks failed, so no time of those operations is worth anything", 1)
 
 
-def _wanted(case: Case, cell: Cell) -> bool:
+def _should_measure(case: Case, cell: Cell) -> bool:
     """Skip slow, uninformative cells: large sizes on the CPU, most of torch compiled."""
     largest = max(math.prod(case.shape), math.prod(case.output_shape))
-    if cell.label in _HOSTS and largest > _MOST_ON_HOST:
+    if cell.label in _CPU_LABELS and largest > _MAX_CPU_ELEMENTS:
         return False
     if cell.mode == "compiled" and cell.label.startswith("torch"):
-        ours = cell.label not in _HOSTS and cell.implementation == "portable"
+        ours = cell.label not in _CPU_LABELS and cell.implementation == "portable"
         return ours and case.bytes_moved >= _COMPILED_BYTES
     return True
 
 
-def _weighed(case: Case, cell: Cell) -> bool:
+def _measures_memory(case: Case, cell: Cell) -> bool:
     """Measure the memory of our own functions on a GPU at one size: a process each."""
-    ours = cell.implementation == "portable" and cell.label not in _HOSTS
-    return ours and _WEIGHED[0] <= case.bytes_moved <= _WEIGHED[1] and case.dtype == "float32"
+    ours = cell.implementation == "portable" and cell.label not in _CPU_LABELS
+    return (
+        ours
+        and _MEMORY_BYTES[0] <= case.bytes_moved <= _MEMORY_BYTES[1]
+        and case.dtype == "float32"
+    )
 
 
-def _print_reach(rows: list[Row], folder: Path) -> None:
+def _print_targets(rows: list[Row], folder: Path) -> None:
     """Print what is asked of a GPU, and how near it comes; write it beside the report."""
-    from unpool_xp.bench.report.gpu_targets import cells, reach, write_reach
+    from unpool_xp.bench.report.gpu_targets import check_gpu_targets, result_cells, write_targets
 
-    lines = reach(rows)
+    lines = check_gpu_targets(rows)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in ("what is asked of a GPU", "asked", "found", "", "of"):
         table.add_column(head)
     for line in lines:
-        table.add_row(*map(escape, cells(line)))
+        table.add_row(*map(escape, result_cells(line)))
     out.print(table)
-    err.print(f"the same as Markdown: {write_reach(lines, folder)}")
+    err.print(f"the same as Markdown: {write_targets(lines, folder)}")
 
 
-def _found(labels: list[str] | None) -> list[str]:
+def _cuda_labels(labels: list[str] | None) -> list[str]:
     """Return the requested labels, or all CUDA labels that load; exit with reasons if none."""
-    from unpool_xp.bench.check.run import present
+    from unpool_xp.bench.check.run import find_loadable
 
-    asked = labels or [name for name in backends.known() if on_cuda(name)]
-    found, missing = present(list(dict.fromkeys(asked)))
+    requested = labels or [name for name in backends.known() if on_cuda(name)]
+    found, missing = find_loadable(list(dict.fromkeys(requested)))
     if missing and (labels or not found):
         reasons = [re.sub(r"^ValueError: ", "", reason) for reason in missing.values()]
         fail("no CUDA backend is here:\n  " + "\n  ".join(reasons) if not labels else reasons[0])

@@ -17,10 +17,10 @@ def report(
     to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/report"),
 ) -> None:
     """Write one self-contained HTML page, charts beside it, and a summary in Markdown."""
-    write_report(paths, to)
+    write_report_from(paths, to)
 
 
-def write_report(paths: list[Path], to: Path) -> None:
+def write_report_from(paths: list[Path], to: Path) -> None:
     """Read files of results and write the report of them."""
     from unpool_xp.bench.measure.machine import read_machines
     from unpool_xp.bench.report.write import write_report

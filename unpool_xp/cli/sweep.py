@@ -10,8 +10,17 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.cli.common import Labels, app, bar, err, fail, known_operations, out, wanted
-from unpool_xp.cli.report import write_report
+from unpool_xp.cli.common import (
+    BackendOption,
+    app,
+    err,
+    fail,
+    out,
+    progress_bar,
+    require_known_operations,
+    resolve_labels,
+)
+from unpool_xp.cli.report import write_report_from
 
 
 @app.command()
@@ -22,7 +31,7 @@ def sweep(
     operation: Annotated[
         list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
     ] = None,
-    backend: Labels = None,
+    backend: BackendOption = None,
     results: Annotated[Path, typer.Option(help="The folder of all rows.")] = Path("results"),
     resume: Annotated[
         str | None,
@@ -51,12 +60,12 @@ def sweep(
         chosen = preset_of(preset)
     except ValueError as error:
         fail(str(error))
-    known_operations(operation)
+    require_known_operations(operation)
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     if not cases:
         fail(f"preset {preset} has no case of {', '.join(operation or ())}")
     if scheduler is not None:
-        paths = sweep_machines(
+        paths = sweep_cluster(
             cases,
             backend,
             scheduler=scheduler,
@@ -64,19 +73,19 @@ def sweep(
             resume=resume,
             modes=chosen.modes,
             share=share,
-            patience_s=patience,
+            worker_timeout_s=patience,
             memory=memory,
-            again=f"unpool-xp sweep --preset {preset} --scheduler {scheduler}",
+            resume_command=f"unpool-xp sweep --preset {preset} --scheduler {scheduler}",
         )
         if report:
-            write_report(paths, results / "report")
+            write_report_from(paths, results / "report")
         return
-    labels = wanted(backend, to_time=True)
+    labels = resolve_labels(backend, to_time=True)
     folder = results / "sweeps" / this_machine().id
     path = _run_path(folder, resume)
     err.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
     try:
-        with bar() as progress:
+        with progress_bar() as progress:
             task = progress.add_task("cells", total=None)
             summary = run_sweep(
                 cases,
@@ -99,7 +108,7 @@ def sweep(
     )
     if report:
         ranking.print_rankings(out, path)
-        write_report([path], results / "report")
+        write_report_from([path], results / "report")
 
 
 def _run_path(folder: Path, resume: str | None) -> Path:
@@ -119,23 +128,23 @@ def _run_path(folder: Path, resume: str | None) -> Path:
     return runs[-1]
 
 
-def sweep_machines(
+def sweep_cluster(
     cases: Sequence[Case],
     labels: Sequence[str] | None,
     *,
     folder: Path,
     resume: str | None,
-    again: str,
+    resume_command: str,
     **options: Any,
 ) -> list[Path]:
     """Measure on the machines of a cluster; return the row files, one per machine."""
     from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError
 
-    run = run_of(folder, resume)
+    run = run_name(folder, resume)
     err.print(f"{len(cases)} cases; rows go to {folder / '<machine>' / run}.jsonl")
     try:
-        with bar() as progress:
+        with progress_bar() as progress:
             task = progress.add_task("workers", total=None)
             summary = run_cluster_sweep(
                 cases,
@@ -156,7 +165,7 @@ def sweep_machines(
         fail(str(error))
     except (SweepInterrupted, SweepUnwritableError) as stopped:
         err.print(f"[yellow]{escape(str(stopped))}[/]")
-        err.print(f"{again} --resume {run}")
+        err.print(f"{resume_command} --resume {run}")
         raise typer.Exit(130 if isinstance(stopped, SweepInterrupted) else 1) from None
     err.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
@@ -165,7 +174,7 @@ def sweep_machines(
     return list(summary.paths)
 
 
-def run_of(folder: Path, resume: str | None) -> str:
+def run_name(folder: Path, resume: str | None) -> str:
     """Return the name of a new run, or of the one to go on with, whatever its machines."""
     from unpool_xp.bench.rows.provenance import run_id
 

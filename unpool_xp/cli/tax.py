@@ -8,12 +8,21 @@ from typing import Annotated
 
 import typer
 
-from unpool_xp.cli.common import Labels, app, bar, err, fail, known_operations, out, wanted
+from unpool_xp.cli.common import (
+    BackendOption,
+    app,
+    err,
+    fail,
+    out,
+    progress_bar,
+    require_known_operations,
+    resolve_labels,
+)
 
 
 @app.command()
 def tax(
-    backend: Labels = None,
+    backend: BackendOption = None,
     operation: Annotated[
         list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
     ] = None,
@@ -27,12 +36,12 @@ def tax(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure what portability costs: our time over that of each library's own function."""
-    from unpool_xp.bench.portability.measure import measure_taxes, row_keeper
+    from unpool_xp.bench.portability.measure import measure_taxes, row_recorder
     from unpool_xp.bench.portability.targets import TARGETS, tax_cases
     from unpool_xp.bench.terminal import tax as tax_view
 
-    known_operations(operation)
-    labels = wanted(backend)
+    require_known_operations(operation)
+    labels = resolve_labels(backend)
     if limits:
         _limits(labels, operation, quick, as_json)
         return
@@ -42,20 +51,20 @@ def tax(
     cases = [c for c in tax_cases(quick) if not operation or c.operation in operation]
     if not cases:
         fail(f"no case of {', '.join(operation or ())}")
-    with row_keeper(results / "tax") as keep, bar() as progress:
+    with row_recorder(results / "tax") as keep, progress_bar() as progress:
         task = progress.add_task("measuring", total=len(targets) * len(cases))
         entries = measure_taxes(
             cases,
             targets,
-            keep=keep,
+            record=keep,
             progress=lambda found: progress.update(
                 task, advance=len(found), description=found[0].target.label
             ),
         )
     if markdown:
-        markdown.write_text(tax_view.markdown(entries), encoding="utf-8")
+        markdown.write_text(tax_view.tax_as_markdown(entries), encoding="utf-8")
     if as_json:
-        print(json.dumps(tax_view.as_json(entries), indent=1))
+        print(json.dumps(tax_view.tax_as_json(entries), indent=1))
     else:
         tax_view.print_entries(out, entries)
         tax_view.print_summaries(out, entries)

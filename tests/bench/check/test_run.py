@@ -17,7 +17,7 @@ import unpool_xp
 from tests.conftest import CPU
 from unpool_xp import capabilities
 from unpool_xp.bench.check.run import (
-    Checked,
+    CheckResult,
     check_backend,
     check_backends,
     to_json,
@@ -110,16 +110,16 @@ def test_the_process_that_died_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(check, "ProcessPoolExecutor", Pool)
     (result,) = check_backends(["numpy"], operations=["max_pool"])
-    assert result == Checked(
+    assert result == CheckResult(
         "numpy", "eager", "max_pool", "", "failed", "the process of the backend died"
     )
 
 
 def test_json_and_junit_say_the_same() -> None:
     results = [
-        Checked("numpy", "eager", "max_pool", "float32", "passed"),
-        Checked("numpy", "eager", "max_pool", "bool", "skipped", "no order"),
-        Checked("dask", "eager", "avg_pool", "float64", "failed", "is 1, should be <2>"),
+        CheckResult("numpy", "eager", "max_pool", "float32", "passed"),
+        CheckResult("numpy", "eager", "max_pool", "bool", "skipped", "no order"),
+        CheckResult("dask", "eager", "avg_pool", "float64", "failed", "is 1, should be <2>"),
     ]
     assert [entry["outcome"] for entry in to_json(results)] == ["passed", "skipped", "failed"]
     suite = ElementTree.fromstring(to_junit(results))

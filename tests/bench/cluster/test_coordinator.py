@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.bench.rows.test_schema import make_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import coordinator
 from unpool_xp.bench.cluster.run import ClusterError, ClusterSummary, run_cluster_sweep
@@ -19,8 +20,6 @@ from unpool_xp.bench.measure.machine import machine_id, this_machine
 from unpool_xp.bench.measure.rounds import cells_of
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key
-
-from .test_results import make_row
 
 CASES = [Case("nearest_unpool", (1, n, 3, 3), scale=2) for n in (1, 2, 3)]
 EACH = len(cells_of(CASES[0], "numpy"))
@@ -230,7 +229,7 @@ def test_the_lost_are_measured_when_it_goes_on(tmp_path: Path) -> None:
         return bool(there.workers.pop(address, None)) and False
 
     there = Cluster({"tcp://a:1": "one"}, on_measure)
-    summary, rows = swept(there, tmp_path, patience_s=0)
+    summary, rows = swept(there, tmp_path, worker_timeout_s=0)
     assert summary.failed == len(rows) == EACH * len(CASES)
     assert {row["error"] for row in rows} == {
         "lost: worker tcp://a:1 (tcp://a:1) left and no other has numpy"

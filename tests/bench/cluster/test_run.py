@@ -14,19 +14,24 @@ import distributed
 import psutil
 import pytest
 
+from tests.bench.check.test_run import run as run_command
+from tests.bench.rows.test_schema import make_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import remote, run
-from unpool_xp.bench.cluster.files import MachineFiles, rows_of_answer
-from unpool_xp.bench.cluster.jobs import Board, Job, Member, declares, needed
+from unpool_xp.bench.cluster.files import MachineFiles, parse_answer
+from unpool_xp.bench.cluster.jobs import (
+    Job,
+    JobQueue,
+    WorkerInfo,
+    allows_backend,
+    required_resources,
+)
 from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
 from unpool_xp.bench.measure.machine import machine_id, read_machines, this_machine
 from unpool_xp.bench.measure.rounds import cells_of
 from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key
-
-from .test_check import run as run_command
-from .test_results import make_row
 
 CASES = [Case("nearest_unpool", (1, n, 3, 3), scale=2) for n in (1, 2, 3)]
 QUICKLY: dict[str, Any] = {"rounds": 2, "cell_s": 0.0, "run": "a-run"}
@@ -133,7 +138,7 @@ def test_what_nobody_can_measure_any_more_has_a_row_that_says_so_until_it_is_res
             local.scale(0)
 
     options = {"scheduler": two, "folder": tmp_path, **QUICKLY}
-    summary = run_cluster_sweep(CASES, ["numpy"], progress=retire, patience_s=0, **options)
+    summary = run_cluster_sweep(CASES, ["numpy"], progress=retire, worker_timeout_s=0, **options)
     rows = rows_of(tmp_path)
     assert len(rows) == EACH * len(CASES)
     lost = [row for row in rows if not row["checked"]]
@@ -187,26 +192,26 @@ def test_an_interrupt_says_how_to_go_on(two: distributed.Client, tmp_path: Path)
 # --- without a cluster ---------------------------------------------------------------------------
 
 
-def member(name: str, *labels: str, machine: str = "m-1", **resources: float) -> Member:
+def member(name: str, *labels: str, machine: str = "m-1", **resources: float) -> WorkerInfo:
     of = dataclasses.replace(this_machine(), id=machine)
-    return Member(f"tcp://{name}:1", name, name, of, labels, {}, resources, "0", None)
+    return WorkerInfo(f"tcp://{name}:1", name, name, of, labels, {}, resources, "0", None)
 
 
 def test_a_case_stays_with_the_worker_that_measures_the_most_of_it() -> None:
     cells = [cell for label in ("numpy", "torch:cpu") for cell in cells_of(CASES[0], label)]
     few, many = member("few", "numpy"), member("many", "numpy", "torch:cpu")
     other = member("other", "numpy", "torch:cpu", machine="m-2")
-    board = Board([Job("m-1", CASES[0], cells)])
+    board = JobQueue([Job("m-1", CASES[0], cells)])
     assert board.take(few, [few, many, other]) is None
     assert board.take(other, [few, many, other]) is None
     taken = board.take(few, [few, other])  # many is gone
     assert taken is not None
     assert {cell.label for cell in taken.cells} == {"numpy"}
     assert {cell.label for cell in board.jobs[0].cells} == {"torch:cpu"}
-    assert board.stranded([few, other], 1.0, 60) == []
-    assert board.stranded([few, many], 2.0, 60) == []
-    assert board.stranded([few], 100.0, 60) == []  # it has waited from now on
-    (over,) = board.stranded([few], 160.0, 60)
+    assert board.take_unassignable([few, other], 1.0, 60) == []
+    assert board.take_unassignable([few, many], 2.0, 60) == []
+    assert board.take_unassignable([few], 100.0, 60) == []  # it has waited from now on
+    (over,) = board.take_unassignable([few], 160.0, 60)
     assert {cell.label for cell in over.cells} == {"torch:cpu"}
     assert board.jobs == []
 
@@ -224,16 +229,16 @@ def test_a_case_stays_with_the_worker_that_measures_the_most_of_it() -> None:
 )
 def test_what_a_worker_declares_counts(resources: dict[str, float], allowed: str) -> None:
     labels = ("numpy", "jax:cpu", "jax:cuda", "torch:cuda")
-    assert [label for label in labels if declares(resources, label)] == allowed.split()
+    assert [label for label in labels if allows_backend(resources, label)] == allowed.split()
 
 
 def test_what_is_declared_is_set_aside() -> None:
     one = member("one", "jax:cuda", jax=1, GPU=2, memory=7)
-    assert needed(one, cells_of(CASES[0], "jax:cuda")) == {"jax": 1, "GPU": 1}
-    assert needed(one, cells_of(CASES[0], "jax:cpu")) == {"jax": 1}
+    assert required_resources(one, cells_of(CASES[0], "jax:cuda")) == {"jax": 1, "GPU": 1}
+    assert required_resources(one, cells_of(CASES[0], "jax:cpu")) == {"jax": 1}
 
 
-def good_rows(one: Member) -> list[dict[str, Any]]:
+def good_rows(one: WorkerInfo) -> list[dict[str, Any]]:
     return [
         {
             **make_row(**CASES[0].to_json()),
@@ -266,7 +271,7 @@ def test_a_row_that_does_not_fit_is_refused(change: dict[str, Any], reason: str)
     sent[1] |= change
     if "function" in change:
         sent[1]["implementation"] = "portable"
-    rows, refused = rows_of_answer(json.dumps({"rows": sent}), one, "a-run", CASES[0], cells)
+    rows, refused = parse_answer(json.dumps({"rows": sent}), one, "a-run", CASES[0], cells)
     assert len(refused) == 1
     assert reason in refused[0]
     assert [row["checked"] for row in rows] == [True, False, True, True]
@@ -277,7 +282,7 @@ def test_a_row_that_does_not_fit_is_refused(change: dict[str, Any], reason: str)
 def test_a_row_is_written_once_whoever_sends_it_again(tmp_path: Path) -> None:
     one = member("one", "numpy", machine=this_machine().id)
     sent = json.dumps({"rows": good_rows(one)})
-    rows, _ = rows_of_answer(sent, one, "a-run", CASES[0], cells_of(CASES[0], "numpy"))
+    rows, _ = parse_answer(sent, one, "a-run", CASES[0], cells_of(CASES[0], "numpy"))
     with MachineFiles(tmp_path, "a-run") as files:
         assert files.write(one.machine, rows) == rows
         assert files.write(one.machine, rows) == []
@@ -298,7 +303,7 @@ def test_a_row_is_written_once_whoever_sends_it_again(tmp_path: Path) -> None:
 )
 def test_an_answer_that_is_none_leaves_rows_with_the_reason(answer: object, reason: str) -> None:
     one, cells = member("one", "numpy"), cells_of(CASES[0], "numpy")
-    rows, _ = rows_of_answer(answer, one, "a-run", CASES[0], cells)
+    rows, _ = parse_answer(answer, one, "a-run", CASES[0], cells)
     assert len(rows) == len(cells)
     assert all(reason in (row["error"] or "") for row in rows)
 
@@ -333,9 +338,9 @@ def described(**change: Any) -> str:
 def test_a_worker_that_cannot_be_understood_is_left_out(
     change: dict[str, Any], reason: str
 ) -> None:
-    assert Member.from_answer("tcp://a:1", described()).machine == this_machine()
+    assert WorkerInfo.from_answer("tcp://a:1", described()).machine == this_machine()
     with pytest.raises(ValueError, match=reason):
-        Member.from_answer("tcp://a:1", described(**change))
+        WorkerInfo.from_answer("tcp://a:1", described(**change))
 
 
 def test_a_request_that_cannot_be_is_an_answer() -> None:

@@ -19,20 +19,25 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.injected_regression import git, plant, plant_slowdown, scratch_repository
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.gate import build as gate_build
 from unpool_xp.bench.gate import trio
 from unpool_xp.bench.gate.build import Build, GateError, build, find_source
-from unpool_xp.bench.gate.run import Gate, parse_hows, run_gate
-from unpool_xp.bench.gate.statistics import SIDES, Pass, judge, orders, suspect
+from unpool_xp.bench.gate.run import GateResult, parse_hows, run_gate
+from unpool_xp.bench.gate.statistics import (
+    SIDES,
+    PassSamples,
+    estimate_change,
+    needs_retest,
+    round_orders,
+)
 from unpool_xp.bench.measure.workers import WorkerError
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.terminal import gate
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import compare
 from unpool_xp.cli import main
-
-from .planted import git, plant, plant_slowdown, scratch_repository
 
 SMALL = {name: panel_case(name, "small", 2) for name in ("avg_pool", "max_unpool")}
 Builder = Callable[[str | None], Build]
@@ -63,13 +68,13 @@ def built(repository: Path) -> Builder:
 
 def drawn(
     generator: np.random.Generator, slower: float, passes: int, *, process: float, jitter: float
-) -> list[Pass]:
+) -> list[PassSamples]:
     """Draw passes in which each process has its own speed, and samples are only ever late."""
     found = []
     for _ in range(passes):
         speeds = np.exp(process * generator.standard_normal(3)) * [1, 1, slower]
         late = np.exp(jitter * np.abs(generator.standard_normal((3, 8))))
-        found.append(Pass(*(speeds[:, None] * late).tolist()))
+        found.append(PassSamples(*(speeds[:, None] * late).tolist()))
     return found
 
 
@@ -79,8 +84,8 @@ def test_the_same_code_is_hardly_ever_called_slower(process: float) -> None:
     alarms = 0
     for _ in range(200):
         first, again = (drawn(generator, 1, 3, process=process, jitter=0.03) for _ in range(2))
-        if suspect(judge(first, 0.05), 0.05):
-            alarms += judge(again, 0.05).verdict is Verdict.SLOWER
+        if needs_retest(estimate_change(first, 0.05), 0.05):
+            alarms += estimate_change(again, 0.05).verdict is Verdict.SLOWER
     assert alarms <= 1
 
 
@@ -88,50 +93,55 @@ def test_the_same_code_is_hardly_ever_called_slower(process: float) -> None:
 def test_a_fifth_is_found_where_processes_differ_by_a_hundredth(slower: float) -> None:
     generator = np.random.default_rng(1)
     verdicts = [
-        judge(drawn(generator, slower, 3, process=0.01, jitter=0.02), 0.05) for _ in range(50)
+        estimate_change(drawn(generator, slower, 3, process=0.01, jitter=0.02), 0.05)
+        for _ in range(50)
     ]
     wanted = Verdict.SLOWER if slower > 1 else Verdict.FASTER
     assert sum(found.verdict is wanted for found in verdicts) >= 48
-    assert all(suspect(found, 0.05) for found in verdicts)
+    assert all(needs_retest(found, 0.05) for found in verdicts)
     assert all(found.ratio.low <= found.ratio.estimate <= found.ratio.high for found in verdicts)
 
 
 def test_a_change_within_what_base_differs_from_itself_is_undecided() -> None:
     passes = [
-        Pass([1.0] * 5, [again] * 5, [1.12 * (1 + again) / 2] * 5) for again in (1.1, 0.9, 1.2)
+        PassSamples([1.0] * 5, [again] * 5, [1.12 * (1 + again) / 2] * 5)
+        for again in (1.1, 0.9, 1.2)
     ]
-    found = judge(passes, 0.05)
+    found = estimate_change(passes, 0.05)
     assert found.ratio.low > 1.05
     assert found.noise > 0.1
     assert found.verdict is Verdict.UNDECIDED
 
 
 def test_one_process_that_was_slow_is_no_slowdown() -> None:
-    even, slow = Pass([1.0] * 5, [1.0] * 5, [1.0] * 5), Pass([1.0] * 5, [1.0] * 5, [2.0] * 5)
-    found = judge([even, slow, even], 0.05)
+    even, slow = (
+        PassSamples([1.0] * 5, [1.0] * 5, [1.0] * 5),
+        PassSamples([1.0] * 5, [1.0] * 5, [2.0] * 5),
+    )
+    found = estimate_change([even, slow, even], 0.05)
     assert found.ratio.estimate == 1
     assert found.verdict is Verdict.UNDECIDED
-    assert not suspect(found, 0.05)
-    assert judge([even], 0.05).verdict is Verdict.SAME
+    assert not needs_retest(found, 0.05)
+    assert estimate_change([even], 0.05).verdict is Verdict.SAME
 
 
 def test_a_ratio_that_may_as_well_be_one_is_no_suspect() -> None:
-    passes = [Pass([1.0] * 5, [1.0] * 5, [head] * 5) for head in (0.9, 1.2, 1.15)]
-    found = judge(passes, 0.05)
+    passes = [PassSamples([1.0] * 5, [1.0] * 5, [head] * 5) for head in (0.9, 1.2, 1.15)]
+    found = estimate_change(passes, 0.05)
     assert found.ratio.estimate == pytest.approx(1.15)
-    assert not suspect(found, 0.05)
-    assert suspect(judge(passes[1:], 0.05), 0.05)
-    assert not suspect(judge(passes[1:], 0.05), 0.3)
+    assert not needs_retest(found, 0.05)
+    assert needs_retest(estimate_change(passes[1:], 0.05), 0.05)
+    assert not needs_retest(estimate_change(passes[1:], 0.05), 0.3)
 
 
 def test_no_side_follows_itself_and_none_has_a_place_of_its_own() -> None:
-    taken = orders(300, "seed")
+    taken = round_orders(300, "seed")
     flat = [side for order in taken for side in order]
     assert all(a != b for a, b in itertools.pairwise(flat))
     for place in range(3):
         for side in SIDES:
             assert 60 <= sum(order[place] == side for order in taken) <= 140
-    assert taken == orders(300, "seed") != orders(300, "another")
+    assert taken == round_orders(300, "seed") != round_orders(300, "another")
 
 
 # --- the builds ----------------------------------------------------------------------------------
@@ -215,7 +225,7 @@ def test_other_dependencies_are_told(repository: Path) -> None:
 def test_a_package_from_elsewhere_is_never_timed(built: Builder, tmp_path: Path) -> None:
     good = built("base")
     leaky = Build("leaky", good.commit, good.python, tmp_path)
-    side = trio.Side(leaky, "numpy")
+    side = trio.BuildProcess(leaky, "numpy")
     try:
         with pytest.raises(WorkerError, match=r"was imported from .*, not from"):
             _ = side.facts
@@ -327,7 +337,7 @@ def test_nothing_measured_is_not_nothing_slower(
     assert "this version has no unpool_xp.backends" in entry.note
 
 
-def by_operation(found: Gate, how: str = "numpy") -> dict[str, Any]:
+def by_operation(found: GateResult, how: str = "numpy") -> dict[str, Any]:
     return {e.name.partition("-")[0]: e for e in found.comparison.entries if e.label == how}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.bench.rows.test_schema import make_row
 from tests.support import fake_backend
 from unpool_xp import backends
 from unpool_xp.backends import Backend, cuda
@@ -23,8 +24,6 @@ from unpool_xp.bench.measure.sweep import run_sweep
 from unpool_xp.bench.report.ranked import ranked_cases
 from unpool_xp.bench.report.view import _machine_facts
 from unpool_xp.bench.rows.files import read_rows
-
-from .test_results import make_row
 
 CASE = Case("max_pool", (1, 2, 4, 4), kernel=2)
 
@@ -74,19 +73,19 @@ def test_the_cache_is_emptied_before_the_clock_of_the_host_starts(
     backend.log.clear()
     clock = types.SimpleNamespace(perf_counter=lambda: backend.log.append("clock") or 1.0)
     monkeypatch.setattr(device, "time", clock)
-    flush.timed(lambda: backend.log.append("call"), (), 2)
+    flush.time_calls(lambda: backend.log.append("call"), (), 2)
     assert backend.log == ["flush", "wait", "clock", "call", "wait", "clock"] * 2
 
 
 def test_what_is_rewritten_is_larger_than_the_cache() -> None:
-    assert Flush(Logged(), 1000)._scratch.nbytes >= 2 * 1000
+    assert Flush(Logged(), 1000)._buffer.nbytes >= 2 * 1000
 
 
 @pytest.mark.parametrize(
     ("moved", "cache", "needed"), [(3999, 1000, 1), (4000, 1000, 0), (1, None, 0)]
 )
 def test_only_what_would_fit_is_kept_out(moved: int, cache: int | None, needed: int) -> None:
-    assert (Flush.needed(Logged(cache), moved) is not None) == bool(needed)
+    assert (Flush.if_needed(Logged(cache), moved) is not None) == bool(needed)
 
 
 @pytest.mark.parametrize("label", ["numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict"])

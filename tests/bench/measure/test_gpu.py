@@ -9,20 +9,19 @@ from typing import Any
 
 import pytest
 
+from tests.bench.check.test_run import run
 from tests.support import fake_backend
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.presets import preset
-from unpool_xp.bench.check.run import LEFT_OUT, check_within
+from unpool_xp.bench.check.run import OUT_OF_TIME, check_within
 from unpool_xp.bench.measure.rounds import Cell
-from unpool_xp.bench.measure.session import is_poisoned
+from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.sweep import run_sweep
 from unpool_xp.bench.measure.workers import Worker, WorkerLostError
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.capabilities import DTYPES
 from unpool_xp.cli import gpu
-
-from .test_check import run
 
 GOOD = Case("max_pool", (1, 2, 4, 4), kernel=2)
 POISON = Case("max_pool", (3, 2, 4, 4), kernel=2)
@@ -75,7 +74,7 @@ def test_a_lost_device_costs_its_case_and_the_process_is_started_anew(tmp_path: 
     ],
 )
 def test_which_errors_end_a_process(reason: str, poisoned: bool) -> None:
-    assert is_poisoned(reason) == poisoned
+    assert is_device_lost(reason) == poisoned
 
 
 def test_a_budget_ends_the_sweep_between_cases_and_resume_goes_on(tmp_path: Path) -> None:
@@ -125,7 +124,7 @@ def test_a_check_that_takes_long_is_ended_and_says_so() -> None:
     start = time.monotonic()
     operations = ["nearest_unpool", "hangs"]
     checked = check_within(["numpy", "fake:hang"], operations, 0.0)
-    assert {(c.outcome, c.detail) for c in checked} == {("skipped", LEFT_OUT)}
+    assert {(c.outcome, c.detail) for c in checked} == {("skipped", OUT_OF_TIME)}
     assert time.monotonic() - start < 30
     assert {c.backend for c in checked} == {"numpy", "fake:hang"}
 
@@ -139,7 +138,7 @@ def test_what_is_measured_is_checked_first(monkeypatch: pytest.MonkeyPatch) -> N
     ]
     assert not [c for c in checked if c.outcome == "failed"]
     assert len(checked) == 2 * len(DTYPES)
-    assert LEFT_OUT not in {c.detail for c in checked}
+    assert OUT_OF_TIME not in {c.detail for c in checked}
 
 
 def test_a_process_that_dies_while_checking_costs_what_it_was_at(
@@ -186,15 +185,17 @@ def _ours(row: Any) -> bool:
 
 def test_the_cpu_is_left_out_of_what_takes_it_minutes_and_memory_is_of_few() -> None:
     cases = preset("gpu").cases
-    assert {case for case in cases if not gpu._wanted(case, _cell("numpy"))}
-    assert all(gpu._wanted(case, _cell("torch:cuda")) for case in cases)
-    compiled = [case for case in cases if gpu._wanted(case, _cell("torch:cuda", "compiled"))]
+    assert {case for case in cases if not gpu._should_measure(case, _cell("numpy"))}
+    assert all(gpu._should_measure(case, _cell("torch:cuda")) for case in cases)
+    compiled = [
+        case for case in cases if gpu._should_measure(case, _cell("torch:cuda", "compiled"))
+    ]
     assert 0 < len(compiled) < len(cases) / 2
-    assert all(gpu._wanted(case, _cell("jax:cuda", "compiled")) for case in cases)
-    assert not any(gpu._wanted(case, _cell("torch:cpu", "compiled")) for case in cases)
-    weighed = {case.operation for case in cases if gpu._weighed(case, _cell("jax:cuda"))}
+    assert all(gpu._should_measure(case, _cell("jax:cuda", "compiled")) for case in cases)
+    assert not any(gpu._should_measure(case, _cell("torch:cpu", "compiled")) for case in cases)
+    weighed = {case.operation for case in cases if gpu._measures_memory(case, _cell("jax:cuda"))}
     assert {"max_pool", "max_unpool", "nearest_unpool", "avg_pool", "linear_unpool"} <= weighed
-    assert not any(gpu._weighed(case, _cell("numpy")) for case in cases)
+    assert not any(gpu._measures_memory(case, _cell("numpy")) for case in cases)
 
 
 def _cell(label: str, mode: str = "eager") -> Cell:

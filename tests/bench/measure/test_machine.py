@@ -140,7 +140,7 @@ def smi(tmp_path, monkeypatch):
 
 def test_the_driver_is_asked_for_clocks_and_their_maximum(smi):
     smi()
-    (facts,) = nvidia.facts()
+    (facts,) = nvidia.gpu_facts()
     assert (facts["clocks.sm"], facts["clocks.max.sm"]) == ("345 MHz", "1980 MHz")
     assert facts["power.limit"] == "700.00 W"
     assert machine._gpus() == ("Made-up GPU",)
@@ -158,7 +158,7 @@ def test_the_clock_is_that_of_the_first_gpu_in_use(smi, monkeypatch, clock, numb
 
 def test_without_a_driver_nothing_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert nvidia.facts() == ()
+    assert nvidia.gpu_facts() == ()
     assert nvidia.clock_mhz() is None
 
 

@@ -14,7 +14,7 @@ from tests.support import fake_backend
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.memory import peak_bytes
-from unpool_xp.bench.measure.session import SAMPLE_SECONDS, Inputs, Session, reason_of
+from unpool_xp.bench.measure.session import SAMPLE_SECONDS, DeviceInputs, Session, describe_error
 
 CASE = Case("max_pool", (1, 2, 4, 4), kernel=2)
 TIMES = ("first_call_s", "to_device_s", "from_device_s", "calls_per_sample", "check_scope")
@@ -98,9 +98,9 @@ def test_a_call_that_fails_takes_back_the_samples_before_it() -> None:
 
 
 def test_an_exception_is_a_reason_in_one_line() -> None:
-    assert reason_of(ValueError("two\nlines")) == "ValueError: two lines"
-    assert reason_of(MemoryError()) == "MemoryError"
-    assert len(reason_of(ValueError("x" * 10_000))) <= 400
+    assert describe_error(ValueError("two\nlines")) == "ValueError: two lines"
+    assert describe_error(MemoryError()) == "MemoryError"
+    assert len(describe_error(ValueError("x" * 10_000))) <= 400
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_the_collector_rests_while_the_clock_runs() -> None:
 
 def test_sessions_share_inputs() -> None:
     backend = backends.load("numpy")
-    inputs = Inputs(backend, CASE)
+    inputs = DeviceInputs(backend, CASE)
     sessions = [Session(backend, CASE, inputs=inputs) for _ in range(2)]
     assert all(session.prepare() for session in sessions)
     np.testing.assert_array_equal(inputs.device[0], CASE.arrays()["x"])

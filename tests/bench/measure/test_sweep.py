@@ -125,7 +125,7 @@ def test_the_order_is_shuffled_and_the_same_for_a_seed() -> None:
     cases = [Case("nearest_unpool", (1, n, 2, 2), scale=2) for n in range(1, 9)]
 
     def order(seed: int) -> list[Case]:
-        grid, _ = sweep.grid_of(
+        grid, _ = sweep.build_grid(
             cases, ["numpy"], lambda _: ("eager",), set(), sweep.random.Random(seed)
         )
         return [case for case, _ in grid]
@@ -151,13 +151,13 @@ def test_nothing_to_measure_is_named(tmp_path: Path) -> None:
 
 def test_rounds_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
     order = []
-    sample = rounds._Rounds.sample
+    sample = rounds.Interleaver.sample
 
     def watched(self: Any, cell: Cell, seconds: float) -> None:
         order.append(cell.function)
         sample(self, cell, seconds)
 
-    monkeypatch.setattr(rounds._Rounds, "sample", watched)
+    monkeypatch.setattr(rounds.Interleaver, "sample", watched)
     with Pool(["numpy"]) as pool:
         cells = cells_of(OTHER, "numpy")
         measured = measure_case(pool, OTHER, cells, rounds=3, cell_s=1.0)

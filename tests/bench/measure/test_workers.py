@@ -130,7 +130,7 @@ def test_the_pool_starts_a_lost_worker_again() -> None:
         first = pool["fake:crash"].facts["pid"]
         with pytest.raises(WorkerLostError):
             prepare(pool["fake:crash"], FATAL)
-        assert not pool.running("fake:crash")
+        assert not pool.is_running("fake:crash")
         assert pool["fake:crash"].facts["pid"] != first
         assert prepare(pool["fake:crash"])["checked"]
 

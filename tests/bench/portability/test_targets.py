@@ -15,21 +15,32 @@ import torch
 from rich.console import Console
 
 import unpool_xp
+from tests.bench.check.test_run import run
 from unpool_xp import backends
 from unpool_xp.bench import limits, limits_view
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import OPERATIONS, find, natives
-from unpool_xp.bench.limits import TINY, growing, overhead, scratch, traffic
+from unpool_xp.bench.catalog import OPERATIONS, find_native, natives_for
+from unpool_xp.bench.limits import OVERHEAD_CASES, overhead, scaling, scratch_share, traffic
 from unpool_xp.bench.measure.rounds import Cell
-from unpool_xp.bench.portability.measure import entry_of, measure_taxes, ratio_of_pairs, row_keeper
-from unpool_xp.bench.portability.targets import TARGETS, Entry, Target, noisy, summarize, tax_cases
-from unpool_xp.bench.replay import recorded, replay_of
+from unpool_xp.bench.portability.measure import (
+    make_entry,
+    measure_taxes,
+    ratio_of_pairs,
+    row_recorder,
+)
+from unpool_xp.bench.portability.targets import (
+    TARGETS,
+    TaxEntry,
+    TaxTarget,
+    is_noisy,
+    summarize,
+    tax_cases,
+)
+from unpool_xp.bench.replay import build_replay, record_calls
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.terminal import tax
 from unpool_xp.bench.verdicts.bootstrap import Ratio
 from unpool_xp.bench.worker import Service
-
-from .test_check import run
 
 CASE = Case("nearest_unpool", (1, 2, 4, 4), scale=2)
 NUMPY = next(target for target in TARGETS if target.where == "numpy eager")
@@ -37,11 +48,11 @@ TUNED = next(target for target in TARGETS if target.where == "numpy eager, tuned
 PLAIN, LAST_FIRST = "numpy.repeat", "numpy.repeat, last axis first"
 
 
-def entry(estimate: float | None, target: Target = NUMPY, case: Case = CASE) -> Entry:
+def entry(estimate: float | None, target: TaxTarget = NUMPY, case: Case = CASE) -> TaxEntry:
     if estimate is None:
-        return Entry(target, case, reason="crashed")
+        return TaxEntry(target, case, reason="crashed")
     ratio = Ratio(estimate, estimate * 0.99, estimate * 1.01)
-    return Entry(target, case, PLAIN, estimate * 1e-3, 1e-3, ratio)
+    return TaxEntry(target, case, PLAIN, estimate * 1e-3, 1e-3, ratio)
 
 
 def fields(**samples: list[float]) -> dict[Cell, dict[str, Any]]:
@@ -62,18 +73,18 @@ def test_the_ratio_is_the_median_of_pairs_not_of_medians() -> None:
 
 def test_the_fastest_native_counts_and_a_tuned_one_only_where_asked_for() -> None:
     known = fields(ours=[2.0] * 4, repeat=[4.0] * 4, kron=[8.0] * 4, tuned=[1.0] * 4)
-    plain, tuned = entry_of(NUMPY, CASE, known), entry_of(TUNED, CASE, known)
+    plain, tuned = make_entry(NUMPY, CASE, known), make_entry(TUNED, CASE, known)
     assert (plain.function, plain.ratio) == (PLAIN, Ratio(0.5, 0.5, 0.5))
     assert (tuned.function, tuned.ratio) == (LAST_FIRST, Ratio(2.0, 2.0, 2.0))
     assert (plain.portable_s, plain.native_s) == (2.0, 4.0)
 
 
 def test_without_samples_there_is_a_reason() -> None:
-    assert "nothing that does it" in (entry_of(NUMPY, CASE, fields(ours=[1.0] * 3)).reason or "")
+    assert "nothing that does it" in (make_entry(NUMPY, CASE, fields(ours=[1.0] * 3)).reason or "")
     known = fields(ours=[], repeat=[1.0] * 3)
     for cell in known:
         known[cell]["error"] = "wrong result"
-    assert entry_of(NUMPY, CASE, known).reason == "unpool_xp.nearest_unpool: wrong result"
+    assert make_entry(NUMPY, CASE, known).reason == "unpool_xp.nearest_unpool: wrong result"
 
 
 def test_a_target_is_met_by_the_mean_and_the_worst_of_all_cases() -> None:
@@ -87,8 +98,8 @@ def test_a_target_is_met_by_the_mean_and_the_worst_of_all_cases() -> None:
     assert not summarize([entry(0.5), entry(None)])[0].met  # one without a time
     assert not summarize([entry(None)])[0].met
     assert summarize([entry(9.0, TUNED)])[0].met is None
-    assert noisy(Entry(NUMPY, CASE, ratio=Ratio(1.0, 0.5, 1.5)))
-    assert not noisy(entry(1.0))
+    assert is_noisy(TaxEntry(NUMPY, CASE, ratio=Ratio(1.0, 0.5, 1.5)))
+    assert not is_noisy(entry(1.0))
 
 
 def test_the_cases_are_those_that_were_promised() -> None:
@@ -107,14 +118,16 @@ def test_the_cases_are_those_that_were_promised() -> None:
     for target in TARGETS:
         library = target.label.partition(":")[0]
         for case in cases:
-            own = natives(library, case)
+            own = natives_for(library, case)
             assert any(n.reason(case) is None and not n.values_only for n in own), case.name
 
 
 def test_the_tax_of_a_case_in_one_process_with_rows_that_can_be_read(tmp_path: Path) -> None:
-    seen: list[Entry] = []
-    with row_keeper(tmp_path) as keep:
-        found = measure_taxes([CASE], [NUMPY, TUNED], seconds=0.01, keep=keep, progress=seen.extend)
+    seen: list[TaxEntry] = []
+    with row_recorder(tmp_path) as keep:
+        found = measure_taxes(
+            [CASE], [NUMPY, TUNED], seconds=0.01, record=keep, progress=seen.extend
+        )
     assert found == seen
     for entry in found:
         assert entry.reason is None
@@ -129,7 +142,7 @@ def test_the_tax_of_a_case_in_one_process_with_rows_that_can_be_read(tmp_path: P
 
 
 def test_a_backend_that_is_not_there_is_a_reason() -> None:
-    nowhere = Target("torch:nowhere", "eager", "eager", "nothing", 1.0, 1.0)
+    nowhere = TaxTarget("torch:nowhere", "eager", "eager", "nothing", 1.0, 1.0)
     (found,) = measure_taxes([CASE], [nowhere], seconds=0.01)
     assert found.ratio is None
     assert "torch:nowhere" in (found.reason or "")
@@ -143,7 +156,7 @@ def test_turns_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
 
     service = Service("numpy")
     service._sessions = {"a": session("a"), "b": session("b")}
-    answer = service.turns(["a", "b"], seconds=0)
+    answer = service.sample_rounds(["a", "b"], seconds=0)
     assert "".join(taken) == "abba" * 3
     assert answer["sessions"] == {"a": {"of": "a"}, "b": {"of": "b"}}
     assert not service._sessions
@@ -158,8 +171,8 @@ def test_what_torch_compiled_is_forgotten_between_cases(monkeypatch: pytest.Monk
 
 
 def test_tuned_natives_are_held_to_the_oracle_but_no_sweep_measures_them() -> None:
-    assert LAST_FIRST not in {native.name(CASE) for native in natives("numpy", CASE)}
-    assert find("numpy", CASE, LAST_FIRST).tuned
+    assert LAST_FIRST not in {native.name(CASE) for native in natives_for("numpy", CASE)}
+    assert find_native("numpy", CASE, LAST_FIRST).tuned
 
 
 # --- what is told ---------------------------------------------------------------------------------
@@ -182,12 +195,12 @@ def test_the_tables_fit_the_terminal_and_say_what_is_missed() -> None:
     assert "native of nearest_unpool: repeat (" in text
     entries = [entry(0.5)]
     assert "missed" not in shown(tax.print_summaries, entries)
-    assert "| 0.500 | <= 0.8 | 0.500 | <= 1.2 |" in tax.markdown(entries)
-    assert "| `nearest_unpool` | 0.500 |" in tax.markdown(entries)
+    assert "| 0.500 | <= 0.8 | 0.500 | <= 1.2 |" in tax.tax_as_markdown(entries)
+    assert "| `nearest_unpool` | 0.500 |" in tax.tax_as_markdown(entries)
 
 
 def test_the_answer_for_scripts_is_json() -> None:
-    answer = tax.as_json([entry(0.5), entry(None), entry(0.5, TUNED)])
+    answer = tax.tax_as_json([entry(0.5), entry(None), entry(0.5, TUNED)])
     assert json.loads(json.dumps(answer, allow_nan=False)) == answer
     assert [summary["met"] for summary in answer["summary"]] == [False, None]
     assert [case["ratio"] for case in answer["cases"]] == [0.5, None, 0.5]
@@ -221,14 +234,14 @@ def test_what_cannot_be_measured_is_said(arguments: list[str], message: str) -> 
 
 
 @pytest.mark.parametrize("label", ["numpy", "torch:cpu"])
-@pytest.mark.parametrize("case", TINY, ids=lambda case: case.operation)
+@pytest.mark.parametrize("case", OVERHEAD_CASES, ids=lambda case: case.operation)
 def test_the_array_calls_of_an_operation_are_taken_down(label: str, case: Case) -> None:
     backend = backends.load(label)
     arrays = [backend.asarray(array) for array in case.arrays().values()]
     function, options = OPERATIONS[case.operation].function, case.options()
-    calls = recorded(lambda *given: function(*given, **options), *arrays)
+    calls = record_calls(lambda *given: function(*given, **options), *arrays)
     assert len(calls) >= 2
-    replay_of(calls)()
+    build_replay(calls)()
     assert not any("unpool_xp" in (getattr(call, "__module__", "") or "") for call, *_ in calls)
 
 
@@ -240,13 +253,13 @@ def test_only_the_outermost_call_is_taken_down_and_the_watch_ends() -> None:
         total += x.sum(axis=0)
         return np.mean(x[:1] * 2)
 
-    names = [getattr(call, "__name__", "") for call, *_ in recorded(work, x)]
+    names = [getattr(call, "__name__", "") for call, *_ in record_calls(work, x)]
     assert names[:2] == ["zeros", "sum"]
     assert names[-1] == "mean"
     assert "__getitem__" in names
     assert "watched" not in np.zeros.__qualname__
     with pytest.raises(ValueError, match="numpy and torch can"):
-        recorded(work, SimpleNamespace())
+        record_calls(work, SimpleNamespace())
 
 
 def test_traffic_counts_what_each_call_reads_and_writes() -> None:
@@ -254,23 +267,23 @@ def test_traffic_counts_what_each_call_reads_and_writes() -> None:
     assert found["ideal_bytes"] == 5
     assert found["bytes"] >= found["ideal_bytes"]
     made = np.zeros(4, np.float32)
-    assert limits._counted(np.add, (made, made), {})[:2] == (32, 16)
-    assert limits._counted(np.reshape, (made, (2, 2)), {}) == (0, 0, 0)
+    assert limits._count_traffic(np.add, (made, made), {})[:2] == (32, 16)
+    assert limits._count_traffic(np.reshape, (made, (2, 2)), {}) == (0, 0, 0)
     two = np.ones((2, 4), np.float32)
-    assert limits._counted(np.matmul.__call__, (two, two.T), {}) == (64, 16, 2 * 4 * 4)
+    assert limits._count_traffic(np.matmul.__call__, (two, two.T), {}) == (64, 16, 2 * 4 * 4)
     setitem = np.ndarray.__setitem__
-    assert limits._counted(setitem, (made, slice(0, 2), made[:2]), {}) == (8, 8, 0)
+    assert limits._count_traffic(setitem, (made, slice(0, 2), made[:2]), {}) == (8, 8, 0)
 
 
 def test_overhead_is_what_is_left_of_a_call_without_its_array_calls() -> None:
-    found = overhead(backends.load("numpy"), TINY[3])
+    found = overhead(backends.load("numpy"), OVERHEAD_CASES[3])
     assert found["seconds"] > found["own_seconds"]
     assert found["array_calls"] >= 1
 
 
 def test_what_grows_is_held_to_the_oracle_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("nearest_unpool", (1, 2, 4, 4), scale=2)
-    assert growing(backends.load("numpy"), case, 3)["element_seconds"] > 0
+    assert scaling(backends.load("numpy"), case, 3)["element_seconds"] > 0
     spec = OPERATIONS["nearest_unpool"]
 
     def wrong_at_the_end(x: Any, **options: Any) -> Any:
@@ -281,14 +294,14 @@ def test_what_grows_is_held_to_the_oracle_at_both_ends(monkeypatch: pytest.Monke
     broken = SimpleNamespace(**{**vars(spec), "function": wrong_at_the_end})
     monkeypatch.setitem(OPERATIONS, "nearest_unpool", broken)
     with pytest.raises(ValueError, match="should be"):
-        growing(backends.load("numpy"), case, 3)
+        scaling(backends.load("numpy"), case, 3)
 
 
 def test_memory_is_counted_beyond_inputs_and_outputs() -> None:
     case = Case("max_pool", (1, 1, 4, 4), kernel=2)  # 4 cells of 4 and 8 bytes
-    assert scratch(case, "numpy", 72) == 0.5
-    assert scratch(case, "jax:cpu", 48) == 0.5
-    assert scratch(case, "numpy", None) is None
+    assert scratch_share(case, "numpy", 72) == 0.5
+    assert scratch_share(case, "jax:cpu", 48) == 0.5
+    assert scratch_share(case, "numpy", None) is None
 
 
 def test_the_limits_are_printed_and_a_failure_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from tests.bench.rows.test_schema import failed_row, make_row
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.report.gpu_targets import Line, reach, reach_markdown, write_reach
+from unpool_xp.bench.report.gpu_targets import (
+    TargetResult,
+    check_gpu_targets,
+    targets_as_markdown,
+    write_targets,
+)
 from unpool_xp.bench.rows.schema import Row
-
-from .test_results import failed_row, make_row
 
 LARGE = Case("nearest_unpool", (64, 64, 128, 128), scale=2)  # 1.07e9 bytes of output
 SMALL = Case("nearest_unpool", (1, 64, 128, 128), scale=2)
@@ -25,8 +29,8 @@ def row(case: Case, seconds: float, backend: str = "torch:cuda", **more: Any) ->
     return make_row(**case.to_json(), **SAME, backend=backend, **{**fields, **more})
 
 
-def line(rows: list[Row], start: str) -> Line:
-    (found,) = [line for line in reach(rows) if line.text.startswith(start)]
+def line(rows: list[Row], start: str) -> TargetResult:
+    (found,) = [line for line in check_gpu_targets(rows) if line.text.startswith(start)]
     return found
 
 
@@ -41,16 +45,16 @@ def test_the_share_of_the_copy(share: float, met: bool) -> None:
     ]
     found = line(rows, "nearest_unpool on torch:cuda")
     assert found.met is met
-    assert found.found == pytest.approx(share)
-    assert "the least of 1" in found.said
+    assert found.measured == pytest.approx(share)
+    assert "the least of 1" in found.note
 
 
 def test_what_was_not_measured_says_why() -> None:
-    assert {found.verdict for found in reach([])} == {"not measured"}
+    assert {found.verdict for found in check_gpu_targets([])} == {"not measured"}
     failed = failed_row("CUDA out of memory", **LARGE.to_json(), **SAME, backend="cupy:cuda")
-    assert line([failed], "nearest_unpool on cupy:cuda").said == "CUDA out of memory"
+    assert line([failed], "nearest_unpool on cupy:cuda").note == "CUDA out of memory"
     no_copy = row(LARGE, 1.0, copy_gb_s=None)
-    assert line([no_copy], "nearest_unpool on torch").said == "the copy was not measured"
+    assert line([no_copy], "nearest_unpool on torch").note == "the copy was not measured"
 
 
 def test_a_large_case_without_a_time_is_not_hidden_by_another() -> None:
@@ -59,7 +63,7 @@ def test_a_large_case_without_a_time_is_not_hidden_by_another() -> None:
         failed_row("too large", **{**LARGE.to_json(), "shape": [256, 64, 128, 128]}, **SAME)
         | {"backend": "torch:cuda"},
     ]
-    assert "1 without a time (too large)" in line(rows, "nearest_unpool on torch").said  # type: ignore[arg-type]
+    assert "1 without a time (too large)" in line(rows, "nearest_unpool on torch").note  # type: ignore[arg-type]
 
 
 def test_portable_over_native() -> None:
@@ -72,19 +76,21 @@ def test_portable_over_native() -> None:
         row(SMALL, 9.0, backend="torch:cpu", implementation="native"),
     ]
     eager = line(rows, "portable over native on torch:cuda, eager")
-    assert eager.found == pytest.approx((1.1 * 4) ** 0.5)
+    assert eager.measured == pytest.approx((1.1 * 4) ** 0.5)
     assert eager.met is False
-    assert eager.said == "of 2 cases"
+    assert eager.note == "of 2 cases"
     compiled = line(rows, "portable over native on torch:cuda, compiled")
-    assert (compiled.found, compiled.met) == (pytest.approx(0.5), True)
+    assert (compiled.measured, compiled.met) == (pytest.approx(0.5), True)
     quicker = [*rows, row(SMALL, 0.04, mode="compiled", implementation="native")]
     assert line(quicker, "portable over native on torch:cuda, compiled").met is False
 
 
 def test_the_table_is_markdown(tmp_path: Path) -> None:
-    text = write_reach(reach([row(LARGE, 1e-3, copy_gb_s=1000.0)]), tmp_path / "new").read_text()
+    text = write_targets(
+        check_gpu_targets([row(LARGE, 1e-3, copy_gb_s=1000.0)]), tmp_path / "new"
+    ).read_text()
     assert text.count("\n|") == 2 + 6
     assert "not measured" in text
-    assert reach_markdown([Line("a", "b", 1.5, True, "x|y")]).endswith(
+    assert targets_as_markdown([TargetResult("a", "b", 1.5, True, "x|y")]).endswith(
         "| a | b | 1.5 | met | x/y |\n"
     )

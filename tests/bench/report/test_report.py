@@ -19,19 +19,19 @@ from tests.bench.verdicts.test_ranking import native, timed
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.cases.formatting import (
     bytes_text,
-    digits,
     interval_text,
     seconds_text,
+    three_digits,
 )
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.report import charts, claims, payload
 from unpool_xp.bench.report import write as report_module
 from unpool_xp.bench.report.answers import answers
 from unpool_xp.bench.report.chart_specs import chart_specs, time_png_spec
-from unpool_xp.bench.report.claims import CLAIMS, judged
-from unpool_xp.bench.report.costs import device_series, payback_calls, paybacks
+from unpool_xp.bench.report.claims import CLAIMS, judge_claims
+from unpool_xp.bench.report.costs import break_even_calls, compile_break_evens, device_series
 from unpool_xp.bench.report.payload import pack_rows
-from unpool_xp.bench.report.ranked import BANDS, ranked_cases
+from unpool_xp.bench.report.ranked import SIZE_CLASSES, ranked_cases
 from unpool_xp.bench.report.view import report_view
 from unpool_xp.bench.report.write import write_report
 from unpool_xp.bench.rows.files import Problem
@@ -296,13 +296,13 @@ def test_what_lacks_a_case_is_not_the_answer():
 def test_sizes_and_dtypes_have_answers_of_their_own():
     found = answers(
         cases_of(
-            timed("numpy", 1.0, bytes_moved=BANDS[0][0]),
-            timed("dask", 0.9, bytes_moved=BANDS[0][0]),
-            timed("dask", 0.5, bytes_moved=BANDS[0][0] + 1, shape=[1, 8, 64, 64]),
+            timed("numpy", 1.0, bytes_moved=SIZE_CLASSES[0][0]),
+            timed("dask", 0.9, bytes_moved=SIZE_CLASSES[0][0]),
+            timed("dask", 0.5, bytes_moved=SIZE_CLASSES[0][0] + 1, shape=[1, 8, 64, 64]),
             timed("numpy", 0.5, dtype="float16"),
         )
     )
-    assert [(a.dtype, a.band, a.winner[0]) for a in found] == [
+    assert [(a.dtype, a.size_class, a.winner[0]) for a in found] == [
         ("float32", 0, "dask"),
         ("float32", 1, "dask"),
         ("float16", 1, "numpy"),
@@ -331,7 +331,7 @@ def test_the_best_portable_stands_beside_a_native_winner():
 def test_compiling_pays_back_from_the_first_call_that_takes_less_in_all(
     compiled, eager, first, calls
 ):
-    found = payback_calls(compiled, eager, first)
+    found = break_even_calls(compiled, eager, first)
     assert found == calls
     if found is not None:
         assert first + (found - 1) * compiled < found * eager
@@ -345,7 +345,7 @@ def test_compiled_is_held_against_the_same_function_eager():
         native("jax:cpu", 1.0, "jax.other", mode="compiled"),
         timed("torch:cpu", 0.1),
     ]
-    (found,) = paybacks(cases_of(*rows))
+    (found,) = compile_break_evens(cases_of(*rows))
     assert found.compiled.row["backend"] == found.eager.row["backend"] == "jax:cpu"
     assert found.calls in (5, 6)
     assert found.clear
@@ -364,8 +364,8 @@ def crossing_rows() -> list[Row]:
 
 def test_the_gpu_is_faster_from_a_size_on_with_and_without_copies():
     (found,) = device_series(cases_of(*crossing_rows()))
-    assert [point.case.first["shape"][-1] for point in found.points] == [16, 32, 64]
-    ((here, copied),) = found.crossings
+    assert [point.case.first_row["shape"][-1] for point in found.points] == [16, 32, 64]
+    ((here, copied),) = found.crossovers
     assert (here.wins_from, copied.wins_from) == (8 * 32**2, 8 * 64**2)
     assert device_series(cases_of(timed("numpy", 1.0))) == []
 
@@ -398,7 +398,7 @@ def test_without_a_gpu_no_figure_of_one_stands_anywhere(tmp_path):
 def test_copies_that_were_not_timed_make_no_crossover_with_them():
     rows = [timed("numpy", 1.0), timed("torch:cuda", 0.5, to_device_s=None)]
     (found,) = device_series(cases_of(*rows))
-    ((here, copied),) = found.crossings
+    ((here, copied),) = found.crossovers
     assert (here.wins_from, copied.wins_from) == (8 * 32**2, None)
     assert "copies" in copied.text
     assert [point.ratio_with_copies for point in found.points] == [None]
@@ -427,7 +427,7 @@ def unpooling(backend: str, nearest: float, maximum: float, fractional: float) -
 
 
 def verdict_of(text: str, *rows: Row) -> Any:
-    return next(claim for claim in judged(cases_of(*rows)) if text in claim.text)
+    return next(claim for claim in judge_claims(cases_of(*rows)) if text in claim.text)
 
 
 def test_every_claim_is_judged(page):
@@ -435,7 +435,7 @@ def test_every_claim_is_judged(page):
         assert claim.text in page.words
     assert len(CLAIMS) == 7
     known = {getattr(claims, name) for name in ("TRUE", "PARTLY", "FALSE", "UNMEASURED")}
-    assert {found.verdict for found in judged(cases_of(make_row()))} <= known
+    assert {found.verdict for found in judge_claims(cases_of(make_row()))} <= known
 
 
 @pytest.mark.parametrize(
@@ -707,7 +707,7 @@ def test_times_have_three_digits_and_a_unit(seconds, text):
 def test_words_say_where_samples_are_too_few():
     assert interval_text(0.0, float("inf"), 1.0) == "too few samples"
     assert interval_text(9.9e-4, 1.2e-3, 1e-3) == "0.990 to 1.20 ms"
-    assert digits(12345.6) == "12,346"
+    assert three_digits(12345.6) == "12,346"
 
 
 def test_sizes_have_a_unit():

@@ -16,13 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.bench.rows.test_schema import failed_row, make_row, write
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.rows import readers
 from unpool_xp.bench.rows.files import ReadResult
 from unpool_xp.bench.rows.readers import read_results
-from unpool_xp.bench.rows.schema import failure_reason, row_fault
-
-from .test_results import failed_row, make_row, write
+from unpool_xp.bench.rows.schema import failure_reason, row_error
 
 # --- what the tools write ------------------------------------------------------------------------
 
@@ -122,7 +121,7 @@ def test_a_run_of_asv_gives_a_row_for_each_set_of_parameters(asv_results: Path) 
     file, _ = asv_files(asv_results)
     found = read_results([file])
     assert found.problems == []
-    assert [row_fault(row) for row in found.rows] == [None] * 4
+    assert [row_error(row) for row in found.rows] == [None] * 4
     first = found.rows[0]
     case = panel_case("max_pool", "small", 2)
     assert {name: first[name] for name in case.to_json()} == case.to_json()
@@ -196,7 +195,7 @@ def test_damaged_columns_of_asv_are_problems(
 ) -> None:
     found = read_results([changed(asv_files(asv_results)[0], tmp_path / "a.json", **columns)])
     assert len(found.rows) == rows
-    assert all(row_fault(row) is None for row in found.rows)
+    assert all(row_error(row) is None for row in found.rows)
     if reason is None:
         assert found.problems == []
         assert all(failure_reason(row) for row in found.rows)
@@ -241,7 +240,7 @@ def test_a_suite_in_a_folder_of_the_suite_is_found(asv_results: Path, tmp_path: 
 def test_a_run_of_pytest_benchmark_gives_the_rows_in_its_extra_info(pytest_file: Path) -> None:
     found = read_results([pytest_file])
     (row,) = found.rows
-    assert row_fault(row) is None
+    assert row_error(row) is None
     assert (len(row["samples_s"]), row["calls_per_sample"]) == (7, 3)
     original = make_row()
     for name in set(original) - {"samples_s", "calls_per_sample", "run"}:
@@ -291,7 +290,7 @@ def replaced(data: Any, at: tuple[Any, ...], value: Any) -> Any:
 def read_whole(path: Path) -> ReadResult:
     """Read a file that may be damaged: each row is one, and what is not says why."""
     found = read_results([path])
-    assert [row_fault(row) for row in found.rows] == [None] * len(found.rows)
+    assert [row_error(row) for row in found.rows] == [None] * len(found.rows)
     assert all(problem.reason and problem.path == path for problem in found.problems)
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.bench.rows.test_schema import make_row
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import OPERATIONS
@@ -16,8 +17,6 @@ from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.terminal.choice import choice_as_json, code_for, print_choice
-
-from .test_results import make_row
 
 CASE = Case("max_unpool", (2, 3, 8, 8), kernel=2)
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.bench.check.test_run import run
+from tests.bench.rows.test_schema import failed_row, make_row, write
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.sweep import SweepUnwritableError, run_sweep
 from unpool_xp.bench.rows import files as files_module
@@ -22,9 +24,6 @@ from unpool_xp.bench.terminal import comparison
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import Comparison, compare
 from unpool_xp.bench.verdicts.thresholds import Thresholds
-
-from .test_check import run
-from .test_results import failed_row, make_row, write
 
 NAME = "max_pool-1x8x32x32-k2x2-s2x2-float32"
 
@@ -233,9 +232,9 @@ def test_thresholds_are_read_and_the_last_pattern_that_fits_counts(tmp_path: Pat
         '[tool.unpool-xp.gate.thresholds]\n"max_pool-*" = 0.5\n"* numpy eager" = 1\n'
     )
     found = Thresholds.read(path)
-    assert found.of("avg_pool-x", "dask", "eager") == 0.2
-    assert found.of("max_pool-x", "dask", "eager") == 0.5
-    assert found.of("max_pool-x", "numpy", "eager") == 1
+    assert found.threshold_for("avg_pool-x", "dask", "eager") == 0.2
+    assert found.threshold_for("max_pool-x", "dask", "eager") == 0.5
+    assert found.threshold_for("max_pool-x", "numpy", "eager") == 1
     assert one(compare([timed(1.0)], [timed(1.8)], thresholds=found)).outcome == "same"
     dask = [timed(t, backend="dask") for t in (1.0, 1.8)]
     assert one(compare(dask[:1], dask[1:], thresholds=found)).outcome == "slower"

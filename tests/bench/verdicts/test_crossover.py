@@ -9,7 +9,7 @@ import pytest
 
 from tests.bench.rows.test_schema import failed_row
 from tests.bench.verdicts.test_ranking import native, timed
-from tests.support.synthetic_rows import HOWS, synthetic_row
+from tests.support.synthetic_rows import BACKENDS, synthetic_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
@@ -43,7 +43,7 @@ def only(rows: list[Row], *, with_transfer: bool = False) -> DeviceCrossover:
 def test_a_clear_crossover_lies_between_two_sizes():
     found = only(beside(SLOW, SLOW, QUICK, QUICK))
     assert (found.loses_at, found.wins_from) == (SIZES[1], SIZES[2])
-    assert not found.by_turns
+    assert not found.alternates
     assert found.undecided == []
     assert found.text == "quicker from 32,768 elements on; slower up to 8,192"
 
@@ -101,14 +101,14 @@ def test_noise_from_one_half_to_the_other_is_no_win():
 
 def test_wins_that_do_not_last_are_told():
     found = only(beside(SLOW, QUICK, SLOW, QUICK, QUICK))
-    assert found.by_turns
+    assert found.alternates
     assert (found.loses_at, found.wins_from) == (SIZES[2], SIZES[3])
     assert found.text == (
         "quicker from 131,072 elements on; by turns below: "
         "slower at 2,048, quicker at 8,192, slower at 32,768"
     )
     found = only(beside(QUICK, QUICK, SLOW))
-    assert found.by_turns
+    assert found.alternates
     assert found.wins_from is None
     assert found.text == "quicker from 2,048 to 8,192 elements; slower at 32,768"
     found = only(beside(QUICK, SLOW, QUICK, SLOW))
@@ -221,7 +221,7 @@ def test_which_labels_are_on_another_device():
 def test_an_overhead_and_a_rate_give_the_crossover_that_they_must():
     """The made-up numbers: 4e-5 s and 600 GB/s against 8e-6 s and 4 GB/s cross at 129 kB."""
     chance = random.Random(1)
-    cpu, gpu = (next(h for h in HOWS if h.label == name) for name in ("numpy", "torch:cuda"))
+    cpu, gpu = (next(h for h in BACKENDS if h.label == name) for name in ("numpy", "torch:cuda"))
     cases = [Case("nearest_unpool", (1, 4, side, side), scale=2) for side in SIDES[:-1]]
     rows = [synthetic_row(c, how, False, 20, chance) for c in cases for how in (cpu, gpu)]
     moved = {4 * side**2: case.bytes_moved for side, case in zip(SIDES, cases, strict=False)}

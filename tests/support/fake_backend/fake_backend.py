@@ -20,19 +20,19 @@ import numpy as np
 from unpool_xp.backends import Backend, BackendUnavailableError, DeviceFacts
 
 DELAY = float(os.environ.get("FAKE_DELAY", "0.05"))
-FATAL = 3  # a first axis of this length is what the bad backends cannot stand
+FATAL_LENGTH = 3  # a first axis of this length is what the bad backends cannot stand
 
 _stream: queue.SimpleQueue[tuple[float, threading.Event]] = queue.SimpleQueue()
 
 
-def _work() -> None:
+def _complete_work() -> None:
     while True:
         due, ready = _stream.get()
         time.sleep(max(due - time.perf_counter(), 0))
         ready.set()
 
 
-threading.Thread(target=_work, daemon=True).start()
+threading.Thread(target=_complete_work, daemon=True).start()
 
 
 class Array:
@@ -84,7 +84,7 @@ for _name in _FORWARDED.split():
     setattr(Array, f"__{_name}__", _asynchronous(_method))
 
 
-def _waiting(name: str) -> Any:
+def _wait_then_read(name: str) -> Any:
     def read(self: Array) -> Any:
         self.ready.wait()
         return getattr(self.value, name)()
@@ -93,7 +93,7 @@ def _waiting(name: str) -> Any:
 
 
 for _name in ("__bool__", "__int__", "__float__", "__index__"):
-    setattr(Array, _name, _waiting(_name))
+    setattr(Array, _name, _wait_then_read(_name))
 
 
 class _Namespace:
@@ -136,11 +136,11 @@ class _Wrong(Fake):
 class _Bad(Fake):
     def __init__(self, label: str, act: Any) -> None:
         super().__init__(label, xp)
-        self._act = act
+        self._misbehave = act
 
     def asarray(self, array: np.ndarray) -> Any:
-        if array.shape[0] == FATAL:
-            self._act()
+        if array.shape[0] == FATAL_LENGTH:
+            self._misbehave()
         return super().asarray(array)
 
     def compile(self, function: Any) -> Any:
@@ -149,7 +149,7 @@ class _Bad(Fake):
         def compiled(*arrays: Any) -> Any:
             calls.append(1)
             if len(calls) > 3:  # after it was checked and calibrated
-                self._act()
+                self._misbehave()
             return function(*arrays)
 
         return compiled
@@ -185,9 +185,9 @@ class _Device(Fake):
         return DeviceFacts("fake device", 20_000, None)
 
     def asarray(self, array: np.ndarray) -> Any:
-        if array.shape[0] == FATAL:
+        if array.shape[0] == FATAL_LENGTH:
             raise RuntimeError("CUDA error: an illegal memory access was encountered")
-        if array.shape[0] == FATAL + 1 and not self.freed:
+        if array.shape[0] == FATAL_LENGTH + 1 and not self.freed:
             raise MemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return super().asarray(array)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from unpool_xp.bench.cases.inputs import NDArray, numpy_dtype
-from unpool_xp.bench.cases.operation import SIZES, Layout, OperationSpec, Parameters, total_bytes
+from unpool_xp.bench.cases.operation import SIZE_FIELDS, Layout, Operation, Parameters, total_bytes
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,14 @@ class Case(Parameters):
     """
 
     def __post_init__(self) -> None:
-        def settle(name: str, value: object) -> None:
+        def set_field(name: str, value: object) -> None:
             object.__setattr__(self, name, value)  # frozen from here on
 
         shape: Any = self.shape
         if not isinstance(shape, tuple | list) or not all(type(n) is int and n > 0 for n in shape):
             raise ValueError(f"Case: shape={shape!r} must be a tuple of ints >= 1")
-        settle("shape", tuple(shape))
-        for name in (*SIZES, "scale"):
+        set_field("shape", tuple(shape))
+        for name in (*SIZE_FIELDS, "scale"):
             value: Any = getattr(self, name)
             if isinstance(value, int | float):
                 value = (value,) * (len(self.shape) - 2)
@@ -58,42 +58,45 @@ class Case(Parameters):
                 allowed = int | float if name == "scale" else int
                 if not all(isinstance(n, allowed) and not isinstance(n, bool) for n in value):
                     raise ValueError(f"Case: {name}={value!r} must be numbers, one an axis")
-                settle(name, tuple(value))
+                set_field(name, tuple(value))
         if self.operation not in (known := _operations()):
             raise ValueError(
                 f"Case: unknown operation {self.operation!r}; known: {', '.join(known)}"
             )
-        if self.kernel is not None and self.stride is None and "stride" in self.spec.takes:
-            settle("stride", self.kernel)
+        if self.kernel is not None and self.stride is None and "stride" in self.definition.takes:
+            set_field("stride", self.kernel)
         if self.padding is not None and not any(self.padding):
-            settle("padding", None)
+            set_field("padding", None)
         self.validate()
 
     def validate(self) -> None:
         """Raise a ValueError that names the invalid argument and its value."""
-        takes = self.spec.takes
-        for name in (*SIZES, "scale", "out_channels"):
+        takes = self.definition.takes
+        for name in (*SIZE_FIELDS, "scale", "out_channels"):
             value = getattr(self, name)
             if value is not None and name not in takes:
                 raise ValueError(
                     f"Case: {name}={value!r} is not for {self.operation}, which takes "
                     + ", ".join(takes)
                 )
-        for name in self.spec.needs:
+        for name in self.definition.needs:
             if getattr(self, name) is None:
                 raise ValueError(f"Case: {name}=None; {self.operation} needs it")
         channels: Any = self.out_channels
         if channels is not None and (type(channels) is not int or channels < 1):
             raise ValueError(f"Case: out_channels={channels!r} must be an int >= 1")
-        if numpy_dtype(self.dtype).kind not in self.spec.kinds and self.dtype != "bfloat16":
+        if (
+            numpy_dtype(self.dtype).kind not in self.definition.dtype_kinds
+            and self.dtype != "bfloat16"
+        ):
             raise ValueError(f"Case: dtype={self.dtype!r} is not one that {self.operation} takes")
         try:
-            self.spec.outputs(self)  # makes the plan, which checks the sizes
+            self.definition.outputs(self)  # makes the plan, which checks the sizes
         except TypeError as error:
             raise ValueError(str(error)) from error
 
     @property
-    def spec(self) -> OperationSpec:
+    def definition(self) -> Operation:
         """What describes the operation."""
         return _operations()[self.operation]
 
@@ -119,23 +122,23 @@ class Case(Parameters):
         if unknown:
             raise ValueError(f"Case: unknown fields {sorted(unknown)}")
         try:
-            given: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-            return cls(**given)
+            values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+            return cls(**values)
         except TypeError as error:
             raise ValueError(f"Case: {error}") from error
 
     def arrays(self) -> dict[str, NDArray]:
         """Return the inputs on the host, in the order of the arguments."""
-        return self.spec.make(self)
+        return self.definition.make_inputs(self)
 
     def options(self) -> dict[str, Any]:
         """Return the keyword options of the portable call."""
-        return self.spec.options(self)
+        return self.definition.options(self)
 
     @property
     def outputs(self) -> Layout:
         """The shape and the dtype of each output."""
-        return self.spec.outputs(self)
+        return self.definition.outputs(self)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -145,21 +148,21 @@ class Case(Parameters):
     @property
     def bytes_moved(self) -> int:
         """Inputs read once, outputs written once."""
-        return total_bytes(self.spec.inputs(self)) + total_bytes(self.outputs)
+        return total_bytes(self.definition.inputs(self)) + total_bytes(self.outputs)
 
     @property
     def flops(self) -> int:
         """Additions, multiplications and comparisons of values."""
-        return self.spec.flops(self)
+        return self.definition.flops(self)
 
     @property
     def needed_bytes(self) -> int:
         """An estimate for one process: inputs and outputs on host and device, working copies."""
-        arrays = 2 * total_bytes(self.spec.inputs(self)) + 5 * total_bytes(self.outputs)
-        return arrays + self.spec.working_bytes(self)
+        arrays = 2 * total_bytes(self.definition.inputs(self)) + 5 * total_bytes(self.outputs)
+        return arrays + self.definition.working_bytes(self)
 
 
-def _operations() -> dict[str, OperationSpec]:
+def _operations() -> dict[str, Operation]:
     from unpool_xp.bench.catalog import OPERATIONS  # which is made of cases
 
     return OPERATIONS

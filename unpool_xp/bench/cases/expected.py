@@ -9,12 +9,12 @@ import numpy as np
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray
-from unpool_xp.bench.cases.operation import pick
+from unpool_xp.bench.cases.operation import select_planes
 
-ORACLE_SECONDS = 0.2  # time limit of one check
+CHECK_SECONDS = 0.2  # time limit of one check
 # Cost of one step of the reference's innermost loop, which handles all planes at once.
 _STEP_SECONDS, _PLANE_SECONDS = 4e-6, 4e-8
-_FEW_PLANES = 64
+_MIN_PLANES = 64
 
 # Relative to the largest magnitude, for computed values; moved values must match exactly.
 TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 4e-3, "bfloat16": 3e-2}
@@ -24,7 +24,7 @@ class MismatchError(ValueError):
     """An output differs from the reference; the message says where and by how much."""
 
 
-class Oracle:
+class ExpectedOutputs:
     """The expected outputs of a case, computed once and checked against any number of outputs.
 
     Parameters
@@ -39,13 +39,15 @@ class Oracle:
         self.case = case
         shape = case.output_shape
         total = math.prod(shape[: len(shape) - case.rank])
-        spec = case.spec
-        count, bands = _affordable(spec.steps(case), spec.work(case), total, shape[-case.rank])
+        operation = case.definition
+        count, bands = _planes_within_budget(
+            operation.reference_steps(case), operation.work_per_step(case), total, shape[-case.rank]
+        )
         # Spread over the whole, the first and the last among them.
         self.planes = sorted({round(i) for i in np.linspace(0, total - 1, count)})
-        self.bands = bands
+        self.row_ranges = bands
         self.scope = "reduced" if len(bands) > 1 else "all" if count == total else "planes"
-        self.expected = [spec.oracle(case, arrays, self.planes, band) for band in bands]
+        self.expected = [operation.expected(case, arrays, self.planes, band) for band in bands]
 
     def check(self, outputs: Sequence[NDArray] | NDArray, *, values_only: bool = False) -> str:
         """Check outputs against the reference.
@@ -68,19 +70,21 @@ class Oracle:
         MismatchError
             If a dtype, a shape or an element differs.
         """
-        given = [outputs] if isinstance(outputs, np.ndarray) else list(outputs)
+        host_outputs = [outputs] if isinstance(outputs, np.ndarray) else list(outputs)
         layout = list(self.case.outputs.items())[: 1 if values_only else None]
-        if len(given) != len(layout):
-            raise MismatchError(f"{len(given)} outputs, should be {len(layout)}")
+        if len(host_outputs) != len(layout):
+            raise MismatchError(f"{len(host_outputs)} outputs, should be {len(layout)}")
         for number, (name, (shape, dtype)) in enumerate(layout):
-            self._check_kind(name, shape, dtype, given[number])
-            planes = pick(given[number], self.case.rank, self.planes)
-            for band, expected in zip(self.bands, self.expected, strict=True):
+            self._check_dtype_and_shape(name, shape, dtype, host_outputs[number])
+            planes = select_planes(host_outputs[number], self.case.rank, self.planes)
+            for band, expected in zip(self.row_ranges, self.expected, strict=True):
                 got = planes[:, band[0] : band[1]]
                 self._check_values(name, shape, dtype, band[0], got, expected[number])
         return self.scope
 
-    def _check_kind(self, name: str, shape: tuple[int, ...], dtype: str, got: NDArray) -> None:
+    def _check_dtype_and_shape(
+        self, name: str, shape: tuple[int, ...], dtype: str, got: NDArray
+    ) -> None:
         # Which integers count positions is the library's own choice; bfloat16 comes back wider
         # where NumPy has none.
         integers = name == "indices" and got.dtype.kind == "i"
@@ -101,35 +105,35 @@ class Oracle:
     ) -> None:
         want = want.astype(got.dtype)
         same = (got == want) | ((got != got) & (want != want))
-        spec = self.case.spec
-        if not spec.exact and name != "indices":
+        operation = self.case.definition
+        if not operation.exact and name != "indices":
             largest = float(np.max(np.abs(want), initial=1))
-            tolerance = TOLERANCE.get(dtype, 0) + spec.rounding(self.case)
+            tolerance = TOLERANCE.get(dtype, 0) + operation.extra_tolerance(self.case)
             same |= np.abs(got - want) <= tolerance * largest
         if same.all():
             return
         plane, first, *rest = (int(i) for i in np.argwhere(~same)[0])
         lead = np.unravel_index(self.planes[plane], shape[: len(shape) - self.case.rank])
-        place = [*(int(i) for i in lead), row + first, *rest]
+        index = [*(int(i) for i in lead), row + first, *rest]
         at = (plane, first, *rest)
-        most = float(np.max(np.abs(got.astype(np.float64) - want)[~same]))
+        largest_error = float(np.max(np.abs(got.astype(np.float64) - want)[~same]))
         raise MismatchError(
-            f"{name}{place} is {got[at]:g}, should be {want[at]:g}; {int((~same).sum())} of "
-            f"{same.size} elements looked at differ, by up to {most:g}"
+            f"{name}{index} is {got[at]:g}, should be {want[at]:g}; {int((~same).sum())} of "
+            f"{same.size} elements looked at differ, by up to {largest_error:g}"
         )
 
 
-def _affordable(
+def _planes_within_budget(
     steps: float, work: float, planes: int, rows: int
 ) -> tuple[int, list[tuple[int, int]]]:
     """Return how many planes, and which of their rows, fit into the time limit of a check."""
     plane_seconds = work * _PLANE_SECONDS
-    count = int((ORACLE_SECONDS / max(steps, 1) - _STEP_SECONDS) / plane_seconds)
+    count = int((CHECK_SECONDS / max(steps, 1) - _STEP_SECONDS) / plane_seconds)
     if count >= min(2, planes):
         return min(count, planes), [(0, rows)]
-    count = min(_FEW_PLANES, planes)
+    count = min(_MIN_PLANES, planes)
     seconds = steps * (_STEP_SECONDS + count * plane_seconds)  # for all rows
-    band = max(int(rows * ORACLE_SECONDS / seconds / 2), 1)
+    band = max(int(rows * CHECK_SECONDS / seconds / 2), 1)
     return count, [(0, band), (rows - band, rows)] if 2 * band < rows else [(0, rows)]
 
 
@@ -137,4 +141,4 @@ def check(
     case: Case, arrays: dict[str, NDArray], outputs: Sequence[NDArray] | NDArray, **options: bool
 ) -> str:
     """Check the outputs of a case against the reference; see `ExpectedOutputs`."""
-    return Oracle(case, arrays).check(outputs, **options)
+    return ExpectedOutputs(case, arrays).check(outputs, **options)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 def seconds_text(seconds: float) -> str:
     """Return a time in three digits and a fitting unit, such as "12.3 ms"."""
     scale, unit = _unit(seconds)
-    return f"{digits(seconds / scale)} {unit}"
+    return f"{three_digits(seconds / scale)} {unit}"
 
 
 def _unit(seconds: float) -> tuple[float, str]:
@@ -17,7 +17,7 @@ def _unit(seconds: float) -> tuple[float, str]:
     return next((unit for unit in units if seconds >= 0.9995 * unit[0]), (1e-9, "ns"))
 
 
-def digits(value: float) -> str:
+def three_digits(value: float) -> str:
     """Return a number in three digits, never in powers of ten."""
     if not 0 < value < math.inf:
         return f"{value:g}"
@@ -30,7 +30,7 @@ def interval_text(low: float, high: float, near: float) -> str:
     if low == 0:
         return "too few samples"
     scale, unit = _unit(near)
-    return f"{digits(low / scale)} to {digits(high / scale)} {unit}"
+    return f"{three_digits(low / scale)} to {three_digits(high / scale)} {unit}"
 
 
 def count_text(number: int) -> str:
@@ -47,5 +47,5 @@ def bytes_text(number: float) -> str:
     """Return a size in three digits and a fitting unit, such as "3.94 MiB"."""
     for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):
         if number >= 1024**power:
-            return f"{digits(number / 1024**power)} {unit}"
+            return f"{three_digits(number / 1024**power)} {unit}"
     return f"{number:,.0f} B"

@@ -17,10 +17,10 @@ NDArray: TypeAlias = np.ndarray[Any, Any]
 
 _FLOOR = -0.25  # in standard deviations
 _LARGEST = 127  # of the quantised values: fits the narrowest integer
-_MOST_WEIGHED = 2**16  # pixels that tell how strong the answer of a filter is
+_MAX_SAMPLED_PIXELS = 2**16  # pixels that tell how strong the answer of a filter is
 _CACHE_BYTES = 2**29
 
-_maps: OrderedDict[tuple[tuple[int, ...], str, int, int], NDArray] = OrderedDict()
+_feature_maps: OrderedDict[tuple[tuple[int, ...], str, int, int], NDArray] = OrderedDict()
 _lock = Lock()
 
 
@@ -69,15 +69,18 @@ def feature_map(
         raise ValueError(f"feature_map: rank={rank!r} must be 1 to {len(shape)} (shape {shape})")
     key = (shape, dtype, seed, rank)
     with _lock:
-        if key in _maps:
-            _maps.move_to_end(key)
-            return _maps[key]
-    made = _quantised(_make(shape, seed, rank), dtype)
+        if key in _feature_maps:
+            _feature_maps.move_to_end(key)
+            return _feature_maps[key]
+    made = _quantize(_make_feature_map(shape, seed, rank), dtype)
     made.flags.writeable = False
     with _lock:
-        _maps[key] = made
-        while len(_maps) > 1 and sum(kept.nbytes for kept in _maps.values()) > _CACHE_BYTES:
-            _maps.popitem(last=False)
+        _feature_maps[key] = made
+        while (
+            len(_feature_maps) > 1
+            and sum(kept.nbytes for kept in _feature_maps.values()) > _CACHE_BYTES
+        ):
+            _feature_maps.popitem(last=False)
     return made
 
 
@@ -118,7 +121,7 @@ def _photo() -> NDArray:
     return picture.transpose(2, 0, 1).astype(np.float32) / 255
 
 
-def _make(shape: tuple[int, ...], seed: int, rank: int) -> NDArray:
+def _make_feature_map(shape: tuple[int, ...], seed: int, rank: int) -> NDArray:
     lead, spatial = shape[: len(shape) - rank], shape[len(shape) - rank :]
     channels, items = (lead[-1] if lead else 1), math.prod(lead[:-1])
     rows = spatial[-2] if rank > 1 else 1
@@ -134,7 +137,7 @@ def _make(shape: tuple[int, ...], seed: int, rank: int) -> NDArray:
             patches = _patches(rows, spatial[-1], shift + 3 * depth, flips)
             answer = out[item, :, depth].reshape(channels, -1)
             if item == depth == 0:
-                some = filters @ patches[:, :: max(patches.shape[1] // _MOST_WEIGHED, 1)]
+                some = filters @ patches[:, :: max(patches.shape[1] // _MAX_SAMPLED_PIXELS, 1)]
                 filters /= np.maximum(some.std(axis=1, keepdims=True), np.float32(0.1))
             np.matmul(filters, patches, out=answer)
             # A ReLU with its floor below zero: ties as after any ReLU, and a padding that is
@@ -148,7 +151,7 @@ def _patches(rows: int, columns: int, shift: NDArray, flips: NDArray) -> NDArray
     picture = _photo()
     size = picture.shape[1]
 
-    def walk(count: int, start: int, flip: int) -> NDArray:
+    def mirrored_indices(count: int, start: int, flip: int) -> NDArray:
         # Fewer than the photo has: evenly picked; more: to and fro over it.
         steps = np.arange(-1, count + 1) * max(size // count, 1) + start
         there = steps % (2 * size)
@@ -157,7 +160,8 @@ def _patches(rows: int, columns: int, shift: NDArray, flips: NDArray) -> NDArray
         return folded
 
     ys, xs = (
-        walk(n, int(s), int(f)) for n, s, f in zip((rows, columns), shift, flips, strict=True)
+        mirrored_indices(n, int(s), int(f))
+        for n, s, f in zip((rows, columns), shift, flips, strict=True)
     )
     near = picture[:, ys[:, None], xs]
     views = [
@@ -167,7 +171,7 @@ def _patches(rows: int, columns: int, shift: NDArray, flips: NDArray) -> NDArray
     return patches
 
 
-def _quantised(values: NDArray, name: str) -> NDArray:
+def _quantize(values: NDArray, name: str) -> NDArray:
     dtype = numpy_dtype(name)
     if dtype.kind in "iu":
         low = 0 if dtype.kind == "u" else -_LARGEST

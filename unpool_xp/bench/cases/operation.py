@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 Layout: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # name -> shape, dtype
 Planes: TypeAlias = list[int]
-Rows: TypeAlias = tuple[int, int]  # from, to
+RowRange: TypeAlias = tuple[int, int]  # from, to
 
-SIZES = ("kernel", "stride", "padding")
+SIZE_FIELDS = ("kernel", "stride", "padding")
 
 
 @dataclass(frozen=True)
@@ -56,33 +56,33 @@ class Parameters:
         return self.shape[len(self.shape) - self.rank :]
 
     @property
-    def taps(self) -> int:
+    def window_size(self) -> int:
         """Number of elements in a window."""
         return math.prod(self.kernel or ())
 
     @property
-    def pairs(self) -> tuple[tuple[int, int], ...]:
+    def padding_pairs(self) -> tuple[tuple[int, int], ...]:
         """Padding before and after, for each axis."""
         return tuple((p, p) for p in self.padding or (0,) * self.rank)
 
 
-def no_bytes(case: Parameters) -> int:
+def no_working_bytes(case: Parameters) -> int:
     """Return 0: the operation makes no large temporary copies."""
     return 0
 
 
-def one_step(case: Parameters) -> float:
+def unit_work(case: Parameters) -> float:
     """Return 1: each step of the reference touches one element per plane."""
     return 1
 
 
-def no_rounding(case: Parameters) -> float:
+def no_extra_tolerance(case: Parameters) -> float:
     """Return 0: the result is accurate to the precision of its dtype."""
     return 0
 
 
 @dataclass(frozen=True)
-class OperationSpec:
+class Operation:
     """Everything the harness needs to know about an operation."""
 
     function: Callable[..., Any]
@@ -90,18 +90,24 @@ class OperationSpec:
     takes: tuple[str, ...]
     inputs: Callable[[Parameters], Layout]
     outputs: Callable[[Parameters], Layout]  # makes the plan, which checks the sizes
-    make: Callable[[Parameters], dict[str, NDArray]]
+    make_inputs: Callable[[Parameters], dict[str, NDArray]]
     options: Callable[[Parameters], dict[str, Any]]
     flops: Callable[[Parameters], int]
     # The expected outputs, shape (len(planes), *spatial), for the given planes of the output
     # (numbered over all leading axes) and the given rows of the first spatial axis.
-    oracle: Callable[[Parameters, dict[str, NDArray], Planes, Rows], tuple[NDArray, ...]]
-    steps: Callable[[Parameters], float]  # of the reference's innermost loop, for whole planes
-    work: Callable[[Parameters], float] = one_step  # elements of a plane in a step
-    working_bytes: Callable[[Parameters], int] = no_bytes  # of copies between input and output
+    expected: Callable[[Parameters, dict[str, NDArray], Planes, RowRange], tuple[NDArray, ...]]
+    reference_steps: Callable[
+        [Parameters], float
+    ]  # of the reference's innermost loop, for whole planes
+    work_per_step: Callable[[Parameters], float] = unit_work  # elements of a plane in a step
+    working_bytes: Callable[[Parameters], int] = (
+        no_working_bytes  # of copies between input and output
+    )
     exact: bool = True  # moves values, computes none
-    rounding: Callable[[Parameters], float] = no_rounding  # extra, relative to the largest
-    kinds: str = "fiu"  # of dtype, as NumPy's letters
+    extra_tolerance: Callable[[Parameters], float] = (
+        no_extra_tolerance  # extra, relative to the largest
+    )
+    dtype_kinds: str = "fiu"  # of dtype, as NumPy's letters
 
 
 # --- helpers -------------------------------------------------------------------------------------
@@ -112,23 +118,23 @@ def total_bytes(layout: Layout) -> int:
     return sum(math.prod(shape) * numpy_dtype(dtype).itemsize for shape, dtype in layout.values())
 
 
-def given(sizes: tuple[Any, ...] | None) -> tuple[Any, ...]:
+def require(sizes: tuple[Any, ...] | None) -> tuple[Any, ...]:
     """Return sizes that `Case.validate` guarantees to be present."""
     assert sizes is not None  # Case.validate has seen to it
     return sizes
 
 
-def x_alone(case: Parameters) -> Layout:
+def single_input(case: Parameters) -> Layout:
     """Return the inputs of an operation on one array."""
     return {"x": (case.shape, case.dtype)}
 
 
-def photo_x(case: Parameters) -> dict[str, NDArray]:
+def photo_input(case: Parameters) -> dict[str, NDArray]:
     """Return a feature map as the one input."""
     return {"x": feature_map(case.shape, case.dtype, rank=case.rank)}
 
 
-def single(case: Parameters) -> str:
+def compute_dtype(case: Parameters) -> str:
     """Return the dtype to compute in: NumPy cannot compute in bfloat16."""
     return case.dtype if numpy_dtype(case.dtype).kind in "iu" else "float32"
 
@@ -144,12 +150,12 @@ def scale_option(case: Parameters) -> dict[str, Any]:
     return {"scale_factor": case.scale}
 
 
-def pick(array: NDArray, rank: int, planes: Planes) -> NDArray:
+def select_planes(array: NDArray, rank: int, planes: Planes) -> NDArray:
     """Select planes (the last `rank` axes), stack them on one leading axis, cast to 64 bits."""
-    return wide(array.reshape(-1, *array.shape[array.ndim - rank :])[planes])
+    return to_64_bit(array.reshape(-1, *array.shape[array.ndim - rank :])[planes])
 
 
-def wide(array: NDArray) -> NDArray:
+def to_64_bit(array: NDArray) -> NDArray:
     """Return an array in 64 bits."""
     return array.astype(np.int64 if array.dtype.kind in "iu" else np.float64)
 
@@ -159,7 +165,7 @@ Function: TypeAlias = Callable[..., Any]
 Reason: TypeAlias = "Callable[[Case], str | None]"
 
 
-def always(case: Case) -> str | None:
+def always_supported(case: Case) -> str | None:
     """Return None: every case is supported."""
     return None
 
@@ -188,7 +194,7 @@ class Native:
     operation: str
     title: str
     build: Callable[[Case, Backend], Function]
-    reason: Reason = always
+    reason: Reason = always_supported
     values_only: bool = False
     tuned: bool = False
 
@@ -205,49 +211,49 @@ class Native:
         return case.bytes_moved - 8 * math.prod(shape)
 
 
-def either(*reasons: Reason) -> Reason:
+def first_reason(*reasons: Reason) -> Reason:
     """Combine checks: return the first reason that applies to a case."""
     return lambda case: next((said for reason in reasons if (said := reason(case))), None)
 
 
-def whole_scale(case: Case) -> str | None:
+def requires_integer_scale(case: Case) -> str | None:
     """Refuse a factor that does not repeat each element."""
     whole = all(float(factor).is_integer() for factor in case.scale or ())
     return None if whole else f"scale {case.scale} is not whole"
 
 
-def exact_scale(case: Case) -> str | None:
+def requires_exact_scale(case: Case) -> str | None:
     """Reject a scale that is not exactly output size over input size."""
     pairs = zip(case.plane, case.output_shape[-case.rank :], case.scale or (), strict=True)
     exact = all(out == n * factor for n, out, factor in pairs)
     return None if exact else f"scale {case.scale} is not output size over input size"
 
 
-def image(case: Case) -> str | None:
+def requires_image_shape(case: Case) -> str | None:
     """Reject shapes that are not (N, C, *spatial) or (C, *spatial) with 1 to 3 axes."""
     whole = case.rank <= 3 and len(case.shape) in (case.rank + 1, case.rank + 2)
     return None if whole else f"shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
 
 
-def apart(case: Case) -> str | None:
+def requires_disjoint_windows(case: Case) -> str | None:
     """Refuse windows that overlap, leave gaps or are padded."""
     if case.stride != case.kernel:
         return f"stride {case.stride} is not the kernel {case.kernel}"
-    return no_padding(case)
+    return requires_no_padding(case)
 
 
-def no_padding(case: Case) -> str | None:
+def requires_no_padding(case: Case) -> str | None:
     """Refuse padding."""
     return f"padding {case.padding}" if case.padding else None
 
 
-def with_batch(case: Case) -> str | None:
+def requires_batch(case: Case) -> str | None:
     """Refuse what has no batch and channels, or more than three spatial axes."""
     whole = case.rank <= 3 and len(case.shape) == case.rank + 2
     return None if whole else f"shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
 
 
-def plain(backend: Backend) -> Any:
+def native_namespace(backend: Backend) -> Any:
     """Return the library itself, without the standard's namespace around it."""
     names = {"jax": "jax.numpy", "dask": "dask.array"}
     return importlib.import_module(names.get(backend.library, backend.library))
@@ -258,7 +264,7 @@ def torch_function(call: Callable[[Any, Case], Function]) -> Callable[[Case, Bac
     return lambda case, backend: call(importlib.import_module("torch.nn.functional"), case)
 
 
-def lowest(dtype: str) -> Any:
+def lowest_value(dtype: str) -> Any:
     """Return the identity of the maximum: the lowest value, or -inf."""
     kind = numpy_dtype(dtype)
     return kind.type(np.iinfo(kind).min if kind.kind in "iu" else -math.inf)

@@ -12,14 +12,14 @@ from unpool_xp import reference
 from unpool_xp._plan import transposed
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.cases.operation import (
-    SIZES,
+    SIZE_FIELDS,
     Layout,
-    OperationSpec,
+    Operation,
     Parameters,
     Planes,
-    Rows,
-    given,
-    wide,
+    RowRange,
+    require,
+    to_64_bit,
 )
 
 
@@ -30,7 +30,7 @@ def _channels(case: Parameters) -> tuple[int, int]:
 
 
 def _weight_shape(case: Parameters) -> tuple[int, ...]:
-    return (*_channels(case), *given(case.kernel))
+    return (*_channels(case), *require(case.kernel))
 
 
 def _inputs(case: Parameters) -> Layout:
@@ -43,7 +43,7 @@ def _outputs(case: Parameters) -> Layout:
         case.shape,
         _weight_shape(case),
         bias_shape=None,
-        stride=given(case.stride),
+        stride=require(case.stride),
         padding=case.padding or 0,
         output_padding=0,
         output_size=None,
@@ -54,14 +54,14 @@ def _outputs(case: Parameters) -> Layout:
     return {"convolved": (shape, case.dtype)}
 
 
-def _plane(case: Parameters) -> tuple[int, ...]:
+def _output_plane(case: Parameters) -> tuple[int, ...]:
     """Return the plane of the output."""
     return _outputs(case)["convolved"][0][-case.rank :]
 
 
-def _make(case: Parameters) -> dict[str, NDArray]:
+def _make_inputs(case: Parameters) -> dict[str, NDArray]:
     # Uniform, as wide as a fresh layer has them (arXiv 1502.01852).
-    bound = 1 / math.sqrt(_channels(case)[1] * case.taps)
+    bound = 1 / math.sqrt(_channels(case)[1] * case.window_size)
     rng = np.random.default_rng(0)
     weight = rng.uniform(-bound, bound, _weight_shape(case)).astype(numpy_dtype(case.dtype))
     return {"x": feature_map(case.shape, case.dtype, rank=case.rank), "weight": weight}
@@ -72,24 +72,24 @@ def _options(case: Parameters) -> dict[str, Any]:
     return {"stride": case.stride, **padding}
 
 
-def _products(case: Parameters) -> int:
+def _multiplications(case: Parameters) -> int:
     """Return how many elements meet a weight."""
     items, (channels, out_channels) = math.prod(case.lead[:-1]), _channels(case)
-    return items * channels * out_channels * case.taps * math.prod(case.plane)
+    return items * channels * out_channels * case.window_size * math.prod(case.plane)
 
 
 def _columns_bytes(case: Parameters) -> int:
     # Each element's share in every tap, computed in single precision at least.
     itemsize = max(numpy_dtype(case.dtype).itemsize, 4)
-    return _products(case) // _channels(case)[0] * itemsize
+    return _multiplications(case) // _channels(case)[0] * itemsize
 
 
-def _oracle(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: Rows
+def _expected(
+    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
 ) -> tuple[NDArray, ...]:
     (channels, out_channels), rank = _channels(case), case.rank
-    k, s = given(case.kernel)[0], given(case.stride)[0]
-    start = rows[0] + case.pairs[0][0]  # of these rows, in the output before it is cropped
+    k, s = require(case.kernel)[0], require(case.stride)[0]
+    start = rows[0] + case.padding_pairs[0][0]  # of these rows, in the output before it is cropped
     low = max(-(-(start - k + 1) // s), 0)
     high = max(min((rows[1] - rows[0] + start - 1) // s + 1, case.plane[0]), low + 1)
     before = start - low * s
@@ -99,14 +99,14 @@ def _oracle(
     items, columns = np.divmod(planes, out_channels)
     x = arrays["x"].reshape(-1, channels, *case.plane)[items, :, low:high]
     # Channels last: the reference handles one pixel at a time.
-    x = np.ascontiguousarray(np.moveaxis(wide(x), (0, 1), (-2, -1)))
+    x = np.ascontiguousarray(np.moveaxis(to_64_bit(x), (0, 1), (-2, -1)))
     x = np.moveaxis(x.reshape(*x.shape[:rank], -1), -1, 0)[None]
-    weight = np.swapaxes(wide(arrays["weight"])[:, columns], 0, 1)
+    weight = np.swapaxes(to_64_bit(arrays["weight"])[:, columns], 0, 1)
     convolved = reference.conv_transpose(
         x,
         weight.reshape(-1, 1, *weight.shape[2:]),
-        stride=given(case.stride),
-        padding=((before, after), *case.pairs[1:]),
+        stride=require(case.stride),
+        padding=((before, after), *case.padding_pairs[1:]),
         output_padding=(0,) * rank,
         groups=len(planes),
         dilation=(1,) * rank,
@@ -114,22 +114,22 @@ def _oracle(
     return (convolved[0],)
 
 
-CONVOLUTION: dict[str, OperationSpec] = {
-    "conv_transpose": OperationSpec(
+CONVOLUTION: dict[str, Operation] = {
+    "conv_transpose": Operation(
         function=unpool_xp.conv_transpose,
         needs=("kernel", "out_channels"),
-        takes=(*SIZES, "out_channels"),
+        takes=(*SIZE_FIELDS, "out_channels"),
         inputs=_inputs,
         outputs=_outputs,
-        make=_make,
+        make_inputs=_make_inputs,
         options=_options,
-        flops=lambda c: 2 * _products(c),
-        oracle=_oracle,
-        steps=lambda c: math.prod(_plane(c)) * c.taps,
+        flops=lambda c: 2 * _multiplications(c),
+        expected=_expected,
+        reference_steps=lambda c: math.prod(_output_plane(c)) * c.window_size,
         # A short product; most taps of an output cell meet no element, and have none to do.
-        work=lambda c: (2 + _channels(c)[0] / 20) / math.prod(given(c.stride)),
+        work_per_step=lambda c: (2 + _channels(c)[0] / 20) / math.prod(require(c.stride)),
         working_bytes=lambda c: 2 * _columns_bytes(c),
         exact=False,
-        kinds="f",
+        dtype_kinds="f",
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unpool_xp.bench.cases.case import Case
 
 
-def pairs(
+def max_pool_cases(
     shape: tuple[int, ...], size: int, step: int | None = None, dtype: str = "float32"
 ) -> tuple[Case, ...]:
     """Return max pooling of a shape, then max and nearest unpooling of the result."""
@@ -21,7 +21,7 @@ def pairs(
     return pool, unpool, Case("nearest_unpool", pooled, scale=stride, dtype=dtype)
 
 
-def means(
+def avg_pool_cases(
     shape: tuple[int, ...], size: int, step: int | None = None, dtype: str = "float32"
 ) -> tuple[Case, ...]:
     """Return average pooling of a shape, then linear unpooling of the result."""
@@ -34,7 +34,9 @@ def means(
     return pool, Case("linear_unpool", pool.output_shape, scale=(step,) * rank, dtype=dtype)
 
 
-def fractions(shape: tuple[int, ...], ratio: float, dtype: str = "float32") -> tuple[Case, ...]:
+def fractional_cases(
+    shape: tuple[int, ...], ratio: float, dtype: str = "float32"
+) -> tuple[Case, ...]:
     """Return fractional pooling of a shape by a ratio, then the matching unpooling."""
     rank = len(shape) - 2
     pool = Case("fractional_max_pool", shape, (2,) * rank, scale=(ratio,) * rank, dtype=dtype)
@@ -42,7 +44,7 @@ def fractions(shape: tuple[int, ...], ratio: float, dtype: str = "float32") -> t
     return pool, Case("fractional_max_unpool", pooled, scale=scale, dtype=dtype)
 
 
-def up(
+def conv_transpose_case(
     shape: tuple[int, ...],
     channels: int,
     size: int,

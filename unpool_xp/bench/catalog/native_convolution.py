@@ -9,7 +9,13 @@ import numpy as np
 
 from unpool_xp.backends import Backend
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.operation import Function, Native, image, plain, with_batch
+from unpool_xp.bench.cases.operation import (
+    Function,
+    Native,
+    native_namespace,
+    requires_batch,
+    requires_image_shape,
+)
 
 
 def _torch_convolve(case: Case, backend: Backend) -> Function:
@@ -29,7 +35,8 @@ def _jax_convolve(case: Case, backend: Backend) -> Function:
         "strides": case.stride,
         # Of the input that is spread out, where ours crops the output.
         "padding": [
-            (k - 1 - p, k - 1 - p) for k, (p, _) in zip(case.kernel or (), case.pairs, strict=True)
+            (k - 1 - p, k - 1 - p)
+            for k, (p, _) in zip(case.kernel or (), case.padding_pairs, strict=True)
         ],
         "dimension_numbers": (f"NC{space}", f"OI{space}", f"NC{space}"),
         "transpose_kernel": True,
@@ -40,20 +47,23 @@ def _jax_convolve(case: Case, backend: Backend) -> Function:
 
 def _slice_addition(case: Case, backend: Backend) -> Function:
     """Add each tap's share, of one matrix product, where it lands in the output."""
-    xp, rank, taps = plain(backend), case.rank, case.kernel or ()
-    sizes = list(zip(case.plane, taps, case.stride or (), strict=True))
+    xp, rank, kernel = native_namespace(backend), case.rank, case.kernel or ()
+    sizes = list(zip(case.plane, kernel, case.stride or (), strict=True))
     shape = (*case.output_shape[:-rank], *((n - 1) * s + k for n, k, s in sizes))
-    spread = (*case.output_shape[:-rank], *taps, *case.plane)
-    crop = (..., *(slice(p, n - p) for n, (p, _) in zip(shape[-rank:], case.pairs, strict=True)))
+    columns_shape = (*case.output_shape[:-rank], *kernel, *case.plane)
+    crop = (
+        ...,
+        *(slice(p, n - p) for n, (p, _) in zip(shape[-rank:], case.padding_pairs, strict=True)),
+    )
 
     def convolve(x: Any, weight: Any) -> Any:
         rows = weight.reshape(weight.shape[0], -1).T
-        shares = (rows @ x.reshape(*case.lead, -1)).reshape(spread)
+        columns = (rows @ x.reshape(*case.lead, -1)).reshape(columns_shape)
         out = xp.zeros(shape, dtype=x.dtype)
-        for tap in np.ndindex(*taps):
+        for tap in np.ndindex(*kernel):
             ends = zip(tap, sizes, strict=True)
             places = (..., *(slice(t, t + (n - 1) * s + 1, s) for t, (n, _, s) in ends))
-            out[places] += shares[(..., *tap, *(slice(None) for _ in tap))]
+            out[places] += columns[(..., *tap, *(slice(None) for _ in tap))]
         return out[crop]
 
     return convolve
@@ -61,9 +71,13 @@ def _slice_addition(case: Case, backend: Backend) -> Function:
 
 CONVOLUTION_NATIVES: tuple[Native, ...] = (
     Native(
-        "torch", "conv_transpose", "torch.nn.functional.conv_transpose{d}d", _torch_convolve, image
+        "torch",
+        "conv_transpose",
+        "torch.nn.functional.conv_transpose{d}d",
+        _torch_convolve,
+        requires_image_shape,
     ),
-    Native("jax", "conv_transpose", "jax.lax.conv_transpose", _jax_convolve, with_batch),
+    Native("jax", "conv_transpose", "jax.lax.conv_transpose", _jax_convolve, requires_batch),
     Native("numpy", "conv_transpose", "numpy.matmul + slice addition", _slice_addition),
     Native("cupy", "conv_transpose", "cupy.matmul + slice addition", _slice_addition),
 )

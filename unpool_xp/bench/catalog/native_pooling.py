@@ -17,19 +17,19 @@ from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.cases.operation import (
     Function,
     Native,
-    apart,
-    either,
-    image,
-    lowest,
-    no_padding,
-    plain,
+    first_reason,
+    lowest_value,
+    native_namespace,
+    requires_disjoint_windows,
+    requires_image_shape,
+    requires_no_padding,
     torch_function,
 )
 
 # --- torch ----------------------------------------------------------------------------------------
 
 
-def _half_padding(case: Case) -> str | None:
+def _requires_half_padding(case: Case) -> str | None:
     pairs = zip(case.padding or (), case.kernel or (), strict=False)
     return "padding is more than half the kernel" if any(2 * p > k for p, k in pairs) else None
 
@@ -53,15 +53,15 @@ def _torch_fractional(case: Case, backend: Backend) -> Function:
     if case.rank == 2:
         samples = samples[..., ::-1]  # which takes those of the columns first
     drawn = backend.asarray(np.ascontiguousarray(samples, dtype=numpy_dtype(case.dtype)))
-    how = {"output_size": case.output_shape[-case.rank :], "return_indices": True}
-    return lambda x: pool(x, options["kernel_size"], **how, _random_samples=drawn)
+    output_options = {"output_size": case.output_shape[-case.rank :], "return_indices": True}
+    return lambda x: pool(x, options["kernel_size"], **output_options, _random_samples=drawn)
 
 
-def _two_or_three_axes(case: Case) -> str | None:
+def _requires_two_or_three_axes(case: Case) -> str | None:
     return None if case.rank in (2, 3) else f"shape {case.shape} has {case.rank} spatial axes"
 
 
-def _single_or_double(case: Case) -> str | None:
+def _requires_float32_or_float64(case: Case) -> str | None:
     if case.dtype in ("float32", "float64"):
         return None
     return f"it places the regions in the dtype of the values, {case.dtype}"
@@ -70,14 +70,14 @@ def _single_or_double(case: Case) -> str | None:
 # --- views of windows: numpy, cupy ----------------------------------------------------------------
 
 
-def _view_of_windows(case: Case, backend: Backend, fill: Any) -> Function:
+def _window_view(case: Case, backend: Backend, fill: Any) -> Function:
     """Return what pads and gives a view of all windows, their taps along the last axes."""
-    xp = plain(backend)
+    xp = native_namespace(backend)
     view = importlib.import_module(f"{xp.__name__}.lib.stride_tricks").sliding_window_view
     kernel, stride, rank = case.kernel or (), case.stride or (), case.rank
     steps = (..., *(slice(None, None, s) for s in stride), *(slice(None),) * rank)
     axes = tuple(range(-rank, 0))
-    pad = [*((0, 0) for _ in case.lead), *case.pairs]
+    pad = [*((0, 0) for _ in case.lead), *case.padding_pairs]
 
     def windows(x: Any) -> Any:
         if case.padding:
@@ -89,8 +89,11 @@ def _view_of_windows(case: Case, backend: Backend, fill: Any) -> Function:
 
 def _sliding_max(case: Case, backend: Backend) -> Function:
     """Take argmax over each window, and from its place in the window to the plane."""
-    xp, rank = plain(backend), case.rank
-    windows_of, in_plane = _view_of_windows(case, backend, lowest(case.dtype)), _places(case, xp)
+    xp, rank = native_namespace(backend), case.rank
+    windows_of, in_plane = (
+        _window_view(case, backend, lowest_value(case.dtype)),
+        _window_to_plane_indices(case, xp),
+    )
 
     def pool(x: Any) -> tuple[Any, Any]:
         windows = windows_of(x)
@@ -103,11 +106,11 @@ def _sliding_max(case: Case, backend: Backend) -> Function:
 
 
 def _sliding_mean(case: Case, backend: Backend) -> Function:
-    windows_of, axes = _view_of_windows(case, backend, 0), tuple(range(-case.rank, 0))
+    windows_of, axes = _window_view(case, backend, 0), tuple(range(-case.rank, 0))
     return lambda x: windows_of(x).mean(axis=axes)
 
 
-def _split(case: Case) -> Function:
+def _split_windows(case: Case) -> Function:
     """Return what gives windows that do not overlap as axes of their own, count by taps."""
     counts = case.output_shape[-case.rank :]
     pairs = list(zip(counts, case.kernel or (), strict=True))
@@ -117,8 +120,12 @@ def _split(case: Case) -> Function:
 
 
 def _block_max(case: Case, backend: Backend) -> Function:
-    xp, rank, first = plain(backend), case.rank, len(case.lead)
-    split, shape, in_plane = _split(case), (*case.output_shape, -1), _places(case, xp)
+    xp, rank, first = native_namespace(backend), case.rank, len(case.lead)
+    split, shape, in_plane = (
+        _split_windows(case),
+        (*case.output_shape, -1),
+        _window_to_plane_indices(case, xp),
+    )
     order = [*range(first), *range(first, first + 2 * rank, 2)]
     order += range(first + 1, first + 2 * rank, 2)
 
@@ -132,11 +139,11 @@ def _block_max(case: Case, backend: Backend) -> Function:
 
 
 def _block_mean(case: Case, backend: Backend) -> Function:
-    split, axes = _split(case), tuple(range(1 - 2 * case.rank, 0, 2))
+    split, axes = _split_windows(case), tuple(range(1 - 2 * case.rank, 0, 2))
     return lambda x: split(x).mean(axis=axes)
 
 
-def _places(case: Case, xp: Any) -> Function:
+def _window_to_plane_indices(case: Case, xp: Any) -> Function:
     """Return what makes row-major positions in the plane of positions in each window."""
     kernel, rank = case.kernel or (), case.rank
     spans = [math.prod(case.plane[axis + 1 :]) for axis in range(rank)]
@@ -146,7 +153,7 @@ def _places(case: Case, xp: Any) -> Function:
     for axis, (count, step) in enumerate(
         zip(case.output_shape[-rank:], case.stride or (), strict=True)
     ):
-        first = np.arange(count) * step - case.pairs[axis][0]
+        first = np.arange(count) * step - case.padding_pairs[axis][0]
         starts = starts + spans[axis] * first.reshape(-1, *(1,) * (rank - 1 - axis))
     first_cells = xp.asarray(starts)
     return lambda place: xp.take(offsets, place) + first_cells
@@ -159,18 +166,18 @@ def _jax_window(case: Case) -> tuple[tuple[int, ...], tuple[int, ...], list[tupl
     """Return kernel, stride and padding for all axes."""
     ones = (1,) * len(case.lead)
     kernel, stride = (*ones, *(case.kernel or ())), (*ones, *(case.stride or ()))
-    return kernel, stride, [*((0, 0) for _ in ones), *case.pairs]
+    return kernel, stride, [*((0, 0) for _ in ones), *case.padding_pairs]
 
 
 def _jax_max(case: Case, backend: Backend) -> Function:
-    jax, window, start = importlib.import_module("jax"), _jax_window(case), lowest(case.dtype)
+    jax, window, start = importlib.import_module("jax"), _jax_window(case), lowest_value(case.dtype)
     return lambda x: jax.lax.reduce_window(x, start, jax.lax.max, *window)
 
 
 def _jax_max_with_indices(case: Case, backend: Backend) -> Function:
     """Reduce pairs of value and position, of two equal values the first."""
-    jax, window, start = importlib.import_module("jax"), _jax_window(case), lowest(case.dtype)
-    jnp = plain(backend)
+    jax, window, start = importlib.import_module("jax"), _jax_window(case), lowest_value(case.dtype)
+    jnp = native_namespace(backend)
     last = np.int32(math.prod(case.plane))
     plane = np.arange(last, dtype=np.int32).reshape(case.plane)
     positions = backend.asarray(np.broadcast_to(plane, case.shape).copy())
@@ -186,8 +193,8 @@ def _jax_max_with_indices(case: Case, backend: Backend) -> Function:
 
 def _jax_avg(case: Case, backend: Backend) -> Function:
     jax, window = importlib.import_module("jax"), _jax_window(case)
-    taps, zero = case.taps, numpy_dtype(case.dtype).type(0)
-    return lambda x: jax.lax.reduce_window(x, zero, jax.lax.add, *window) / taps
+    window_size, zero = case.window_size, numpy_dtype(case.dtype).type(0)
+    return lambda x: jax.lax.reduce_window(x, zero, jax.lax.add, *window) / window_size
 
 
 def _cupy_maximum_filter(case: Case, backend: Backend) -> Function:
@@ -205,27 +212,33 @@ def _cupy_maximum_filter(case: Case, backend: Backend) -> Function:
 def _dask_coarsen(reduction: Any) -> Any:
     def build(case: Case, backend: Backend) -> Function:
         axes = {len(case.lead) + axis: taps for axis, taps in enumerate(case.kernel or ())}
-        return lambda x: plain(backend).coarsen(reduction, x, axes, trim_excess=True)
+        return lambda x: native_namespace(backend).coarsen(reduction, x, axes, trim_excess=True)
 
     return build
 
 
 _MAX, _AVG, _FRACTIONAL = "max_pool", "avg_pool", "fractional_max_pool"
 _F = "torch.nn.functional."
-_TORCH_WINDOWS = either(image, _half_padding)
+_TORCH_WINDOWS = first_reason(requires_image_shape, _requires_half_padding)
 
 
 def _slices_mean(case: Case, backend: Backend) -> Function:
     """Add up, tap by tap, the elements that the windows have there."""
     rank, kernel, stride = case.rank, case.kernel or (), case.stride or ()
     spans = [(c - 1) * s + 1 for c, s in zip(case.output_shape[-rank:], stride, strict=True)]
-    padded = [n + before + after for n, (before, after) in zip(case.plane, case.pairs, strict=True)]
-    inner: Any = (..., *(slice(b, b + n) for n, (b, _) in zip(case.plane, case.pairs, strict=True)))
+    padded = [
+        n + before + after
+        for n, (before, after) in zip(case.plane, case.padding_pairs, strict=True)
+    ]
+    inner: Any = (
+        ...,
+        *(slice(b, b + n) for n, (b, _) in zip(case.plane, case.padding_pairs, strict=True)),
+    )
     taps = [
         (..., *(slice(t, t + n, s) for t, n, s in zip(tap, spans, stride, strict=True)))
         for tap in np.ndindex(*kernel)
     ]
-    share = numpy_dtype(case.dtype).type(1 / case.taps)
+    share = numpy_dtype(case.dtype).type(1 / case.window_size)
 
     def mean(x: Any) -> Any:
         if case.padding:
@@ -242,7 +255,7 @@ def _slices_mean(case: Case, backend: Backend) -> Function:
 
 
 def _jax_block_max(case: Case, backend: Backend) -> Function:
-    jnp, rank, first = plain(backend), case.rank, len(case.lead)
+    jnp, rank, first = native_namespace(backend), case.rank, len(case.lead)
     counts, kernel = case.output_shape[-rank:], case.kernel or ()
     crop = (..., *(slice(c * k) for c, k in zip(counts, kernel, strict=True)))
     split = (*case.lead, *(n for pair in zip(counts, kernel, strict=True) for n in pair))
@@ -274,28 +287,44 @@ POOLING_NATIVES: tuple[Native, ...] = (
         _FRACTIONAL,
         _F + "fractional_max_pool{d}d",
         _torch_fractional,
-        either(image, _two_or_three_axes, _single_or_double),
+        first_reason(
+            requires_image_shape, _requires_two_or_three_axes, _requires_float32_or_float64
+        ),
     ),
     Native("jax", _MAX, "jax.lax.reduce_window", _jax_max, values_only=True),
     Native("jax", _MAX, "jax.lax.reduce_window of pairs", _jax_max_with_indices),
     Native("jax", _AVG, "jax.lax.reduce_window", _jax_avg),
     Native("numpy", _MAX, "numpy.lib.stride_tricks.sliding_window_view", _sliding_max),
-    Native("numpy", _MAX, "numpy.ndarray.reshape + argmax", _block_max, apart),
+    Native("numpy", _MAX, "numpy.ndarray.reshape + argmax", _block_max, requires_disjoint_windows),
     Native("numpy", _AVG, "numpy.lib.stride_tricks.sliding_window_view", _sliding_mean),
-    Native("numpy", _AVG, "numpy.ndarray.reshape + mean", _block_mean, apart),
+    Native("numpy", _AVG, "numpy.ndarray.reshape + mean", _block_mean, requires_disjoint_windows),
     Native("cupy", _MAX, "cupy.lib.stride_tricks.sliding_window_view", _sliding_max),
     Native(
         "cupy",
         _MAX,
         "cupyx.scipy.ndimage.maximum_filter",
         _cupy_maximum_filter,
-        no_padding,
+        requires_no_padding,
         values_only=True,
     ),
     Native("cupy", _AVG, "cupy.lib.stride_tricks.sliding_window_view", _sliding_mean),
-    Native("cupy", _AVG, "cupy.ndarray.reshape + mean", _block_mean, apart),
-    Native("dask", _MAX, "dask.array.coarsen", _dask_coarsen(np.max), apart, values_only=True),
-    Native("dask", _AVG, "dask.array.coarsen", _dask_coarsen(np.mean), apart),
+    Native("cupy", _AVG, "cupy.ndarray.reshape + mean", _block_mean, requires_disjoint_windows),
+    Native(
+        "dask",
+        _MAX,
+        "dask.array.coarsen",
+        _dask_coarsen(np.max),
+        requires_disjoint_windows,
+        values_only=True,
+    ),
+    Native("dask", _AVG, "dask.array.coarsen", _dask_coarsen(np.mean), requires_disjoint_windows),
     Native("numpy", _AVG, "numpy.add of strided slices", _slices_mean, tuned=True),
-    Native("jax", _MAX, "jax.numpy.reshape + argmax", _jax_block_max, apart, tuned=True),
+    Native(
+        "jax",
+        _MAX,
+        "jax.numpy.reshape + argmax",
+        _jax_block_max,
+        requires_disjoint_windows,
+        tuned=True,
+    ),
 )

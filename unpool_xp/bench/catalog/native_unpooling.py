@@ -17,13 +17,13 @@ from unpool_xp.bench.cases.inputs import NDArray, numpy_dtype
 from unpool_xp.bench.cases.operation import (
     Function,
     Native,
-    either,
-    exact_scale,
-    image,
-    plain,
+    first_reason,
+    native_namespace,
+    requires_batch,
+    requires_exact_scale,
+    requires_image_shape,
+    requires_integer_scale,
     torch_function,
-    whole_scale,
-    with_batch,
 )
 
 # --- max_unpool -----------------------------------------------------------------------------------
@@ -35,7 +35,7 @@ def _torch_unpool(functional: Any, case: Case) -> Function:
 
 
 def _jax_at_set(case: Case, backend: Backend) -> Function:
-    xp, rank, shape = plain(backend), case.rank, case.output_shape
+    xp, rank, shape = native_namespace(backend), case.rank, case.output_shape
     planes, cells = math.prod(shape[:-rank]), math.prod(shape[-rank:])
 
     def put(values: Any, indices: Any) -> Any:
@@ -48,7 +48,7 @@ def _jax_at_set(case: Case, backend: Backend) -> Function:
 
 
 def _cupy_set(case: Case, backend: Backend) -> Function:
-    cupy, rank, shape = plain(backend), case.rank, case.output_shape
+    cupy, rank, shape = native_namespace(backend), case.rank, case.output_shape
     planes, cells = math.prod(shape[:-rank]), math.prod(shape[-rank:])
 
     def put(values: Any, indices: Any) -> Any:
@@ -61,10 +61,10 @@ def _cupy_set(case: Case, backend: Backend) -> Function:
 
 
 def _put_along_axis(case: Case, backend: Backend) -> Function:
-    return _putter(plain(backend), case)
+    return _build_put_along_axis(native_namespace(backend), case)
 
 
-def _putter(xp: Any, case: Case) -> Function:
+def _build_put_along_axis(xp: Any, case: Case) -> Function:
     plane = case.output_shape[-case.rank :]
 
     def put(values: Any, indices: Any) -> Any:
@@ -78,7 +78,11 @@ def _putter(xp: Any, case: Case) -> Function:
 
 
 def _dask_put(case: Case, backend: Backend) -> Function:
-    da, put, plane = plain(backend), _putter(np, case), case.output_shape[-case.rank :]
+    da, put, plane = (
+        native_namespace(backend),
+        _build_put_along_axis(np, case),
+        case.output_shape[-case.rank :],
+    )
 
     def blocks(values: Any, indices: Any) -> Any:
         chunks = (*values.chunks[: values.ndim - case.rank], *((n,) for n in plane))
@@ -100,7 +104,7 @@ def _jax_resize(case: Case, backend: Backend) -> Function:
 
 
 def _repeat(case: Case, backend: Backend) -> Function:
-    xp = plain(backend)
+    xp = native_namespace(backend)
     factors = [(axis - case.rank, int(factor)) for axis, factor in enumerate(case.scale or ())]
 
     def repeat(x: Any) -> Any:
@@ -112,14 +116,14 @@ def _repeat(case: Case, backend: Backend) -> Function:
 
 
 def _kron(case: Case, backend: Backend) -> Function:
-    xp = plain(backend)
+    xp = native_namespace(backend)
     block = (1,) * (len(case.shape) - case.rank) + tuple(int(f) for f in case.scale or ())
     ones = backend.asarray(np.ones(block, numpy_dtype(case.dtype)))
     return lambda x: xp.kron(x, ones)
 
 
 def _broadcast(case: Case, backend: Backend) -> Function:
-    xp, shape = plain(backend), case.output_shape
+    xp, shape = native_namespace(backend), case.output_shape
     wide = case.shape[: -case.rank]
     for size, factor in zip(case.shape[-case.rank :], case.scale or (), strict=True):
         wide += (size, int(factor))
@@ -149,11 +153,11 @@ def _zoom(case: Case, backend: Backend) -> Function:
     return lambda x: ndimage.zoom(x, factors, order=1, mode="nearest", grid_mode=True)
 
 
-def _no_half(case: Case) -> str | None:
+def _requires_no_float16(case: Case) -> str | None:
     return "SciPy's ndimage has no float16" if case.dtype == "float16" else None
 
 
-def _matrices(case: Case) -> list[NDArray]:
+def _interpolation_matrices(case: Case) -> list[NDArray]:
     """Return for each axis, shape (n, out), what an element gives to an output cell."""
     made = []
     for n, out, factor in zip(
@@ -166,12 +170,12 @@ def _matrices(case: Case) -> list[NDArray]:
     return made
 
 
-def _products(case: Case, backend: Backend) -> Function:
-    matrices = [backend.asarray(matrix) for matrix in _matrices(case)]
-    return _multiplier(plain(backend), matrices)
+def _matrix_products(case: Case, backend: Backend) -> Function:
+    matrices = [backend.asarray(matrix) for matrix in _interpolation_matrices(case)]
+    return _build_axis_products(native_namespace(backend), matrices)
 
 
-def _multiplier(xp: Any, matrices: list[Any]) -> Function:
+def _build_axis_products(xp: Any, matrices: list[Any]) -> Function:
     def multiply(x: Any) -> Any:
         for axis, matrix in zip(range(-1, -len(matrices) - 1, -1), reversed(matrices), strict=True):
             if axis == -1:
@@ -216,7 +220,10 @@ def _slices_linear(case: Case, backend: Backend) -> Function:
 
 
 def _dask_products(case: Case, backend: Backend) -> Function:
-    multiply, plane = _multiplier(np, _matrices(case)), case.output_shape[-case.rank :]
+    multiply, plane = (
+        _build_axis_products(np, _interpolation_matrices(case)),
+        case.output_shape[-case.rank :],
+    )
 
     def blocks(x: Any) -> Any:
         chunks = (*x.chunks[: x.ndim - case.rank], *((n,) for n in plane))
@@ -262,7 +269,7 @@ def _flat_positions(case: Case, backend: Backend) -> Function:
 
 def _jax_flat_set(case: Case, backend: Backend) -> Function:
     """Set by one index into the flat output, and promise that each is inside and alone."""
-    jnp, shape, rank = plain(backend), case.output_shape, case.rank
+    jnp, shape, rank = native_namespace(backend), case.output_shape, case.rank
     planes, cells = math.prod(shape[:-rank]), math.prod(shape[-rank:])
     alone = case.stride == case.kernel
 
@@ -276,33 +283,47 @@ def _jax_flat_set(case: Case, backend: Backend) -> Function:
 
 
 UNPOOLING_NATIVES: tuple[Native, ...] = (
-    Native("torch", _UNPOOL, _F + "max_unpool{d}d", torch_function(_torch_unpool), image),
-    Native("torch", _NEAREST, _F + "interpolate", torch_function(_torch_interpolate), image),
-    Native("torch", _LINEAR, _F + "interpolate", torch_function(_torch_linear), with_batch),
+    Native(
+        "torch", _UNPOOL, _F + "max_unpool{d}d", torch_function(_torch_unpool), requires_image_shape
+    ),
+    Native(
+        "torch",
+        _NEAREST,
+        _F + "interpolate",
+        torch_function(_torch_interpolate),
+        requires_image_shape,
+    ),
+    Native("torch", _LINEAR, _F + "interpolate", torch_function(_torch_linear), requires_batch),
     Native("jax", _UNPOOL, "jax.Array.at[].set", _jax_at_set),
-    Native("jax", _NEAREST, "jax.image.resize", _jax_resize, whole_scale),
-    Native("jax", _NEAREST, "jax.numpy.repeat", _repeat, whole_scale),
-    Native("jax", _LINEAR, "jax.image.resize", _jax_linear, exact_scale),
+    Native("jax", _NEAREST, "jax.image.resize", _jax_resize, requires_integer_scale),
+    Native("jax", _NEAREST, "jax.numpy.repeat", _repeat, requires_integer_scale),
+    Native("jax", _LINEAR, "jax.image.resize", _jax_linear, requires_exact_scale),
     Native("numpy", _UNPOOL, "numpy.put_along_axis", _put_along_axis),
-    Native("numpy", _NEAREST, "numpy.repeat", _repeat, whole_scale),
-    Native("numpy", _NEAREST, "numpy.kron", _kron, whole_scale),
-    Native("numpy", _NEAREST, "numpy.broadcast_to", _broadcast, whole_scale),
-    Native("numpy", _LINEAR, "scipy.ndimage.zoom", _zoom, either(exact_scale, _no_half)),
-    Native("numpy", _LINEAR, "numpy.matmul with matrices of weights", _products),
-    Native("numpy", _LINEAR, "numpy, strided slices", _slices_linear, whole_scale),
+    Native("numpy", _NEAREST, "numpy.repeat", _repeat, requires_integer_scale),
+    Native("numpy", _NEAREST, "numpy.kron", _kron, requires_integer_scale),
+    Native("numpy", _NEAREST, "numpy.broadcast_to", _broadcast, requires_integer_scale),
+    Native(
+        "numpy",
+        _LINEAR,
+        "scipy.ndimage.zoom",
+        _zoom,
+        first_reason(requires_exact_scale, _requires_no_float16),
+    ),
+    Native("numpy", _LINEAR, "numpy.matmul with matrices of weights", _matrix_products),
+    Native("numpy", _LINEAR, "numpy, strided slices", _slices_linear, requires_integer_scale),
     Native("cupy", _UNPOOL, "cupy.ndarray.__setitem__", _cupy_set),
-    Native("cupy", _NEAREST, "cupy.repeat", _repeat, whole_scale),
-    Native("cupy", _LINEAR, "cupyx.scipy.ndimage.zoom", _zoom, exact_scale),
-    Native("cupy", _LINEAR, "cupy.matmul with matrices of weights", _products),
+    Native("cupy", _NEAREST, "cupy.repeat", _repeat, requires_integer_scale),
+    Native("cupy", _LINEAR, "cupyx.scipy.ndimage.zoom", _zoom, requires_exact_scale),
+    Native("cupy", _LINEAR, "cupy.matmul with matrices of weights", _matrix_products),
     Native("dask", _UNPOOL, "dask.array.map_blocks(numpy.put_along_axis)", _dask_put),
-    Native("dask", _NEAREST, "dask.array.repeat", _repeat, whole_scale),
+    Native("dask", _NEAREST, "dask.array.repeat", _repeat, requires_integer_scale),
     Native("dask", _LINEAR, "dask.array.map_blocks(numpy.matmul)", _dask_products),
     Native(
         "numpy",
         _NEAREST,
         "numpy.repeat, last axis first",
         _repeat_last_first,
-        whole_scale,
+        requires_integer_scale,
         tuned=True,
     ),
     Native("numpy", _UNPOOL, "numpy.ndarray.__setitem__, flat", _flat_positions, tuned=True),

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.catalog.families import fractions, means, pairs, up
+from unpool_xp.bench.catalog.families import (
+    avg_pool_cases,
+    conv_transpose_case,
+    fractional_cases,
+    max_pool_cases,
+)
 
 # Of how a time is taken. A new one begins a new history: asv compares no times of two versions.
 HARNESS_VERSION = "1"
@@ -28,9 +33,9 @@ HOWS = (
     "jax:cuda compiled",
 )
 # The larger side of the pooling or unpooling: within a cache, and beyond it.
-_PLANES = {"small": (1, 16, 36, 36), "large": (4, 32, 192, 192)}
+_FEATURE_MAPS = {"small": (1, 16, 36, 36), "large": (4, 32, 192, 192)}
 # Of a transposed convolution, the smaller side; its kernels overlap for one of the strides.
-_UPS = {"small": ((1, 32, 16, 16), 16), "large": ((4, 64, 32, 32), 32)}
+_CONV_TRANSPOSE_INPUTS = {"small": ((1, 32, 16, 16), 16), "large": ((4, 64, 32, 32), 32)}
 _KERNELS = {2: (4, 1), 3: (3, 0)}  # stride -> kernel, padding
 
 
@@ -71,22 +76,22 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
             raise ValueError(
                 f"panel_case: unknown {name} {value!r}; known: {', '.join(map(str, known))}"
             )
-    shape = _PLANES[size]
-    channels, out_channels = _UPS[size]
+    shape = _FEATURE_MAPS[size]
+    channels, out_channels = _CONV_TRANSPOSE_INPUTS[size]
     kernel, padding = _KERNELS[stride]
-    found = {
+    by_operation = {
         case.operation: case
         for case in (
-            *pairs(shape, stride),
-            *means(shape, stride),
-            *fractions(shape, 1 / stride),
-            up(channels, out_channels, kernel, stride, padding),
+            *max_pool_cases(shape, stride),
+            *avg_pool_cases(shape, stride),
+            *fractional_cases(shape, 1 / stride),
+            conv_transpose_case(channels, out_channels, kernel, stride, padding),
         )
     }
-    return found[operation]
+    return by_operation[operation]
 
 
-def panel() -> tuple[Case, ...]:
+def panel_cases() -> tuple[Case, ...]:
     """Return all cases of the panel."""
     return tuple(
         panel_case(operation, size, stride)

@@ -12,35 +12,35 @@ from unpool_xp import reference
 from unpool_xp._plan import fractional, windows
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.cases.operation import (
-    SIZES,
+    SIZE_FIELDS,
     Layout,
-    OperationSpec,
+    Operation,
     Parameters,
     Planes,
-    Rows,
-    given,
-    photo_x,
-    pick,
+    RowRange,
+    photo_input,
+    require,
+    select_planes,
+    single_input,
     total_bytes,
     window_options,
-    x_alone,
 )
 
 
-def _pooled(case: Parameters) -> tuple[int, ...]:
+def _output_shape(case: Parameters) -> tuple[int, ...]:
     options = {"padding": 0, **window_options(case), "dilation": 1, "ceil_mode": False}
     return (*case.lead, *windows.plan_max_pool(case.operation, case.shape, **options).output)
 
 
-def _pooled_steps(case: Parameters) -> float:
-    return math.prod(_pooled(case)[len(case.lead) :]) * case.taps
+def _reference_steps(case: Parameters) -> float:
+    return math.prod(_output_shape(case)[len(case.lead) :]) * case.window_size
 
 
-def _band(
-    case: Parameters, x: NDArray, rows: Rows
+def _input_rows(
+    case: Parameters, x: NDArray, rows: RowRange
 ) -> tuple[NDArray, tuple[tuple[int, int], ...], int]:
     """Return what the windows of these rows meet, the padding around it, and its first row."""
-    kernel, stride, pairs = given(case.kernel), given(case.stride), case.pairs
+    kernel, stride, pairs = require(case.kernel), require(case.stride), case.padding_pairs
     first = rows[0] * stride[0] - pairs[0][0]
     end = (rows[1] - 1) * stride[0] - pairs[0][0] + kernel[0]
     low, high = max(first, 0), min(end, x.shape[1])
@@ -50,12 +50,12 @@ def _band(
 # --- max_pool ------------------------------------------------------------------------------------
 
 
-def _max_oracle(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: Rows
+def _expected_max_pool(
+    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
 ) -> tuple[NDArray, ...]:
-    x, pairs, low = _band(case, pick(arrays["x"], case.rank, planes), rows)
+    x, pairs, low = _input_rows(case, select_planes(arrays["x"], case.rank, planes), rows)
     ones = (1,) * case.rank
-    kernel, stride = given(case.kernel), given(case.stride)
+    kernel, stride = require(case.kernel), require(case.stride)
     values, indices = reference.max_pool(x, kernel, stride, pairs, ones, False)
     return values, indices + low * math.prod(x.shape[2:])
 
@@ -63,26 +63,26 @@ def _max_oracle(
 # --- avg_pool ------------------------------------------------------------------------------------
 
 
-def _avg_oracle(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: Rows
+def _expected_avg_pool(
+    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
 ) -> tuple[NDArray, ...]:
-    x, pairs, _ = _band(case, pick(arrays["x"], case.rank, planes), rows)
+    x, pairs, _ = _input_rows(case, select_planes(arrays["x"], case.rank, planes), rows)
     ones = (1,) * case.rank
-    kernel, stride = given(case.kernel), given(case.stride)
+    kernel, stride = require(case.kernel), require(case.stride)
     return (reference.avg_pool(x, kernel, stride, pairs, ones, False, True),)
 
 
 # --- fractional_max_pool -------------------------------------------------------------------------
 
 
-def _fraction(case: Parameters) -> tuple[int, ...]:
+def _region_counts(case: Parameters) -> tuple[int, ...]:
     """Return the number of regions along each axis."""
-    kernel, ratio = given(case.kernel), given(case.scale)
+    kernel, ratio = require(case.kernel), require(case.scale)
     return fractional.plan_fractional_sizes(case.operation, case.shape, kernel, None, ratio)[1]
 
 
 def _fractional_outputs(case: Parameters) -> Layout:
-    shape = (*case.lead, *_fraction(case))
+    shape = (*case.lead, *_region_counts(case))
     return {"values": (shape, case.dtype), "indices": (shape, "int64")}
 
 
@@ -114,15 +114,15 @@ def _starts(n: int, k: int, out: int, u: NDArray) -> NDArray:
 
 
 def _fractional_options(case: Parameters) -> dict[str, Any]:
-    samples = draw_samples(case.lead, case.plane, given(case.kernel), _fraction(case))
+    samples = draw_samples(case.lead, case.plane, require(case.kernel), _region_counts(case))
     return {"kernel_size": case.kernel, "output_ratio": case.scale, "samples": samples}
 
 
-def _fractional_oracle(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: Rows
+def _expected_fractional_max_pool(
+    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
 ) -> tuple[NDArray, ...]:
-    x = pick(arrays["x"], case.rank, planes)
-    (k, *others), (out, *columns) = given(case.kernel), _fraction(case)
+    x = select_planes(arrays["x"], case.rank, planes)
+    (k, *others), (out, *columns) = require(case.kernel), _region_counts(case)
     samples = _fractional_options(case)["samples"].reshape(-1, case.rank)[planes]
     if rows == (0, out):
         return reference.fractional_max_pool(x, (k, *others), (out, *columns), samples)
@@ -141,45 +141,48 @@ def _fractional_oracle(
     return values, row * math.prod(x.shape[2:]) + place
 
 
-POOLING: dict[str, OperationSpec] = {
-    "max_pool": OperationSpec(
+POOLING: dict[str, Operation] = {
+    "max_pool": Operation(
         function=unpool_xp.max_pool,
         needs=("kernel",),
-        takes=SIZES,
-        inputs=x_alone,
-        outputs=lambda c: {"values": (_pooled(c), c.dtype), "indices": (_pooled(c), "int64")},
-        make=photo_x,
+        takes=SIZE_FIELDS,
+        inputs=single_input,
+        outputs=lambda c: {
+            "values": (_output_shape(c), c.dtype),
+            "indices": (_output_shape(c), "int64"),
+        },
+        make_inputs=photo_input,
         options=window_options,
-        flops=lambda c: math.prod(_pooled(c)) * (c.taps - 1),
-        oracle=_max_oracle,
-        steps=_pooled_steps,
+        flops=lambda c: math.prod(_output_shape(c)) * (c.window_size - 1),
+        expected=_expected_max_pool,
+        reference_steps=_reference_steps,
     ),
-    "avg_pool": OperationSpec(
+    "avg_pool": Operation(
         function=unpool_xp.avg_pool,
         needs=("kernel",),
-        takes=SIZES,
-        inputs=x_alone,
-        outputs=lambda c: {"averages": (_pooled(c), c.dtype)},
-        make=photo_x,
+        takes=SIZE_FIELDS,
+        inputs=single_input,
+        outputs=lambda c: {"averages": (_output_shape(c), c.dtype)},
+        make_inputs=photo_input,
         options=window_options,
-        flops=lambda c: math.prod(_pooled(c)) * c.taps,
-        oracle=_avg_oracle,
-        steps=_pooled_steps,
-        working_bytes=lambda c: 2 * total_bytes(x_alone(c)),
+        flops=lambda c: math.prod(_output_shape(c)) * c.window_size,
+        expected=_expected_avg_pool,
+        reference_steps=_reference_steps,
+        working_bytes=lambda c: 2 * total_bytes(single_input(c)),
         exact=False,
-        kinds="f",
+        dtype_kinds="f",
     ),
-    "fractional_max_pool": OperationSpec(
+    "fractional_max_pool": Operation(
         function=unpool_xp.fractional_max_pool,
         needs=("kernel", "scale"),
         takes=("kernel", "scale"),
-        inputs=x_alone,
+        inputs=single_input,
         outputs=_fractional_outputs,
-        make=photo_x,
+        make_inputs=photo_input,
         options=_fractional_options,
-        flops=lambda c: math.prod((*c.lead, *_fraction(c))) * (c.taps - 1),
-        oracle=_fractional_oracle,
-        steps=lambda c: 2 * math.prod(_fraction(c)) * c.taps,  # a dear step
-        working_bytes=lambda c: 4 * total_bytes(x_alone(c)),  # the places of each plane
+        flops=lambda c: math.prod((*c.lead, *_region_counts(c))) * (c.window_size - 1),
+        expected=_expected_fractional_max_pool,
+        reference_steps=lambda c: 2 * math.prod(_region_counts(c)) * c.window_size,  # a dear step
+        working_bytes=lambda c: 4 * total_bytes(single_input(c)),  # the places of each plane
     ),
 }

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from itertools import product
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog.families import fractions, means, pairs, up
+from unpool_xp.bench.catalog.families import (
+    avg_pool_cases,
+    conv_transpose_case,
+    fractional_cases,
+    max_pool_cases,
+)
 
 # Channels and size before each of the five poolings of a 224x224 picture.
 _VGG16_STAGES = ((64, 224), (128, 112), (256, 56), (512, 28), (512, 14))
@@ -69,38 +74,41 @@ def _quick() -> tuple[Case, ...]:
     # Three sizes, strides 2 to 4, and one of overlapping windows.
     small, middle, large = (1, 16, 32, 32), (2, 32, 96, 96), (4, 32, 128, 128)
     return (
-        *(case for of in (pairs, means) for case in of(small, 2)),
-        *(case for of in (pairs, means) for case in of(middle, 3)),
-        *(case for of in (pairs, means) for case in of(large, 4)),
-        *pairs(middle, 3, 2),
-        means(middle, 3, 2)[0],
-        *fractions(small, 0.5),
-        *fractions(middle, 0.75),
-        *fractions(large, 0.5),
-        up((1, 32, 16, 16), 16, 2),
-        up((2, 64, 32, 32), 32, 3),
-        up((4, 64, 32, 32), 32, 4),
-        up((4, 64, 32, 32), 32, 4, 2, 1),
+        *(case for of in (max_pool_cases, avg_pool_cases) for case in of(small, 2)),
+        *(case for of in (max_pool_cases, avg_pool_cases) for case in of(middle, 3)),
+        *(case for of in (max_pool_cases, avg_pool_cases) for case in of(large, 4)),
+        *max_pool_cases(middle, 3, 2),
+        avg_pool_cases(middle, 3, 2)[0],
+        *fractional_cases(small, 0.5),
+        *fractional_cases(middle, 0.75),
+        *fractional_cases(large, 0.5),
+        conv_transpose_case((1, 32, 16, 16), 16, 2),
+        conv_transpose_case((2, 64, 32, 32), 32, 3),
+        conv_transpose_case((4, 64, 32, 32), 32, 4),
+        conv_transpose_case((4, 64, 32, 32), 32, 4, 2, 1),
     )
 
 
 def _segnet() -> tuple[Case, ...]:
-    stages = [pairs((1, channels, size, size), 2) for channels, size in _VGG16_STAGES]
+    stages = [max_pool_cases((1, channels, size, size), 2) for channels, size in _VGG16_STAGES]
     return tuple(case for operation in zip(*stages, strict=True) for case in operation)
 
 
 def _unet() -> tuple[Case, ...]:
     """Return the up-convolutions of the decoder for a 224x224 picture (arXiv 1505.04597)."""
     stages = ((1024, 14), (512, 28), (256, 56), (128, 112))
-    return tuple(up((1, c, size, size), c // 2, 2) for c, size in stages)
+    return tuple(conv_transpose_case((1, c, size, size), c // 2, 2) for c, size in stages)
 
 
 def _dcgan() -> tuple[Case, ...]:
     """Return the generator of 64x64 pictures from 100 random numbers (arXiv 1511.06434)."""
     layers = ((1024, 512, 4), (512, 256, 8), (256, 128, 16), (128, 3, 32))
     return (
-        up((16, 100, 1, 1), 1024, 4, 1),
-        *(up((16, before, size, size), after, 4, 2, 1) for before, after, size in layers),
+        conv_transpose_case((16, 100, 1, 1), 1024, 4, 1),
+        *(
+            conv_transpose_case((16, before, size, size), after, 4, 2, 1)
+            for before, after, size in layers
+        ),
     )
 
 
@@ -116,31 +124,31 @@ def _full() -> tuple[Case, ...]:
     for batch, channels, size in sizes:
         shape = (batch, channels, size, size)
         for kernel in (2, 3, 4, 8):
-            cases += (*pairs(shape, kernel), *means(shape, kernel))
+            cases += (*max_pool_cases(shape, kernel), *avg_pool_cases(shape, kernel))
         for ratio in (0.5, 0.625, 0.75):
-            cases += fractions(shape, ratio)
+            cases += fractional_cases(shape, ratio)
     for size, (kernel, stride) in product((64, 256), ((3, 1), (3, 2), (5, 2), (8, 4))):
         shape = (4, 32, size, size)
-        cases += (*pairs(shape, kernel, stride), *means(shape, kernel, stride))
+        cases += (*max_pool_cases(shape, kernel, stride), *avg_pool_cases(shape, kernel, stride))
     for (batch, channels, size), kernel in product(
         ((1, 16, 16), (1, 64, 64), (8, 64, 64)), (2, 3, 4)
     ):
-        cases.append(up((batch, channels, size, size), channels // 2, kernel))
+        cases.append(conv_transpose_case((batch, channels, size, size), channels // 2, kernel))
     for size, (kernel, stride, padding) in product((16, 64), ((3, 2, 1), (4, 2, 1), (8, 4, 2))):
-        cases.append(up((4, 64, size, size), 32, kernel, stride, padding))
+        cases.append(conv_transpose_case((4, 64, size, size), 32, kernel, stride, padding))
     for dtype in ("float64", "float16", "bfloat16", "uint8"):
-        cases += pairs((8, 64, 128, 128), 2, dtype=dtype)
+        cases += max_pool_cases((8, 64, 128, 128), 2, dtype=dtype)
     for dtype in ("float64", "float16", "bfloat16"):
         cases += (
-            *means((8, 64, 128, 128), 2, dtype=dtype),
-            *fractions((8, 64, 64, 64), 0.75, dtype=dtype),
-            up((8, 64, 32, 32), 32, 2, dtype=dtype),
+            *avg_pool_cases((8, 64, 128, 128), 2, dtype=dtype),
+            *fractional_cases((8, 64, 64, 64), 0.75, dtype=dtype),
+            conv_transpose_case((8, 64, 32, 32), 32, 2, dtype=dtype),
         )
     others: tuple[tuple[int, ...], ...] = ((8, 64, 4096), (2, 16, 32, 64, 64))
     for other in others:  # one axis, three axes
-        for of in (pairs, means):
+        for of in (max_pool_cases, avg_pool_cases):
             cases += (*of(other, 2), *of(other, 3, 2))
-        cases += (*fractions(other, 0.75), up(other, 8, 2))
+        cases += (*fractional_cases(other, 0.75), conv_transpose_case(other, 8, 2))
     for decoder in (_segnet, _unet, _dcgan, _vae):
         cases += decoder()
     return tuple(dict.fromkeys(cases))
@@ -154,18 +162,30 @@ def _gpu() -> tuple[Case, ...]:
     """
     cases: list[Case] = []
     for power in (28, 22, 16, 25, 19):
-        cases += (*pairs(_power(power), 2), *means(_power(power), 2))
+        cases += (
+            *max_pool_cases(_shape_of_size(power), 2),
+            *avg_pool_cases(_shape_of_size(power), 2),
+        )
     for batch, channels, size in ((16, 256, 64), (4, 64, 64), (1, 32, 32)):
         shape = (batch, channels, size, size)
-        cases += (up(shape, channels, 2), up(shape, channels, 4, 2, 1))
+        cases += (
+            conv_transpose_case(shape, channels, 2),
+            conv_transpose_case(shape, channels, 4, 2, 1),
+        )
     for power in (28, 22, 16):
-        cases += (*pairs(_power(power), 3, 2), *pairs(_power(power), 2, dtype="float16"))
+        cases += (
+            *max_pool_cases(_shape_of_size(power), 3, 2),
+            *max_pool_cases(_shape_of_size(power), 2, dtype="float16"),
+        )
     for power in (13, 30, 10):
-        cases += (*pairs(_power(power), 2), *means(_power(power), 2))
+        cases += (
+            *max_pool_cases(_shape_of_size(power), 2),
+            *avg_pool_cases(_shape_of_size(power), 2),
+        )
     return tuple(dict.fromkeys(cases))
 
 
-def _power(power: int) -> tuple[int, ...]:
+def _shape_of_size(power: int) -> tuple[int, ...]:
     """Return a shape (N, C, n, n) of 2**power elements, 64 channels at the most."""
     side = 2 ** min(power // 2 - (power > 18) * 3, 10)
     channels = min(2**power // side**2, 64)

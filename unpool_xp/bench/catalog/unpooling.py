@@ -12,36 +12,36 @@ from unpool_xp import reference
 from unpool_xp._plan import resize, transposed
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.cases.operation import (
-    SIZES,
+    SIZE_FIELDS,
     Layout,
-    OperationSpec,
+    Operation,
     Parameters,
     Planes,
-    Rows,
-    given,
-    photo_x,
-    pick,
+    RowRange,
+    compute_dtype,
+    photo_input,
+    require,
     scale_option,
-    single,
+    select_planes,
+    single_input,
     window_options,
-    x_alone,
 )
 from unpool_xp.bench.catalog.pooling import draw_samples
 
 # What fractional pooling takes the maximum of, before its unpooling.
-_REGION = 2
+_REGION_SIZE = 2
 
 
-def _pair(case: Parameters) -> Layout:
+def _value_index_layout(case: Parameters) -> Layout:
     return {"values": (case.shape, case.dtype), "indices": (case.shape, "int64")}
 
 
-def _as_pair(case: Parameters, pooled: Any) -> dict[str, NDArray]:
+def _pooled_inputs(case: Parameters, pooled: Any) -> dict[str, NDArray]:
     values = pooled.values.astype(numpy_dtype(case.dtype))
     return {"values": values, "indices": pooled.indices.astype(np.int64)}
 
 
-def _resized(case: Parameters) -> tuple[int, ...]:
+def _resized_shape(case: Parameters) -> tuple[int, ...]:
     plan = resize.plan_resize(case.operation, case.shape, case.scale, None)
     return (*case.lead, *(axis.output for axis in plan))
 
@@ -49,11 +49,11 @@ def _resized(case: Parameters) -> tuple[int, ...]:
 # --- nearest_unpool ------------------------------------------------------------------------------
 
 
-def _nearest_oracle(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: Rows
+def _expected_nearest_unpool(
+    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
 ) -> tuple[NDArray, ...]:
-    x = pick(arrays["x"], case.rank, planes)
-    factor = given(case.scale)[0]
+    x = select_planes(arrays["x"], case.rank, planes)
+    factor = require(case.scale)[0]
     # With a whole factor it may start at any row, otherwise at the first only.
     low = int(rows[0] // factor) if float(factor).is_integer() else 0
     high = min(math.ceil(rows[1] / factor) + 1, x.shape[1])
@@ -68,18 +68,18 @@ def _nearest_oracle(
 _COORDINATES = "half_pixel"
 
 
-def _linear_oracle(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: Rows
+def _expected_linear_unpool(
+    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
 ) -> tuple[NDArray, ...]:
-    x = pick(arrays["x"], case.rank, planes)
-    if rows != (0, _resized(case)[-case.rank]):
-        return (linear_rows(case, x, rows, _COORDINATES),)
+    x = select_planes(arrays["x"], case.rank, planes)
+    if rows != (0, _resized_shape(case)[-case.rank]):
+        return (linear_unpool_rows(case, x, rows, _COORDINATES),)
     return (reference.linear_unpool(x, scale_factor=case.scale, coordinates=_COORDINATES),)
 
 
 def _linear_flops(case: Parameters) -> int:
     # Axis by axis, the last one first: two products and a sum for each element.
-    size, out = list(case.shape), _resized(case)
+    size, out = list(case.shape), _resized_shape(case)
     flops = 0
     for axis in range(-1, -case.rank - 1, -1):
         size[axis] = out[axis]
@@ -87,39 +87,41 @@ def _linear_flops(case: Parameters) -> int:
     return flops
 
 
-def _linear_rounding(case: Parameters) -> float:
+def _linear_extra_tolerance(case: Parameters) -> float:
     # The libraries find the place of a cell in the precision that they compute values in; what
     # that loses grows with the place.
     computing = np.finfo(np.float64 if case.dtype == "float64" else np.float32)
     return 2 * sum(case.plane) * float(computing.eps)
 
 
-def _linear_steps(case: Parameters) -> float:
-    return math.prod((*_resized(case)[-case.rank :], *(2,) * case.rank))
+def _linear_reference_steps(case: Parameters) -> float:
+    return math.prod((*_resized_shape(case)[-case.rank :], *(2,) * case.rank))
 
 
 # --- max_unpool ----------------------------------------------------------------------------------
 
 
-def _unpooled(case: Parameters) -> tuple[int, ...]:
+def _unpooled_shape(case: Parameters) -> tuple[int, ...]:
     options = {"padding": 0, **window_options(case), "dilation": 1, "output_size": None}
     return (*case.lead, *transposed.plan_max_unpool("max_unpool", case.shape, **options)[1])
 
 
-def _pooled_photo(case: Parameters) -> dict[str, NDArray]:
-    x = feature_map(_unpooled(case), single(case), rank=case.rank)
-    return _as_pair(case, unpool_xp.max_pool(x, **window_options(case)))
+def _max_unpool_inputs(case: Parameters) -> dict[str, NDArray]:
+    x = feature_map(_unpooled_shape(case), compute_dtype(case), rank=case.rank)
+    return _pooled_inputs(case, unpool_xp.max_pool(x, **window_options(case)))
 
 
-def _unpool_oracle(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: Rows
+def _expected_max_unpool(
+    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
 ) -> tuple[NDArray, ...]:
-    values, indices = (pick(arrays[name], case.rank, planes) for name in ("values", "indices"))
-    _, *others = _unpooled(case)[-case.rank :]
-    before = case.pairs[0][0]
+    values, indices = (
+        select_planes(arrays[name], case.rank, planes) for name in ("values", "indices")
+    )
+    _, *others = _unpooled_shape(case)[-case.rank :]
+    before = case.padding_pairs[0][0]
     # The windows that reach into these rows; what they have elsewhere falls outside.
-    low = max(-(-(rows[0] + before - given(case.kernel)[0] + 1) // given(case.stride)[0]), 0)
-    high = (rows[1] - 1 + before) // given(case.stride)[0] + 1
+    low = max(-(-(rows[0] + before - require(case.kernel)[0] + 1) // require(case.stride)[0]), 0)
+    high = (rows[1] - 1 + before) // require(case.stride)[0] + 1
     plane = (rows[1] - rows[0], *others)
     places = indices[:, low:high] - rows[0] * math.prod(others)
     return (reference.max_unpool(values[:, low:high], places, plane, "any"),)
@@ -129,28 +131,33 @@ def _unpool_oracle(
 
 
 def _fractional_outputs(case: Parameters) -> Layout:
-    shape = _resized(case)
+    shape = _resized_shape(case)
     for n, out in zip(case.plane, shape[-case.rank :], strict=True):
-        if n + _REGION - 1 > out:
+        if n + _REGION_SIZE - 1 > out:
             raise ValueError(
                 f"fractional_max_unpool: scale={case.scale} leaves {out} cells of an axis for {n} "
-                f"regions of {_REGION} at different places (array of shape {case.shape})"
+                f"regions of {_REGION_SIZE} at different places (array of shape {case.shape})"
             )
     return {"unpooled": (shape, case.dtype)}
 
 
-def _fractional_photo(case: Parameters) -> dict[str, NDArray]:
-    kernel, x = (_REGION,) * case.rank, feature_map(_resized(case), single(case), rank=case.rank)
+def _fractional_unpool_inputs(case: Parameters) -> dict[str, NDArray]:
+    kernel, x = (
+        (_REGION_SIZE,) * case.rank,
+        feature_map(_resized_shape(case), compute_dtype(case), rank=case.rank),
+    )
     samples = draw_samples(case.lead, x.shape[-case.rank :], kernel, case.plane)
     pooled = unpool_xp.fractional_max_pool(x, kernel, output_size=case.plane, samples=samples)
-    return _as_pair(case, pooled)
+    return _pooled_inputs(case, pooled)
 
 
-def _fractional_oracle(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: Rows
+def _expected_fractional_max_unpool(
+    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
 ) -> tuple[NDArray, ...]:
-    values, indices = (pick(arrays[name], case.rank, planes) for name in ("values", "indices"))
-    out, *others = _resized(case)[-case.rank :]
+    values, indices = (
+        select_planes(arrays[name], case.rank, planes) for name in ("values", "indices")
+    )
+    out, *others = _resized_shape(case)[-case.rank :]
     if rows == (0, out):
         return (reference.fractional_max_unpool(values, indices, scale_factor=case.scale),)
     # What has one position has one value, so it does not matter which is kept.
@@ -160,70 +167,70 @@ def _fractional_oracle(
     kept, places = values[:, near], places[:, near]
     put = reference.max_unpool(kept, places, plane, "any")
     taken = reference.max_unpool(np.ones_like(kept), places, plane, "any")
-    return (np.where(taken == 1, put, linear_rows(case, values, rows, "asymmetric")),)
+    return (np.where(taken == 1, put, linear_unpool_rows(case, values, rows, "asymmetric")),)
 
 
-UNPOOLING: dict[str, OperationSpec] = {
-    "max_unpool": OperationSpec(
+UNPOOLING: dict[str, Operation] = {
+    "max_unpool": Operation(
         function=unpool_xp.max_unpool,
         needs=("kernel",),
-        takes=SIZES,
-        inputs=_pair,
-        outputs=lambda c: {"unpooled": (_unpooled(c), c.dtype)},
-        make=_pooled_photo,
+        takes=SIZE_FIELDS,
+        inputs=_value_index_layout,
+        outputs=lambda c: {"unpooled": (_unpooled_shape(c), c.dtype)},
+        make_inputs=_max_unpool_inputs,
         options=window_options,
         flops=lambda c: 0,
-        oracle=_unpool_oracle,
-        steps=lambda c: math.prod(c.plane),
-        work=lambda c: 5,  # a scattered write
+        expected=_expected_max_unpool,
+        reference_steps=lambda c: math.prod(c.plane),
+        work_per_step=lambda c: 5,  # a scattered write
     ),
-    "nearest_unpool": OperationSpec(
+    "nearest_unpool": Operation(
         function=unpool_xp.nearest_unpool,
         needs=("scale",),
         takes=("scale",),
-        inputs=x_alone,
-        outputs=lambda c: {"unpooled": (_resized(c), c.dtype)},
-        make=photo_x,
+        inputs=single_input,
+        outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
+        make_inputs=photo_input,
         options=scale_option,
         flops=lambda c: 0,
-        oracle=_nearest_oracle,
-        steps=lambda c: math.prod(_resized(c)[-c.rank :]) / 3,  # a cheap step
+        expected=_expected_nearest_unpool,
+        reference_steps=lambda c: math.prod(_resized_shape(c)[-c.rank :]) / 3,  # a cheap step
     ),
-    "linear_unpool": OperationSpec(
+    "linear_unpool": Operation(
         function=unpool_xp.linear_unpool,
         needs=("scale",),
         takes=("scale",),
-        inputs=x_alone,
-        outputs=lambda c: {"unpooled": (_resized(c), c.dtype)},
-        make=photo_x,
+        inputs=single_input,
+        outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
+        make_inputs=photo_input,
         options=lambda c: {**scale_option(c), "coordinates": _COORDINATES},
         flops=_linear_flops,
-        oracle=_linear_oracle,
-        steps=_linear_steps,
+        expected=_expected_linear_unpool,
+        reference_steps=_linear_reference_steps,
         exact=False,
-        rounding=_linear_rounding,
-        kinds="f",
+        extra_tolerance=_linear_extra_tolerance,
+        dtype_kinds="f",
     ),
-    "fractional_max_unpool": OperationSpec(
+    "fractional_max_unpool": Operation(
         function=unpool_xp.fractional_max_unpool,
         needs=("scale",),
         takes=("scale",),
-        inputs=_pair,
+        inputs=_value_index_layout,
         outputs=_fractional_outputs,
-        make=_fractional_photo,
+        make_inputs=_fractional_unpool_inputs,
         options=scale_option,
         flops=_linear_flops,
-        oracle=_fractional_oracle,
-        steps=lambda c: _linear_steps(c) + math.prod(c.plane),
+        expected=_expected_fractional_max_unpool,
+        reference_steps=lambda c: _linear_reference_steps(c) + math.prod(c.plane),
         exact=False,
-        kinds="f",
+        dtype_kinds="f",
     ),
 }
 
 
-def linear_rows(case: Parameters, x: NDArray, rows: Rows, coordinates: str) -> NDArray:
+def linear_unpool_rows(case: Parameters, x: NDArray, rows: RowRange, coordinates: str) -> NDArray:
     """Return some rows of the linear interpolation of planes, shape (planes, *spatial)."""
-    factor = given(case.scale)
+    factor = require(case.scale)
     # Interpolation is separable: do the first axis in full, then keep only the wanted rows.
     columns = np.moveaxis(x, 1, -1)
     first = reference.linear_unpool(columns, scale_factor=factor[:1], coordinates=coordinates)

@@ -31,7 +31,7 @@ _TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 1e-5, "complex64": 1
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """The outcome for one operation, dtype, backend and mode.
 
     Parameters
@@ -59,7 +59,7 @@ def check_backends(
     torch_compiled: bool = False,
     progress: Callable[[str], None] = lambda label: None,
     workers: int = 2,
-) -> list[Checked]:
+) -> list[CheckResult]:
     """Check backends, each in a process of its own.
 
     Parameters
@@ -83,28 +83,28 @@ def check_backends(
     """
     names = list(operations)
 
-    def one(label: str) -> list[Checked]:
+    def check_label(label: str) -> list[CheckResult]:
         # Spawned, not forked: CUDA and JAX do not survive a fork.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(1, mp_context=context) as pool:
-            future: Future[list[Checked]] = pool.submit(
+            future: Future[list[CheckResult]] = pool.submit(
                 check_backend, label, names, torch_compiled=torch_compiled
             )
             try:
                 result = future.result()
             except BrokenProcessPool:
                 died = "the process of the backend died"
-                result = [Checked(label, "eager", name, "", "failed", died) for name in names]
+                result = [CheckResult(label, "eager", name, "", "failed", died) for name in names]
         progress(label)
         return result
 
     with ThreadPoolExecutor(workers) as threads:
-        return [checked for each in threads.map(one, labels) for checked in each]
+        return [checked for each in threads.map(check_label, labels) for checked in each]
 
 
 def check_backend(
     label: str, operations: Sequence[str], *, torch_compiled: bool = False
-) -> list[Checked]:
+) -> list[CheckResult]:
     """Check one backend in this process.
 
     Parameters
@@ -138,7 +138,7 @@ def check_backend(
     ]
 
 
-def check_one(backend: backends.Backend, operation: str, dtype: str) -> list[Checked]:
+def check_operation(backend: backends.Backend, operation: str, dtype: str) -> list[CheckResult]:
     """Check one operation and dtype in this process; JAX eager and compiled, and in 64 bits."""
     modes = ["eager"]
     if backend.library == "jax":
@@ -149,26 +149,26 @@ def check_one(backend: backends.Backend, operation: str, dtype: str) -> list[Che
     return [_check(backend, mode, operation, dtype) for mode in modes]
 
 
-def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> Checked:
+def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> CheckResult:
     reason = why_not(operation, backend.library, dtype)
     if reason is not None:
-        return Checked(backend.label, mode, operation, dtype, "skipped", reason)
+        return CheckResult(backend.label, mode, operation, dtype, "skipped", reason)
     for trial in TRIALS:
         if trial.operation == operation:
             try:
-                wrong = _try(backend, mode, trial, dtype)
+                wrong = _run_trial(backend, mode, trial, dtype)
             except Exception as error:  # whatever a library raises is a failure with its reason
                 wrong = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             if wrong:
                 detail = f"{trial.note}: {wrong}"
-                return Checked(backend.label, mode, operation, dtype, "failed", detail)
-    return Checked(backend.label, mode, operation, dtype, "passed")
+                return CheckResult(backend.label, mode, operation, dtype, "failed", detail)
+    return CheckResult(backend.label, mode, operation, dtype, "passed")
 
 
-def _try(backend: backends.Backend, mode: str, trial: Trial, dtype: str) -> str:
+def _run_trial(backend: backends.Backend, mode: str, trial: Trial, dtype: str) -> str:
     """Return how the output differs from the reference, or an empty string."""
     arrays = trial.arrays(dtype)
-    inputs = [_place(backend, array, dtype) for array in arrays]
+    inputs = [_to_backend(backend, array, dtype) for array in arrays]
 
     def call(*inputs: Any) -> Any:
         return trial.function(*inputs, **trial.options)
@@ -178,20 +178,22 @@ def _try(backend: backends.Backend, mode: str, trial: Trial, dtype: str) -> str:
     for number, (got, want) in enumerate(zip(outputs, trial.expected(arrays), strict=True)):
         if number == 0 and trial.operation != "convert_indices" and got.dtype != inputs[0].dtype:
             return f"the dtype is {got.dtype}, not that of the input, {inputs[0].dtype}"
-        wrong = _difference(backend.to_numpy(got), want, 0 if trial.exact or number else dtype)
+        wrong = _describe_mismatch(
+            backend.to_numpy(got), want, 0 if trial.exact or number else dtype
+        )
         if wrong:
             return f"output {number} {wrong}"
     return ""
 
 
-def _place(backend: backends.Backend, array: NDArray, dtype: str) -> Any:
+def _to_backend(backend: backends.Backend, array: NDArray, dtype: str) -> Any:
     placed = backend.asarray(array)
     if dtype == "bfloat16" and array.dtype == host_dtype(dtype):
         return backend.xp.astype(placed, backend.dtype(dtype))
     return placed
 
 
-def _difference(got: NDArray, want: NDArray, dtype: str | int) -> str:
+def _describe_mismatch(got: NDArray, want: NDArray, dtype: str | int) -> str:
     if got.shape != want.shape:
         return f"has shape {got.shape}, should be {want.shape}"
     wide: Any = np.complex128 if "c" in (got.dtype.kind, want.dtype.kind) else np.float64
@@ -218,12 +220,12 @@ def _difference(got: NDArray, want: NDArray, dtype: str | int) -> str:
 # --- what is made of it --------------------------------------------------------------------------
 
 
-def to_json(results: Iterable[Checked]) -> list[dict[str, str]]:
+def to_json(results: Iterable[CheckResult]) -> list[dict[str, str]]:
     """Return the results as plain dictionaries."""
     return [asdict(result) for result in results]
 
 
-def to_junit(results: Sequence[Checked]) -> bytes:
+def to_junit(results: Sequence[CheckResult]) -> bytes:
     """Return the results as a JUnit report, which CI systems read."""
     counts = {
         name: str(sum(result.outcome == outcome for result in results))
@@ -248,14 +250,14 @@ def to_junit(results: Sequence[Checked]) -> bytes:
     return text
 
 
-LEFT_OUT = "not checked: out of time"
+OUT_OF_TIME = "not checked: out of time"
 
-_FIRST = ("float32", "float16", "int64")  # what is measured, and positions
+_PRIORITY_DTYPES = ("float32", "float16", "int64")  # what is measured, and positions
 
-_LEAST_SECONDS = 1.0
+_MIN_WAIT_SECONDS = 1.0
 
 
-def present(labels: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+def find_loadable(labels: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """Load backends, each in a process of its own, so that none takes memory of a device here.
 
     Parameters
@@ -281,7 +283,9 @@ def present(labels: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return found, missing
 
 
-def check_within(labels: Sequence[str], operations: Sequence[str], seconds: float) -> list[Checked]:
+def check_within(
+    labels: Sequence[str], operations: Sequence[str], seconds: float
+) -> list[CheckResult]:
     """Check backends in parallel, each in its own process, until the time is up.
 
     Parameters
@@ -301,36 +305,41 @@ def check_within(labels: Sequence[str], operations: Sequence[str], seconds: floa
     """
     end = time.monotonic() + seconds
     with ThreadPoolExecutor(max(len(labels), 1)) as threads:
-        lists = threads.map(lambda label: list(_checked(label, operations, end)), labels)
+        lists = threads.map(lambda label: list(_check_label(label, operations, end)), labels)
         return [checked for each in lists for checked in each]
 
 
-def _checked(label: str, operations: Sequence[str], end: float) -> Iterator[Checked]:
+def _check_label(label: str, operations: Sequence[str], end: float) -> Iterator[CheckResult]:
     worker: Worker | None = None
-    dtypes = sorted(DTYPES, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    dtypes = sorted(
+        DTYPES,
+        key=lambda name: (
+            _PRIORITY_DTYPES.index(name) if name in _PRIORITY_DTYPES else len(_PRIORITY_DTYPES)
+        ),
+    )
     try:
         for dtype in dtypes:
             for operation in operations:
                 left = end - time.monotonic()
                 if left <= 0:
-                    yield Checked(label, "eager", operation, dtype, "skipped", LEFT_OUT)
+                    yield CheckResult(label, "eager", operation, dtype, "skipped", OUT_OF_TIME)
                     continue
                 if worker is None:
                     worker = Worker(label)
                 try:
-                    wait = max(min(left, START_SECONDS), _LEAST_SECONDS)
+                    wait = max(min(left, START_SECONDS), _MIN_WAIT_SECONDS)
                     asked = {"operation": operation, "dtype": dtype}
                     answer = worker.ask("check", timeout=wait, **asked)
-                    yield from (Checked(**one) for one in answer["checked"])
+                    yield from (CheckResult(**one) for one in answer["checked"])
                 except WorkerError as error:
-                    yield Checked(label, "eager", operation, dtype, "failed", str(error))
+                    yield CheckResult(label, "eager", operation, dtype, "failed", str(error))
                 except WorkerLostError as error:
                     late = time.monotonic() >= end
                     worker.kill()
                     worker = None
-                    yield Checked(
+                    yield CheckResult(
                         *(label, "eager", operation, dtype),
-                        *(("skipped", LEFT_OUT) if late else ("failed", str(error))),
+                        *(("skipped", OUT_OF_TIME) if late else ("failed", str(error))),
                     )
     finally:
         if worker is not None:

@@ -30,7 +30,7 @@ class Trial:
         From the name of a dtype to the inputs on the host; those of float32 stand for bfloat16.
     options : dict
         The keyword options of the call.
-    oracle : callable
+    reference_function : callable
         From the inputs to the outputs.
     exact : bool
         Whether values are only moved, so that there is nothing to round.
@@ -40,7 +40,7 @@ class Trial:
     note: str
     arrays: Callable[[str], tuple[NDArray, ...]]
     options: dict[str, Any]
-    oracle: Callable[..., Any]
+    reference_function: Callable[..., Any]
     exact: bool = True
 
     @property
@@ -50,7 +50,7 @@ class Trial:
 
     def expected(self, arrays: tuple[NDArray, ...]) -> tuple[NDArray, ...]:
         """Return the expected outputs."""
-        outputs = self.oracle(*arrays)
+        outputs = self.reference_function(*arrays)
         return tuple(outputs) if isinstance(outputs, tuple) else (outputs,)
 
 
@@ -59,7 +59,7 @@ def host_dtype(dtype: str) -> np.dtype[Any]:
     return np.dtype("float32" if dtype == "bfloat16" else dtype)
 
 
-def numbers(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray:
+def small_integers(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray:
     """Return small integers with many ties, exact in every dtype."""
     generator = np.random.default_rng(seed)
     low = 0 if kind_of(dtype) in "bu" else -4
@@ -69,9 +69,9 @@ def numbers(shape: tuple[int, ...], dtype: str, seed: int = 0) -> NDArray:
     return drawn.astype(host_dtype(dtype))
 
 
-def special(shape: tuple[int, ...], dtype: str) -> NDArray:
+def with_nan_and_inf(shape: tuple[int, ...], dtype: str) -> NDArray:
     """Return numbers with NaN and infinities among them, where the dtype has them."""
-    array = numbers(shape, dtype)
+    array = small_integers(shape, dtype)
     if kind_of(dtype) == "f":
         drawn = np.random.default_rng(1).random(shape)
         array[drawn < 0.3] = -np.inf
@@ -83,9 +83,9 @@ PLANE = (7, 6)
 SHAPE = (2, 3, *PLANE)
 
 
-def _pooled(dtype: str) -> tuple[NDArray, NDArray]:
+def _pooled_inputs(dtype: str) -> tuple[NDArray, NDArray]:
     # Positions that overlapping windows share, as real ones do.
-    values = numbers((2, 3, 4, 3), dtype)
+    values = small_integers((2, 3, 4, 3), dtype)
     indices = np.random.default_rng(2).integers(0, 42, values.shape)
     first = values.reshape(6, -1).copy()
     for plane, places in zip(first, indices.reshape(6, -1), strict=True):
@@ -105,21 +105,21 @@ TRIALS: tuple[Trial, ...] = (
     Trial(
         "max_pool",
         "overlapping, padded, ceil mode, NaN and infinities",
-        lambda dtype: (special(SHAPE, dtype),),
+        lambda dtype: (with_nan_and_inf(SHAPE, dtype),),
         {"kernel_size": (3, 2), "stride": 2, "padding": _PAD, "ceil_mode": True},
         lambda x: reference.max_pool(x, (3, 2), _TWO, _PAD, _ONE, True),
     ),
     Trial(
         "max_pool",
         "dilated, one axis",
-        lambda dtype: (numbers((3, 9), dtype),),
+        lambda dtype: (small_integers((3, 9), dtype),),
         {"kernel_size": (3,), "stride": (1,), "dilation": (2,)},
         lambda x: reference.max_pool(x, (3,), (1,), ((0, 0),), (2,), False),
     ),
     Trial(
         "avg_pool",
         "overlapping, padded, ceil mode",
-        lambda dtype: (numbers(SHAPE, dtype),),
+        lambda dtype: (small_integers(SHAPE, dtype),),
         {"kernel_size": (3, 2), "stride": 2, "padding": _PAD, "ceil_mode": True},
         lambda x: reference.avg_pool(x, (3, 2), _TWO, _PAD, _ONE, True, True),
         exact=False,
@@ -127,35 +127,35 @@ TRIALS: tuple[Trial, ...] = (
     Trial(
         "fractional_max_pool",
         "regions of each plane",
-        lambda dtype: (numbers(SHAPE, dtype),),
+        lambda dtype: (small_integers(SHAPE, dtype),),
         {"kernel_size": 2, "output_size": (4, 3), "samples": _SAMPLES},
         lambda x: reference.fractional_max_pool(x, _TWO, (4, 3), _SAMPLES),
     ),
     Trial(
         "nearest_unpool",
         "whole factors",
-        lambda dtype: (numbers(SHAPE, dtype),),
+        lambda dtype: (small_integers(SHAPE, dtype),),
         {"scale_factor": (2, 3)},
         lambda x: reference.nearest_unpool(x, scale_factor=(2, 3)),
     ),
     Trial(
         "nearest_unpool",
         "a size that is no multiple",
-        lambda dtype: (numbers(SHAPE, dtype),),
+        lambda dtype: (small_integers(SHAPE, dtype),),
         {"output_size": (10, 4), "coordinates": "half_pixel"},
         lambda x: reference.nearest_unpool(x, output_size=(10, 4), coordinates="half_pixel"),
     ),
     Trial(
         "max_unpool",
         "shared positions",
-        _pooled,
+        _pooled_inputs,
         {"output_size": PLANE},
         lambda values, indices: reference.max_unpool(values, indices, PLANE, "any"),
     ),
     Trial(
         "linear_unpool",
         "real factors, half_pixel",
-        lambda dtype: (numbers(SHAPE, dtype),),
+        lambda dtype: (small_integers(SHAPE, dtype),),
         {"scale_factor": (1.5, 2.0), "coordinates": "half_pixel"},
         lambda x: reference.linear_unpool(x, scale_factor=(1.5, 2.0), coordinates="half_pixel"),
         exact=False,
@@ -163,7 +163,7 @@ TRIALS: tuple[Trial, ...] = (
     Trial(
         "fractional_max_unpool",
         "recorded positions",
-        _pooled,
+        _pooled_inputs,
         {"output_size": PLANE},
         lambda values, indices: reference.fractional_max_unpool(values, indices, output_size=PLANE),
         exact=False,
@@ -172,9 +172,9 @@ TRIALS: tuple[Trial, ...] = (
         "conv_transpose",
         "groups, output padding, bias",
         lambda dtype: (
-            numbers((2, 4, 3, 4), dtype),
-            numbers((4, 2, 3, 2), dtype, 5),
-            numbers((4,), dtype, 6),
+            small_integers((2, 4, 3, 4), dtype),
+            small_integers((4, 2, 3, 2), dtype, 5),
+            small_integers((4,), dtype, 6),
         ),
         {"stride": 2, "padding": _PAD, "output_padding": 1, "groups": 2},
         lambda x, weight, bias: reference.conv_transpose(

@@ -18,10 +18,16 @@ from typing import Any
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import remote
-from unpool_xp.bench.cluster.files import LOST, MachineFiles, reason_row, rows_of_answer, where
-from unpool_xp.bench.cluster.jobs import MOST_LOSSES, Board, Job, Member, needed
+from unpool_xp.bench.cluster.files import (
+    LOST_PREFIX,
+    MachineFiles,
+    failed_row,
+    parse_answer,
+    worker_name,
+)
+from unpool_xp.bench.cluster.jobs import MAX_LOSSES, Job, JobQueue, WorkerInfo, required_resources
 from unpool_xp.bench.measure.rounds import Cell
-from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted, grid_of
+from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted, build_grid
 from unpool_xp.bench.rows.provenance import git_commit
 from unpool_xp.bench.rows.schema import Row
 
@@ -66,19 +72,19 @@ class ClusterSweep:
     modes: Callable[[str], Sequence[str]]
     files: MachineFiles
     share: bool
-    how: dict[str, Any]
-    patience_s: float
+    options: dict[str, Any]
+    worker_timeout_s: float
     seed: int
     progress: Callable[[Progress], None] | None = None
-    tell: Callable[[str], None] | None = None
-    board: Board = field(default_factory=Board)
-    members: dict[str, Member] = field(default_factory=dict)
-    gone: list[Member] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)  # workers that cannot measure, and why
-    asked: dict[str, Any] = field(default_factory=dict)  # futures of `describe`, by address
-    running: dict[str, tuple[Member, Job, Any]] = field(default_factory=dict)  # by key
+    notify: Callable[[str], None] | None = None
+    job_queue: JobQueue = field(default_factory=JobQueue)
+    workers: dict[str, WorkerInfo] = field(default_factory=dict)
+    lost_workers: list[WorkerInfo] = field(default_factory=list)
+    unusable: dict[str, str] = field(default_factory=dict)  # workers that cannot measure, and why
+    describing: dict[str, Any] = field(default_factory=dict)  # futures of `describe`, by address
+    running: dict[str, tuple[WorkerInfo, Job, Any]] = field(default_factory=dict)  # by key
     planned: dict[str | None, set[str]] = field(default_factory=dict)
-    done: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
+    answers: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
     notes: list[str] = field(default_factory=list)
     measured: int = 0
     failed: int = 0
@@ -88,17 +94,17 @@ class ClusterSweep:
     def run(self, resume: bool) -> ClusterSummary:
         """Go on until nothing waits and nothing runs."""
         try:
-            self._gather()
+            self._await_workers()
             if resume:
-                self.files.forget_lost(self._comes_again)
-            self._plan()
+                self.files.remove_lost(self._can_remeasure)
+            self._plan_jobs()
             while True:
-                self._look()
-                self._give_up()
-                self._hand_out()
-                if not self.running and not self.board.jobs:
+                self._update_workers()
+                self._fail_unassignable()
+                self._assign_jobs()
+                if not self.running and not self.job_queue.jobs:
                     break
-                self._wait()
+                self._await_answer()
             self._close()
         except KeyboardInterrupt:
             raise SweepInterrupted(
@@ -114,30 +120,30 @@ class ClusterSweep:
 
     # --- who is there ----------------------------------------------------------------------------
 
-    def _gather(self) -> None:
+    def _await_workers(self) -> None:
         """Wait until all workers that are there have described themselves, or cannot."""
         deadline = time.monotonic() + _DESCRIBE_SECONDS
-        while not self.members or self.asked:
-            self._look()
-            if not self.asked and not self.members:
-                reasons = "".join(f"; {at}: {why}" for at, why in self.left_out.items())
+        while not self.workers or self.describing:
+            self._update_workers()
+            if not self.describing and not self.workers:
+                reasons = "".join(f"; {at}: {why}" for at, why in self.unusable.items())
                 raise ClusterError(
                     f"no worker of the scheduler at {self.client.scheduler.address} can "
                     f"measure: {reasons.lstrip('; ') or 'it has none; start dask worker'}"
                 )
             if time.monotonic() > deadline:
-                for address in self.asked:
-                    self._leave_out(address, "it did not describe itself in time")
-                self.asked.clear()
+                for address in self.describing:
+                    self._exclude_worker(address, "it did not describe itself in time")
+                self.describing.clear()
             else:
-                self._wait()
+                self._await_answer()
         for label in self.labels or ():
-            if not any(label not in m.missing for m in self.members.values()):
-                everyone = sorted(self.members.values(), key=where)
-                reasons = "; ".join(f"{where(m)}: {m.missing[label]}" for m in everyone)
+            if not any(label not in m.missing for m in self.workers.values()):
+                everyone = sorted(self.workers.values(), key=worker_name)
+                reasons = "; ".join(f"{worker_name(m)}: {m.missing[label]}" for m in everyone)
                 raise ClusterError(f"no worker has the backend {label!r}: {reasons}")
 
-    def _look(self) -> None:
+    def _update_workers(self) -> None:
         """See who came and who is gone."""
         try:
             there = set(self.client.nthreads())
@@ -145,86 +151,90 @@ class ClusterSweep:
             raise ClusterError(
                 f"the scheduler is lost: {error}; every row is whole, and --resume goes on"
             ) from error
-        for address in set(self.members) - there:
-            member = self.members.pop(address)
-            self.gone.append(member)
-            self._note(f"{where(member)} left")
-            for key in [k for k, (m, _, _) in self.running.items() if m is member]:
-                self._lose(key)
-        for address in set(self.asked) - there:
-            self.asked.pop(address).cancel()
+        for address in set(self.workers) - there:
+            worker = self.workers.pop(address)
+            self.lost_workers.append(worker)
+            self._note(f"{worker_name(worker)} left")
+            for key in [k for k, (m, _, _) in self.running.items() if m is worker]:
+                self._requeue(key)
+        for address in set(self.describing) - there:
+            self.describing.pop(address).cancel()
         busy = {_host(member.address) for member, _, _ in self.running.values()}
-        for address in sorted(there - set(self.members) - set(self.asked) - set(self.left_out)):
+        for address in sorted(
+            there - set(self.workers) - set(self.describing) - set(self.unusable)
+        ):
             if _host(address) not in busy:  # looking for backends would disturb what is measured
                 asking = remote.describe
-                self.asked[address] = self._submit(asking, address, {"labels": self.labels})
+                self.describing[address] = self._submit(asking, address, {"labels": self.labels})
 
-    def _welcome(self, address: str, text: object) -> None:
+    def _add_worker(self, address: str, text: object) -> None:
         try:
-            member = Member.from_answer(address, text)
+            worker = WorkerInfo.from_answer(address, text)
         except ValueError as error:
-            self._leave_out(address, str(error))
+            self._exclude_worker(address, str(error))
             return
-        self.members[address] = member
+        self.workers[address] = worker
         ours = git_commit()
-        if member.commit != ours:
-            self._note(f"{where(member)} runs commit {member.commit}, this is {ours}")
-        for label, reason in member.missing.items() if self.labels is not None else ():
-            self._note(f"{where(member)} does not measure {label}: {reason}")
+        if worker.commit != ours:
+            self._note(f"{worker_name(worker)} runs commit {worker.commit}, this is {ours}")
+        for label, reason in worker.missing.items() if self.labels is not None else ():
+            self._note(f"{worker_name(worker)} does not measure {label}: {reason}")
 
-    def _leave_out(self, address: str, reason: str) -> None:
-        self.left_out[address] = reason
+    def _exclude_worker(self, address: str, reason: str) -> None:
+        self.unusable[address] = reason
         self._note(f"worker {address} is left out: {reason}")
 
     # --- what is to do ---------------------------------------------------------------------------
 
-    def _timed(self, member: Member) -> list[str]:
+    def _labels_to_measure(self, worker: WorkerInfo) -> list[str]:
         """Return the labels of a worker that this sweep measures."""
         if self.labels is None:
-            return [label for label in member.labels if not label.endswith("strict")]
-        return list(member.labels)
+            return [label for label in worker.labels if not label.endswith("strict")]
+        return list(worker.labels)
 
-    def _comes_again(self, row: Row) -> bool:
+    def _can_remeasure(self, row: Row) -> bool:
         return any(
             row["backend"] in member.labels and (self.share or member.machine.id == row["machine"])
-            for member in self.members.values()
+            for member in self.workers.values()
         )
 
-    def _plan(self) -> None:
+    def _plan_jobs(self) -> None:
         """Queue the jobs that the connected workers can run."""
-        brought: dict[str | None, dict[str, None]] = {}
-        for member in self.members.values():
-            group = None if self.share else member.machine.id
-            brought.setdefault(group, {}).update(dict.fromkeys(self._timed(member)))
-        for group, labels in brought.items():
+        labels_by_group: dict[str | None, dict[str, None]] = {}
+        for worker in self.workers.values():
+            group = None if self.share else worker.machine.id
+            labels_by_group.setdefault(group, {}).update(
+                dict.fromkeys(self._labels_to_measure(worker))
+            )
+        for group, labels in labels_by_group.items():
             planned = self.planned.setdefault(group, set())
             new = sorted(set(labels) - planned)
             planned |= set(new)
-            done, chance = self.files.known(group), random.Random(self.seed)
-            grid, skipped = grid_of(self.cases, new, self.modes, done, chance)
-            self.board.jobs += [Job(group, case, cells) for case, cells in grid]
+            done, rng = self.files.done_on(group), random.Random(self.seed)
+            grid, skipped = build_grid(self.cases, new, self.modes, done, rng)
+            self.job_queue.jobs += [Job(group, case, cells) for case, cells in grid]
             self.skipped += skipped
             self.total += sum(len(cells) for _, cells in grid)
 
-    def _hand_out(self) -> None:
+    def _assign_jobs(self) -> None:
         """Give each host that is free a job."""
-        for member in list(self.members.values()):
-            if any(member.host == other.host for other, _, _ in self.running.values()):
+        for worker in list(self.workers.values()):
+            if any(worker.host == other.host for other, _, _ in self.running.values()):
                 continue
-            if any(_host(member.address) == _host(address) for address in self.asked):
+            if any(_host(worker.address) == _host(address) for address in self.describing):
                 continue
-            job = self.board.take(member, self.members.values())
+            job = self.job_queue.take(worker, self.workers.values())
             if job is None:
                 continue
             request = {
                 "run": self.files.run,
                 "case": job.case.to_json(),
                 "cells": [asdict(cell) for cell in job.cells],
-                "how": self.how,
+                "how": self.options,
             }
-            resources = needed(member, job.cells)
-            future = self._submit(remote.measure, member.address, request, resources)
-            self.running[future.key] = (member, job, future)
+            resources = required_resources(worker, job.cells)
+            future = self._submit(remote.measure, worker.address, request, resources)
+            self.running[future.key] = (worker, job, future)
 
     def _submit(
         self,
@@ -242,40 +252,40 @@ class ClusterSweep:
             resources=resources or None,
             pure=False,
         )
-        future.add_done_callback(self.done.put)
+        future.add_done_callback(self.answers.put)
         return future
 
     # --- what came back --------------------------------------------------------------------------
 
-    def _wait(self) -> None:
+    def _await_answer(self) -> None:
         """Wait for an answer, or a little while."""
         try:
-            future = self.done.get(timeout=_POLL_SECONDS)
+            future = self.answers.get(timeout=_POLL_SECONDS)
         except queue.Empty:
             return
-        address = next((a for a, f in self.asked.items() if f.key == future.key), None)
+        address = next((a for a, f in self.describing.items() if f.key == future.key), None)
         if address is not None:
-            del self.asked[address]
-            self._welcome(address, self._text(future) or '{"error": "it did not answer"}')
+            del self.describing[address]
+            self._add_worker(address, self._answer_text(future) or '{"error": "it did not answer"}')
             if self.planned:
-                self._plan()
+                self._plan_jobs()
         elif future.key in self.running:
-            text = self._text(future)
+            text = self._answer_text(future)
             if text is None:
-                self._lose(future.key)
+                self._requeue(future.key)
             else:
-                member, job, _ = self.running.pop(future.key)
-                self._keep(member, job, text)
+                worker, job, _ = self.running.pop(future.key)
+                self._store_answer(worker, job, text)
         # Any other is late: its worker was thought to be lost, and its cells are elsewhere.
 
-    def _text(self, future: Any) -> object:
+    def _answer_text(self, future: Any) -> object:
         """Return what a worker answered; None where the cluster lost it."""
         import distributed
 
         if future.status == "error":
-            said = future.exception(timeout=_RESULT_SECONDS)
-            if not isinstance(said, distributed.KilledWorker):
-                return json.dumps({"error": f"{type(said).__name__}: {said}"})
+            error = future.exception(timeout=_RESULT_SECONDS)
+            if not isinstance(error, distributed.KilledWorker):
+                return json.dumps({"error": f"{type(error).__name__}: {error}"})
         if future.status != "finished":
             return None
         try:
@@ -284,58 +294,62 @@ class ClusterSweep:
             return None
         return text
 
-    def _keep(self, member: Member, job: Job, text: object) -> None:
-        rows, refused = rows_of_answer(text, member, self.files.run, job.case, job.cells)
+    def _store_answer(self, worker: WorkerInfo, job: Job, text: object) -> None:
+        rows, refused = parse_answer(text, worker, self.files.run, job.case, job.cells)
         for reason in refused:
             self._note(f"refused: {reason}")
-        self._write(member, job.case, rows)
+        self._write(worker, job.case, rows)
 
-    def _write(self, member: Member, case: Case, rows: list[Row]) -> None:
-        new = self.files.write(member.machine, rows)
+    def _write(self, worker: WorkerInfo, case: Case, rows: list[Row]) -> None:
+        new = self.files.write(worker.machine, rows)
         good = sum(row["checked"] for row in new)
         self.measured, self.failed = self.measured + good, self.failed + len(rows) - good
         if self.progress is not None:
             done = self.measured + self.failed
-            self.progress(Progress(done, self.total, case, self.failed, member.machine.id))
+            self.progress(Progress(done, self.total, case, self.failed, worker.machine.id))
 
-    def _lose(self, key: str) -> None:
+    def _requeue(self, key: str) -> None:
         """Put the job of a lost worker back; it is measured elsewhere, and counted once."""
-        member, job, future = self.running.pop(key)
+        worker, job, future = self.running.pop(key)
         future.cancel()
         job.losses += 1
-        if job.losses >= MOST_LOSSES:
-            self._fail(member, job, f"{LOST}{job.losses} workers left while they measured this")
+        if job.losses >= MAX_LOSSES:
+            self._fail_job(
+                worker, job, f"{LOST_PREFIX}{job.losses} workers left while they measured this"
+            )
         else:
-            self.board.jobs.insert(0, job)
+            self.job_queue.jobs.insert(0, job)
 
-    def _give_up(self) -> None:
+    def _fail_unassignable(self) -> None:
         now = time.monotonic()
-        for job in self.board.stranded(self.members.values(), now, self.patience_s):
+        for job in self.job_queue.take_unassignable(
+            self.workers.values(), now, self.worker_timeout_s
+        ):
             # Each cell in the name of the last worker that could measure it.
-            last: dict[Cell, Member] = {}
-            for member in self.gone:
-                last |= dict.fromkeys(job.cells_for(member), member)
-            for member in {member.address: member for member in last.values()}.values():
-                cells = [cell for cell in job.cells if last[cell] is member]
+            last: dict[Cell, WorkerInfo] = {}
+            for worker in self.lost_workers:
+                last |= dict.fromkeys(job.cells_for(worker), worker)
+            for worker in {member.address: member for member in last.values()}.values():
+                cells = [cell for cell in job.cells if last[cell] is worker]
                 labels = ", ".join(dict.fromkeys(cell.label for cell in cells))
-                reason = f"{LOST}{where(member)} left and no other has {labels}"
-                self._fail(member, replace(job, cells=cells), reason)
+                reason = f"{LOST_PREFIX}{worker_name(worker)} left and no other has {labels}"
+                self._fail_job(worker, replace(job, cells=cells), reason)
 
-    def _fail(self, member: Member, job: Job, reason: str) -> None:
+    def _fail_job(self, worker: WorkerInfo, job: Job, reason: str) -> None:
         run = self.files.run
-        rows = [reason_row(member, run, job.case, cell, reason) for cell in job.cells]
-        self._write(member, job.case, rows)
+        rows = [failed_row(worker, run, job.case, cell, reason) for cell in job.cells]
+        self._write(worker, job.case, rows)
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
-        if self.tell is not None:
-            self.tell(text)
+        if self.notify is not None:
+            self.notify(text)
 
     def _close(self) -> None:
         """End the processes that the workers keep."""
         import distributed
 
-        closing = [self._submit(remote.close, address, {}) for address in sorted(self.members)]
+        closing = [self._submit(remote.close, address, {}) for address in sorted(self.workers)]
         for future in closing:
             try:
                 future.result(timeout=_CLOSE_SECONDS)

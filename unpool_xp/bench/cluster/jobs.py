@@ -16,11 +16,11 @@ from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.rows.schema import ROW_SCHEMA
 
-MOST_LOSSES = 3  # then the case itself must be what kills the workers
+MAX_LOSSES = 3  # then the case itself must be what kills the workers
 
 
 @dataclass(frozen=True)
-class Member:
+class WorkerInfo:
     """A cluster worker, from its own description.
 
     Attributes
@@ -54,7 +54,7 @@ class Member:
     commit: str | None
 
     @classmethod
-    def from_answer(cls, address: str, text: object) -> Member:
+    def from_answer(cls, address: str, text: object) -> WorkerInfo:
         """Return the worker that the answer of `describe` tells of.
 
         Parameters
@@ -83,20 +83,20 @@ class Member:
                 )
             resources = {str(name): float(n) for name, n in answer["resources"].items()}
             found, missing = {}, {}
-            for asked, said in answer["backends"].items():
-                if "label" not in said:
-                    missing[asked] = str(said["reason"])
-                elif not declares(resources, said["label"]):
+            for asked, found_backend in answer["backends"].items():
+                if "label" not in found_backend:
+                    missing[asked] = str(found_backend["reason"])
+                elif not allows_backend(resources, found_backend["label"]):
                     missing[asked] = f"its resources {resources} do not have it"
                 else:
-                    found[str(said["label"])] = asked
-            words = [answer[name] for name in ("name", "host", "version", "commit")]
-            if not all(isinstance(word, str) for word in words[:3]):
-                raise TypeError(f"name, host and version are {words[:3]!r}")
+                    found[str(found_backend["label"])] = asked
+            identity = [answer[name] for name in ("name", "host", "version", "commit")]
+            if not all(isinstance(word, str) for word in identity[:3]):
+                raise TypeError(f"name, host and version are {identity[:3]!r}")
             machine = Machine.from_json(answer["machine"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"its description cannot be read: {error!r}") from error
-        name, host, version, commit = words
+        name, host, version, commit = identity
         commit = None if commit is None else str(commit)
         return cls(address, name, host, machine, tuple(found), missing, resources, version, commit)
 
@@ -117,7 +117,7 @@ def read_answer(text: object) -> dict[str, Any]:
 _LIBRARIES = ("numpy", "torch", "cupy", "jax", "dask", "array_api_strict")
 
 
-def declares(resources: Mapping[str, float], label: str) -> bool:
+def allows_backend(resources: Mapping[str, float], label: str) -> bool:
     """Return whether the resources of a worker allow a backend.
 
     Parameters
@@ -142,12 +142,12 @@ def declares(resources: Mapping[str, float], label: str) -> bool:
     return resources.get("GPU", 0 if named else 1) > 0
 
 
-def needed(member: Member, cells: Iterable[Cell]) -> dict[str, float]:
+def required_resources(worker: WorkerInfo, cells: Iterable[Cell]) -> dict[str, float]:
     """Return the worker resources to reserve for these cells."""
     names = {cell.label.partition(":")[0] for cell in cells}
     if any(cell.label.endswith(":cuda") for cell in cells):
         names.add("GPU")
-    return {name: min(1.0, n) for name, n in member.resources.items() if name in names and n > 0}
+    return {name: min(1.0, n) for name, n in worker.resources.items() if name in names and n > 0}
 
 
 @dataclass
@@ -164,7 +164,7 @@ class Job:
         With what.
     losses : int
         How many workers were lost over it.
-    stranded : float or None
+    unassignable_since : float or None
         Since when nobody can measure it.
     """
 
@@ -172,29 +172,29 @@ class Job:
     case: Case
     cells: list[Cell]
     losses: int = 0
-    stranded: float | None = None
+    unassignable_since: float | None = None
 
-    def cells_for(self, member: Member) -> list[Cell]:
+    def cells_for(self, worker: WorkerInfo) -> list[Cell]:
         """Return those that a worker can measure."""
-        if self.machine not in (None, member.machine.id):
+        if self.machine not in (None, worker.machine.id):
             return []
-        return [cell for cell in self.cells if cell.label in member.labels]
+        return [cell for cell in self.cells if cell.label in worker.labels]
 
 
 @dataclass
-class Board:
+class JobQueue:
     """The jobs that wait."""
 
     jobs: list[Job] = field(default_factory=list)
 
-    def take(self, member: Member, members: Collection[Member]) -> Job | None:
+    def take(self, worker: WorkerInfo, workers: Collection[WorkerInfo]) -> Job | None:
         """Take a job off the board.
 
         Parameters
         ----------
-        member : Member
+        worker : Member
             For whom.
-        members : collection of Member
+        workers : collection of Member
             All. A case stays with the worker that can measure the most of it, since what is
             compared is measured in turns.
 
@@ -204,8 +204,8 @@ class Board:
             With the cells that it can measure; the others stay on the board.
         """
         for number, job in enumerate(self.jobs):
-            mine = job.cells_for(member)
-            if mine and len(mine) >= max(len(job.cells_for(other)) for other in members):
+            mine = job.cells_for(worker)
+            if mine and len(mine) >= max(len(job.cells_for(other)) for other in workers):
                 rest = [cell for cell in job.cells if cell not in mine]
                 self.jobs[number : number + 1] = (
                     [Job(job.machine, job.case, rest, job.losses)] if rest else []
@@ -213,16 +213,18 @@ class Board:
                 return Job(job.machine, job.case, mine, job.losses)
         return None
 
-    def stranded(self, members: Collection[Member], now: float, patience_s: float) -> list[Job]:
+    def take_unassignable(
+        self, workers: Collection[WorkerInfo], now: float, worker_timeout_s: float
+    ) -> list[Job]:
         """Remove and return the jobs that no worker could run for too long.
 
         Parameters
         ----------
-        members : collection of Member
+        workers : collection of Member
             Who is there.
         now : float
             The time in seconds.
-        patience_s : float
+        worker_timeout_s : float
             How long to wait for somebody.
 
         Returns
@@ -230,19 +232,21 @@ class Board:
         list of Job
             Each with the cells that nobody can measure.
         """
-        over = []
+        expired = []
         for job in list(self.jobs):
-            able = {cell for member in members for cell in job.cells_for(member)}
+            able = {cell for member in workers for cell in job.cells_for(member)}
             if len(able) == len(job.cells):
-                job.stranded = None
+                job.unassignable_since = None
                 continue
-            job.stranded = now if job.stranded is None else job.stranded
-            if now - job.stranded < patience_s:
+            job.unassignable_since = (
+                now if job.unassignable_since is None else job.unassignable_since
+            )
+            if now - job.unassignable_since < worker_timeout_s:
                 continue
-            over.append(
+            expired.append(
                 Job(job.machine, job.case, [c for c in job.cells if c not in able], job.losses)
             )
             job.cells = [cell for cell in job.cells if cell in able]
             if not job.cells:
                 self.jobs.remove(job)
-        return over
+        return expired

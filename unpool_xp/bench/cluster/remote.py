@@ -19,16 +19,16 @@ import unpool_xp
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.rounds import Cell
-from unpool_xp.bench.measure.sweep import copy_rate, measured_rows, origin_of
+from unpool_xp.bench.measure.sweep import copy_rate, measure_rows, provenance_fields
 from unpool_xp.bench.measure.workers import Pool
 from unpool_xp.bench.rows import provenance, schema
 
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
-_LOOK_SECONDS = 300.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_FIND_SECONDS = 300.0
 _IDLE_SECONDS = 300.0
 
 # In a process of its own: a library that is looked at takes memory, on a GPU too, and keeps it.
-_LOOK = """
+_FIND_BACKENDS = """
 import json, sys
 from unpool_xp import backends
 asked = json.loads(sys.argv[1])
@@ -58,7 +58,7 @@ def describe(request: str) -> str:
         JSON: "machine" (its facts), "host", "name", "resources", "version", "schema", "commit",
         and "backends": for each label either its full "label" or the "reason" why it is missing.
     """
-    return _answered(_describe, request)
+    return _json_answer(_describe, request)
 
 
 def measure(request: str) -> str:
@@ -74,15 +74,15 @@ def measure(request: str) -> str:
     str
         JSON: "rows".
     """
-    return _answered(_measure, request)
+    return _json_answer(_measure, request)
 
 
 def close(request: str = "{}") -> str:
     """End the processes that `measure` keeps for the next case."""
-    return _answered(lambda _: _KEPT.close(), request)
+    return _json_answer(lambda _: _POOL.close(), request)
 
 
-def _answered(function: Callable[[dict[str, Any]], dict[str, Any]], request: str) -> str:
+def _json_answer(function: Callable[[dict[str, Any]], dict[str, Any]], request: str) -> str:
     try:
         return json.dumps(function(json.loads(request)))
     except Exception as error:  # the answer says it; an exception would travel as a pickle
@@ -101,21 +101,21 @@ def _describe(request: Mapping[str, Any]) -> dict[str, Any]:
         "version": unpool_xp.__version__,
         "schema": schema.ROW_SCHEMA,
         "commit": provenance.git_commit(),
-        "backends": _look(request["labels"]),
+        "backends": _find_backends(request["labels"]),
     }
 
 
 def host() -> str:
     """Return what workers on one host have in common, in containers too."""
     try:
-        return _BOOT.read_text(encoding="ascii").strip()
+        return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return platform.node()
 
 
-def _look(labels: list[str] | None) -> dict[str, dict[str, str]]:
-    command = [sys.executable, "-c", _LOOK, json.dumps(labels)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_LOOK_SECONDS)
+def _find_backends(labels: list[str] | None) -> dict[str, dict[str, str]]:
+    command = [sys.executable, "-c", _FIND_BACKENDS, json.dumps(labels)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_FIND_SECONDS)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise RuntimeError(f"looking for backends failed: {last}")
@@ -123,7 +123,7 @@ def _look(labels: list[str] | None) -> dict[str, dict[str, str]]:
     return found
 
 
-class _Kept:
+class _IdleTimeoutPool:
     """The processes that measure, kept from case to case, and ended when nobody asks any more."""
 
     def __init__(self) -> None:
@@ -135,16 +135,16 @@ class _Kept:
     def measure(self, request: Mapping[str, Any]) -> dict[str, Any]:
         case = Case.from_json(request["case"])
         cells = [Cell(**cell) for cell in request["cells"]]
-        how = dict(request["how"])
+        options = dict(request["how"])
         with self._lock:
             self._stop_timer()
             try:
                 pool = self._pool = self._pool or Pool()
                 for label in dict.fromkeys(cell.label for cell in cells):
                     if label not in self._copies:
-                        self._copies[label] = copy_rate(pool, label, how["timeout_s"])
-                origin = {**origin_of(request["run"]), "machine": this_machine().id}
-                return {"rows": measured_rows(pool, origin, case, cells, self._copies, **how)}
+                        self._copies[label] = copy_rate(pool, label, options["timeout_s"])
+                origin = {**provenance_fields(request["run"]), "machine": this_machine().id}
+                return {"rows": measure_rows(pool, origin, case, cells, self._copies, **options)}
             finally:
                 # A client that went away does not say so.
                 self._timer = threading.Timer(_IDLE_SECONDS, self.close)
@@ -166,8 +166,8 @@ class _Kept:
             self._timer = None
 
 
-_KEPT = _Kept()
+_POOL = _IdleTimeoutPool()
 
 
 def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
-    return _KEPT.measure(request)
+    return _POOL.measure(request)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterError", "ClusterSummary", "connect", "run_cluster_sweep"]
 
-PATIENCE_SECONDS = 60.0
+WORKER_TIMEOUT_SECONDS = 60.0
 _CONNECT_SECONDS = 20.0
 
 
@@ -33,7 +33,7 @@ def run_cluster_sweep(
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
     note: Callable[[str], None] | None = None,
-    patience_s: float = PATIENCE_SECONDS,
+    worker_timeout_s: float = WORKER_TIMEOUT_SECONDS,
     rounds: int = ROUNDS,
     cell_s: float = CELL_SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
@@ -66,7 +66,7 @@ def run_cluster_sweep(
         Called after each case.
     note : callable, optional
         Called with each note as it comes up.
-    patience_s : float, optional
+    worker_timeout_s : float, optional
         Seconds to wait for a worker that can measure what is left, once none is there.
     rounds : int, optional
         Turns for each cell of a case.
@@ -101,11 +101,13 @@ def run_cluster_sweep(
     files = MachineFiles(Path(folder), run)
     if files.done and not resume:
         raise ValueError(f"run_cluster_sweep: run={run!r} has rows; resume it, or name another")
-    how = {"rounds": rounds, "cell_s": cell_s, "timeout_s": timeout_s, "memory": memory}
+    options = {"rounds": rounds, "cell_s": cell_s, "timeout_s": timeout_s, "memory": memory}
     client = connect(scheduler) if isinstance(scheduler, str) else scheduler
     try:
-        sweep = ClusterSweep(client, cases, labels, modes, files, share, how, patience_s, seed)
-        sweep.progress, sweep.tell = progress, note
+        sweep = ClusterSweep(
+            client, cases, labels, modes, files, share, options, worker_timeout_s, seed
+        )
+        sweep.progress, sweep.notify = progress, note
         with files:
             return sweep.run(resume)
     finally:

@@ -19,11 +19,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_CODE = ("unpool_xp", "pyproject.toml")  # what an installation depends on
+_INSTALLED_PATHS = ("unpool_xp", "pyproject.toml")  # what an installation depends on
 _METADATA = ("README.md", "LICENSE", "CHANGELOG.md")
 _PIP_SECONDS = 600.0
-_LAST_LINES = 12
-_STAMP = "built.json"
+_TAIL_LINES = 12
+_MARKER_FILE = "built.json"
 
 
 class GateError(RuntimeError):
@@ -52,7 +52,7 @@ class Build:
     folder: Path
 
     @property
-    def short(self) -> str:
+    def short_commit(self) -> str:
         """The commit in a few characters."""
         name, plus, dirty = self.commit.partition("+")
         return name[:10] + plus + dirty
@@ -109,7 +109,7 @@ def find_source(repository: Path, ref: str | None) -> Source:
             advice = "this clone is shallow: fetch it with `git fetch --unshallow`, in a CI job \
 with the option that takes the whole history"
         raise GateError(f"there is no commit {name!r} in {root}; {advice}") from None
-    if ref is None and _git(root, "status", "--porcelain", "--", *_CODE).strip():
+    if ref is None and _git(root, "status", "--porcelain", "--", *_INSTALLED_PATHS).strip():
         commit += "+dirty"
     return Source(root, "the working tree" if ref is None else ref, commit)
 
@@ -139,7 +139,7 @@ def _files(source: Source) -> list[str]:
     listing = _git(
         source.repository,
         *("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"),
-        *(*_CODE, *_METADATA),
+        *(*_INSTALLED_PATHS, *_METADATA),
     )
     names = sorted({name for name in os.fsdecode(listing).split("\0") if name})
     return [name for name in names if (source.repository / name).is_file()]
@@ -172,21 +172,21 @@ def build(
     GateError
         If pip fails; the message has its last lines.
     """
-    folder = cache.resolve() / _key(source)
+    folder = cache.resolve() / _cache_key(source)
     built = Build(source.ref, source.commit, folder / "bin" / "python", folder)
-    if (folder / _STAMP).is_file():
+    if (folder / _MARKER_FILE).is_file():
         return built
     work = folder.with_name(f"{folder.name}.{os.getpid()}")  # whole, or not there
     tree = work.with_name(f"{work.name}.tree")
     try:
-        for left in (folder, work, tree):
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in (folder, work, tree):
+            shutil.rmtree(leftover, ignore_errors=True)
         copy_tree(source, tree)
         venv.EnvBuilder(symlinks=os.name == "posix").create(work)
         (install or pip_install)(tree, work / "bin" / "python")
         # Last, so that pip does not take the dependencies' environment for its own.
         _add_dependencies(work)
-        (work / _STAMP).write_text(json.dumps({"commit": source.commit}), encoding="utf-8")
+        (work / _MARKER_FILE).write_text(json.dumps({"commit": source.commit}), encoding="utf-8")
         with contextlib.suppress(OSError):  # another gate was quicker
             work.rename(folder)
     finally:
@@ -195,7 +195,7 @@ def build(
     return built
 
 
-def _key(source: Source) -> str:
+def _cache_key(source: Source) -> str:
     """Return a name for a version over these dependencies."""
     digest = hashlib.sha256(f"{source.commit}\0{sys.version}\0{_dependencies()}".encode())
     if source.dirty:
@@ -219,13 +219,13 @@ def _add_dependencies(environment: Path) -> None:
 def pip_install(tree: Path, python: Path) -> None:
     """Install the package of a tree, without its dependencies."""
     options = ("--no-deps", "--quiet", "--disable-pip-version-check", "--no-warn-script-location")
-    run_logged(
+    run_or_raise(
         [sys.executable, "-m", "pip", "--python", str(python), "install", *options, str(tree)],
         f"installing {tree.name.partition('.')[0]} failed",
     )
 
 
-def run_logged(command: Sequence[str], failure: str) -> None:
+def run_or_raise(command: Sequence[str], failure: str) -> None:
     """Run a command to its end; a GateError with its last lines where it fails."""
     process = subprocess.Popen(
         command,
@@ -237,7 +237,7 @@ def run_logged(command: Sequence[str], failure: str) -> None:
         start_new_session=True,
     )
     try:
-        said, _ = process.communicate(timeout=_PIP_SECONDS)
+        output, _ = process.communicate(timeout=_PIP_SECONDS)
     except subprocess.TimeoutExpired:
         raise GateError(f"{failure}: not done in {_PIP_SECONDS:g} s") from None
     finally:
@@ -246,23 +246,23 @@ def run_logged(command: Sequence[str], failure: str) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     if process.returncode:
-        last = [line for line in said.splitlines() if line.strip()][-_LAST_LINES:]
+        last = [line for line in output.splitlines() if line.strip()][-_TAIL_LINES:]
         raise GateError("\n".join([f"{failure}; the last lines of {command[2]}:", *last]))
 
 
 def dependency_notes(base: Source, head: Source) -> list[str]:
     """Return a note if base and head declare different dependencies: both use the same ones."""
-    asked = [_asked_for(source) for source in (base, head)]
-    if None in asked or asked[0] == asked[1]:
+    declared = [_declared_dependencies(source) for source in (base, head)]
+    if None in declared or declared[0] == declared[1]:
         return []
-    changed = sorted((asked[0] or set()) ^ (asked[1] or set()))
+    changed = sorted((declared[0] or set()) ^ (declared[1] or set()))
     return [
         "base and head ask for other dependencies "
         f"({', '.join(changed)}); both were measured with those that are installed here"
     ]
 
 
-def _asked_for(source: Source) -> set[str] | None:
+def _declared_dependencies(source: Source) -> set[str] | None:
     try:
         if source.dirty:
             text = (source.repository / "pyproject.toml").read_text(encoding="utf-8")

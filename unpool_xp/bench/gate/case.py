@@ -11,33 +11,33 @@ from typing import Any
 
 from unpool_xp.bench.catalog.panel import split_how
 from unpool_xp.bench.gate.build import Build
-from unpool_xp.bench.gate.statistics import Judged, Pass, judge, suspect
-from unpool_xp.bench.gate.trio import Question, Taken
+from unpool_xp.bench.gate.statistics import GateEstimate, PassSamples, estimate_change, needs_retest
+from unpool_xp.bench.gate.trio import GateCase, PassResult
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.measure.rounds import cells_of, failure
+from unpool_xp.bench.measure.rounds import cells_of, failure_fields
 from unpool_xp.bench.measure.sweep import make_row
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
-from unpool_xp.bench.verdicts.compare import OUTCOMES, Compared
+from unpool_xp.bench.verdicts.compare import OUTCOMES, CaseComparison
 
 PASSES = 3  # over all cases
-AGAIN = 3  # passes over what looks changed, twice as many where these do not decide
+RETEST_PASSES = 3  # passes over what looks changed, twice as many where these do not decide
 
 
 @dataclass
-class Measured:
+class GateMeasurement:
     """All that was measured of a case on a backend.
 
     Attributes
     ----------
-    question : Question
+    gate_case : Question
         The case.
     how : str
         The label, and the mode where it is not eager.
     threshold : float
         The smallest difference that matters.
-    first, again : list of Pass
+    first_passes, retest_passes : list of Pass
         The passes over all cases; the later ones, which alone decide where there are any.
     errors : dict of str to str
         Why a side has no time.
@@ -47,48 +47,48 @@ class Measured:
         How much of the output was checked.
     """
 
-    question: Question
+    gate_case: GateCase
     how: str
     threshold: float
-    first: list[Pass] = field(default_factory=list)
-    again: list[Pass] = field(default_factory=list)
+    first_passes: list[PassSamples] = field(default_factory=list)
+    retest_passes: list[PassSamples] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     calls: int | None = None
     scope: str | None = None
 
     @property
-    def deciding(self) -> list[Pass]:
+    def deciding_passes(self) -> list[PassSamples]:
         """The passes that the verdict is made of."""
-        return self.again or self.first
+        return self.retest_passes or self.first_passes
 
     @property
-    def judged(self) -> Judged | None:
+    def estimate(self) -> GateEstimate | None:
         """The verdict so far; None where there is nothing to judge."""
-        if self.errors or not self.deciding:
+        if self.errors or not self.deciding_passes:
             return None
-        found = judge(self.deciding, self.threshold)
-        changed = found.verdict in (Verdict.SLOWER, Verdict.FASTER)
-        if changed and not self.again:
+        estimate = estimate_change(self.deciding_passes, self.threshold)
+        changed = estimate.verdict in (Verdict.SLOWER, Verdict.FASTER)
+        if changed and not self.retest_passes:
             # With many cases some look changed by chance; only later samples decide.
-            return dataclasses.replace(found, verdict=Verdict.UNDECIDED)
-        return found
+            return dataclasses.replace(estimate, verdict=Verdict.UNDECIDED)
+        return estimate
 
     @property
-    def suspect(self) -> bool:
+    def needs_retest(self) -> bool:
         """Whether it must be measured again."""
-        judged = self.judged
-        if judged is None or not suspect(judged, self.threshold):
+        estimate = self.estimate
+        if estimate is None or not needs_retest(estimate, self.threshold):
             return False
-        if len(self.again) < AGAIN:
+        if len(self.retest_passes) < RETEST_PASSES:
             return True
-        return judged.verdict is Verdict.UNDECIDED and len(self.again) < 2 * AGAIN
+        return estimate.verdict is Verdict.UNDECIDED and len(self.retest_passes) < 2 * RETEST_PASSES
 
-    def add(self, taken: Taken, passes: list[Pass]) -> None:
+    def add(self, result: PassResult, passes: list[PassSamples]) -> None:
         """Keep what a pass has taken; a side that failed once is not tried again."""
-        self.errors |= taken.errors
-        self.calls, self.scope = taken.calls or self.calls, taken.scope or self.scope
-        if taken.turns is not None:
-            passes.append(taken.turns)
+        self.errors |= result.errors
+        self.calls, self.scope = result.calls or self.calls, result.scope or self.scope
+        if result.samples is not None:
+            passes.append(result.samples)
 
 
 def how_of(label: str, mode: str) -> str:
@@ -97,7 +97,7 @@ def how_of(label: str, mode: str) -> str:
 
 
 def write_rows(
-    measured: Sequence[Measured],
+    measured: Sequence[GateMeasurement],
     facts: dict[str, dict[str, dict[str, Any]]],
     build: Build,
     side: str,
@@ -109,52 +109,52 @@ def write_rows(
     with RowWriter(folder / f"{side}.jsonl") as writer:
         for one in measured:
             label, mode = split_how(one.how)
-            cell = cells_of(one.question.case, label, (mode,))[0]  # the portable function
-            known = {**facts.get(one.how, {}).get(side, {}), **_fields(one, side)}
-            row = make_row(origin, one.question.case, cell, known)
+            cell = cells_of(one.gate_case.case, label, (mode,))[0]  # the portable function
+            known = {**facts.get(one.how, {}).get(side, {}), **_row_fields(one, side)}
+            row = make_row(origin, one.gate_case.case, cell, known)
             writer.write(row)
             rows.append(row)
     return rows
 
 
-def _fields(one: Measured, side: str) -> dict[str, Any]:
-    names = ("base", "again") if side == "base" else ("head",)
+def _row_fields(one: GateMeasurement, side: str) -> dict[str, Any]:
+    names = ("base", "control") if side == "base" else ("head",)
     reason = next((one.errors[name] for name in names if name in one.errors), None)
-    if reason is not None or not one.deciding:
-        return failure(reason or "not measured")
+    if reason is not None or not one.deciding_passes:
+        return failure_fields(reason or "not measured")
     return {
-        **failure(""),
+        **failure_fields(""),
         "checked": True,
         "check_scope": one.scope,
         "error": None,
         "calls_per_sample": one.calls,
-        "samples_s": [s for taken in one.deciding for n in names for s in getattr(taken, n)],
+        "samples_s": [s for taken in one.deciding_passes for n in names for s in getattr(taken, n)],
     }
 
 
-def judged_entry(entry: Compared, one: Measured) -> Compared:
+def with_estimate(entry: CaseComparison, one: GateMeasurement) -> CaseComparison:
     """Return the entry with the ratio from its passes, since samples within a pass are paired."""
-    judged = one.judged
-    if judged is None:
+    estimate = one.estimate
+    if estimate is None:
         return entry
     notes = []
-    if judged.verdict is Verdict.UNDECIDED:
-        looks_changed = suspect(judged, one.threshold) and judged.noise > one.threshold
+    if estimate.verdict is Verdict.UNDECIDED:
+        looks_changed = needs_retest(estimate, one.threshold) and estimate.noise > one.threshold
         notes.append("within the noise" if looks_changed else "the interval is too wide")
-    if not one.again and one.suspect:
+    if not one.retest_passes and one.needs_retest:
         notes = ["looks changed, not measured again"]
-    if one.again:
-        notes.append(f"measured again in {len(one.again)} passes")
+    if one.retest_passes:
+        notes.append(f"measured again in {len(one.retest_passes)} passes")
     return dataclasses.replace(
         entry,
-        ratio=judged.ratio,
-        noise=judged.noise,
-        verdict=judged.verdict,
+        ratio=estimate.ratio,
+        noise=estimate.noise,
+        verdict=estimate.verdict,
         note=", ".join(notes) or None,
     )
 
 
-def worst_first(entry: Compared) -> tuple[int, float, str, str]:
+def severity_key(entry: CaseComparison) -> tuple[int, float, str, str]:
     """Return a sort key: worst outcome first, then the largest change either way."""
     far = abs(math.log(entry.ratio.estimate)) if entry.ratio else 0.0
     return OUTCOMES.index(entry.outcome), -far, entry.name, entry.label

@@ -21,16 +21,16 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.panel import split_how
 from unpool_xp.bench.gate.build import Build
 from unpool_xp.bench.gate.case import (
-    AGAIN,
     PASSES,
-    Measured,
+    RETEST_PASSES,
+    GateMeasurement,
     how_of,
-    judged_entry,
-    worst_first,
+    severity_key,
+    with_estimate,
     write_rows,
 )
-from unpool_xp.bench.gate.statistics import twin_differences
-from unpool_xp.bench.gate.trio import Question, Trio
+from unpool_xp.bench.gate.statistics import aa_differences
+from unpool_xp.bench.gate.trio import GateCase, ProcessTrio
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.bench.verdicts.compare import Comparison, compare
@@ -39,11 +39,11 @@ from unpool_xp.bench.verdicts.thresholds import Thresholds
 HOWS = ("numpy", "torch:cpu", "jax:cpu compiled")
 BUDGET_SECONDS = 120.0
 TIMEOUT_SECONDS = 60.0
-MOST_AGAIN = 24  # cases at once
+MAX_RETESTED = 24  # cases at once
 
 
 @dataclass(frozen=True)
-class Gate:
+class GateResult:
     """The result of a gate run.
 
     Attributes
@@ -63,7 +63,7 @@ class Gate:
     base: Build
     head: Build
     comparison: Comparison
-    measured: list[Measured]
+    measured: list[GateMeasurement]
     folder: Path
     seconds: float
 
@@ -74,15 +74,15 @@ class Gate:
 
     def noise(self, how: str) -> tuple[float, float] | None:
         """Return the A/A difference: median and 95th percentile over all passes."""
-        found = sorted(
+        differences = sorted(
             difference
             for one in self.measured
             if one.how == how and not one.errors
-            for difference in twin_differences([*one.first, *one.again])
+            for difference in aa_differences([*one.first_passes, *one.retest_passes])
         )
-        if not found:
+        if not differences:
             return None
-        return statistics.median(found), found[math.ceil(0.95 * len(found)) - 1]
+        return statistics.median(differences), differences[math.ceil(0.95 * len(differences)) - 1]
 
 
 def parse_hows(names: Sequence[str]) -> list[str]:
@@ -142,7 +142,7 @@ def run_gate(
     timeout_s: float = TIMEOUT_SECONDS,
     notes: Iterable[str] = (),
     progress: Callable[[str], None] = lambda text: None,
-) -> Gate:
+) -> GateResult:
     """Measure two builds and judge each case.
 
     Parameters
@@ -150,7 +150,7 @@ def run_gate(
     base, head : Build
         What is compared.
     cases : sequence of Case
-        Such as `unpool_xp.bench.catalog.panel.panel`.
+        Such as `unpool_xp.bench.catalog.panel.panel_cases`.
     hows : sequence of str, optional
         On which backends, with the mode, as in "jax:cpu compiled".
     out : Path
@@ -179,47 +179,49 @@ def run_gate(
     """
     start = time.monotonic()
     run = run_id()
-    known = thresholds or Thresholds()
-    said = list(notes)
+    known_thresholds = thresholds or Thresholds()
+    all_notes = list(notes)
     with tempfile.TemporaryDirectory(prefix="unpool-gate-") as scratch:
-        questions = [Question(case, Path(scratch)) for case in dict.fromkeys(cases)]
+        gate_cases = [GateCase(case, Path(scratch)) for case in dict.fromkeys(cases)]
         measured = [
-            Measured(question, how, known.of(question.case.name, *split_how(how)))
+            GateMeasurement(
+                question, how, known_thresholds.threshold_for(question.case.name, *split_how(how))
+            )
             for how in dict.fromkeys(hows)
-            for question in questions
+            for question in gate_cases
         ]
-        passes = _Passes(base, head, timeout_s, run, progress)
+        passes = _PassRunner(base, head, timeout_s, run, progress)
         longest = 0.0
         for number in range(PASSES):
-            begun = time.monotonic()
-            if number and begun - start + longest > budget_s:
-                said.append(f"{number} of {PASSES} passes fitted into {budget_s:g} s")
+            pass_start = time.monotonic()
+            if number and pass_start - start + longest > budget_s:
+                all_notes.append(f"{number} of {PASSES} passes fitted into {budget_s:g} s")
                 break
-            there = [one for one in measured if not one.errors]
-            passes.take(there, f"pass {number + 1} of {PASSES}", again=False)
-            longest = max(longest, time.monotonic() - begun)
+            measurable = [one for one in measured if not one.errors]
+            passes.run(measurable, f"pass {number + 1} of {PASSES}", retest=False)
+            longest = max(longest, time.monotonic() - pass_start)
         # The most suspicious first; a noisy machine may have more than there is time for.
-        while suspects := _most_suspicious(measured):
-            if time.monotonic() - start > budget_s and any(one.again for one in measured):
-                said.append(f"{len(suspects)} more would have to be measured again")
+        while suspects := _cases_to_retest(measured):
+            if time.monotonic() - start > budget_s and any(one.retest_passes for one in measured):
+                all_notes.append(f"{len(suspects)} more would have to be measured again")
                 break
-            for _ in range(AGAIN):
+            for _ in range(RETEST_PASSES):
                 # A whole set of passes: to stop once it looks decided would favour one side.
-                passes.take(suspects, f"measuring {len(suspects)} again", again=True)
+                passes.run(suspects, f"measuring {len(suspects)} again", retest=True)
     folder = out / run
     write_machine(folder)
     base_rows, head_rows = (
         write_rows(measured, passes.facts, build, side, folder)
         for side, build in (("base", base), ("head", head))
     )
-    found = compare(base_rows, head_rows, thresholds=known)
-    of = {(one.question.case.name, one.how): one for one in measured}
-    entries = [judged_entry(e, of[e.name, how_of(e.label, e.mode)]) for e in found.entries]
-    comparison = Comparison(sorted(entries, key=worst_first), [*found.notes, *said])
-    return Gate(base, head, comparison, measured, folder, time.monotonic() - start)
+    found = compare(base_rows, head_rows, thresholds=known_thresholds)
+    of = {(one.gate_case.case.name, one.how): one for one in measured}
+    entries = [with_estimate(e, of[e.name, how_of(e.label, e.mode)]) for e in found.entries]
+    comparison = Comparison(sorted(entries, key=severity_key), [*found.notes, *all_notes])
+    return GateResult(base, head, comparison, measured, folder, time.monotonic() - start)
 
 
-class _Passes:
+class _PassRunner:
     """Runs passes: new processes each time, backends and cases in random order."""
 
     def __init__(
@@ -236,7 +238,7 @@ class _Passes:
         self._count = 0
         self._run = run
 
-    def take(self, wanted: Sequence[Measured], what: str, *, again: bool) -> None:
+    def run(self, wanted: Sequence[GateMeasurement], what: str, *, retest: bool) -> None:
         """Measure cases once more, each backend in three new processes."""
         self._count += 1
         rng = random.Random(f"{self._run} {self._count}")
@@ -246,12 +248,12 @@ class _Passes:
             mine = [one for one in wanted if one.how == how and not one.errors]
             rng.shuffle(mine)
             if mine:
-                self._take_on(how, mine, what, again)
+                self._run_on(how, mine, what, retest)
 
-    def _take_on(self, how: str, wanted: Sequence[Measured], what: str, again: bool) -> None:
+    def _run_on(self, how: str, wanted: Sequence[GateMeasurement], what: str, retest: bool) -> None:
         label, mode = split_how(how)
         self.progress(f"{what}: starting {how}")
-        with Trio(self.base, self.head, label, mode, self.timeout_s) as trio:
+        with ProcessTrio(self.base, self.head, label, mode, self.timeout_s) as trio:
             facts = trio.facts()
             self.facts.setdefault(how, facts)
             failed = {side: f["error"] for side, f in facts.items() if f["error"]}
@@ -259,17 +261,17 @@ class _Passes:
                 if set(failed) == set(facts):
                     one.errors |= failed
                     continue
-                name = one.question.case.operation
+                name = one.gate_case.case.operation
                 self.progress(f"{what}: {how}, {number} of {len(wanted)}, {name}")
-                taken = trio.take(one.question, seed=f"{self._run} {self._count} {number}")
-                one.add(taken, one.again if again else one.first)
+                result = trio.run_pass(one.gate_case, seed=f"{self._run} {self._count} {number}")
+                one.add(result, one.retest_passes if retest else one.first_passes)
 
 
-def _most_suspicious(measured: Sequence[Measured]) -> list[Measured]:
+def _cases_to_retest(measured: Sequence[GateMeasurement]) -> list[GateMeasurement]:
     """Return what to measure again next: slower ones first, the clearest first."""
 
-    def distance(one: Measured) -> float:
-        judged = one.judged
-        return -math.log(judged.ratio.low) if judged is not None else math.inf
+    def distance(one: GateMeasurement) -> float:
+        estimate = one.estimate
+        return -math.log(estimate.ratio.low) if estimate is not None else math.inf
 
-    return sorted((one for one in measured if one.suspect), key=distance)[:MOST_AGAIN]
+    return sorted((one for one in measured if one.needs_retest), key=distance)[:MAX_RETESTED]

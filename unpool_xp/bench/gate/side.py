@@ -23,7 +23,7 @@ import numpy as np
 _SERVER = runpy.run_path(str(Path(__file__).parents[1] / "measure" / "server.py"))
 
 
-class Side:
+class BuildServer:
     """What the commands do.
 
     Parameters
@@ -71,22 +71,22 @@ class Side:
             function = getattr(self.package, operation, None)
             if function is None:
                 raise ImportError(f"this version has no unpool_xp.{operation}")
-            given = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+            keywords = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
             with np.load(inputs) as archive:
                 host = [archive[name] for name in archive.files]
             for name in reversed(named):
-                given[name] = host.pop()
+                keywords[name] = host.pop()
             arrays = [self.backend.asarray(array) for array in host]
             del host
             self.backend.synchronize(*arrays)
 
             def call(*arrays: Any) -> Any:
-                return function(*arrays, **given)
+                return function(*arrays, **keywords)
 
             bound = self.backend.compile(call) if mode == "compiled" else call
             self._call = lambda: bound(*arrays)
             digest = _digest(self._outputs())
-            call_s = min(self._timed(1) for _ in range(3))
+            call_s = min(self._time_calls(1) for _ in range(3))
         except Exception as error:  # whatever a library raises is a reason, never a time
             self._call = None
             return {"error": _SERVER["error_text"](error)}
@@ -101,8 +101,8 @@ class Side:
     def sample(self, calls: int) -> dict[str, Any]:
         """Take one sample: the mean seconds per call over this many calls."""
         if calls > 1:
-            self._timed(1)  # its caches hold what the last side has left there
-        return {"seconds": self._timed(calls)}
+            self._time_calls(1)  # its caches hold what the last side has left there
+        return {"seconds": self._time_calls(calls)}
 
     def drop(self) -> dict[str, Any]:
         """Let go of the case."""
@@ -116,7 +116,7 @@ class Side:
         self.backend.synchronize(*many)
         return [self.backend.to_numpy(array) for array in many]
 
-    def _timed(self, calls: int) -> float:
+    def _time_calls(self, calls: int) -> float:
         """Return seconds per call; each call is synchronized before the next."""
         assert self._call is not None
         call, synchronize, clock = self._call, self.backend.synchronize, time.perf_counter
@@ -146,7 +146,7 @@ def _digest(arrays: list[np.ndarray[Any, Any]]) -> str:
 def main(arguments: list[str]) -> int:
     """Serve on the standard streams."""
     label, folder = arguments
-    _SERVER["serve"](label, lambda: Side(label, folder), COMMANDS)
+    _SERVER["serve"](label, lambda: BuildServer(label, folder), COMMANDS)
     return 0
 
 

@@ -19,23 +19,23 @@ from numpy.typing import NDArray
 
 from unpool_xp.bench.verdicts.bootstrap import CONFIDENCE, Ratio, Verdict, verdict
 
-SIDES = ("base", "again", "head")
+SIDES = ("base", "control", "head")
 _RESAMPLES = 2000
 
 Floats: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Pass:
+class PassSamples:
     """The samples of a case in one pass: seconds per call, one per build and round."""
 
     base: list[float]
-    again: list[float]
+    control: list[float]
     head: list[float]
 
 
 @dataclass(frozen=True)
-class Judged:
+class GateEstimate:
     """What the passes of a case show.
 
     Attributes
@@ -53,7 +53,9 @@ class Judged:
     verdict: Verdict
 
 
-def judge(passes: Sequence[Pass], threshold: float, *, seed: int = 0) -> Judged:
+def estimate_change(
+    passes: Sequence[PassSamples], threshold: float, *, seed: int = 0
+) -> GateEstimate:
     """Judge a case.
 
     Parameters
@@ -77,16 +79,16 @@ def judge(passes: Sequence[Pass], threshold: float, *, seed: int = 0) -> Judged:
     >>> judge([even, even], threshold=0.05).verdict
     <Verdict.SAME: 'same'>
     """
-    changes, twins = [], []
+    change_logs, aa_logs = [], []
     for taken in passes:
-        base, again, head = (np.log(getattr(taken, side)) for side in SIDES)
-        changes.append(head - (base + again) / 2)
-        twins.append(base - again)
-    found = _interval(changes, seed)
-    itself = _interval(twins, seed)
-    noise = math.exp(max(-itself[1], itself[2])) - 1
-    ratio = Ratio(*(math.exp(value) for value in found))
-    return Judged(ratio, max(noise, 0.0), verdict(ratio, max(noise, 0.0), threshold))
+        base, control, head = (np.log(getattr(taken, side)) for side in SIDES)
+        change_logs.append(head - (base + control) / 2)
+        aa_logs.append(base - control)
+    change_interval = _interval(change_logs, seed)
+    aa_interval = _interval(aa_logs, seed)
+    noise = math.exp(max(-aa_interval[1], aa_interval[2])) - 1
+    ratio = Ratio(*(math.exp(value) for value in change_interval))
+    return GateEstimate(ratio, max(noise, 0.0), verdict(ratio, max(noise, 0.0), threshold))
 
 
 def _interval(logs: Sequence[Floats], seed: int) -> tuple[float, float, float]:
@@ -106,30 +108,30 @@ def _interval(logs: Sequence[Floats], seed: int) -> tuple[float, float, float]:
     return estimate, min(float(low), estimate), max(float(high), estimate)
 
 
-def suspect(judged: Judged, threshold: float) -> bool:
+def needs_retest(estimate: GateEstimate, threshold: float) -> bool:
     """Return whether a case must be measured again before it gets a verdict."""
-    found = judged.ratio
+    found = estimate.ratio
     far = not 1 / (1 + threshold) <= found.estimate <= 1 + threshold
     return far and not found.low <= 1 <= found.high
 
 
-def twin_differences(passes: Sequence[Pass]) -> list[float]:
+def aa_differences(passes: Sequence[PassSamples]) -> list[float]:
     """Return the A/A difference of each pass: 0.02 for 2 %."""
-    logs = (np.median(np.log(taken.base) - np.log(taken.again)) for taken in passes)
+    logs = (np.median(np.log(taken.base) - np.log(taken.control)) for taken in passes)
     return [math.exp(abs(float(log))) - 1 for log in logs]
 
 
-def orders(rounds: int, seed: str) -> list[tuple[str, ...]]:
+def round_orders(rounds: int, seed: str) -> list[tuple[str, ...]]:
     """Return the order of the sides in each turn.
 
     At random, so that no side always has the same neighbour; but the one that ended a turn does
     not begin the next: it would find its own data in the caches, and the others would not.
     """
     generator = np.random.default_rng(zlib.crc32(seed.encode()))
-    taken: list[tuple[str, ...]] = []
+    orders: list[tuple[str, ...]] = []
     for _ in range(rounds):
         order = tuple(generator.permutation(SIDES).tolist())
-        if taken and taken[-1][-1] == order[0]:
+        if orders and orders[-1][-1] == order[0]:
             order = order[::-1]
-        taken.append(order)
-    return taken
+        orders.append(order)
+    return orders

@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.expected import MismatchError, Oracle
+from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.gate.build import Build, GateError
-from unpool_xp.bench.gate.statistics import SIDES, Pass, orders
-from unpool_xp.bench.measure.session import reason_of
+from unpool_xp.bench.gate.statistics import SIDES, PassSamples, round_orders
+from unpool_xp.bench.measure.session import describe_error
 from unpool_xp.bench.measure.workers import Worker, WorkerError, WorkerLostError
 
 # A sample is at least this long; longer ones are more often cut by other programs.
 SAMPLE_SECONDS = 2e-3
-TURN_SECONDS = 0.36  # of samples for the three sides of a case in a pass
-FEWEST_TURNS, MOST_TURNS = 5, 25
+ROUND_SECONDS = 0.36  # of samples for the three sides of a case in a pass
+MIN_ROUNDS, MAX_ROUNDS = 5, 25
 _WORKER = Path(__file__).with_name("side.py")
-_LEAKS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "COVERAGE_PROCESS_START")
+_DROPPED_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "COVERAGE_PROCESS_START")
 
 
-class Side(Worker):
+class BuildProcess(Worker):
     """A process of one build on one backend.
 
     Parameters
@@ -45,7 +45,7 @@ class Side(Worker):
         super().__init__(
             label,
             command=[str(build.python), "-P", "-s", str(_WORKER), label, str(build.folder)],
-            environment={k: v for k, v in os.environ.items() if k not in _LEAKS},
+            environment={k: v for k, v in os.environ.items() if k not in _DROPPED_VARIABLES},
         )
 
     def kill(self) -> None:
@@ -56,32 +56,32 @@ class Side(Worker):
 
 
 @dataclass
-class Question:
+class GateCase:
     """A case, its inputs on disk, and the outputs checked so far.
 
     Parameters
     ----------
     case : Case
         The case.
-    scratch : Path
+    folder : Path
         A folder for its arrays.
     """
 
     case: Case
-    scratch: Path
-    verdicts: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
-    _oracle: Oracle | None = None
+    folder: Path
+    check_results: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    _expected: ExpectedOutputs | None = None
 
     @property
-    def message(self) -> dict[str, Any]:
+    def prepare_arguments(self) -> dict[str, Any]:
         """Arguments of the "prepare" command; all builds read the arrays from one file."""
-        path = self.scratch / f"{self.case.name}.npz"
+        path = self.folder / f"{self.case.name}.npz"
         options = self.case.options()
         arrays = {k: v for k, v in options.items() if isinstance(v, np.ndarray)}
         if not path.exists():
             np.savez(path, *self.case.arrays().values(), *arrays.values())
         return {
-            "operation": self.case.spec.function.__name__,
+            "operation": self.case.definition.function.__name__,
             "inputs": str(path),
             "options": {k: v for k, v in options.items() if k not in arrays},
             "named": list(arrays),
@@ -89,29 +89,29 @@ class Question:
 
     def check(self, digest: str, outputs: Path) -> None:
         """Check outputs against the reference; store the scope, or the mismatch."""
-        if digest in self.verdicts:
+        if digest in self.check_results:
             return
-        if self._oracle is None:
-            self._oracle = Oracle(self.case, self.case.arrays())
+        if self._expected is None:
+            self._expected = ExpectedOutputs(self.case, self.case.arrays())
         with np.load(outputs) as archive:
             arrays = [archive[name] for name in archive.files]
         try:
-            self.verdicts[digest] = self._oracle.check(arrays), None
+            self.check_results[digest] = self._expected.check(arrays), None
         except MismatchError as error:
-            self.verdicts[digest] = None, reason_of(error)
+            self.check_results[digest] = None, describe_error(error)
 
 
 @dataclass
-class Taken:
+class PassResult:
     """Result of one pass of a case: samples, or why a build has none."""
 
-    turns: Pass | None = None
+    samples: PassSamples | None = None
     calls: int | None = None
     scope: str | None = None
     errors: dict[str, str] = field(default_factory=dict)
 
 
-class Trio:
+class ProcessTrio:
     """The three processes; one that is lost is started again for the next case.
 
     Parameters
@@ -127,15 +127,15 @@ class Trio:
     """
 
     def __init__(self, base: Build, head: Build, label: str, mode: str, timeout_s: float) -> None:
-        self.builds = {"base": base, "again": base, "head": head}
+        self.builds = {"base": base, "control": base, "head": head}
         self.label, self.mode, self.timeout_s = label, mode, timeout_s
         self._threads = ThreadPoolExecutor(len(SIDES))
-        self._sides: dict[str, Side] = {}
+        self._processes: dict[str, BuildProcess] = {}
 
-    def __enter__(self) -> Trio:
+    def __enter__(self) -> ProcessTrio:
         try:
             for side in SIDES:
-                self._sides[side] = Side(self.builds[side], self.label)
+                self._processes[side] = BuildProcess(self.builds[side], self.label)
         except OSError as error:
             self._end()
             raise GateError(f"{self.builds[side].python} could not be started: {error}") from error
@@ -148,7 +148,7 @@ class Trio:
         self._end()
 
     def _end(self) -> None:
-        for side in self._sides.values():
+        for side in self._processes.values():
             side.kill()  # it has nothing to finish
         self._threads.shutdown(cancel_futures=True)
 
@@ -163,10 +163,10 @@ class Trio:
 
         def ask(side: str) -> dict[str, Any]:
             try:
-                worker = self._sides[side]
+                worker = self._processes[side]
                 if not worker.alive:
                     worker.kill()
-                    worker = self._sides[side] = Side(self.builds[side], self.label)
+                    worker = self._processes[side] = BuildProcess(self.builds[side], self.label)
                 if command == "hello":
                     return {"error": None, **worker.facts}
                 _ = worker.facts  # its start has a time-out of its own
@@ -178,12 +178,12 @@ class Trio:
         wanted = list(arguments)
         return dict(zip(wanted, self._threads.map(ask, wanted), strict=True))
 
-    def take(self, question: Question, *, seed: str) -> Taken:
+    def run_pass(self, gate_case: GateCase, *, seed: str) -> PassResult:
         """Prepare a case in all three processes, check their outputs, sample in random order.
 
         Parameters
         ----------
-        question : Question
+        gate_case : Question
             The case.
         seed : str
             Of the order of the sides.
@@ -193,50 +193,52 @@ class Trio:
         Taken
             With samples only where all three sides were right.
         """
-        taken = Taken()
-        message = {**question.message, "mode": self.mode}
+        result = PassResult()
+        message = {**gate_case.prepare_arguments, "mode": self.mode}
         answers = self._ask_all("prepare", dict.fromkeys(SIDES, message))
-        self._check(question, answers, taken)
-        good = [side for side in SIDES if side not in taken.errors]
-        if "head" in good or {"base", "again"} <= set(good):
-            self._sample(good, answers, taken, seed)
-        self._ask_all("drop", {side: {} for side in SIDES if self._sides[side].alive})
-        return taken
+        self._check(gate_case, answers, result)
+        good = [side for side in SIDES if side not in result.errors]
+        if "head" in good or {"base", "control"} <= set(good):
+            self._sample(good, answers, result, seed)
+        self._ask_all("drop", {side: {} for side in SIDES if self._processes[side].alive})
+        return result
 
-    def _check(self, question: Question, answers: dict[str, dict[str, Any]], taken: Taken) -> None:
+    def _check(
+        self, gate_case: GateCase, answers: dict[str, dict[str, Any]], result: PassResult
+    ) -> None:
         good = [side for side in SIDES if answers[side]["error"] is None]
-        if any(answers[side]["digest"] not in question.verdicts for side in good):
+        if any(answers[side]["digest"] not in gate_case.check_results for side in good):
             # All of them, so that they have all done the same before they are timed.
-            paths = {side: question.scratch / f"{side}.npz" for side in good}
+            paths = {side: gate_case.folder / f"{side}.npz" for side in good}
             written = self._ask_all("outputs", {side: {"path": str(paths[side])} for side in good})
             for side in good:
                 answers[side] |= written[side]
                 if written[side]["error"] is None:
-                    question.check(written[side]["digest"], paths[side])
+                    gate_case.check(written[side]["digest"], paths[side])
         for side in SIDES:
             error = answers[side]["error"]
             if error is None:
-                taken.scope, error = question.verdicts[answers[side]["digest"]]
+                result.scope, error = gate_case.check_results[answers[side]["digest"]]
             if error is not None:
-                taken.errors[side] = error
+                result.errors[side] = error
 
     def _sample(
-        self, good: list[str], answers: dict[str, dict[str, Any]], taken: Taken, seed: str
+        self, good: list[str], answers: dict[str, dict[str, Any]], result: PassResult, seed: str
     ) -> None:
         """Sample the builds whose output was correct, even if only one is left."""
         seconds = [max(answers[side]["call_s"], 1e-9) for side in good]
         # As many calls for all, as the quickest needs.
-        taken.calls = max(1, math.ceil(SAMPLE_SECONDS / min(seconds)))
-        turn = sum(seconds) * taken.calls
-        rounds = min(max(int(TURN_SECONDS / turn), FEWEST_TURNS), MOST_TURNS)
+        result.calls = max(1, math.ceil(SAMPLE_SECONDS / min(seconds)))
+        round_seconds = sum(seconds) * result.calls
+        rounds = min(max(int(ROUND_SECONDS / round_seconds), MIN_ROUNDS), MAX_ROUNDS)
         samples: dict[str, list[float]] = {side: [] for side in SIDES}
-        taken.turns = Pass(**samples)
-        for order in orders(rounds, seed):
+        result.samples = PassSamples(**samples)
+        for order in round_orders(rounds, seed):
             for side in (name for name in order if name in good):
                 try:
-                    worker = self._sides[side]
-                    answer = worker.ask("sample", timeout=self.timeout_s, calls=taken.calls)
+                    worker = self._processes[side]
+                    answer = worker.ask("sample", timeout=self.timeout_s, calls=result.calls)
                 except (WorkerError, WorkerLostError) as error:
-                    taken.errors[side] = str(error)
+                    result.errors[side] = str(error)
                     return
                 samples[side].append(answer["seconds"])

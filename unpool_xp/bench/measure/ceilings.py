@@ -19,7 +19,7 @@ from unpool_xp.backends import Backend
 
 COPY_BYTES = 2**28  # well beyond the last-level cache of a desktop or a server core
 PRODUCT_SIZE = 1536
-_CACHES = 16
+_CACHE_MULTIPLE = 16
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,16 @@ def ceilings(
     """
     generator = np.random.default_rng(0)
     # On a GPU, enough that neither its cache nor the start of the copy counts.
-    copy_bytes = max(copy_bytes, _CACHES * (backend.cache_bytes or 0))
+    copy_bytes = max(copy_bytes, _CACHE_MULTIPLE * (backend.cache_bytes or 0))
     rows = max(copy_bytes // 4 // 2**16, 1)
     some = generator.random((min(rows, 64), 2**16), dtype=np.float32)
     source = backend.asarray(np.resize(some, (rows, 2**16)))
-    seconds = _seconds(backend, _copy(backend), source)
+    seconds = _median_seconds(backend, _copy(backend), source)
     copy_rate = 2 * rows * 2**16 * 4 / seconds / 1e9
     del source
 
     square = backend.asarray(generator.random((product_size, product_size), dtype=np.float32))
-    seconds = _seconds(backend, lambda a: backend.xp.matmul(a, a), square)
+    seconds = _median_seconds(backend, lambda a: backend.xp.matmul(a, a), square)
     return Ceilings(copy_rate, 2 * product_size**3 / seconds / 1e9)
 
 
@@ -76,18 +76,18 @@ def _copy(backend: Backend) -> Callable[[Any], Any]:
     if backend.library == "dask":  # whose own copy is the same lazy graph again
         return lambda array: array.map_blocks(np.copy)
     if backend.library == "cupy":  # whose asarray copies by a kernel, at a third of the rate
-        return _copied_by_driver
+        return _driver_copy
     return lambda array: backend.xp.asarray(array, copy=True)
 
 
-def _copied_by_driver(array: Any) -> Any:
+def _driver_copy(array: Any) -> Any:
     cupy = importlib.import_module("cupy")
     copy = cupy.empty_like(array)
     cupy.copyto(copy, array)
     return copy
 
 
-def _seconds(backend: Backend, function: Callable[[Any], Any], array: Any) -> float:
+def _median_seconds(backend: Backend, function: Callable[[Any], Any], array: Any) -> float:
     samples = []
     for _ in range(6):
         start = time.perf_counter()

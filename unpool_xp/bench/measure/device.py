@@ -10,8 +10,8 @@ import numpy as np
 
 from unpool_xp.backends import Backend
 
-_SHARE = 4  # a working set of less than so many caches is kept out of the cache
-_TRIES = 3
+_CACHE_MULTIPLE = 4  # a working set of less than so many caches is kept out of the cache
+_REPEATS = 3
 
 
 class Flush:
@@ -27,15 +27,15 @@ class Flush:
 
     def __init__(self, backend: Backend, cache_bytes: int) -> None:
         self.backend = backend
-        self._scratch = backend.asarray(np.zeros(cache_bytes // 2, np.float32))
+        self._buffer = backend.asarray(np.zeros(cache_bytes // 2, np.float32))
         self.wait()  # compiles
         start = time.perf_counter()
-        for _ in range(_TRIES):
+        for _ in range(_REPEATS):
             self.wait()
-        self.seconds = (time.perf_counter() - start) / _TRIES
+        self.seconds = (time.perf_counter() - start) / _REPEATS
 
     @classmethod
-    def needed(cls, backend: Backend, bytes_moved: int) -> Flush | None:
+    def if_needed(cls, backend: Backend, bytes_moved: int) -> Flush | None:
         """Return a flush for a call that moves this many bytes; None if the cache hardly matters.
 
         Parameters
@@ -46,19 +46,19 @@ class Flush:
             By one call.
         """
         cache = backend.cache_bytes
-        if not cache or bytes_moved >= _SHARE * cache:
+        if not cache or bytes_moved >= _CACHE_MULTIPLE * cache:
             return None
         return cls(backend, cache)
 
     def queue(self) -> Any:
         """Put it into the device's queue; the host does not wait."""
-        return self.backend.xp.add(self._scratch, 1.0)
+        return self.backend.xp.add(self._buffer, 1.0)
 
     def wait(self) -> None:
         """Do it, and return once it is done."""
         self.backend.synchronize(self.queue())
 
-    def timed(self, call: Callable[..., Any], arrays: Sequence[Any], calls: int) -> float:
+    def time_calls(self, call: Callable[..., Any], arrays: Sequence[Any], calls: int) -> float:
         """Return seconds per call on the host's clock, flushing the cache before each call."""
         total, clock, synchronize = 0.0, time.perf_counter, self.backend.synchronize
         for _ in range(calls):

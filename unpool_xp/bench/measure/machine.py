@@ -38,7 +38,7 @@ ENVIRONMENT = (
     "VECLIB_MAXIMUM_THREADS",
     "XLA_FLAGS",
 )
-_CPUS = Path("/sys/devices/system/cpu")
+_SYSFS_CPUS = Path("/sys/devices/system/cpu")
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,15 @@ class Machine:
         """Rebuild a machine from `to_json`; raise a ValueError if the data is invalid."""
         try:
             facts = dict(data)
-            told = tuple(facts.get("gpu_facts", ()))  # not in files of before
-            machine = cls(**{**facts, "gpus": tuple(facts["gpus"]), "gpu_facts": told})
+            gpu_facts = tuple(facts.get("gpu_facts", ()))  # not in files of before
+            machine = cls(**{**facts, "gpus": tuple(facts["gpus"]), "gpu_facts": gpu_facts})
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"Machine: data={data!r} is no machine: {error}") from error
         # A folder is named by it.
         if not isinstance(machine.id, str) or not re.fullmatch(r"[a-z0-9-]{1,80}", machine.id):
             raise ValueError(f"Machine: id={machine.id!r} must be of a-z, 0-9 and -, at most 80")
         for name, value in asdict(machine).items():
-            if not _fits(name, value):
+            if not _is_valid_fact(name, value):
                 raise ValueError(f"Machine: {name}={value!r} is not what a machine has there")
         return machine
 
@@ -129,9 +129,9 @@ def this_machine() -> Machine:
         **hardware,
         os=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        governor=_read(_CPUS / "cpu0/cpufreq/scaling_governor"),
+        governor=_read_text(_SYSFS_CPUS / "cpu0/cpufreq/scaling_governor"),
         environment={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-        gpu_facts=nvidia.facts() if hardware["gpus"] else (),
+        gpu_facts=nvidia.gpu_facts() if hardware["gpus"] else (),
     )
 
 
@@ -211,7 +211,7 @@ def read_machines(paths: Iterable[str | Path]) -> dict[str, Machine]:
     return machines
 
 
-def _fits(name: str, value: Any) -> bool:
+def _is_valid_fact(name: str, value: Any) -> bool:
     """Return whether a fact read from JSON is of the type that it should have."""
     if name in ("physical_cores", "logical_cores", "memory_bytes"):
         return type(value) is int and 0 < value < 2**63
@@ -250,8 +250,8 @@ def _hardware() -> dict[str, Any]:
 
 def _physical_cores(usable: list[int] | None, logical: int) -> int:
     """Count the cores behind the usable CPUs: two threads of a core are one."""
-    topology = [_CPUS / f"cpu{number}/topology" for number in usable or []]
-    cores = {(_read(t / "physical_package_id"), _read(t / "core_id")) for t in topology}
+    topology = [_SYSFS_CPUS / f"cpu{number}/topology" for number in usable or []]
+    cores = {(_read_text(t / "physical_package_id"), _read_text(t / "core_id")) for t in topology}
     if cores and all(core is not None for _, core in cores):
         return len(cores)
     return min(psutil.cpu_count(logical=False) or logical, logical)
@@ -259,8 +259,8 @@ def _physical_cores(usable: list[int] | None, logical: int) -> int:
 
 def _caches(number: int) -> dict[str, int]:
     caches = {}
-    for index in sorted((_CPUS / f"cpu{number}/cache").glob("index*")):
-        level, kind, size = (_read(index / name) for name in ("level", "type", "size"))
+    for index in sorted((_SYSFS_CPUS / f"cpu{number}/cache").glob("index*")):
+        level, kind, size = (_read_text(index / name) for name in ("level", "type", "size"))
         found = re.fullmatch(r"(\d+)([KM]?)", size or "")
         if level and found:
             name = f"L{level}" + ("" if kind == "Unified" else f" {str(kind).lower()}")
@@ -274,10 +274,10 @@ def _cpuinfo_caches(cpu: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _gpus() -> tuple[str, ...]:
-    return tuple(gpu["name"] for gpu in nvidia.ask(["name"]))
+    return tuple(gpu["name"] for gpu in nvidia.query(["name"]))
 
 
-def _read(path: Path) -> str | None:
+def _read_text(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8").strip() or None
     except OSError:

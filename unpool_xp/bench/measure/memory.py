@@ -9,7 +9,7 @@ from pathlib import Path
 
 from unpool_xp.backends import Backend
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.session import Inputs, Session, outputs_of
+from unpool_xp.bench.measure.session import DeviceInputs, Session, outputs_of
 
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 
@@ -44,14 +44,14 @@ def peak_bytes(
     with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
         # What is freed goes back at once, instead of serving the next call unseen.
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)
-    call, _ = Session(backend, case, mode, implementation, function)._bound()
-    arrays = Inputs(backend, case).device
+    call, _ = Session(backend, case, mode, implementation, function)._build_call()
+    arrays = DeviceInputs(backend, case).device
     backend.synchronize(*outputs_of(call(*arrays)))  # imports, compiles
     gc.collect()
     meter = backend.peak_meter()
     if meter is None:
         on_host = backend.label.partition(":")[2] in ("", "cpu")
-        if not on_host or not forget_peak():
+        if not on_host or not reset_peak():
             return None  # an allocator that is not asked, or a peak that could not be reset
         start = _status_bytes("VmRSS")
 
@@ -65,7 +65,7 @@ def peak_bytes(
     return max(peak, 0)
 
 
-def forget_peak() -> bool:
+def reset_peak() -> bool:
     """Give back what the allocator keeps, and let the kernel count the peak anew.
 
     Returns

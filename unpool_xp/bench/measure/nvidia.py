@@ -24,7 +24,7 @@ def on_cuda(label: str) -> bool:
     return label.endswith(":cuda")
 
 
-def ask(names: Sequence[str], which: str | None = None) -> list[dict[str, str]]:
+def query(names: Sequence[str], which: str | None = None) -> list[dict[str, str]]:
     """Ask ``nvidia-smi`` for facts of the GPUs.
 
     Parameters
@@ -52,14 +52,14 @@ def ask(names: Sequence[str], which: str | None = None) -> list[dict[str, str]]:
     return [dict(zip(names, words, strict=True)) for words in lines if len(words) == len(names)]
 
 
-def facts() -> tuple[dict[str, str], ...]:
+def gpu_facts() -> tuple[dict[str, str], ...]:
     """Return the driver, the clocks and their maximum, the power limit and the temperature."""
-    return tuple(ask(FACTS))
+    return tuple(query(FACTS))
 
 
 def clock_mhz() -> int | None:
     """Return the clock of the processors of the first GPU that this process may use, now."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
-    found = ask(["clocks.sm"], visible or "0")
+    found = query(["clocks.sm"], visible or "0")
     number = found[0]["clocks.sm"].split()[0] if found and found[0]["clocks.sm"] else ""
     return int(number) if number.isdigit() else None

@@ -18,18 +18,18 @@ import numpy as np
 from unpool_xp.bench import catalog
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
-from unpool_xp.bench.measure.session import is_poisoned
+from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
 ROUNDS = 8
 CELL_SECONDS = 0.15
 TIMEOUT_SECONDS = 180.0
-_MOST_SAMPLES = 12  # a visit
+_MAX_SAMPLES_PER_ROUND = 12  # a visit
 # Slow calls get a few turns more than their seconds allow, as long as that is not too long.
-_ENOUGH_TURNS, _GRACE_SECONDS = 5, 3.0
-_WEIGHED_AT_ONCE = 4  # processes
+_MIN_ROUNDS, _GRACE_SECONDS = 5, 3.0
+_MEMORY_PROCESSES = 4  # processes
 _LARGE_BYTES = 2**26  # of a case whose inputs take long to make
-_LEAST_SECONDS = 1.0  # for an answer after the end of everything
+_MIN_ANSWER_SECONDS = 1.0  # for an answer after the end of everything
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class Cell:
 def cells_of(case: Case, label: str, modes: Sequence[str] = ("eager",)) -> list[Cell]:
     """Return the cells of a case on a backend: the portable function, then the natives."""
     library = label.partition(":")[0]
-    portable = f"unpool_xp.{case.spec.function.__name__}"
-    own = [native.name(case) for native in catalog.natives(library, case)]
+    portable = f"unpool_xp.{case.definition.function.__name__}"
+    own = [native.name(case) for native in catalog.natives_for(library, case)]
     return [
         cell
         for mode in modes
@@ -69,7 +69,7 @@ def cells_of(case: Case, label: str, modes: Sequence[str] = ("eager",)) -> list[
     ]
 
 
-class _Rounds:
+class Interleaver:
     """The cells of one case: prepared, then sampled in turns; a lost worker is started again."""
 
     def __init__(
@@ -81,15 +81,15 @@ class _Rounds:
         until: float = math.inf,
     ) -> None:
         self.pool, self.case, self.timeout_s, self.until = pool, case, timeout_s, until
-        self.fields = {cell: failure("not measured: out of time") for cell in cells}
-        self.open: dict[Cell, float] = {}  # -> seconds a sample, as far as is known
+        self.fields = {cell: failure_fields("not measured: out of time") for cell in cells}
+        self.sample_seconds: dict[Cell, float] = {}  # -> seconds a sample, as far as is known
 
     @property
-    def _wait(self) -> float:
+    def _answer_timeout(self) -> float:
         """The seconds that a worker may take for an answer from now on."""
-        return min(self.timeout_s, max(self.until - time.monotonic(), _LEAST_SECONDS))
+        return min(self.timeout_s, max(self.until - time.monotonic(), _MIN_ANSWER_SECONDS))
 
-    def give(self) -> None:
+    def make_inputs(self) -> None:
         """Make the inputs of a large case in all workers at once; nothing is timed yet."""
         labels = list(dict.fromkeys(cell.label for cell in self.fields))
         if len(labels) < 2 or self.case.bytes_moved < _LARGE_BYTES:
@@ -99,52 +99,54 @@ class _Rounds:
         def ask(label: str) -> None:
             # Whatever fails here, fails again where its reason goes into a row.
             with contextlib.suppress(WorkerError, WorkerLostError):
-                self.pool[label].ask("given", timeout=self._wait, case=case)
+                self.pool[label].ask("make_inputs", timeout=self._answer_timeout, case=case)
 
         with ThreadPoolExecutor(len(labels)) as threads:
             list(threads.map(ask, labels))
 
     def prepare(self, cell: Cell) -> None:
         """Open a cell's session in its worker, or reopen it after the worker was lost."""
-        arguments = {"session": _session(cell), **_message(self.case, cell)}
+        arguments = {"session": _session_name(cell), **_prepare_arguments(self.case, cell)}
         answer = self._ask(cell, "prepare", **arguments)
         if answer is None:
             return
-        if is_poisoned(answer["error"] or ""):
-            self._start_anew(cell, answer["error"])
+        if is_device_lost(answer["error"] or ""):
+            self._restart_worker(cell, answer["error"])
             return
         call_s = answer.pop("call_s")
         names = ("samples_s", "device_samples_s")  # of before the loss
         kept = {name: self.fields[cell][name] for name in names}
         self.fields[cell] |= {**answer, "function": cell.function, **kept}
         if answer["checked"]:
-            self.open[cell] = call_s * answer["calls_per_sample"]
+            self.sample_seconds[cell] = call_s * answer["calls_per_sample"]
 
     def sample(self, cell: Cell, seconds: float) -> None:
         """Take as many samples as fit, at least one."""
-        n = min(max(int(seconds / max(self.open[cell], 1e-6)), 1), _MOST_SAMPLES)
-        answer = self._ask(cell, "sample", n=n, session=_session(cell))
+        n = min(max(int(seconds / max(self.sample_seconds[cell], 1e-6)), 1), _MAX_SAMPLES_PER_ROUND)
+        answer = self._ask(cell, "sample", n=n, session=_session_name(cell))
         if answer is None:
             return
         if not answer["checked"]:
-            if is_poisoned(answer["error"]):
-                self._start_anew(cell, answer["error"])
+            if is_device_lost(answer["error"]):
+                self._restart_worker(cell, answer["error"])
             else:
                 self._fail(cell, answer["error"])
             return
         self.fields[cell]["samples_s"] += answer["samples_s"]
         self.fields[cell]["device_samples_s"] += answer["device_samples_s"]
         typical = float(np.median(answer["samples_s"]))
-        self.open[cell] = typical * self.fields[cell]["calls_per_sample"]
+        self.sample_seconds[cell] = typical * self.fields[cell]["calls_per_sample"]
 
-    def peak(self, cell: Cell) -> None:
+    def measure_peak(self, cell: Cell) -> None:
         """Measure the memory of a call, in a process of its own."""
         worker = Worker(cell.label)
         try:
             # Its failure leaves the times as they are.
             with contextlib.suppress(WorkerError, WorkerLostError):
                 _ = worker.facts
-                answer = worker.ask("peak", timeout=self._wait, **_message(self.case, cell))
+                answer = worker.ask(
+                    "peak", timeout=self._answer_timeout, **_prepare_arguments(self.case, cell)
+                )
                 self.fields[cell]["peak_bytes"] = answer["peak_bytes"]
         finally:
             worker.kill()
@@ -153,38 +155,38 @@ class _Rounds:
         """Drop the sessions, so that the next case finds the memory free."""
         for label in {cell.label for cell in self.fields}:
             with contextlib.suppress(WorkerError, WorkerLostError):
-                if self.pool.running(label):
+                if self.pool.is_running(label):
                     self.pool[label].ask("drop", timeout=self.timeout_s)
-        self.open.clear()
+        self.sample_seconds.clear()
 
     def _fail(self, cell: Cell, reason: str) -> None:
-        self.fields[cell] |= failure(reason)
-        self.open.pop(cell, None)
+        self.fields[cell] |= failure_fields(reason)
+        self.sample_seconds.pop(cell, None)
 
     def _ask(self, cell: Cell, command: str, **arguments: Any) -> dict[str, Any] | None:
         """Send a command to the cell's worker; an error or a lost worker fails the cell."""
         try:
             worker = self.pool[cell.label]
             self.fields[cell]["facts"] = worker.facts
-            return worker.ask(command, timeout=self._wait, **arguments)
+            return worker.ask(command, timeout=self._answer_timeout, **arguments)
         except WorkerError as error:
             self._fail(cell, str(error))
         except WorkerLostError as error:
             self._fail(cell, str(error))
-            self._prepare_others(cell)
+            self._prepare_other_cells(cell)
         return None
 
-    def _start_anew(self, cell: Cell, reason: str) -> None:
+    def _restart_worker(self, cell: Cell, reason: str) -> None:
         """Restart a process that lost its device, and continue with its other cells."""
         self.pool[cell.label].kill()
         self._fail(cell, f"{reason} (the device was lost; its process was started anew)")
-        self._prepare_others(cell)
+        self._prepare_other_cells(cell)
 
-    def _prepare_others(self, cell: Cell) -> None:
+    def _prepare_other_cells(self, cell: Cell) -> None:
         # The sessions of its other cells went with the worker.
-        lost = [other for other in self.open if other.label == cell.label]
+        lost = [other for other in self.sample_seconds if other.label == cell.label]
         for other in lost:
-            del self.open[other]
+            del self.sample_seconds[other]
         for other in lost:
             self.prepare(other)
 
@@ -234,50 +236,53 @@ def measure_case(
         samples.
     """
     start = time.monotonic()
-    turns = _Rounds(pool, case, cells, timeout_s, until)
-    turns.give()
+    interleaver = Interleaver(pool, case, cells, timeout_s, until)
+    interleaver.make_inputs()
     for cell in cells:
         if time.monotonic() >= until:
             break
         # The workers' start and the checks may take two thirds, the samples have the rest.
         if budget_s is None or time.monotonic() - start < budget_s * 2 / 3:
-            turns.prepare(cell)
+            interleaver.prepare(cell)
     now = time.monotonic()
-    deadline = now + cell_s * len(turns.open) if budget_s is None else start + budget_s
+    deadline = (
+        now + cell_s * len(interleaver.sample_seconds) if budget_s is None else start + budget_s
+    )
     grace = _GRACE_SECONDS if budget_s is None else 0
-    for turn in range(rounds):
-        late = time.monotonic() - deadline
-        if turn >= 2 and late >= (grace if turn < _ENOUGH_TURNS else 0):
+    for round_number in range(rounds):
+        overrun = time.monotonic() - deadline
+        if round_number >= 2 and overrun >= (grace if round_number < _MIN_ROUNDS else 0):
             break
         if time.monotonic() >= until:
             break
         left = max(deadline - time.monotonic(), 0.0)
-        share = left / (rounds - turn) / max(len(turns.open), 1)
-        order = list(turns.open)
-        for cell in order if turn % 2 == 0 else reversed(order):
-            if cell in turns.open:  # its worker may be lost by now
-                turns.sample(cell, share)
-    if any(on_cuda(cell.label) for cell in turns.open):
+        share = left / (rounds - round_number) / max(len(interleaver.sample_seconds), 1)
+        order = list(interleaver.sample_seconds)
+        for cell in order if round_number % 2 == 0 else reversed(order):
+            if cell in interleaver.sample_seconds:  # its worker may be lost by now
+                interleaver.sample(cell, share)
+    if any(on_cuda(cell.label) for cell in interleaver.sample_seconds):
         clock = clock_mhz()
-        for cell in turns.open:
-            turns.fields[cell]["clock_mhz"] = clock if on_cuda(cell.label) else None
-    turns.close()
-    weighed = [
+        for cell in interleaver.sample_seconds:
+            interleaver.fields[cell]["clock_mhz"] = clock if on_cuda(cell.label) else None
+    interleaver.close()
+    with_memory = [
         cell
         for cell in cells
-        if (memory(case, cell) if callable(memory) else memory) and turns.fields[cell]["checked"]
+        if (memory(case, cell) if callable(memory) else memory)
+        and interleaver.fields[cell]["checked"]
     ]
-    if weighed and time.monotonic() < until:
-        with ThreadPoolExecutor(_WEIGHED_AT_ONCE) as threads:  # no time is measured there
-            list(threads.map(turns.peak, weighed))
-    return turns.fields
+    if with_memory and time.monotonic() < until:
+        with ThreadPoolExecutor(_MEMORY_PROCESSES) as threads:  # no time is measured there
+            list(threads.map(interleaver.measure_peak, with_memory))
+    return interleaver.fields
 
 
-def _session(cell: Cell) -> str:
+def _session_name(cell: Cell) -> str:
     return f"{cell.mode}/{cell.function}"
 
 
-def _message(case: Case, cell: Cell) -> dict[str, Any]:
+def _prepare_arguments(case: Case, cell: Cell) -> dict[str, Any]:
     return {
         "case": case.to_json(),
         "mode": cell.mode,
@@ -286,7 +291,7 @@ def _message(case: Case, cell: Cell) -> dict[str, Any]:
     }
 
 
-def failure(reason: str) -> dict[str, Any]:
+def failure_fields(reason: str) -> dict[str, Any]:
     """Return the row fields of a cell that failed for this reason."""
     times = ("first_call_s", "to_device_s", "from_device_s", "calls_per_sample", "check_scope")
     return {

@@ -17,17 +17,17 @@ from typing import Any
 from unpool_xp.backends import Backend, CompileUnavailableError
 from unpool_xp.bench import catalog
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.expected import MismatchError, Oracle
+from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.capabilities import why_not
 
 SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves
-_COPIES, _LARGE = 3, 2**28  # of so many bytes one copy says enough
-_LONGEST_REASON = 400
+_MAX_COPIES, _LARGE_BYTES = 3, 2**28  # of so many bytes one copy says enough
+_MAX_REASON_LENGTH = 400
 
 
-class Given:
+class HostInputs:
     """The inputs of a case on the host, and its expected outputs.
 
     Parameters
@@ -40,12 +40,12 @@ class Given:
         self.case, self.arrays = case, case.arrays()
 
     @functools.cached_property
-    def oracle(self) -> Oracle:
+    def expected(self) -> ExpectedOutputs:
         """What the outputs have to be."""
-        return Oracle(self.case, self.arrays)
+        return ExpectedOutputs(self.case, self.arrays)
 
 
-class Inputs:
+class DeviceInputs:
     """The inputs of a case, on the host and settled on the device; shared by sessions.
 
     Parameters
@@ -58,40 +58,42 @@ class Inputs:
         Host inputs, if they exist already.
     """
 
-    def __init__(self, backend: Backend, case: Case, given: Given | None = None) -> None:
+    def __init__(self, backend: Backend, case: Case, host_inputs: HostInputs | None = None) -> None:
         reason = why_not(case.operation, backend.library, case.dtype)
         if reason is not None:
-            raise UnsuitedError(reason)
+            raise UnsupportedCaseError(reason)
         backend.dtype(case.dtype)  # a TypeError where a library nobody has described has none
         self.backend, self.case = backend, case
-        self._given = Given(case) if given is None else given
-        self.host = self._given.arrays
-        self.copies_back: dict[Any, float] = {}  # seconds, by the shapes and dtypes
+        self._host_inputs = HostInputs(case) if host_inputs is None else host_inputs
+        self.host = self._host_inputs.arrays
+        self.copy_back_seconds: dict[Any, float] = {}  # seconds, by the shapes and dtypes
         samples = []
-        for _ in range(_copies(self.host.values())):
+        for _ in range(_copy_count(self.host.values())):
             self.device: list[Any] = []  # never two copies alive
             start = time.perf_counter()
             self.device = [backend.asarray(array) for array in self.host.values()]
             backend.synchronize(*self.device)
             samples.append(time.perf_counter() - start)
-        placed = str(self.device[0].dtype).rpartition(".")[2]
-        if backend.library == "jax" and placed != case.dtype:
-            raise UnsuitedError(f"jax makes {placed} of {case.dtype}; set JAX_ENABLE_X64=1")
+        device_dtype = str(self.device[0].dtype).rpartition(".")[2]
+        if backend.library == "jax" and device_dtype != case.dtype:
+            raise UnsupportedCaseError(
+                f"jax makes {device_dtype} of {case.dtype}; set JAX_ENABLE_X64=1"
+            )
         self.to_device_s = statistics.median(samples)
 
     @functools.cached_property
     def flush(self) -> Flush | None:
         """The cache flush before each call; None if the case is much larger than the cache."""
-        return Flush.needed(self.backend, self.case.bytes_moved)
+        return Flush.if_needed(self.backend, self.case.bytes_moved)
 
     @property
-    def oracle(self) -> Oracle:
+    def expected(self) -> ExpectedOutputs:
         """What the outputs have to be."""
-        return self._given.oracle
+        return self._host_inputs.expected
 
 
-def _copies(arrays: Iterable[NDArray]) -> int:
-    return _COPIES if sum(array.nbytes for array in arrays) < _LARGE else 1
+def _copy_count(arrays: Iterable[NDArray]) -> int:
+    return _MAX_COPIES if sum(array.nbytes for array in arrays) < _LARGE_BYTES else 1
 
 
 class Session:
@@ -121,7 +123,7 @@ class Session:
         implementation: str = "portable",
         function: str | None = None,
         *,
-        inputs: Inputs | None = None,
+        inputs: DeviceInputs | None = None,
     ) -> None:
         self.backend, self.case, self.mode = backend, case, mode
         self.implementation, self.function = implementation, function
@@ -151,14 +153,14 @@ class Session:
         try:
             self._prepare()
         except Exception as error:  # whatever a library raises is a reason, never a time
-            self.error = reason_of(error)
+            self.error = describe_error(error)
             self._call = None
         return self.checked
 
     def _prepare(self) -> None:
-        call, values_only = self._bound()
+        call, values_only = self._build_call()
         if self._inputs is None:
-            self._inputs = Inputs(self.backend, self.case)
+            self._inputs = DeviceInputs(self.backend, self.case)
         self.to_device_s = self._inputs.to_device_s
         arrays = self._inputs.device
         start = time.perf_counter()
@@ -168,27 +170,27 @@ class Session:
 
         host = [self.backend.to_numpy(array) for array in outputs_of(output)]
         del output
-        self.check_scope = self._inputs.oracle.check(host, values_only=values_only)
+        self.check_scope = self._inputs.expected.check(host, values_only=values_only)
         self._call = call
-        self.from_device_s = self._copied_back(host)
+        self.from_device_s = self._time_copy_back(host)
         del host
         self._flush = self._inputs.flush
-        self.call_s = min(self._timed(1), self._timed(1))
+        self.call_s = min(self._time_calls(1), self._time_calls(1))
         took = self.call_s + (self._flush.seconds if self._flush else 0)
         self.calls_per_sample = max(1, math.ceil(SAMPLE_SECONDS / max(took, 1e-9)))
         self.checked = True
 
-    def _bound(self) -> tuple[Callable[..., Any], bool]:
+    def _build_call(self) -> tuple[Callable[..., Any], bool]:
         """Return the function of the arrays alone, and whether it gives no indices."""
         if self.implementation == "native":
-            native = catalog.find(self.backend.library, self.case, self.function or "")
+            native = catalog.find_native(self.backend.library, self.case, self.function or "")
             reason = native.reason(self.case)
             if reason is not None:
-                raise UnsuitedError(f"{self.function} cannot do it: {reason}")
+                raise UnsupportedCaseError(f"{self.function} cannot do it: {reason}")
             self.bytes_moved = native.bytes_moved(self.case)
             call, values_only = native.build(self.case, self.backend), native.values_only
         elif self.implementation == "portable":
-            portable, options = self.case.spec.function, self.case.options()
+            portable, options = self.case.definition.function, self.case.options()
             self.function = f"unpool_xp.{portable.__name__}"
             call, values_only = lambda *arrays: portable(*arrays, **options), False
         else:
@@ -197,23 +199,23 @@ class Session:
             raise ValueError(f"mode={self.mode!r} is not eager or compiled")
         return (self.backend.compile(call) if self.mode == "compiled" else call), values_only
 
-    def _copied_back(self, host: list[NDArray]) -> float:
+    def _time_copy_back(self, host: list[NDArray]) -> float:
         assert self._inputs is not None
         kind = tuple((array.shape, array.dtype.name) for array in host)
-        if kind in self._inputs.copies_back:  # as of another function's outputs
-            return self._inputs.copies_back[kind]
+        if kind in self._inputs.copy_back_seconds:  # as of another function's outputs
+            return self._inputs.copy_back_seconds[kind]
         # Settled copies, new each time: a lazy output would be computed again, and some
         # libraries keep what they have copied once.
         samples = []
-        for _ in range(_copies(host)):
+        for _ in range(_copy_count(host)):
             settled = [self.backend.asarray(array) for array in host]
             self.backend.synchronize(*settled)
             start = time.perf_counter()
             for array in settled:
                 self.backend.to_numpy(array)
             samples.append(time.perf_counter() - start)
-        self._inputs.copies_back[kind] = statistics.median(samples)
-        return self._inputs.copies_back[kind]
+        self._inputs.copy_back_seconds[kind] = statistics.median(samples)
+        return self._inputs.copy_back_seconds[kind]
 
     def caller(self) -> Callable[[], None]:
         """Return one call as a function without arguments, for other harnesses to time.
@@ -239,15 +241,15 @@ class Session:
 
         return once
 
-    def _timed(self, calls: int) -> float:
+    def _time_calls(self, calls: int) -> float:
         """Return seconds per call; each call is synchronized before the next one starts."""
         assert self._call is not None
         assert self._inputs is not None
         call, arrays = self._call, self._inputs.device
         synchronize, clock = self.backend.synchronize, time.perf_counter
-        with _no_collection():
+        with _gc_disabled():
             if self._flush is not None:
-                return self._flush.timed(call, arrays, calls)
+                return self._flush.time_calls(call, arrays, calls)
             start = clock()
             for _ in range(calls):
                 output = call(*arrays)
@@ -274,21 +276,21 @@ class Session:
         if not self.checked or self.calls_per_sample is None:
             return []
         try:
-            taken = [self._timed(self.calls_per_sample) for _ in range(n)]
-            by_device = self._timed_by_device(self.calls_per_sample)
+            taken = [self._time_calls(self.calls_per_sample) for _ in range(n)]
+            by_device = self._time_on_device(self.calls_per_sample)
         except Exception as error:
-            self.checked, self.error = False, reason_of(error)
+            self.checked, self.error = False, describe_error(error)
             self.samples_s, self.device_samples_s = [], []
             return []
         self.samples_s += taken
         self.device_samples_s += by_device
         return taken
 
-    def _timed_by_device(self, calls: int) -> list[float]:
+    def _time_on_device(self, calls: int) -> list[float]:
         """Return a sample by the device's own clock, or nothing if it has no clock."""
         assert self._call is not None
         assert self._inputs is not None
-        with _no_collection():
+        with _gc_disabled():
             return device_sample(self.backend, self._call, self._inputs.device, calls, self._flush)
 
     def finish(self) -> dict[str, Any]:
@@ -317,23 +319,23 @@ class Session:
         }
 
 
-class UnsuitedError(ValueError):
+class UnsupportedCaseError(ValueError):
     """A native does not support a case."""
 
 
-def reason_of(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return an exception in one line."""
     text = " ".join(str(error).split())
-    if isinstance(error, CompileUnavailableError | UnsuitedError):
+    if isinstance(error, CompileUnavailableError | UnsupportedCaseError):
         return text
     if isinstance(error, MismatchError):
         return f"wrong result: {text}"
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 3] + "..."
+    return line if len(line) <= _MAX_REASON_LENGTH else line[: _MAX_REASON_LENGTH - 3] + "..."
 
 
 # CUDA errors after which the process cannot use the device any more.
-_POISON = (
+_DEVICE_LOST_MESSAGES = (
     "device-side assert",
     "illegal memory access",
     "cudaErrorIllegalAddress",
@@ -345,9 +347,9 @@ _POISON = (
 )
 
 
-def is_poisoned(reason: str) -> bool:
+def is_device_lost(reason: str) -> bool:
     """Return whether an error means that the process has lost its device."""
-    return any(sign in reason for sign in _POISON)
+    return any(sign in reason for sign in _DEVICE_LOST_MESSAGES)
 
 
 def outputs_of(output: Any) -> tuple[Any, ...]:
@@ -356,7 +358,7 @@ def outputs_of(output: Any) -> tuple[Any, ...]:
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def _gc_disabled() -> Iterator[None]:
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -25,7 +25,7 @@ from unpool_xp.bench.measure.rounds import (
     TIMEOUT_SECONDS,
     Cell,
     cells_of,
-    failure,
+    failure_fields,
     measure_case,
 )
 from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
@@ -34,8 +34,8 @@ from unpool_xp.bench.rows import files, provenance, schema
 __all__ = [
     "Cell",
     "Progress",
-    "Summary",
     "SweepInterrupted",
+    "SweepSummary",
     "SweepUnwritableError",
     "measure_case",
     "run_sweep",
@@ -66,7 +66,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Summary:
+class SweepSummary:
     """What a sweep has done.
 
     Attributes
@@ -110,7 +110,7 @@ def run_sweep(
     budget_s: float | None = None,
     in_order: bool = False,
     wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
-) -> Summary:
+) -> SweepSummary:
     """Measure cases on backends; append one row per cell to a file.
 
     Parameters
@@ -165,34 +165,34 @@ def run_sweep(
     if out.exists() and not resume:
         raise ValueError(f"run_sweep: out={str(out)!r} exists; resume it, or name another file")
     start = time.monotonic()
-    there = files.read_rows([out]).rows if out.exists() else []
-    done = schema.done_keys(there)
-    grid, skipped = grid_of(cases, labels, modes, done, random.Random(seed), wanted)
+    existing = files.read_rows([out]).rows if out.exists() else []
+    done = schema.done_keys(existing)
+    grid, skipped = build_grid(cases, labels, modes, done, random.Random(seed), wanted)
     if in_order:
         place = {case: number for number, case in enumerate(cases)}
         grid.sort(key=lambda entry: place[entry[0]])
     total = sum(len(cells) for _, cells in grid)
-    origin = origin_of(out.stem)
-    how: dict[str, Any] = {"rounds": rounds, "cell_s": cell_s}
+    origin = provenance_fields(out.stem)
+    options: dict[str, Any] = {"rounds": rounds, "cell_s": cell_s}
     end = math.inf if budget_s is None else start + budget_s
-    how |= {"timeout_s": timeout_s, "memory": memory, "until": end}
+    options |= {"timeout_s": timeout_s, "memory": memory, "until": end}
     measured = failed = 0
     try:
-        with writing(out):
+        with report_disk_errors(out):
             write_machine(out.parent)
             writer = files.RowWriter(out)
         with writer, Pool(list(labels) if grid else []) as pool:
             for label in labels if grid else ():  # started side by side, before anything is timed
                 with contextlib.suppress(WorkerError, WorkerLostError):
                     _ = pool[label].facts
-            copies = {label: copy_rate(pool, label, timeout_s) for label in labels if grid}
+            copy_rates = {label: copy_rate(pool, label, timeout_s) for label in labels if grid}
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
-                rows = measured_rows(pool, origin, case, cells, copies, **how)
+                rows = measure_rows(pool, origin, case, cells, copy_rates, **options)
                 if time.monotonic() >= end:  # what was cut off is for another time
                     rows = [row for row in rows if row["checked"] and row["samples_s"]]
-                with writing(out):
+                with report_disk_errors(out):
                     for row in rows:
                         writer.write(row)
                 good = sum(row["checked"] for row in rows)
@@ -204,16 +204,16 @@ def run_sweep(
             f"interrupted after {measured + failed} of {total} cells; every row in {out} is whole; "
             "run the same sweep with --resume to measure the rest"
         ) from None
-    return Summary(out, measured, failed, skipped, total - measured - failed)
+    return SweepSummary(out, measured, failed, skipped, total - measured - failed)
 
 
-def measured_rows(
+def measure_rows(
     pool: Pool,
     origin: dict[str, Any],
     case: Case,
     cells: Sequence[Cell],
-    copies: Mapping[str, float | None],
-    **how: Any,
+    copy_rates: Mapping[str, float | None],
+    **options: Any,
 ) -> list[schema.Row]:
     """Return the rows of a case, a reason in each where it would not fit into memory.
 
@@ -222,12 +222,12 @@ def measured_rows(
     pool : Pool
         The workers.
     origin : dict
-        As `origin_of` returns it.
+        As `provenance_fields` returns it.
     case : Case
         What to measure.
     cells : sequence of Cell
         With what.
-    copies : mapping of str to float or None
+    copy_rates : mapping of str to float or None
         By label, as `copy_rate` returns it.
     **how
         Options of `measure_case`.
@@ -237,22 +237,22 @@ def measured_rows(
     list of Row
         One a cell.
     """
-    reason = refused(case, cells)
+    reason = memory_shortfall(case, cells)
     if reason is None:
-        reasons = {label: refused_by_device(pool, label, case) for label in copies}
+        reasons = {label: device_memory_shortfall(pool, label, case) for label in copy_rates}
         fits = [cell for cell in cells if reasons[cell.label] is None]
-        fields = measure_case(pool, case, fits, **how) if fits else {}
-        fields |= {c: failure(reasons[c.label] or "") for c in cells if c not in fields}
+        fields = measure_case(pool, case, fits, **options) if fits else {}
+        fields |= {c: failure_fields(reasons[c.label] or "") for c in cells if c not in fields}
     else:
-        fields = {cell: failure(reason) for cell in cells}
+        fields = {cell: failure_fields(reason) for cell in cells}
     return [
-        make_row(origin, case, cell, {**fields[cell], "copy_gb_s": copies[cell.label]})
+        make_row(origin, case, cell, {**fields[cell], "copy_gb_s": copy_rates[cell.label]})
         for cell in cells
     ]
 
 
 @contextlib.contextmanager
-def writing(out: Path) -> Iterator[None]:
+def report_disk_errors(out: Path) -> Iterator[None]:
     """Turn disk errors into an error that says how to resume."""
     try:
         yield
@@ -263,7 +263,7 @@ def writing(out: Path) -> Iterator[None]:
         ) from error
 
 
-def grid_of(
+def build_grid(
     cases: Sequence[Case],
     labels: Sequence[str],
     modes: Callable[[str], Sequence[str]],
@@ -276,7 +276,7 @@ def grid_of(
     for case in dict.fromkeys(cases):
         every = (cell for label in labels for cell in cells_of(case, label, modes(label)))
         cells = [cell for cell in every if wanted(case, cell)]
-        left = [cell for cell in cells if schema.case_key(question(case, cell)) not in done]
+        left = [cell for cell in cells if schema.case_key(case_fields(case, cell)) not in done]
         skipped += len(cells) - len(left)
         rng.shuffle(left)
         if left:
@@ -294,7 +294,7 @@ def copy_rate(pool: Pool, label: str, timeout_s: float) -> float | None:
     return rate
 
 
-def refused(case: Case, cells: Sequence[Cell]) -> str | None:
+def memory_shortfall(case: Case, cells: Sequence[Cell]) -> str | None:
     """Return why a case does not fit into memory, or None if it fits."""
     processes = len({cell.label for cell in cells})
     needed, available = case.needed_bytes * processes, psutil.virtual_memory().available
@@ -306,7 +306,7 @@ def refused(case: Case, cells: Sequence[Cell]) -> str | None:
     )
 
 
-def refused_by_device(pool: Pool, label: str, case: Case) -> str | None:
+def device_memory_shortfall(pool: Pool, label: str, case: Case) -> str | None:
     """Return why a case does not fit into device memory, or None if it fits."""
     if label.partition(":")[2] in ("", "cpu"):  # the host's is looked at apart
         return None
@@ -322,12 +322,12 @@ def refused_by_device(pool: Pool, label: str, case: Case) -> str | None:
     )
 
 
-def origin_of(run: str) -> dict[str, Any]:
+def provenance_fields(run: str) -> dict[str, Any]:
     """Return the fields of a row that say which run, code and machine it is from."""
     return {"run": run, "commit": provenance.git_commit(), "machine": this_machine().id}
 
 
-def question(case: Case, cell: Cell) -> Any:
+def case_fields(case: Case, cell: Cell) -> Any:
     """Return the fields of a row that say what it measures."""
     return {
         "backend": cell.label,
@@ -352,6 +352,6 @@ def make_row(origin: dict[str, Any], case: Case, cell: Cell, fields: dict[str, A
         "flops": case.flops,
         "copy_gb_s": None,
         **{name: value for name, value in fields.items() if name != "facts"},
-        **question(case, cell),
+        **case_fields(case, cell),
     }
     return row  # type: ignore[no-any-return]

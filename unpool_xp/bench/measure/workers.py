@@ -64,7 +64,7 @@ class Worker:
             start_new_session=True,
         )
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._said: deque[str] = deque(maxlen=5)
+        self._stderr_tail: deque[str] = deque(maxlen=5)
         self._readers = [
             threading.Thread(target=target, daemon=True)
             for target in (self._read_answers, self._read_errors)
@@ -83,7 +83,7 @@ class Worker:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             if line.strip():
-                self._said.append(line.strip())
+                self._stderr_tail.append(line.strip())
 
     @property
     def alive(self) -> bool:
@@ -141,13 +141,13 @@ class Worker:
         except OSError:
             line = None
         if line is None:
-            raise WorkerLostError(self._epitaph())
+            raise WorkerLostError(self._exit_message())
         answer: dict[str, Any] = json.loads(line)
         if not answer.pop("ok"):
             raise WorkerError(answer["error"])
         return answer
 
-    def _epitaph(self) -> str:
+    def _exit_message(self) -> str:
         self._process.wait()
         self._readers[1].join(timeout=1)
         code = self._process.returncode
@@ -156,7 +156,7 @@ class Worker:
             cause += " (out of memory?)" if code == -9 else ""
         else:
             cause = f"exit code {code}"
-        last = f": {self._said[-1]}" if self._said else ""
+        last = f": {self._stderr_tail[-1]}" if self._stderr_tail else ""
         return f"crashed: {self.label} ended with {cause}{last}"
 
     def close(self) -> None:
@@ -168,7 +168,7 @@ class Worker:
             self._process.wait(_QUIT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-        self._bury()
+        self._close_streams()
 
     def kill(self) -> None:
         """End the worker at once."""
@@ -176,9 +176,9 @@ class Worker:
         with contextlib.suppress(OSError):
             assert self._process.stdin is not None
             self._process.stdin.close()
-        self._bury()
+        self._close_streams()
 
-    def _bury(self) -> None:
+    def _close_streams(self) -> None:
         self._process.wait()
         for reader in self._readers:
             reader.join(timeout=_QUIT_SECONDS)
@@ -207,7 +207,7 @@ class Pool:
             worker = self._workers[label] = Worker(label)
         return worker
 
-    def running(self, label: str) -> bool:
+    def is_running(self, label: str) -> bool:
         """Return whether there is a worker of that label, and it runs."""
         worker = self._workers.get(label)
         return worker is not None and worker.alive

@@ -13,31 +13,31 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import find, natives
+from unpool_xp.bench.catalog import find_native, natives_for
 from unpool_xp.bench.measure.machine import write_machine
-from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, failure
-from unpool_xp.bench.measure.sweep import make_row, origin_of
+from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, failure_fields
+from unpool_xp.bench.measure.sweep import make_row, provenance_fields
 from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
-from unpool_xp.bench.portability.targets import TARGETS, Entry, Target
+from unpool_xp.bench.portability.targets import TARGETS, TaxEntry, TaxTarget
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.bench.verdicts.bootstrap import Ratio, median_interval
 
 SECONDS = 0.6  # of samples for a case on a backend
-_SLOW = 2.0  # a native this many times slower than the fastest is out of the running
+_SLOW_FACTOR = 2.0  # a native this many times slower than the fastest is out of the running
 
-Measured = dict[Cell, dict[str, Any]]
+CellFields = dict[Cell, dict[str, Any]]
 
 
 def measure_taxes(
     cases: Sequence[Case],
-    targets: Sequence[Target] = TARGETS,
+    targets: Sequence[TaxTarget] = TARGETS,
     *,
     seconds: float = SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
-    progress: Callable[[list[Entry]], None] | None = None,
-    keep: Callable[[Case, Measured], None] | None = None,
-) -> list[Entry]:
+    progress: Callable[[list[TaxEntry]], None] | None = None,
+    record: Callable[[Case, CellFields], None] | None = None,
+) -> list[TaxEntry]:
     """Measure the tax of cases on backends.
 
     Parameters
@@ -52,7 +52,7 @@ def measure_taxes(
         Seconds that a worker may take for one request.
     progress : callable, optional
         Called with the entries of each case on each backend.
-    keep : callable, optional
+    record : callable, optional
         Called with each case and the fields of its cells' rows.
 
     Returns
@@ -66,9 +66,9 @@ def measure_taxes(
             here = [target for target in targets if target.label == label]
             for case in cases:
                 fields = _measure(pool, case, _cells(case, here), seconds, timeout_s)
-                if keep is not None:
-                    keep(case, fields)
-                entries = [entry_of(target, case, fields) for target in here]
+                if record is not None:
+                    record(case, fields)
+                entries = [make_entry(target, case, fields) for target in here]
                 found += entries
                 if progress is not None:
                     progress(entries)
@@ -76,9 +76,9 @@ def measure_taxes(
     return found
 
 
-def _cells(case: Case, targets: Sequence[Target]) -> list[Cell]:
+def _cells(case: Case, targets: Sequence[TaxTarget]) -> list[Cell]:
     label = targets[0].label
-    portable = f"unpool_xp.{case.spec.function.__name__}"
+    portable = f"unpool_xp.{case.definition.function.__name__}"
     tuned = any(target.tuned for target in targets)
     return [
         *(
@@ -88,7 +88,7 @@ def _cells(case: Case, targets: Sequence[Target]) -> list[Cell]:
         *(
             Cell(label, mode, "native", native.name(case))
             for mode in dict.fromkeys(target.native_mode for target in targets)
-            for native in natives(label.partition(":")[0], case, tuned=tuned)
+            for native in natives_for(label.partition(":")[0], case, tuned=tuned)
             if not native.values_only and native.reason(case) is None
         ),
     ]
@@ -96,14 +96,14 @@ def _cells(case: Case, targets: Sequence[Target]) -> list[Cell]:
 
 def _tuned(case: Case, cell: Cell) -> bool:
     own = cell.implementation == "native"
-    return own and find(cell.label.partition(":")[0], case, cell.function).tuned
+    return own and find_native(cell.label.partition(":")[0], case, cell.function).tuned
 
 
 def _measure(
     pool: Pool, case: Case, cells: Sequence[Cell], seconds: float, timeout_s: float
-) -> Measured:
+) -> CellFields:
     """Prepare every cell, then take samples in turns; return the fields of the rows."""
-    fields: Measured = {cell: failure("not measured") for cell in cells}
+    fields: CellFields = {cell: failure_fields("not measured") for cell in cells}
     label, names = cells[0].label, {f"{cell.mode}/{cell.function}": cell for cell in cells}
     facts: dict[str, Any] = {}
     try:
@@ -118,20 +118,22 @@ def _measure(
                 implementation=cell.implementation,
                 function=cell.function,
             )
-        turns = _contenders(case, names, fields)
-        answer = pool[label].ask("turns", timeout=timeout_s, sessions=turns, seconds=seconds)
-        for name in turns:
+        candidates = _candidates(case, names, fields)
+        answer = pool[label].ask(
+            "sample_rounds", timeout=timeout_s, sessions=candidates, seconds=seconds
+        )
+        for name in candidates:
             fields[names[name]] |= answer["sessions"][name]
     except (WorkerError, WorkerLostError) as error:
         for cell in cells:
-            fields[cell] |= failure(str(error))
+            fields[cell] |= failure_fields(str(error))
     finally:
         with contextlib.suppress(WorkerError, WorkerLostError):
             pool[label].ask("drop", timeout=timeout_s)
     return {cell: {**known, "facts": facts} for cell, known in fields.items()}
 
 
-def _contenders(case: Case, names: Mapping[str, Cell], fields: Measured) -> list[str]:
+def _candidates(case: Case, names: Mapping[str, Cell], fields: CellFields) -> list[str]:
     """Return the sessions to time: all but the natives that are far slower than the fastest."""
     right = {name: cell for name, cell in names.items() if fields[cell]["checked"]}
     fastest: dict[bool, float] = {}
@@ -143,11 +145,11 @@ def _contenders(case: Case, names: Mapping[str, Cell], fields: Measured) -> list
         name
         for name, cell in right.items()
         if cell.implementation == "portable"
-        or fields[cell]["call_s"] <= _SLOW * fastest[_tuned(case, cell)]
+        or fields[cell]["call_s"] <= _SLOW_FACTOR * fastest[_tuned(case, cell)]
     ]
 
 
-def entry_of(target: Target, case: Case, fields: Measured) -> Entry:
+def make_entry(target: TaxTarget, case: Case, fields: CellFields) -> TaxEntry:
     """Return the tax that the samples of a case's cells show.
 
     Parameters
@@ -177,12 +179,12 @@ def entry_of(target: Target, case: Case, fields: Measured) -> Entry:
     ours = fields[portable]["samples_s"]
     if not ours:
         reason = fields[portable].get("error") or "not measured"
-        return Entry(target, case, reason=f"{portable.function}: {reason}")
+        return TaxEntry(target, case, reason=f"{portable.function}: {reason}")
     if not own:
-        return Entry(target, case, reason=f"{target.label} has nothing that does it")
+        return TaxEntry(target, case, reason=f"{target.label} has nothing that does it")
     native_s, best = min(own, key=lambda pair: pair[0])
     ratio = ratio_of_pairs(ours, fields[best]["samples_s"])
-    return Entry(target, case, best.function, statistics.median(ours), native_s, ratio)
+    return TaxEntry(target, case, best.function, statistics.median(ours), native_s, ratio)
 
 
 def ratio_of_pairs(a_samples: Sequence[float], b_samples: Sequence[float]) -> Ratio:
@@ -193,17 +195,17 @@ def ratio_of_pairs(a_samples: Sequence[float], b_samples: Sequence[float]) -> Ra
 
 
 @contextlib.contextmanager
-def row_keeper(folder: str | Path) -> Iterator[Callable[[Case, Measured], None]]:
+def row_recorder(folder: str | Path) -> Iterator[Callable[[Case, CellFields], None]]:
     """Yield what `measure_taxes` can keep rows with, in a new file of this machine's folder."""
     run = run_id()
-    origin = origin_of(run)
-    place = Path(folder) / origin["machine"]
-    with RowWriter(place / f"{run}.jsonl") as writer:
-        write_machine(place)
+    origin = provenance_fields(run)
+    machine_folder = Path(folder) / origin["machine"]
+    with RowWriter(machine_folder / f"{run}.jsonl") as writer:
+        write_machine(machine_folder)
 
-        def keep(case: Case, fields: Measured) -> None:
+        def record(case: Case, fields: CellFields) -> None:
             for cell, known in fields.items():
                 row = {name: value for name, value in known.items() if name != "call_s"}
                 writer.write(make_row(origin, case, cell, row))
 
-        yield keep
+        yield record

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog.families import up
+from unpool_xp.bench.catalog.families import conv_transpose_case
 from unpool_xp.bench.verdicts.bootstrap import Ratio
 
 # --- targets and cases ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Target:
+class TaxTarget:
     """How slow the portable function may be on a backend.
 
     Attributes
@@ -27,9 +27,9 @@ class Target:
         The backend, and how the portable function runs on it.
     native_mode : str
         How the library's own functions run.
-    against : str
+    baseline : str
         What those are, in words.
-    mean, worst : float or None
+    mean_limit, worst_limit : float or None
         Upper limits of the geometric mean and of the worst ratio; None if there is no target.
     tuned : bool
         Whether natives that are tuned by hand count.
@@ -38,9 +38,9 @@ class Target:
     label: str
     mode: str
     native_mode: str
-    against: str
-    mean: float | None
-    worst: float | None
+    baseline: str
+    mean_limit: float | None
+    worst_limit: float | None
     tuned: bool = False
 
     @property
@@ -50,13 +50,13 @@ class Target:
 
 
 TARGETS = (
-    Target("torch:cpu", "eager", "eager", "torch's own functions", 1.0, 2.0),
-    Target("numpy", "eager", "eager", "the best known snippets", 0.8, 1.2),
-    Target("jax:cpu", "compiled", "compiled", "jax's own functions, compiled", 1.0, 1.5),
-    Target("torch:cpu", "compiled", "eager", "torch's own functions, eager", 0.8, 2.0),
+    TaxTarget("torch:cpu", "eager", "eager", "torch's own functions", 1.0, 2.0),
+    TaxTarget("numpy", "eager", "eager", "the best known snippets", 0.8, 1.2),
+    TaxTarget("jax:cpu", "compiled", "compiled", "jax's own functions, compiled", 1.0, 1.5),
+    TaxTarget("torch:cpu", "compiled", "eager", "torch's own functions, eager", 0.8, 2.0),
     # What the snippets become when they are written for speed alone.
-    Target("numpy", "eager", "eager", "snippets tuned by hand", None, None, tuned=True),
-    Target("jax:cpu", "compiled", "compiled", "code tuned by hand", None, None, tuned=True),
+    TaxTarget("numpy", "eager", "eager", "snippets tuned by hand", None, None, tuned=True),
+    TaxTarget("jax:cpu", "compiled", "compiled", "code tuned by hand", None, None, tuned=True),
 )
 # Of the operation's first array, from what a core's own cache holds to what none does.
 SHAPES = ((1, 16, 32, 32), (2, 32, 64, 64), (4, 64, 112, 112))
@@ -64,7 +64,7 @@ SHAPES = ((1, 16, 32, 32), (2, 32, 64, 64), (4, 64, 112, 112))
 WINDOWS = ((2, 2, 0), (3, 3, 0), (3, 2, 1))
 FACTORS = (2, 3)
 # Shape and output channels, and (kernel, stride, padding), of transposed convolutions.
-CONVOLVED = (((1, 32, 32, 32), 32), ((2, 128, 32, 32), 64), ((1, 256, 28, 28), 256))
+CONV_TRANSPOSE_INPUTS = (((1, 32, 32, 32), 32), ((2, 128, 32, 32), 64), ((1, 256, 28, 28), 256))
 KERNELS = ((2, 2, 0), (3, 2, 1), (4, 2, 1))
 
 
@@ -82,7 +82,7 @@ def tax_cases(quick: bool = False) -> tuple[Case, ...]:
         In float32, operation by operation.
     """
     step = 2 if quick else 1
-    shapes, convolved = SHAPES[::step], CONVOLVED[::step]
+    shapes, convolved = SHAPES[::step], CONV_TRANSPOSE_INPUTS[::step]
     windowed = [
         Case(operation, shape, (kernel,) * 2, (stride,) * 2, (padding,) * 2)
         for operation in ("max_pool", "avg_pool", "max_unpool")
@@ -95,19 +95,19 @@ def tax_cases(quick: bool = False) -> tuple[Case, ...]:
         for shape in shapes
         for factor in FACTORS
     ]
-    learned = [
-        up(shape, channels, kernel, stride, padding)
+    transposed = [
+        conv_transpose_case(shape, channels, kernel, stride, padding)
         for shape, channels in convolved
         for kernel, stride, padding in KERNELS
     ]
-    return (*windowed, *scaled, *learned)
+    return (*windowed, *scaled, *transposed)
 
 
 # --- what is made of it --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Entry:
+class TaxEntry:
     """The tax of one case on one backend.
 
     Attributes
@@ -126,7 +126,7 @@ class Entry:
         Why there is no ratio.
     """
 
-    target: Target
+    target: TaxTarget
     case: Case
     function: str = ""
     portable_s: float = math.nan
@@ -138,13 +138,13 @@ class Entry:
 NOISY = 1.5  # the upper end of an interval over the lower
 
 
-def noisy(entry: Entry) -> bool:
+def is_noisy(entry: TaxEntry) -> bool:
     """Return whether the ends of an interval are so far apart that the ratio says little."""
     return entry.ratio is not None and entry.ratio.high > NOISY * entry.ratio.low
 
 
 @dataclass(frozen=True)
-class Summary:
+class TaxSummary:
     """A target and what was measured for it.
 
     Attributes
@@ -155,28 +155,31 @@ class Summary:
         The geometric mean of the ratios; NaN where there is none.
     worst : Entry or None
         The entry of the largest ratio.
-    count, failed, unsure : int
+    count, failed, noisy : int
         How many entries have a ratio, how many have none, and of how many the ratio is noisy.
     """
 
-    target: Target
+    target: TaxTarget
     mean: float
-    worst: Entry | None
+    worst: TaxEntry | None
     count: int
     failed: int
-    unsure: int
+    noisy: int
 
     @property
     def met(self) -> bool | None:
         """Whether both limits hold and every case has a ratio; None if there is no target."""
-        if self.target.mean is None or self.target.worst is None:
+        if self.target.mean_limit is None or self.target.worst_limit is None:
             return None
         if self.worst is None or self.worst.ratio is None or self.failed:
             return False
-        return self.mean <= self.target.mean and self.worst.ratio.estimate <= self.target.worst
+        return (
+            self.mean <= self.target.mean_limit
+            and self.worst.ratio.estimate <= self.target.worst_limit
+        )
 
 
-def summarize(entries: Iterable[Entry]) -> list[Summary]:
+def summarize(entries: Iterable[TaxEntry]) -> list[TaxSummary]:
     """Return for each target whether it is met.
 
     Parameters
@@ -189,15 +192,15 @@ def summarize(entries: Iterable[Entry]) -> list[Summary]:
     list of Summary
         In the order in which the targets first come.
     """
-    groups: dict[Target, list[Entry]] = {}
+    groups: dict[TaxTarget, list[TaxEntry]] = {}
     for entry in entries:
         groups.setdefault(entry.target, []).append(entry)
     return [_summary(target, group) for target, group in groups.items()]
 
 
-def _summary(target: Target, entries: Sequence[Entry]) -> Summary:
+def _summary(target: TaxTarget, entries: Sequence[TaxEntry]) -> TaxSummary:
     timed = [(entry.ratio.estimate, entry) for entry in entries if entry.ratio is not None]
     mean = statistics.geometric_mean([estimate for estimate, _ in timed]) if timed else math.nan
     worst = max(timed, key=lambda pair: pair[0])[1] if timed else None
-    unsure = sum(map(noisy, entries))
-    return Summary(target, mean, worst, len(timed), len(entries) - len(timed), unsure)
+    noisy = sum(map(is_noisy, entries))
+    return TaxSummary(target, mean, worst, len(timed), len(entries) - len(timed), noisy)

@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from unpool_xp.bench.report.ranked import RankedCase, Timed, band_of
+from unpool_xp.bench.report.ranked import RankedCase, TimedRow, size_class_of
 from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, verdict
 
 How = tuple[str, str, str]
-_DEVIATIONS = 2 * 1.96  # across a 95 % interval
+_INTERVAL_WIDTH = 2 * 1.96  # across a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Answer:
     ----------
     operation, dtype : str
         Of what.
-    band : int
-        A number in `unpool_xp.bench.report.ranked.BANDS`.
+    size_class : int
+        A number in `unpool_xp.bench.report.ranked.SIZE_CLASSES`.
     winner : tuple of str
         The backend, the mode and the implementation that is the fastest over all the cases.
     function : str
@@ -48,7 +48,7 @@ class Answer:
 
     operation: str
     dtype: str
-    band: int
+    size_class: int
     winner: How
     function: str
     cases: int
@@ -77,8 +77,8 @@ def answers(cases: Iterable[RankedCase]) -> list[Answer]:
     count: dict[str, int] = {}
     for case in cases:
         if case.timed:
-            dtype = case.first["dtype"]
-            key = (dtype, case.operation, band_of(case.bytes_moved))
+            dtype = case.first_row["dtype"]
+            key = (dtype, case.operation, size_class_of(case.bytes_moved))
             groups.setdefault(key, []).append(case)
             count[dtype] = count.get(dtype, 0) + 1
     order = sorted(groups, key=lambda key: (-count[key[0]], *key))
@@ -86,8 +86,8 @@ def answers(cases: Iterable[RankedCase]) -> list[Answer]:
 
 
 def _answer(key: tuple[str, str, int], cases: Sequence[RankedCase]) -> Answer:
-    dtype, operation, band = key
-    times: dict[How, dict[int, Timed]] = {}
+    dtype, operation, size_class = key
+    times: dict[How, dict[int, TimedRow]] = {}
     for number, case in enumerate(cases):
         for timed in case.timed:  # the fastest first: of several functions, that one counts
             times.setdefault(timed.how, {}).setdefault(number, timed)
@@ -104,22 +104,25 @@ def _answer(key: tuple[str, str, int], cases: Sequence[RankedCase]) -> Answer:
     winner = order[0]
     mine = times[winner]
 
-    def beside(how: How | None) -> tuple[Ratio, float] | None:
+    def ratio_to_winner(how: How | None) -> tuple[Ratio, float] | None:
         if how is None or mine.keys() != whole[how].keys():
             return None
         return mean_ratio([(whole[how][number], timed) for number, timed in mine.items()])
 
     runner_up = next((how for how in order if how[0] != winner[0]), None)
     portable = next((how for how in order if how[2] == "portable"), None)
-    second, own = beside(runner_up), beside(portable if portable != winner else None)
+    second, own = (
+        ratio_to_winner(runner_up),
+        ratio_to_winner(portable if portable != winner else None),
+    )
     return Answer(
         operation,
         dtype,
-        band,
+        size_class,
         winner,
         next(iter(mine.values())).row["function"],
         len(cases),
-        sum(not slower(timed, cases[number].timed[0]) for number, timed in mine.items()),
+        sum(not is_slower(timed, cases[number].timed[0]) for number, timed in mine.items()),
         runner_up if second else None,
         second[0] if second else None,
         verdict(*second) if second else None,
@@ -128,7 +131,7 @@ def _answer(key: tuple[str, str, int], cases: Sequence[RankedCase]) -> Answer:
     )
 
 
-def mean_ratio(pairs: Sequence[tuple[Timed, Timed]]) -> tuple[Ratio, float]:
+def mean_ratio(pairs: Sequence[tuple[TimedRow, TimedRow]]) -> tuple[Ratio, float]:
     """Return the geometric mean of times over times, and the noise that it is seen through.
 
     Parameters
@@ -152,19 +155,19 @@ def mean_ratio(pairs: Sequence[tuple[Timed, Timed]]) -> tuple[Ratio, float]:
     return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half)), noise
 
 
-def slower(timed: Timed, best: Timed) -> bool:
+def is_slower(timed: TimedRow, best: TimedRow) -> bool:
     """Return whether one is known to be slower than the best."""
     return timed is not best and verdict(*mean_ratio([(timed, best)])) is Verdict.SLOWER
 
 
-def _variance(timed: Timed) -> float:
+def _variance(timed: TimedRow) -> float:
     """Return that of the logarithm of the median, as its interval shows it."""
     if timed.low <= 0 or not math.isfinite(timed.high):
         return math.inf
-    return (math.log(timed.high / timed.low) / _DEVIATIONS) ** 2
+    return (math.log(timed.high / timed.low) / _INTERVAL_WIDTH) ** 2
 
 
-def share_of_first(cases: Iterable[RankedCase]) -> tuple[dict[str, int], int]:
+def count_fastest(cases: Iterable[RankedCase]) -> tuple[dict[str, int], int]:
     """Return in how many cases a backend has the fastest or is tied with it, and of how many.
 
     Parameters
@@ -183,12 +186,12 @@ def share_of_first(cases: Iterable[RankedCase]) -> tuple[dict[str, int], int]:
     number = 0
     for case in cases:
         number += bool(case.timed)
-        for backend in {t.row["backend"] for t in case.timed if _is_first(t)}:
+        for backend in {t.row["backend"] for t in case.timed if _is_fastest(t)}:
             counts[backend] = counts.get(backend, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))), number
 
 
-def _is_first(timed: Timed) -> bool:
+def _is_fastest(timed: TimedRow) -> bool:
     return timed.entry.place == 1 or timed.entry.tied_with_best
 
 

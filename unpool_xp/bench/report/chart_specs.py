@@ -21,7 +21,7 @@ _BYTES = (
     " : datum.value < 1073741824 ? datum.value / 1048576 + ' MiB'"
     " : datum.value / 1073741824 + ' GiB'"
 )
-_TIMES = "format(datum.value, '~r') + 'x'"
+_RATIO = "format(datum.value, '~r') + 'x'"
 _SHARE = "format(datum.value, '.2~p')"
 _CALLS = "format(datum.value, '~s')"
 
@@ -41,11 +41,13 @@ def chart_specs(backends: Sequence[str]) -> dict[str, dict[str, Any]]:
         "xticks" and "yticks".
     """
     return {
-        "time": _plain(_time(backends)),
-        "share": _plain(_dots(backends, "share", "share of a plain copy", _SHARE, 1)),
-        "payback": _plain(_dots(backends, "calls", "calls until compiling has paid", _CALLS, None)),
-        "memory": _plain(_dots(backends, "peak", "peak over inputs + outputs", _TIMES, 1)),
-        "device": _plain(_device()),
+        "time": _page_spec(_time_chart(backends)),
+        "share": _page_spec(_dot_plot(backends, "share", "share of a plain copy", _SHARE, 1)),
+        "payback": _page_spec(
+            _dot_plot(backends, "calls", "calls until compiling has paid", _CALLS, None)
+        ),
+        "memory": _page_spec(_dot_plot(backends, "peak", "peak over inputs + outputs", _RATIO, 1)),
+        "device": _page_spec(_device_chart()),
     }
 
 
@@ -69,7 +71,7 @@ def time_png_spec(
         None where there is nothing to draw. Where there is too much for a picture, the kernel,
         stride and dtype with the most sizes alone; the title then says which.
     """
-    cases = _drawn([case for case in cases if case.timed and case.bytes_moved > 0])
+    cases = _cases_to_draw([case for case in cases if case.timed and case.bytes_moved > 0])
     points: list[dict[str, Any]] = [
         {
             **{name: t.row[name] for name in ("backend", "mode", "implementation", "function")},
@@ -79,14 +81,14 @@ def time_png_spec(
             "low": t.low or t.seconds,
             "high": t.high if math.isfinite(t.high) else t.seconds,
         }
-        for case, settings in zip(cases, _joined(cases), strict=True)
+        for case, settings in zip(cases, _line_groups(cases), strict=True)
         for t in case.timed
     ]
     if not points:
         return None
     shown = {point["backend"] for point in points}
     legend = tuple(name for name in backends if name in shown)
-    spec: dict[str, Any] = json.loads(_time_png(tuple(backends), legend))
+    spec: dict[str, Any] = json.loads(_time_png_json(tuple(backends), legend))
     sizes = [point["bytes"] for point in points]
     least = min(point["low"] for point in points) / 2
     spec["datasets"] = {"points": points, "lines": _copy_line(copy_gb_s, sizes, least)}
@@ -106,17 +108,17 @@ def time_png_spec(
     return spec
 
 
-def _drawn(cases: list[RankedCase]) -> list[RankedCase]:
+def _cases_to_draw(cases: list[RankedCase]) -> list[RankedCase]:
     """Return the cases that a picture has room for."""
     if sum(len(case.timed) for case in cases) <= _MOST_POINTS:
         return cases
-    dtypes = Counter(case.first["dtype"] for case in cases)
-    return max(by_series(cases), key=lambda one: (len(one), dtypes[one[0].first["dtype"]]))
+    dtypes = Counter(case.first_row["dtype"] for case in cases)
+    return max(by_series(cases), key=lambda one: (len(one), dtypes[one[0].first_row["dtype"]]))
 
 
 @functools.cache
-def _time_png(backends: tuple[str, ...], legend: tuple[str, ...]) -> str:
-    return json.dumps(_plain(_time(backends, legend=list(legend))))
+def _time_png_json(backends: tuple[str, ...], legend: tuple[str, ...]) -> str:
+    return json.dumps(_page_spec(_time_chart(backends, legend=list(legend))))
 
 
 def _copy_line(
@@ -130,7 +132,7 @@ def _copy_line(
     return [{"bytes": size, "seconds": size / copy_gb_s / 1e9} for size in ends]
 
 
-def _joined(cases: Sequence[RankedCase]) -> list[str]:
+def _line_groups(cases: Sequence[RankedCase]) -> list[str]:
     """Return what a line joins: cases of the same settings, or all where none has two sizes."""
     settings = [case.settings for case in cases]
     return settings if len(set(settings)) < len(settings) else ["all"] * len(settings)
@@ -154,7 +156,7 @@ def byte_ticks(values: Sequence[int]) -> list[int]:
 # --- the charts ----------------------------------------------------------------------------------
 
 
-def _ticked(name: str) -> Any:
+def _tick_values(name: str) -> Any:
     return {"expr": name}
 
 
@@ -190,17 +192,17 @@ def _marks(chart: Any, backends: Sequence[str], legend: Any = None, **encoding: 
     )
 
 
-def _how_tooltip() -> list[Any]:
+def _tooltip_fields() -> list[Any]:
     return ["backend:N", "mode:N", "implementation:N", "function:N"]
 
 
-def _time(backends: Sequence[str], legend: Any = None) -> Any:
+def _time_chart(backends: Sequence[str], legend: Any = None) -> Any:
     chart, copies = alt.Chart(alt.NamedData("points")), alt.Chart(alt.NamedData("lines"))
     x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
     x = x.title("bytes in and out of a call")
-    x = x.axis(labelExpr=_BYTES, values=_ticked("xticks"), grid=False)
+    x = x.axis(labelExpr=_BYTES, values=_tick_values("xticks"), grid=False)
     y = alt.Y("seconds:Q").scale(type="log", nice=False, padding=12).title("time of a call")
-    y = y.axis(labelExpr=_SECONDS, values=_ticked("yticks"))
+    y = y.axis(labelExpr=_SECONDS, values=_tick_values("yticks"))
     near = alt.selection_point(
         name="near",
         fields=["backend", "mode", "implementation"],
@@ -225,7 +227,7 @@ def _time(backends: Sequence[str], legend: Any = None) -> Any:
         x=x, y="low:Q", y2="high:Q", color=colour, opacity=opacity
     )
     tooltip = [
-        *_how_tooltip(),
+        *_tooltip_fields(),
         *(alt.Tooltip(f"{name}:N", title=title) for name, title in _TIME_WORDS),
     ]
     symbols = _marks(chart, backends, legend, x=x, y=y, opacity=opacity, tooltip=tooltip)
@@ -241,18 +243,20 @@ _TIME_WORDS = (
 )
 
 
-def _dots(backends: Sequence[str], field: str, title: str, labels: str, mark: float | None) -> Any:
+def _dot_plot(
+    backends: Sequence[str], field: str, title: str, labels: str, mark: float | None
+) -> Any:
     """Return one quantity, an operation a line."""
     chart = alt.Chart(alt.NamedData("points"))
     x = alt.X(f"{field}:Q").scale(type="log", nice=False, padding=20).title(title)
-    x = x.axis(labelExpr=labels, values=_ticked("xticks"))
+    x = x.axis(labelExpr=labels, values=_tick_values("xticks"))
     y = (
         alt.Y("operation:N")
         .title(None)
         .axis(labelFontSize=12, grid=True, ticks=False, tickBand="extent")
     )
     tooltip = [
-        *_how_tooltip(),
+        *_tooltip_fields(),
         alt.Tooltip("case:N", title="case"),
         alt.Tooltip("words:N", title=title),
     ]
@@ -264,13 +268,13 @@ def _dots(backends: Sequence[str], field: str, title: str, labels: str, mark: fl
     return layers.add_params(*_params())
 
 
-def _device() -> Any:
+def _device_chart() -> Any:
     chart = alt.Chart(alt.NamedData("points"))
     x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
     x = x.title("bytes in and out of a call")
-    x = x.axis(labelExpr=_BYTES, values=_ticked("xticks"), grid=False)
+    x = x.axis(labelExpr=_BYTES, values=_tick_values("xticks"), grid=False)
     y = alt.Y("ratio:Q").scale(type="log", nice=False, padding=12)
-    y = y.title("CPU time over GPU time").axis(labelExpr=_TIMES, values=_ticked("yticks"))
+    y = y.title("CPU time over GPU time").axis(labelExpr=_RATIO, values=_tick_values("yticks"))
     copies = alt.Scale(domain=["on the device", "with copies"], range=[[1, 0], [5, 3]])
     colour = alt.Color(
         "copies:N",
@@ -298,7 +302,7 @@ def _device() -> Any:
     return (rule.encode(y=y) + lines + dots).add_params(*_params())
 
 
-def _plain(chart: Any) -> dict[str, Any]:
+def _page_spec(chart: Any) -> dict[str, Any]:
     spec: dict[str, Any] = chart.properties(width="container", height=260).to_dict()
     # The address in $schema is never fetched, but a page for offline use has none; the theme
     # is given where the chart is drawn.

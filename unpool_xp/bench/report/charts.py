@@ -50,7 +50,7 @@ _SHAPES = (
     *(("circle", "●"), ("square", "■"), ("triangle-up", "▲"), ("diamond", "◆")),
     *(("cross", "✚"), ("triangle-down", "▼"), ("triangle-right", "▶")),
 )
-_KNOWN = (
+_KNOWN_BACKENDS = (
     *("numpy", "torch:cpu", "jax:cpu", "cupy:cuda", "dask", "torch:cuda", "jax:cuda"),
     "array_api_strict",
 )
@@ -69,10 +69,14 @@ def styles(backends: Sequence[str]) -> list[Style]:
     list of Style
         One a label. Two look the same only where there are more than 56.
     """
-    others = [name for name in backends if name not in _KNOWN]
+    others = [name for name in backends if name not in _KNOWN_BACKENDS]
     found = []
     for name in backends:
-        number = _KNOWN.index(name) if name in _KNOWN else len(_KNOWN) + others.index(name)
+        number = (
+            _KNOWN_BACKENDS.index(name)
+            if name in _KNOWN_BACKENDS
+            else len(_KNOWN_BACKENDS) + others.index(name)
+        )
         colour, shape = _COLOURS[number % len(_COLOURS)], _SHAPES[number % len(_SHAPES)]
         found.append(Style(*colour, *shape))
     return found

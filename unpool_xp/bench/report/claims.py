@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import unpool_xp
-from unpool_xp.bench.cases.formatting import digits
+from unpool_xp.bench.cases.formatting import three_digits
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.report.answers import geometric_mean, slower
+from unpool_xp.bench.report.answers import geometric_mean, is_slower
 from unpool_xp.bench.report.costs import copy_ceilings
-from unpool_xp.bench.report.ranked import RankedCase, Timed
+from unpool_xp.bench.report.ranked import RankedCase, TimedRow
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.gallery.scores import max_pool_scores
 
 TRUE, PARTLY, FALSE, UNMEASURED = "true", "partly true", "not true", "not measured here"
-_CHEAP = 0.5  # of the speed of a plain copy: a call then takes no longer than two copies
-_NOTABLE = 0.1  # bytes of positions a byte of values
+_CHEAP_SHARE = 0.5  # of the speed of a plain copy: a call then takes no longer than two copies
+_NOTABLE_SHARE = 0.1  # bytes of positions a byte of values
 _UNPOOLING = ("nearest_unpool", "max_unpool", "linear_unpool", "fractional_max_unpool")
 Findings = tuple[str, str]  # the verdict, and what was measured
 
@@ -49,7 +49,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ClaimVerdict:
     """A claim with its verdict: TRUE, PARTLY, FALSE or UNMEASURED."""
 
     text: str
@@ -58,7 +58,7 @@ class Judged:
     measured: str
 
 
-def judged(cases: Sequence[RankedCase]) -> list[Judged]:
+def judge_claims(cases: Sequence[RankedCase]) -> list[ClaimVerdict]:
     """Judge every claim by the cases of one machine.
 
     Parameters
@@ -72,28 +72,30 @@ def judged(cases: Sequence[RankedCase]) -> list[Judged]:
         In the order of `CLAIMS`.
     """
     evidence = Evidence(cases)
-    return [Judged(claim.text, claim.measure, *claim.judge(evidence)) for claim in CLAIMS]
+    return [ClaimVerdict(claim.text, claim.measure, *claim.judge(evidence)) for claim in CLAIMS]
 
 
 # --- times ---------------------------------------------------------------------------------------
 
 
 def _nearest_is_quickest(evidence: Evidence) -> Findings:
-    groups = [g for g in _same_output(evidence.cases) if "nearest_unpool" in g and len(g) > 1]
+    groups = [g for g in _group_by_output(evidence.cases) if "nearest_unpool" in g and len(g) > 1]
     if not groups:
         return UNMEASURED, "No backend has nearest and another method at the same output size."
     nearest = [group["nearest_unpool"] for group in groups]
     first = sum(
-        not any(slower(one, other) for other in group.values())
+        not any(is_slower(one, other) for other in group.values())
         for one, group in zip(nearest, groups, strict=True)
     )
-    times = _times_over("nearest_unpool", groups)
+    times = _ratios_text("nearest_unpool", groups)
     text = f"Nothing was quicker in {first} of {len(groups)} comparisons at the same output. "
-    return _how_often(first, len(groups)), text + f"Time over nearest (geometric mean): {times}."
+    return _verdict_of_share(
+        first, len(groups)
+    ), text + f"Time over nearest (geometric mean): {times}."
 
 
 def _fractional_costs_more(evidence: Evidence) -> tuple[str | None, str]:
-    groups = [g for g in _same_output(evidence.cases) if "fractional_max_unpool" in g]
+    groups = [g for g in _group_by_output(evidence.cases) if "fractional_max_unpool" in g]
     pairs = [
         (group["fractional_max_unpool"], group[name])
         for group in groups
@@ -102,19 +104,19 @@ def _fractional_costs_more(evidence: Evidence) -> tuple[str | None, str]:
     ]
     if not pairs:
         return None, "Its time beside nearest and max at the same output was not measured."
-    more = sum(slower(*pair) for pair in pairs)
+    more = sum(is_slower(*pair) for pair in pairs)
     ratios: dict[str, list[float]] = {}
     for slow, quick in pairs:
         ratios.setdefault(quick.row["operation"], []).append(slow.seconds / quick.seconds)
-    means = {name: digits(geometric_mean(found)) for name, found in ratios.items()}
+    means = {name: three_digits(geometric_mean(found)) for name, found in ratios.items()}
     words = ", ".join(f"{mean}x that of {name}" for name, mean in means.items())
     text = f"It took longer in {more} of {len(pairs)} comparisons: {words}, in the geometric mean."
-    return _how_often(more, len(pairs)), text
+    return _verdict_of_share(more, len(pairs)), text
 
 
-def _same_output(cases: Iterable[RankedCase]) -> list[dict[str, Timed]]:
+def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, TimedRow]]:
     """Return the portable methods with the same output, backend and mode, by operation."""
-    groups: dict[tuple[object, ...], dict[str, Timed]] = {}
+    groups: dict[tuple[object, ...], dict[str, TimedRow]] = {}
     for case in cases:
         known = case.outputs if "unpool" in case.operation else None
         for timed in case.timed if known else ():
@@ -128,18 +130,18 @@ def _same_output(cases: Iterable[RankedCase]) -> list[dict[str, Timed]]:
     return list(groups.values())
 
 
-def _times_over(name: str, groups: Iterable[Mapping[str, Timed]]) -> str:
+def _ratios_text(name: str, groups: Iterable[Mapping[str, TimedRow]]) -> str:
     ratios: dict[str, list[float]] = {}
     for group in groups:
         for other, timed in group.items():
             if other != name:
                 ratios.setdefault(other, []).append(timed.seconds / group[name].seconds)
     return ", ".join(
-        f"{other} {digits(geometric_mean(ratios[other]))}x" for other in sorted(ratios)
+        f"{other} {three_digits(geometric_mean(ratios[other]))}x" for other in sorted(ratios)
     )
 
 
-def _how_often(number: int, of: int) -> str:
+def _verdict_of_share(number: int, of: int) -> str:
     return TRUE if number == of else PARTLY if 2 * number > of else FALSE
 
 
@@ -155,11 +157,11 @@ def _unpooling_is_cheap(evidence: Evidence) -> Findings:
     if not best:
         return UNMEASURED, "No unpooling was timed on a device whose copy was timed too."
     shares = ", ".join(f"{name} {share:.0%}" for name, (_, share) in sorted(best.items()))
-    cheap = sum(share >= _CHEAP for _, share in best.values())
+    cheap = sum(share >= _CHEAP_SHARE for _, share in best.values())
     verdict = TRUE if cheap == len(best) else PARTLY if cheap else FALSE
     return verdict, (
         f"Share of a plain copy's speed, the best backend at the largest size: {shares}. "
-        f"Counted as cheap from {_CHEAP:.0%} on."
+        f"Counted as cheap from {_CHEAP_SHARE:.0%} on."
         + (
             " Above 100% the data may have come from a cache."
             if any(s > 1 for _, s in best.values())
@@ -182,7 +184,7 @@ def _max_keeps_more(evidence: Evidence) -> Findings:
         for stride, ways in found.items()
     )
     errors = max(shown.error_at_maxima for pair in pairs for shown in pair)
-    return _how_often(closer, len(pairs)), (
+    return _verdict_of_share(closer, len(pairs)), (
         f"Max against nearest, on a photograph. {words}. Largest error of either at the maxima: "
         f"{errors:g}. What max unpooling alone keeps is where the maxima stood."
     )
@@ -209,7 +211,7 @@ def _fractional_is_smoother(evidence: Evidence) -> Findings:
         (w["fractional_max_unpool"].variation, w["nearest_unpool"].variation)
         for w in found.values()
     ]
-    smoother = _how_often(sum(a < b for a, b in pairs), len(pairs))
+    smoother = _verdict_of_share(sum(a < b for a, b in pairs), len(pairs))
     words = "; ".join(f"{a:.2f} against {b:.2f}" for a, b in pairs)
     costlier, cost = _fractional_costs_more(evidence)
     text = f"Total variation, fractional against nearest: {words}. {cost}"
@@ -227,16 +229,16 @@ def _positions_cost_memory(evidence: Evidence) -> Findings:
     for case in evidence.cases:
         if case.operation == "max_pool" and case.outputs and len(case.outputs) == 2:
             values, indices = (numpy_dtype(dtype).itemsize for _, dtype in case.outputs.values())
-            ratios.add((indices / values, case.first["dtype"]))
+            ratios.add((indices / values, case.first_row["dtype"]))
     if not ratios:
         return UNMEASURED, "There is no row of max_pool."
-    words = ", ".join(f"{digits(ratio)}x those of {dtype}" for ratio, dtype in sorted(ratios))
-    verdict = TRUE if min(ratios)[0] >= _NOTABLE else FALSE
+    words = ", ".join(f"{three_digits(ratio)}x those of {dtype}" for ratio, dtype in sorted(ratios))
+    verdict = TRUE if min(ratios)[0] >= _NOTABLE_SHARE else FALSE
     text = f"Bytes of the positions beside the values: {words}; int32 would take half of it, "
-    return verdict, text + f"one byte a window fits up to 16x16. {_peaks(evidence)}"
+    return verdict, text + f"one byte a window fits up to 16x16. {_peak_memory_text(evidence)}"
 
 
-def _peaks(evidence: Evidence) -> str:
+def _peak_memory_text(evidence: Evidence) -> str:
     """Return what max pooling adds at its peak, beside the pooling that keeps no positions."""
     peaks: dict[tuple[object, ...], dict[str, int]] = {}
     for row in evidence.rows:
@@ -248,16 +250,18 @@ def _peaks(evidence: Evidence) -> str:
     if not pairs:
         return "Peak memory was not measured here (sweep --memory)."
     ratio = geometric_mean(pair["max_pool"] / pair["avg_pool"] for pair in pairs)
-    return f"Peak memory of max_pool over avg_pool: {digits(ratio)}x, over {len(pairs)} cases."
+    return (
+        f"Peak memory of max_pool over avg_pool: {three_digits(ratio)}x, over {len(pairs)} cases."
+    )
 
 
 def _adds_parameters(evidence: Evidence) -> Findings:
-    trained = [name for name in OPERATIONS if "weight" in _arguments(name)]
+    trained = [name for name in OPERATIONS if "weight" in _parameters(name)]
     without = [name for name in _UNPOOLING if name not in trained]
-    rows = [case.first for case in evidence.cases if case.operation in trained]
+    rows = [case.first_row for case in evidence.cases if case.operation in trained]
     if rows:
-        counts = sorted({_weights(row) for row in rows})
-        span = digits(counts[0]) if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+        counts = sorted({_weight_count(row) for row in rows})
+        span = three_digits(counts[0]) if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
         text = f"{', '.join(trained)}: {span} weights in these cases (in x out x kernel). "
     else:
         text = f"{', '.join(trained)} alone takes weights; no case of it was measured. "
@@ -267,11 +271,11 @@ def _adds_parameters(evidence: Evidence) -> Findings:
     )
 
 
-def _arguments(operation: str) -> Mapping[str, inspect.Parameter]:
+def _parameters(operation: str) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(getattr(unpool_xp, operation)).parameters
 
 
-def _weights(row: Row) -> int:
+def _weight_count(row: Row) -> int:
     kernel = row["kernel"] or []
     channel = len(row["shape"]) - len(kernel) - 1
     channels = row["shape"][channel] if 0 <= channel < len(row["shape"]) else 1

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from unpool_xp.bench.report.answers import mean_ratio
-from unpool_xp.bench.report.ranked import RankedCase, Timed, by_series
+from unpool_xp.bench.report.ranked import RankedCase, TimedRow, by_series
 from unpool_xp.bench.rows.schema import Row, failure_reason
 from unpool_xp.bench.verdicts.bootstrap import Verdict, verdict
 from unpool_xp.bench.verdicts.crossover import DeviceCrossover, device_crossovers, is_gpu
 
 
 @dataclass(frozen=True)
-class Payback:
+class CompileBreakEven:
     """A compiled call beside the same one eager.
 
     Attributes
@@ -32,33 +32,35 @@ class Payback:
     """
 
     case: RankedCase
-    compiled: Timed
-    eager: Timed
+    compiled: TimedRow
+    eager: TimedRow
     first_s: float
     calls: int | None
     clear: bool
 
 
-def paybacks(cases: Iterable[RankedCase]) -> list[Payback]:
+def compile_break_evens(cases: Iterable[RankedCase]) -> list[CompileBreakEven]:
     """Return when compiling pays back, for each row measured in both modes."""
     found = []
     for case in cases:
-        eager = {_same(timed): timed for timed in case.timed if timed.row["mode"] == "eager"}
+        eager = {
+            _function_key(timed): timed for timed in case.timed if timed.row["mode"] == "eager"
+        }
         for timed in case.timed:
-            beside, first = eager.get(_same(timed)), timed.row["first_call_s"]
+            beside, first = eager.get(_function_key(timed)), timed.row["first_call_s"]
             if timed.row["mode"] == "compiled" and beside is not None and first is not None:
-                calls = payback_calls(timed.seconds, beside.seconds, first)
+                calls = break_even_calls(timed.seconds, beside.seconds, first)
                 differ = verdict(*mean_ratio([(timed, beside)]))
                 clear = differ in (Verdict.FASTER, Verdict.SLOWER)
-                found.append(Payback(case, timed, beside, first, calls, clear))
+                found.append(CompileBreakEven(case, timed, beside, first, calls, clear))
     return found
 
 
-def _same(timed: Timed) -> tuple[str, str, str]:
+def _function_key(timed: TimedRow) -> tuple[str, str, str]:
     return timed.row["backend"], timed.row["implementation"], timed.row["function"]
 
 
-def payback_calls(compiled_s: float, eager_s: float, first_s: float) -> int | None:
+def break_even_calls(compiled_s: float, eager_s: float, first_s: float) -> int | None:
     """Return the number of calls from which on compiled takes less time in all than eager.
 
     Parameters
@@ -95,7 +97,7 @@ def copy_ceilings(rows: Iterable[Row]) -> dict[str, tuple[float, str]]:
     return best
 
 
-def host_copy(rows: Sequence[Row]) -> float | None:
+def host_copy_rate(rows: Sequence[Row]) -> float | None:
     """Return what the fastest plain copy on a CPU reached, or, where there is none, on a GPU."""
     cpu = copy_ceilings(row for row in rows if not is_gpu(row["backend"]))
     return (
@@ -108,8 +110,8 @@ class DevicePoint:
     """The best CPU backend beside the best GPU backend at one size."""
 
     case: RankedCase
-    cpu: Timed
-    gpu: Timed
+    cpu: TimedRow
+    gpu: TimedRow
     ratio: float  # CPU time over GPU time: above 1 where the GPU is faster
     ratio_with_copies: float | None  # the data starts, and is wanted, on the host
 
@@ -122,7 +124,7 @@ def device_points(cases: Iterable[RankedCase]) -> list[DevicePoint]:
         gpus = [t for t in case.timed if is_gpu(t.row["backend"])]
         if not cpus or not gpus:
             continue
-        near, far = _with_copies(cpus), _with_copies(gpus)
+        near, far = _fastest_with_copies(cpus), _fastest_with_copies(gpus)
         copied = near / far if near is not None and far is not None else None
         points.append(
             DevicePoint(case, cpus[0], gpus[0], cpus[0].seconds / gpus[0].seconds, copied)
@@ -130,21 +132,23 @@ def device_points(cases: Iterable[RankedCase]) -> list[DevicePoint]:
     return points
 
 
-def _with_copies(timed: Iterable[Timed]) -> float | None:
+def _fastest_with_copies(timed: Iterable[TimedRow]) -> float | None:
     """Return the least seconds with the copies, which libraries on the CPU may need too."""
-    return min((t.seconds + t.copies for t in timed if t.copies is not None), default=None)
+    return min(
+        (t.seconds + t.copy_seconds for t in timed if t.copy_seconds is not None), default=None
+    )
 
 
 @dataclass(frozen=True)
 class DeviceSeries:
     """The best GPU backend, and each of them, beside the best CPU backend, small to large.
 
-    `crossings` has each GPU backend twice: with the data there, and with the copies counted.
+    `crossovers` has each GPU backend twice: with the data there, and with the copies counted.
     """
 
     first: RankedCase
     points: Sequence[DevicePoint]
-    crossings: Sequence[tuple[DeviceCrossover, DeviceCrossover]]
+    crossovers: Sequence[tuple[DeviceCrossover, DeviceCrossover]]
 
 
 def device_series(cases: Iterable[RankedCase]) -> list[DeviceSeries]:
@@ -160,16 +164,16 @@ def device_series(cases: Iterable[RankedCase]) -> list[DeviceSeries]:
 
 
 @dataclass(frozen=True)
-class Change:
+class WinnerChange:
     """From a case on, in order of size, another backend is the fastest."""
 
     case: RankedCase
-    winner: Timed
+    winner: TimedRow
     after: RankedCase | None
     tied: tuple[str, ...]  # backends
 
 
-def changes(series: Sequence[RankedCase]) -> list[Change]:
+def winner_changes(series: Sequence[RankedCase]) -> list[WinnerChange]:
     """Return where the fastest backend changes along cases that differ in size alone.
 
     Parameters
@@ -183,7 +187,7 @@ def changes(series: Sequence[RankedCase]) -> list[Change]:
         The first says who is the fastest at the smallest size. A new one counts only where the
         old one is known to be slower, or has failed.
     """
-    found: list[Change] = []
+    found: list[WinnerChange] = []
     before: RankedCase | None = None
     for case in series:
         if not case.timed:
@@ -192,6 +196,6 @@ def changes(series: Sequence[RankedCase]) -> list[Change]:
         winner = case.timed[0]
         backend = winner.row["backend"]
         if not found or found[-1].winner.row["backend"] not in first | {backend}:
-            found.append(Change(case, winner, before, tuple(sorted(first - {backend}))))
+            found.append(WinnerChange(case, winner, before, tuple(sorted(first - {backend}))))
         before = case
     return found

@@ -16,33 +16,33 @@ from unpool_xp.bench.verdicts.ranking import by_workload
 COPY_SHARE = 0.85  # of the rate of the device's own copy, at least
 LARGE_BYTES = 10**9  # of output, more than
 MOST_EAGER, MOST_COMPILED = 1.2, 1.0  # portable over native, at most
-_COPIED = ("torch:cuda", "cupy:cuda")
-_MOVES = ("nearest_unpool", "max_unpool")
+_COPY_LABELS = ("torch:cuda", "cupy:cuda")
+_COPY_OPERATIONS = ("nearest_unpool", "max_unpool")
 
 
 @dataclass(frozen=True)
-class Line:
+class TargetResult:
     """One target and its result.
 
     Attributes
     ----------
     text : str
         What.
-    asked : str
+    target : str
         How much of it.
-    found : float or None
+    measured : float or None
         How much there is; None where it was not measured.
     met : bool or None
         Whether that is enough; None where it was not measured.
-    said : str
+    note : str
         Of what it is, or why it was not measured.
     """
 
     text: str
-    asked: str
-    found: float | None
+    target: str
+    measured: float | None
     met: bool | None
-    said: str
+    note: str
 
     @property
     def verdict(self) -> str:
@@ -50,7 +50,7 @@ class Line:
         return {True: "met", False: "missed", None: "not measured"}[self.met]
 
 
-def reach(rows: Iterable[Row]) -> list[Line]:
+def check_gpu_targets(rows: Iterable[Row]) -> list[TargetResult]:
     """Evaluate the GPU targets on rows.
 
     Parameters
@@ -66,20 +66,22 @@ def reach(rows: Iterable[Row]) -> list[Line]:
     """
     kept = latest(rows)
     cases = ranked_cases(kept)
-    lines = [_copy_line(cases, label, name) for label in _COPIED for name in _MOVES]
+    lines = [
+        _copy_result(cases, label, name) for label in _COPY_LABELS for name in _COPY_OPERATIONS
+    ]
     for mode, most in (("eager", MOST_EAGER), ("compiled", MOST_COMPILED)):
-        lines.append(_tax_line(kept, mode, most))
+        lines.append(_tax_result(kept, mode, most))
     return lines
 
 
-def _copy_line(cases: Sequence[RankedCase], label: str, operation: str) -> Line:
+def _copy_result(cases: Sequence[RankedCase], label: str, operation: str) -> TargetResult:
     text = f"{operation} on {label}, outputs over 1 GB: share of the device's own copy"
-    asked = f"at least {COPY_SHARE:.0%}"
+    target = f"at least {COPY_SHARE:.0%}"
     shares, reasons = [], []
     for case in cases:
         if case.operation != operation or total_bytes(case.outputs or {}) <= LARGE_BYTES:
             continue
-        mine = [r for r in case.rows if r["backend"] == label and _ours(r, "eager")]
+        mine = [r for r in case.rows if r["backend"] == label and _is_portable(r, "eager")]
         for row in mine:
             reason, rate = failure_reason(row), row["copy_gb_s"]
             if reason is None and rate:
@@ -88,24 +90,24 @@ def _copy_line(cases: Sequence[RankedCase], label: str, operation: str) -> Line:
             else:
                 reasons.append(reason or "the copy was not measured")
     if not shares:
-        return Line(text, asked, None, None, reasons[0] if reasons else "no row")
+        return TargetResult(text, target, None, None, reasons[0] if reasons else "no row")
     share, name = min(shares)
-    said = f"the least of {len(shares)}: {name}"
+    note = f"the least of {len(shares)}: {name}"
     if reasons:
-        said += f"; {len(reasons)} without a time ({reasons[0]})"
-    return Line(text, asked, share, share >= COPY_SHARE, said)
+        note += f"; {len(reasons)} without a time ({reasons[0]})"
+    return TargetResult(text, target, share, share >= COPY_SHARE, note)
 
 
-def _tax_line(rows: Sequence[Row], mode: str, most: float) -> Line:
+def _tax_result(rows: Sequence[Row], mode: str, most: float) -> TargetResult:
     text = f"portable over native on torch:cuda, {mode}, geometric mean"
-    asked = f"at most {most:g}"
+    target = f"at most {most:g}"
     mine = [row for row in rows if row["backend"] == "torch:cuda" and not failure_reason(row)]
     ratios = []
     for case in by_workload(mine).values():
-        ours = _least(case, lambda row: _ours(row, mode))
+        ours = _fastest(case, lambda row: _is_portable(row, mode))
         # Compiled, ours is compared with torch's own function both eager and compiled.
         modes = ("eager",) if mode == "eager" else ("eager", "compiled")
-        own = _least(
+        own = _fastest(
             case,
             lambda row, modes=modes: (  # type: ignore[misc]
                 row["mode"] in modes
@@ -116,36 +118,36 @@ def _tax_line(rows: Sequence[Row], mode: str, most: float) -> Line:
         if ours is not None and own is not None:
             ratios.append(ours / own)
     if not ratios:
-        return Line(text, asked, None, None, "no case has both")
+        return TargetResult(text, target, None, None, "no case has both")
     mean = statistics.geometric_mean(ratios)
-    return Line(text, asked, mean, mean <= most, f"of {len(ratios)} cases")
+    return TargetResult(text, target, mean, mean <= most, f"of {len(ratios)} cases")
 
 
-def _ours(row: Row, mode: str) -> bool:
+def _is_portable(row: Row, mode: str) -> bool:
     return row["implementation"] == "portable" and row["mode"] == mode
 
 
-def _least(rows: Iterable[Row], which: Callable[[Row], bool]) -> float | None:
+def _fastest(rows: Iterable[Row], which: Callable[[Row], bool]) -> float | None:
     times = (statistics.median(row["samples_s"]) for row in rows if which(row))
     return min(times, default=None)
 
 
-def reach_markdown(lines: Sequence[Line]) -> str:
+def targets_as_markdown(lines: Sequence[TargetResult]) -> str:
     """Return the lines as a table in Markdown."""
     head = ["| what | asked | found | | of |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(f"| {' | '.join(cells(line))} |" for line in lines)]) + "\n"
+    return "\n".join([*head, *(f"| {' | '.join(result_cells(line))} |" for line in lines)]) + "\n"
 
 
-def cells(line: Line) -> list[str]:
+def result_cells(line: TargetResult) -> list[str]:
     """Return the words of a line."""
-    found = "" if line.found is None else f"{line.found:.3g}"
-    said = line.said.replace("|", "/")
-    return [line.text, line.asked, found, line.verdict, said]
+    found = "" if line.measured is None else f"{line.measured:.3g}"
+    note = line.note.replace("|", "/")
+    return [line.text, line.target, found, line.verdict, note]
 
 
-def write_reach(lines: Sequence[Line], folder: str | Path) -> Path:
+def write_targets(lines: Sequence[TargetResult], folder: str | Path) -> Path:
     """Write the table to ``reach.md`` of a folder, which is made."""
     path = Path(folder) / "reach.md"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("# What is asked of a GPU\n\n" + reach_markdown(lines), encoding="utf-8")
+    path.write_text("# What is asked of a GPU\n\n" + targets_as_markdown(lines), encoding="utf-8")
     return path

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unpool_xp.bench.cases.formatting import digits, seconds_text
+from unpool_xp.bench.cases.formatting import seconds_text, three_digits
 from unpool_xp.bench.report.answers import geometric_mean, mean_ratio
-from unpool_xp.bench.report.ranked import RankedCase, Timed
+from unpool_xp.bench.report.ranked import RankedCase, TimedRow
 from unpool_xp.bench.rows.schema import Key, workload_key
 
-Way = tuple[str, str, str, str]
+PortableKey = tuple[str, str, str, str]
 
 
-def side_by_side(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[str, Any]]:
+def compare_machines(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[str, Any]]:
     """Return a line for each operation and way to run it that several machines have.
 
     Parameters
@@ -59,8 +59,8 @@ def side_by_side(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[str,
     return lines
 
 
-def _times(cases: Iterable[RankedCase]) -> dict[Way, dict[Key, Timed]]:
-    found: dict[Way, dict[Key, Timed]] = {}
+def _times(cases: Iterable[RankedCase]) -> dict[PortableKey, dict[Key, TimedRow]]:
+    found: dict[PortableKey, dict[Key, TimedRow]] = {}
     for case in cases:
         for timed in case.timed:
             row = timed.row
@@ -71,15 +71,15 @@ def _times(cases: Iterable[RankedCase]) -> dict[Way, dict[Key, Timed]]:
 
 
 def _cell(
-    mine: Sequence[Timed], best: Sequence[Timed], seconds: float, first: bool
+    mine: Sequence[TimedRow], best: Sequence[TimedRow], seconds: float, first: bool
 ) -> dict[str, Any]:
     ratio, _ = mean_ratio(list(zip(mine, best, strict=True)))
     limits = "too few samples"
     if ratio.low > 0:
-        limits = f"{digits(ratio.low)} to {digits(ratio.high)}"
+        limits = f"{three_digits(ratio.low)} to {three_digits(ratio.high)}"
     return {
         "seconds": seconds_text(seconds),
-        "ratio": "" if first else f"{digits(ratio.estimate)}x",
+        "ratio": "" if first else f"{three_digits(ratio.estimate)}x",
         "limits": "" if first else limits,
         "first": first,
     }

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unpool_xp.bench.cases.formatting import digits, interval_text, seconds_text
+from unpool_xp.bench.cases.formatting import interval_text, seconds_text, three_digits
 from unpool_xp.bench.report.costs import DeviceSeries
-from unpool_xp.bench.report.ranked import RankedCase, Timed
+from unpool_xp.bench.report.ranked import RankedCase, TimedRow
 from unpool_xp.bench.rows.names import case_name, how_text
 from unpool_xp.bench.rows.schema import failure_reason
 
@@ -35,7 +35,7 @@ def markdown(view: Mapping[str, Any]) -> str:
         lines += ["There are no rows to report.", ""]
     if len(view["machines"]) > 1:
         lines += ["Several machines, side by side; then each by itself.", ""]
-        lines += _side_by_side(view)
+        lines += _machine_comparison(view)
     for machine in view["machines"]:
         lines += _machine(machine)
     if view["problems"]:
@@ -45,18 +45,18 @@ def markdown(view: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _side_by_side(view: Mapping[str, Any]) -> list[str]:
+def _machine_comparison(view: Mapping[str, Any]) -> list[str]:
     if not view["side_by_side"]:
         return ["They have no case of the same backend in common.", ""]
     rows = [
         [
             *(f"{line['operation']}, {line['dtype']}", f"{line['backend']} {line['mode']}"),
             str(line["cases"]),
-            *("" if cell is None else _on_machine(cell) for cell in line["cells"]),
+            *("" if cell is None else _machine_cell(cell) for cell in line["cells"]),
         ]
         for line in view["side_by_side"]
     ]
-    head = ("operation", "backend", "cases", *(_cell(m["id"]) for m in view["machines"]))
+    head = ("operation", "backend", "cases", *(_escape(m["id"]) for m in view["machines"]))
     return [
         "## Machines side by side",
         "",
@@ -67,16 +67,16 @@ def _side_by_side(view: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _on_machine(cell: Mapping[str, Any]) -> str:
+def _machine_cell(cell: Mapping[str, Any]) -> str:
     if cell["first"]:
         return f"{cell['seconds']}, fastest"
     return f"{cell['seconds']}, {cell['ratio']} ({cell['limits']})"
 
 
 def _machine(machine: Mapping[str, Any]) -> list[str]:
-    lines = [f"## {_cell(machine['title'])}", "", _cell(machine["summary"]), ""]
+    lines = [f"## {_escape(machine['title'])}", "", _escape(machine["summary"]), ""]
     for table in machine["tables"]:
-        lines += [f"### The answer, {_cell(table['dtype'])}", ""]
+        lines += [f"### The answer, {_escape(table['dtype'])}", ""]
         head = ("operation", *(f"{b['name']} ({b['limits']})" for b in machine["bands"]))
         rows = ([row["operation"], *map(_answer, row["cells"])] for row in table["rows"])
         lines += _table(head, rows)
@@ -93,11 +93,11 @@ def _machine(machine: Mapping[str, Any]) -> list[str]:
         lines += ["### What is claimed", ""]
         claims = ([c.text, c.verdict, c.measured] for c in machine["claims"])
         lines += _table(("claim", "verdict", "measured"), claims)
-    lines += ["### Where and how", "", f"- machine: {_cell(machine['id'])}"]
-    lines += [*(f"- {name}: {_cell(value)}" for name, value in machine["facts"]), ""]
+    lines += ["### Where and how", "", f"- machine: {_escape(machine['id'])}"]
+    lines += [*(f"- {name}: {_escape(value)}" for name, value in machine["facts"]), ""]
     tables = len(machine["cases"]) <= _MOST_CASES
     for operation in machine["operations"]:
-        lines += [f"### {_cell(operation['name'])}", ""]
+        lines += [f"### {_escape(operation['name'])}", ""]
         if operation["spec"] is not None:
             lines += [f"![Time against size]({operation['png']})", ""]
         if tables:
@@ -116,7 +116,7 @@ def _crossovers(devices: Sequence[DeviceSeries]) -> list[str]:
     rows = [
         [series.first.operation, series.first.settings, here.label, here.text, copied.text]
         for series in devices
-        for here, copied in series.crossings
+        for here, copied in series.crossovers
     ]
     more = len(rows) - _MOST_LINES
     return [
@@ -145,15 +145,15 @@ def _answer(cell: Mapping[str, Any] | None) -> str:
 
 
 def _case(case: RankedCase) -> list[str]:
-    lines = [f"**{_cell(case_name(case.first))}**", ""]
-    lines += [line for note in case.notes for line in (_cell(note), "")]
+    lines = [f"**{_escape(case_name(case.first_row))}**", ""]
+    lines += [line for note in case.notes for line in (_escape(note), "")]
     if not case.timed:
         return [*lines, "Nothing here has a checked result.", ""]
     columns = ("#", "backend", "median", "95 % interval", "over best", "", "GB/s")
-    return lines + _table(columns, (_entry(timed, case.timed) for timed in case.timed))
+    return lines + _table(columns, (_timed_cells(timed, case.timed) for timed in case.timed))
 
 
-def _entry(timed: Timed, others: Sequence[Timed]) -> list[str]:
+def _timed_cells(timed: TimedRow, others: Sequence[TimedRow]) -> list[str]:
     entry, row = timed.entry, timed.row
     assert entry.interval is not None
     shared = sum(other.entry.place == entry.place for other in others) > 1
@@ -162,9 +162,9 @@ def _entry(timed: Timed, others: Sequence[Timed]) -> list[str]:
         how_text(row),
         seconds_text(timed.seconds),
         interval_text(entry.interval.low, entry.interval.high, timed.seconds),
-        f"{digits(timed.seconds / others[0].seconds)}x",
+        f"{three_digits(timed.seconds / others[0].seconds)}x",
         entry.verdict.value if entry.tied_with_best and entry.verdict else "",
-        digits(row["bytes_moved"] / timed.seconds / 1e9),
+        three_digits(row["bytes_moved"] / timed.seconds / 1e9),
     ]
 
 
@@ -185,11 +185,11 @@ def _failures(cases: Iterable[RankedCase]) -> list[str]:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    body = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    body = [f"| {' | '.join(map(_escape, row))} |" for row in rows]
     return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *body, ""]
 
 
-def _cell(value: Any) -> str:
+def _escape(value: Any) -> str:
     """Return text that stays within its cell and is not taken for markup."""
     text = html.escape(" ".join(str(value).split()), quote=False)
     return re.sub(r"([\\|`*\[\]])", r"\\\1", text)

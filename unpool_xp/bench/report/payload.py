@@ -11,15 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from unpool_xp.bench.cases.formatting import sizes_text
-from unpool_xp.bench.report.costs import Change, DeviceSeries, changes, copy_ceilings, paybacks
-from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, RankedCase, Timed, by_series
+from unpool_xp.bench.report.costs import (
+    DeviceSeries,
+    WinnerChange,
+    compile_break_evens,
+    copy_ceilings,
+    winner_changes,
+)
+from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, RankedCase, TimedRow, by_series
 from unpool_xp.bench.rows.schema import Row, failure_reason
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 
 _DIGITS = 5
 
 
-class _Names:
+class _StringTable:
     """Words by number: each stands in the page once."""
 
     def __init__(self, known: Sequence[Any] = ()) -> None:
@@ -32,7 +38,7 @@ class _Names:
         return list(self.numbers)
 
 
-def short(number: float | None) -> float | None:
+def round_number(number: float | None) -> float | None:
     """Return a number with few digits; None where it is not finite."""
     if number is None or not math.isfinite(number):
         return None
@@ -61,13 +67,16 @@ def machine_data(
         records.
     """
     names = {
-        "how": _Names(),
-        "backend": _Names(backends),
-        **{name: _Names() for name in ("operation", "dtype", "settings", "function", "device")},
-        **{name: _Names() for name in ("scope", "reason")},
+        "how": _StringTable(),
+        "backend": _StringTable(backends),
+        **{
+            name: _StringTable()
+            for name in ("operation", "dtype", "settings", "function", "device")
+        },
+        **{name: _StringTable() for name in ("scope", "reason")},
     }
     ceilings = copy_ceilings(row for case in cases for row in case.rows)
-    place = {id(case): number for number, case in enumerate(cases)}
+    case_numbers = {id(case): number for number, case in enumerate(cases)}
     timed = [(number, t) for number, case in enumerate(cases) for t in case.timed]
     rows = {id(t.row): number for number, (_, t) in enumerate(timed)}
 
@@ -80,31 +89,31 @@ def machine_data(
         "how": [how(t.row) for _, t in timed],
         "function": [names["function"](t.row["function"]) for _, t in timed],
         "device": [names["device"](t.row["device"]) for _, t in timed],
-        "seconds": [short(t.seconds) for _, t in timed],
-        "low": [short(t.low) if math.isfinite(t.high) else 0 for _, t in timed],
-        "high": [short(t.high) for _, t in timed],
-        "noise": [short(t.noise) for _, t in timed],
+        "seconds": [round_number(t.seconds) for _, t in timed],
+        "low": [round_number(t.low) if math.isfinite(t.high) else 0 for _, t in timed],
+        "high": [round_number(t.high) for _, t in timed],
+        "noise": [round_number(t.noise) for _, t in timed],
         "place": [t.entry.place for _, t in timed],
         "tie": [_tie(t) for _, t in timed],
         "samples": [len(t.row["samples_s"]) for _, t in timed],
         "scope": [names["scope"](t.row["check_scope"] or "yes") for _, t in timed],
-        "first": [short(t.row["first_call_s"]) for _, t in timed],
-        "copies": [short(t.copies) for _, t in timed],
+        "first": [round_number(t.row["first_call_s"]) for _, t in timed],
+        "copies": [round_number(t.copy_seconds) for _, t in timed],
         "peak": [t.row["peak_bytes"] for _, t in timed],
         "bytes": [t.row["bytes_moved"] for _, t in timed],
     }
     case_columns: dict[str, list[Any]] = {
         "operation": [names["operation"](case.operation) for case in cases],
         "settings": [names["settings"](case.settings) for case in cases],
-        "dtype": [names["dtype"](case.first["dtype"]) for case in cases],
-        "shape": [sizes_text(case.first["shape"]) for case in cases],
+        "dtype": [names["dtype"](case.first_row["dtype"]) for case in cases],
+        "shape": [sizes_text(case.first_row["shape"]) for case in cases],
         "elements": [case.elements for case in cases],
         "bytes": [case.bytes_moved for case in cases],
         "notes": [case.notes for case in cases],
     }
     failed = [(n, entry) for n, case in enumerate(cases) for entry in case.failed]
     taxes = [(number, tax) for number, case in enumerate(cases) for tax in case.taxes]
-    back = paybacks(cases)
+    break_evens = compile_break_evens(cases)
     return {
         "cases": case_columns,
         "rows": row_columns,
@@ -120,40 +129,43 @@ def machine_data(
                 names["how"]((names["backend"](t.backend), t.mode, "portable")) for _, t in taxes
             ],
             "function": [names["function"](t.function) for _, t in taxes],
-            "ratio": [short(t.ratio.estimate) for _, t in taxes],
-            "low": [short(t.ratio.low) for _, t in taxes],
-            "high": [short(t.ratio.high) for _, t in taxes],
+            "ratio": [round_number(t.ratio.estimate) for _, t in taxes],
+            "low": [round_number(t.ratio.low) for _, t in taxes],
+            "high": [round_number(t.ratio.high) for _, t in taxes],
         },
         "paybacks": {
-            "row": [rows[id(p.compiled.row)] for p in back],
-            "eager": [rows[id(p.eager.row)] for p in back],
-            "calls": [p.calls for p in back],
-            "clear": [int(p.clear) for p in back],
+            "row": [rows[id(p.compiled.row)] for p in break_evens],
+            "eager": [rows[id(p.eager.row)] for p in break_evens],
+            "calls": [p.calls for p in break_evens],
+            "clear": [int(p.clear) for p in break_evens],
         },
         "devices": [
             {
-                "case": [place[id(p.case)] for p in series.points],
+                "case": [case_numbers[id(p.case)] for p in series.points],
                 "cpu": [rows[id(p.cpu.row)] for p in series.points],
                 "gpu": [rows[id(p.gpu.row)] for p in series.points],
-                "ratio": [short(p.ratio) for p in series.points],
-                "copied": [short(p.ratio_with_copies) for p in series.points],
+                "ratio": [round_number(p.ratio) for p in series.points],
+                "copied": [round_number(p.ratio_with_copies) for p in series.points],
             }
             for series in devices
             if series.points
         ],
         "crossovers": [
             {
-                "case": place[id(series.first)],
+                "case": case_numbers[id(series.first)],
                 "backend": names["backend"](here.label),
                 "sizes": len(here.verdicts),
                 "from": [here.wins_from, copied.wins_from],
                 "text": [here.text, copied.text],
             }
             for series in devices
-            for here, copied in series.crossings
+            for here, copied in series.crossovers
         ],
         "changes": [
-            [_change(change, place, rows, names["backend"]) for change in changes(series)]
+            [
+                _winner_change(change, case_numbers, rows, names["backend"])
+                for change in winner_changes(series)
+            ]
             for series in by_series(cases)
             if sum(bool(case.timed) for case in series) > 1
         ],
@@ -166,15 +178,15 @@ def machine_data(
     }
 
 
-def _tie(timed: Timed) -> int:
+def _tie(timed: TimedRow) -> int:
     """Return 1 where a row is the same as the best, 2 where that is undecided."""
     if not timed.entry.tied_with_best:
         return 0
     return 1 if timed.entry.verdict is Verdict.SAME else 2
 
 
-def _change(
-    change: Change, place: dict[int, int], rows: dict[int, int], backend: _Names
+def _winner_change(
+    change: WinnerChange, place: dict[int, int], rows: dict[int, int], backend: _StringTable
 ) -> dict[str, Any]:
     return {
         "case": place[id(change.case)],
@@ -186,13 +198,13 @@ def _change(
 
 RAW_BYTES = 5_500_000  # of the rows in a page, squeezed and in base64
 
-_ALL = "as they were read"
+_UNCHANGED = "as they were read"
 
 Samples = Callable[[list[float]], list[float]]
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedRows:
     """The rows of a page.
 
     Attributes
@@ -213,19 +225,19 @@ class Packed:
     whole: bool
 
 
-def squeeze(data: bytes) -> str:
+def gzip_base64(data: bytes) -> str:
     """Return data gzipped, in base64."""
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: gzip, without the time of day
     return base64.b64encode(packer.compress(data) + packer.flush()).decode("ascii")
 
 
-def squeeze_json(value: Any) -> str:
+def gzip_base64_json(value: Any) -> str:
     """Return a value as JSON, squeezed; NaN and the infinities are not JSON."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return squeeze(text.encode("utf-8", "replace"))
+    return gzip_base64(text.encode("utf-8", "replace"))
 
 
-def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> Packed:
+def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> PackedRows:
     """Return rows to be carried by a page, in no more than so many bytes if that can be.
 
     Parameters
@@ -242,15 +254,15 @@ def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> Packed:
         where that is too much, few are kept, evenly from the smallest to the largest.
     """
     text = ""
-    for samples, words in _WAYS:
-        text = _packed(rows, samples, most) or ""
+    for samples, words in _SAMPLE_REDUCTIONS:
+        text = _pack(rows, samples, most) or ""
         if text:
-            return Packed(text, len(rows), words, words == _ALL)
+            return PackedRows(text, len(rows), words, words == _UNCHANGED)
     # Without any sample: more rows than a page should have, which is no reason to lose one.
-    return Packed(_packed(rows, _none, None) or "", len(rows), "left out", False)
+    return PackedRows(_pack(rows, _drop_samples, None) or "", len(rows), "left out", False)
 
 
-def _packed(rows: Iterable[Row], samples: Samples, most: int | None) -> str | None:
+def _pack(rows: Iterable[Row], samples: Samples, most: int | None) -> str | None:
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     parts, size = [], 0
     for row in rows:
@@ -264,31 +276,31 @@ def _packed(rows: Iterable[Row], samples: Samples, most: int | None) -> str | No
     return text if most is None or len(text) <= most else None
 
 
-def _same(samples: list[float]) -> list[float]:
+def _keep_samples(samples: list[float]) -> list[float]:
     return samples
 
 
-def _none(samples: list[float]) -> list[float]:
+def _drop_samples(samples: list[float]) -> list[float]:
     return []
 
 
-def _rounded(samples: list[float]) -> list[float]:
+def _round_samples(samples: list[float]) -> list[float]:
     return [float(f"{sample:.4g}") for sample in samples]
 
 
-def _spread(number: int) -> Samples:
+def _quantiles(number: int) -> Samples:
     def few(samples: list[float]) -> list[float]:
         ordered, last = sorted(samples), len(samples) - 1
         if last >= number:
             ordered = [ordered[round(i * last / (number - 1))] for i in range(number)]
-        return _rounded(ordered)
+        return _round_samples(ordered)
 
     return few
 
 
-_WAYS: tuple[tuple[Samples, str], ...] = (
-    (_same, _ALL),
-    (_rounded, "rounded to four digits"),
-    (_spread(9), "nine a row, evenly from the smallest to the largest"),
-    (_spread(5), "five a row, evenly from the smallest to the largest"),
+_SAMPLE_REDUCTIONS: tuple[tuple[Samples, str], ...] = (
+    (_keep_samples, _UNCHANGED),
+    (_round_samples, "rounded to four digits"),
+    (_quantiles(9), "nine a row, evenly from the smallest to the largest"),
+    (_quantiles(5), "five a row, evenly from the smallest to the largest"),
 )

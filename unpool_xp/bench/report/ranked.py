@@ -17,18 +17,18 @@ from unpool_xp.bench.verdicts.ranking import Ranked, Tax, by_workload, rank, tax
 
 # What a call moves. Each band is sixteen times the one before: a core's own cache, a shared
 # cache, beyond most caches, far beyond.
-BANDS = ((2**18, "tiny"), (2**22, "small"), (2**26, "medium"), (2**63, "large"))
+SIZE_CLASSES = ((2**18, "tiny"), (2**22, "small"), (2**26, "medium"), (2**63, "large"))
 # Where a call moves less, a cache may well be faster than the memory's copy.
 BEYOND_CACHE_BYTES = 2**27
 
 
-def band_of(bytes_moved: int) -> int:
+def size_class_of(bytes_moved: int) -> int:
     """Return the number of the band of sizes."""
-    return next(number for number, (most, _) in enumerate(BANDS) if bytes_moved <= most)
+    return next(number for number, (most, _) in enumerate(SIZE_CLASSES) if bytes_moved <= most)
 
 
 @dataclass(frozen=True)
-class Timed:
+class TimedRow:
     """A row that has a time, and where it stands among those of its case."""
 
     entry: Ranked
@@ -48,7 +48,7 @@ class Timed:
         return self.row["backend"], self.row["mode"], self.row["implementation"]
 
     @property
-    def copies(self) -> float | None:
+    def copy_seconds(self) -> float | None:
         """Seconds to the device and back, where they were timed."""
         there, back = self.row["to_device_s"], self.row["from_device_s"]
         return None if there is None or back is None else there + back
@@ -59,29 +59,29 @@ class RankedCase:
     """One case on one machine."""
 
     rows: Sequence[Row]
-    timed: Sequence[Timed]  # the fastest first
+    timed: Sequence[TimedRow]  # the fastest first
     failed: Sequence[Ranked]
     taxes: Sequence[Tax]
 
     @property
-    def first(self) -> Row:
+    def first_row(self) -> Row:
         """A row, for what all of them share."""
         return self.rows[0]
 
     @property
     def operation(self) -> str:
         """The name of the operation."""
-        return self.first["operation"]
+        return self.first_row["operation"]
 
     @cached_property
     def settings(self) -> str:
         """All but the operation and the shape, in words."""
-        return settings_text(self.first)
+        return settings_text(self.first_row)
 
     @cached_property
     def elements(self) -> int:
         """Of the first array."""
-        return elements(self.first)
+        return elements(self.first_row)
 
     @property
     def bytes_moved(self) -> int:
@@ -92,9 +92,9 @@ class RankedCase:
     def outputs(self) -> Layout | None:
         """The shapes and dtypes of the outputs; None for a case that this version does not know."""
         names = ("shape", "kernel", "stride", "padding", "scale")
-        values = (self.first[name] for name in names)  # type: ignore[literal-required]
+        values = (self.first_row[name] for name in names)  # type: ignore[literal-required]
         sizes = tuple(None if value is None else tuple(value) for value in values)
-        first = self.first
+        first = self.first_row
         return _outputs(first["operation"], sizes, first["out_channels"], first["dtype"])
 
     @cached_property
@@ -105,7 +105,9 @@ class RankedCase:
             values = {row[field] for row in self.rows}  # type: ignore[literal-required]
             if len(values) > 1:
                 notes.append(f"These rows come from {len(values)} {many}: not measured in turns.")
-        whole = [(t.seconds + t.copies, t.row) for t in self.timed if t.copies is not None]
+        whole = [
+            (t.seconds + t.copy_seconds, t.row) for t in self.timed if t.copy_seconds is not None
+        ]
         if whole:
             seconds, row = min(whole, key=lambda pair: pair[0])
             if row is not self.timed[0].row:
@@ -153,17 +155,17 @@ def _ranked_case(rows: Sequence[Row]) -> RankedCase:
     ranked = rank(rows)
     return RankedCase(
         rows,
-        [_timed(entry) for entry in ranked if entry.place],
+        [_timed_row(entry) for entry in ranked if entry.place],
         [entry for entry in ranked if not entry.place],
         tax(rows),
     )
 
 
-def _timed(entry: Ranked) -> Timed:
+def _timed_row(entry: Ranked) -> TimedRow:
     assert entry.seconds is not None
     assert entry.interval is not None
     low, high = entry.interval.low, entry.interval.high
-    return Timed(entry, noise_floor(entry.row["samples_s"]), entry.seconds, low, high)
+    return TimedRow(entry, noise_floor(entry.row["samples_s"]), entry.seconds, low, high)
 
 
 def by_operation(cases: Iterable[RankedCase]) -> dict[str, list[RankedCase]]:

@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import unpool_xp
-from unpool_xp.bench.cases.formatting import bytes_text, count_text, digits
+from unpool_xp.bench.cases.formatting import bytes_text, count_text, three_digits
 from unpool_xp.bench.measure.machine import Machine
-from unpool_xp.bench.report.answers import Answer, answers, geometric_mean, share_of_first
+from unpool_xp.bench.report.answers import Answer, answers, count_fastest, geometric_mean
 from unpool_xp.bench.report.chart_specs import time_png_spec
 from unpool_xp.bench.report.charts import styles
-from unpool_xp.bench.report.claims import judged
-from unpool_xp.bench.report.costs import copy_ceilings, device_series, host_copy
-from unpool_xp.bench.report.machines import side_by_side
-from unpool_xp.bench.report.ranked import BANDS, RankedCase, by_operation, ranked_cases
+from unpool_xp.bench.report.claims import judge_claims
+from unpool_xp.bench.report.costs import copy_ceilings, device_series, host_copy_rate
+from unpool_xp.bench.report.machines import compare_machines
+from unpool_xp.bench.report.ranked import SIZE_CLASSES, RankedCase, by_operation, ranked_cases
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, latest
 from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict
 from unpool_xp.bench.verdicts.crossover import is_gpu
 
-_SURE = {
+_CERTAINTY = {
     Verdict.SLOWER: "clear",
     Verdict.SAME: "tie",
     Verdict.UNDECIDED: "too close to call",
@@ -47,7 +47,7 @@ def report_view(
     -------
     dict
         "version", "backends" (labels and how they look), "machines", "side_by_side" (as
-        `unpool_xp.bench.report.machines.side_by_side` returns it) and "problems". A machine has its
+        `bench.report.machines.compare_machines` returns it) and "problems". A machine has its
         `RankedCase` objects under "cases", for what is made of them.
     """
     kept = latest(rows)
@@ -66,7 +66,7 @@ def report_view(
         "version": unpool_xp.__version__,
         "backends": looks,
         "machines": machines,
-        "side_by_side": side_by_side({one["id"]: one["cases"] for one in machines}),
+        "side_by_side": compare_machines({one["id"]: one["cases"] for one in machines}),
         "problems": problems,
     }
 
@@ -85,15 +85,15 @@ def _machine_view(
     ceilings = copy_ceilings(rows)
     return {
         "id": name,
-        "anchor": _unused(f"machine-{name}", names),
+        "anchor": _unique_slug(f"machine-{name}", names),
         "title": _title(name, machine),
-        "line": _line(rows, cases),
+        "line": _count_line(rows, cases),
         "facts": [*_machine_facts(machine), *_row_facts(rows, older)],
         "summary": _summary(cases),
         "tiles": _tiles(cases, len(rows), failed, ceilings),
         "tables": _tables(found, backends),
-        "bands": _band_words(found),
-        "claims": judged(cases) if found else [],
+        "bands": _size_class_texts(found),
+        "claims": judge_claims(cases) if found else [],
         "gpu": any(is_gpu(row["backend"]) for row in rows),
         "devices": device_series(cases),
         "failed": failed,
@@ -101,8 +101,8 @@ def _machine_view(
         "operations": [
             {
                 "name": operation,
-                "png": _unused(f"{operation}-{name}", names) + ".png",
-                "spec": time_png_spec(mine, backends, host_copy(rows)),
+                "png": _unique_slug(f"{operation}-{name}", names) + ".png",
+                "spec": time_png_spec(mine, backends, host_copy_rate(rows)),
                 "cases": mine,
             }
             for operation, mine in by_operation(cases).items()
@@ -121,7 +121,7 @@ def _title(name: str, machine: Machine | None) -> str:
     return f"{machine.cpu}, {machine.physical_cores} {many}{gpus}"
 
 
-def _line(rows: Sequence[Row], cases: Sequence[RankedCase]) -> str:
+def _count_line(rows: Sequence[Row], cases: Sequence[RankedCase]) -> str:
     many = f"{count_text(len(rows))} row{'s' if len(rows) != 1 else ''}"
     return f"{many} of {count_text(len(cases))} case{'s' if len(cases) != 1 else ''}"
 
@@ -152,7 +152,7 @@ def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
         for backend, version, device, threads in sorted(used, key=str)
     ]
     copies = [
-        f"{digits(rate)} GB/s on {device} (reached by {backend})"
+        f"{three_digits(rate)} GB/s on {device} (reached by {backend})"
         for device, (rate, backend) in sorted(copy_ceilings(rows).items())
     ]
     days = sorted({row["time"][:10] for row in rows})
@@ -172,7 +172,7 @@ def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
 
 def _summary(cases: Sequence[RankedCase]) -> str:
     """Return the answer in a sentence."""
-    counts, number = share_of_first(cases)
+    counts, number = count_fastest(cases)
     backends = {row["backend"] for case in cases for row in case.rows}
     if not counts:
         return "No row has a checked result, so there is no time to compare."
@@ -200,36 +200,38 @@ def _tiles(
 ) -> list[dict[str, str]]:
     """Return the few numbers to know first: a value, what it is, and a word about it."""
     tiles = []
-    counts, number = share_of_first(cases)
+    counts, number = count_fastest(cases)
     if counts:
         first, times = _leaders(counts)
         about = f"in {times} of {number} cases, ties counted"
         tiles.append({"value": ", ".join(first), "name": "fastest most often", "about": about})
     taxes = [tax.ratio.estimate for case in cases for tax in case.taxes]
     if taxes:
-        value = f"{digits(geometric_mean(taxes))}x"
+        value = f"{three_digits(geometric_mean(taxes))}x"
         about = f"portable over native, geometric mean of {count_text(len(taxes))}"
         tiles.append({"value": value, "name": "portability tax", "about": about})
     for device, (rate, backend) in sorted(ceilings.items()):
         about = f"reached by {backend}: the ceiling"
-        tiles.append({"value": f"{digits(rate)} GB/s", "name": f"copy on {device}", "about": about})
+        tiles.append(
+            {"value": f"{three_digits(rate)} GB/s", "name": f"copy on {device}", "about": about}
+        )
     about = f"of {count_text(rows)} rows" + ("; reasons below" if failed else "")
     tiles.append({"value": count_text(failed), "name": "without a time", "about": about})
     return tiles
 
 
-def _band_words(found: Sequence[Answer]) -> list[dict[str, Any]]:
+def _size_class_texts(found: Sequence[Answer]) -> list[dict[str, Any]]:
     """Return the bands of sizes that have an answer: their number, name and limits."""
-    shown = sorted({answer.band for answer in found})
+    shown = sorted({answer.size_class for answer in found})
     words = []
     for number in shown:
-        most, name = BANDS[number]
-        limits = f"up to {_whole(most)}" if number + 1 < len(BANDS) else "beyond"
+        most, name = SIZE_CLASSES[number]
+        limits = f"up to {_power_of_two_text(most)}" if number + 1 < len(SIZE_CLASSES) else "beyond"
         words.append({"number": number, "name": name, "limits": limits})
     return words
 
 
-def _whole(number: int) -> str:
+def _power_of_two_text(number: int) -> str:
     for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if number >= 2**power:
             return f"{number >> power} {unit}"
@@ -238,11 +240,11 @@ def _whole(number: int) -> str:
 
 def _tables(found: Sequence[Answer], backends: Sequence[str]) -> list[dict[str, Any]]:
     """Return a table a dtype: a row an operation, a cell a band of sizes."""
-    bands = sorted({answer.band for answer in found})
+    bands = sorted({answer.size_class for answer in found})
     by_dtype: dict[str, dict[str, dict[int, Answer]]] = {}
     for answer in found:
         operations = by_dtype.setdefault(answer.dtype, {})
-        operations.setdefault(answer.operation, {})[answer.band] = answer
+        operations.setdefault(answer.operation, {})[answer.size_class] = answer
     return [
         {
             "dtype": dtype,
@@ -250,7 +252,8 @@ def _tables(found: Sequence[Answer], backends: Sequence[str]) -> list[dict[str, 
                 {
                     "operation": operation,
                     "cells": [
-                        _cell(cells[band], backends) if band in cells else None for band in bands
+                        _answer_cell(cells[band], backends) if band in cells else None
+                        for band in bands
                     ],
                 }
                 for operation, cells in operations.items()
@@ -260,7 +263,7 @@ def _tables(found: Sequence[Answer], backends: Sequence[str]) -> list[dict[str, 
     ]
 
 
-def _cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
+def _answer_cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
     backend, mode, implementation = answer.winner
     return {
         "number": backends.index(backend),
@@ -268,12 +271,12 @@ def _cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
         "mode": "compiled" if mode == "compiled" else "",
         "implementation": implementation,
         "function": answer.function,
-        "sure": _SURE[answer.verdict] if answer.verdict else "no other",
+        "sure": _CERTAINTY[answer.verdict] if answer.verdict else "no other",
         "next": ""
         if answer.runner_up is None
         else f"{_how(answer.runner_up)}, {answer.runner_up[2]}",
-        "ratio": "" if answer.ratio is None else f"{digits(answer.ratio.estimate)}x",
-        "limits": "" if answer.ratio is None else _limits(answer.ratio),
+        "ratio": "" if answer.ratio is None else f"{three_digits(answer.ratio.estimate)}x",
+        "limits": "" if answer.ratio is None else _interval_text(answer.ratio),
         "cases": answer.cases,
         "first_in": answer.first_in,
         # Where the runner-up is portable, it has been named.
@@ -282,7 +285,7 @@ def _cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
         else _how(answer.portable),
         "portable_ratio": ""
         if answer.portable_ratio is None
-        else f"{digits(answer.portable_ratio.estimate)}x",
+        else f"{three_digits(answer.portable_ratio.estimate)}x",
     }
 
 
@@ -290,13 +293,13 @@ def _how(how: tuple[str, str, str]) -> str:
     return f"{how[0]} compiled" if how[1] == "compiled" else how[0]
 
 
-def _limits(ratio: Ratio) -> str:
+def _interval_text(ratio: Ratio) -> str:
     if ratio.low <= 0:
         return "too few samples"
-    return f"{digits(ratio.low)} to {digits(ratio.high)}"
+    return f"{three_digits(ratio.low)} to {three_digits(ratio.high)}"
 
 
-def _unused(text: str, names: set[str]) -> str:
+def _unique_slug(text: str, names: set[str]) -> str:
     """Return a name that is fit for a file and an anchor, and that no other has."""
     slug = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:80] or "x"
     found, number = slug, 2

@@ -15,8 +15,8 @@ from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.report import charts
 from unpool_xp.bench.report.chart_specs import chart_specs
 from unpool_xp.bench.report.markdown import markdown
-from unpool_xp.bench.report.payload import machine_data, pack_rows, squeeze, squeeze_json
-from unpool_xp.bench.report.ranked import BANDS
+from unpool_xp.bench.report.payload import gzip_base64, gzip_base64_json, machine_data, pack_rows
+from unpool_xp.bench.report.ranked import SIZE_CLASSES
 from unpool_xp.bench.report.view import report_view
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row
@@ -112,8 +112,8 @@ def _html(view: Mapping[str, Any], rows: Sequence[Row], backends: Sequence[str])
         style=Markup(_read("style.css")),
         scripts=Markup("\n".join(_read(name) for name in _SCRIPTS) if drawn else ""),
         # Squeezed: base64 holds nothing that a browser takes for markup, whatever rows say.
-        vega=squeeze(charts.javascript().encode()) if drawn else "",
-        data=squeeze_json(_data(view, backends)) if drawn else "",
+        vega=gzip_base64(charts.javascript().encode()) if drawn else "",
+        data=gzip_base64_json(_data(view, backends)) if drawn else "",
         raw=raw,
     )
 
@@ -122,7 +122,7 @@ def _data(view: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
     return {
         "backends": view["backends"],
         "threshold": THRESHOLD,
-        "bands": [[most, name] for most, name in BANDS],
+        "bands": [[most, name] for most, name in SIZE_CLASSES],
         "specs": chart_specs(backends),
         "themes": {
             "light": charts.theme(backends),

@@ -19,10 +19,10 @@ from typing import Any
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.panel import panel_case, split_how
 from unpool_xp.bench.rows.files import Problem, ReadResult
-from unpool_xp.bench.rows.schema import ROW_SCHEMA, row_fault
+from unpool_xp.bench.rows.schema import ROW_SCHEMA, row_error
 
 BENCHMARK = "operations.Time.time_call"
-RUN = "asv-"  # begins the run of each row from here
+RUN_PREFIX = "asv-"  # begins the run of each row from here
 _PARAMETERS = ("operation", "size", "stride", "how")
 _LONGEST_REPR = 200
 _MOST_CELLS = 100_000
@@ -55,17 +55,17 @@ def rows_of_asv(path: Path, data: Mapping[str, Any], benchmarks: Any = None) -> 
     try:
         columns, version = _columns(data)
         names = _parameter_names(benchmarks, version)
-        cells = list(_cells(columns, names))
-        origin = _origin(path, data, columns)
+        cells = list(_parameter_sets(columns, names))
+        origin = _provenance(path, data, columns)
     except ValueError as error:
         return ReadResult([], [Problem(path, 1, str(error))])
     found = ReadResult([], [])
     for place, cell in enumerate(cells):
         try:
-            if _was_left_out(columns, place):
+            if _was_not_run(columns, place):
                 continue
             row: Any = {**origin, **_fields(cell, columns, place, data)}
-            fault = row_fault(row)
+            fault = row_error(row)
             if fault is not None:
                 raise ValueError(fault)
             found.rows.append(row)
@@ -105,7 +105,7 @@ def _parameter_names(benchmarks: Any, version: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _cells(columns: Mapping[str, Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _parameter_sets(columns: Mapping[str, Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the parameters of each result."""
     params, results = columns.get("params"), columns.get("result")
     if not isinstance(params, list) or len(params) != len(names):
@@ -133,7 +133,7 @@ def _literal(text: Any) -> str | int:
     raise ValueError(f"{BENCHMARK} has the parameter {str(text)[:60]!r}, not a string or a number")
 
 
-def _origin(path: Path, data: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+def _provenance(path: Path, data: Mapping[str, Any], columns: Mapping[str, Any]) -> dict[str, Any]:
     params = data["params"]
     machine = params.get("machine") if isinstance(params, dict) else None
     if not isinstance(machine, str) or not machine:
@@ -146,7 +146,7 @@ def _origin(path: Path, data: Mapping[str, Any], columns: Mapping[str, Any]) -> 
     commit = data.get("commit_hash")
     return {
         "schema": ROW_SCHEMA,
-        "run": RUN + path.stem,
+        "run": RUN_PREFIX + path.stem,
         "time": when.isoformat(timespec="seconds"),
         "commit": commit if isinstance(commit, str) and commit else None,
         "machine": machine,
@@ -159,7 +159,7 @@ def _fields(
     case: Case = panel_case(cell["operation"], cell["size"], cell["stride"])
     label, mode = split_how(str(cell["how"]))
     samples, error = _samples(columns, place)
-    number = _item(columns, "stats_number", place)
+    number = _column_value(columns, "stats_number", place)
     unknown = ("threads", "check_scope", "first_call_s", "to_device_s", "from_device_s")
     return {
         "backend": label,
@@ -167,7 +167,7 @@ def _fields(
         "device": _device(label, data["params"]),
         "mode": mode,
         "implementation": "portable",
-        "function": f"unpool_xp.{case.spec.function.__name__}",
+        "function": f"unpool_xp.{case.definition.function.__name__}",
         **case.to_json(),
         # The suite checks each result against the reference before timing it, or fails.
         "checked": error is None,
@@ -182,15 +182,18 @@ def _fields(
     }
 
 
-def _was_left_out(columns: Mapping[str, Any], place: int) -> bool:
+def _was_not_run(columns: Mapping[str, Any], place: int) -> bool:
     """Return whether asv did not run this combination: skipped, or not selected."""
-    value = _item(columns, "result", place)
+    value = _column_value(columns, "result", place)
     return isinstance(value, float) and math.isnan(value)
 
 
 def _samples(columns: Mapping[str, Any], place: int) -> tuple[list[Any], str | None]:
     """Return the samples, or the median alone, or why there is none."""
-    median, samples = _item(columns, "result", place), _item(columns, "samples", place)
+    median, samples = (
+        _column_value(columns, "result", place),
+        _column_value(columns, "samples", place),
+    )
     if median is None:
         return [], "failed in asv, whose results do not say why"
     if samples is None:
@@ -200,7 +203,7 @@ def _samples(columns: Mapping[str, Any], place: int) -> tuple[list[Any], str | N
     return samples, None
 
 
-def _item(columns: Mapping[str, Any], name: str, place: int) -> Any:
+def _column_value(columns: Mapping[str, Any], name: str, place: int) -> Any:
     """Return an entry of a column; a column of nulls alone is written as null."""
     values = columns.get(name)
     if values is None:

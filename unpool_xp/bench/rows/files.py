@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from unpool_xp.bench.rows.schema import Row, parse_row, row_fault
+from unpool_xp.bench.rows.schema import Row, parse_row, row_error
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ class RowWriter:
         OSError
             If the disk is full, or the like. The rows before it are whole, and it is not there.
         """
-        fault = row_fault(row)
+        fault = row_error(row)
         if fault is not None:
             raise ValueError(f"RowWriter.write: row {fault}")
         line = json.dumps(row, allow_nan=False).encode() + b"\n"
         size = self._file.seek(0, os.SEEK_END)
         try:
-            self._append(line if self._ends_whole(size) else b"\n" + line)
+            self._append(line if self._ends_with_newline(size) else b"\n" + line)
             os.fsync(self._file.fileno())
         except OSError:
             with contextlib.suppress(OSError):  # what is wrong is said once
@@ -109,7 +109,7 @@ class RowWriter:
         while data:  # a disk that is nearly full takes a part
             data = data[self._file.write(data) :]
 
-    def _ends_whole(self, size: int) -> bool:
+    def _ends_with_newline(self, size: int) -> bool:
         if size == 0:
             return True
         self._file.seek(-1, os.SEEK_END)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp.bench.rows.files import Problem, ReadResult
-from unpool_xp.bench.rows.schema import row_fault
+from unpool_xp.bench.rows.schema import row_error
 
-RUN = "pytest-"  # begins the run of each row from here
+RUN_PREFIX = "pytest-"  # begins the run of each row from here
 _MEASURED = ("samples_s", "calls_per_sample")
 
 
@@ -45,7 +45,7 @@ def rows_of_pytest_benchmark(path: Path, data: Mapping[str, Any]) -> ReadResult:
                 raise ValueError("is no object")
             name = f"{name}, {str(benchmark.get('fullname'))[:200]},"
             row = _row(benchmark)
-            fault = row_fault(row)
+            fault = row_error(row)
             if fault is not None:
                 raise ValueError(fault)
             found.rows.append(row)
@@ -67,7 +67,7 @@ def _row(benchmark: Mapping[str, Any]) -> Any:
     run = str(row.get("run"))
     return {
         **row,
-        "run": run if run.startswith(RUN) else RUN + run,
+        "run": run if run.startswith(RUN_PREFIX) else RUN_PREFIX + run,
         "samples_s": samples,
         "calls_per_sample": stats.get("iterations"),
     }

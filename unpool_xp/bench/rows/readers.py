@@ -52,7 +52,7 @@ def read_results(paths: Iterable[str | Path]) -> ReadResult:
     result = ReadResult([], [])
     for path in dict.fromkeys(file for given in paths for file in _files(Path(given))):
         try:
-            found = _read(path)
+            found = _read_file(path)
         except OSError as error:
             found = _problem(path, f"cannot be read: {error.strerror or error}")
         result.rows.extend(found.rows)
@@ -71,18 +71,18 @@ def _files(path: Path) -> Iterator[Path]:
             yield file.resolve()
 
 
-def _read(path: Path) -> ReadResult:
+def _read_file(path: Path) -> ReadResult:
     if path.suffix == ".jsonl":
         return read_rows([path])
     try:
-        data = _json(path)
+        data = _read_json(path)
     except ValueError as error:
-        if _begins_with_a_row(path):  # of a sweep, under another name
+        if _starts_with_row(path):  # of a sweep, under another name
             return read_rows([path])
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
         return _problem(path, f"not readable as JSON: {error}", line)
     if is_asv(data):
-        return rows_of_asv(path, data, _benchmarks(path))
+        return rows_of_asv(path, data, _asv_benchmarks(path))
     if is_pytest_benchmark(data):
         return rows_of_pytest_benchmark(path, data)
     if isinstance(data, dict) and "schema" in data:  # one row
@@ -90,7 +90,7 @@ def _read(path: Path) -> ReadResult:
     return _problem(path, "is no result of a sweep, of asv or of pytest-benchmark")
 
 
-def _json(path: Path) -> Any:
+def _read_json(path: Path) -> Any:
     """Load a JSON file; raise a ValueError if it is invalid."""
     try:
         data = json.loads(path.read_bytes().decode("utf-8-sig"))
@@ -100,15 +100,15 @@ def _json(path: Path) -> Any:
         raise ValueError(str(error)) from error
 
 
-def _begins_with_a_row(path: Path) -> bool:
+def _starts_with_row(path: Path) -> bool:
     with path.open("rb") as file:
         return file.readline().lstrip().startswith(b'{"schema"')
 
 
-def _benchmarks(path: Path) -> Any:
+def _asv_benchmarks(path: Path) -> Any:
     """Return what asv has written of its benchmarks, above its results."""
     try:
-        return _json(path.parent.parent / "benchmarks.json")
+        return _read_json(path.parent.parent / "benchmarks.json")
     except (OSError, ValueError):
         return None
 

@@ -104,13 +104,13 @@ def parse_row(line: bytes) -> Row:
         row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not readable as JSON: {error}") from error
-    fault = row_fault(row)
+    fault = row_error(row)
     if fault is not None:
         raise ValueError(fault)
     return typing.cast("Row", row)
 
 
-def row_fault(row: Any) -> str | None:
+def row_error(row: Any) -> str | None:
     """Return why an object is not a valid row, or None if it is."""
     if not isinstance(row, dict):
         return f"is a {type(row).__name__}, not an object"
@@ -121,24 +121,24 @@ def row_fault(row: Any) -> str | None:
     if missing:
         return "lacks the field " + ", ".join(map(repr, missing))
     for name, hint in _HINTS.items():
-        if name in row and not _fits(row[name], hint):
-            return f"has {name}={_short(row[name])}, which is not {_spelled(hint)}"
+        if name in row and not _matches_type(row[name], hint):
+            return f"has {name}={_short_repr(row[name])}, which is not {_type_text(hint)}"
     if schema != ROW_SCHEMA:
         return f"has schema {schema}; this version reads schema {ROW_SCHEMA}"
     if not all(sample > 0 for sample in row["samples_s"]):
-        return f"has samples_s={_short(row['samples_s'])}, which are not all > 0"
+        return f"has samples_s={_short_repr(row['samples_s'])}, which are not all > 0"
     return None
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def _matches_type(value: Any, hint: Any) -> bool:
     """Return whether a value read from JSON is of a type of `Row`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        return any(_fits(value, argument) for argument in arguments)
+        return any(_matches_type(value, argument) for argument in arguments)
     if origin is Literal:
         return value in arguments if isinstance(value, str) else False
     if origin is list:
-        return isinstance(value, list) and all(_fits(item, arguments[0]) for item in value)
+        return isinstance(value, list) and all(_matches_type(item, arguments[0]) for item in value)
     if hint in (int, float):
         if isinstance(value, bool) or not isinstance(value, int | hint):
             return False
@@ -147,11 +147,11 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _spelled(hint: Any) -> str:
+def _type_text(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
 
 
-def _short(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from unpool_xp.bench.check.run import Checked
+from unpool_xp.bench.check.run import CheckResult
 
 
 def print_backends(console: Console, rows: Sequence[Mapping[str, object]]) -> None:
@@ -30,7 +30,7 @@ def print_backends(console: Console, rows: Sequence[Mapping[str, object]]) -> No
             console.print(f"[dim]not here: {row['backend']}: {escape(str(row['missing']))}[/]")
 
 
-def print_checks(console: Console, results: Sequence[Checked]) -> None:
+def print_checks(console: Console, results: Sequence[CheckResult]) -> None:
     """Print a table of operations and backends, and every mismatch with the reference."""
     columns = list(dict.fromkeys((result.backend, result.mode) for result in results))
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -56,8 +56,8 @@ def print_checks(console: Console, results: Sequence[Checked]) -> None:
             place = f"{result.operation} on {result.backend}, {result.mode}"
             failures.setdefault((place, result.detail), []).append(result.dtype)
     for (place, detail), dtypes in failures.items():
-        said = escape(f"{place} ({', '.join(filter(None, dtypes))}): {detail}")
-        console.print(f"[bold red]BAD[/] {said}", soft_wrap=True)
+        failure = escape(f"{place} ({', '.join(filter(None, dtypes))}): {detail}")
+        console.print(f"[bold red]BAD[/] {failure}", soft_wrap=True)
     counts = Counter(result.outcome for result in results)
     console.print(
         f"dtypes that agree with the oracle: {counts['passed']} ok, {counts['failed']} bad, "

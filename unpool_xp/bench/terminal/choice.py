@@ -20,8 +20,8 @@ from unpool_xp.bench.verdicts.bootstrap import Interval, Verdict
 from unpool_xp.bench.verdicts.crossover import DeviceCrossover
 from unpool_xp.bench.verdicts.ranking import Ranked, rank
 
-_LEVELS = "▁▂▃▄▅▆▇█"
-_WORST = 16.0  # times the best: the tallest bar
+_BAR_LEVELS = "▁▂▃▄▅▆▇█"
+_TALLEST_BAR = 16.0  # times the best: the tallest bar
 
 
 def print_choice(console: Console, choice: Choice) -> None:
@@ -33,16 +33,20 @@ def print_choice(console: Console, choice: Choice) -> None:
     if best is None:
         console.print("[bold red]nothing could be measured[/]")
         return
-    said = f"[bold green]use {name_of(best.row)}[/]"
+    answer = f"[bold green]use {name_of(best.row)}[/]"
     for words, verdict in (("as fast", Verdict.SAME), ("too close to call", Verdict.UNDECIDED)):
         others = [name_of(e.row) for e in ranking if e.tied_with_best and e.verdict is verdict]
         if others:
-            said += f"; {words}: {', '.join(others)}"
-    console.print(said)
-    moved = next((entry for entry in choice.ranking(with_transfer=True) if entry.place), None)
-    if moved is not None and moved.seconds is not None:
-        took = seconds_text(moved.seconds)
-        console.print(f"with the copy there and back: {name_of(moved.row)}, {took} a call")
+            answer += f"; {words}: {', '.join(others)}"
+    console.print(answer)
+    best_with_transfer = next(
+        (entry for entry in choice.ranking(with_transfer=True) if entry.place), None
+    )
+    if best_with_transfer is not None and best_with_transfer.seconds is not None:
+        took = seconds_text(best_with_transfer.seconds)
+        console.print(
+            f"with the copy there and back: {name_of(best_with_transfer.row)}, {took} a call"
+        )
     _print_sizes(console, choice)
     _print_devices(console, choice)
     console.print("\n[bold]to paste[/]")
@@ -63,12 +67,12 @@ def _print_sizes(console: Console, choice: Choice) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
     table.add_column("x best, by elements", no_wrap=True)
     for size in sizes:
-        table.add_column(_short(size), justify="right", no_wrap=True)
+        table.add_column(_short_count(size), justify="right", no_wrap=True)
     for name in names:
-        table.add_row(name, *(_cell(entries.get(name)) for entries in ranked.values()))
+        table.add_row(name, *(_bar_cell(entries.get(name)) for entries in ranked.values()))
     console.print()
     console.print(table)
-    changes = choice.changes()
+    changes = choice.crossovers()
     for change in changes[1:]:
         tied = f" (tied: {', '.join(change.tied)})" if change.tied else ""
         console.print(f"from {change.from_elements:,} elements: {name_of(change.row)}{tied}")
@@ -93,17 +97,17 @@ def _portable(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row["implementation"] == "portable"]
 
 
-def _cell(entry: Ranked | None) -> str:
+def _bar_cell(entry: Ranked | None) -> str:
     if entry is None or entry.to_best is None:
         return "-"
     times = entry.to_best.estimate
-    level = math.log(max(times, 1)) / math.log(_WORST) * (len(_LEVELS) - 1)
-    bar = _LEVELS[min(round(level), len(_LEVELS) - 1)]
+    level = math.log(max(times, 1)) / math.log(_TALLEST_BAR) * (len(_BAR_LEVELS) - 1)
+    bar = _BAR_LEVELS[min(round(level), len(_BAR_LEVELS) - 1)]
     text = f"{times:.1f} {bar}" if times < 100 else f"{times:.0f} {bar}"
     return f"[bold green]{text}[/]" if entry.place == 1 or entry.tied_with_best else text
 
 
-def _short(count: int) -> str:
+def _short_count(count: int) -> str:
     for unit, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if count >= unit:
             return f"{count / unit:.3g} {name}"
@@ -125,8 +129,8 @@ def code_for(case: Case, row: Row) -> list[str]:
     list of str
         Lines of Python; the names of the inputs are those of the operation's arguments.
     """
-    function = case.spec.function.__name__
-    arrays = ", ".join(case.spec.inputs(case))
+    function = case.definition.function.__name__
+    arrays = ", ".join(case.definition.inputs(case))
     given = case.options()
     if "samples" in given:  # of this very shape; everybody draws their own
         del given["samples"]
@@ -157,8 +161,8 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
         "use": [
             name_of(entry.row) for entry in ranking if entry.place == 1 or entry.tied_with_best
         ],
-        "ranking": [_entry(entry) for entry in ranking],
-        "with_transfer": [_entry(entry) for entry in choice.ranking(with_transfer=True)],
+        "ranking": [_ranked_as_json(entry) for entry in ranking],
+        "with_transfer": [_ranked_as_json(entry) for entry in choice.ranking(with_transfer=True)],
         "tax": [
             {
                 "backend": t.backend,
@@ -170,10 +174,10 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
         ],
         "changes": [
             {"from_elements": change.from_elements, "use": name_of(change.row), "tied": change.tied}
-            for change in choice.changes()
+            for change in choice.crossovers()
         ],
         "device_crossovers": [
-            _crossing(crossing)
+            _crossover_as_json(crossing)
             for copies in (False, True)
             for crossing in choice.device_crossovers(with_transfer=copies)
         ],
@@ -181,32 +185,32 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _entry(entry: Ranked) -> dict[str, Any]:
+def _ranked_as_json(entry: Ranked) -> dict[str, Any]:
     return {
         "backend": entry.row["backend"],
         "mode": entry.row["mode"],
         "place": entry.place,
         "seconds": entry.seconds,
-        "interval": _ends(entry.interval),
+        "interval": _interval_as_json(entry.interval),
         "tied_with_best": entry.tied_with_best,
         "reason": entry.reason,
     }
 
 
-def _crossing(crossing: DeviceCrossover) -> dict[str, Any]:
+def _crossover_as_json(crossing: DeviceCrossover) -> dict[str, Any]:
     return {
         "backend": crossing.label,
         "with_transfer": crossing.with_transfer,
         "wins_from": crossing.wins_from,
         "loses_at": crossing.loses_at,
         "undecided": crossing.undecided,
-        "by_turns": crossing.by_turns,
+        "by_turns": crossing.alternates,
         "sizes": list(crossing.verdicts),
         "said": crossing.text,
     }
 
 
-def _ends(interval: Interval | None) -> list[float | None] | None:
+def _interval_as_json(interval: Interval | None) -> list[float | None] | None:
     if interval is None:
         return None
     return [end if math.isfinite(end) else None for end in (interval.low, interval.high)]

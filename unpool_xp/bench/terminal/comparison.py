@@ -13,10 +13,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from unpool_xp.bench.cases.formatting import digits
+from unpool_xp.bench.cases.formatting import three_digits
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, failure_reason
-from unpool_xp.bench.verdicts.compare import OUTCOMES, Compared, Comparison
+from unpool_xp.bench.verdicts.compare import OUTCOMES, CaseComparison, Comparison
 
 CHANGED = ("broken", "slower", "faster", "mended")
 _COLOURS = {"broken": "bold red", "slower": "bold red", "faster": "bold green", "mended": "green"}
@@ -34,7 +34,7 @@ _MOST_ROWS = 200  # of a table in Markdown: a comment may have 65,536 characters
 def print_problems(console: Console, problems: Sequence[Problem]) -> None:
     """Print what could not be read, a line each."""
     for problem in problems[:_MOST_PROBLEMS]:
-        said = plain(f"{problem.path}:{problem.line}: {problem.reason}")
+        said = printable(f"{problem.path}:{problem.line}: {problem.reason}")
         console.print(f"[yellow]{escape(said)}[/]", soft_wrap=True)
     if len(problems) > _MOST_PROBLEMS:
         console.print(f"[yellow]and {len(problems) - _MOST_PROBLEMS} more that cannot be read[/]")
@@ -48,35 +48,35 @@ def print_comparison(console: Console, comparison: Comparison, *, everything: bo
         _print_entries(console, listed)
         console.print()
     for note in comparison.notes:
-        console.print(f"[yellow]note:[/] {escape(plain(note))}")
-    for line in _left_out(comparison.entries, shown):
+        console.print(f"[yellow]note:[/] {escape(printable(note))}")
+    for line in _unlisted_lines(comparison.entries, shown):
         console.print(escape(line))
     colour = {0: "bold green", 1: "bold red", 2: "bold yellow"}[comparison.exit_code]
-    console.print(f"[{colour}]{escape(sentence(comparison))}[/]")
+    console.print(f"[{colour}]{escape(headline(comparison))}[/]")
 
 
-def _print_entries(console: Console, entries: Sequence[Compared]) -> None:
+def _print_entries(console: Console, entries: Sequence[CaseComparison]) -> None:
     """Print two lines an entry: a table would break long names to keep its columns."""
     # Names of cases have up to 54 letters, the columns beside them 25: 80 in all, with the gap.
     width = max(min(max(len(entry.name) for entry in entries), console.width - 26), 20)
     head = f"{'head over base':{width}} {'ratio':>6} {'95 %':>11} {'noise':>6}"
     console.print(f"[bold]{head}[/]", soft_wrap=True)
-    for outcome, those in itertools.groupby(entries, lambda entry: entry.outcome):
-        group, meaning = list(those), _MEANINGS.get(outcome)
+    for outcome, entries_of_outcome in itertools.groupby(entries, lambda entry: entry.outcome):
+        group, meaning = list(entries_of_outcome), _MEANINGS.get(outcome)
         title = f"{outcome} ({len(group)})" + (f": {meaning}" if meaning else "")
         console.print(f"[{_COLOURS.get(outcome, 'bold')}]{title}[/]")
         for entry in group:
-            name, numbers = plain(entry.name), _numbers(entry)
+            name, numbers = printable(entry.name), _numbers(entry)
             line = f"{name:{width}} {numbers[0]:>6} {numbers[1]:>11} {numbers[2]:>6}"
             console.print(escape(line.rstrip()), soft_wrap=True)
             # The note of what only one side has is the title.
-            note = "" if entry.outcome.startswith("only") else plain(entry.note or "")
+            note = "" if entry.outcome.startswith("only") else printable(entry.note or "")
             how = how_of(entry) + (f": {note}" if note else "")
             below = textwrap.fill(how, console.width, initial_indent="  ", subsequent_indent="    ")
             console.print(f"[dim]{escape(below)}[/]", soft_wrap=True)
 
 
-def _numbers(entry: Compared) -> tuple[str, str, str]:
+def _numbers(entry: CaseComparison) -> tuple[str, str, str]:
     if entry.ratio is None:
         return "", "", ""
     limits = "?"
@@ -91,30 +91,30 @@ def _two_digits(percent: float) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.2f}" if 0.1 <= value < 10 else digits(value)
+    return f"{value:.2f}" if 0.1 <= value < 10 else three_digits(value)
 
 
-def how_of(entry: Compared) -> str:
+def how_of(entry: CaseComparison) -> str:
     """Return the backend of an entry, its mode if not eager, its function if not ours."""
     mode = "" if entry.mode == "eager" else f" {entry.mode}"
     native = "" if entry.implementation == "portable" else f", {entry.function}"
-    return plain(f"{entry.label}{mode}{native}")
+    return printable(f"{entry.label}{mode}{native}")
 
 
-def _left_out(entries: Sequence[Compared], shown: Sequence[str]) -> Iterable[str]:
+def _unlisted_lines(entries: Sequence[CaseComparison], shown: Sequence[str]) -> Iterable[str]:
     """Yield how many entries are not listed, and why or on which backends."""
     for outcome in OUTCOMES:
-        those = [entry for entry in entries if entry.outcome == outcome]
-        if not those or outcome in shown:
+        unlisted = [entry for entry in entries if entry.outcome == outcome]
+        if not unlisted or outcome in shown:
             continue
-        of_what = (entry.note if outcome == "undecided" else entry.label for entry in those)
-        parts = Counter(plain(part or "") for part in of_what).most_common()
+        of_what = (entry.note if outcome == "undecided" else entry.label for entry in unlisted)
+        parts = Counter(printable(part or "") for part in of_what).most_common()
         listed = ", ".join(f"{number} {part}" for part, number in parts)
         meaning = f", {_MEANINGS[outcome]}" if outcome in _MEANINGS else ""
-        yield f"{outcome}: {len(those)}{meaning} ({listed})"
+        yield f"{outcome}: {len(unlisted)}{meaning} ({listed})"
 
 
-def sentence(comparison: Comparison) -> str:
+def headline(comparison: Comparison) -> str:
     """Return the answer in a line."""
     counts = comparison.counts
     first = {
@@ -123,15 +123,15 @@ def sentence(comparison: Comparison) -> str:
         2: "not enough was measured to tell",
     }[comparison.exit_code]
     parts = [f"{number} {name}" for name, number in counts.items() if number]
-    said = f"{first}: {', '.join(parts) or 'no cases'}"
+    summary = f"{first}: {', '.join(parts) or 'no cases'}"
     mean = comparison.geometric_mean
     if mean is not None:
         number = sum(entry.ratio is not None for entry in comparison.entries)
-        said += f"; geometric mean of {number} ratios {_short(mean)}x"
-    return said
+        summary += f"; geometric mean of {number} ratios {_short(mean)}x"
+    return summary
 
 
-def plain(text: str) -> str:
+def printable(text: str) -> str:
     """Replace control characters in text that comes from a file."""
     return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
@@ -142,7 +142,7 @@ def plain(text: str) -> str:
 def comparison_as_markdown(comparison: Comparison, *, everything: bool = False) -> str:
     """Return the comparison for a pull request."""
     shown = OUTCOMES if everything else CHANGED
-    lines = ["### Times of head over base", "", f"**{_cell(sentence(comparison))}**", ""]
+    lines = ["### Times of head over base", "", f"**{_escape_markdown(headline(comparison))}**", ""]
     entries = [
         entry for outcome in shown for entry in comparison.entries if entry.outcome == outcome
     ]
@@ -151,20 +151,20 @@ def comparison_as_markdown(comparison: Comparison, *, everything: bool = False) 
         lines += ["|---|---|---|--:|--:|--:|"]
         for entry in entries[:_MOST_ROWS]:
             cells = (entry.outcome, entry.name, how_of(entry), *_numbers(entry))
-            lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+            lines.append("| " + " | ".join(map(_escape_markdown, cells)) + " |")
         if len(entries) > _MOST_ROWS:
             lines.append(f"\nand {len(entries) - _MOST_ROWS} more")
         lines.append("")
-    lines += [f"- {_cell(line)}" for line in _left_out(comparison.entries, shown)]
-    lines += [f"- note: {_cell(note)}" for note in comparison.notes]
+    lines += [f"- {_escape_markdown(line)}" for line in _unlisted_lines(comparison.entries, shown)]
+    lines += [f"- note: {_escape_markdown(note)}" for note in comparison.notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _cell(text: str) -> str:
+def _escape_markdown(text: str) -> str:
     """Return a text from a file as Markdown that is this text and nothing else."""
     for letter in "\\`*_|[]<>&":
         text = text.replace(letter, f"&#{ord(letter)};" if letter in "<>&" else f"\\{letter}")
-    return plain(text)
+    return printable(text)
 
 
 # --- JSON ----------------------------------------------------------------------------------------
@@ -178,11 +178,11 @@ def comparison_as_json(comparison: Comparison, problems: Sequence[Problem] = ())
         "geometric_mean": comparison.geometric_mean,
         "notes": comparison.notes,
         "problems": [f"{p.path}:{p.line}: {p.reason}" for p in problems],
-        "entries": [_entry(entry) for entry in comparison.entries],
+        "entries": [_entry_as_json(entry) for entry in comparison.entries],
     }
 
 
-def _entry(entry: Compared) -> dict[str, Any]:
+def _entry_as_json(entry: CaseComparison) -> dict[str, Any]:
     found = entry.ratio
     return {
         "name": entry.name,
@@ -197,12 +197,12 @@ def _entry(entry: Compared) -> dict[str, Any]:
         "noise": entry.noise if math.isfinite(entry.noise) else None,
         "threshold": entry.threshold,
         "note": entry.note,
-        "base": _side(entry.base),
-        "head": _side(entry.head),
+        "base": _row_as_json(entry.base),
+        "head": _row_as_json(entry.head),
     }
 
 
-def _side(row: Row | None) -> dict[str, Any] | None:
+def _row_as_json(row: Row | None) -> dict[str, Any] | None:
     if row is None:
         return None
     reason = failure_reason(row)

@@ -13,7 +13,7 @@ from unpool_xp.bench.rows.names import case_of, name_of
 from unpool_xp.bench.rows.schema import latest
 from unpool_xp.bench.verdicts.ranking import Ranked, Tax, by_workload, rank, tax
 
-_BAR = 12
+_BAR_WIDTH = 12
 
 
 def print_ranking(console: Console, ranking: list[Ranked], taxes: list[Tax]) -> None:
@@ -38,7 +38,7 @@ def print_ranking(console: Console, ranking: list[Ranked], taxes: list[Tax]) -> 
             seconds_text(entry.seconds),
             interval_text(entry.interval.low, entry.interval.high, entry.seconds),
             f"{entry.to_best.estimate:.2f}" if entry.to_best else "",
-            "█" * max(round(_BAR * entry.seconds / slowest), 1),
+            "█" * max(round(_BAR_WIDTH * entry.seconds / slowest), 1),
             f"{beside.ratio.estimate:.2f}" if beside else "-",
         )
     console.print(table)

@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from unpool_xp.bench.cases.case import short_name
-from unpool_xp.bench.cases.formatting import digits, seconds_text
-from unpool_xp.bench.portability.targets import NOISY, Entry, Summary, noisy, summarize
+from unpool_xp.bench.cases.formatting import seconds_text, three_digits
+from unpool_xp.bench.portability.targets import NOISY, TaxEntry, TaxSummary, is_noisy, summarize
 
-Cells: TypeAlias = list[str]
+TableCells: TypeAlias = list[str]
 
 
 def short_function(name: str) -> str:
@@ -25,7 +25,7 @@ def short_function(name: str) -> str:
     return name
 
 
-def print_entries(console: Console, entries: Sequence[Entry]) -> None:
+def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
     """Print for each target a table of its cases; of a tuned one those where tuning won."""
     plain = {
         (entry.target.label, entry.target.mode, entry.case.name, entry.function)
@@ -42,25 +42,29 @@ def print_entries(console: Console, entries: Sequence[Entry]) -> None:
                 and (target.label, target.mode, entry.case.name, entry.function) in plain
             )
         ]
-        console.print(f"\n[bold]{target.where}[/] against {target.against}")
+        console.print(f"\n[bold]{target.where}[/] against {target.baseline}")
         table = _table("case", "portable", "native", "ratio", "95 %")
         for entry in here:
             if entry.ratio is not None:
-                estimate, missed = entry.ratio.estimate, _above(entry.ratio.estimate, target.worst)
+                estimate, missed = (
+                    entry.ratio.estimate,
+                    _exceeds(entry.ratio.estimate, target.worst_limit),
+                )
                 table.add_row(
                     short_name(entry.case),
                     seconds_text(entry.portable_s),
                     seconds_text(entry.native_s),
-                    f"[bold red]{digits(estimate)}[/]" if missed else digits(estimate),
-                    f"{digits(entry.ratio.low)}-{digits(entry.ratio.high)}{'?' * noisy(entry)}",
+                    f"[bold red]{three_digits(estimate)}[/]" if missed else three_digits(estimate),
+                    f"{three_digits(entry.ratio.low)}-{three_digits(entry.ratio.high)}"
+                    f"{'?' * is_noisy(entry)}",
                 )
         console.print(table)
-        for line in _natives(here):
+        for line in _fastest_natives(here):
             console.print(f"[dim]{escape(line)}[/]")
         for entry in here:
             if entry.reason is not None:
-                said = escape(f"{short_name(entry.case)}: {entry.reason}")
-                console.print(f"[yellow]{said}[/]", soft_wrap=True)
+                reason = escape(f"{short_name(entry.case)}: {entry.reason}")
+                console.print(f"[yellow]{reason}[/]", soft_wrap=True)
 
 
 def _table(first: str, *others: str) -> Table:
@@ -71,11 +75,11 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-def _above(value: float, limit: float | None) -> bool:
+def _exceeds(value: float, limit: float | None) -> bool:
     return limit is not None and value > limit
 
 
-def _natives(entries: Sequence[Entry]) -> list[str]:
+def _fastest_natives(entries: Sequence[TaxEntry]) -> list[str]:
     """Return for each operation which natives were the fastest of a case."""
     lines = []
     for operation in dict.fromkeys(entry.case.operation for entry in entries):
@@ -90,28 +94,28 @@ def _limit(limit: float | None) -> str:
     return "" if limit is None else f"<= {limit:g}"
 
 
-def _summary_line(summary: Summary) -> list[str]:
+def _summary_line(summary: TaxSummary) -> list[str]:
     target, worst = summary.target, summary.worst
     met = {None: "", True: "met", False: "missed"}[summary.met]
-    if summary.unsure:
-        met += f" ({summary.unsure} noisy)"
+    if summary.noisy:
+        met += f" ({summary.noisy} noisy)"
     if summary.failed:
         met += f" ({summary.failed} without a time)"
     estimate = math.nan if worst is None or worst.ratio is None else worst.ratio.estimate
     case = "" if worst is None else short_name(worst.case)
     means, worsts = (
-        (digits(summary.mean), _limit(target.mean)),
-        (digits(estimate), _limit(target.worst)),
+        (three_digits(summary.mean), _limit(target.mean_limit)),
+        (three_digits(estimate), _limit(target.worst_limit)),
     )
     return [target.where, *means, *worsts, case, met]
 
 
-def print_summaries(console: Console, entries: Sequence[Entry]) -> None:
+def print_summaries(console: Console, entries: Sequence[TaxEntry]) -> None:
     """Print for each target its mean, its worst case, and whether it is met."""
     summaries = summarize(entries)
     console.print("\n[bold]portable time over the library's own[/], geometric means by operation")
     table = _table("", *(summary.target.where.replace(" ", "\n") for summary in summaries))
-    for operation, means in _means(entries, summaries):
+    for operation, means in _means_by_operation(entries, summaries):
         table.add_row(operation, *means)
     console.print(table)
     console.print("\n[bold]geometric mean and worst case[/] of each backend")
@@ -122,22 +126,27 @@ def print_summaries(console: Console, entries: Sequence[Entry]) -> None:
         *cells, met = _summary_line(summary)
         table.add_row(*cells, f"[green]{met}[/]" if summary.met else f"[red]{met}[/]")
     console.print(table)
-    if any(summary.unsure for summary in summaries):
+    if any(summary.noisy for summary in summaries):
         console.print(
             f"[yellow]? an interval whose ends are more than {NOISY:g} times apart: "
             "something else ran here, measure again[/]"
         )
 
 
-def _means(entries: Sequence[Entry], summaries: Sequence[Summary]) -> Iterator[tuple[str, Cells]]:
+def _means_by_operation(
+    entries: Sequence[TaxEntry], summaries: Sequence[TaxSummary]
+) -> Iterator[tuple[str, TableCells]]:
     """Yield each operation with its geometric means."""
     for operation in dict.fromkeys(entry.case.operation for entry in entries):
         here = [entry for entry in entries if entry.case.operation == operation]
         found = {summary.target: summary.mean for summary in summarize(here)}
-        yield operation, [digits(found.get(summary.target, math.nan)) for summary in summaries]
+        yield (
+            operation,
+            [three_digits(found.get(summary.target, math.nan)) for summary in summaries],
+        )
 
 
-def markdown(entries: Sequence[Entry]) -> str:
+def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
     """Return the summary, and the means by operation, in Markdown."""
     summaries = summarize(entries)
     head = [
@@ -151,33 +160,35 @@ def markdown(entries: Sequence[Entry]) -> str:
         "",
     ]
     lines = [
-        [summary.target.where, summary.target.against, *_summary_line(summary)[1:]]
+        [summary.target.where, summary.target.baseline, *_summary_line(summary)[1:]]
         for summary in summaries
     ]
     wheres = [summary.target.where for summary in summaries]
-    means = [[f"`{operation}`", *cells] for operation, cells in _means(entries, summaries)]
+    means = [
+        [f"`{operation}`", *cells] for operation, cells in _means_by_operation(entries, summaries)
+    ]
     return f"{_markdown_table(head, lines)}\n{_markdown_table(['operation', *wheres], means)}"
 
 
-def _markdown_table(head: Sequence[str], lines: Sequence[Cells]) -> str:
+def _markdown_table(head: Sequence[str], lines: Sequence[TableCells]) -> str:
     rows = [list(head), ["---"] * len(head), *lines]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def as_json(entries: Sequence[Entry]) -> dict[str, Any]:
+def tax_as_json(entries: Sequence[TaxEntry]) -> dict[str, Any]:
     """Return all that was measured, for scripts."""
     return {
         "summary": [
             {
                 "backend": summary.target.label,
                 "mode": summary.target.mode,
-                "against": summary.target.against,
+                "against": summary.target.baseline,
                 "mean": None if math.isnan(summary.mean) else summary.mean,
-                "mean_target": summary.target.mean,
+                "mean_target": summary.target.mean_limit,
                 "worst": summary.worst.ratio.estimate
                 if summary.worst is not None and summary.worst.ratio is not None
                 else None,
-                "worst_target": summary.target.worst,
+                "worst_target": summary.target.worst_limit,
                 "worst_case": summary.worst.case.name if summary.worst is not None else None,
                 "met": summary.met,
             }

@@ -18,9 +18,9 @@ from scipy import special
 
 THRESHOLD = 0.05
 CONFIDENCE = 0.95
-_FEWEST = 3  # samples: below, an interval says nothing
+_MIN_SAMPLES = 3  # samples: below, an interval says nothing
 _RESAMPLES = 2000
-_BLOCK = 100  # resamples of pairs at once, so that many samples still fit the memory
+_BLOCK_RESAMPLES = 100  # resamples of pairs at once, so that many samples still fit the memory
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -91,13 +91,16 @@ def ratio(
     >>> ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
     Ratio(estimate=2.0, low=2.0, high=2.0)
     """
-    a, b = _checked("ratio: a_samples", a_samples), _checked("ratio: b_samples", b_samples)
+    a, b = (
+        _validate_samples("ratio: a_samples", a_samples),
+        _validate_samples("ratio: b_samples", b_samples),
+    )
     if paired and len(a) != len(b):
         raise ValueError(
             f"ratio: paired=True needs as many a_samples as b_samples, got {len(a)} and {len(b)}"
         )
     estimate = float(np.median(a) / np.median(b))
-    if min(len(a), len(b)) < _FEWEST:
+    if min(len(a), len(b)) < _MIN_SAMPLES:
         low, high = 0.0, math.inf
     else:
         draws = _paired_medians(a, b, seed) if paired else _unpaired_medians(a, b, seed)
@@ -131,8 +134,8 @@ def median_interval(
     ValueError
         As `ratio`.
     """
-    values = _checked("median_interval: samples", samples)
-    if len(values) < _FEWEST:
+    values = _validate_samples("median_interval: samples", samples)
+    if len(values) < _MIN_SAMPLES:
         return Interval(0.0, math.inf)
     draws = _medians(values, _resampled_ranks(len(values), seed)).ravel()
     return Interval(*_percentiles(draws, confidence))
@@ -164,7 +167,7 @@ def noise_floor(samples: Sequence[float]) -> float:
     >>> noise_floor([1.0] * 6)
     0.0
     """
-    values = _checked("noise_floor: samples", samples)
+    values = _validate_samples("noise_floor: samples", samples)
     middle = len(values) // 2
     if middle < 3:
         return math.inf
@@ -219,7 +222,7 @@ def verdict(ratio: Ratio, noise_floor: float, threshold: float = THRESHOLD) -> V
     return Verdict.UNDECIDED
 
 
-def _checked(name: str, samples: Sequence[float]) -> Floats:
+def _validate_samples(name: str, samples: Sequence[float]) -> Floats:
     values: Floats = np.asarray(samples, dtype=np.float64)
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"{name}={samples!r} must be at least one number")
@@ -268,7 +271,8 @@ def _resampled_ranks(n: int, seed: int) -> NDArray[np.int64]:
 def _paired_medians(a: Floats, b: Floats, seed: int) -> tuple[Floats, Floats]:
     generator, pairs = np.random.default_rng(seed), np.stack([a, b])
     blocks = (
-        generator.integers(len(a), size=(_BLOCK, len(a))) for _ in range(_RESAMPLES // _BLOCK)
+        generator.integers(len(a), size=(_BLOCK_RESAMPLES, len(a)))
+        for _ in range(_RESAMPLES // _BLOCK_RESAMPLES)
     )
     medians = np.concatenate([np.median(pairs[:, picks], axis=-1) for picks in blocks], axis=1)
     return medians[0], medians[1]

@@ -16,7 +16,7 @@ from unpool_xp.bench.verdicts.compare_notes import notes_on
 from unpool_xp.bench.verdicts.thresholds import Thresholds
 
 __all__ = [
-    "Compared",
+    "CaseComparison",
     "Comparison",
     "Thresholds",
     "compare",
@@ -37,13 +37,13 @@ OUTCOMES = (
 
 
 _ADVICE = {
-    asv.RUN: "; run asv with --record-samples, without --quick",
-    pytest_benchmark.RUN: "; save with --benchmark-save-data",
+    asv.RUN_PREFIX: "; run asv with --record-samples, without --quick",
+    pytest_benchmark.RUN_PREFIX: "; save with --benchmark-save-data",
 }
 
 
 @dataclass(frozen=True)
-class Compared:
+class CaseComparison:
     """One case in base and head.
 
     Attributes
@@ -105,7 +105,7 @@ class Comparison:
         What must be known to read them: that machines, versions or threads differ, and the like.
     """
 
-    entries: list[Compared] = field(default_factory=list)
+    entries: list[CaseComparison] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -168,33 +168,34 @@ def compare(
     2
     """
     thresholds = thresholds if thresholds is not None else Thresholds()
-    machines = _machines(base), _machines(head)
+    machines = _machine_ids(base), _machine_ids(head)
     across = not set(machines[0]) & set(machines[1])
     if across and not across_machines and all(machines):
-        there = [", ".join(names) for names in machines]
+        machine_names = [", ".join(names) for names in machines]
         return Comparison(
             notes=[
-                f"base was measured on {there[0]}, head on {there[1]}: times of different machines "
+                f"base was measured on {machine_names[0]}, head on {machine_names[1]}: "
+                "times of different machines "
                 "say nothing about the code (--across-machines compares them all the same)"
             ]
         )
     shared = None if across else set(machines[0]) & set(machines[1])
-    sides = [_by_case(rows, shared) for rows in (base, head)]
+    sides = [_latest_by_case(rows, shared) for rows in (base, head)]
     entries, pairs = [], []
     for key in dict.fromkeys([*sides[0], *sides[1]]):
         old, new = (side.get(key) for side in sides)
-        entries.append(_compared(old, new, thresholds, noise or {}, paired))
+        entries.append(_compare_case(old, new, thresholds, noise or {}, paired))
         if old is not None and new is not None:
             pairs.append((old, new))
-    entries.sort(key=_worst_first)
+    entries.sort(key=_severity_key)
     return Comparison(entries, notes_on(base, head, pairs))
 
 
-def _machines(rows: Iterable[Row]) -> list[str]:
+def _machine_ids(rows: Iterable[Row]) -> list[str]:
     return sorted({row["machine"] for row in rows})
 
 
-def _by_case(rows: Iterable[Row], machines: set[str] | None) -> dict[Key, Row]:
+def _latest_by_case(rows: Iterable[Row], machines: set[str] | None) -> dict[Key, Row]:
     """Return the newest row of each case, and of each machine where several are compared."""
     if machines is not None:
         newest = latest(row for row in rows if row["machine"] in machines)
@@ -204,18 +205,18 @@ def _by_case(rows: Iterable[Row], machines: set[str] | None) -> dict[Key, Row]:
     return {case_key(row): row for row in newest}
 
 
-def _compared(
+def _compare_case(
     base: Row | None,
     head: Row | None,
     thresholds: Thresholds,
     noise: Mapping[Key, float],
     paired: bool,
-) -> Compared:
+) -> CaseComparison:
     row = head if head is not None else base
     assert row is not None
     name = name_of_case(row)
-    threshold = thresholds.of(name, row["backend"], row["mode"])
-    found, floor, decided, note = None, math.inf, Verdict.UNDECIDED, _untimed(base, head)
+    threshold = thresholds.threshold_for(name, row["backend"], row["mode"])
+    found, floor, decided, note = None, math.inf, Verdict.UNDECIDED, _missing_reason(base, head)
     if note is None:
         assert base is not None
         assert head is not None
@@ -223,12 +224,12 @@ def _compared(
         floor = noise.get(case_key(row), max(noise_floor(a), noise_floor(b)))
         found = ratio(a, b, paired=paired and len(a) == len(b))
         decided = verdict(found, floor, threshold)
-        note = _undecided(base, head, found, floor, threshold, decided)
+        note = _undecided_reason(base, head, found, floor, threshold, decided)
     how = (row["backend"], row["mode"], row["implementation"], row["function"])
-    return Compared(name, *how, base, head, found, floor, threshold, decided, note)
+    return CaseComparison(name, *how, base, head, found, floor, threshold, decided, note)
 
 
-def _untimed(base: Row | None, head: Row | None) -> str | None:
+def _missing_reason(base: Row | None, head: Row | None) -> str | None:
     """Return why there is nothing to compare, or None where there is."""
     if base is None or head is None:
         return f"only in {'head' if base is None else 'base'}"
@@ -237,7 +238,7 @@ def _untimed(base: Row | None, head: Row | None) -> str | None:
     return "; ".join(said) or None
 
 
-def _undecided(
+def _undecided_reason(
     base: Row, head: Row, found: Ratio, floor: float, threshold: float, decided: Verdict
 ) -> str | None:
     """Return what keeps a pair from being decided."""
@@ -247,15 +248,15 @@ def _undecided(
         fewest = min(base, head, key=lambda row: len(row["samples_s"]))
         side = "base" if fewest is base else "head"
         number = len(fewest["samples_s"])
-        said = "one number" if number == 1 else f"{number} samples"
+        count = "one number" if number == 1 else f"{number} samples"
         advice = next((told for run, told in _ADVICE.items() if fewest["run"].startswith(run)), "")
-        return f"{said} in {side}{advice}"
+        return f"{count} in {side}{advice}"
     if not 1 / (1 + threshold) <= found.estimate <= 1 + threshold and floor > threshold:
         return "too few samples for a noise floor" if math.isinf(floor) else "within the noise"
     return "the interval is too wide"
 
 
-def _worst_first(entry: Compared) -> tuple[int, float, str, str]:
+def _severity_key(entry: CaseComparison) -> tuple[int, float, str, str]:
     found = entry.ratio.estimate if entry.ratio is not None else 1.0
     # The largest change first, whichever way it goes.
     far = -abs(math.log(found))

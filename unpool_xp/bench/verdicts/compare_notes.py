@@ -41,15 +41,15 @@ def notes_on(base: Sequence[Row], head: Sequence[Row], pairs: Pairs) -> list[str
         return ["base and head are the very same rows"]
     return [
         *notes,
-        *_machines(base, head, pairs),
-        *_commits(pairs),
-        *_facts(pairs),
-        *_harnesses(pairs),
-        *_copies(pairs),
+        *_machine_notes(base, head, pairs),
+        *_commit_notes(pairs),
+        *_environment_notes(pairs),
+        *_tool_notes(pairs),
+        *_copy_rate_notes(pairs),
     ]
 
 
-def _machines(base: Sequence[Row], head: Sequence[Row], pairs: Pairs) -> Iterable[str]:
+def _machine_notes(base: Sequence[Row], head: Sequence[Row], pairs: Pairs) -> Iterable[str]:
     there = [{row["machine"] for row in rows} for rows in (base, head)]
     if not there[0] & there[1]:
         names = [", ".join(sorted(machines)) for machines in there]
@@ -63,7 +63,7 @@ def _machines(base: Sequence[Row], head: Sequence[Row], pairs: Pairs) -> Iterabl
             yield f"left out, as only {side} has rows of it: machine {', '.join(sorted(machines))}"
 
 
-def _commits(pairs: Pairs) -> Iterable[str]:
+def _commit_notes(pairs: Pairs) -> Iterable[str]:
     sides = [sorted({row["commit"] or "" for row in rows}) for rows in zip(*pairs, strict=True)]
     for side, commits in zip(("base", "head"), sides, strict=False):
         if len(commits) > 1:
@@ -79,13 +79,13 @@ def _short(commit: str) -> str:
     return name[:8] + plus + dirty or "unknown"
 
 
-def _facts(pairs: Pairs) -> Iterable[str]:
+def _environment_notes(pairs: Pairs) -> Iterable[str]:
     """Yield changes of library version, threads or device; unknown values count as unchanged."""
     for field, word in _FACTS:
         changes: dict[tuple[object, object], list[str]] = {}
         for base, head in pairs:
             old, new = base[field], head[field]  # type: ignore[literal-required]
-            if not _alike(old, new):
+            if not _same_fact(old, new):
                 labels = changes.setdefault((old, new), [])
                 if base["backend"] not in labels:
                     labels.append(base["backend"])
@@ -93,7 +93,7 @@ def _facts(pairs: Pairs) -> Iterable[str]:
             yield f"{', '.join(labels)}: {word} {old} in base, {new} in head"
 
 
-def _alike(old: object, new: object) -> bool:
+def _same_fact(old: object, new: object) -> bool:
     """Return whether two facts are the same as far as is known."""
     if old in (None, "", new) or new in (None, ""):
         return True
@@ -102,7 +102,7 @@ def _alike(old: object, new: object) -> bool:
     return len({v.partition("+")[0] for v in versions}) == 1 and not all("+" in v for v in versions)
 
 
-def _harnesses(pairs: Pairs) -> Iterable[str]:
+def _tool_notes(pairs: Pairs) -> Iterable[str]:
     tools = [sorted({_tool(row) for row in rows}) for rows in zip(*pairs, strict=True)]
     if tools and tools[0] != tools[1]:
         names = [" and ".join(side) for side in tools]
@@ -110,11 +110,11 @@ def _harnesses(pairs: Pairs) -> Iterable[str]:
 
 
 def _tool(row: Row) -> str:
-    tools = {asv.RUN: "asv", pytest_benchmark.RUN: "pytest-benchmark"}
+    tools = {asv.RUN_PREFIX: "asv", pytest_benchmark.RUN_PREFIX: "pytest-benchmark"}
     return next((tool for run, tool in tools.items() if row["run"].startswith(run)), "unpool-xp")
 
 
-def _copies(pairs: Pairs) -> Iterable[str]:
+def _copy_rate_notes(pairs: Pairs) -> Iterable[str]:
     """Yield where a plain copy became faster or slower: the machine changed, not our code."""
     rates: dict[str, list[tuple[float, float]]] = {}
     for base, head in pairs:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, workload_key
 from unpool_xp.bench.verdicts.bootstrap import Verdict, noise_floor, ratio, verdict
-from unpool_xp.bench.verdicts.ranking import counted_samples
+from unpool_xp.bench.verdicts.ranking import samples_with_transfer
 
 _WORDS = {
     Verdict.FASTER: "quicker",
@@ -47,7 +47,7 @@ class DeviceCrossover:
     @property
     def wins_from(self) -> int | None:
         """The smallest size from which on it is quicker at every larger size too."""
-        runs = self.runs
+        runs = self.size_ranges
         return runs[-1].first if runs and runs[-1].verdict is Verdict.FASTER else None
 
     @property
@@ -63,25 +63,25 @@ class DeviceCrossover:
         return [n for n, found in self.verdicts.items() if found is Verdict.UNDECIDED]
 
     @property
-    def by_turns(self) -> bool:
+    def alternates(self) -> bool:
         """Whether it is quicker at a size and not known to be so at a larger one."""
-        return any(run.verdict is Verdict.FASTER for run in self.runs[:-1])
+        return any(run.verdict is Verdict.FASTER for run in self.size_ranges[:-1])
 
     @property
-    def runs(self) -> list[Run]:
+    def size_ranges(self) -> list[SizeRange]:
         """Neighbouring sizes of the same verdict, small to large."""
         grouped = itertools.groupby(self.verdicts.items(), key=lambda item: item[1])
-        return [_run([size for size, _ in items], found) for found, items in grouped]
+        return [_size_range([size for size, _ in items], found) for found, items in grouped]
 
     @property
     def text(self) -> str:
         """The answer in words, such as "quicker from 65,536 elements on; slower up to 16,384"."""
-        head, details = _said(self)
+        head, details = _describe(self)
         return f"{head}; {', '.join(details)}" if details else head
 
 
 @dataclass(frozen=True)
-class Run:
+class SizeRange:
     """Sizes from `first` to `last`, neighbours among those measured, with the same verdict."""
 
     verdict: Verdict | None
@@ -101,8 +101,8 @@ class Run:
         return f"from {self.first:,} to {self.last:,}"
 
 
-def _run(sizes: Sequence[int], found: Verdict | None) -> Run:
-    return Run(found, sizes[0], sizes[-1])
+def _size_range(sizes: Sequence[int], found: Verdict | None) -> SizeRange:
+    return SizeRange(found, sizes[0], sizes[-1])
 
 
 def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> list[DeviceCrossover]:
@@ -135,7 +135,7 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
     []
     """
     rows = list(rows)
-    _same_family(rows)
+    _require_one_family(rows)
     cases: dict[Key, list[Row]] = {}
     for row in sorted(rows, key=elements):
         cases.setdefault(workload_key(row), []).append(row)
@@ -143,13 +143,15 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
     for label in sorted({row["backend"] for row in rows if is_gpu(row["backend"])}):
         by_size: dict[int, list[Verdict | None]] = {}
         for case in cases.values():
-            by_size.setdefault(elements(case[0]), []).extend(_beside(label, case, with_transfer))
-        verdicts = {size: _agreed(mine) for size, mine in by_size.items() if mine}
+            by_size.setdefault(elements(case[0]), []).extend(
+                _device_verdicts(label, case, with_transfer)
+            )
+        verdicts = {size: _merge_verdicts(mine) for size, mine in by_size.items() if mine}
         found.append(DeviceCrossover(label, with_transfer, verdicts))
     return found
 
 
-def _same_family(rows: Sequence[Row]) -> None:
+def _require_one_family(rows: Sequence[Row]) -> None:
     machines = sorted({row["machine"] for row in rows})
     if len(machines) > 1:
         raise ValueError(f"device_crossovers: rows of several machines: {', '.join(machines)}")
@@ -160,13 +162,15 @@ def _same_family(rows: Sequence[Row]) -> None:
         )
 
 
-def _beside(label: str, case: Sequence[Row], with_transfer: bool) -> Iterator[Verdict | None]:
+def _device_verdicts(
+    label: str, case: Sequence[Row], with_transfer: bool
+) -> Iterator[Verdict | None]:
     """Yield the verdict of one case, if there is one: None where the device failed."""
     mine = [row for row in case if row["backend"] == label]
-    host = _best((row for row in case if not is_gpu(row["backend"])), with_transfer)
+    host = _fastest_samples((row for row in case if not is_gpu(row["backend"])), with_transfer)
     if not mine or host is None:
         return
-    device = _best(mine, with_transfer)
+    device = _fastest_samples(mine, with_transfer)
     if device is not None:
         noise = max(noise_floor(device), noise_floor(host))
         yield verdict(ratio(device, host), noise)
@@ -174,21 +178,21 @@ def _beside(label: str, case: Sequence[Row], with_transfer: bool) -> Iterator[Ve
         yield None
 
 
-def _best(rows: Iterable[Row], with_transfer: bool) -> list[float] | None:
+def _fastest_samples(rows: Iterable[Row], with_transfer: bool) -> list[float] | None:
     """Return the samples of the quickest row; None where no row has a time that counts."""
-    counted = (counted_samples(row, with_transfer=with_transfer) for row in rows)
+    counted = (samples_with_transfer(row, with_transfer=with_transfer) for row in rows)
     timed = [samples for samples, reason in counted if reason is None]
     return min(timed, key=statistics.median, default=None)
 
 
-def _agreed(verdicts: Sequence[Verdict | None]) -> Verdict | None:
+def _merge_verdicts(verdicts: Sequence[Verdict | None]) -> Verdict | None:
     """Return the verdict of a size; UNDECIDED if shapes with equal element counts disagree."""
     return verdicts[0] if len(set(verdicts)) == 1 else Verdict.UNDECIDED
 
 
-def _said(crossing: DeviceCrossover) -> tuple[str, list[str]]:
+def _describe(crossing: DeviceCrossover) -> tuple[str, list[str]]:
     """Return the answer in words, and what stands beside it."""
-    runs = crossing.runs
+    runs = crossing.size_ranges
     if not runs:
         copies = ", copies included" if crossing.with_transfer else ""
         return f"no size has times of both{copies}", []
@@ -199,7 +203,7 @@ def _said(crossing: DeviceCrossover) -> tuple[str, list[str]]:
     if len(crossing.verdicts) == 1:
         return f"{_WORDS[runs[0].verdict]} at {runs[0].first:,} elements, the only size", []
     if not wins:
-        return _without_a_win(crossing, others)
+        return _describe_without_win(crossing, others)
     if crossing.wins_from is None:
         if len(wins) == 1:
             return f"quicker {wins[0].sizes} elements", others
@@ -207,12 +211,12 @@ def _said(crossing: DeviceCrossover) -> tuple[str, list[str]]:
     if len(runs) == 1:
         return f"quicker from the smallest size measured on ({runs[0].first:,} elements)", []
     head = f"quicker from {crossing.wins_from:,} elements on"
-    if crossing.by_turns:
+    if crossing.alternates:
         return head, ["by turns below: " + ", ".join(run.text for run in runs[:-1])]
     return head, others
 
 
-def _without_a_win(crossing: DeviceCrossover, others: list[str]) -> tuple[str, list[str]]:
+def _describe_without_win(crossing: DeviceCrossover, others: list[str]) -> tuple[str, list[str]]:
     found, largest = set(crossing.verdicts.values()), max(crossing.verdicts)
     if found == {None}:
         return f"failed at every size up to {largest:,} elements", []

@@ -128,11 +128,11 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> list[Ranked]:
     []
     """
     rows = list(rows)
-    _same_question(rows)
+    _require_one_workload(rows)
     timed: list[tuple[list[float], Row]] = []
     failed: list[Ranked] = []
     for row in rows:
-        samples, reason = counted_samples(row, with_transfer=with_transfer)
+        samples, reason = samples_with_transfer(row, with_transfer=with_transfer)
         if reason is None:
             timed.append((samples, row))
         else:
@@ -140,15 +140,15 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> list[Ranked]:
     timed.sort(key=lambda pair: statistics.median(pair[0]))
     noise = [noise_floor(samples) for samples, _ in timed]
 
-    def beside(one: int, other: int) -> Verdict:
+    def compare_pair(one: int, other: int) -> Verdict:
         found = ratio(timed[one][0], timed[other][0])
         return verdict(found, max(noise[one], noise[other]))
 
     ranked: list[Ranked] = []
     leader = 0  # of those that share a place
     for place, (samples, row) in enumerate(timed):
-        beside_best = beside(place, 0) if place else Verdict.SAME
-        if place and beside(place, leader) not in _TIES:
+        beside_best = compare_pair(place, 0) if place else Verdict.SAME
+        if place and compare_pair(place, leader) not in _TIES:
             leader = place
         ranked.append(
             Ranked(
@@ -159,13 +159,13 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> list[Ranked]:
                 to_best=ratio(samples, timed[0][0]) if place else Ratio(1.0, 1.0, 1.0),
                 verdict=beside_best,
                 tied_with_best=place > 0 and beside_best in _TIES,
-                tied_with_above=place > 0 and beside(place, place - 1) in _TIES,
+                tied_with_above=place > 0 and compare_pair(place, place - 1) in _TIES,
             )
         )
     return ranked + failed
 
 
-def counted_samples(row: Row, *, with_transfer: bool) -> tuple[list[float], str | None]:
+def samples_with_transfer(row: Row, *, with_transfer: bool) -> tuple[list[float], str | None]:
     """Return the seconds of each sample, with the copies if they count, or why there are none."""
     reason = failure_reason(row)
     if reason is not None or not with_transfer:
@@ -176,7 +176,7 @@ def counted_samples(row: Row, *, with_transfer: bool) -> tuple[list[float], str 
     return [sample + (there + back) for sample in row["samples_s"]], None
 
 
-def _same_question(rows: Sequence[Row]) -> None:
+def _require_one_workload(rows: Sequence[Row]) -> None:
     machines = sorted({row["machine"] for row in rows})
     if len(machines) > 1:
         raise ValueError(f"rank: rows of several machines: {', '.join(machines)}")
@@ -208,7 +208,7 @@ def tax(rows: Iterable[Row]) -> list[Tax]:
         As `rank`.
     """
     rows = [row for row in rows if failure_reason(row) is None]
-    _same_question(rows)
+    _require_one_workload(rows)
     taxes = []
     for row in rows:
         where = (row["backend"], row["mode"])
@@ -257,7 +257,7 @@ def crossover(
         if best is None:
             continue
         winner = label(best.row)
-        if not found or (found[-1].winner != winner and _beaten(found[-1].winner, ranked)):
+        if not found or (found[-1].winner != winner and _is_slower(found[-1].winner, ranked)):
             tied = tuple(label(entry.row) for entry in ranked if entry.tied_with_best)
             others = tuple(name for name in dict.fromkeys(tied) if name != winner)
             found.append(Crossover(size, winner, previous, others, best.row))
@@ -265,7 +265,7 @@ def crossover(
     return found
 
 
-def _beaten(name: str, ranked: Sequence[Ranked]) -> bool:
+def _is_slower(name: str, ranked: Sequence[Ranked]) -> bool:
     """Return whether every row of a label is slower than the best, or failed."""
     return not any(entry.tied_with_best for entry in ranked if label(entry.row) == name)
 

@@ -55,7 +55,7 @@ class Thresholds:
             ):
                 raise ValueError(f"Thresholds: {name!r} = {value!r} must be a number above 0")
 
-    def of(self, case_name: str, label: str, mode: str) -> float:
+    def threshold_for(self, case_name: str, label: str, mode: str) -> float:
         """Return the threshold of a case.
 
         Parameters
