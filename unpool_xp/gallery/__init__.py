@@ -1,6 +1,6 @@
 """Photographs pooled and unpooled by every method, scored and drawn.
 
-May import the public operations and `unpool_xp.backends`, nothing from `unpool_xp.bench`.
+Imports the public operations and `backends`, nothing of `bench`.
 """
 
 from unpool_xp.gallery import scores
