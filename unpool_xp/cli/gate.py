@@ -46,7 +46,11 @@ def gate(
     from unpool_xp.bench.catalog import OPERATIONS as MEASURED
     from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
     from unpool_xp.bench.gate import build
-    from unpool_xp.bench.gate.run import default_hows, parse_hows, run_gate
+    from unpool_xp.bench.gate.run import (
+        available_backend_modes,
+        resolve_backend_modes,
+        run_gate,
+    )
     from unpool_xp.bench.terminal import gate as show_gate
     from unpool_xp.bench.verdicts.thresholds import Thresholds
 
@@ -64,7 +68,9 @@ def gate(
     if not cases:
         fail(f"{', '.join(operation or ())} is not timed; timed are {', '.join(MEASURED)}")
     try:
-        hows, notes = (parse_hows(backend), []) if backend else default_hows()
+        backend_modes, notes = (
+            (resolve_backend_modes(backend), []) if backend else available_backend_modes()
+        )
         sources = [build.find_source(Path.cwd(), ref) for ref in (base, head)]
         thresholds = Thresholds.read(sources[1].repository / "pyproject.toml")
         with err.status("") as status:
@@ -76,7 +82,7 @@ def gate(
                 builds[0],
                 builds[1],
                 cases,
-                hows,
+                backend_modes,
                 out=folder / "runs",
                 thresholds=thresholds,
                 budget_s=budget,

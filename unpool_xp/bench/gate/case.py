@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.catalog.panel import split_how
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.gate.build import Build
 from unpool_xp.bench.gate.statistics import GateEstimate, PassSamples, estimate_change, needs_retest
 from unpool_xp.bench.gate.trio import GateCase, PassResult
@@ -31,13 +31,13 @@ class GateMeasurement:
 
     Attributes
     ----------
-    gate_case : Question
+    gate_case : GateCase
         The case.
-    how : str
-        The label, and the mode where it is not eager.
+    backend_mode : BackendMode
+        What it is measured on.
     threshold : float
         The smallest difference that matters.
-    first_passes, retest_passes : list of Pass
+    first_passes, retest_passes : list of PassSamples
         The passes over all cases; the later ones, which alone decide where there are any.
     errors : dict of str to str
         Why a side has no time.
@@ -48,7 +48,7 @@ class GateMeasurement:
     """
 
     gate_case: GateCase
-    how: str
+    backend_mode: BackendMode
     threshold: float
     first_passes: list[PassSamples] = field(default_factory=list)
     retest_passes: list[PassSamples] = field(default_factory=list)
@@ -91,14 +91,9 @@ class GateMeasurement:
             passes.append(result.samples)
 
 
-def how_of(label: str, mode: str) -> str:
-    """Return label and mode as `split_how` takes them."""
-    return label if mode == "eager" else f"{label} {mode}"
-
-
 def write_rows(
     measured: Sequence[GateMeasurement],
-    facts: dict[str, dict[str, dict[str, Any]]],
+    facts: dict[BackendMode, dict[str, dict[str, Any]]],
     build: Build,
     side: str,
     folder: Path,
@@ -108,9 +103,9 @@ def write_rows(
     rows = []
     with RowWriter(folder / f"{side}.jsonl") as writer:
         for one in measured:
-            label, mode = split_how(one.how)
-            cell = cells_of(one.gate_case.case, label, (mode,))[0]  # the portable function
-            known = {**facts.get(one.how, {}).get(side, {}), **_row_fields(one, side)}
+            on = one.backend_mode
+            cell = cells_of(one.gate_case.case, on.label, (on.mode,))[0]  # the portable function
+            known = {**facts.get(on, {}).get(side, {}), **_row_fields(one, side)}
             row = make_row(origin, one.gate_case.case, cell, known)
             writer.write(row)
             rows.append(row)

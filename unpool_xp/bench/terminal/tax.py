@@ -26,22 +26,9 @@ def short_function(name: str) -> str:
 
 
 def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
-    """Print for each target a table of its cases; of a tuned one those where tuning won."""
-    plain = {
-        (entry.target.label, entry.target.mode, entry.case.name, entry.function)
-        for entry in entries
-        if not entry.target.tuned
-    }
+    """Print for each target a table of its cases."""
     for target in dict.fromkeys(entry.target for entry in entries):
-        here = [
-            entry
-            for entry in entries
-            if entry.target == target
-            and not (
-                target.tuned
-                and (target.label, target.mode, entry.case.name, entry.function) in plain
-            )
-        ]
+        here = [entry for entry in entries if entry.target == target]
         console.print(f"\n[bold]{target.where}[/] against {target.baseline}")
         table = text_table("case", "portable", "native", "ratio", "95 %", align="lRRRR")
         for entry in here:
@@ -76,13 +63,9 @@ def _fastest_natives(entries: Sequence[TaxEntry]) -> list[str]:
     return lines
 
 
-def _limit(limit: float | None) -> str:
-    return "" if limit is None else f"<= {limit:g}"
-
-
 def _summary_line(summary: TaxSummary) -> list[str]:
     target, worst = summary.target, summary.worst
-    met = {None: "", True: "met", False: "missed"}[summary.met]
+    met = "met" if summary.met else "missed"
     if summary.noisy:
         met += f" ({summary.noisy} noisy)"
     if summary.failed:
@@ -90,8 +73,8 @@ def _summary_line(summary: TaxSummary) -> list[str]:
     estimate = math.nan if worst is None or worst.ratio is None else worst.ratio.estimate
     case = "" if worst is None else short_name(worst.case)
     means, worsts = (
-        (three_digits(summary.mean), _limit(target.mean_limit)),
-        (three_digits(estimate), _limit(target.worst_limit)),
+        (three_digits(summary.mean), f"<= {target.mean_limit:g}"),
+        (three_digits(estimate), f"<= {target.worst_limit:g}"),
     )
     return [target.where, *means, *worsts, case, met]
 
