@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 
 import unpool_xp
-from tests.bench.check.test_run import run
+from tests.support.command import run
 from unpool_xp import backends
 from unpool_xp.bench import limits, limits_view
 from unpool_xp.bench.cases.case import Case
