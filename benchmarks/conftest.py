@@ -17,7 +17,7 @@ from unpool_xp.bench.catalog.panel import BACKEND_MODES, SIZES, STRIDES, panel_c
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.rounds import Cell, cells_of
 from unpool_xp.bench.measure.session import SAMPLE_SECONDS, DeviceInputs, Session
-from unpool_xp.bench.measure.sweep import make_row, origin_of
+from unpool_xp.bench.measure.sweep import make_row, provenance_fields
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.capabilities import why_not
 
@@ -58,7 +58,7 @@ class PanelSuite:
 
     backends: dict[str, backends.Backend] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
-    origin: dict[str, Any] = field(default_factory=lambda: origin_of(run_id()))
+    origin: dict[str, Any] = field(default_factory=lambda: provenance_fields(run_id()))
     n_measured: int = 0
     _inputs: dict[str, DeviceInputs] = field(default_factory=dict)
 

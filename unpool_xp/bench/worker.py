@@ -148,13 +148,6 @@ class Service:
 
         return {"checked": to_json(check_operation(self.backend, operation, dtype))}
 
-    def limit(self, measure: str, case: dict[str, Any], **options: Any) -> dict[str, Any]:
-        """Measure one of `unpool_xp.bench.limits`."""
-        from unpool_xp.bench.cases.case import Case
-        from unpool_xp.bench.limits import MEASURES
-
-        return MEASURES[measure](self.backend, Case.from_json(case), **options)
-
 
 COMMANDS = (
     *(
@@ -168,7 +161,7 @@ COMMANDS = (
         "drop",
         "peak",
     ),
-    *("check", "limit"),
+    "check",
 )
 
 

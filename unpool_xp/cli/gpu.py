@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
@@ -131,11 +130,10 @@ def _measures_memory(case: Case, cell: Cell) -> bool:
 def _print_targets(rows: list[Row], folder: Path) -> None:
     """Print what is asked of a GPU, and how near it comes; write it beside the report."""
     from unpool_xp.bench.report.gpu_targets import check_gpu_targets, result_cells, write_targets
+    from unpool_xp.bench.terminal.tables import text_table
 
     lines = check_gpu_targets(rows)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("what is asked of a GPU", "asked", "found", "", "of"):
-        table.add_column(head)
+    table = text_table("what is asked of a GPU", "asked", "found", "", "of", align="lllll")
     for line in lines:
         table.add_row(*map(escape, result_cells(line)))
     out.print(table)

@@ -92,5 +92,5 @@ def test_the_table_is_markdown(tmp_path: Path) -> None:
     assert text.count("\n|") == 2 + 6
     assert "not measured" in text
     assert targets_as_markdown([TargetResult("a", "b", 1.5, True, "x|y")]).endswith(
-        "| a | b | 1.5 | met | x/y |\n"
+        "| a | b | 1.5 | met | x\\|y |\n"
     )

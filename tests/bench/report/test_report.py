@@ -28,7 +28,12 @@ from unpool_xp.bench.report import write as report_module
 from unpool_xp.bench.report.answers import answers
 from unpool_xp.bench.report.chart_specs import chart_specs, time_png_spec
 from unpool_xp.bench.report.claims import CLAIMS, judge_claims
-from unpool_xp.bench.report.costs import break_even_calls, compile_break_evens, device_series
+from unpool_xp.bench.report.costs import (
+    break_even_calls,
+    compile_break_evens,
+    copy_ceilings,
+    device_series,
+)
 from unpool_xp.bench.report.payload import pack_rows
 from unpool_xp.bench.report.ranked import SIZE_CLASSES, ranked_cases
 from unpool_xp.bench.report.view import report_view
@@ -423,8 +428,12 @@ def unpooling(backend: str, nearest: float, maximum: float, fractional: float) -
     ]
 
 
+def judge(*rows: Row) -> Any:
+    return judge_claims(cases_of(*rows), copy_ceilings(rows))
+
+
 def verdict_of(text: str, *rows: Row) -> Any:
-    return next(claim for claim in judge_claims(cases_of(*rows)) if text in claim.text)
+    return next(claim for claim in judge(*rows) if text in claim.text)
 
 
 def test_every_claim_is_judged(page):
@@ -432,7 +441,7 @@ def test_every_claim_is_judged(page):
         assert claim.text in page.words
     assert len(CLAIMS) == 7
     known = {getattr(claims, name) for name in ("TRUE", "PARTLY", "FALSE", "UNMEASURED")}
-    assert {found.verdict for found in judge_claims(cases_of(make_row()))} <= known
+    assert {found.verdict for found in judge(make_row())} <= known
 
 
 @pytest.mark.parametrize(
