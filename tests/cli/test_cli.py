@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.check.test_run import run
 from tests.support import fake_backend
+from tests.support.command import run
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.choose import Choice, choose, scale_case
 from unpool_xp.bench.rows.files import read_rows

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +12,7 @@ import pytest
 
 import unpool_xp
 from tests.conftest import CPU
+from tests.support.command import run
 from unpool_xp import capabilities
 from unpool_xp.bench.check import run as check_run
 from unpool_xp.bench.check import trials
@@ -129,18 +127,6 @@ def test_json_and_junit_say_the_same() -> None:
     failure = suite.find("testcase/failure")
     assert failure is not None
     assert failure.attrib["message"] == "is 1, should be <2>"
-
-
-def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = dict(os.environ) | ({"PYTHONPATH": str(path)} if path else {})
-    return subprocess.run(
-        [sys.executable, "-m", "unpool_xp", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=path,
-        check=False,
-    )
 
 
 def test_the_command_is_green_and_writes_both_formats(tmp_path: Path) -> None:

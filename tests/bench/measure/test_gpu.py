@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.bench.check.test_run import run
 from tests.support import fake_backend
+from tests.support.command import run
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.presets import preset

@@ -13,7 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from tests.bench.check.test_run import run
+from tests.support.command import run
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.measure.rounds import Cell

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.rows.test_schema import failed_row, make_row
+from tests.support.rows import failed_row, make_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.report.gpu_targets import (
     TargetResult,

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 import vl_convert
 
-from tests.bench.rows.test_schema import failed_row, make_row
-from tests.bench.verdicts.test_ranking import native, timed
+from tests.support.rows import ATTACK, failed_row, make_row, native, timed
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.cases.formatting import (
     bytes_text,
@@ -43,8 +42,6 @@ from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.names import settings_text
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
-
-ATTACK = "<script>alert(1)</script>"
 
 
 class Page(HTMLParser):

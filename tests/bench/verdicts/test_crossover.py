@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.rows.test_schema import failed_row
-from tests.bench.verdicts.test_ranking import native, timed
+from tests.support.rows import failed_row, native, timed
 from tests.support.synthetic_rows import BACKENDS, synthetic_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.rows.schema import Row

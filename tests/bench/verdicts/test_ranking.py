@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.bench.rows.test_schema import failed_row, make_row
-from tests.bench.verdicts.test_bootstrap import noisy
+from tests.support.rows import failed_row, make_row, native, timed
 from unpool_xp.bench.cases.case import BackendMode
-from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.ranking import Ranking, rank, tax
-
-
-def timed(backend: str, median: float, *, spread: float = 0.01, n: int = 40, **more: Any) -> Row:
-    samples = noisy(median, n, spread, seed=sum(map(ord, backend)))
-    return make_row(backend=backend, samples_s=samples, **more)
-
-
-def native(backend: str, median: float, function: str, **more: Any) -> Row:
-    return timed(backend, median, implementation="native", function=function, **more)
 
 
 def test_the_fastest_comes_first_and_failures_last_with_their_reasons():
