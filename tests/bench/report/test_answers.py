@@ -23,9 +23,9 @@ def test_the_answer_is_the_fastest_over_all_cases_of_a_size():
     )
     assert str(answer.winner) == "numpy, portable"
     assert (answer.cases, answer.first_in) == (2, 1)
-    assert str(answer.runner_up) == "dask, portable"
-    assert answer.ratio.estimate == pytest.approx((1.5 * 1.4 / 1.5) ** 0.5, rel=0.02)
-    assert answer.verdict is Verdict.SLOWER
+    assert str(answer.runner_up.contender) == "dask, portable"
+    assert answer.runner_up.ratio.estimate == pytest.approx((1.5 * 1.4 / 1.5) ** 0.5, rel=0.02)
+    assert answer.runner_up.verdict is Verdict.SLOWER
 
 
 def test_what_lacks_a_case_is_not_the_answer():
@@ -36,7 +36,7 @@ def test_what_lacks_a_case_is_not_the_answer():
         )
     )
     assert answer.winner.on.label == "numpy"
-    assert answer.runner_up is answer.verdict is None
+    assert answer.runner_up is None
 
 
 def test_sizes_and_dtypes_have_answers_of_their_own():
@@ -57,11 +57,11 @@ def test_sizes_and_dtypes_have_answers_of_their_own():
 
 def test_an_answer_from_too_few_samples_is_not_clear():
     (answer,) = answers(cases_of(timed("numpy", 1.0, n=2), timed("dask", 9.0, n=2)))
-    assert answer.verdict is Verdict.UNDECIDED
+    assert answer.runner_up.verdict is Verdict.UNDECIDED
 
 
 def test_the_best_portable_stands_beside_a_native_winner():
     (answer,) = answers(cases_of(timed("numpy", 3.0), native("torch:cpu", 1.0, "torch.max_pool2d")))
     assert str(answer.winner) == "torch:cpu, native"
-    assert str(answer.portable) == "numpy, portable"
-    assert answer.portable_ratio.estimate == pytest.approx(3, rel=0.02)
+    assert str(answer.portable.contender) == "numpy, portable"
+    assert answer.portable.ratio.estimate == pytest.approx(3, rel=0.02)

@@ -17,6 +17,18 @@ _INTERVAL_WIDTH = 2 * 1.96  # across a 95 % interval
 
 
 @dataclass(frozen=True)
+class Rival:
+    """A contender beside the winner: its time over the winner's, the geometric mean of the cases.
+
+    The verdict is SLOWER where that is clear.
+    """
+
+    contender: Contender
+    ratio: Ratio
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
 class Answer:
     """What to use for one operation, dtype and band of sizes.
 
@@ -34,16 +46,10 @@ class Answer:
         How many there are.
     first_in : int
         In how many of them nothing is known to be faster.
-    runner_up : Contender or None
+    runner_up : Rival or None
         The best on another backend; None where no other has all the cases.
-    ratio : Ratio or None
-        Its time over the winner's: the geometric mean over the cases.
-    verdict : Verdict or None
-        The runner-up beside the winner: SLOWER where the answer is clear.
-    portable : Contender or None
+    portable : Rival or None
         The best of unpool_xp's own, where the winner is not.
-    portable_ratio : Ratio or None
-        Its time over the winner's.
     """
 
     operation: str
@@ -53,11 +59,8 @@ class Answer:
     function: str
     cases: int
     first_in: int
-    runner_up: Contender | None
-    ratio: Ratio | None
-    verdict: Verdict | None
-    portable: Contender | None
-    portable_ratio: Ratio | None
+    runner_up: Rival | None
+    portable: Rival | None
 
 
 def answers(cases: Iterable[RankedCase]) -> list[Answer]:
@@ -103,17 +106,13 @@ def _answer(key: tuple[str, str, int], cases: Sequence[RankedCase]) -> Answer:
     winner = order[0]
     mine = times[winner]
 
-    def beside(which: Callable[[Contender], bool]) -> tuple[Contender, Ratio, Verdict] | None:
+    def rival(which: Callable[[Contender], bool]) -> Rival | None:
         one = next(filter(which, order), winner)
         if one == winner or mine.keys() != times[one].keys():
             return None
         ratio, noise = mean_ratio([(times[one][number], timed) for number, timed in mine.items()])
-        return one, ratio, verdict(ratio, noise)
+        return Rival(one, ratio, verdict(ratio, noise))
 
-    runner_up, ratio, decided = beside(lambda one: one.on.label != winner.on.label) or (None,) * 3
-    portable, portable_ratio, _ = beside(lambda one: one.implementation == "portable") or (
-        (None,) * 3
-    )
     return Answer(
         operation,
         dtype,
@@ -122,11 +121,8 @@ def _answer(key: tuple[str, str, int], cases: Sequence[RankedCase]) -> Answer:
         next(iter(mine.values())).row["function"],
         len(cases),
         sum(not is_slower(timed, cases[number].timed[0]) for number, timed in mine.items()),
-        runner_up,
-        ratio,
-        decided,
-        portable,
-        portable_ratio,
+        rival(lambda one: one.on.label != winner.on.label),
+        rival(lambda one: one.implementation == "portable"),
     )
 
 

@@ -156,29 +156,22 @@ def byte_ticks(values: Sequence[int]) -> list[int]:
 # --- the charts ----------------------------------------------------------------------------------
 
 
-def _tick_values(name: str) -> Any:
-    return {"expr": name}
-
-
 def _params() -> list[Any]:
     return [alt.param(name=name, value=[]) for name in ("xticks", "yticks")]
 
 
-def _backend(backends: Sequence[str], legend: Any = None) -> dict[str, Any]:
+_BACKEND_FIELD = {"field": "backend", "type": "nominal", "title": "backend", "sort": None}
+
+
+def _backend(legend: Any) -> dict[str, Any]:
     shown = None if legend is None else alt.Legend(values=legend)
-    return {
-        "field": "backend",
-        "type": "nominal",
-        "title": "backend",
-        "sort": None,
-        "legend": shown,
-    }
+    return {**_BACKEND_FIELD, "legend": shown}
 
 
 def _marks(chart: Any, backends: Sequence[str], legend: Any = None, **encoding: Any) -> Any:
     """Return symbols: the colour and shape are the backend, filled is portable, hollow native."""
     domain = list(backends)
-    backend = _backend(backends, legend)
+    backend = _backend(legend)
     scale = alt.Scale(domain=domain)
     filled = alt.Scale(domain=["portable", "native"], range=[1, 0])
     return chart.mark_point(size=60, strokeWidth=1.6, strokeDash=[]).encode(
@@ -200,9 +193,9 @@ def _time_chart(backends: Sequence[str], legend: Any = None) -> Any:
     chart, copies = alt.Chart(alt.NamedData("points")), alt.Chart(alt.NamedData("lines"))
     x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
     x = x.title("bytes in and out of a call")
-    x = x.axis(labelExpr=_BYTES, values=_tick_values("xticks"), grid=False)
+    x = x.axis(labelExpr=_BYTES, values={"expr": "xticks"}, grid=False)
     y = alt.Y("seconds:Q").scale(type="log", nice=False, padding=12).title("time of a call")
-    y = y.axis(labelExpr=_SECONDS, values=_tick_values("yticks"))
+    y = y.axis(labelExpr=_SECONDS, values={"expr": "yticks"})
     near = alt.selection_point(
         name="near",
         fields=["backend", "mode", "implementation"],
@@ -210,7 +203,7 @@ def _time_chart(backends: Sequence[str], legend: Any = None) -> Any:
         clear="pointerout",
     )
     opacity = alt.when(near).then(alt.value(1.0)).otherwise(alt.value(0.15))
-    colour = alt.Color(**_backend(backends, legend), scale=alt.Scale(domain=list(backends)))
+    colour = alt.Color(**_backend(legend), scale=alt.Scale(domain=list(backends)))
     modes = alt.Scale(domain=["eager", "compiled"], range=[[1, 0], [5, 3]])
     dash = alt.StrokeDash(
         "mode:N", sort=None, scale=modes, legend=legend and alt.Legend(symbolSize=500)
@@ -249,7 +242,7 @@ def _dot_plot(
     """Return one quantity, an operation a line."""
     chart = alt.Chart(alt.NamedData("points"))
     x = alt.X(f"{field}:Q").scale(type="log", nice=False, padding=20).title(title)
-    x = x.axis(labelExpr=labels, values=_tick_values("xticks"))
+    x = x.axis(labelExpr=labels, values={"expr": "xticks"})
     y = (
         alt.Y("operation:N")
         .title(None)
@@ -272,9 +265,9 @@ def _device_chart() -> Any:
     chart = alt.Chart(alt.NamedData("points"))
     x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
     x = x.title("bytes in and out of a call")
-    x = x.axis(labelExpr=_BYTES, values=_tick_values("xticks"), grid=False)
+    x = x.axis(labelExpr=_BYTES, values={"expr": "xticks"}, grid=False)
     y = alt.Y("ratio:Q").scale(type="log", nice=False, padding=12)
-    y = y.title("CPU time over GPU time").axis(labelExpr=_RATIO, values=_tick_values("yticks"))
+    y = y.title("CPU time over GPU time").axis(labelExpr=_RATIO, values={"expr": "yticks"})
     copies = alt.Scale(domain=["on the device", "with copies"], range=[[1, 0], [5, 3]])
     colour = alt.Color(
         "copies:N",

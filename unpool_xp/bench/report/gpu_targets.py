@@ -130,12 +130,6 @@ def _fastest(rows: Iterable[Row], which: Callable[[Row], bool]) -> float | None:
     return min(times, default=None)
 
 
-def targets_as_markdown(lines: Sequence[TargetResult]) -> str:
-    """Return the lines as a table in Markdown."""
-    head = ("what", "asked", "found", "", "of")
-    return "\n".join(markdown_table(head, map(result_cells, lines))) + "\n"
-
-
 def result_cells(line: TargetResult) -> list[str]:
     """Return the words of a line."""
     found = "" if line.measured is None else f"{line.measured:.3g}"
@@ -145,6 +139,7 @@ def result_cells(line: TargetResult) -> list[str]:
 def write_targets(lines: Sequence[TargetResult], folder: str | Path) -> Path:
     """Write the table to ``reach.md`` of a folder, which is made."""
     path = Path(folder) / "reach.md"
+    table = markdown_table(("what", "asked", "found", "", "of"), map(result_cells, lines))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("# What is asked of a GPU\n\n" + targets_as_markdown(lines), encoding="utf-8")
+    path.write_text("\n".join(["# What is asked of a GPU", "", *table, ""]), encoding="utf-8")
     return path

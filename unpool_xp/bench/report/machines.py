@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unpool_xp.bench.cases.formatting import range_text, seconds_text, three_digits
+from unpool_xp.bench.cases.formatting import range_text, seconds_text, times_text
 from unpool_xp.bench.report.answers import mean_ratio
 from unpool_xp.bench.report.ranked import RankedCase
 from unpool_xp.bench.rows.schema import Key, workload_key
@@ -81,7 +81,7 @@ def _cell(
     ratio, _ = mean_ratio(list(zip(mine, best, strict=True)))
     return {
         "seconds": seconds_text(seconds),
-        "ratio": "" if first else f"{three_digits(ratio.estimate)}x",
+        "ratio": "" if first else times_text(ratio.estimate),
         "limits": "" if first else range_text(ratio.low, ratio.high),
         "first": first,
     }

@@ -12,6 +12,7 @@ from unpool_xp.bench.cases.formatting import (
     markdown_table,
     seconds_text,
     three_digits,
+    times_text,
 )
 from unpool_xp.bench.report.costs import DeviceSeries
 from unpool_xp.bench.report.ranked import RankedCase
@@ -166,7 +167,7 @@ def _timed_cells(timed: Ranked, others: Sequence[Ranked]) -> list[str]:
         contender_text(row),
         seconds_text(timed.seconds),
         interval_text(interval.low, interval.high, timed.seconds),
-        f"{three_digits(timed.seconds / others[0].seconds)}x",
+        times_text(timed.seconds / others[0].seconds),
         timed.verdict.value if timed.tied_with_best else "",
         three_digits(row["bytes_moved"] / timed.seconds / 1e9),
     ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import math
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,7 +178,7 @@ def _tie(timed: Ranked) -> int:
 
 RAW_BYTES = 5_500_000  # of the rows in a page, squeezed and in base64
 
-_UNCHANGED = "as they were read"
+_UNCHANGED, _LEFT_OUT = "as they were read", "left out"
 
 Samples = Callable[[list[float]], list[float]]
 
@@ -207,8 +207,7 @@ class PackedRows:
 
 def gzip_base64(data: bytes) -> str:
     """Return data gzipped, in base64."""
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: gzip, without the time of day
-    return base64.b64encode(packer.compress(data) + packer.flush()).decode("ascii")
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode("ascii")
 
 
 def gzip_base64_json(value: Any) -> str:
@@ -229,39 +228,18 @@ def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> PackedRows:
 
     Returns
     -------
-    Packed
+    PackedRows
         With every row and every field. Where all samples are too much they are rounded, and
         where that is too much, few are kept, evenly from the smallest to the largest.
     """
-    text = ""
-    for samples, words in _SAMPLE_REDUCTIONS:
-        text = _pack(rows, samples, most) or ""
-        if text:
-            return PackedRows(text, len(rows), words, words == _UNCHANGED)
-    # Without any sample: more rows than a page should have, which is no reason to lose one.
-    return PackedRows(_pack(rows, _drop_samples, None) or "", len(rows), "left out", False)
-
-
-def _pack(rows: Iterable[Row], samples: Samples, most: int | None) -> str | None:
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    parts, size = [], 0
-    for row in rows:
-        line = json.dumps({**row, "samples_s": samples(row["samples_s"])}, separators=(",", ":"))
-        part = packer.compress(line.encode("utf-8", "replace") + b"\n")
-        parts.append(part)
-        size += len(part)
-        if most is not None and size * 4 > most * 3:  # soon known: the rest need not be squeezed
-            return None
-    text = base64.b64encode(b"".join([*parts, packer.flush()])).decode("ascii")
-    return text if most is None or len(text) <= most else None
-
-
-def _keep_samples(samples: list[float]) -> list[float]:
-    return samples
-
-
-def _drop_samples(samples: list[float]) -> list[float]:
-    return []
+    for samples, left in _SAMPLE_REDUCTIONS:
+        kept = ({**row, "samples_s": samples(row["samples_s"])} for row in rows)
+        lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in kept)
+        text = gzip_base64(lines.encode("utf-8", "replace"))
+        # Without samples more rows than a page should have are no reason to lose one.
+        if len(text) <= most or left == _LEFT_OUT:
+            break
+    return PackedRows(text, len(rows), left, left == _UNCHANGED)
 
 
 def _round_samples(samples: list[float]) -> list[float]:
@@ -279,8 +257,9 @@ def _quantiles(number: int) -> Samples:
 
 
 _SAMPLE_REDUCTIONS: tuple[tuple[Samples, str], ...] = (
-    (_keep_samples, _UNCHANGED),
+    (list, _UNCHANGED),
     (_round_samples, "rounded to four digits"),
     (_quantiles(9), "nine a row, evenly from the smallest to the largest"),
     (_quantiles(5), "five a row, evenly from the smallest to the largest"),
+    (lambda samples: [], _LEFT_OUT),
 )
