@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray
@@ -33,7 +32,7 @@ class MismatchError(ValueError):
     """An output differs from the reference; the message says where and by how much."""
 
 
-def differing(got: NDArray, want: NDArray, tolerance: float = 0.0) -> npt.NDArray[np.bool_]:
+def differing(got: NDArray, want: NDArray, tolerance: float = 0.0) -> NDArray:
     """Return which elements differ by more than the tolerance times the largest magnitude."""
     wide: Any = np.float64
     if "c" in (got.dtype.kind, want.dtype.kind):
@@ -41,7 +40,7 @@ def differing(got: NDArray, want: NDArray, tolerance: float = 0.0) -> npt.NDArra
     elif got.dtype.kind in "iub" and want.dtype.kind in "iub":
         wide = np.uint64 if got.dtype == np.uint64 else np.int64
     got, want = got.astype(wide), want.astype(wide)
-    same = (got == want) | ((got != got) & (want != want))
+    same: NDArray = (got == want) | ((got != got) & (want != want))
     if tolerance:
         largest = np.abs(want[np.isfinite(want)]).max(initial=1)
         with np.errstate(invalid="ignore"):  # infinity less itself

@@ -149,9 +149,10 @@ def _check_label(
                 except WorkerError as error:
                     yield CheckResult(label, "eager", operation, dtype, "failed", str(error))
                 except WorkerLostError as error:
-                    late = time.monotonic() >= end
-                    outcome = ("skipped", OUT_OF_TIME) if late else ("failed", str(error))
-                    yield CheckResult(label, "eager", operation, dtype, *outcome)
+                    if time.monotonic() >= end:
+                        yield CheckResult(label, "eager", operation, dtype, "skipped", OUT_OF_TIME)
+                    else:
+                        yield CheckResult(label, "eager", operation, dtype, "failed", str(error))
 
 
 def check_operation(
