@@ -27,18 +27,10 @@ _CALLS = "format(datum.value, '~s')"
 
 
 def chart_specs(backends: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the charts of the page, which fills in the data and the ticks.
+    """Return the charts of the page by name; their scales have these backends in this order.
 
-    Parameters
-    ----------
-    backends : sequence of str
-        Labels: the order of the scales, the same in all of them.
-
-    Returns
-    -------
-    dict of str to dict
-        By name: the data is named "points", and in some "lines"; the ticks are the parameters
-        "xticks" and "yticks".
+    The page fills in the data "points" (some have "lines" too) and the parameters "xticks" and
+    "yticks".
     """
     return {
         "time": _page_spec(_time_chart(backends)),
@@ -54,22 +46,10 @@ def chart_specs(backends: Sequence[str]) -> dict[str, dict[str, Any]]:
 def time_png_spec(
     cases: Iterable[RankedCase], backends: Sequence[str], copy_gb_s: float | None
 ) -> dict[str, Any] | None:
-    """Return the chart of time against size with its data and a legend.
+    """Return the chart of time against size of one operation on one machine, with its data.
 
-    Parameters
-    ----------
-    cases : iterable of RankedCase
-        Of one operation on one machine.
-    backends : sequence of str
-        As for `chart_specs`.
-    copy_gb_s : float or None
-        What a plain copy reached.
-
-    Returns
-    -------
-    dict or None
-        None where there is nothing to draw. Where there is too much for a picture, the kernel,
-        stride and dtype with the most sizes alone; the title then says which.
+    None where there is nothing to draw. Where there is too much for a picture, the kernel, stride
+    and dtype with the most sizes alone; the title then says which.
     """
     cases = _cases_to_draw([case for case in cases if case.timed and case.bytes_moved > 0])
     points: list[dict[str, Any]] = [

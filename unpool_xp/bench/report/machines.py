@@ -18,19 +18,10 @@ PortableKey = tuple[str, str, str, str]
 def compare_machines(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[str, Any]]:
     """Return a line for each operation and way to run it that several machines have.
 
-    Parameters
-    ----------
-    machines : mapping of str to iterable of RankedCase
-        By id, in the order of the columns.
-
-    Returns
-    -------
-    list of dict
-        "operation", "backend", "mode", "dtype", "cases" (how many cases all the machines of the
-        line have) and "cells", one a machine: None, or the geometric mean of its times
-        ("seconds"), over that of the fastest machine ("ratio", with its 95 % interval in
-        "limits"), and whether it is the fastest ("first"). Of unpool_xp's own functions alone:
-        the same code everywhere.
+    Of unpool_xp's own functions alone: the same code everywhere. "cases" is how many cases all
+    the machines of the line have. "cells" has one for each machine: None, or the geometric mean of
+    its times ("seconds"), over that of the fastest machine ("ratio", with its 95 % interval in
+    "limits"), and whether it is the fastest ("first").
     """
     times = {name: _times(cases) for name, cases in machines.items()}
     lines = []

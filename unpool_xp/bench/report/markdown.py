@@ -24,18 +24,7 @@ _MOST_LINES = 100
 
 
 def markdown(view: Mapping[str, Any]) -> str:
-    """Return the summary.
-
-    Parameters
-    ----------
-    view : mapping
-        As `unpool_xp.bench.report.view.report_view` returns it.
-
-    Returns
-    -------
-    str
-        Markdown, in which nothing that a row says is taken for markup.
-    """
+    """Return what `report_view` found as Markdown, in which nothing of a row becomes markup."""
     lines = ["# Which backend is fastest", ""]
     if not view["machines"]:
         lines += ["There are no rows to report.", ""]

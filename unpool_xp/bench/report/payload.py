@@ -41,21 +41,10 @@ def round_number(number: float | None) -> float | None:
 
 
 def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
-    """Return the numbers of one machine.
+    """Return the numbers of one of the "machines" of `report_view`, as plain values.
 
-    Parameters
-    ----------
-    machine : mapping
-        One of the "machines" that `report_view` returns.
-    backends : sequence of str
-        All of the page; rows name theirs by its number.
-
-    Returns
-    -------
-    dict
-        Plain values. "names" has words, to which numbers refer; "cases", "rows", "failures",
-        "tax", "paybacks" have a list a column; "devices", "crossovers", "changes" a list of
-        records.
+    "names" has words, to which numbers refer; "cases", "rows", "failures", "tax" and "paybacks"
+    have a list a column; "devices", "crossovers" and "changes" a list of records.
     """
     names = {
         "how": _StringTable(),
@@ -185,24 +174,12 @@ Samples = Callable[[list[float]], list[float]]
 
 @dataclass(frozen=True)
 class PackedRows:
-    """The rows of a page.
+    """The rows of a page."""
 
-    Attributes
-    ----------
-    text : str
-        JSON lines, squeezed, in base64.
-    count : int
-        How many rows.
-    samples : str
-        What is left of their samples, in words.
-    whole : bool
-        Whether that is all of them.
-    """
-
-    text: str
+    text: str  # JSON lines, squeezed, in base64
     count: int
-    samples: str
-    whole: bool
+    samples: str  # what is left of their samples, in words
+    whole: bool  # whether that is all of them
 
 
 def gzip_base64(data: bytes) -> str:
@@ -219,18 +196,8 @@ def gzip_base64_json(value: Any) -> str:
 def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> PackedRows:
     """Return rows to be carried by a page, in no more than so many bytes if that can be.
 
-    Parameters
-    ----------
-    rows : sequence of Row
-        All of them.
-    most : int, optional
-        Bytes of base64.
-
-    Returns
-    -------
-    PackedRows
-        With every row and every field. Where all samples are too much they are rounded, and
-        where that is too much, few are kept, evenly from the smallest to the largest.
+    With every row and every field. Where all samples are too much they are rounded, and where that
+    is too much, few are kept, evenly from the smallest to the largest.
     """
     for samples, left in _SAMPLE_REDUCTIONS:
         kept = ({**row, "samples_s": samples(row["samples_s"])} for row in rows)

@@ -54,22 +54,9 @@ def report_view(
 ) -> dict[str, Any]:
     """Return what is to be shown, grouped by machine.
 
-    Parameters
-    ----------
-    rows : list of Row
-        Of any machines and runs.
-    problems : sequence of Problem
-        The lines that could not be read.
-    known : mapping of str to Machine
-        What is known of the machines, by id.
-
-    Returns
-    -------
-    dict
-        "version", "backends" (labels and how they look), "machines", "side_by_side" (as
-        `bench.report.machines.compare_machines` returns it) and "problems". A machine has what
-        was found once, for all that is made of it: "cases", "ceilings", "devices",
-        "break_evens" and "changes".
+    "backends" has labels and how they look, "side_by_side" is as `compare_machines` returns it. A
+    machine has what was found once, for all that is made of it: "cases", "ceilings", "devices",
+    "break_evens" and "changes".
     """
     kept = latest(rows)
     backends = sorted({row["backend"] for row in kept})
