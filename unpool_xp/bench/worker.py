@@ -142,11 +142,12 @@ class Service:
         peak = peak_bytes(self.backend, wanted, mode, implementation, function)
         return {"peak_bytes": peak}
 
-    def check(self, operation: str, dtype: str) -> dict[str, Any]:
+    def check(self, operation: str, dtype: str, torch_compiled: bool = False) -> dict[str, Any]:
         """Check one operation and dtype against the reference, in a dedicated process."""
         from unpool_xp.bench.check.run import check_operation, to_json
 
-        return {"checked": to_json(check_operation(self.backend, operation, dtype))}
+        results = check_operation(self.backend, operation, dtype, torch_compiled=torch_compiled)
+        return {"checked": to_json(results)}
 
 
 COMMANDS = (

@@ -49,7 +49,7 @@ def gpu(
 ) -> None:
     """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
     from unpool_xp.bench.catalog.presets import preset
-    from unpool_xp.bench.check.run import OUT_OF_TIME, check_within, find_loadable
+    from unpool_xp.bench.check.run import OUT_OF_TIME, check_backends, find_loadable
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
     from unpool_xp.bench.rows.files import read_rows
@@ -64,7 +64,9 @@ def gpu(
     # The sweep checks each case as well, so a suite that takes long must not take its time.
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
     with err.status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
-        checked = check_within(labels, operation or tuple(OPERATIONS), seconds)
+        checked = check_backends(
+            labels, operations=operation or tuple(OPERATIONS), budget_s=seconds
+        )
     checks.print_checks(out, checked)
     left_out = sum(result.detail == OUT_OF_TIME for result in checked)
     if left_out:

@@ -110,7 +110,7 @@ def _answer(key: tuple[str, str, int], cases: Sequence[RankedCase]) -> Answer:
         ratio, noise = mean_ratio([(times[one][number], timed) for number, timed in mine.items()])
         return one, ratio, verdict(ratio, noise)
 
-    runner_up, ratio, decided = beside(lambda one: one.backend != winner.backend) or (None,) * 3
+    runner_up, ratio, decided = beside(lambda one: one.on.label != winner.on.label) or (None,) * 3
     portable, portable_ratio, _ = beside(lambda one: one.implementation == "portable") or (
         (None,) * 3
     )

@@ -15,7 +15,7 @@ from unpool_xp.bench.cases.formatting import (
 )
 from unpool_xp.bench.report.costs import DeviceSeries
 from unpool_xp.bench.report.ranked import RankedCase
-from unpool_xp.bench.rows.names import case_name, how_text
+from unpool_xp.bench.rows.names import case_name, contender_text
 from unpool_xp.bench.verdicts.ranking import Ranked
 
 _MOST_CASES = 200  # with their tables; beyond, the page has them
@@ -163,7 +163,7 @@ def _timed_cells(timed: Ranked, others: Sequence[Ranked]) -> list[str]:
     shared = sum(other.place == timed.place for other in others) > 1
     return [
         f"{timed.place}=" if shared else str(timed.place),
-        how_text(row),
+        contender_text(row),
         seconds_text(timed.seconds),
         interval_text(interval.low, interval.high, timed.seconds),
         f"{three_digits(timed.seconds / others[0].seconds)}x",

@@ -8,9 +8,10 @@ from functools import cached_property
 from statistics import median
 from typing import NamedTuple
 
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.cases.operation import Layout
-from unpool_xp.bench.rows.names import case_of, how_text, settings_text
+from unpool_xp.bench.rows.names import backend_mode_of, case_of, contender_text, settings_text
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.verdicts.ranking import (
     Ranked,
@@ -37,14 +38,16 @@ def size_class_of(bytes_moved: int) -> int:
 class Contender(NamedTuple):
     """What a report compares: a backend in a mode, with our function or its own."""
 
-    backend: str
-    mode: str
+    on: BackendMode
     implementation: str
 
     @classmethod
     def of(cls, row: Row) -> Contender:
         """Return that of a row."""
-        return cls(row["backend"], row["mode"], row["implementation"])
+        return cls(backend_mode_of(row), row["implementation"])
+
+    def __str__(self) -> str:
+        return f"{self.on}, {self.implementation}"
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,10 @@ class RankedCase(Ranking):
                 notes.append(f"These rows come from {len(values)} {many}: not measured in turns.")
         copied = fastest_with_copies(self.timed)
         if copied is not None and copied[1] is not self.timed[0]:
-            how, seconds = how_text(copied[1].row), seconds_text(copied[0])
-            notes.append(f"With the copies to and from the device: {how}, {seconds}.")
-        own = [(how_text(t.row), t.row.get("device_samples_s")) for t in self.timed]
-        told = [f"{how}, {seconds_text(median(found))}" for how, found in own if found]
+            text, seconds = contender_text(copied[1].row), seconds_text(copied[0])
+            notes.append(f"With the copies to and from the device: {text}, {seconds}.")
+        own = [(contender_text(t.row), t.row.get("device_samples_s")) for t in self.timed]
+        told = [f"{text}, {seconds_text(median(found))}" for text, found in own if found]
         if told:
             notes.append(f"By the clock of the device itself: {'; '.join(told)}.")
         return notes

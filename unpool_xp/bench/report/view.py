@@ -25,7 +25,6 @@ from unpool_xp.bench.report.costs import (
 from unpool_xp.bench.report.machines import compare_machines
 from unpool_xp.bench.report.ranked import (
     SIZE_CLASSES,
-    Contender,
     RankedCase,
     by_operation,
     ranked_cases,
@@ -279,24 +278,20 @@ def _answer_cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
     if portable == runner_up:  # it has been named
         portable = None
     return {
-        "number": backends.index(winner.backend),
-        "backend": winner.backend,
-        "mode": "compiled" if winner.mode == "compiled" else "",
+        "number": backends.index(winner.on.label),
+        "backend": winner.on.label,
+        "mode": "" if winner.on.mode == "eager" else winner.on.mode,
         "implementation": winner.implementation,
         "function": answer.function,
         "sure": _CERTAINTY[answer.verdict] if answer.verdict else "no other",
-        "next": f"{_how(runner_up)}, {runner_up.implementation}" if runner_up else "",
+        "next": str(runner_up or ""),
         "ratio": _times(answer.ratio),
         "limits": "" if answer.ratio is None else range_text(answer.ratio.low, answer.ratio.high),
         "cases": answer.cases,
         "first_in": answer.first_in,
-        "portable": _how(portable) if portable else "",
+        "portable": str(portable.on) if portable else "",
         "portable_ratio": _times(answer.portable_ratio),
     }
-
-
-def _how(one: Contender) -> str:
-    return f"{one.backend} compiled" if one.mode == "compiled" else one.backend
 
 
 def _times(ratio: Ratio | None) -> str:

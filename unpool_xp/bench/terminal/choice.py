@@ -12,7 +12,7 @@ from rich.markup import escape
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.choose import Choice
-from unpool_xp.bench.rows.names import name_of
+from unpool_xp.bench.rows.names import backend_mode_of
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.ranking import print_ranking
 from unpool_xp.bench.terminal.tables import text_table
@@ -33,18 +33,16 @@ def print_choice(console: Console, choice: Choice) -> None:
     if best is None:
         console.print("[bold red]nothing could be measured[/]")
         return
-    answer = f"[bold green]use {name_of(best.row)}[/]"
+    answer = f"[bold green]use {backend_mode_of(best.row)}[/]"
     for words, verdict in (("as fast", Verdict.SAME), ("too close to call", Verdict.UNDECIDED)):
         tied = [entry for entry in ranking.timed if entry.tied_with_best]
-        others = [name_of(entry.row) for entry in tied if entry.verdict is verdict]
+        others = [str(backend_mode_of(entry.row)) for entry in tied if entry.verdict is verdict]
         if others:
             answer += f"; {words}: {', '.join(others)}"
     console.print(answer)
     if with_transfer.best is not None:
-        took = seconds_text(with_transfer.best.seconds)
-        console.print(
-            f"with the copy there and back: {name_of(with_transfer.best.row)}, {took} a call"
-        )
+        on, took = backend_mode_of(with_transfer.best.row), seconds_text(with_transfer.best.seconds)
+        console.print(f"with the copy there and back: {on}, {took} a call")
     _print_sizes(console, choice)
     _print_devices(console, choice)
     console.print("\n[bold]to paste[/]")
@@ -55,7 +53,7 @@ def print_choice(console: Console, choice: Choice) -> None:
 def _print_sizes(console: Console, choice: Choice) -> None:
     """Print the time over the best at each size, a bar each, and from where the answer changes."""
     ranked = {
-        size: {name_of(entry.row): entry for entry in ranking.timed}
+        size: {str(backend_mode_of(entry.row)): entry for entry in ranking.timed}
         for size, ranking in choice.rankings.items()
     }
     names = list(dict.fromkeys(name for entries in ranked.values() for name in entries))
@@ -69,7 +67,9 @@ def _print_sizes(console: Console, choice: Choice) -> None:
     _, *changes = choice.crossovers()
     for change in changes:
         tied = f" (tied: {', '.join(change.tied)})" if change.tied else ""
-        console.print(f"from {elements(change.row):,} elements: {name_of(change.row)}{tied}")
+        console.print(
+            f"from {elements(change.row):,} elements: {backend_mode_of(change.row)}{tied}"
+        )
     if not changes:
         smallest, *_, largest = ranked
         console.print(f"no other answer is sure from {smallest:,} to {largest:,} elements")
@@ -147,13 +147,13 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
     ranking, with_transfer = choice.ranking(), choice.ranking(with_transfer=True)
     return {
         "case": choice.case.to_json(),
-        "use": [name_of(entry.row) for entry in ranking.timed if entry.is_fastest],
+        "use": [str(backend_mode_of(entry.row)) for entry in ranking.timed if entry.is_fastest],
         "ranking": _ranking_as_json(ranking),
         "with_transfer": _ranking_as_json(with_transfer),
         "tax": [
             {
-                "backend": t.backend,
-                "mode": t.mode,
+                "backend": t.backend_mode.label,
+                "mode": t.backend_mode.mode,
                 "function": t.function,
                 "ratio": t.ratio.estimate,
             }
@@ -162,7 +162,7 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
         "changes": [
             {
                 "from_elements": elements(change.row),
-                "use": name_of(change.row),
+                "use": str(backend_mode_of(change.row)),
                 "tied": change.tied,
             }
             for change in choice.crossovers()

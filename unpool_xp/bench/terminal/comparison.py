@@ -71,8 +71,10 @@ def _print_entries(console: Console, entries: Sequence[CaseComparison]) -> None:
             console.print(escape(line.rstrip()), soft_wrap=True)
             # The note of what only one side has is the title.
             note = "" if entry.outcome.startswith("only") else printable(entry.note or "")
-            how = how_of(entry) + (f": {note}" if note else "")
-            below = textwrap.fill(how, console.width, initial_indent="  ", subsequent_indent="    ")
+            words = measured_with(entry) + (f": {note}" if note else "")
+            below = textwrap.fill(
+                words, console.width, initial_indent="  ", subsequent_indent="    "
+            )
             console.print(f"[dim]{escape(below)}[/]", soft_wrap=True)
 
 
@@ -94,11 +96,10 @@ def _short(value: float) -> str:
     return f"{value:.2f}" if 0.1 <= value < 10 else three_digits(value)
 
 
-def how_of(entry: CaseComparison) -> str:
+def measured_with(entry: CaseComparison) -> str:
     """Return the backend of an entry, its mode if not eager, its function if not ours."""
-    mode = "" if entry.mode == "eager" else f" {entry.mode}"
     native = "" if entry.implementation == "portable" else f", {entry.function}"
-    return printable(f"{entry.label}{mode}{native}")
+    return printable(f"{entry.backend_mode}{native}")
 
 
 def _unlisted_lines(entries: Sequence[CaseComparison], shown: Sequence[str]) -> Iterable[str]:
@@ -148,7 +149,7 @@ def comparison_as_markdown(comparison: Comparison, *, everything: bool = False) 
     ]
     if entries:
         head = ("", "case", "measured with", "ratio", "95 %", "noise")
-        cells = ((e.outcome, e.name, how_of(e), *_numbers(e)) for e in entries[:_MOST_ROWS])
+        cells = ((e.outcome, e.name, measured_with(e), *_numbers(e)) for e in entries[:_MOST_ROWS])
         lines += markdown_table(head, cells, align="lllrrr")
         if len(entries) > _MOST_ROWS:
             lines.append(f"\nand {len(entries) - _MOST_ROWS} more")

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from unpool_xp.bench.cases.formatting import interval_text, seconds_text
 from unpool_xp.bench.rows.files import read_rows
-from unpool_xp.bench.rows.names import case_of, name_of
+from unpool_xp.bench.rows.names import backend_mode_of, case_of
 from unpool_xp.bench.rows.schema import latest
 from unpool_xp.bench.terminal.tables import text_table
 from unpool_xp.bench.verdicts.ranking import Ranking, Tax, by_workload, rank, tax
@@ -19,15 +19,16 @@ _BAR_WIDTH = 12
 
 def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
     """Print a ranking as a table, with what each library's own function takes."""
-    own = {(entry.backend, entry.mode): entry for entry in taxes}
+    own = {entry.backend_mode: entry for entry in taxes}
     columns = ("", "backend", "a call", "95 % interval", "x best", "", "x own")
     table = text_table(*columns, align="RLRRRLR")
     slowest = max((entry.seconds for entry in ranking.timed), default=0)
     for entry in ranking.timed:
-        beside = own.get((entry.row["backend"], entry.row["mode"]))
+        backend_mode = backend_mode_of(entry.row)
+        beside = own.get(backend_mode)
         table.add_row(
             f"{entry.place}{'=' * (entry.tied_with_above or entry.tied_with_best)}".rjust(2),
-            name_of(entry.row),
+            str(backend_mode),
             seconds_text(entry.seconds),
             interval_text(entry.interval.low, entry.interval.high, entry.seconds),
             f"{entry.to_best.estimate:.2f}",
@@ -36,7 +37,7 @@ def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
         )
     console.print(table)
     for row, reason in ranking.failed:
-        console.print(f"[yellow]{escape(f'{name_of(row)}: {reason}')}[/]")
+        console.print(f"[yellow]{escape(f'{backend_mode_of(row)}: {reason}')}[/]")
 
 
 def print_rankings(console: Console, path: Path) -> None:

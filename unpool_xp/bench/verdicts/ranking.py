@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from unpool_xp.bench.cases.case import BackendMode
+from unpool_xp.bench.rows.names import backend_mode_of
 from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, label, workload_key
 from unpool_xp.bench.verdicts.bootstrap import (
     Interval,
@@ -82,7 +84,7 @@ class Tax:
 
     Attributes
     ----------
-    backend, mode : str
+    backend_mode : BackendMode
         Where.
     function : str
         The native; the fastest, where there are several.
@@ -90,8 +92,7 @@ class Tax:
         Portable over native: above 1 where portability costs time.
     """
 
-    backend: str
-    mode: str
+    backend_mode: BackendMode
     function: str
     ratio: Ratio
 
@@ -215,15 +216,16 @@ def tax(rows: Iterable[Row]) -> list[Tax]:
     _require_one_workload(rows)
     taxes = []
     for row in rows:
-        where = (row["backend"], row["mode"])
+        backend_mode = backend_mode_of(row)
         natives = [
             other
             for other in rows
-            if (other["backend"], other["mode"], other["implementation"]) == (*where, "native")
+            if other["implementation"] == "native" and backend_mode_of(other) == backend_mode
         ]
         if row["implementation"] == "portable" and natives:
             best = min(natives, key=lambda native: statistics.median(native["samples_s"]))
-            taxes.append(Tax(*where, best["function"], ratio(row["samples_s"], best["samples_s"])))
+            over_best = ratio(row["samples_s"], best["samples_s"])
+            taxes.append(Tax(backend_mode, best["function"], over_best))
     return taxes
 
 
