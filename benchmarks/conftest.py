@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
@@ -17,7 +18,7 @@ from unpool_xp.bench.catalog.panel import BACKEND_MODES, SIZES, STRIDES, panel_c
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.rounds import Cell, cells_of
 from unpool_xp.bench.measure.session import SAMPLE_SECONDS, DeviceInputs, Session
-from unpool_xp.bench.measure.sweep import make_row, origin_of
+from unpool_xp.bench.measure.sweep import make_row, provenance_fields
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.capabilities import why_not
 
@@ -58,7 +59,7 @@ class PanelSuite:
 
     backends: dict[str, backends.Backend] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
-    origin: dict[str, Any] = field(default_factory=lambda: origin_of(run_id()))
+    origin: dict[str, Any] = field(default_factory=lambda: provenance_fields(run_id()))
     n_measured: int = 0
     _inputs: dict[str, DeviceInputs] = field(default_factory=dict)
 
@@ -110,6 +111,7 @@ class PanelCell:
         facts = session.backend.facts
         known = {
             **session.facts,
+            "samples_s": [],
             "peak_bytes": None,
             "facts": {
                 "version": session.backend.version,
@@ -117,8 +119,8 @@ class PanelCell:
                 "threads": facts.threads,
             },
         }
-        row: dict[str, Any] = {**make_row(self.suite.origin, self.case, self.cell, known)}
-        return {k: v for k, v in row.items() if k not in ("samples_s", "calls_per_sample")}
+        row = make_row(self.suite.origin, self.case, self.cell, known)
+        return {k: v for k, v in asdict(row).items() if k not in ("samples_s", "calls_per_sample")}
 
 
 _SUITE = pytest.StashKey[PanelSuite]()

@@ -43,7 +43,7 @@ class Choice:
 
     @property
     def _portable(self) -> list[Row]:
-        return [row for row in self.rows if row["implementation"] == "portable"]
+        return [row for row in self.rows if row.implementation == "portable"]
 
     def ranking(self, *, with_transfer: bool = False) -> list[Ranked]:
         """Return the portable function on each backend, the fastest first."""

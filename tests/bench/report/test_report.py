@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import vl_convert
+from msgspec.structs import asdict, replace
 
 from tests.bench.rows.test_schema import failed_row, make_row
 from tests.bench.verdicts.test_ranking import native, timed
@@ -346,7 +347,7 @@ def test_compiled_is_held_against_the_same_function_eager():
         timed("torch:cpu", 0.1),
     ]
     (found,) = compile_break_evens(cases_of(*rows))
-    assert found.compiled.row["backend"] == found.eager.row["backend"] == "jax:cpu"
+    assert found.compiled.row.backend == found.eager.row.backend == "jax:cpu"
     assert found.calls in (5, 6)
     assert found.clear
 
@@ -364,7 +365,7 @@ def crossing_rows() -> list[Row]:
 
 def test_the_gpu_is_faster_from_a_size_on_with_and_without_copies():
     (found,) = device_series(cases_of(*crossing_rows()))
-    assert [point.case.first_row["shape"][-1] for point in found.points] == [16, 32, 64]
+    assert [point.case.first_row.shape[-1] for point in found.points] == [16, 32, 64]
     ((here, copied),) = found.crossovers
     assert (here.wins_from, copied.wins_from) == (8 * 32**2, 8 * 64**2)
     assert device_series(cases_of(timed("numpy", 1.0))) == []
@@ -469,7 +470,7 @@ def test_the_cost_of_fractional_is_that_of_the_rows():
 
 def test_unpooling_is_cheap_where_it_comes_near_a_copy():
     near = {"copy_gb_s": 1e-3, "bytes_moved": 10**6}  # a second of copying
-    rows = [row | near for row in unpooling("numpy", 1.0, 1.5, 9.0)]
+    rows = [replace(row, **near) for row in unpooling("numpy", 1.0, 1.5, 9.0)]
     claim = verdict_of("Unpooling is cheap", *rows)
     assert claim.verdict == "partly true"
     shares = r"fractional_max_unpool 11%, max_unpool 6\d%, nearest_unpool (99|100|101)%"
@@ -613,10 +614,12 @@ def test_rows_are_packed_into_less_and_less_room():
         for row, line in zip(rows, lines, strict=True):
             kept = json.loads(line)
             samples = kept.pop("samples_s")
-            assert kept == {name: value for name, value in row.items() if name != "samples_s"}
+            assert kept == {
+                name: value for name, value in asdict(row).items() if name != "samples_s"
+            }
             if samples:
-                assert min(samples) == pytest.approx(min(row["samples_s"]), rel=1e-3)
-                assert max(samples) == pytest.approx(max(row["samples_s"]), rel=1e-3)
+                assert min(samples) == pytest.approx(min(row.samples_s), rel=1e-3)
+                assert max(samples) == pytest.approx(max(row.samples_s), rel=1e-3)
         room = len(packed.text) - 1
     assert seen == [
         "as they were read",
@@ -653,8 +656,8 @@ def test_a_picture_draws_a_symbol_for_every_time():
 
 
 def test_a_picture_of_too_much_shows_the_settings_of_most_sizes():
-    rows = [row for row in synthetic_rows(3000) if row["operation"] == "max_pool"]
-    spec = time_png_spec(cases_of(*rows), sorted({row["backend"] for row in rows}), None)
+    rows = [row for row in synthetic_rows(3000) if row.operation == "max_pool"]
+    spec = time_png_spec(cases_of(*rows), sorted({row.backend for row in rows}), None)
     assert spec is not None
     assert {point["settings"] for point in spec["datasets"]["points"]} == {spec["title"]["text"]}
     assert len(spec["datasets"]["points"]) < len(rows)
@@ -727,7 +730,7 @@ def test_settings_name_what_is_there():
 
 def on_machine(machine: str, factor: float, count: int) -> list[Row]:
     return [
-        {**row, "machine": machine, "samples_s": [factor * s for s in row["samples_s"]]}
+        replace(row, machine=machine, samples_s=[factor * s for s in row.samples_s])
         for row in synthetic_rows(count)
     ]
 
@@ -742,7 +745,7 @@ def test_machines_stand_side_by_side_over_the_cases_that_all_have(tmp_path: Path
         fast, slow = line["cells"]
         assert fast["first"]
         assert (slow["first"], slow["ratio"]) == (False, "3.00x")
-    portable = [row for row in on_machine("fast", 1.0, 40) if row["implementation"] == "portable"]
+    portable = [row for row in on_machine("fast", 1.0, 40) if row.implementation == "portable"]
     assert sum(line["cases"] for line in lines) == len(portable)
     files = write_report(rows, [], tmp_path)
     summary = files.markdown.read_text(encoding="utf-8")

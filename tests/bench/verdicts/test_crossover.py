@@ -92,10 +92,10 @@ def test_too_few_samples_decide_nothing():
 
 def test_noise_from_one_half_to_the_other_is_no_win():
     drift = [1.1] * 80 + [0.75] * 120  # the whole interval is below 1
-    rows = [at(16, "numpy", 1.0), {**at(16, "torch:cuda", 1.0), "samples_s": drift}]
+    rows = [at(16, "numpy", 1.0), at(16, "torch:cuda", 1.0, samples_s=drift)]
     assert only(rows).verdicts == {SIZES[0]: Verdict.UNDECIDED}
     drift = [1 / seconds for seconds in drift]
-    rows = [{**at(16, "numpy", 1.0), "samples_s": drift}, at(16, "torch:cuda", 1.0)]
+    rows = [at(16, "numpy", 1.0, samples_s=drift), at(16, "torch:cuda", 1.0)]
     assert only(rows).verdicts == {SIZES[0]: Verdict.UNDECIDED}
 
 
@@ -142,7 +142,7 @@ def test_a_size_that_one_of_them_lacks_is_left_out():
     found = only(beside(SLOW, None, QUICK, None))
     assert list(found.verdicts) == [SIZES[0], SIZES[2]]
     assert found.wins_from == SIZES[2]
-    rows = [row for row in beside(SLOW, SLOW, QUICK) if row["shape"][-1] != SIDES[2]]
+    rows = [row for row in beside(SLOW, SLOW, QUICK) if row.shape[-1] != SIDES[2]]
     assert only([*rows, at(SIDES[2], "torch:cuda", QUICK)]).wins_from is None
 
 

@@ -30,7 +30,7 @@ def test_the_fastest_comes_first_and_failures_last_with_their_reasons():
         timed("torch:cpu", 2e-3, checked=False),
     ]
     ranked = rank(rows)
-    assert [entry.row["backend"] for entry in ranked] == ["numpy", "dask", "jax:cpu", "torch:cpu"]
+    assert [entry.row.backend for entry in ranked] == ["numpy", "dask", "jax:cpu", "torch:cpu"]
     assert [entry.place for entry in ranked] == [1, 2, None, None]
     assert [entry.reason for entry in ranked] == [None, None, "out of memory", "not checked"]
     assert ranked[1].seconds == pytest.approx(3e-3, rel=0.02)
@@ -64,9 +64,9 @@ def test_copies_count_where_asked_for():
     near = timed("numpy", 2e-3, to_device_s=0.0, from_device_s=0.0)
     far = timed("torch:cuda", 1e-3, to_device_s=2e-3, from_device_s=1e-3)
     unknown = timed("jax:cuda", 1e-3, to_device_s=None)
-    assert [e.row["backend"] for e in rank([near, far])] == ["torch:cuda", "numpy"]
+    assert [e.row.backend for e in rank([near, far])] == ["torch:cuda", "numpy"]
     ranked = rank([near, far, unknown], with_transfer=True)
-    assert [e.row["backend"] for e in ranked] == ["numpy", "torch:cuda", "jax:cuda"]
+    assert [e.row.backend for e in ranked] == ["numpy", "torch:cuda", "jax:cuda"]
     assert ranked[1].seconds == pytest.approx(4e-3, rel=0.01)
     assert "not timed" in ranked[2].reason
 

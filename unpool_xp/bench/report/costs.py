@@ -43,12 +43,10 @@ def compile_break_evens(cases: Iterable[RankedCase]) -> list[CompileBreakEven]:
     """Return when compiling pays back, for each row measured in both modes."""
     found = []
     for case in cases:
-        eager = {
-            _function_key(timed): timed for timed in case.timed if timed.row["mode"] == "eager"
-        }
+        eager = {_function_key(timed): timed for timed in case.timed if timed.row.mode == "eager"}
         for timed in case.timed:
-            beside, first = eager.get(_function_key(timed)), timed.row["first_call_s"]
-            if timed.row["mode"] == "compiled" and beside is not None and first is not None:
+            beside, first = eager.get(_function_key(timed)), timed.row.first_call_s
+            if timed.row.mode == "compiled" and beside is not None and first is not None:
                 calls = break_even_calls(timed.seconds, beside.seconds, first)
                 differ = verdict(*mean_ratio([(timed, beside)]))
                 clear = differ in (Verdict.FASTER, Verdict.SLOWER)
@@ -57,7 +55,7 @@ def compile_break_evens(cases: Iterable[RankedCase]) -> list[CompileBreakEven]:
 
 
 def _function_key(timed: TimedRow) -> tuple[str, str, str]:
-    return timed.row["backend"], timed.row["implementation"], timed.row["function"]
+    return timed.row.backend, timed.row.implementation, timed.row.function
 
 
 def break_even_calls(compiled_s: float, eager_s: float, first_s: float) -> int | None:
@@ -91,15 +89,15 @@ def copy_ceilings(rows: Iterable[Row]) -> dict[str, tuple[float, str]]:
     """Return what the fastest plain copy on each device reached, in GB/s, and whose it was."""
     best: dict[str, tuple[float, str]] = {}
     for row in rows:
-        rate = row["copy_gb_s"]
-        if rate and rate > best.get(row["device"], (0.0, ""))[0] and not failure_reason(row):
-            best[row["device"]] = (rate, row["backend"])
+        rate = row.copy_gb_s
+        if rate and rate > best.get(row.device, (0.0, ""))[0] and not failure_reason(row):
+            best[row.device] = (rate, row.backend)
     return best
 
 
 def host_copy_rate(rows: Sequence[Row]) -> float | None:
     """Return what the fastest plain copy on a CPU reached, or, where there is none, on a GPU."""
-    cpu = copy_ceilings(row for row in rows if not is_gpu(row["backend"]))
+    cpu = copy_ceilings(row for row in rows if not is_gpu(row.backend))
     return (
         max(rate for rate, _ in found.values()) if (found := cpu or copy_ceilings(rows)) else None
     )
@@ -120,8 +118,8 @@ def device_points(cases: Iterable[RankedCase]) -> list[DevicePoint]:
     """Return CPU beside GPU for each case that has both."""
     points = []
     for case in cases:
-        cpus = [t for t in case.timed if not is_gpu(t.row["backend"])]
-        gpus = [t for t in case.timed if is_gpu(t.row["backend"])]
+        cpus = [t for t in case.timed if not is_gpu(t.row.backend)]
+        gpus = [t for t in case.timed if is_gpu(t.row.backend)]
         if not cpus or not gpus:
             continue
         near, far = _fastest_with_copies(cpus), _fastest_with_copies(gpus)
@@ -192,10 +190,10 @@ def winner_changes(series: Sequence[RankedCase]) -> list[WinnerChange]:
     for case in series:
         if not case.timed:
             continue
-        first = {t.row["backend"] for t in case.timed if t.entry.tied_with_best}
+        first = {t.row.backend for t in case.timed if t.entry.tied_with_best}
         winner = case.timed[0]
-        backend = winner.row["backend"]
-        if not found or found[-1].winner.row["backend"] not in first | {backend}:
+        backend = winner.row.backend
+        if not found or found[-1].winner.row.backend not in first | {backend}:
             found.append(WinnerChange(case, winner, before, tuple(sorted(first - {backend}))))
         before = case
     return found

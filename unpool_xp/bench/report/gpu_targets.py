@@ -81,11 +81,11 @@ def _copy_result(cases: Sequence[RankedCase], label: str, operation: str) -> Tar
     for case in cases:
         if case.operation != operation or total_bytes(case.outputs or {}) <= LARGE_BYTES:
             continue
-        mine = [r for r in case.rows if r["backend"] == label and _is_portable(r, "eager")]
+        mine = [r for r in case.rows if r.backend == label and _is_portable(r, "eager")]
         for row in mine:
-            reason, rate = failure_reason(row), row["copy_gb_s"]
+            reason, rate = failure_reason(row), row.copy_gb_s
             if reason is None and rate:
-                gb_s = row["bytes_moved"] / statistics.median(row["samples_s"]) / 1e9
+                gb_s = row.bytes_moved / statistics.median(row.samples_s) / 1e9
                 shares.append((gb_s / rate, case_name(row)))
             else:
                 reasons.append(reason or "the copy was not measured")
@@ -101,7 +101,7 @@ def _copy_result(cases: Sequence[RankedCase], label: str, operation: str) -> Tar
 def _tax_result(rows: Sequence[Row], mode: str, most: float) -> TargetResult:
     text = f"portable over native on torch:cuda, {mode}, geometric mean"
     target = f"at most {most:g}"
-    mine = [row for row in rows if row["backend"] == "torch:cuda" and not failure_reason(row)]
+    mine = [row for row in rows if row.backend == "torch:cuda" and not failure_reason(row)]
     ratios = []
     for case in by_workload(mine).values():
         ours = _fastest(case, lambda row: _is_portable(row, mode))
@@ -110,9 +110,9 @@ def _tax_result(rows: Sequence[Row], mode: str, most: float) -> TargetResult:
         own = _fastest(
             case,
             lambda row, modes=modes: (  # type: ignore[misc]
-                row["mode"] in modes
-                and row["implementation"] == "native"
-                and row["function"].startswith("torch.nn.functional.")
+                row.mode in modes
+                and row.implementation == "native"
+                and row.function.startswith("torch.nn.functional.")
             ),
         )
         if ours is not None and own is not None:
@@ -124,11 +124,11 @@ def _tax_result(rows: Sequence[Row], mode: str, most: float) -> TargetResult:
 
 
 def _is_portable(row: Row, mode: str) -> bool:
-    return row["implementation"] == "portable" and row["mode"] == mode
+    return row.implementation == "portable" and row.mode == mode
 
 
 def _fastest(rows: Iterable[Row], which: Callable[[Row], bool]) -> float | None:
-    times = (statistics.median(row["samples_s"]) for row in rows if which(row))
+    times = (statistics.median(row.samples_s) for row in rows if which(row))
     return min(times, default=None)
 
 

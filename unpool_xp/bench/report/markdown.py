@@ -164,7 +164,7 @@ def _timed_cells(timed: TimedRow, others: Sequence[TimedRow]) -> list[str]:
         interval_text(entry.interval.low, entry.interval.high, timed.seconds),
         f"{three_digits(timed.seconds / others[0].seconds)}x",
         entry.verdict.value if entry.tied_with_best and entry.verdict else "",
-        three_digits(row["bytes_moved"] / timed.seconds / 1e9),
+        three_digits(row.bytes_moved / timed.seconds / 1e9),
     ]
 
 
@@ -177,7 +177,7 @@ def _failures(cases: Iterable[RankedCase]) -> list[str]:
     table = _table(
         head,
         (
-            [r["backend"], r["mode"], r["function"], case_name(r), failure_reason(r)]
+            [r.backend, r.mode, r.function, case_name(r), failure_reason(r)]
             for r in rows[:_MOST_LINES]
         ),
     )

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import asdict
+
 from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.report.costs import (
     DeviceSeries,
@@ -81,32 +83,32 @@ def machine_data(
     rows = {id(t.row): number for number, (_, t) in enumerate(timed)}
 
     def how(row: Row) -> int:
-        parts = (names["backend"](row["backend"]), row["mode"], row["implementation"])
+        parts = (names["backend"](row.backend), row.mode, row.implementation)
         return names["how"](parts)
 
     row_columns: dict[str, list[Any]] = {
         "case": [number for number, _ in timed],
         "how": [how(t.row) for _, t in timed],
-        "function": [names["function"](t.row["function"]) for _, t in timed],
-        "device": [names["device"](t.row["device"]) for _, t in timed],
+        "function": [names["function"](t.row.function) for _, t in timed],
+        "device": [names["device"](t.row.device) for _, t in timed],
         "seconds": [round_number(t.seconds) for _, t in timed],
         "low": [round_number(t.low) if math.isfinite(t.high) else 0 for _, t in timed],
         "high": [round_number(t.high) for _, t in timed],
         "noise": [round_number(t.noise) for _, t in timed],
         "place": [t.entry.place for _, t in timed],
         "tie": [_tie(t) for _, t in timed],
-        "samples": [len(t.row["samples_s"]) for _, t in timed],
-        "scope": [names["scope"](t.row["check_scope"] or "yes") for _, t in timed],
-        "first": [round_number(t.row["first_call_s"]) for _, t in timed],
+        "samples": [len(t.row.samples_s) for _, t in timed],
+        "scope": [names["scope"](t.row.check_scope or "yes") for _, t in timed],
+        "first": [round_number(t.row.first_call_s) for _, t in timed],
         "copies": [round_number(t.copy_seconds) for _, t in timed],
-        "peak": [t.row["peak_bytes"] for _, t in timed],
-        "bytes": [t.row["bytes_moved"] for _, t in timed],
+        "peak": [t.row.peak_bytes for _, t in timed],
+        "bytes": [t.row.bytes_moved for _, t in timed],
     }
     case_columns: dict[str, list[Any]] = {
         "operation": [names["operation"](case.operation) for case in cases],
         "settings": [names["settings"](case.settings) for case in cases],
-        "dtype": [names["dtype"](case.first_row["dtype"]) for case in cases],
-        "shape": [sizes_text(case.first_row["shape"]) for case in cases],
+        "dtype": [names["dtype"](case.first_row.dtype) for case in cases],
+        "shape": [sizes_text(case.first_row.shape) for case in cases],
         "elements": [case.elements for case in cases],
         "bytes": [case.bytes_moved for case in cases],
         "notes": [case.notes for case in cases],
@@ -120,7 +122,7 @@ def machine_data(
         "failures": {
             "case": [number for number, _ in failed],
             "how": [how(entry.row) for _, entry in failed],
-            "function": [names["function"](entry.row["function"]) for _, entry in failed],
+            "function": [names["function"](entry.row.function) for _, entry in failed],
             "reason": [names["reason"](failure_reason(entry.row)) for _, entry in failed],
         },
         "tax": {
@@ -266,7 +268,8 @@ def _pack(rows: Iterable[Row], samples: Samples, most: int | None) -> str | None
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     parts, size = [], 0
     for row in rows:
-        line = json.dumps({**row, "samples_s": samples(row["samples_s"])}, separators=(",", ":"))
+        fields = {**asdict(row), "samples_s": samples(row.samples_s)}
+        line = json.dumps(fields, separators=(",", ":"))
         part = packer.compress(line.encode("utf-8", "replace") + b"\n")
         parts.append(part)
         size += len(part)

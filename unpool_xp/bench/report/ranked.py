@@ -45,12 +45,12 @@ class TimedRow:
     @property
     def how(self) -> tuple[str, str, str]:
         """The backend, the mode and the implementation."""
-        return self.row["backend"], self.row["mode"], self.row["implementation"]
+        return self.row.backend, self.row.mode, self.row.implementation
 
     @property
     def copy_seconds(self) -> float | None:
         """Seconds to the device and back, where they were timed."""
-        there, back = self.row["to_device_s"], self.row["from_device_s"]
+        there, back = self.row.to_device_s, self.row.from_device_s
         return None if there is None or back is None else there + back
 
 
@@ -71,7 +71,7 @@ class RankedCase:
     @property
     def operation(self) -> str:
         """The name of the operation."""
-        return self.first_row["operation"]
+        return self.first_row.operation
 
     @cached_property
     def settings(self) -> str:
@@ -86,23 +86,23 @@ class RankedCase:
     @property
     def bytes_moved(self) -> int:
         """Inputs read once, outputs written once; the most that a row says, were they to differ."""
-        return max(row["bytes_moved"] for row in self.rows)
+        return max(row.bytes_moved for row in self.rows)
 
     @cached_property
     def outputs(self) -> Layout | None:
         """The shapes and dtypes of the outputs; None for a case that this version does not know."""
         names = ("shape", "kernel", "stride", "padding", "scale")
-        values = (self.first_row[name] for name in names)  # type: ignore[literal-required]
+        values = (getattr(self.first_row, name) for name in names)
         sizes = tuple(None if value is None else tuple(value) for value in values)
         first = self.first_row
-        return _outputs(first["operation"], sizes, first["out_channels"], first["dtype"])
+        return _outputs(first.operation, sizes, first.out_channels, first.dtype)
 
     @cached_property
     def notes(self) -> list[str]:
         """What a reader of this case's numbers must know."""
         notes = []
         for field, many in (("run", "runs"), ("commit", "commits")):
-            values = {row[field] for row in self.rows}  # type: ignore[literal-required]
+            values = {getattr(row, field) for row in self.rows}
             if len(values) > 1:
                 notes.append(f"These rows come from {len(values)} {many}: not measured in turns.")
         whole = [
@@ -115,7 +115,7 @@ class RankedCase:
                     f"With the copies to and from the device: {how_text(row)}, "
                     f"{seconds_text(seconds)}."
                 )
-        own = [(how_text(t.row), t.row.get("device_samples_s")) for t in self.timed]
+        own = [(how_text(t.row), t.row.device_samples_s) for t in self.timed]
         told = [f"{how}, {seconds_text(median(found))}" for how, found in own if found]
         if told:
             notes.append(f"By the clock of the device itself: {'; '.join(told)}.")
@@ -165,7 +165,7 @@ def _timed_row(entry: Ranked) -> TimedRow:
     assert entry.seconds is not None
     assert entry.interval is not None
     low, high = entry.interval.low, entry.interval.high
-    return TimedRow(entry, noise_floor(entry.row["samples_s"]), entry.seconds, low, high)
+    return TimedRow(entry, noise_floor(entry.row.samples_s), entry.seconds, low, high)
 
 
 def by_operation(cases: Iterable[RankedCase]) -> dict[str, list[RankedCase]]:

@@ -51,12 +51,12 @@ def report_view(
         `RankedCase` objects under "cases", for what is made of them.
     """
     kept = latest(rows)
-    backends = sorted({row["backend"] for row in kept})
+    backends = sorted({row.backend for row in kept})
     names: set[str] = set()
     machines = []
-    for machine in sorted({row["machine"] for row in kept}):
-        mine = [row for row in kept if row["machine"] == machine]
-        older = sum(row["machine"] == machine for row in rows) - len(mine)
+    for machine in sorted({row.machine for row in kept}):
+        mine = [row for row in kept if row.machine == machine]
+        older = sum(row.machine == machine for row in rows) - len(mine)
         machines.append(_machine_view(machine, mine, older, known.get(machine), backends, names))
     looks = [
         {"name": name, "light": style.light, "dark": style.dark, "glyph": style.glyph}
@@ -94,7 +94,7 @@ def _machine_view(
         "tables": _tables(found, backends),
         "bands": _size_class_texts(found),
         "claims": judge_claims(cases) if found else [],
-        "gpu": any(is_gpu(row["backend"]) for row in rows),
+        "gpu": any(is_gpu(row.backend) for row in rows),
         "devices": device_series(cases),
         "failed": failed,
         "cases": cases,
@@ -145,7 +145,7 @@ def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
 
 
 def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
-    used = {(row["backend"], row["backend_version"], row["device"], row["threads"]) for row in rows}
+    used = {(row.backend, row.backend_version, row.device, row.threads) for row in rows}
     backends = [
         f"{backend} {version} on {device}"
         + (f" ({threads} thread{'s' if threads > 1 else ''})" if threads else "")
@@ -155,11 +155,11 @@ def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
         f"{three_digits(rate)} GB/s on {device} (reached by {backend})"
         for device, (rate, backend) in sorted(copy_ceilings(rows).items())
     ]
-    days = sorted({row["time"][:10] for row in rows})
+    days = sorted({row.time[:10] for row in rows})
     facts = [
         ("backends", "; ".join(backends)),
         ("plain copy", "; ".join(copies) or "not measured"),
-        ("commit", ", ".join(sorted({row["commit"] or "unknown" for row in rows}))),
+        ("commit", ", ".join(sorted({row.commit or "unknown" for row in rows}))),
         ("measured", days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"),
     ]
     if older:
@@ -173,7 +173,7 @@ def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
 def _summary(cases: Sequence[RankedCase]) -> str:
     """Return the answer in a sentence."""
     counts, number = count_fastest(cases)
-    backends = {row["backend"] for case in cases for row in case.rows}
+    backends = {row.backend for case in cases for row in case.rows}
     if not counts:
         return "No row has a checked result, so there is no time to compare."
     many = f"{number} case{'s' if number != 1 else ''}"

@@ -94,7 +94,7 @@ def _print_devices(console: Console, choice: Choice) -> None:
 
 
 def _portable(rows: list[Row]) -> list[Row]:
-    return [row for row in rows if row["implementation"] == "portable"]
+    return [row for row in rows if row.implementation == "portable"]
 
 
 def _bar_cell(entry: Ranked | None) -> str:
@@ -136,7 +136,7 @@ def code_for(case: Case, row: Row) -> list[str]:
         del given["samples"]
         given["seed"] = 0
     options = ", ".join(f"{name}={value!r}" for name, value in given.items())
-    library, _, device = row["backend"].partition(":")
+    library, _, device = row.backend.partition(":")
     imports = {
         "numpy": "import numpy as np",
         "jax": "import jax",
@@ -144,7 +144,7 @@ def code_for(case: Case, row: Row) -> list[str]:
     }
     lines = [imports.get(library, f"import {library}"), f"from unpool_xp import {function}"]
     call = f"{function}({', '.join(filter(None, (arrays, options)))})"
-    if row["mode"] == "compiled":
+    if row.mode == "compiled":
         compiler = "jax.jit" if library == "jax" else "torch.compile"
         inner = f"lambda {arrays}: {call}"
         return [*lines, f"compiled = {compiler}({inner})", f"y = compiled({arrays})"]
@@ -187,8 +187,8 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
 
 def _ranked_as_json(entry: Ranked) -> dict[str, Any]:
     return {
-        "backend": entry.row["backend"],
-        "mode": entry.row["mode"],
+        "backend": entry.row.backend,
+        "mode": entry.row.mode,
         "place": entry.place,
         "seconds": entry.seconds,
         "interval": _interval_as_json(entry.interval),

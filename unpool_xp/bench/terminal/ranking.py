@@ -31,7 +31,7 @@ def print_ranking(console: Console, ranking: list[Ranked], taxes: list[Tax]) -> 
     for entry in ranking:
         if entry.place is None or entry.seconds is None or entry.interval is None:
             continue
-        beside = own.get((entry.row["backend"], entry.row["mode"]))
+        beside = own.get((entry.row.backend, entry.row.mode))
         table.add_row(
             f"{entry.place}{'=' if entry.tied_with_above or entry.tied_with_best else ''}",
             name_of(entry.row),
@@ -50,7 +50,7 @@ def print_ranking(console: Console, ranking: list[Ranked], taxes: list[Tax]) -> 
 def print_rankings(console: Console, path: Path) -> None:
     """Print the ranking of every case in a file of rows."""
     for rows in by_workload(latest(read_rows([path]).rows)).values():
-        portable = [row for row in rows if row["implementation"] == "portable"]
+        portable = [row for row in rows if row.implementation == "portable"]
         console.print(f"\n[bold]{case_of(rows[0]).name}[/]")
         print_ranking(console, rank(portable), tax(rows))
     console.print(

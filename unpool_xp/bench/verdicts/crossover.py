@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, workload_key
 from unpool_xp.bench.verdicts.bootstrap import Verdict, noise_floor, ratio, verdict
 from unpool_xp.bench.verdicts.ranking import samples_with_transfer
@@ -140,7 +142,7 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
     for row in sorted(rows, key=elements):
         cases.setdefault(workload_key(row), []).append(row)
     found = []
-    for label in sorted({row["backend"] for row in rows if is_gpu(row["backend"])}):
+    for label in sorted({row.backend for row in rows if is_gpu(row.backend)}):
         by_size: dict[int, list[Verdict | None]] = {}
         for case in cases.values():
             by_size.setdefault(elements(case[0]), []).extend(
@@ -152,10 +154,10 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
 
 
 def _require_one_family(rows: Sequence[Row]) -> None:
-    machines = sorted({row["machine"] for row in rows})
+    machines = sorted({row.machine for row in rows})
     if len(machines) > 1:
         raise ValueError(f"device_crossovers: rows of several machines: {', '.join(machines)}")
-    families = {workload_key({**row, "shape": []}) for row in rows}
+    families = {workload_key(msgspec.structs.replace(row, shape=[])) for row in rows}
     if len(families) > 1:
         raise ValueError(
             f"device_crossovers: rows of {len(families)} families, such as {families.pop()}"
@@ -166,8 +168,8 @@ def _device_verdicts(
     label: str, case: Sequence[Row], with_transfer: bool
 ) -> Iterator[Verdict | None]:
     """Yield the verdict of one case, if there is one: None where the device failed."""
-    mine = [row for row in case if row["backend"] == label]
-    host = _fastest_samples((row for row in case if not is_gpu(row["backend"])), with_transfer)
+    mine = [row for row in case if row.backend == label]
+    host = _fastest_samples((row for row in case if not is_gpu(row.backend)), with_transfer)
     if not mine or host is None:
         return
     device = _fastest_samples(mine, with_transfer)

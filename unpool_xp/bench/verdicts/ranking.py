@@ -169,21 +169,21 @@ def samples_with_transfer(row: Row, *, with_transfer: bool) -> tuple[list[float]
     """Return the seconds of each sample, with the copies if they count, or why there are none."""
     reason = failure_reason(row)
     if reason is not None or not with_transfer:
-        return ([] if reason else row["samples_s"]), reason
-    there, back = row["to_device_s"], row["from_device_s"]
+        return ([] if reason else row.samples_s), reason
+    there, back = row.to_device_s, row.from_device_s
     if there is None or back is None:
         return [], "the copies to and from the device were not timed"
-    return [sample + (there + back) for sample in row["samples_s"]], None
+    return [sample + (there + back) for sample in row.samples_s], None
 
 
 def _require_one_workload(rows: Sequence[Row]) -> None:
-    machines = sorted({row["machine"] for row in rows})
+    machines = sorted({row.machine for row in rows})
     if len(machines) > 1:
         raise ValueError(f"rank: rows of several machines: {', '.join(machines)}")
     workloads = {workload_key(row) for row in rows}
     if len(workloads) > 1:
         raise ValueError(f"rank: rows of {len(workloads)} workloads, such as {workloads.pop()}")
-    measured = [(*label(row).split(), row["function"]) for row in rows]
+    measured = [(*label(row).split(), row.function) for row in rows]
     twice = [key for key in dict.fromkeys(measured) if measured.count(key) > 1]
     if twice:
         raise ValueError(f"rank: rows measure {' '.join(twice[0])} twice; take the latest alone")
@@ -211,15 +211,15 @@ def tax(rows: Iterable[Row]) -> list[Tax]:
     _require_one_workload(rows)
     taxes = []
     for row in rows:
-        where = (row["backend"], row["mode"])
+        where = (row.backend, row.mode)
         natives = [
             other
             for other in rows
-            if (other["backend"], other["mode"], other["implementation"]) == (*where, "native")
+            if (other.backend, other.mode, other.implementation) == (*where, "native")
         ]
-        if row["implementation"] == "portable" and natives:
-            best = min(natives, key=lambda native: statistics.median(native["samples_s"]))
-            taxes.append(Tax(*where, best["function"], ratio(row["samples_s"], best["samples_s"])))
+        if row.implementation == "portable" and natives:
+            best = min(natives, key=lambda native: statistics.median(native.samples_s))
+            taxes.append(Tax(*where, best.function, ratio(row.samples_s, best.samples_s)))
     return taxes
 
 
