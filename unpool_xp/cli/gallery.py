@@ -29,12 +29,12 @@ def gallery(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Pool and unpool photographs by every method: a grid of pictures, PSNR and SSIM."""
-    from unpool_xp.bench.gallery import STRIDES
-    from unpool_xp.bench.gallery_write import exhibition
+    from unpool_xp.gallery.report import make_report
+    from unpool_xp.gallery.scores import STRIDES
 
     try:
         with err.status("pooling and unpooling") as status:
-            shown = exhibition(
+            shown = make_report(
                 image,
                 backends.load(resolve_labels([backend])[0]),
                 stride or STRIDES,

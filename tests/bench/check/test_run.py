@@ -16,15 +16,15 @@ import pytest
 import unpool_xp
 from tests.conftest import CPU
 from unpool_xp import capabilities
+from unpool_xp.bench.check import run as check_run
+from unpool_xp.bench.check import trials
 from unpool_xp.bench.check.run import (
     CheckResult,
     check_backend,
     check_backends,
     to_json,
     to_junit,
-    trials,
 )
-from unpool_xp.bench.check.run import run as check
 
 
 def test_there_is_a_trial_of_every_operation_and_a_declaration() -> None:
@@ -106,9 +106,9 @@ def test_the_process_that_died_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
             return self
 
         def result(self) -> None:
-            raise check.BrokenProcessPool
+            raise check_run.BrokenProcessPool
 
-    monkeypatch.setattr(check, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(check_run, "ProcessPoolExecutor", Pool)
     (result,) = check_backends(["numpy"], operations=["max_pool"])
     assert result == CheckResult(
         "numpy", "eager", "max_pool", "", "failed", "the process of the backend died"

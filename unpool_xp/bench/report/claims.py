@@ -17,8 +17,8 @@ from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.report.answers import geometric_mean, is_slower
 from unpool_xp.bench.report.costs import copy_ceilings
 from unpool_xp.bench.report.ranked import RankedCase, TimedRow
-from unpool_xp.bench.report_pictures import pictures
 from unpool_xp.bench.rows.schema import Row
+from unpool_xp.gallery.scores import max_pool_scores
 
 TRUE, PARTLY, FALSE, UNMEASURED = "true", "partly true", "not true", "not measured here"
 _CHEAP_SHARE = 0.5  # of the speed of a plain copy: a call then takes no longer than two copies
@@ -174,7 +174,7 @@ def _unpooling_is_cheap(evidence: Evidence) -> Findings:
 
 
 def _max_keeps_more(evidence: Evidence) -> Findings:
-    found = pictures()
+    found = max_pool_scores()
     pairs = [(ways["max_unpool"], ways["nearest_unpool"]) for ways in found.values()]
     closer = sum(ours.psnr > theirs.psnr and ours.ssim > theirs.ssim for ours, theirs in pairs)
     words = "; ".join(
@@ -183,7 +183,7 @@ def _max_keeps_more(evidence: Evidence) -> Findings:
         f"SSIM {ways['max_unpool'].ssim:.2f} against {ways['nearest_unpool'].ssim:.2f}"
         for stride, ways in found.items()
     )
-    errors = max(shown.at_maxima for pair in pairs for shown in pair)
+    errors = max(shown.error_at_maxima for pair in pairs for shown in pair)
     return _verdict_of_share(closer, len(pairs)), (
         f"Max against nearest, on a photograph. {words}. Largest error of either at the maxima: "
         f"{errors:g}. What max unpooling alone keeps is where the maxima stood."
@@ -191,7 +191,7 @@ def _max_keeps_more(evidence: Evidence) -> Findings:
 
 
 def _large_strides_are_blocky(evidence: Evidence) -> Findings:
-    found = pictures()
+    found = max_pool_scores()
     strides = sorted(found)
     shown = {name: [found[s][name].blockiness for s in strides] for name in found[strides[0]]}
     rising = [name for name, values in shown.items() if values == sorted(values) and values[-1] > 2]
@@ -206,7 +206,7 @@ def _large_strides_are_blocky(evidence: Evidence) -> Findings:
 
 
 def _fractional_is_smoother(evidence: Evidence) -> Findings:
-    found = pictures()
+    found = max_pool_scores()
     pairs = [
         (w["fractional_max_unpool"].variation, w["nearest_unpool"].variation)
         for w in found.values()

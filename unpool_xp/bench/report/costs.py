@@ -75,8 +75,8 @@ def break_even_calls(compiled_s: float, eager_s: float, first_s: float) -> int |
 
     Examples
     --------
-    >>> from unpool_xp.bench.report.costs import payback_calls
-    >>> payback_calls(compiled_s=1.0, eager_s=3.0, first_s=11.0)  # 11 + 5 against 6 * 3
+    >>> from unpool_xp.bench.report.costs import break_even_calls
+    >>> break_even_calls(compiled_s=1.0, eager_s=3.0, first_s=11.0)  # 11 + 5 against 6 * 3
     6
     """
     if compiled_s >= eager_s:
