@@ -274,7 +274,7 @@ def test_a_bad_row_is_refused_and_the_sweep_goes_on(tmp_path: Path) -> None:
     summary, rows = swept(there, tmp_path, note=heard.append)
     assert (summary.measured, summary.failed) == (EACH * len(CASES) - 1, 1)
     (bad,) = [row for row in rows if not row.checked]
-    assert "has samples_s=" in (bad.error or "")
+    assert "`$.samples_s[0]`" in (bad.error or "")
     assert any(text.startswith("refused: worker tcp://a:1") for text in heard)
     assert any("runs commit another, this is" in text for text in heard)
     assert list(summary.notes) == heard

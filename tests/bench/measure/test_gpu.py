@@ -180,7 +180,7 @@ def test_a_case_is_measured_where_it_is_wanted(tmp_path: Path) -> None:
 
 
 def _ours(row: Any) -> bool:
-    return bool(row["implementation"] == "portable")
+    return row.implementation == "portable"
 
 
 def test_the_cpu_is_left_out_of_what_takes_it_minutes_and_memory_is_of_few() -> None:

@@ -37,7 +37,7 @@ from unpool_xp.bench.report.view import report_view
 from unpool_xp.bench.report.write import write_report
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.names import settings_text
-from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.rows.schema import Row, parse_row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 
 ATTACK = "<script>alert(1)</script>"
@@ -80,7 +80,7 @@ class Page(HTMLParser):
 
     @property
     def rows(self) -> list[Row]:
-        return [json.loads(line) for line in self.carried["raw"].splitlines()]
+        return [parse_row(line.encode()) for line in self.carried["raw"].splitlines()]
 
 
 def report(folder: Path, rows: list[Row], problems: list[Problem] | None = None) -> Page:

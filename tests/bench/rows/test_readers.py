@@ -175,9 +175,9 @@ def changed(source: Path, target: Path, **columns: Any) -> Path:
     [
         ({"result": None, "samples": None}, 6, None),  # asv writes a column of nulls as null
         ({"result": [1.0]}, 0, "1 results for 6 sets"),
-        ({"samples": [[-1.0]] * 6}, 1, "not all > 0"),
-        ({"samples": [[float("nan")]] * 6}, 1, "samples_s="),
-        ({"samples": [["1"]] * 6}, 1, "samples_s="),
+        ({"samples": [[-1.0]] * 6}, 1, "> 0.0 - at `$.samples_s[0]`"),
+        ({"samples": [[float("nan")]] * 6}, 1, "`$.samples_s[0]`"),
+        ({"samples": [["1"]] * 6}, 1, "`$.samples_s[0]`"),
         ({"samples": [[]] * 6}, 1, "not a list of seconds"),
         ({"samples": [[1.0]]}, 1, "has no samples at its place"),
         ({"params": None}, 0, "not one list a parameter"),

@@ -79,7 +79,7 @@ def as_line(row: Row, **fields: Any) -> bytes:
 def test_fields_that_older_rows_lack_may_be_missing_but_not_be_wrong(tmp_path):
     old = json.loads(as_line(make_row()))
     del old["device_samples_s"], old["clock_mhz"]
-    assert old.keys() == set(REQUIRED)
+    assert old.keys() == {"schema", *REQUIRED}
     path = tmp_path / "run.jsonl"
     path.write_bytes(json.dumps(old).encode() + b"\n" + as_line(make_row(), clock_mhz=1500))
     assert read_rows([path]) == files.ReadResult([make_row(), make_row(clock_mhz=1500)], [])

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.bench.rows.test_schema import failed_row
 from tests.bench.verdicts.test_ranking import native, timed
@@ -92,10 +93,10 @@ def test_too_few_samples_decide_nothing():
 
 def test_noise_from_one_half_to_the_other_is_no_win():
     drift = [1.1] * 80 + [0.75] * 120  # the whole interval is below 1
-    rows = [at(16, "numpy", 1.0), at(16, "torch:cuda", 1.0, samples_s=drift)]
+    rows = [at(16, "numpy", 1.0), replace(at(16, "torch:cuda", 1.0), samples_s=drift)]
     assert only(rows).verdicts == {SIZES[0]: Verdict.UNDECIDED}
     drift = [1 / seconds for seconds in drift]
-    rows = [at(16, "numpy", 1.0, samples_s=drift), at(16, "torch:cuda", 1.0)]
+    rows = [replace(at(16, "numpy", 1.0), samples_s=drift), at(16, "torch:cuda", 1.0)]
     assert only(rows).verdicts == {SIZES[0]: Verdict.UNDECIDED}
 
 
