@@ -80,7 +80,7 @@ class Page(HTMLParser):
 
     @property
     def rows(self) -> list[Row]:
-        return [parse_row(line.encode()) for line in self.carried["raw"].splitlines()]
+        return [parse_row(line) for line in self.carried["raw"].splitlines()]
 
 
 def report(folder: Path, rows: list[Row], problems: list[Problem] | None = None) -> Page:
