@@ -65,7 +65,7 @@ gpu: $(bin)/python
 
 tax: $(bench_stamp)
 	$(bin)/unpool-xp tax $(TAX)
-	$(bin)/unpool-xp tax --limits $(TAX)
+	$(bin)/python benchmarks/limits/run.py
 
 test: .venv/installed-test
 	$(bin)/python -m pytest --numprocesses 2 $(PYTEST)

@@ -84,5 +84,5 @@ def choose(
         print(json.dumps(show_choice.choice_as_json(choice), indent=1))
     else:
         show_choice.print_choice(out, choice)
-    if not any(entry.place for entry in choice.ranking()):
+    if choice.ranking().best is None:
         raise typer.Exit(2)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.bench.cases.test_case import SMALL
 from tests.conftest import COMPILED, CPU
+from tests.support.cases import SMALL
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.operation import Native

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.bench.rows.test_schema import make_row
 from tests.support import fake_backend
+from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.backends import Backend, cuda
 from unpool_xp.bench.cases.case import Case

@@ -20,8 +20,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from tests.bench.report.test_report import ATTACK
-from tests.bench.rows.test_schema import failed_row, make_row
+from tests.support.rows import ATTACK, failed_row, make_row
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.report.write import write_report
 from unpool_xp.bench.rows.schema import Row, parse_row

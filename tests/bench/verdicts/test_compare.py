@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.bench.check.test_run import run
-from tests.bench.rows.test_schema import failed_row, make_row, write
+from tests.support.command import run
+from tests.support.rows import failed_row, make_row, write
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.sweep import SweepUnwritableError, run_sweep
 from unpool_xp.bench.rows import files as files_module

@@ -81,8 +81,8 @@ def time_png_spec(
             "settings": settings,
             "bytes": case.bytes_moved,
             "seconds": t.seconds,
-            "low": t.low or t.seconds,
-            "high": t.high if math.isfinite(t.high) else t.seconds,
+            "low": t.interval.low or t.seconds,
+            "high": t.interval.high if math.isfinite(t.interval.high) else t.seconds,
         }
         for case, settings in zip(cases, _line_groups(cases), strict=True)
         for t in case.timed

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,10 +15,11 @@ import unpool_xp
 from unpool_xp.bench.cases.formatting import three_digits
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.report.answers import geometric_mean, is_slower
-from unpool_xp.bench.report.costs import copy_ceilings
-from unpool_xp.bench.report.ranked import RankedCase, TimedRow
+from unpool_xp.bench.report.answers import is_slower
+from unpool_xp.bench.report.costs import Ceilings
+from unpool_xp.bench.report.ranked import Contender, RankedCase
 from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.verdicts.ranking import Ranked
 from unpool_xp.gallery.scores import max_pool_scores
 
 TRUE, PARTLY, FALSE, UNMEASURED = "true", "partly true", "not true", "not measured here"
@@ -32,6 +34,7 @@ class Evidence:
     """What a claim is judged by: the rows of one machine."""
 
     cases: Sequence[RankedCase]
+    ceilings: Ceilings
 
     @property
     def rows(self) -> list[Row]:
@@ -58,20 +61,22 @@ class ClaimVerdict:
     measured: str
 
 
-def judge_claims(cases: Sequence[RankedCase]) -> list[ClaimVerdict]:
+def judge_claims(cases: Sequence[RankedCase], ceilings: Ceilings) -> list[ClaimVerdict]:
     """Judge every claim by the cases of one machine.
 
     Parameters
     ----------
     cases : sequence of RankedCase
         Of one machine.
+    ceilings : mapping
+        What a plain copy reached there, as `copy_ceilings` returns it.
 
     Returns
     -------
-    list of Judged
+    list of ClaimVerdict
         In the order of `CLAIMS`.
     """
-    evidence = Evidence(cases)
+    evidence = Evidence(cases, ceilings)
     return [ClaimVerdict(claim.text, claim.measure, *claim.judge(evidence)) for claim in CLAIMS]
 
 
@@ -108,21 +113,21 @@ def _fractional_costs_more(evidence: Evidence) -> tuple[str | None, str]:
     ratios: dict[str, list[float]] = {}
     for slow, quick in pairs:
         ratios.setdefault(quick.row.operation, []).append(slow.seconds / quick.seconds)
-    means = {name: three_digits(geometric_mean(found)) for name, found in ratios.items()}
+    means = {name: three_digits(statistics.geometric_mean(found)) for name, found in ratios.items()}
     words = ", ".join(f"{mean}x that of {name}" for name, mean in means.items())
     text = f"It took longer in {more} of {len(pairs)} comparisons: {words}, in the geometric mean."
     return _verdict_of_share(more, len(pairs)), text
 
 
-def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, TimedRow]]:
+def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, Ranked]]:
     """Return the portable methods with the same output, backend and mode, by operation."""
-    groups: dict[tuple[object, ...], dict[str, TimedRow]] = {}
+    groups: dict[tuple[object, ...], dict[str, Ranked]] = {}
     for case in cases:
         known = case.outputs if "unpool" in case.operation else None
         for timed in case.timed if known else ():
             if timed.row.implementation == "portable":
                 assert known is not None
-                key = (*timed.how, next(iter(known.values())))
+                key = (Contender.of(timed.row), next(iter(known.values())))
                 found = groups.setdefault(key, {})
                 before = found.get(case.operation)  # two kernels can lead to the same output
                 if before is None or timed.seconds < before.seconds:
@@ -130,14 +135,15 @@ def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, TimedRow]]:
     return list(groups.values())
 
 
-def _ratios_text(name: str, groups: Iterable[Mapping[str, TimedRow]]) -> str:
+def _ratios_text(name: str, groups: Iterable[Mapping[str, Ranked]]) -> str:
     ratios: dict[str, list[float]] = {}
     for group in groups:
         for other, timed in group.items():
             if other != name:
                 ratios.setdefault(other, []).append(timed.seconds / group[name].seconds)
     return ", ".join(
-        f"{other} {three_digits(geometric_mean(ratios[other]))}x" for other in sorted(ratios)
+        f"{other} {three_digits(statistics.geometric_mean(ratios[other]))}x"
+        for other in sorted(ratios)
     )
 
 
@@ -146,13 +152,15 @@ def _verdict_of_share(number: int, of: int) -> str:
 
 
 def _unpooling_is_cheap(evidence: Evidence) -> Findings:
-    ceilings = copy_ceilings(evidence.rows)
     best: dict[str, tuple[int, float]] = {}
     for case in evidence.cases:
         if case.operation in _UNPOOLING and case.timed:
             row, seconds = case.timed[0].row, case.timed[0].seconds
-            if row.device in ceilings and case.bytes_moved >= best.get(case.operation, (0,))[0]:
-                share = row.bytes_moved / seconds / 1e9 / ceilings[row.device][0]
+            if (
+                row.device in evidence.ceilings
+                and case.bytes_moved >= best.get(case.operation, (0,))[0]
+            ):
+                share = row.bytes_moved / seconds / 1e9 / evidence.ceilings[row.device][0]
                 best[case.operation] = (case.bytes_moved, share)
     if not best:
         return UNMEASURED, "No unpooling was timed on a device whose copy was timed too."
@@ -249,7 +257,7 @@ def _peak_memory_text(evidence: Evidence) -> str:
     pairs = [p for p in peaks.values() if {"max_pool", "avg_pool"} <= p.keys()]
     if not pairs:
         return "Peak memory was not measured here (sweep --memory)."
-    ratio = geometric_mean(pair["max_pool"] / pair["avg_pool"] for pair in pairs)
+    ratio = statistics.geometric_mean(pair["max_pool"] / pair["avg_pool"] for pair in pairs)
     return (
         f"Peak memory of max_pool over avg_pool: {three_digits(ratio)}x, over {len(pairs)} cases."
     )

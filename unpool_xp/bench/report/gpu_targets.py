@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unpool_xp.bench.cases.formatting import markdown_table
 from unpool_xp.bench.cases.operation import total_bytes
-from unpool_xp.bench.report.ranked import RankedCase, ranked_cases
+from unpool_xp.bench.report.ranked import outputs_of
 from unpool_xp.bench.rows.names import case_name
-from unpool_xp.bench.rows.schema import Row, failure_reason, latest
+from unpool_xp.bench.rows.schema import Row, elements, failure_reason, latest
 from unpool_xp.bench.verdicts.ranking import by_workload
 
 COPY_SHARE = 0.85  # of the rate of the device's own copy, at least
@@ -60,35 +61,32 @@ def check_gpu_targets(rows: Iterable[Row]) -> list[TargetResult]:
 
     Returns
     -------
-    list of Line
+    list of TargetResult
         For each operation and library the least share of the copy; for each mode the geometric
         mean of portable over native on PyTorch. The clock of the host counts, as everywhere.
     """
     kept = latest(rows)
-    cases = ranked_cases(kept)
-    lines = [
-        _copy_result(cases, label, name) for label in _COPY_LABELS for name in _COPY_OPERATIONS
+    limits = (("eager", MOST_EAGER), ("compiled", MOST_COMPILED))
+    return [
+        *(_copy_result(kept, label, name) for label in _COPY_LABELS for name in _COPY_OPERATIONS),
+        *(_tax_result(kept, mode, most) for mode, most in limits),
     ]
-    for mode, most in (("eager", MOST_EAGER), ("compiled", MOST_COMPILED)):
-        lines.append(_tax_result(kept, mode, most))
-    return lines
 
 
-def _copy_result(cases: Sequence[RankedCase], label: str, operation: str) -> TargetResult:
+def _copy_result(rows: Sequence[Row], label: str, operation: str) -> TargetResult:
     text = f"{operation} on {label}, outputs over 1 GB: share of the device's own copy"
     target = f"at least {COPY_SHARE:.0%}"
     shares, reasons = [], []
-    for case in cases:
-        if case.operation != operation or total_bytes(case.outputs or {}) <= LARGE_BYTES:
+    mine = [r for r in rows if (r.backend, r.operation) == (label, operation)]
+    for row in sorted(mine, key=elements):
+        if not _is_portable(row, "eager") or total_bytes(outputs_of(row) or {}) <= LARGE_BYTES:
             continue
-        mine = [r for r in case.rows if r.backend == label and _is_portable(r, "eager")]
-        for row in mine:
-            reason, rate = failure_reason(row), row.copy_gb_s
-            if reason is None and rate:
-                gb_s = row.bytes_moved / statistics.median(row.samples_s) / 1e9
-                shares.append((gb_s / rate, case_name(row)))
-            else:
-                reasons.append(reason or "the copy was not measured")
+        reason, rate = failure_reason(row), row.copy_gb_s
+        if reason is None and rate:
+            gb_s = row.bytes_moved / statistics.median(row.samples_s) / 1e9
+            shares.append((gb_s / rate, case_name(row)))
+        else:
+            reasons.append(reason or "the copy was not measured")
     if not shares:
         return TargetResult(text, target, None, None, reasons[0] if reasons else "no row")
     share, name = min(shares)
@@ -134,15 +132,14 @@ def _fastest(rows: Iterable[Row], which: Callable[[Row], bool]) -> float | None:
 
 def targets_as_markdown(lines: Sequence[TargetResult]) -> str:
     """Return the lines as a table in Markdown."""
-    head = ["| what | asked | found | | of |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(f"| {' | '.join(result_cells(line))} |" for line in lines)]) + "\n"
+    head = ("what", "asked", "found", "", "of")
+    return "\n".join(markdown_table(head, map(result_cells, lines))) + "\n"
 
 
 def result_cells(line: TargetResult) -> list[str]:
     """Return the words of a line."""
     found = "" if line.measured is None else f"{line.measured:.3g}"
-    note = line.note.replace("|", "/")
-    return [line.text, line.target, found, line.verdict, note]
+    return [line.text, line.target, found, line.verdict, line.note]
 
 
 def write_targets(lines: Sequence[TargetResult], folder: str | Path) -> Path:

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import unpool_xp
-from unpool_xp.bench.cases.formatting import bytes_text, count_text, three_digits
+from unpool_xp.bench.cases.formatting import bytes_text, count_text, range_text, three_digits
 from unpool_xp.bench.measure.machine import Machine
-from unpool_xp.bench.report.answers import Answer, answers, count_fastest, geometric_mean
+from unpool_xp.bench.report.answers import Answer, answers, count_fastest
 from unpool_xp.bench.report.chart_specs import time_png_spec
 from unpool_xp.bench.report.charts import styles
 from unpool_xp.bench.report.claims import judge_claims
-from unpool_xp.bench.report.costs import copy_ceilings, device_series, host_copy_rate
+from unpool_xp.bench.report.costs import (
+    Ceilings,
+    backend_changes,
+    compile_break_evens,
+    copy_ceilings,
+    device_series,
+    host_copy_rate,
+)
 from unpool_xp.bench.report.machines import compare_machines
-from unpool_xp.bench.report.ranked import SIZE_CLASSES, RankedCase, by_operation, ranked_cases
+from unpool_xp.bench.report.ranked import (
+    SIZE_CLASSES,
+    RankedCase,
+    by_operation,
+    ranked_cases,
+)
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, latest
 from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict
@@ -47,8 +60,9 @@ def report_view(
     -------
     dict
         "version", "backends" (labels and how they look), "machines", "side_by_side" (as
-        `bench.report.machines.compare_machines` returns it) and "problems". A machine has its
-        `RankedCase` objects under "cases", for what is made of them.
+        `bench.report.machines.compare_machines` returns it) and "problems". A machine has what
+        was found once, for all that is made of it: "cases", "ceilings", "devices",
+        "break_evens" and "changes".
     """
     kept = latest(rows)
     backends = sorted({row.backend for row in kept})
@@ -82,27 +96,29 @@ def _machine_view(
     cases = ranked_cases(rows)
     found = answers(cases)
     failed = sum(len(case.failed) for case in cases)
-    ceilings = copy_ceilings(rows)
+    fastest, ceilings = count_fastest(cases), copy_ceilings(rows)
     return {
         "id": name,
         "anchor": _unique_slug(f"machine-{name}", names),
         "title": _title(name, machine),
         "line": _count_line(rows, cases),
-        "facts": [*_machine_facts(machine), *_row_facts(rows, older)],
-        "summary": _summary(cases),
-        "tiles": _tiles(cases, len(rows), failed, ceilings),
+        "facts": [*_machine_facts(machine), *_row_facts(rows, older, ceilings)],
+        "summary": _summary(fastest, {row.backend for row in rows}),
+        "tiles": _tiles(fastest, cases, len(rows), failed, ceilings),
         "tables": _tables(found, backends),
         "bands": _size_class_texts(found),
-        "claims": judge_claims(cases) if found else [],
+        "claims": judge_claims(cases, ceilings) if found else [],
         "gpu": any(is_gpu(row.backend) for row in rows),
         "devices": device_series(cases),
-        "failed": failed,
+        "break_evens": compile_break_evens(cases),
+        "changes": backend_changes(cases),
+        "ceilings": ceilings,
         "cases": cases,
         "operations": [
             {
                 "name": operation,
                 "png": _unique_slug(f"{operation}-{name}", names) + ".png",
-                "spec": time_png_spec(mine, backends, host_copy_rate(rows)),
+                "spec": time_png_spec(mine, backends, host_copy_rate(ceilings)),
                 "cases": mine,
             }
             for operation, mine in by_operation(cases).items()
@@ -144,7 +160,7 @@ def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
+def _row_facts(rows: Sequence[Row], older: int, ceilings: Ceilings) -> list[tuple[str, str]]:
     used = {(row.backend, row.backend_version, row.device, row.threads) for row in rows}
     backends = [
         f"{backend} {version} on {device}"
@@ -153,7 +169,7 @@ def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
     ]
     copies = [
         f"{three_digits(rate)} GB/s on {device} (reached by {backend})"
-        for device, (rate, backend) in sorted(copy_ceilings(rows).items())
+        for device, (rate, backend) in sorted(ceilings.items())
     ]
     days = sorted({row.time[:10] for row in rows})
     facts = [
@@ -170,10 +186,9 @@ def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
 # --- the answer ----------------------------------------------------------------------------------
 
 
-def _summary(cases: Sequence[RankedCase]) -> str:
+def _summary(fastest: tuple[dict[str, int], int], backends: set[str]) -> str:
     """Return the answer in a sentence."""
-    counts, number = count_fastest(cases)
-    backends = {row.backend for case in cases for row in case.rows}
+    counts, number = fastest
     if not counts:
         return "No row has a checked result, so there is no time to compare."
     many = f"{number} case{'s' if number != 1 else ''}"
@@ -193,21 +208,22 @@ def _leaders(counts: Mapping[str, int]) -> tuple[list[str], int]:
 
 
 def _tiles(
+    fastest: tuple[dict[str, int], int],
     cases: Sequence[RankedCase],
     rows: int,
     failed: int,
-    ceilings: Mapping[str, tuple[float, str]],
+    ceilings: Ceilings,
 ) -> list[dict[str, str]]:
     """Return the few numbers to know first: a value, what it is, and a word about it."""
     tiles = []
-    counts, number = count_fastest(cases)
+    counts, number = fastest
     if counts:
         first, times = _leaders(counts)
         about = f"in {times} of {number} cases, ties counted"
         tiles.append({"value": ", ".join(first), "name": "fastest most often", "about": about})
     taxes = [tax.ratio.estimate for case in cases for tax in case.taxes]
     if taxes:
-        value = f"{three_digits(geometric_mean(taxes))}x"
+        value = f"{three_digits(statistics.geometric_mean(taxes))}x"
         about = f"portable over native, geometric mean of {count_text(len(taxes))}"
         tiles.append({"value": value, "name": "portability tax", "about": about})
     for device, (rate, backend) in sorted(ceilings.items()):
@@ -226,16 +242,10 @@ def _size_class_texts(found: Sequence[Answer]) -> list[dict[str, Any]]:
     words = []
     for number in shown:
         most, name = SIZE_CLASSES[number]
-        limits = f"up to {_power_of_two_text(most)}" if number + 1 < len(SIZE_CLASSES) else "beyond"
+        size = re.sub(r"\.0+", "", bytes_text(most))
+        limits = f"up to {size}" if number + 1 < len(SIZE_CLASSES) else "beyond"
         words.append({"number": number, "name": name, "limits": limits})
     return words
-
-
-def _power_of_two_text(number: int) -> str:
-    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if number >= 2**power:
-            return f"{number >> power} {unit}"
-    return f"{number} B"
 
 
 def _tables(found: Sequence[Answer], backends: Sequence[str]) -> list[dict[str, Any]]:
@@ -264,39 +274,28 @@ def _tables(found: Sequence[Answer], backends: Sequence[str]) -> list[dict[str, 
 
 
 def _answer_cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
-    backend, mode, implementation = answer.winner
+    winner, runner_up, portable = answer.winner, answer.runner_up, answer.portable
+    if portable == runner_up:  # it has been named
+        portable = None
     return {
-        "number": backends.index(backend),
-        "backend": backend,
-        "mode": "compiled" if mode == "compiled" else "",
-        "implementation": implementation,
+        "number": backends.index(winner.on.label),
+        "backend": winner.on.label,
+        "mode": "" if winner.on.mode == "eager" else winner.on.mode,
+        "implementation": winner.implementation,
         "function": answer.function,
         "sure": _CERTAINTY[answer.verdict] if answer.verdict else "no other",
-        "next": ""
-        if answer.runner_up is None
-        else f"{_how(answer.runner_up)}, {answer.runner_up[2]}",
-        "ratio": "" if answer.ratio is None else f"{three_digits(answer.ratio.estimate)}x",
-        "limits": "" if answer.ratio is None else _interval_text(answer.ratio),
+        "next": str(runner_up or ""),
+        "ratio": _times(answer.ratio),
+        "limits": "" if answer.ratio is None else range_text(answer.ratio.low, answer.ratio.high),
         "cases": answer.cases,
         "first_in": answer.first_in,
-        # Where the runner-up is portable, it has been named.
-        "portable": ""
-        if answer.portable is None or answer.portable == answer.runner_up
-        else _how(answer.portable),
-        "portable_ratio": ""
-        if answer.portable_ratio is None
-        else f"{three_digits(answer.portable_ratio.estimate)}x",
+        "portable": str(portable.on) if portable else "",
+        "portable_ratio": _times(answer.portable_ratio),
     }
 
 
-def _how(how: tuple[str, str, str]) -> str:
-    return f"{how[0]} compiled" if how[1] == "compiled" else how[0]
-
-
-def _interval_text(ratio: Ratio) -> str:
-    if ratio.low <= 0:
-        return "too few samples"
-    return f"{three_digits(ratio.low)} to {three_digits(ratio.high)}"
+def _times(ratio: Ratio | None) -> str:
+    return "" if ratio is None else f"{three_digits(ratio.estimate)}x"
 
 
 def _unique_slug(text: str, names: set[str]) -> str:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.rows import asv, pytest_benchmark
 from unpool_xp.bench.rows.names import name_of_case
 from unpool_xp.bench.rows.schema import Key, Row, case_key, failure_reason, latest
@@ -80,6 +81,11 @@ class CaseComparison:
     note: str | None
 
     @property
+    def backend_mode(self) -> BackendMode:
+        """The backend, and how functions ran on it."""
+        return BackendMode(self.label, self.mode)
+
+    @property
     def outcome(self) -> str:
         """The verdict or, where a side has no time, which: one of `OUTCOMES`."""
         if self.ratio is not None:
@@ -99,7 +105,7 @@ class Comparison:
 
     Attributes
     ----------
-    entries : list of Compared
+    entries : list of CaseComparison
         The worst first.
     notes : list of str
         What must be known to read them: that machines, versions or threads differ, and the like.
@@ -225,8 +231,20 @@ def _compare_case(
         found = ratio(a, b, paired=paired and len(a) == len(b))
         decided = verdict(found, floor, threshold)
         note = _undecided_reason(base, head, found, floor, threshold, decided)
-    how = (row.backend, row.mode, row.implementation, row.function)
-    return CaseComparison(name, *how, base, head, found, floor, threshold, decided, note)
+    return CaseComparison(
+        name,
+        row.backend,
+        row.mode,
+        row.implementation,
+        row.function,
+        base,
+        head,
+        found,
+        floor,
+        threshold,
+        decided,
+        note,
+    )
 
 
 def _missing_reason(base: Row | None, head: Row | None) -> str | None:
