@@ -68,7 +68,7 @@ tax: $(bench_stamp)
 	$(bin)/python benchmarks/limits/run.py
 
 test: .venv/installed-test
-	$(bin)/python -m pytest --numprocesses 2 $(PYTEST)
+	$(bin)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST)
 
 lint: .venv/installed-test
 	$(bin)/ruff check .

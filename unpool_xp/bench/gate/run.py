@@ -23,15 +23,15 @@ from unpool_xp.bench.gate.case import (
     PASSES,
     RETEST_PASSES,
     GateMeasurement,
-    severity_key,
-    with_estimate,
+    compare_rows,
     write_rows,
 )
 from unpool_xp.bench.gate.statistics import aa_differences
 from unpool_xp.bench.gate.trio import GateCase, ProcessTrio
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.rows.provenance import run_id
-from unpool_xp.bench.verdicts.compare import Comparison, compare
+from unpool_xp.bench.verdicts.compare import Comparison, severity_key
+from unpool_xp.bench.verdicts.compare_notes import notes_on
 from unpool_xp.bench.verdicts.thresholds import Thresholds
 
 DEFAULT_BACKEND_MODES = (
@@ -215,10 +215,10 @@ def run_gate(
         write_rows(measured, passes.facts, build, side, folder)
         for side, build in (("base", base), ("head", head))
     )
-    found = compare(base_rows, head_rows, thresholds=known_thresholds)
-    of = {(one.gate_case.case.name, one.backend_mode): one for one in measured}
-    entries = [with_estimate(e, of[e.name, BackendMode(e.label, e.mode)]) for e in found.entries]
-    comparison = Comparison(sorted(entries, key=severity_key), [*found.notes, *all_notes])
+    pairs = list(zip(base_rows, head_rows, strict=True))
+    entries = [compare_rows(one, *pair) for one, pair in zip(measured, pairs, strict=True)]
+    found_notes = notes_on(base_rows, head_rows, pairs)
+    comparison = Comparison(sorted(entries, key=severity_key), [*found_notes, *all_notes])
     return GateResult(base, head, comparison, measured, folder, time.monotonic() - start)
 
 

@@ -193,7 +193,7 @@ def compare(
         entries.append(_compare_case(old, new, thresholds, noise or {}, paired))
         if old is not None and new is not None:
             pairs.append((old, new))
-    entries.sort(key=_severity_key)
+    entries.sort(key=severity_key)
     return Comparison(entries, notes_on(base, head, pairs))
 
 
@@ -222,7 +222,7 @@ def _compare_case(
     assert row is not None
     name = name_of_case(row)
     threshold = thresholds.threshold_for(name, row.backend, row.mode)
-    found, floor, decided, note = None, math.inf, Verdict.UNDECIDED, _missing_reason(base, head)
+    found, floor, decided, note = None, math.inf, Verdict.UNDECIDED, missing_reason(base, head)
     if note is None:
         assert base is not None
         assert head is not None
@@ -247,7 +247,7 @@ def _compare_case(
     )
 
 
-def _missing_reason(base: Row | None, head: Row | None) -> str | None:
+def missing_reason(base: Row | None, head: Row | None) -> str | None:
     """Return why there is nothing to compare, or None where there is."""
     if base is None or head is None:
         return f"only in {'head' if base is None else 'base'}"
@@ -274,8 +274,8 @@ def _undecided_reason(
     return "the interval is too wide"
 
 
-def _severity_key(entry: CaseComparison) -> tuple[int, float, str, str]:
+def severity_key(entry: CaseComparison) -> tuple[int, float, str, str]:
+    """Return a sort key: worst outcome first, then the largest change either way."""
     found = entry.ratio.estimate if entry.ratio is not None else 1.0
-    # The largest change first, whichever way it goes.
     far = -abs(math.log(found))
     return (OUTCOMES.index(entry.outcome), far, entry.name, entry.label)
