@@ -10,7 +10,17 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.capabilities import OPERATIONS
-from unpool_xp.cli.common import app, err, fail, out, require_known_operations
+from unpool_xp.cli.common import (
+    AllOption,
+    JsonOption,
+    OperationOption,
+    PullRequestOption,
+    app,
+    err,
+    fail,
+    out,
+    require_known_operations,
+)
 
 
 @app.command()
@@ -27,19 +37,13 @@ def gate(
             help="A label; jax compiled, others eager, or as in torch:cpu/compiled.",
         ),
     ] = None,
-    operation: Annotated[
-        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
-    ] = None,
+    operation: OperationOption = None,
     size: Annotated[str | None, typer.Option(help="small or large; default: both.")] = None,
     budget: Annotated[float, typer.Option(help="Seconds for the first passes.", min=1)] = 120.0,
     timeout: Annotated[float, typer.Option(help="Seconds for one request.", min=1)] = 60.0,
-    everything: Annotated[
-        bool, typer.Option("--all", help="List all cases, not only what changed.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    markdown: Annotated[
-        Path | None, typer.Option(help="Write a summary for a pull request here.")
-    ] = None,
+    everything: AllOption = False,
+    as_json: JsonOption = False,
+    markdown: PullRequestOption = None,
     folder: Annotated[Path, typer.Option(help="Environments and rows.")] = Path(".gate"),
 ) -> None:
     """Build two commits, time them in turns; exit 0: none slower, 1: some, 2: cannot tell."""

@@ -20,6 +20,9 @@ from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.cli.common import (
     BackendOption,
+    OperationOption,
+    ReportOption,
+    ResultsOption,
     app,
     err,
     fail,
@@ -40,12 +43,10 @@ _REPORT_SECONDS = 30.0  # for the report, and to end the processes
 @app.command()
 def gpu(
     backend: BackendOption = None,
-    operation: Annotated[
-        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
-    ] = None,
+    operation: OperationOption = None,
     minutes: Annotated[float, typer.Option(help="For everything.", min=0.1)] = 8.0,
-    results: Annotated[Path, typer.Option(help="The folder of all rows.")] = Path("results"),
-    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
+    results: ResultsOption = Path("results"),
+    report: ReportOption = True,
 ) -> None:
     """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
     from unpool_xp.bench.catalog.presets import preset

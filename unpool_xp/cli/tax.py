@@ -10,6 +10,9 @@ import typer
 
 from unpool_xp.cli.common import (
     BackendOption,
+    JsonOption,
+    OperationOption,
+    ResultsOption,
     app,
     fail,
     out,
@@ -22,14 +25,12 @@ from unpool_xp.cli.common import (
 @app.command()
 def tax(
     backend: BackendOption = None,
-    operation: Annotated[
-        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
-    ] = None,
+    operation: OperationOption = None,
     mode: Annotated[str | None, typer.Option(help="eager or compiled; default: both.")] = None,
     quick: Annotated[bool, typer.Option(help="Leave out the middle size.")] = False,
-    results: Annotated[Path, typer.Option(help="The folder of all rows.")] = Path("results"),
+    results: ResultsOption = Path("results"),
     markdown: Annotated[Path | None, typer.Option(help="Write the summary here.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure what portability costs: our time over that of each library's own function."""
     from unpool_xp.bench.portability.measure import measure_taxes, row_recorder

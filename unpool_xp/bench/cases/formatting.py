@@ -38,6 +38,16 @@ def interval_text(low: float, high: float, near: float) -> str:
     return range_text(low / scale, high / scale, f" {unit}")
 
 
+def times_text(ratio: float) -> str:
+    """Return a ratio in three digits, such as "1.25x"."""
+    return f"{three_digits(ratio)}x"
+
+
+def number_of(count: int, word: str) -> str:
+    """Return a count of things, such as "1,234 rows"."""
+    return f"{count_text(count)} {word}{'' if count == 1 else 's'}"
+
+
 def count_text(number: int) -> str:
     """Return a whole number with its thousands set apart."""
     return f"{number:,}"

@@ -17,62 +17,34 @@ _INTERVAL_WIDTH = 2 * 1.96  # across a 95 % interval
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What to use for one operation, dtype and band of sizes.
+class Rival:
+    """A contender beside the winner: its time over the winner's, the geometric mean of the cases.
 
-    Attributes
-    ----------
-    operation, dtype : str
-        Of what.
-    size_class : int
-        A number in `unpool_xp.bench.report.ranked.SIZE_CLASSES`.
-    winner : Contender
-        The fastest over all the cases.
-    function : str
-        Its name in one of them.
-    cases : int
-        How many there are.
-    first_in : int
-        In how many of them nothing is known to be faster.
-    runner_up : Contender or None
-        The best on another backend; None where no other has all the cases.
-    ratio : Ratio or None
-        Its time over the winner's: the geometric mean over the cases.
-    verdict : Verdict or None
-        The runner-up beside the winner: SLOWER where the answer is clear.
-    portable : Contender or None
-        The best of unpool_xp's own, where the winner is not.
-    portable_ratio : Ratio or None
-        Its time over the winner's.
+    The verdict is SLOWER where that is clear.
     """
+
+    contender: Contender
+    ratio: Ratio
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to use for one operation, dtype and band of sizes."""
 
     operation: str
     dtype: str
-    size_class: int
-    winner: Contender
-    function: str
+    size_class: int  # a number in `SIZE_CLASSES`
+    winner: Contender  # the fastest over all the cases
+    function: str  # its name in one of them
     cases: int
-    first_in: int
-    runner_up: Contender | None
-    ratio: Ratio | None
-    verdict: Verdict | None
-    portable: Contender | None
-    portable_ratio: Ratio | None
+    first_in: int  # in how many of them nothing is known to be faster than the winner
+    runner_up: Rival | None  # the best on another backend; None where no other has all the cases
+    portable: Rival | None  # the best of unpool_xp's own, where the winner is not
 
 
 def answers(cases: Iterable[RankedCase]) -> list[Answer]:
-    """Return the answers of one machine.
-
-    Parameters
-    ----------
-    cases : iterable of RankedCase
-        Of one machine.
-
-    Returns
-    -------
-    list of Answer
-        By dtype, that of the most cases first; then by operation, then by size.
-    """
+    """Return the answers of one machine: by dtype, the most cases first; by operation; by size."""
     groups: dict[tuple[str, str, int], list[RankedCase]] = {}
     count: dict[str, int] = {}
     for case in cases:
@@ -103,17 +75,13 @@ def _answer(key: tuple[str, str, int], cases: Sequence[RankedCase]) -> Answer:
     winner = order[0]
     mine = times[winner]
 
-    def beside(which: Callable[[Contender], bool]) -> tuple[Contender, Ratio, Verdict] | None:
+    def rival(which: Callable[[Contender], bool]) -> Rival | None:
         one = next(filter(which, order), winner)
         if one == winner or mine.keys() != times[one].keys():
             return None
         ratio, noise = mean_ratio([(times[one][number], timed) for number, timed in mine.items()])
-        return one, ratio, verdict(ratio, noise)
+        return Rival(one, ratio, verdict(ratio, noise))
 
-    runner_up, ratio, decided = beside(lambda one: one.on.label != winner.on.label) or (None,) * 3
-    portable, portable_ratio, _ = beside(lambda one: one.implementation == "portable") or (
-        (None,) * 3
-    )
     return Answer(
         operation,
         dtype,
@@ -122,28 +90,16 @@ def _answer(key: tuple[str, str, int], cases: Sequence[RankedCase]) -> Answer:
         next(iter(mine.values())).row.function,
         len(cases),
         sum(not is_slower(timed, cases[number].timed[0]) for number, timed in mine.items()),
-        runner_up,
-        ratio,
-        decided,
-        portable,
-        portable_ratio,
+        rival(lambda one: one.on.label != winner.on.label),
+        rival(lambda one: one.implementation == "portable"),
     )
 
 
 def mean_ratio(pairs: Sequence[tuple[Ranked, Ranked]]) -> tuple[Ratio, float]:
     """Return the geometric mean of times over times, and the noise that it is seen through.
 
-    Parameters
-    ----------
-    pairs : sequence of tuple of Ranked
-        The first over the second; at least one.
-
-    Returns
-    -------
-    ratio : Ratio
-        With the interval (0, inf) where any has too few samples.
-    noise : float
-        The mean over the pairs of the larger noise floor.
+    The interval is (0, inf) where any has too few samples; the noise is the mean over the pairs of
+    the larger noise floor.
     """
     logs = [math.log(one.seconds / other.seconds) for one, other in pairs]
     variance = sum(_variance(timed) for pair in pairs for timed in pair)
@@ -168,19 +124,9 @@ def _variance(timed: Ranked) -> float:
 
 
 def count_fastest(cases: Iterable[RankedCase]) -> tuple[dict[str, int], int]:
-    """Return in how many cases a backend has the fastest or is tied with it, and of how many.
+    """Return in how many cases a backend is the fastest or tied with it, and of how many.
 
-    Parameters
-    ----------
-    cases : iterable of RankedCase
-        Of one machine.
-
-    Returns
-    -------
-    counts : dict of str to int
-        By backend, the most first.
-    cases : int
-        How many have a time.
+    By backend, the most first; of the cases that have a time.
     """
     counts: dict[str, int] = {}
     number = 0

@@ -62,20 +62,7 @@ class ClaimVerdict:
 
 
 def judge_claims(cases: Sequence[RankedCase], ceilings: Ceilings) -> list[ClaimVerdict]:
-    """Judge every claim by the cases of one machine.
-
-    Parameters
-    ----------
-    cases : sequence of RankedCase
-        Of one machine.
-    ceilings : mapping
-        What a plain copy reached there, as `copy_ceilings` returns it.
-
-    Returns
-    -------
-    list of ClaimVerdict
-        In the order of `CLAIMS`.
-    """
+    """Judge every claim, in the order of `CLAIMS`, by the cases of one machine."""
     evidence = Evidence(cases, ceilings)
     return [ClaimVerdict(claim.text, claim.measure, *claim.judge(evidence)) for claim in CLAIMS]
 

@@ -22,22 +22,12 @@ from unpool_xp.bench.verdicts.ranking import Ranked
 
 @dataclass(frozen=True)
 class CompileBreakEven:
-    """A compiled call beside the same one eager.
-
-    Attributes
-    ----------
-    compiled, eager : Ranked
-        The two.
-    calls : int or None
-        From how many calls on compiled takes less in all; None where it never does.
-    clear : bool
-        Whether the two are known to differ at all.
-    """
+    """A compiled call beside the same one eager."""
 
     compiled: Ranked
     eager: Ranked
-    calls: int | None
-    clear: bool
+    calls: int | None  # from how many on compiled takes less in all; None where it never does
+    clear: bool  # whether the two are known to differ at all
 
 
 def compile_break_evens(cases: Iterable[RankedCase]) -> list[CompileBreakEven]:
@@ -62,21 +52,8 @@ def _function_key(timed: Ranked) -> tuple[str, str, str]:
 def break_even_calls(compiled_s: float, eager_s: float, first_s: float) -> int | None:
     """Return the number of calls from which on compiled takes less time in all than eager.
 
-    Parameters
-    ----------
-    compiled_s, eager_s : float
-        Seconds a call in the steady state.
-    first_s : float
-        Seconds of the first compiled call.
+    None where compiled is not faster, so that it never does.
 
-    Returns
-    -------
-    int or None
-        None where compiled is not faster, so that it never does.
-
-    Examples
-    --------
-    >>> from unpool_xp.bench.report.costs import break_even_calls
     >>> break_even_calls(compiled_s=1.0, eager_s=3.0, first_s=11.0)  # 11 + 5 against 6 * 3
     6
     """

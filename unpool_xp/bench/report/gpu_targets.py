@@ -23,27 +23,13 @@ _COPY_OPERATIONS = ("nearest_unpool", "max_unpool")
 
 @dataclass(frozen=True)
 class TargetResult:
-    """One target and its result.
+    """One target and its result."""
 
-    Attributes
-    ----------
-    text : str
-        What.
-    target : str
-        How much of it.
-    measured : float or None
-        How much there is; None where it was not measured.
-    met : bool or None
-        Whether that is enough; None where it was not measured.
-    note : str
-        Of what it is, or why it was not measured.
-    """
-
-    text: str
-    target: str
-    measured: float | None
-    met: bool | None
-    note: str
+    text: str  # what
+    target: str  # how much of it
+    measured: float | None  # how much there is; None where it was not measured
+    met: bool | None  # whether that is enough
+    note: str  # of what it is, or why it was not measured
 
     @property
     def verdict(self) -> str:
@@ -52,18 +38,10 @@ class TargetResult:
 
 
 def check_gpu_targets(rows: Iterable[Row]) -> list[TargetResult]:
-    """Evaluate the GPU targets on rows.
+    """Evaluate the GPU targets on rows of one machine; the newest of each case counts.
 
-    Parameters
-    ----------
-    rows : iterable of Row
-        Of one machine; the newest of each case counts.
-
-    Returns
-    -------
-    list of TargetResult
-        For each operation and library the least share of the copy; for each mode the geometric
-        mean of portable over native on PyTorch. The clock of the host counts, as everywhere.
+    For each operation and library the least share of the copy; for each mode the geometric mean of
+    portable over native on PyTorch. The clock of the host counts, as everywhere.
     """
     kept = latest(rows)
     limits = (("eager", MOST_EAGER), ("compiled", MOST_COMPILED))
@@ -130,12 +108,6 @@ def _fastest(rows: Iterable[Row], which: Callable[[Row], bool]) -> float | None:
     return min(times, default=None)
 
 
-def targets_as_markdown(lines: Sequence[TargetResult]) -> str:
-    """Return the lines as a table in Markdown."""
-    head = ("what", "asked", "found", "", "of")
-    return "\n".join(markdown_table(head, map(result_cells, lines))) + "\n"
-
-
 def result_cells(line: TargetResult) -> list[str]:
     """Return the words of a line."""
     found = "" if line.measured is None else f"{line.measured:.3g}"
@@ -145,6 +117,7 @@ def result_cells(line: TargetResult) -> list[str]:
 def write_targets(lines: Sequence[TargetResult], folder: str | Path) -> Path:
     """Write the table to ``reach.md`` of a folder, which is made."""
     path = Path(folder) / "reach.md"
+    table = markdown_table(("what", "asked", "found", "", "of"), map(result_cells, lines))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("# What is asked of a GPU\n\n" + targets_as_markdown(lines), encoding="utf-8")
+    path.write_text("\n".join(["# What is asked of a GPU", "", *table, ""]), encoding="utf-8")
     return path

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unpool_xp.bench.cases.formatting import range_text, seconds_text, three_digits
+from unpool_xp.bench.cases.formatting import range_text, seconds_text, times_text
 from unpool_xp.bench.report.answers import mean_ratio
 from unpool_xp.bench.report.ranked import RankedCase
 from unpool_xp.bench.rows.schema import Key, workload_key
@@ -18,19 +18,10 @@ PortableKey = tuple[str, str, str, str]
 def compare_machines(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[str, Any]]:
     """Return a line for each operation and way to run it that several machines have.
 
-    Parameters
-    ----------
-    machines : mapping of str to iterable of RankedCase
-        By id, in the order of the columns.
-
-    Returns
-    -------
-    list of dict
-        "operation", "backend", "mode", "dtype", "cases" (how many cases all the machines of the
-        line have) and "cells", one a machine: None, or the geometric mean of its times
-        ("seconds"), over that of the fastest machine ("ratio", with its 95 % interval in
-        "limits"), and whether it is the fastest ("first"). Of unpool_xp's own functions alone:
-        the same code everywhere.
+    Of unpool_xp's own functions alone: the same code everywhere. "cases" is how many cases all
+    the machines of the line have. "cells" has one for each machine: None, or the geometric mean of
+    its times ("seconds"), over that of the fastest machine ("ratio", with its 95 % interval in
+    "limits"), and whether it is the fastest ("first").
     """
     times = {name: _times(cases) for name, cases in machines.items()}
     lines = []
@@ -81,7 +72,7 @@ def _cell(
     ratio, _ = mean_ratio(list(zip(mine, best, strict=True)))
     return {
         "seconds": seconds_text(seconds),
-        "ratio": "" if first else f"{three_digits(ratio.estimate)}x",
+        "ratio": "" if first else times_text(ratio.estimate),
         "limits": "" if first else range_text(ratio.low, ratio.high),
         "first": first,
     }

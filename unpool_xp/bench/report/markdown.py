@@ -12,6 +12,7 @@ from unpool_xp.bench.cases.formatting import (
     markdown_table,
     seconds_text,
     three_digits,
+    times_text,
 )
 from unpool_xp.bench.report.costs import DeviceSeries
 from unpool_xp.bench.report.ranked import RankedCase
@@ -23,18 +24,7 @@ _MOST_LINES = 100
 
 
 def markdown(view: Mapping[str, Any]) -> str:
-    """Return the summary.
-
-    Parameters
-    ----------
-    view : mapping
-        As `unpool_xp.bench.report.view.report_view` returns it.
-
-    Returns
-    -------
-    str
-        Markdown, in which nothing that a row says is taken for markup.
-    """
+    """Return what `report_view` found as Markdown, in which nothing of a row becomes markup."""
     lines = ["# Which backend is fastest", ""]
     if not view["machines"]:
         lines += ["There are no rows to report.", ""]
@@ -166,7 +156,7 @@ def _timed_cells(timed: Ranked, others: Sequence[Ranked]) -> list[str]:
         contender_text(row),
         seconds_text(timed.seconds),
         interval_text(interval.low, interval.high, timed.seconds),
-        f"{three_digits(timed.seconds / others[0].seconds)}x",
+        times_text(timed.seconds / others[0].seconds),
         timed.verdict.value if timed.tied_with_best else "",
         three_digits(row.bytes_moved / timed.seconds / 1e9),
     ]

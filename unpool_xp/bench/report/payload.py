@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import math
-import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,21 +43,10 @@ def round_number(number: float | None) -> float | None:
 
 
 def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
-    """Return the numbers of one machine.
+    """Return the numbers of one of the "machines" of `report_view`, as plain values.
 
-    Parameters
-    ----------
-    machine : mapping
-        One of the "machines" that `report_view` returns.
-    backends : sequence of str
-        All of the page; rows name theirs by its number.
-
-    Returns
-    -------
-    dict
-        Plain values. "names" has words, to which numbers refer; "cases", "rows", "failures",
-        "tax", "paybacks" have a list a column; "devices", "crossovers", "changes" a list of
-        records.
+    "names" has words, to which numbers refer; "cases", "rows", "failures", "tax" and "paybacks"
+    have a list a column; "devices", "crossovers" and "changes" a list of records.
     """
     names = {
         "how": _StringTable(),
@@ -180,37 +169,24 @@ def _tie(timed: Ranked) -> int:
 
 RAW_BYTES = 5_500_000  # of the rows in a page, squeezed and in base64
 
-_UNCHANGED = "as they were read"
+_UNCHANGED, _LEFT_OUT = "as they were read", "left out"
 
 Samples = Callable[[list[float]], list[float]]
 
 
 @dataclass(frozen=True)
 class PackedRows:
-    """The rows of a page.
+    """The rows of a page."""
 
-    Attributes
-    ----------
-    text : str
-        JSON lines, squeezed, in base64.
-    count : int
-        How many rows.
-    samples : str
-        What is left of their samples, in words.
-    whole : bool
-        Whether that is all of them.
-    """
-
-    text: str
+    text: str  # JSON lines, squeezed, in base64
     count: int
-    samples: str
-    whole: bool
+    samples: str  # what is left of their samples, in words
+    whole: bool  # whether that is all of them
 
 
 def gzip_base64(data: bytes) -> str:
     """Return data gzipped, in base64."""
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: gzip, without the time of day
-    return base64.b64encode(packer.compress(data) + packer.flush()).decode("ascii")
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode("ascii")
 
 
 def gzip_base64_json(value: Any) -> str:
@@ -222,19 +198,10 @@ def gzip_base64_json(value: Any) -> str:
 def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> PackedRows:
     """Return rows to be carried by a page, in no more than so many bytes if that can be.
 
-    Parameters
-    ----------
-    rows : sequence of Row
-        All of them.
-    most : int, optional
-        Bytes of base64.
-
-    Returns
-    -------
-    Packed
-        With every row and every field. Where all samples are too much they are rounded, and
-        where that is too much, few are kept, evenly from the smallest to the largest.
+    With every row and every field. Where all samples are too much they are rounded, and where that
+    is too much, few are kept, evenly from the smallest to the largest.
     """
+<<<<<<< HEAD
     text = ""
     for samples, words in _SAMPLE_REDUCTIONS:
         text = _pack(rows, samples, most) or ""
@@ -265,6 +232,16 @@ def _keep_samples(samples: list[float]) -> list[float]:
 
 def _drop_samples(samples: list[float]) -> list[float]:
     return []
+=======
+    for samples, left in _SAMPLE_REDUCTIONS:
+        kept = ({**row, "samples_s": samples(row["samples_s"])} for row in rows)
+        lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in kept)
+        text = gzip_base64(lines.encode("utf-8", "replace"))
+        # Without samples more rows than a page should have are no reason to lose one.
+        if len(text) <= most or left == _LEFT_OUT:
+            break
+    return PackedRows(text, len(rows), left, left == _UNCHANGED)
+>>>>>>> main
 
 
 def _round_samples(samples: list[float]) -> list[float]:
@@ -282,8 +259,9 @@ def _quantiles(number: int) -> Samples:
 
 
 _SAMPLE_REDUCTIONS: tuple[tuple[Samples, str], ...] = (
-    (_keep_samples, _UNCHANGED),
+    (list, _UNCHANGED),
     (_round_samples, "rounded to four digits"),
     (_quantiles(9), "nine a row, evenly from the smallest to the largest"),
     (_quantiles(5), "five a row, evenly from the smallest to the largest"),
+    (lambda samples: [], _LEFT_OUT),
 )

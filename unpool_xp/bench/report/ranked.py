@@ -115,18 +115,7 @@ def outputs_of(row: Row) -> Layout | None:
 
 
 def ranked_cases(rows: Iterable[Row]) -> list[RankedCase]:
-    """Return the cases of one machine, by operation and size.
-
-    Parameters
-    ----------
-    rows : iterable of Row
-        Of one machine; of each case on each backend, one.
-
-    Returns
-    -------
-    list of RankedCase
-        Ranked.
-    """
+    """Return the cases of one machine, by operation and size."""
     cases = []
     for group in by_workload(rows).values():
         ranking = rank(group)

@@ -8,7 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import unpool_xp
-from unpool_xp.bench.cases.formatting import bytes_text, count_text, range_text, three_digits
+from unpool_xp.bench.cases.formatting import (
+    bytes_text,
+    count_text,
+    number_of,
+    range_text,
+    three_digits,
+    times_text,
+)
 from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.report.answers import Answer, answers, count_fastest
 from unpool_xp.bench.report.chart_specs import time_png_spec
@@ -31,7 +38,7 @@ from unpool_xp.bench.report.ranked import (
 )
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, latest
-from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.crossover import is_gpu
 
 _CERTAINTY = {
@@ -47,22 +54,9 @@ def report_view(
 ) -> dict[str, Any]:
     """Return what is to be shown, grouped by machine.
 
-    Parameters
-    ----------
-    rows : list of Row
-        Of any machines and runs.
-    problems : sequence of Problem
-        The lines that could not be read.
-    known : mapping of str to Machine
-        What is known of the machines, by id.
-
-    Returns
-    -------
-    dict
-        "version", "backends" (labels and how they look), "machines", "side_by_side" (as
-        `bench.report.machines.compare_machines` returns it) and "problems". A machine has what
-        was found once, for all that is made of it: "cases", "ceilings", "devices",
-        "break_evens" and "changes".
+    "backends" has labels and how they look, "side_by_side" is as `compare_machines` returns it. A
+    machine has what was found once, for all that is made of it: "cases", "ceilings", "devices",
+    "break_evens" and "changes".
     """
     kept = latest(rows)
     backends = sorted({row.backend for row in kept})
@@ -133,13 +127,11 @@ def _title(name: str, machine: Machine | None) -> str:
     if machine is None:
         return name
     gpus = "".join(f" + {gpu}" for gpu in machine.gpus)
-    many = "core" if machine.physical_cores == 1 else "cores"
-    return f"{machine.cpu}, {machine.physical_cores} {many}{gpus}"
+    return f"{machine.cpu}, {number_of(machine.physical_cores, 'core')}{gpus}"
 
 
 def _count_line(rows: Sequence[Row], cases: Sequence[RankedCase]) -> str:
-    many = f"{count_text(len(rows))} row{'s' if len(rows) != 1 else ''}"
-    return f"{many} of {count_text(len(cases))} case{'s' if len(cases) != 1 else ''}"
+    return f"{number_of(len(rows), 'row')} of {number_of(len(cases), 'case')}"
 
 
 def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
@@ -164,7 +156,7 @@ def _row_facts(rows: Sequence[Row], older: int, ceilings: Ceilings) -> list[tupl
     used = {(row.backend, row.backend_version, row.device, row.threads) for row in rows}
     backends = [
         f"{backend} {version} on {device}"
-        + (f" ({threads} thread{'s' if threads > 1 else ''})" if threads else "")
+        + (f" ({number_of(threads, 'thread')})" if threads else "")
         for backend, version, device, threads in sorted(used, key=str)
     ]
     copies = [
@@ -191,13 +183,13 @@ def _summary(fastest: tuple[dict[str, int], int], backends: set[str]) -> str:
     counts, number = fastest
     if not counts:
         return "No row has a checked result, so there is no time to compare."
-    many = f"{number} case{'s' if number != 1 else ''}"
     if len(backends) == 1:
         return f"Only {next(iter(backends))} was measured: there is no other backend to compare."
     first, times = _leaders(counts)
     are = "is" if len(first) == 1 else "are each"
     others = [f"{name} in {count}" for name, count in counts.items() if name not in first]
-    best = f"{' and '.join(first)} {are} fastest, or tied with the fastest, in {times} of {many}"
+    of_all = f"in {times} of {number_of(number, 'case')}"
+    best = f"{' and '.join(first)} {are} fastest, or tied with the fastest, {of_all}"
     return "; ".join([best, *([", ".join(others[:3])] if others else [])]) + "."
 
 
@@ -223,7 +215,7 @@ def _tiles(
         tiles.append({"value": ", ".join(first), "name": "fastest most often", "about": about})
     taxes = [tax.ratio.estimate for case in cases for tax in case.taxes]
     if taxes:
-        value = f"{three_digits(statistics.geometric_mean(taxes))}x"
+        value = times_text(statistics.geometric_mean(taxes))
         about = f"portable over native, geometric mean of {count_text(len(taxes))}"
         tiles.append({"value": value, "name": "portability tax", "about": about})
     for device, (rate, backend) in sorted(ceilings.items()):
@@ -283,19 +275,15 @@ def _answer_cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
         "mode": "" if winner.on.mode == "eager" else winner.on.mode,
         "implementation": winner.implementation,
         "function": answer.function,
-        "sure": _CERTAINTY[answer.verdict] if answer.verdict else "no other",
-        "next": str(runner_up or ""),
-        "ratio": _times(answer.ratio),
-        "limits": "" if answer.ratio is None else range_text(answer.ratio.low, answer.ratio.high),
+        "sure": _CERTAINTY[runner_up.verdict] if runner_up else "no other",
+        "next": str(runner_up.contender) if runner_up else "",
+        "ratio": times_text(runner_up.ratio.estimate) if runner_up else "",
+        "limits": range_text(runner_up.ratio.low, runner_up.ratio.high) if runner_up else "",
         "cases": answer.cases,
         "first_in": answer.first_in,
-        "portable": str(portable.on) if portable else "",
-        "portable_ratio": _times(answer.portable_ratio),
+        "portable": str(portable.contender.on) if portable else "",
+        "portable_ratio": times_text(portable.ratio.estimate) if portable else "",
     }
-
-
-def _times(ratio: Ratio | None) -> str:
-    return "" if ratio is None else f"{three_digits(ratio.estimate)}x"
 
 
 def _unique_slug(text: str, names: set[str]) -> str:

@@ -105,19 +105,9 @@ def _short_count(count: int) -> str:
 
 
 def code_for(case: Case, row: Row) -> list[str]:
-    """Return the lines that do a case with the library of a row.
+    """Return lines of Python that do a case with the library of a row.
 
-    Parameters
-    ----------
-    case : Case
-        What to do.
-    row : Row
-        The row of the backend to use.
-
-    Returns
-    -------
-    list of str
-        Lines of Python; the names of the inputs are those of the operation's arguments.
+    The names of the inputs are those of the operation's arguments.
     """
     function = case.definition.function.__name__
     arrays = ", ".join(case.definition.inputs(case))

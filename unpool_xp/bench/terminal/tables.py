@@ -8,18 +8,8 @@ from rich.table import Table
 def text_table(*columns: str, align: str = "") -> Table:
     """Return a table without lines, to which rows are added.
 
-    Parameters
-    ----------
-    columns : str
-        The heads.
-    align : str, optional
-        A letter a column: l for left, r for right; in upper case for one whose cells never wrap.
-        By default the first is L, the others R.
-
-    Returns
-    -------
-    Table
-        Without rows.
+    `align` has a letter a column: l for left, r for right, in upper case for cells that never wrap.
+    By default the first is L, the others R.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name, letter in zip(columns, align or "L" + "R" * (len(columns) - 1), strict=True):
