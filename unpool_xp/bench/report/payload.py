@@ -201,47 +201,14 @@ def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> PackedRows:
     With every row and every field. Where all samples are too much they are rounded, and where that
     is too much, few are kept, evenly from the smallest to the largest.
     """
-<<<<<<< HEAD
-    text = ""
-    for samples, words in _SAMPLE_REDUCTIONS:
-        text = _pack(rows, samples, most) or ""
-        if text:
-            return PackedRows(text, len(rows), words, words == _UNCHANGED)
-    # Without any sample: more rows than a page should have, which is no reason to lose one.
-    return PackedRows(_pack(rows, _drop_samples, None) or "", len(rows), "left out", False)
-
-
-def _pack(rows: Iterable[Row], samples: Samples, most: int | None) -> str | None:
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    parts, size = [], 0
-    for row in rows:
-        fields = {**asdict(row), "samples_s": samples(row.samples_s)}
-        line = json.dumps(fields, separators=(",", ":"))
-        part = packer.compress(line.encode("utf-8", "replace") + b"\n")
-        parts.append(part)
-        size += len(part)
-        if most is not None and size * 4 > most * 3:  # soon known: the rest need not be squeezed
-            return None
-    text = base64.b64encode(b"".join([*parts, packer.flush()])).decode("ascii")
-    return text if most is None or len(text) <= most else None
-
-
-def _keep_samples(samples: list[float]) -> list[float]:
-    return samples
-
-
-def _drop_samples(samples: list[float]) -> list[float]:
-    return []
-=======
     for samples, left in _SAMPLE_REDUCTIONS:
-        kept = ({**row, "samples_s": samples(row["samples_s"])} for row in rows)
+        kept = ({**asdict(row), "samples_s": samples(row.samples_s)} for row in rows)
         lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in kept)
         text = gzip_base64(lines.encode("utf-8", "replace"))
         # Without samples more rows than a page should have are no reason to lose one.
         if len(text) <= most or left == _LEFT_OUT:
             break
     return PackedRows(text, len(rows), left, left == _UNCHANGED)
->>>>>>> main
 
 
 def _round_samples(samples: list[float]) -> list[float]:
