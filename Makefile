@@ -32,7 +32,7 @@ bin := .venv/bin
 lowest := .venv/lowest
 pip = $(bin)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # What people import: its docstrings are held to numpydoc.
-api := $(patsubst %,unpool_xp/%.py,pooling unpooling convolution indices backends capabilities)
+api := $(patsubst %,unpool_xp/%.py,pooling unpooling convolution indices capabilities backends/registry)
 schema = $(bin)/check-jsonschema --quiet --builtin-schema
 forms = $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
@@ -65,15 +65,16 @@ gpu: $(bin)/python
 
 tax: $(bench_stamp)
 	$(bin)/unpool-xp tax $(TAX)
-	$(bin)/unpool-xp tax --limits $(TAX)
+	$(bin)/python benchmarks/limits/run.py
 
 test: .venv/installed-test
-	$(bin)/python -m pytest --numprocesses 2 $(PYTEST)
+	$(bin)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST)
 
 lint: .venv/installed-test
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
+	$(bin)/lint-imports
 	$(bin)/numpydoc lint $(api)
 	$(schema) vendor.github-workflows .github/workflows/*.yml
 	$(schema) custom.github-workflows-require-timeout .github/workflows/*.yml

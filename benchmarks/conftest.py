@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 
 from unpool_xp import backends
-from unpool_xp.bench import catalog
-from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.catalog.panel import HOWS, SIZES, STRIDES, panel_case, split_how
+from unpool_xp.bench.catalog.panel import BACKEND_MODES, SIZES, STRIDES, panel_case
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.rounds import Cell, cells_of
 from unpool_xp.bench.measure.session import SAMPLE_SECONDS, DeviceInputs, Session
-from unpool_xp.bench.measure.sweep import make_row, origin_of
+from unpool_xp.bench.measure.sweep import make_row, provenance_fields
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.capabilities import why_not
 
@@ -59,7 +58,7 @@ class PanelSuite:
 
     backends: dict[str, backends.Backend] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
-    origin: dict[str, Any] = field(default_factory=lambda: origin_of(run_id()))
+    origin: dict[str, Any] = field(default_factory=lambda: provenance_fields(run_id()))
     n_measured: int = 0
     _inputs: dict[str, DeviceInputs] = field(default_factory=dict)
 
@@ -83,15 +82,16 @@ class PanelCell:
     @property
     def name(self) -> str:
         """What it is measured with, in a few words."""
-        how = self.cell.label if self.cell.mode == "eager" else f"{self.cell.label} compiled"
-        return how if self.cell.implementation == "portable" else f"{how} {self.cell.function}"
+        backend_mode = str(BackendMode(self.cell.label, self.cell.mode))
+        native = self.cell.implementation == "native"
+        return f"{backend_mode} {self.cell.function}" if native else backend_mode
 
     @property
     def reason(self) -> str | None:
         """Why it cannot be done, where it is known not to be possible."""
         library = self.cell.label.partition(":")[0]
         if self.cell.implementation == "native":
-            refused = catalog.find_native(library, self.case, self.cell.function).reason(self.case)
+            refused = self.case.find_native(library, self.cell.function).reason(self.case)
             if refused is not None:
                 return f"{self.cell.function}: {refused}"
         return why_not(self.case.operation, library, self.case.dtype)
@@ -100,8 +100,9 @@ class PanelCell:
         """Return the harness's session of this cell, not yet prepared."""
         cell, backend = self.cell, self.suite.backends[self.cell.label]
         inputs = self.suite.inputs(cell.label, self.case)
-        how = (cell.mode, cell.implementation, cell.function)
-        return Session(backend, self.case, *how, inputs=inputs)
+        return Session(
+            backend, self.case, cell.mode, cell.implementation, cell.function, inputs=inputs
+        )
 
     def row(self, session: Session) -> dict[str, Any]:
         """Return the row of a prepared session, without the samples, which are in the stats."""
@@ -148,7 +149,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _load_backends(labels: list[str]) -> PanelSuite:
     suite = PanelSuite()
-    for label in labels or dict.fromkeys(split_how(how)[0] for how in HOWS):
+    for label in labels or dict.fromkeys(on.label for on in BACKEND_MODES):
         try:
             backend = backends.load(label)
         except ValueError as error:
@@ -170,7 +171,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def _modes(label: str, compiled: bool) -> list[str]:
-    panel_modes = [mode for name, mode in map(split_how, HOWS) if name == label]
+    panel_modes = [on.mode for on in BACKEND_MODES if on.label == label]
     if not panel_modes:  # a backend that the panel does not have, asked for by name
         return ["eager", "compiled"] if compiled else ["eager"]
     if label.startswith("torch") and not compiled:  # a minute and more for the compiler

@@ -28,7 +28,8 @@ from typing import Any
 import pyperf
 
 from unpool_xp import backends
-from unpool_xp.bench.catalog.panel import panel_case, split_how
+from unpool_xp.bench.cases.case import BackendMode
+from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.session import Session
 from unpool_xp.bench.verdicts.bootstrap import median_interval
@@ -55,7 +56,7 @@ class HarnessComparison:
 
     Attributes
     ----------
-    name, how, case : str
+    name, backend_mode, case : str
         The case here, its backend and mode, its name in the panel.
     ours_s, pyperf_s, torch_s : float
         Seconds a call: the median over the rounds, each of them a median itself.
@@ -68,7 +69,7 @@ class HarnessComparison:
     """
 
     name: str
-    how: str
+    backend_mode: str
     case: str
     ours_s: float
     pyperf_s: float
@@ -94,15 +95,15 @@ def compare_harnesses(name: str, rounds: list[dict[str, float]]) -> HarnessCompa
 
     Returns
     -------
-    Truth
+    HarnessComparison
         Ratios are taken within a round, so that a machine that slows down slows all of it.
     """
-    how, *what = CASES[name]
+    backend_mode, *what = CASES[name]
     ratios = {other: [each["ours"] / each[other] for each in rounds] for other in OTHERS}
     intervals = {other: median_interval(found) for other, found in ratios.items()}
     return HarnessComparison(
         name,
-        how,
+        backend_mode,
         panel_case(*what).name,
         *(statistics.median(each[who] for each in rounds) for who in ("ours", *OTHERS)),
         ratios={other: statistics.median(found) for other, found in ratios.items()},
@@ -195,10 +196,10 @@ def _run_worker(runner: pyperf.Runner, args: argparse.Namespace) -> None:
 
 def prepare_session(name: str) -> Session:
     """Return the checked session of a case; what keeps it from being measured is an exit."""
-    how, *what = CASES[name]
-    label, mode = split_how(how)
+    text, *what = CASES[name]
+    backend_mode = BackendMode.parse(text)
     try:
-        session = Session(backends.load(label), panel_case(*what), mode)
+        session = Session(backends.load(backend_mode.label), panel_case(*what), backend_mode.mode)
     except backends.BackendUnavailableError as error:
         raise SystemExit(f"harness_accuracy: {name}: {error}") from error
     if not session.prepare():
@@ -248,7 +249,7 @@ def _print_table(found: Sequence[HarnessComparison], tolerance: float) -> None:
             low, high = truth.intervals[other]
             mark = " [red]off[/]" if abs(truth.ratios[other] - 1) > tolerance else ""
             cells.append(f"{truth.ratios[other]:.3f} ({low:.3f} to {high:.3f}){mark}")
-        table.add_row(f"{truth.name} ({truth.how})\n[dim]{truth.case}[/]", *cells)
+        table.add_row(f"{truth.name} ({truth.backend_mode})\n[dim]{truth.case}[/]", *cells)
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     wrong = [truth.name for truth in found if truth.is_off(tolerance)]

@@ -22,8 +22,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "generated_tables",
-    "photograph",
-    "gallery_pictures",
+    "gallery",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]

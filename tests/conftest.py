@@ -25,6 +25,15 @@ settings.register_profile(
 )
 settings.load_profile("ci")
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what JAX compiles from one run to the next: generated shapes are the same each time."""
+    if config.cache is not None:  # not with -p no:cacheprovider
+        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
 CPU = ("numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict")
 GPU = ("torch:cuda", "cupy:cuda", "jax:cuda")
 COMPILED = ("torch:cpu", "jax:cpu", "torch:cuda", "jax:cuda")
@@ -48,6 +57,12 @@ class Target:
     def lazy(self) -> bool:
         """Whether an operation cannot look at values here."""
         return self.mode == "compiled" or self.label == "dask"
+
+    def share_of(self, examples: int) -> int:
+        """Return how many examples to generate: fewer where each new shape is compiled."""
+        if self.mode == "compiled":
+            return examples // 6
+        return examples // 4 if self.backend.library == "jax" else examples
 
     def asarray(self, array: np.ndarray) -> Any:
         return self.backend.asarray(array)

@@ -9,18 +9,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from unpool_xp import backends
-from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.catalog.panel import (
-    HARNESS_VERSION,
-    HOWS,
-    SIZES,
-    STRIDES,
-    panel_case,
-    split_how,
-)
+from unpool_xp.bench.cases.case import BackendMode
+from unpool_xp.bench.catalog import OPERATIONS, panel
+from unpool_xp.bench.catalog.panel import HARNESS_VERSION, SIZES, STRIDES, panel_case
 from unpool_xp.bench.measure.session import DeviceInputs, Session
 from unpool_xp.capabilities import why_not
 
+BACKEND_MODES = tuple(map(str, panel.BACKEND_MODES))  # asv keeps the texts of parameters
 COMPILED = "UNPOOL_XP_ASV_COMPILED"
 # Files of a driver: NVIDIA's, the same within WSL, AMD's.
 _DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
@@ -33,20 +28,22 @@ class Panel:
     """
 
     param_names = ("operation", "size", "stride", "how")
-    params = (tuple(OPERATIONS), SIZES, STRIDES, HOWS)
+    params = (tuple(OPERATIONS), SIZES, STRIDES, BACKEND_MODES)
     version = HARNESS_VERSION
     timeout = 120.0
     rounds = 1
 
-    def session(self, operation: str, size: str, stride: int, how: str) -> Session:
+    def session(self, operation: str, size: str, stride: int, backend_mode: str) -> Session:
         """Return the checked session of a cell; a wrong result is an error, never a time."""
-        mode = split_how(how)[1]
-        session = Session(backend_of(operation, how), panel_case(operation, size, stride), mode)
-        return prepare_checked(session)
+        backend = backend_of(operation, backend_mode)
+        mode = BackendMode.parse(backend_mode).mode
+        return prepare_checked(Session(backend, panel_case(operation, size, stride), mode))
 
-    def inputs(self, operation: str, size: str, stride: int, how: str) -> DeviceInputs:
+    def inputs(self, operation: str, size: str, stride: int, backend_mode: str) -> DeviceInputs:
         """Return the inputs of a cell, settled on the device."""
-        return DeviceInputs(backend_of(operation, how), panel_case(operation, size, stride))
+        return DeviceInputs(
+            backend_of(operation, backend_mode), panel_case(operation, size, stride)
+        )
 
 
 def prepare_checked(session: Session) -> Session:
@@ -56,27 +53,26 @@ def prepare_checked(session: Session) -> Session:
     return session
 
 
-def backend_of(operation: str, how: str) -> backends.Backend:
+def backend_of(operation: str, backend_mode: str) -> backends.Backend:
     """Return the backend of a cell, or let asv skip the cell with the reason."""
-    label, mode = split_how(how)
-    library = label.partition(":")[0]
-    reason = missing_reason(label) or why_not(operation, library, "float32")
-    if how == "torch:cpu compiled" and not os.environ.get(COMPILED):
+    on = BackendMode.parse(backend_mode)
+    reason = missing_reason(on.label) or why_not(operation, on.library, "float32")
+    if backend_mode == "torch:cpu compiled" and not os.environ.get(COMPILED):
         reason = f"takes seconds to compile, each time; {COMPILED}=1 measures it"
     if reason is not None:
-        skip(how, reason)
+        skip(backend_mode, reason)
     try:
-        backend = backends.load(label)
-        if mode == "compiled":
+        backend = backends.load(on.label)
+        if on.mode == "compiled":
             backend.compile(abs)
     except (backends.BackendUnavailableError, backends.CompileUnavailableError) as error:
-        skip(how, str(error).removeprefix(f"{label}: "))
+        skip(backend_mode, str(error).removeprefix(f"{on.label}: "))
     return backend
 
 
-def skip(how: str, reason: str) -> NoReturn:
+def skip(backend_mode: str, reason: str) -> NoReturn:
     """Let asv skip the cell. It shows n/a, and the reason with --show-stderr."""
-    raise NotImplementedError(f"{how}: {reason}")
+    raise NotImplementedError(f"{backend_mode}: {reason}")
 
 
 def missing_reason(label: str) -> str | None:

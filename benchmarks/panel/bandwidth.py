@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import statistics
 
-from unpool_xp.bench.catalog.panel import HOWS
 from unpool_xp.bench.measure.ceilings import ceilings
 
-from ._cells import Panel
+from ._cells import BACKEND_MODES, Panel
 
 _SAMPLES = 9
 
@@ -19,14 +18,16 @@ class Bandwidth(Panel):
     copy says little.
     """
 
-    params = (("max_pool", "max_unpool", "nearest_unpool"), ("large",), (2,), HOWS)
+    params = (("max_pool", "max_unpool", "nearest_unpool"), ("large",), (2,), BACKEND_MODES)
     unit = "%"
 
-    def setup(self, operation: str, size: str, stride: int, how: str) -> None:
+    def setup(self, operation: str, size: str, stride: int, backend_mode: str) -> None:
         """Check the result."""
-        self._session = self.session(operation, size, stride, how)
+        self._session = self.session(operation, size, stride, backend_mode)
 
-    def track_share_of_copy(self, operation: str, size: str, stride: int, how: str) -> float:
+    def track_share_of_copy(
+        self, operation: str, size: str, stride: int, backend_mode: str
+    ) -> float:
         """Return the share, with the copy measured before and after the operation."""
         session = self._session
         sizes = {"copy_bytes": session.bytes_moved // 2, "product_size": 1}

@@ -12,14 +12,14 @@ class Time(Panel):
     warmup_time = 0.05
     _call = None
 
-    def setup(self, operation: str, size: str, stride: int, how: str) -> None:
+    def setup(self, operation: str, size: str, stride: int, backend_mode: str) -> None:
         """Check the result, once; asv asks again before every call."""
         if self._call is None:
-            session = self.session(operation, size, stride, how)
+            session = self.session(operation, size, stride, backend_mode)
             self.number = session.calls_per_sample
             self._call = session.caller()
 
-    def time_call(self, operation: str, size: str, stride: int, how: str) -> None:
+    def time_call(self, operation: str, size: str, stride: int, backend_mode: str) -> None:
         """Call once, and wait for the output."""
         self._call()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import statistics
 
-from unpool_xp.bench.catalog import natives_for
-from unpool_xp.bench.catalog.panel import HOWS, panel_case, split_how
+from unpool_xp.bench.cases.case import BackendMode
+from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.measure.session import DeviceInputs, Session
 
-from ._cells import Panel, backend_of, prepare_checked, skip
+from ._cells import BACKEND_MODES, Panel, backend_of, prepare_checked, skip
 
 _PAIRS = 11
 
@@ -24,27 +24,33 @@ class Tax(Panel):
         ("max_pool", "avg_pool", "max_unpool", "nearest_unpool", "linear_unpool", "conv_transpose"),
         ("large",),
         (2,),
-        tuple(h for h in HOWS if h not in ("jax:cpu", "torch:cpu compiled", "torch:cuda compiled")),
+        tuple(
+            text
+            for text in BACKEND_MODES
+            if text not in ("jax:cpu", "torch:cpu compiled", "torch:cuda compiled")
+        ),
     )
     unit = "ratio"
 
-    def setup(self, operation: str, size: str, stride: int, how: str) -> None:
+    def setup(self, operation: str, size: str, stride: int, backend_mode: str) -> None:
         """Check both results; choose the fastest native."""
-        backend, case = backend_of(operation, how), panel_case(operation, size, stride)
-        mode = split_how(how)[1]
+        backend, case = backend_of(operation, backend_mode), panel_case(operation, size, stride)
+        mode = BackendMode.parse(backend_mode).mode
         equal = [
             native.name(case)
-            for native in natives_for(backend.library, case)
+            for native in case.natives(backend.library)
             if native.reason(case) is None and not native.values_only
         ]
         if not equal:
-            skip(how, f"{backend.library} has no function of its own for {operation}")
+            skip(backend_mode, f"{backend.library} has no function of its own for {operation}")
         inputs = DeviceInputs(backend, case)
         self._portable = prepare_checked(Session(backend, case, mode, inputs=inputs))
         sessions = [Session(backend, case, mode, "native", name, inputs=inputs) for name in equal]
         self._native = min(map(prepare_checked, sessions), key=lambda session: session.call_s)
 
-    def track_portable_over_native(self, operation: str, size: str, stride: int, how: str) -> float:
+    def track_portable_over_native(
+        self, operation: str, size: str, stride: int, backend_mode: str
+    ) -> float:
         """Return the median of the ratios of neighbours, taken in turns: A B, B A, A B."""
         a, b = self._portable, self._native
         for _, first in zip(range(_PAIRS), itertools.cycle((a, b)), strict=False):

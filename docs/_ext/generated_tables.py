@@ -152,8 +152,7 @@ class BenchmarkTable(Generated):
         """Return the text."""
         rows = []
         for name, spec in catalog.OPERATIONS.items():
-            own = (n for n in catalog.NATIVES if n.operation == name and not n.tuned)
-            titles = dict.fromkeys(f"``{n.title.format(d='2')}``" for n in own)
+            titles = dict.fromkeys(f"``{n.title.format(d='2')}``" for n in spec.natives)
             optional = [taken for taken in spec.takes if taken not in spec.needs]
             rows.append(
                 (

@@ -18,6 +18,7 @@ HEAVY = (
     "altair",
     "rich",
     "typer",
+    "matplotlib",
     "skimage",
     "distributed",
     "zarr",

@@ -17,8 +17,7 @@ import psutil
 import pytest
 
 import unpool_xp as ux
-from tests.dask.test_operations import chunked
-from tests.operations.test_portability import every_call, outputs
+from tests.support.calls import chunked, every_call, outputs
 
 
 @pytest.fixture(scope="module")

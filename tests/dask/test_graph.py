@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import unpool_xp as ux
 from tests.conftest import forbid_compute
-from tests.operations.test_portability import every_call, outputs
+from tests.support.calls import every_call, outputs
 from tests.support.strategies import PoolingArguments, poolings, resizes, seeds, values
 from unpool_xp._dask import graph as chunks_module
 from unpool_xp._dask.graph import _HaloSlice, _Task

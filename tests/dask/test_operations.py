@@ -9,15 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import forbid_compute
-from tests.operations.test_portability import every_call, outputs
-
-
-def chunked(arrays: Any, sizes: Any) -> list[Any]:
-    """Return the maps in chunks; weights and biases stay whole."""
-    return [
-        da.from_array(a, chunks=sizes[: a.ndim] if a.shape[:2] == (2, 4) else a.shape)
-        for a in arrays
-    ]
+from tests.support.calls import chunked, every_call, outputs
 
 
 @every_call

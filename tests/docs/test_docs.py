@@ -24,13 +24,12 @@ from urllib.parse import unquote, urlsplit
 import jax
 import numpy as np
 import pytest
-import typer
 from numpydoc.docscrape import FunctionDoc
 
 import unpool_xp
+from tests.support.command import APP, problem
 from unpool_xp import backends, capabilities
 from unpool_xp.bench.rows import schema
-from unpool_xp.cli import main
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -183,25 +182,6 @@ def test_a_docstring_of_an_operation_says_it_all(operation: Any) -> None:
 
 
 # --- commands ------------------------------------------------------------------------------------
-
-APP: Any = typer.main.get_command(main.app)
-
-
-def problem(arguments: list[str]) -> str | None:
-    """Return what is wrong with the arguments of unpool-xp, or None; nothing is run."""
-    try:
-        APP.make_context("unpool-xp", arguments)
-        if not arguments or arguments[0].startswith("-"):
-            return None
-        name, command, rest = APP.resolve_command(APP.context_class(APP), arguments)
-        command.make_context(name, rest)
-    except SystemExit as left:  # --help, --version
-        return None if not left.code else f"exit code {left.code}"
-    except Exception as error:  # of typer's own, which are not public
-        if type(error).__name__ == "Exit":
-            return None
-        return f"{type(error).__name__}: {error}"
-    return None
 
 
 @every_page

@@ -121,7 +121,7 @@ def test_claims_of_the_examples_hold() -> None:
 
 
 def test_the_workflow_checks_the_library_of_the_entry_point() -> None:
-    from tests.docs.test_docs import problem
+    from tests.support.command import problem
 
     folder = EXAMPLES / "maintainer"
     text = (folder / "check.yml").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import unpool_xp as ux
-from tests.operations.test_portability import CALLS, every_call, outputs
+from tests.support.calls import CALLS, every_call, outputs
 
 
 @every_call

@@ -6,69 +6,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import unpool_xp as ux
 from tests.conftest import Target
 from tests.support.closeness import assert_close
-from tests.support.strategies import real_values, seeds
+from tests.support.strategies import convolutions, examples, real_values, seeds
 from unpool_xp import reference
 from unpool_xp.capabilities import why_not
 
 
-@st.composite
-def convolutions(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
-    """Draw the shapes of x, weight and bias, and the options."""
-    rank = draw(st.integers(1, 3))
-    small = st.integers(1, 3)
-    groups, per_group_in, per_group_out = draw(st.integers(1, 2)), draw(small), draw(small)
-    kernel = tuple(draw(small) for _ in range(rank))
-    stride = tuple(draw(small) for _ in range(rank))
-    dilation = tuple(draw(small) for _ in range(rank))
-    extra = tuple(
-        draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True)
-    )
-    plane = tuple(draw(st.integers(1, 4)) for _ in range(rank))
-    padding = []
-    for n, k, s, d in zip(plane, kernel, stride, dilation, strict=True):
-        extent, size = d * (k - 1) + 1, (n - 1) * s + d * (k - 1) + 1
-        before = draw(st.integers(0, min(extent - 1, size - 1)))
-        padding.append((before, draw(st.integers(0, min(extent - 1, size - 1 - before)))))
-    shapes = [
-        (draw(st.integers(0, 2)), groups * per_group_in, *plane),
-        (groups * per_group_in, per_group_out, *kernel),
-    ]
-    if draw(st.booleans()):
-        shapes.append((groups * per_group_out,))
-    options = {
-        "stride": stride,
-        "padding": tuple(padding),
-        "output_padding": extra,
-        "groups": groups,
-        "dilation": dilation,
-    }
-    return shapes, options
-
-
-def check(target: Target, case: Any, seed: int) -> None:
+@examples(60, case=convolutions(), seed=seeds)
+def test_conv_transpose(target: Target, case: Any, seed: int) -> None:
     shapes, options = case
     arrays = [real_values(shape, seed + i) for i, shape in enumerate(shapes)]
     got = target(ux.conv_transpose, *arrays, **options)
     wanted = reference.conv_transpose(*arrays, **options)
     assert_close(got, wanted, rtol=1e-11, atol=1e-11)
-
-
-@given(case=convolutions(), seed=seeds)
-@settings(max_examples=60)
-def test_conv_transpose(eager: Target, case: Any, seed: int) -> None:
-    check(eager, case, seed)
-
-
-@given(case=convolutions(), seed=seeds)
-@settings(max_examples=10)
-def test_conv_transpose_compiled(compiled: Target, case: Any, seed: int) -> None:
-    check(compiled, case, seed)
 
 
 def test_output_size_stands_for_output_padding(target: Target) -> None:

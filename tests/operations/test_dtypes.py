@@ -15,7 +15,7 @@ import pytest
 
 import unpool_xp as ux
 from tests.conftest import Target, jax_without_64_bits
-from tests.operations.test_portability import every_call, outputs
+from tests.support.calls import every_call, outputs
 from unpool_xp._array.compat import compute_dtype
 
 

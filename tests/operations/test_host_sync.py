@@ -14,8 +14,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import unpool_xp as ux
-from tests.operations.test_portability import CALLS, every_call, outputs
 from tests.support import minimal_library
+from tests.support.calls import CALLS, every_call, outputs
 from unpool_xp._array import repeat
 from unpool_xp._array.namespace import inspect_inputs
 from unpool_xp._array.numeric import matmul_by_sums

@@ -7,12 +7,11 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unpool_xp as ux
 from tests.conftest import Target
-from tests.support.strategies import PoolingArguments, poolings, real_values, seeds
+from tests.support.strategies import PoolingArguments, examples, poolings, real_values, seeds
 from unpool_xp import reference
 from unpool_xp._plan.index_conventions import Convention
 
@@ -36,17 +35,19 @@ def four(case: PoolingArguments) -> bool:
     return len(case.shape) == len(case.kernel) + 2
 
 
-@given(case=poolings(least_lead=2).filter(four), seed=seeds, pair=st.data())
-@settings(max_examples=25)
+@examples(
+    25,
+    case=poolings(least_lead=2).filter(four),
+    seed=seeds,
+    pair=st.tuples(*[st.sampled_from(CONVENTIONS)] * 2),
+)
 def test_between_all_conventions(
-    eager: Target, case: PoolingArguments, seed: int, pair: Any
+    target: Target, case: PoolingArguments, seed: int, pair: tuple[Any, Any]
 ) -> None:
-    source = pair.draw(st.sampled_from(CONVENTIONS))
-    target = pair.draw(st.sampled_from(CONVENTIONS))
     indices, options = pooled(case, seed)
-    there = oracle(indices, "torch", source, case)
-    got = eager(ux.convert_indices, there, source=source, target=target, **options)
-    np.testing.assert_array_equal(got, oracle(there, source, target, case), strict=True)
+    there = oracle(indices, "torch", pair[0], case)
+    got = target(ux.convert_indices, there, source=pair[0], target=pair[1], **options)
+    np.testing.assert_array_equal(got, oracle(there, *pair, case), strict=True)
 
 
 @pytest.mark.parametrize(("source", "target"), list(product(CONVENTIONS, repeat=2)))

@@ -6,19 +6,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unpool_xp as ux
 from tests.conftest import Target
 from tests.support.closeness import assert_close
-from tests.support.strategies import PoolingArguments, poolings, real_values, seeds, values
+from tests.support.strategies import (
+    PoolingArguments,
+    examples,
+    poolings,
+    real_values,
+    seeds,
+    values,
+)
 from unpool_xp import reference
 
 DTYPES = st.sampled_from(["float32", "float64", "int8", "int32", "int64", "uint8"])
 
 
-def check_max_pool(target: Target, case: PoolingArguments, dtype: str, seed: int) -> None:
+@examples(60, case=poolings(), dtype=DTYPES, seed=seeds)
+def test_max_pool(target: Target, case: PoolingArguments, dtype: str, seed: int) -> None:
     x = values(case.shape, dtype, seed, special=True)
     got = target(ux.max_pool, x, **case.options)
     wanted = reference.max_pool(
@@ -29,39 +36,14 @@ def check_max_pool(target: Target, case: PoolingArguments, dtype: str, seed: int
     np.testing.assert_array_equal(got.indices, wanted[1], strict=True)
 
 
-@given(case=poolings(), dtype=DTYPES, seed=seeds)
-@settings(max_examples=60)
-def test_max_pool(eager: Target, case: PoolingArguments, dtype: str, seed: int) -> None:
-    check_max_pool(eager, case, dtype, seed)
-
-
-@given(case=poolings(max_rank=2), dtype=DTYPES, seed=seeds)
-@settings(max_examples=12)
-def test_max_pool_compiled(compiled: Target, case: PoolingArguments, dtype: str, seed: int) -> None:
-    check_max_pool(compiled, case, dtype, seed)
-
-
-def check_avg_pool(target: Target, case: PoolingArguments, include: bool, seed: int) -> None:
+@examples(60, case=poolings(), include=st.booleans(), seed=seeds)
+def test_avg_pool(target: Target, case: PoolingArguments, include: bool, seed: int) -> None:
     x = real_values(case.shape, seed)
     got = target(ux.avg_pool, x, **case.options, count_include_pad=include)
     wanted = reference.avg_pool(
         x, case.kernel, case.stride, case.padding, case.dilation, case.ceil_mode, include
     )
     assert_close(got, wanted, rtol=1e-12, atol=1e-12)
-
-
-@given(case=poolings(), include=st.booleans(), seed=seeds)
-@settings(max_examples=60)
-def test_avg_pool(eager: Target, case: PoolingArguments, include: bool, seed: int) -> None:
-    check_avg_pool(eager, case, include, seed)
-
-
-@given(case=poolings(max_rank=2), include=st.booleans(), seed=seeds)
-@settings(max_examples=8)
-def test_avg_pool_compiled(
-    compiled: Target, case: PoolingArguments, include: bool, seed: int
-) -> None:
-    check_avg_pool(compiled, case, include, seed)
 
 
 @st.composite
@@ -81,7 +63,8 @@ def fractions(draw: st.DrawFn) -> tuple[tuple[int, ...], dict[str, Any], int]:
     return shape, options, draw(seeds)
 
 
-def check_fractional(target: Target, case: tuple[tuple[int, ...], dict[str, Any], int]) -> None:
+@examples(40, case=fractions())
+def test_fractional_max_pool(target: Target, case: Any) -> None:
     shape, options, seed = case
     x = values(shape, "float32", seed, special=True)
     got = target(ux.fractional_max_pool, x, **options)
@@ -90,18 +73,6 @@ def check_fractional(target: Target, case: tuple[tuple[int, ...], dict[str, Any]
     )
     np.testing.assert_array_equal(got.values, wanted[0], strict=True)
     np.testing.assert_array_equal(got.indices, wanted[1], strict=True)
-
-
-@given(case=fractions())
-@settings(max_examples=40)
-def test_fractional_max_pool(eager: Target, case: Any) -> None:
-    check_fractional(eager, case)
-
-
-@given(case=fractions())
-@settings(max_examples=8)
-def test_fractional_max_pool_compiled(compiled: Target, case: Any) -> None:
-    check_fractional(compiled, case)
 
 
 def test_the_same_seed_gives_the_same_regions_everywhere(target: Target) -> None:

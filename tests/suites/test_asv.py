@@ -22,7 +22,7 @@ from asv_runner.discovery import disc_benchmarks
 
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.catalog.panel import HARNESS_VERSION, HOWS, SIZES, STRIDES
+from unpool_xp.bench.catalog.panel import BACKEND_MODES, HARNESS_VERSION, SIZES, STRIDES
 from unpool_xp.bench.measure.machine import this_machine
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,7 @@ def test_benchmarks_for_another_harness_are_not_run(
 def test_the_times_are_of_the_whole_panel(benchmarks: dict[str, Any]) -> None:
     time = benchmarks["operations.Time.time_call"]
     assert time.param_names == ["operation", "size", "stride", "how"]
-    panel = (tuple(OPERATIONS), SIZES, STRIDES, HOWS)
+    panel = (tuple(OPERATIONS), SIZES, STRIDES, map(str, BACKEND_MODES))
     assert time.params == [[repr(value) for value in values] for values in panel]
 
 
@@ -129,7 +129,7 @@ def test_a_wrong_result_is_an_error_and_never_a_time(
 
 
 @pytest.mark.parametrize(
-    ("how", "reason"),
+    ("backend_mode", "reason"),
     [
         ("torch:cpu compiled", "UNPOOL_XP_ASV_COMPILED=1 measures it"),
         ("torch:cuda", "CUDA_VISIBLE_DEVICES hides every GPU"),
@@ -141,13 +141,13 @@ def test_what_cannot_be_measured_is_skipped_with_its_reason(
     benchmarks: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    how: str,
+    backend_mode: str,
     reason: str,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.delenv("UNPOOL_XP_ASV_COMPILED", raising=False)
     time = benchmarks["operations.Time.time_call"]
-    time._current_params = ("max_pool", "small", 2, how)
+    time._current_params = ("max_pool", "small", 2, backend_mode)
     assert time.do_setup()
     assert reason in capsys.readouterr().out
 
@@ -196,8 +196,8 @@ def test_nothing_measured_is_no_success(tmp_path: Path) -> None:
 
 
 def _cells(*values: float | None) -> dict[str, Any]:
-    hows = [repr(f"how {n}") for n in range(len(values))]
-    row = [list(values), [hows], HARNESS_VERSION, 5000]
+    cells = [repr(f"cell {n}") for n in range(len(values))]
+    row = [list(values), [cells], HARNESS_VERSION, 5000]
     columns = ["result", "params", "version", "started_at"]
     return {"result_columns": columns, "results": {"a.B.time_c": row}}
 
@@ -207,7 +207,7 @@ def test_cells_are_counted_as_they_ended(runner: ModuleType, tmp_path: Path) -> 
     path = tmp_path / "machine" / "commit.json"
     path.write_text(json.dumps(_cells(1.0, math.nan, None, 2.0)))
     assert str(runner.count(tmp_path, 5000, [])) == "2 measured, 1 skipped, 1 failed"
-    assert str(runner.count(tmp_path, 5000, ["how [12]"])) == "0 measured, 1 skipped, 1 failed"
+    assert str(runner.count(tmp_path, 5000, ["cell [12]"])) == "0 measured, 1 skipped, 1 failed"
     assert str(runner.count(tmp_path, 9000, [])) == "0 measured, 0 skipped, 0 failed"
 
 

@@ -27,9 +27,9 @@ def truth() -> Any:
 
 
 def test_five_cases_of_several_operations_and_backends(truth: Any) -> None:
-    hows, operations, sizes, _ = map(set, zip(*truth.CASES.values(), strict=True))
+    backend_modes, operations, sizes, _ = map(set, zip(*truth.CASES.values(), strict=True))
     assert len(truth.CASES) == len(operations) == 5
-    assert {"numpy", "torch:cpu", "jax:cpu compiled"} <= hows
+    assert {"numpy", "torch:cpu", "jax:cpu compiled"} <= backend_modes
     assert sizes == {"small", "large"}
 
 

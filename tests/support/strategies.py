@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.conftest import Target
+
+
+def examples(number: int, **arguments: Any) -> Callable[[Callable[..., None]], Any]:
+    """Run a test of a target on generated arguments, as many as the target can afford."""
+
+    def decorate(test: Callable[..., None]) -> Callable[[Target], None]:
+        def run(target: Target) -> None:
+            @settings(max_examples=target.share_of(number))
+            @given(**arguments)
+            def check(**drawn: Any) -> None:
+                test(target, **drawn)
+
+            check()
+
+        run.__name__ = test.__name__
+        return run
+
+    return decorate
+
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -72,6 +95,40 @@ def resizes(draw: st.DrawFn) -> tuple[tuple[int, ...], dict[str, Any]]:
     )
     factor = st.one_of(whole, real, down) if min(plane) > 1 else st.one_of(whole, real)
     return (*lead, *plane), {"scale_factor": tuple(draw(factor) for _ in plane)}
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+    """Draw the shapes of x, weight and bias, and the options."""
+    rank = draw(st.integers(1, 3))
+    small = st.integers(1, 3)
+    groups, per_group_in, per_group_out = draw(st.integers(1, 2)), draw(small), draw(small)
+    kernel = tuple(draw(small) for _ in range(rank))
+    stride = tuple(draw(small) for _ in range(rank))
+    dilation = tuple(draw(small) for _ in range(rank))
+    extra = tuple(
+        draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True)
+    )
+    plane = tuple(draw(st.integers(1, 4)) for _ in range(rank))
+    padding = []
+    for n, k, s, d in zip(plane, kernel, stride, dilation, strict=True):
+        extent, size = d * (k - 1) + 1, (n - 1) * s + d * (k - 1) + 1
+        before = draw(st.integers(0, min(extent - 1, size - 1)))
+        padding.append((before, draw(st.integers(0, min(extent - 1, size - 1 - before)))))
+    shapes = [
+        (draw(st.integers(0, 2)), groups * per_group_in, *plane),
+        (groups * per_group_in, per_group_out, *kernel),
+    ]
+    if draw(st.booleans()):
+        shapes.append((groups * per_group_out,))
+    options = {
+        "stride": stride,
+        "padding": tuple(padding),
+        "output_padding": extra,
+        "groups": groups,
+        "dilation": dilation,
+    }
+    return shapes, options
 
 
 def values(shape: tuple[int, ...], dtype: str, seed: int, *, special: bool = False) -> np.ndarray:

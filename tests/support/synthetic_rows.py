@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from tests.bench.rows.test_schema import make_row
+from tests.support.rows import make_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.rows.schema import Row
 

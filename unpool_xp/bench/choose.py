@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from unpool_xp.bench.cases.case import Case
@@ -14,9 +15,14 @@ from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
 from unpool_xp.bench.measure.sweep import make_row, memory_shortfall, provenance_fields
 from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.rows import provenance
-from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.verdicts.crossover import DeviceCrossover, device_crossovers
-from unpool_xp.bench.verdicts.ranking import Crossover, Ranked, Tax, crossover, rank, tax
+from unpool_xp.bench.rows.schema import Row, elements
+from unpool_xp.bench.verdicts.crossover import (
+    DeviceCrossover,
+    WinnerChange,
+    device_crossovers,
+    winner_changes,
+)
+from unpool_xp.bench.verdicts.ranking import Ranking, Tax, by_workload, rank, tax
 
 BUDGET_SECONDS = 20.0
 _MAIN_SHARE = 0.6  # of what is left once the workers run; the rest goes to other sizes
@@ -42,27 +48,33 @@ class Choice:
     other_sizes: dict[int, list[Row]]
 
     @property
-    def _portable(self) -> list[Row]:
-        return [row for row in self.rows if row["implementation"] == "portable"]
+    def portable(self) -> list[Row]:
+        """The rows of the portable function, at all sizes."""
+        rows = [*self.rows, *(row for other in self.other_sizes.values() for row in other)]
+        return [row for row in rows if row["implementation"] == "portable"]
 
-    def ranking(self, *, with_transfer: bool = False) -> list[Ranked]:
+    def ranking(self, *, with_transfer: bool = False) -> Ranking:
         """Return the portable function on each backend, the fastest first."""
-        return rank(self._portable, with_transfer=with_transfer)
+        portable = [row for row in self.rows if row["implementation"] == "portable"]
+        return rank(portable, with_transfer=with_transfer)
+
+    @cached_property
+    def rankings(self) -> dict[int, Ranking]:
+        """The ranking at each size, the smallest first."""
+        return {elements(rows[0]): rank(rows) for rows in by_workload(self.portable).values()}
 
     @property
     def taxes(self) -> list[Tax]:
         """The portable function against each library's own."""
         return tax(self.rows)
 
-    def crossovers(self, *, with_transfer: bool = False) -> list[Crossover]:
+    def crossovers(self) -> list[WinnerChange]:
         """Return from which size on another backend is the one to use."""
-        sizes = {math.prod(self.case.shape): self._portable, **self.other_sizes}
-        return crossover(sizes, with_transfer=with_transfer)
+        return winner_changes(self.rankings.values())
 
     def device_crossovers(self, *, with_transfer: bool = False) -> list[DeviceCrossover]:
         """Return from which size on each other device is quicker than the best on the CPU."""
-        rows = [row for other in self.other_sizes.values() for row in other]
-        return device_crossovers([*self._portable, *rows], with_transfer=with_transfer)
+        return device_crossovers(self.portable, with_transfer=with_transfer)
 
 
 def choose(

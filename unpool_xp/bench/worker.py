@@ -142,18 +142,12 @@ class Service:
         peak = peak_bytes(self.backend, wanted, mode, implementation, function)
         return {"peak_bytes": peak}
 
-    def check(self, operation: str, dtype: str) -> dict[str, Any]:
+    def check(self, operation: str, dtype: str, torch_compiled: bool = False) -> dict[str, Any]:
         """Check one operation and dtype against the reference, in a dedicated process."""
         from unpool_xp.bench.check.run import check_operation, to_json
 
-        return {"checked": to_json(check_operation(self.backend, operation, dtype))}
-
-    def limit(self, measure: str, case: dict[str, Any], **options: Any) -> dict[str, Any]:
-        """Measure one of `unpool_xp.bench.limits`."""
-        from unpool_xp.bench.cases.case import Case
-        from unpool_xp.bench.limits import MEASURES
-
-        return MEASURES[measure](self.backend, Case.from_json(case), **options)
+        results = check_operation(self.backend, operation, dtype, torch_compiled=torch_compiled)
+        return {"checked": to_json(results)}
 
 
 COMMANDS = (
@@ -168,7 +162,7 @@ COMMANDS = (
         "drop",
         "peak",
     ),
-    *("check", "limit"),
+    "check",
 )
 
 

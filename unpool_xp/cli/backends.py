@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from unpool_xp import backends
-from unpool_xp.cli.common import BackendOption, app, fail, out, progress_bar
+from unpool_xp.cli.common import BackendOption, JsonOption, app, fail, out, progress_bar
 
 
 @app.command("backends")
 def show_backends(
     backend: BackendOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
     quick: Annotated[bool, typer.Option(help="Leave out the measured rates.")] = False,
 ) -> None:
     """List the installed backends, their devices, and their copy and matmul rates."""

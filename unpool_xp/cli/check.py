@@ -13,6 +13,8 @@ from unpool_xp.bench.check.run import check_backends, to_json, to_junit
 from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.cli.common import (
     BackendOption,
+    JsonOption,
+    OperationOption,
     app,
     fail,
     out,
@@ -25,13 +27,11 @@ from unpool_xp.cli.common import (
 @app.command()
 def check(
     backend: BackendOption = None,
-    operation: Annotated[
-        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
-    ] = None,
+    operation: OperationOption = None,
     torch_compiled: Annotated[
         bool, typer.Option(help="Also check torch.compile (seconds per trial).")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
 ) -> None:
     """Check operations, dtypes and backends; exit 1 on a mismatch, 2 if nothing ran."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from unpool_xp.capabilities import DTYPES
-from unpool_xp.cli.common import BackendOption, app, err, fail, out, resolve_labels
+from unpool_xp.cli.common import BackendOption, JsonOption, app, err, fail, out, resolve_labels
 
 
 def _parse_numbers(
@@ -43,7 +43,7 @@ def choose(
     torch_compiled: Annotated[
         bool, typer.Option(help="Also measure torch.compile (seconds per size).")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure which backend to use, and from which size on the answer changes."""
     from unpool_xp.bench.cases.case import Case
@@ -84,5 +84,5 @@ def choose(
         print(json.dumps(show_choice.choice_as_json(choice), indent=1))
     else:
         show_choice.print_choice(out, choice)
-    if not any(entry.place for entry in choice.ranking()):
+    if choice.ranking().best is None:
         raise typer.Exit(2)

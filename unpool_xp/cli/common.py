@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 try:
@@ -29,6 +30,16 @@ err = Console(stderr=True, highlight=False)
 BackendOption = Annotated[
     list[str] | None,
     typer.Option("--backend", "-b", help="A backend's label; may be given several times."),
+]
+OperationOption = Annotated[
+    list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
+]
+ResultsOption = Annotated[Path, typer.Option(help="The folder of all rows.")]
+ReportOption = Annotated[bool, typer.Option(help="Write the report at the end.")]
+AllOption = Annotated[bool, typer.Option("--all", help="List all cases, not only what changed.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+PullRequestOption = Annotated[
+    Path | None, typer.Option("--markdown", help="Write a summary for a pull request here.")
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from unpool_xp.cli.common import app, err, fail, out
+from unpool_xp.cli.common import AllOption, JsonOption, PullRequestOption, app, err, fail, out
 
 
 @app.command()
@@ -18,13 +18,9 @@ def compare(
     across_machines: Annotated[
         bool, typer.Option("--across-machines", help="Compare times of different machines, too.")
     ] = False,
-    everything: Annotated[
-        bool, typer.Option("--all", help="List all cases, not only what changed.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    markdown: Annotated[
-        Path | None, typer.Option(help="Write a summary for a pull request here.")
-    ] = None,
+    everything: AllOption = False,
+    as_json: JsonOption = False,
+    markdown: PullRequestOption = None,
     config: Annotated[
         Path | None,
         typer.Option(help="Where thresholds are.", show_default="pyproject.toml, if there is one"),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unpool_xp import backends
-from unpool_xp.cli.common import app, err, fail, out, resolve_labels
+from unpool_xp.cli.common import JsonOption, app, err, fail, out, resolve_labels
 
 
 @app.command()
@@ -26,15 +26,15 @@ def gallery(
     backend: Annotated[
         str, typer.Option("--backend", "-b", help="A label; the pictures do not depend on it.")
     ] = "numpy",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Pool and unpool photographs by every method: a grid of pictures, PSNR and SSIM."""
-    from unpool_xp.bench.gallery import STRIDES
-    from unpool_xp.bench.gallery_write import exhibition
+    from unpool_xp.gallery.report import make_report
+    from unpool_xp.gallery.scores import STRIDES
 
     try:
         with err.status("pooling and unpooling") as status:
-            shown = exhibition(
+            shown = make_report(
                 image,
                 backends.load(resolve_labels([backend])[0]),
                 stride or STRIDES,

@@ -10,7 +10,17 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.capabilities import OPERATIONS
-from unpool_xp.cli.common import app, err, fail, out, require_known_operations
+from unpool_xp.cli.common import (
+    AllOption,
+    JsonOption,
+    OperationOption,
+    PullRequestOption,
+    app,
+    err,
+    fail,
+    out,
+    require_known_operations,
+)
 
 
 @app.command()
@@ -27,26 +37,24 @@ def gate(
             help="A label; jax compiled, others eager, or as in torch:cpu/compiled.",
         ),
     ] = None,
-    operation: Annotated[
-        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
-    ] = None,
+    operation: OperationOption = None,
     size: Annotated[str | None, typer.Option(help="small or large; default: both.")] = None,
     budget: Annotated[float, typer.Option(help="Seconds for the first passes.", min=1)] = 120.0,
     timeout: Annotated[float, typer.Option(help="Seconds for one request.", min=1)] = 60.0,
-    everything: Annotated[
-        bool, typer.Option("--all", help="List all cases, not only what changed.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    markdown: Annotated[
-        Path | None, typer.Option(help="Write a summary for a pull request here.")
-    ] = None,
+    everything: AllOption = False,
+    as_json: JsonOption = False,
+    markdown: PullRequestOption = None,
     folder: Annotated[Path, typer.Option(help="Environments and rows.")] = Path(".gate"),
 ) -> None:
     """Build two commits, time them in turns; exit 0: none slower, 1: some, 2: cannot tell."""
     from unpool_xp.bench.catalog import OPERATIONS as MEASURED
     from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
     from unpool_xp.bench.gate import build
-    from unpool_xp.bench.gate.run import default_hows, parse_hows, run_gate
+    from unpool_xp.bench.gate.run import (
+        available_backend_modes,
+        resolve_backend_modes,
+        run_gate,
+    )
     from unpool_xp.bench.terminal import gate as show_gate
     from unpool_xp.bench.verdicts.thresholds import Thresholds
 
@@ -64,7 +72,9 @@ def gate(
     if not cases:
         fail(f"{', '.join(operation or ())} is not timed; timed are {', '.join(MEASURED)}")
     try:
-        hows, notes = (parse_hows(backend), []) if backend else default_hows()
+        backend_modes, notes = (
+            (resolve_backend_modes(backend), []) if backend else available_backend_modes()
+        )
         sources = [build.find_source(Path.cwd(), ref) for ref in (base, head)]
         thresholds = Thresholds.read(sources[1].repository / "pyproject.toml")
         with err.status("") as status:
@@ -76,7 +86,7 @@ def gate(
                 builds[0],
                 builds[1],
                 cases,
-                hows,
+                backend_modes,
                 out=folder / "runs",
                 thresholds=thresholds,
                 budget_s=budget,

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
@@ -21,6 +20,9 @@ from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.cli.common import (
     BackendOption,
+    OperationOption,
+    ReportOption,
+    ResultsOption,
     app,
     err,
     fail,
@@ -41,16 +43,14 @@ _REPORT_SECONDS = 30.0  # for the report, and to end the processes
 @app.command()
 def gpu(
     backend: BackendOption = None,
-    operation: Annotated[
-        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
-    ] = None,
+    operation: OperationOption = None,
     minutes: Annotated[float, typer.Option(help="For everything.", min=0.1)] = 8.0,
-    results: Annotated[Path, typer.Option(help="The folder of all rows.")] = Path("results"),
-    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
+    results: ResultsOption = Path("results"),
+    report: ReportOption = True,
 ) -> None:
     """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
     from unpool_xp.bench.catalog.presets import preset
-    from unpool_xp.bench.check.run import OUT_OF_TIME, check_within, find_loadable
+    from unpool_xp.bench.check.run import OUT_OF_TIME, check_backends, find_loadable
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
     from unpool_xp.bench.rows.files import read_rows
@@ -65,7 +65,9 @@ def gpu(
     # The sweep checks each case as well, so a suite that takes long must not take its time.
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
     with err.status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
-        checked = check_within(labels, operation or tuple(OPERATIONS), seconds)
+        checked = check_backends(
+            labels, operations=operation or tuple(OPERATIONS), budget_s=seconds
+        )
     checks.print_checks(out, checked)
     left_out = sum(result.detail == OUT_OF_TIME for result in checked)
     if left_out:
@@ -131,11 +133,10 @@ def _measures_memory(case: Case, cell: Cell) -> bool:
 def _print_targets(rows: list[Row], folder: Path) -> None:
     """Print what is asked of a GPU, and how near it comes; write it beside the report."""
     from unpool_xp.bench.report.gpu_targets import check_gpu_targets, result_cells, write_targets
+    from unpool_xp.bench.terminal.tables import text_table
 
     lines = check_gpu_targets(rows)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for head in ("what is asked of a GPU", "asked", "found", "", "of"):
-        table.add_column(head)
+    table = text_table("what is asked of a GPU", "asked", "found", "", "of", align="lllll")
     for line in lines:
         table.add_row(*map(escape, result_cells(line)))
     out.print(table)

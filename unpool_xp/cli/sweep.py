@@ -12,6 +12,9 @@ from rich.markup import escape
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.cli.common import (
     BackendOption,
+    OperationOption,
+    ReportOption,
+    ResultsOption,
     app,
     err,
     fail,
@@ -28,17 +31,15 @@ def sweep(
     preset: Annotated[
         str, typer.Option(help="A set of cases: quick, segnet, unet, dcgan, vae, full.")
     ] = "quick",
-    operation: Annotated[
-        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
-    ] = None,
+    operation: OperationOption = None,
     backend: BackendOption = None,
-    results: Annotated[Path, typer.Option(help="The folder of all rows.")] = Path("results"),
+    results: ResultsOption = Path("results"),
     resume: Annotated[
         str | None,
         typer.Option(help="Go on with a run, by its name, or with the last one: --resume last."),
     ] = None,
     memory: Annotated[bool, typer.Option(help="Measure peak memory too.")] = False,
-    report: Annotated[bool, typer.Option(help="Write the report at the end.")] = False,
+    report: ReportOption = False,
     scheduler: Annotated[
         str | None,
         typer.Option(help="Of a dask.distributed cluster: measure on its machines, not here."),

@@ -10,8 +10,10 @@ import typer
 
 from unpool_xp.cli.common import (
     BackendOption,
+    JsonOption,
+    OperationOption,
+    ResultsOption,
     app,
-    err,
     fail,
     out,
     progress_bar,
@@ -23,17 +25,12 @@ from unpool_xp.cli.common import (
 @app.command()
 def tax(
     backend: BackendOption = None,
-    operation: Annotated[
-        list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
-    ] = None,
+    operation: OperationOption = None,
     mode: Annotated[str | None, typer.Option(help="eager or compiled; default: both.")] = None,
     quick: Annotated[bool, typer.Option(help="Leave out the middle size.")] = False,
-    limits: Annotated[
-        bool, typer.Option(help="Measure rates, overhead, growth and memory instead.")
-    ] = False,
-    results: Annotated[Path, typer.Option(help="The folder of all rows.")] = Path("results"),
+    results: ResultsOption = Path("results"),
     markdown: Annotated[Path | None, typer.Option(help="Write the summary here.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure what portability costs: our time over that of each library's own function."""
     from unpool_xp.bench.portability.measure import measure_taxes, row_recorder
@@ -42,9 +39,6 @@ def tax(
 
     require_known_operations(operation)
     labels = resolve_labels(backend)
-    if limits:
-        _limits(labels, operation, quick, as_json)
-        return
     targets = [t for t in TARGETS if t.label in labels and mode in (None, t.mode)]
     if not targets:
         fail(f"no target for these; there are {', '.join(t.where for t in TARGETS)}")
@@ -68,19 +62,3 @@ def tax(
     else:
         tax_view.print_entries(out, entries)
         tax_view.print_summaries(out, entries)
-
-
-def _limits(labels: list[str], operations: list[str] | None, quick: bool, as_json: bool) -> None:
-    from unpool_xp.bench import limits_view
-
-    with err.status("") as status:
-        found = limits_view.measure_limits(
-            labels,
-            operations,
-            quick=quick,
-            progress=lambda one: status.update(f"{one['measure']} {one['backend']} {one['name']}"),
-        )
-    if as_json:
-        print(json.dumps(found, indent=1))
-    else:
-        limits_view.print_limits(out, found)

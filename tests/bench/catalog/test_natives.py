@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from tests.bench.cases.test_case import SMALL
 from tests.conftest import COMPILED, CPU
+from tests.support.cases import SMALL
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import NATIVES, OPERATIONS, Native, find_native, natives_for
+from unpool_xp.bench.cases.operation import Native
+from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.measure.session import Session
 
 CASES = [
@@ -40,7 +42,7 @@ PAIRS = [
     pytest.param(label, case, native.title, id=f"{label}-{native.name(case)}-{case.name}")
     for label in CPU
     for case in CASES
-    for native in natives_for(label.partition(":")[0], case, tuned=True)
+    for native in case.natives(label.partition(":")[0])
     if native.reason(case) is None
 ]
 # What a library refuses by itself: its message becomes the reason.
@@ -54,8 +56,7 @@ REFUSED = {
 @pytest.mark.parametrize(("label", "case", "title"), PAIRS)
 def test_a_native_equals_the_oracle(label: str, case: Case, title: str) -> None:
     backend = backends.load(label)
-    natives_here = natives_for(backend.library, case, tuned=True)
-    native = next(n for n in natives_here if n.title == title)
+    native = next(n for n in case.natives(backend.library) if n.title == title)
     session = Session(backend, case, "eager", "native", native.name(case))
     assert session.prepare() or (title, case.dtype) in REFUSED, session.error
     if session.checked:
@@ -69,7 +70,7 @@ FIRST = {case.operation: case for case in reversed(SMALL)}.values()
 @pytest.mark.parametrize("case", FIRST, ids=lambda case: case.name)
 def test_jax_natives_compile(case: Case) -> None:
     backend = backends.load("jax:cpu")
-    for native in natives_for("jax", case, tuned=True):
+    for native in case.natives("jax"):
         if native.reason(case) is None:
             session = Session(backend, case, "compiled", "native", native.name(case))
             assert session.prepare(), session.error
@@ -84,15 +85,15 @@ ABSENT = {
 
 
 def test_every_library_but_the_strict_one_has_its_natives() -> None:
-    there = {(native.library, native.operation) for native in NATIVES}
+    there = {(n.library, name) for name, spec in OPERATIONS.items() for n in spec.natives}
     assert there | ABSENT == set(product(("numpy", "torch", "jax", "cupy", "dask"), OPERATIONS))
     assert not there & ABSENT
-    assert {label.partition(":")[0] for label in COMPILED} <= {n.library for n in NATIVES}
+    assert {label.partition(":")[0] for label in COMPILED} <= {library for library, _ in there}
 
 
 def test_what_gives_no_indices_says_so_and_moves_fewer_bytes() -> None:
     case = Case("max_pool", (2, 3, 8, 8), kernel=2)
-    native = find_native("jax", case, "jax.lax.reduce_window (values only)")
+    native = case.find_native("jax", "jax.lax.reduce_window (values only)")
     assert native.bytes_moved(case) == case.bytes_moved - 8 * 96
     session = Session(backends.load("jax:cpu"), case, "eager", "native", native.name(case))
     session.prepare()
@@ -114,13 +115,13 @@ def test_an_unsuited_case_is_a_reason_without_a_time() -> None:
 def test_an_unknown_native_lists_the_known_ones() -> None:
     case = Case("nearest_unpool", (1, 1, 2, 2), scale=2)
     with pytest.raises(ValueError, match=r"no native 'np.tile'.*known: numpy.repeat, numpy.kron"):
-        find_native("numpy", case, "np.tile")
+        case.find_native("numpy", "np.tile")
 
 
 def test_a_native_that_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("nearest_unpool", (1, 1, 2, 2), scale=2)
-    wrong = Native("numpy", "nearest_unpool", "wrong", lambda c, b: lambda x: x)
-    monkeypatch.setattr("unpool_xp.bench.catalog.NATIVES", (wrong,))
+    wrong = Native("numpy", "wrong", lambda c, b: lambda x: x)
+    monkeypatch.setitem(OPERATIONS, case.operation, replace(case.definition, natives=(wrong,)))
     session = Session(backends.load("numpy"), case, "eager", "native", "wrong")
     assert not session.prepare()
     assert session.error is not None
@@ -129,7 +130,7 @@ def test_a_native_that_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_convolution_on_cuda_is_without_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case("conv_transpose", (1, 2, 3, 3), kernel=2, out_channels=2)
-    native = find_native("torch", case, "torch.nn.functional.conv_transpose2d")
+    native = case.find_native("torch", "torch.nn.functional.conv_transpose2d")
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     backend: Any = SimpleNamespace(label="torch:cpu")
     native.build(case, backend)
@@ -166,4 +167,4 @@ def test_why_a_native_is_not_for_a_case_is_said() -> None:
             "shape (3, 5, 4) is not (N, C, *spatial)",
         ),
     ):
-        assert reason in (find_native(library, case, name).reason(case) or "")
+        assert reason in (case.find_native(library, name).reason(case) or "")

@@ -6,7 +6,7 @@ import pytest
 
 from unpool_xp import backends
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.catalog.panel import HOWS, SIZES, STRIDES, panel_case, panel_cases, split_how
+from unpool_xp.bench.catalog.panel import BACKEND_MODES, SIZES, STRIDES, panel_case, panel_cases
 
 
 def test_every_operation_has_both_sizes_and_both_strides() -> None:
@@ -34,11 +34,8 @@ def test_the_names_are_the_history() -> None:
     ]
 
 
-def test_hows_are_labels_that_are_known() -> None:
-    for how in HOWS:
-        label, mode = split_how(how)
-        assert label in backends.known()
-        assert mode in ("eager", "compiled")
+def test_the_backends_are_known() -> None:
+    assert {backend_mode.label for backend_mode in BACKEND_MODES} <= {*backends.known()}
 
 
 @pytest.mark.parametrize(

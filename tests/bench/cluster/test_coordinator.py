@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench.rows.test_schema import make_row
+from tests.support.rows import make_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import coordinator
 from unpool_xp.bench.cluster.run import ClusterError, ClusterSummary, run_cluster_sweep

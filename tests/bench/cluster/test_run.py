@@ -14,8 +14,8 @@ import distributed
 import psutil
 import pytest
 
-from tests.bench.check.test_run import run as run_command
-from tests.bench.rows.test_schema import make_row
+from tests.support.command import run as run_command
+from tests.support.rows import make_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import remote, run
 from unpool_xp.bench.cluster.files import MachineFiles, parse_answer

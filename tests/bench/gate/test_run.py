@@ -19,12 +19,18 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.injected_regression import git, plant, plant_slowdown, scratch_repository
+from tests.support.injected_regression import (
+    commit_change,
+    git,
+    inject_slowdown,
+    scratch_repository,
+)
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.gate import build as gate_build
 from unpool_xp.bench.gate import trio
 from unpool_xp.bench.gate.build import Build, GateError, build, find_source
-from unpool_xp.bench.gate.run import GateResult, parse_hows, run_gate
+from unpool_xp.bench.gate.run import GateResult, resolve_backend_modes, run_gate
 from unpool_xp.bench.gate.statistics import (
     SIDES,
     PassSamples,
@@ -39,6 +45,7 @@ from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import compare
 from unpool_xp.cli import main
 
+NUMPY = [BackendMode("numpy")]
 SMALL = {name: panel_case(name, "small", 2) for name in ("avg_pool", "max_unpool")}
 Builder = Callable[[str | None], Build]
 
@@ -148,7 +155,7 @@ def test_no_side_follows_itself_and_none_has_a_place_of_its_own() -> None:
 
 
 def test_each_side_imports_its_own_package(repository: Path, built: Builder) -> None:
-    head = plant(repository, "__version__ = 'the head'\n", "base", "other")
+    head = commit_change(repository, "__version__ = 'the head'\n", "base", "other")
     builds = [built("base"), built(head)]
     for one, version in zip(builds, (None, "the head"), strict=True):
         code = "import unpool_xp, numpy; print(unpool_xp.__file__, unpool_xp.__version__)"
@@ -198,14 +205,14 @@ def test_what_cannot_be_built_is_said(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(GateError, match="is in no git repository"):
         find_source(tmp_path, "HEAD")
     shallow = tmp_path / "shallow"
-    plant(repository, "# one more\n", "base", "deep")
+    commit_change(repository, "# one more\n", "base", "deep")
     address = f"file://{repository}"
     subprocess.run(
         ["git", "clone", "--quiet", "--depth=1", "--branch=deep", address, shallow], check=True
     )
     with pytest.raises(GateError, match=r"this clone is shallow: .*--unshallow"):
         find_source(shallow, "HEAD~1")
-    broken = plant(repository, "", "base", "broken", {"pyproject.toml": "[project\n"})
+    broken = commit_change(repository, "", "base", "broken", {"pyproject.toml": "[project\n"})
     with pytest.raises(
         GateError, match=r"failed; the last lines of pip:\n(.*\n)*.*[Tt][Oo][Mm][Ll]"
     ):
@@ -215,7 +222,7 @@ def test_what_cannot_be_built_is_said(repository: Path, tmp_path: Path) -> None:
 
 def test_other_dependencies_are_told(repository: Path) -> None:
     text = git(repository, "show", "base:pyproject.toml").replace("numpy>=1.26", "numpy>=2.0")
-    head = plant(repository, "", "base", "dependencies", {"pyproject.toml": text})
+    head = commit_change(repository, "", "base", "dependencies", {"pyproject.toml": text})
     sources = [find_source(repository, ref) for ref in ("base", head)]
     (note,) = gate_build.dependency_notes(*sources)
     assert "numpy>=1.26, numpy>=2.0" in note
@@ -240,8 +247,8 @@ def test_a_planted_slowdown_is_found_and_nothing_else(
     repository: Path, built: Builder, tmp_path: Path
 ) -> None:
     base = built("base")
-    head = built(plant_slowdown(repository, "max_unpool", 2.0, "base"))
-    found = run_gate(base, head, list(SMALL.values()), ["numpy"], out=tmp_path)
+    head = built(inject_slowdown(repository, "max_unpool", 2.0, "base"))
+    found = run_gate(base, head, list(SMALL.values()), NUMPY, out=tmp_path)
     slower, other = by_operation(found)["max_unpool"], by_operation(found)["avg_pool"]
     assert slower.outcome == "slower"
     assert slower.ratio.estimate > 1.5  # more, where other programs want the cores too
@@ -269,8 +276,8 @@ def test_a_planted_slowdown_is_found_and_nothing_else(
 def test_a_commit_beside_itself_raises_no_alarm(
     repository: Path, built: Builder, tmp_path: Path
 ) -> None:
-    head = built(plant(repository, "# nothing\n", "base", "same"))
-    found = run_gate(built("base"), head, list(SMALL.values()), ["numpy"], out=tmp_path)
+    head = built(commit_change(repository, "# nothing\n", "base", "same"))
+    found = run_gate(built("base"), head, list(SMALL.values()), NUMPY, out=tmp_path)
     assert found.exit_code in (0, 2)  # where the machine is too noisy to tell
     assert not {"slower", "broken"} & {entry.outcome for entry in found.comparison.entries}
 
@@ -298,13 +305,15 @@ def linear_unpool(x, scale_factor=None, **options):
 def test_what_goes_wrong_is_a_reason_and_the_rest_is_measured(
     repository: Path, built: Builder, tmp_path: Path
 ) -> None:
-    base = built(plant(repository, "del nearest_unpool\n", "base", "lacking"))
-    head = built(plant(repository, FAULTS, "base", "faults"))
+    base = built(commit_change(repository, "del nearest_unpool\n", "base", "lacking"))
+    head = built(commit_change(repository, FAULTS, "base", "faults"))
     names = ("avg_pool", "max_unpool", "linear_unpool", "nearest_unpool", "max_pool")
     cases = [panel_case(name, "small", 2) for name in names]
-    found = run_gate(base, head, cases, ["numpy", "dask"], out=tmp_path, timeout_s=3, budget_s=1)
-    for how in ("numpy", "dask"):
-        entries = by_operation(found, how)
+    found = run_gate(
+        base, head, cases, [*NUMPY, BackendMode("dask")], out=tmp_path, timeout_s=3, budget_s=1
+    )
+    for label in ("numpy", "dask"):
+        entries = by_operation(found, label)
         assert entries["max_unpool"].outcome == "broken"
         assert "no time in head: wrong result: " in entries["max_unpool"].note
         assert entries["avg_pool"].outcome == "broken"
@@ -326,19 +335,19 @@ def test_nothing_measured_is_not_nothing_slower(
 ) -> None:
     # A package from before there were backends.
     head = built(
-        plant(
+        commit_change(
             repository, "", "base", "old", {"unpool_xp/backends/registry.py": "raise ImportError"}
         )
     )
-    found = run_gate(head, head, [SMALL["avg_pool"]], ["numpy"], out=tmp_path)
+    found = run_gate(head, head, [SMALL["avg_pool"]], NUMPY, out=tmp_path)
     assert found.exit_code == 2
     (entry,) = found.comparison.entries
     assert entry.outcome == "failed"
     assert "this version has no unpool_xp.backends" in entry.note
 
 
-def by_operation(found: GateResult, how: str = "numpy") -> dict[str, Any]:
-    return {e.name.partition("-")[0]: e for e in found.comparison.entries if e.label == how}
+def by_operation(found: GateResult, label: str = "numpy") -> dict[str, Any]:
+    return {e.name.partition("-")[0]: e for e in found.comparison.entries if e.label == label}
 
 
 # --- the command ---------------------------------------------------------------------------------
@@ -347,7 +356,7 @@ def by_operation(found: GateResult, how: str = "numpy") -> dict[str, Any]:
 def test_the_command_builds_with_pip_and_answers(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    head = plant_slowdown(repository, "max_unpool", 3.0, "base")
+    head = inject_slowdown(repository, "max_unpool", 3.0, "base")
     monkeypatch.chdir(repository)
     arguments = ["base", "--head", head, "-b", "numpy", "-o", "max_unpool", "--size", "small"]
     summary = tmp_path / "gate.md"
@@ -382,7 +391,7 @@ def test_what_the_command_cannot_do_is_said(
 
 def test_backends_have_modes() -> None:
     names = ["numpy", "jax", "torch", "torch:cpu/compiled", "jax:cpu/eager", "numpy"]
-    assert parse_hows(names) == [
+    assert [*map(str, resolve_backend_modes(names))] == [
         *("numpy", "jax:cpu compiled", "torch:cpu", "torch:cpu compiled", "jax:cpu"),
     ]
 
@@ -399,29 +408,31 @@ HANGING = """
 import sys
 from pathlib import Path
 from unpool_xp.bench.gate.run import run_gate
-from unpool_xp.bench.gate_build import Build
+from unpool_xp.bench.gate.build import Build
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.catalog.panel import panel_case
 
+on = [BackendMode("numpy")]
 one = Build("base", "0" * 40, Path(sys.argv[1]) / "bin" / "python", Path(sys.argv[1]))
 try:
-    run_gate(one, one, [panel_case("avg_pool", "small", 2)], ["numpy"], out=Path(sys.argv[2]))
+    run_gate(one, one, [panel_case("avg_pool", "small", 2)], on, out=Path(sys.argv[2]))
 except KeyboardInterrupt:
     sys.exit(130)
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGKILL])
 def test_no_process_is_left_behind(
-    how: signal.Signals, repository: Path, built: Builder, tmp_path: Path
+    signal_sent: signal.Signals, repository: Path, built: Builder, tmp_path: Path
 ) -> None:
-    one = built(plant(repository, HANG, "base", "hang"))
+    one = built(commit_change(repository, HANG, "base", "hang"))
     parent = subprocess.Popen([sys.executable, "-c", HANGING, one.folder, tmp_path])
     try:
         # In the call that does not end, all three.
         marks = wait_for(lambda: found if len(found := hanging(one)) == 3 else None)
         sides = [psutil.Process(int(mark.name.split(".")[-2])) for mark in marks]
-        parent.send_signal(how)
-        assert parent.wait(30) == (130 if how is signal.SIGINT else -how)
+        parent.send_signal(signal_sent)
+        assert parent.wait(30) == (130 if signal_sent is signal.SIGINT else -signal_sent)
         _, alive = psutil.wait_procs(sides, timeout=10)
         assert not alive
     finally:

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.bench.rows.test_schema import make_row
 from tests.support import fake_backend
+from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.backends import Backend, cuda
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure import device
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.memory import peak_bytes
-from unpool_xp.bench.measure.session import Session, device
+from unpool_xp.bench.measure.session import Session
 from unpool_xp.bench.measure.sweep import run_sweep
 from unpool_xp.bench.report.ranked import ranked_cases
 from unpool_xp.bench.report.view import _machine_facts

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.bench.check.test_run import run
 from tests.support import fake_backend
+from tests.support.command import run
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.presets import preset
-from unpool_xp.bench.check.run import OUT_OF_TIME, check_within
+from unpool_xp.bench.check.run import OUT_OF_TIME, check_backends
 from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.sweep import run_sweep
@@ -123,14 +123,14 @@ def test_without_a_gpu_it_says_what_it_looked_for(
 def test_a_check_that_takes_long_is_ended_and_says_so() -> None:
     start = time.monotonic()
     operations = ["nearest_unpool", "hangs"]
-    checked = check_within(["numpy", "fake:hang"], operations, 0.0)
+    checked = check_backends(["numpy", "fake:hang"], operations=operations, budget_s=0.0)
     assert {(c.outcome, c.detail) for c in checked} == {("skipped", OUT_OF_TIME)}
     assert time.monotonic() - start < 30
     assert {c.backend for c in checked} == {"numpy", "fake:hang"}
 
 
 def test_what_is_measured_is_checked_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    checked = check_within(["numpy"], ["nearest_unpool", "max_pool"], 100.0)
+    checked = check_backends(["numpy"], operations=["nearest_unpool", "max_pool"], budget_s=100.0)
     assert [(c.operation, c.dtype) for c in checked][:3] == [
         ("nearest_unpool", "float32"),
         ("max_pool", "float32"),
@@ -153,7 +153,7 @@ def test_a_process_that_dies_while_checking_costs_what_it_was_at(
         return real(self, command, **options)
 
     monkeypatch.setattr(Worker, "ask", dies)
-    checked = check_within(["numpy"], ["nearest_unpool"], 100.0)
+    checked = check_backends(["numpy"], operations=["nearest_unpool"], budget_s=100.0)
     bad = [(c.dtype, c.detail) for c in checked if c.outcome == "failed"]
     assert bad == [("float32", "crashed: it ended")]
     assert len(checked) == len(DTYPES)

@@ -1,14 +1,9 @@
-"""The page of a report in a browser: it draws, filters, turns dark, fits a phone, asks nobody.
-
-Run as a module it times a page of many rows: ``python -m tests.bench.report.test_browser 50000``.
-"""
+"""The page of a report in a browser: it draws, filters, turns dark, fits a phone, asks nobody."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,8 +15,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
-from tests.bench.report.test_report import ATTACK
-from tests.bench.rows.test_schema import failed_row, make_row
+from tests.support.rows import ATTACK, failed_row, make_row
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.report.write import write_report
 from unpool_xp.bench.rows.schema import Row
@@ -39,7 +33,9 @@ class Browser:
     def __init__(self, driver: webdriver.Chrome, downloads: Path) -> None:
         self.driver, self.downloads = driver, downloads
 
-    def open(self, page: Path, *, width: int = 1280, dark: bool = False) -> None:
+    def open(
+        self, page: Path, *, width: int = 1280, dark: bool = False, ready: bool = True
+    ) -> None:
         """Open a page anew, in a window of this width."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -49,7 +45,8 @@ class Browser:
         self.driver.get_log("browser")
         self.driver.get_log("performance")
         self.driver.get(page.as_uri())
-        self.until("return document.documentElement.dataset.ready")
+        if ready:  # a page without rows has no script
+            self.until("return document.documentElement.dataset.ready")
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
@@ -99,12 +96,13 @@ class Browser:
         }
 
 
-def start(folder: Path) -> Browser | None:
-    """Return a browser with a profile of its own; None where none is installed."""
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     chromedriver = shutil.which("chromedriver")
     if not chromium or not chromedriver:
-        return None
+        pytest.skip("needs chromium and chromedriver")
+    folder = tmp_path_factory.mktemp("browser")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for flag in (*_FLAGS, f"--user-data-dir={folder / 'profile'}"):
@@ -113,16 +111,8 @@ def start(folder: Path) -> Browser | None:
     driver = webdriver.Chrome(options=options, service=Service(chromedriver))
     downloads = {"behavior": "allow", "downloadPath": str(folder)}
     driver.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
-    return Browser(driver, folder)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    started = start(tmp_path_factory.mktemp("browser"))
-    if started is None:
-        pytest.skip("needs chromium and chromedriver")
-    yield started
-    started.driver.quit()
+    yield Browser(driver, folder)
+    driver.quit()
 
 
 def the_rows() -> list[Row]:
@@ -307,18 +297,16 @@ def test_tables_turn_their_pages_and_sort(browser, page):
     assert len(first) == 25
     browser.run("document.querySelectorAll('#time .pager button')[1].click()")
     assert not set(browser.texts(rows)) & set(first)
-    browser.run(
+    by_rate = (
         "[...document.querySelectorAll('#time thead button')]"
         ".find(e => e.textContent === 'GB/s').click()"
     )
-    sorted_by = [float(text.replace(",", "")) for text in browser.texts(f"{rows} td:nth-child(11)")]
-    assert sorted_by == sorted(sorted_by)
-    browser.run(
-        "[...document.querySelectorAll('#time thead button')]"
-        ".find(e => e.textContent === 'GB/s').click()"
-    )
+    browser.run(by_rate)
+    rising = [float(text.replace(",", "")) for text in browser.texts(f"{rows} td:nth-child(11)")]
+    assert rising == sorted(rising)
+    browser.run(by_rate)
     largest = float(browser.texts(f"{rows} td:nth-child(11)")[0].replace(",", ""))
-    assert largest > sorted_by[-1]
+    assert largest > rising[-1]
     assert browser.texts("#time .pager span") == ["1 to 25 of 900"]
     browser.visit("cases")
     browser.run(
@@ -357,12 +345,8 @@ def test_several_machines_are_shown_one_at_a_time(browser, tmp_path):
 )
 def test_little_makes_a_page_too(browser, tmp_path, rows):
     page = write_report(rows, [], tmp_path).html
-    if rows:
-        browser.open(page)
-        browser.visit_all()
-    else:
-        browser.driver.get_log("browser")
-        browser.driver.get(page.as_uri())
+    browser.open(page, ready=bool(rows))
+    browser.visit_all()
     assert browser.complaints() == []
 
 
@@ -402,38 +386,3 @@ def test_many_rows_do_not_make_many_elements(browser, tmp_path):
         seen[number] = browser.run("return document.querySelectorAll('*').length")
     assert seen[many] < 9_000
     assert seen[many] < 3 * seen[few]
-
-
-def main(number: int) -> None:
-    """Print how large a report of so many rows is, and how long it takes to open and to filter."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        begin = time.perf_counter()
-        page = write_report(synthetic_rows(number), [], folder).html
-        print(f"{number:,} rows, {page.stat().st_size / 1e6:.2f} MB")
-        print(f"written in {time.perf_counter() - begin:.1f} s")
-        browser = start(folder)
-        if browser is None:
-            print("no chromium and chromedriver to open it with")
-            return
-        try:
-            begin = time.perf_counter()
-            browser.open(page)
-            print(f"opened in {time.perf_counter() - begin:.2f} s, ready at")
-            print(
-                f"  {browser.run('return performance.now()') / 1e3:.2f} s of the page's own clock"
-            )
-            charts(browser, "time")
-            print(f"every chart of time drawn after {time.perf_counter() - begin:.2f} s")
-            browser.visit_all()
-            begin = time.perf_counter()
-            browser.choose("mode", "eager")
-            browser.run("return document.body.offsetHeight")
-            print(f"filtered in {time.perf_counter() - begin:.2f} s")
-            print(f"{browser.run('return document.querySelectorAll(`*`).length'):,} elements")
-        finally:
-            browser.driver.quit()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.bench.rows.test_schema import failed_row, make_row
+from tests.support.rows import failed_row, make_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.report.gpu_targets import (
     TargetResult,
     check_gpu_targets,
-    targets_as_markdown,
     write_targets,
 )
 from unpool_xp.bench.rows.schema import Row
@@ -91,6 +90,3 @@ def test_the_table_is_markdown(tmp_path: Path) -> None:
     ).read_text()
     assert text.count("\n|") == 2 + 6
     assert "not measured" in text
-    assert targets_as_markdown([TargetResult("a", "b", 1.5, True, "x|y")]).endswith(
-        "| a | b | 1.5 | met | x/y |\n"
-    )

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.bench.rows.test_schema import failed_row, make_row, write
+from tests.support.rows import failed_row, make_row, write
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.rows import readers
 from unpool_xp.bench.rows.files import ReadResult

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.rows import noisy
 from unpool_xp.bench.verdicts.bootstrap import (
     Ratio,
     Verdict,
@@ -26,12 +27,6 @@ OPPOSITE = {
     Verdict.SAME: Verdict.SAME,
     Verdict.UNDECIDED: Verdict.UNDECIDED,
 }
-
-
-def noisy(median: float, n: int = 40, spread: float = 0.02, seed: int = 0) -> list[float]:
-    generator = np.random.default_rng(seed)
-    samples: list[float] = (median * np.exp(spread * generator.standard_normal(n))).tolist()
-    return samples
 
 
 def judged(a: list[float], b: list[float]) -> Verdict:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.bench.check.test_run import run
-from tests.bench.rows.test_schema import failed_row, make_row, write
-from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.sweep import SweepUnwritableError, run_sweep
-from unpool_xp.bench.rows import files as files_module
-from unpool_xp.bench.rows.files import read_rows
+from tests.support.command import run
+from tests.support.rows import failed_row, make_row, write
 from unpool_xp.bench.rows.names import name_of_case
 from unpool_xp.bench.rows.schema import Row, case_key
 from unpool_xp.bench.terminal import comparison
@@ -138,9 +131,7 @@ def test_why_a_case_is_undecided_is_said() -> None:
 
 def test_rows_of_no_known_case_are_compared_too() -> None:
     strange = {"operation": "roll", "shape": [3], "kernel": None, "stride": None}
-    found = compare([timed(1.0, **strange)], [timed(2.0, **strange)])
-    assert one(found).name == "roll 3, float32"
-    assert name_of_case(make_row()) == NAME
+    assert one(compare([timed(1.0, **strange)], [timed(2.0, **strange)])).name == "roll 3, float32"
 
 
 # --- machines and notes --------------------------------------------------------------------------
@@ -361,80 +352,3 @@ def test_a_long_list_is_cut_in_markdown() -> None:
     text = comparison.comparison_as_markdown(compare(base, head))
     assert "and 100 more" in text
     assert len(text) < 65_536
-
-
-# --- a full disk ---------------------------------------------------------------------------------
-
-
-def test_a_full_disk_takes_back_what_was_written_of_a_row(tmp_path: Path, monkeypatch: Any) -> None:
-    path = tmp_path / "run.jsonl"
-    with files_module.RowWriter(path) as writer:
-        writer.write(make_row())
-        good = path.read_bytes()
-        file, left = writer._file, [100]
-
-        class Full:
-            """A file with room for 100 bytes."""
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(file, name)
-
-            def write(self, data: bytes) -> int:
-                if not left[0]:
-                    raise OSError(errno.ENOSPC, "No space left on device")
-                part, left[0] = data[: left[0]], 0
-                return file.write(part)
-
-        monkeypatch.setattr(writer, "_file", Full())
-        with pytest.raises(OSError, match="No space left"):
-            writer.write(make_row(backend="dask"))
-        assert path.read_bytes() == good
-        left[0] = 10**6
-        writer.write(make_row(backend="dask"))
-    assert [row["backend"] for row in read_rows([path]).rows] == ["numpy", "dask"]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_the_device_that_is_always_full_is_an_error_of_one_line() -> None:
-    with (
-        files_module.RowWriter("/dev/full") as writer,
-        pytest.raises(OSError, match="No space left"),
-    ):
-        writer.write(make_row())
-
-
-def test_a_sweep_that_cannot_write_says_so(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    case = Case("max_pool", (1, 2, 4, 4), kernel=2)
-    with pytest.raises(SweepUnwritableError, match=r"cannot write .*file.*--resume"):
-        run_sweep([case], ["numpy"], out=tmp_path / "file" / "run.jsonl")
-
-
-def test_a_sweep_on_a_full_disk_ends_with_whole_rows_and_goes_on_later(tmp_path: Path) -> None:
-    arguments = ["--preset", "quick", "--operation", "nearest_unpool", "--backend", "numpy"]
-    sweep = ["sweep", *arguments, "--results", str(tmp_path)]
-    limit = 9000  # bytes a file: some rows, not all
-
-    # Within the new process: after a fork, what JAX has started here might hang.
-    code = (
-        "import resource, runpy, sys; "
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
-        "runpy.run_module('unpool_xp', run_name='__main__', alter_sys=True)"
-    )
-    command = [sys.executable, "-W", "ignore", "-c", code, *sweep]
-    shown = subprocess.run(command, capture_output=True, text=True)
-    said = " ".join(shown.stderr.split())
-    assert shown.returncode == 1, said
-    assert said.count("File too large") == 1
-    assert "Traceback" not in said
-    (path,) = tmp_path.glob("sweeps/*/*.jsonl")
-    assert f"--resume {path.stem}" in said
-    before = read_rows([path])
-    assert before.problems == []
-    assert 0 < len(before.rows) < 16
-    assert path.read_bytes().endswith(b"\n")
-    assert run(*sweep, "--resume", path.stem).returncode == 0
-    after = read_rows([path])
-    assert after.problems == []
-    assert after.rows[: len(before.rows)] == before.rows
-    assert len(after.rows) == len({case_key(row) for row in after.rows}) > len(before.rows)

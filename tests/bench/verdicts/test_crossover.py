@@ -7,13 +7,19 @@ from typing import Any
 
 import pytest
 
-from tests.bench.rows.test_schema import failed_row
-from tests.bench.verdicts.test_ranking import native, timed
+from tests.support.rows import failed_row, native, timed
 from tests.support.synthetic_rows import BACKENDS, synthetic_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
-from unpool_xp.bench.verdicts.crossover import DeviceCrossover, device_crossovers, is_gpu
+from unpool_xp.bench.verdicts.crossover import (
+    DeviceCrossover,
+    WinnerChange,
+    device_crossovers,
+    is_gpu,
+    winner_changes,
+)
+from unpool_xp.bench.verdicts.ranking import rank
 
 SIDES = (16, 32, 64, 128, 256)
 SIZES = tuple(8 * side**2 for side in SIDES)  # 2,048 to 524,288 elements
@@ -35,6 +41,56 @@ def only(rows: list[Row], *, with_transfer: bool = False) -> DeviceCrossover:
     (found,) = device_crossovers(rows, with_transfer=with_transfer)
     assert found.with_transfer is with_transfer
     return found
+
+
+# --- the fastest changes ------------------------------------------------------------------------
+
+
+def changes(*times: tuple[int, dict[str, float]]) -> list[WinnerChange]:
+    """Return the changes among backends that take so long at so many elements."""
+    return winner_changes(
+        rank([timed(name, median, shape=[size]) for name, median in taken.items()])
+        for size, taken in times
+    )
+
+
+def test_the_answer_changes_where_another_is_clearly_faster():
+    cpu_first = {"gpu": 5.0, "cpu": 1.0}
+    found = changes(
+        (10, cpu_first), (100, cpu_first | {"cpu": 4.0}), (1000, cpu_first | {"cpu": 50.0})
+    )
+    assert [change.winner for change in found] == ["cpu eager portable", "gpu eager portable"]
+    assert [change.row["shape"] for change in found] == [[10], [1000]]
+    assert found[0].before is None
+    assert found[1].before is not None
+    assert found[1].before["shape"] == [100]
+    assert all(change.tied == () for change in found)
+
+
+def test_a_lead_within_the_noise_changes_nothing():
+    (found,) = changes((10, {"a": 1.0, "b": 1.5}), (100, {"a": 1.01, "b": 1.0}))
+    assert found.winner == "a eager portable"
+
+
+def test_a_tie_at_the_start_is_stated():
+    (found,) = changes((10, {"a": 1.0, "b": 1.001}))
+    assert found.tied == ("b eager portable",)
+
+
+def test_a_winner_that_fails_hands_over():
+    rows = [timed("b", 2.0, shape=[100]), failed_row("out of memory", backend="a", shape=[100])]
+    before = [timed("a", 1.0, shape=[10]), timed("b", 1.5, shape=[10])]
+    found = winner_changes(map(rank, (before, rows)))
+    assert [change.winner for change in found] == ["a eager portable", "b eager portable"]
+    assert winner_changes([]) == winner_changes([rank([failed_row("crash")])]) == []
+
+
+def test_rows_of_one_name_are_one_answer():
+    rows = [native("torch:cpu", 2.0, "f"), native("torch:cpu", 2.001, "g"), timed("torch:cpu", 2.0)]
+    (found,) = winner_changes([rank(rows[:2])])
+    assert (found.winner, found.tied) == ("torch:cpu eager native", ())
+    (found,) = winner_changes([rank(rows)], name=lambda row: row["backend"])
+    assert (found.winner, found.tied) == ("torch:cpu", ())
 
 
 # --- the bracket ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is measured: one operation on one shape."""
+"""What is measured: one operation on one shape, on a backend in a mode."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from unpool_xp.bench.cases.inputs import NDArray, numpy_dtype
-from unpool_xp.bench.cases.operation import SIZE_FIELDS, Layout, Operation, Parameters, total_bytes
+from unpool_xp.bench.cases.operation import (
+    SIZE_FIELDS,
+    Layout,
+    Native,
+    Operation,
+    Parameters,
+    total_bytes,
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,20 @@ class Case(Parameters):
         except TypeError as error:
             raise ValueError(f"Case: {error}") from error
 
+    def natives(self, library: str) -> list[Native]:
+        """Return what a library itself has for the operation, for this case or not."""
+        return [native for native in self.definition.natives if native.library == library]
+
+    def find_native(self, library: str, name: str) -> Native:
+        """Return the native of that name; raise a ValueError that lists those there are."""
+        by_name = {native.name(self): native for native in self.natives(library)}
+        if name not in by_name:
+            known = ", ".join(by_name) or "none"
+            raise ValueError(
+                f"{library} has no native {name!r} for {self.operation}; known: {known}"
+            )
+        return by_name[name]
+
     def arrays(self) -> dict[str, NDArray]:
         """Return the inputs on the host, in the order of the arguments."""
         return self.definition.make_inputs(self)
@@ -160,6 +181,46 @@ class Case(Parameters):
         """An estimate for one process: inputs and outputs on host and device, working copies."""
         arrays = 2 * total_bytes(self.definition.inputs(self)) + 5 * total_bytes(self.outputs)
         return arrays + self.definition.working_bytes(self)
+
+
+@dataclass(frozen=True, order=True)
+class BackendMode:
+    """A backend and how functions run on it, such as "torch:cpu" or "jax:cpu compiled".
+
+    Parameters
+    ----------
+    label : str
+        The backend, as `unpool_xp.backends` labels it.
+    mode : {"eager", "compiled"}, optional
+        How functions run.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.cases.case import BackendMode
+    >>> BackendMode.parse("jax:cpu/compiled")
+    BackendMode(label='jax:cpu', mode='compiled')
+    >>> str(BackendMode("torch:cpu"))
+    'torch:cpu'
+    """
+
+    label: str
+    mode: str = "eager"
+
+    @classmethod
+    def parse(cls, text: str, default: str = "eager") -> BackendMode:
+        """Read "jax:cpu compiled" or "jax:cpu/compiled"; without a mode it is the default."""
+        label, _, mode = text.replace("/", " ").partition(" ")
+        if mode not in ("", "eager", "compiled"):
+            raise ValueError(f"unknown mode {mode!r} in {text!r}; known: eager, compiled")
+        return cls(label, mode or default)
+
+    @property
+    def library(self) -> str:
+        """The library's name, "torch" for "torch:cpu"."""
+        return self.label.partition(":")[0]
+
+    def __str__(self) -> str:
+        return self.label if self.mode == "eager" else f"{self.label} {self.mode}"
 
 
 def _operations() -> dict[str, Operation]:

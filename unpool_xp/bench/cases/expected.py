@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +18,34 @@ _STEP_SECONDS, _PLANE_SECONDS = 4e-6, 4e-8
 _MIN_PLANES = 64
 
 # Relative to the largest magnitude, for computed values; moved values must match exactly.
-TOLERANCE = {"float64": 1e-12, "float32": 1e-5, "float16": 4e-3, "bfloat16": 3e-2}
+TOLERANCE = {
+    "float64": 1e-12,
+    "float32": 1e-5,
+    "float16": 4e-3,
+    "bfloat16": 3e-2,
+    "complex128": 1e-12,
+    "complex64": 1e-5,
+}
 
 
 class MismatchError(ValueError):
     """An output differs from the reference; the message says where and by how much."""
+
+
+def differing(got: NDArray, want: NDArray, tolerance: float = 0.0) -> NDArray:
+    """Return which elements differ by more than the tolerance times the largest magnitude."""
+    wide: Any = np.float64
+    if "c" in (got.dtype.kind, want.dtype.kind):
+        wide = np.complex128
+    elif got.dtype.kind in "iub" and want.dtype.kind in "iub":
+        wide = np.uint64 if got.dtype == np.uint64 else np.int64
+    got, want = got.astype(wide), want.astype(wide)
+    same: NDArray = (got == want) | ((got != got) & (want != want))
+    if tolerance:
+        largest = np.abs(want[np.isfinite(want)]).max(initial=1)
+        with np.errstate(invalid="ignore"):  # infinity less itself
+            same |= np.abs(got - want) <= tolerance * largest
+    return ~same
 
 
 class ExpectedOutputs:
@@ -104,22 +128,20 @@ class ExpectedOutputs:
         want: NDArray,
     ) -> None:
         want = want.astype(got.dtype)
-        same = (got == want) | ((got != got) & (want != want))
-        operation = self.case.definition
+        operation, tolerance = self.case.definition, 0.0
         if not operation.exact and name != "indices":
-            largest = float(np.max(np.abs(want), initial=1))
             tolerance = TOLERANCE.get(dtype, 0) + operation.extra_tolerance(self.case)
-            same |= np.abs(got - want) <= tolerance * largest
-        if same.all():
+        wrong = differing(got, want, tolerance)
+        if not wrong.any():
             return
-        plane, first, *rest = (int(i) for i in np.argwhere(~same)[0])
+        plane, first, *rest = (int(i) for i in np.argwhere(wrong)[0])
         lead = np.unravel_index(self.planes[plane], shape[: len(shape) - self.case.rank])
         index = [*(int(i) for i in lead), row + first, *rest]
         at = (plane, first, *rest)
-        largest_error = float(np.max(np.abs(got.astype(np.float64) - want)[~same]))
+        largest_error = float(np.max(np.abs(got.astype(np.float64) - want)[wrong]))
         raise MismatchError(
-            f"{name}{index} is {got[at]:g}, should be {want[at]:g}; {int((~same).sum())} of "
-            f"{same.size} elements looked at differ, by up to {largest_error:g}"
+            f"{name}{index} is {got[at]:g}, should be {want[at]:g}; {int(wrong.sum())} of "
+            f"{wrong.size} elements looked at differ, by up to {largest_error:g}"
         )
 
 

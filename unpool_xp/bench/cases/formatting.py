@@ -1,9 +1,11 @@
-"""Numbers as text, the same on the page, in the summary and in the terminal."""
+"""Numbers and tables as text, the same on the page, in the summary and in the terminal."""
 
 from __future__ import annotations
 
+import html
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 
 
 def seconds_text(seconds: float) -> str:
@@ -25,12 +27,25 @@ def three_digits(value: float) -> str:
     return f"{value:,.{min(places, 6)}f}"
 
 
+def range_text(low: float, high: float, unit: str = "") -> str:
+    """Return an interval, such as "0.980 to 1.20"; that of too few samples starts at 0."""
+    return f"{three_digits(low)} to {three_digits(high)}{unit}" if low > 0 else "too few samples"
+
+
 def interval_text(low: float, high: float, near: float) -> str:
     """Return an interval of times in the unit of the time that it is of."""
-    if low == 0:
-        return "too few samples"
     scale, unit = _unit(near)
-    return f"{three_digits(low / scale)} to {three_digits(high / scale)} {unit}"
+    return range_text(low / scale, high / scale, f" {unit}")
+
+
+def times_text(ratio: float) -> str:
+    """Return a ratio in three digits, such as "1.25x"."""
+    return f"{three_digits(ratio)}x"
+
+
+def number_of(count: int, word: str) -> str:
+    """Return a count of things, such as "1,234 rows"."""
+    return f"{count_text(count)} {word}{'' if count == 1 else 's'}"
 
 
 def count_text(number: int) -> str:
@@ -49,3 +64,27 @@ def bytes_text(number: float) -> str:
         if number >= 1024**power:
             return f"{three_digits(number / 1024**power)} {unit}"
     return f"{number:,.0f} B"
+
+
+def escape_markdown(value: object) -> str:
+    """Return a value as Markdown that is its text, within one cell of a table."""
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(str(value).split()))
+    text = html.escape(text, quote=False)
+    # Within a word an underscore is one anyway.
+    return re.sub(r"([\\|`*\[\]]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
+
+
+def markdown_table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    align: str = "",
+    text: Callable[[object], str] = escape_markdown,
+) -> list[str]:
+    """Return the lines of a table.
+
+    `align` has a letter a column, l for left or r for right; `text` makes Markdown of a cell.
+    """
+    rules = ("--:" if letter == "r" else "---" for letter in align or "l" * len(head))
+    lines = [f"| {' | '.join(map(text, cells))} |" for cells in (head, *rows)]
+    return [lines[0], f"|{'|'.join(rules)}|", *lines[1:]]

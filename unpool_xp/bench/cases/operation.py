@@ -108,6 +108,7 @@ class Operation:
         no_extra_tolerance  # extra, relative to the largest
     )
     dtype_kinds: str = "fiu"  # of dtype, as NumPy's letters
+    natives: tuple[Native, ...] = ()  # what the libraries themselves offer for it
 
 
 # --- helpers -------------------------------------------------------------------------------------
@@ -176,8 +177,8 @@ class Native:
 
     Parameters
     ----------
-    library, operation : str
-        What it belongs to.
+    library : str
+        What it is of.
     title : str
         The function; ``{d}`` stands for the rank.
     build : callable
@@ -186,17 +187,13 @@ class Native:
         Returns why a case is unsupported, or None if it is supported.
     values_only : bool, optional
         Whether it returns values without indices.
-    tuned : bool, optional
-        Whether it is written for speed, rather than what the library offers or people write.
     """
 
     library: str
-    operation: str
     title: str
     build: Callable[[Case, Backend], Function]
     reason: Reason = always_supported
     values_only: bool = False
-    tuned: bool = False
 
     def name(self, case: Case) -> str:
         """Return the name of the function for a case."""

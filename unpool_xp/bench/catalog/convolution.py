@@ -21,6 +21,7 @@ from unpool_xp.bench.cases.operation import (
     require,
     to_64_bit,
 )
+from unpool_xp.bench.catalog.native_convolution import CONVOLUTION_NATIVES
 
 
 def _channels(case: Parameters) -> tuple[int, int]:
@@ -117,6 +118,7 @@ def _expected(
 CONVOLUTION: dict[str, Operation] = {
     "conv_transpose": Operation(
         function=unpool_xp.conv_transpose,
+        natives=CONVOLUTION_NATIVES["conv_transpose"],
         needs=("kernel", "out_channels"),
         takes=(*SIZE_FIELDS, "out_channels"),
         inputs=_inputs,

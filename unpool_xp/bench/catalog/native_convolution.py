@@ -69,15 +69,13 @@ def _slice_addition(case: Case, backend: Backend) -> Function:
     return convolve
 
 
-CONVOLUTION_NATIVES: tuple[Native, ...] = (
-    Native(
-        "torch",
-        "conv_transpose",
-        "torch.nn.functional.conv_transpose{d}d",
-        _torch_convolve,
-        requires_image_shape,
+CONVOLUTION_NATIVES: dict[str, tuple[Native, ...]] = {
+    "conv_transpose": (
+        Native(
+            "torch", "torch.nn.functional.conv_transpose{d}d", _torch_convolve, requires_image_shape
+        ),
+        Native("jax", "jax.lax.conv_transpose", _jax_convolve, requires_batch),
+        Native("numpy", "numpy.matmul + slice addition", _slice_addition),
+        Native("cupy", "cupy.matmul + slice addition", _slice_addition),
     ),
-    Native("jax", "conv_transpose", "jax.lax.conv_transpose", _jax_convolve, requires_batch),
-    Native("numpy", "conv_transpose", "numpy.matmul + slice addition", _slice_addition),
-    Native("cupy", "conv_transpose", "cupy.matmul + slice addition", _slice_addition),
-)
+}

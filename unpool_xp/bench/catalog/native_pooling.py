@@ -1,6 +1,6 @@
 """Native poolings: library functions, and snippets that people write.
 
-A native of another library or operation is one more entry in `POOLING_NATIVES`.
+One more native is one more entry in `POOLING_NATIVES`.
 """
 
 from __future__ import annotations
@@ -217,7 +217,6 @@ def _dask_coarsen(reduction: Any) -> Any:
     return build
 
 
-_MAX, _AVG, _FRACTIONAL = "max_pool", "avg_pool", "fractional_max_pool"
 _F = "torch.nn.functional."
 _TORCH_WINDOWS = first_reason(requires_image_shape, _requires_half_padding)
 
@@ -279,52 +278,48 @@ def _jax_block_max(case: Case, backend: Backend) -> Function:
     return pool
 
 
-POOLING_NATIVES: tuple[Native, ...] = (
-    Native("torch", _MAX, _F + "max_pool{d}d", torch_function(_torch_max), _TORCH_WINDOWS),
-    Native("torch", _AVG, _F + "avg_pool{d}d", torch_function(_torch_avg), _TORCH_WINDOWS),
-    Native(
-        "torch",
-        _FRACTIONAL,
-        _F + "fractional_max_pool{d}d",
-        _torch_fractional,
-        first_reason(
-            requires_image_shape, _requires_two_or_three_axes, _requires_float32_or_float64
+POOLING_NATIVES: dict[str, tuple[Native, ...]] = {
+    "max_pool": (
+        Native("torch", _F + "max_pool{d}d", torch_function(_torch_max), _TORCH_WINDOWS),
+        Native("jax", "jax.lax.reduce_window", _jax_max, values_only=True),
+        Native("jax", "jax.lax.reduce_window of pairs", _jax_max_with_indices),
+        Native("numpy", "numpy.lib.stride_tricks.sliding_window_view", _sliding_max),
+        Native("numpy", "numpy.ndarray.reshape + argmax", _block_max, requires_disjoint_windows),
+        Native("cupy", "cupy.lib.stride_tricks.sliding_window_view", _sliding_max),
+        Native(
+            "cupy",
+            "cupyx.scipy.ndimage.maximum_filter",
+            _cupy_maximum_filter,
+            requires_no_padding,
+            values_only=True,
+        ),
+        Native(
+            "dask",
+            "dask.array.coarsen",
+            _dask_coarsen(np.max),
+            requires_disjoint_windows,
+            values_only=True,
+        ),
+        Native("jax", "jax.numpy.reshape + argmax", _jax_block_max, requires_disjoint_windows),
+    ),
+    "avg_pool": (
+        Native("torch", _F + "avg_pool{d}d", torch_function(_torch_avg), _TORCH_WINDOWS),
+        Native("jax", "jax.lax.reduce_window", _jax_avg),
+        Native("numpy", "numpy.lib.stride_tricks.sliding_window_view", _sliding_mean),
+        Native("numpy", "numpy.ndarray.reshape + mean", _block_mean, requires_disjoint_windows),
+        Native("cupy", "cupy.lib.stride_tricks.sliding_window_view", _sliding_mean),
+        Native("cupy", "cupy.ndarray.reshape + mean", _block_mean, requires_disjoint_windows),
+        Native("dask", "dask.array.coarsen", _dask_coarsen(np.mean), requires_disjoint_windows),
+        Native("numpy", "numpy.add of strided slices", _slices_mean),
+    ),
+    "fractional_max_pool": (
+        Native(
+            "torch",
+            _F + "fractional_max_pool{d}d",
+            _torch_fractional,
+            first_reason(
+                requires_image_shape, _requires_two_or_three_axes, _requires_float32_or_float64
+            ),
         ),
     ),
-    Native("jax", _MAX, "jax.lax.reduce_window", _jax_max, values_only=True),
-    Native("jax", _MAX, "jax.lax.reduce_window of pairs", _jax_max_with_indices),
-    Native("jax", _AVG, "jax.lax.reduce_window", _jax_avg),
-    Native("numpy", _MAX, "numpy.lib.stride_tricks.sliding_window_view", _sliding_max),
-    Native("numpy", _MAX, "numpy.ndarray.reshape + argmax", _block_max, requires_disjoint_windows),
-    Native("numpy", _AVG, "numpy.lib.stride_tricks.sliding_window_view", _sliding_mean),
-    Native("numpy", _AVG, "numpy.ndarray.reshape + mean", _block_mean, requires_disjoint_windows),
-    Native("cupy", _MAX, "cupy.lib.stride_tricks.sliding_window_view", _sliding_max),
-    Native(
-        "cupy",
-        _MAX,
-        "cupyx.scipy.ndimage.maximum_filter",
-        _cupy_maximum_filter,
-        requires_no_padding,
-        values_only=True,
-    ),
-    Native("cupy", _AVG, "cupy.lib.stride_tricks.sliding_window_view", _sliding_mean),
-    Native("cupy", _AVG, "cupy.ndarray.reshape + mean", _block_mean, requires_disjoint_windows),
-    Native(
-        "dask",
-        _MAX,
-        "dask.array.coarsen",
-        _dask_coarsen(np.max),
-        requires_disjoint_windows,
-        values_only=True,
-    ),
-    Native("dask", _AVG, "dask.array.coarsen", _dask_coarsen(np.mean), requires_disjoint_windows),
-    Native("numpy", _AVG, "numpy.add of strided slices", _slices_mean, tuned=True),
-    Native(
-        "jax",
-        _MAX,
-        "jax.numpy.reshape + argmax",
-        _jax_block_max,
-        requires_disjoint_windows,
-        tuned=True,
-    ),
-)
+}

@@ -1,6 +1,6 @@
 """Native unpoolings: library functions, and snippets that people write.
 
-A native of another library or operation is one more entry in `UNPOOLING_NATIVES`.
+One more native is one more entry in `UNPOOLING_NATIVES`.
 """
 
 from __future__ import annotations
@@ -235,7 +235,6 @@ def _dask_products(case: Case, backend: Backend) -> Function:
 # --- conv_transpose -------------------------------------------------------------------------------
 
 
-_UNPOOL, _NEAREST, _LINEAR = "max_unpool", "nearest_unpool", "linear_unpool"
 _F = "torch.nn.functional."
 
 
@@ -282,50 +281,44 @@ def _jax_flat_set(case: Case, backend: Backend) -> Function:
     return put
 
 
-UNPOOLING_NATIVES: tuple[Native, ...] = (
-    Native(
-        "torch", _UNPOOL, _F + "max_unpool{d}d", torch_function(_torch_unpool), requires_image_shape
+UNPOOLING_NATIVES: dict[str, tuple[Native, ...]] = {
+    "max_unpool": (
+        Native("torch", _F + "max_unpool{d}d", torch_function(_torch_unpool), requires_image_shape),
+        Native("jax", "jax.Array.at[].set", _jax_at_set),
+        Native("numpy", "numpy.put_along_axis", _put_along_axis),
+        Native("cupy", "cupy.ndarray.__setitem__", _cupy_set),
+        Native("dask", "dask.array.map_blocks(numpy.put_along_axis)", _dask_put),
+        Native("numpy", "numpy.ndarray.__setitem__, flat", _flat_positions),
+        Native("jax", "jax.Array.at[].set, flat", _jax_flat_set),
     ),
-    Native(
-        "torch",
-        _NEAREST,
-        _F + "interpolate",
-        torch_function(_torch_interpolate),
-        requires_image_shape,
+    "nearest_unpool": (
+        Native(
+            "torch", _F + "interpolate", torch_function(_torch_interpolate), requires_image_shape
+        ),
+        Native("jax", "jax.image.resize", _jax_resize, requires_integer_scale),
+        Native("jax", "jax.numpy.repeat", _repeat, requires_integer_scale),
+        Native("numpy", "numpy.repeat", _repeat, requires_integer_scale),
+        Native("numpy", "numpy.kron", _kron, requires_integer_scale),
+        Native("numpy", "numpy.broadcast_to", _broadcast, requires_integer_scale),
+        Native("cupy", "cupy.repeat", _repeat, requires_integer_scale),
+        Native("dask", "dask.array.repeat", _repeat, requires_integer_scale),
+        Native(
+            "numpy", "numpy.repeat, last axis first", _repeat_last_first, requires_integer_scale
+        ),
     ),
-    Native("torch", _LINEAR, _F + "interpolate", torch_function(_torch_linear), requires_batch),
-    Native("jax", _UNPOOL, "jax.Array.at[].set", _jax_at_set),
-    Native("jax", _NEAREST, "jax.image.resize", _jax_resize, requires_integer_scale),
-    Native("jax", _NEAREST, "jax.numpy.repeat", _repeat, requires_integer_scale),
-    Native("jax", _LINEAR, "jax.image.resize", _jax_linear, requires_exact_scale),
-    Native("numpy", _UNPOOL, "numpy.put_along_axis", _put_along_axis),
-    Native("numpy", _NEAREST, "numpy.repeat", _repeat, requires_integer_scale),
-    Native("numpy", _NEAREST, "numpy.kron", _kron, requires_integer_scale),
-    Native("numpy", _NEAREST, "numpy.broadcast_to", _broadcast, requires_integer_scale),
-    Native(
-        "numpy",
-        _LINEAR,
-        "scipy.ndimage.zoom",
-        _zoom,
-        first_reason(requires_exact_scale, _requires_no_float16),
+    "linear_unpool": (
+        Native("torch", _F + "interpolate", torch_function(_torch_linear), requires_batch),
+        Native("jax", "jax.image.resize", _jax_linear, requires_exact_scale),
+        Native(
+            "numpy",
+            "scipy.ndimage.zoom",
+            _zoom,
+            first_reason(requires_exact_scale, _requires_no_float16),
+        ),
+        Native("numpy", "numpy.matmul with matrices of weights", _matrix_products),
+        Native("numpy", "numpy, strided slices", _slices_linear, requires_integer_scale),
+        Native("cupy", "cupyx.scipy.ndimage.zoom", _zoom, requires_exact_scale),
+        Native("cupy", "cupy.matmul with matrices of weights", _matrix_products),
+        Native("dask", "dask.array.map_blocks(numpy.matmul)", _dask_products),
     ),
-    Native("numpy", _LINEAR, "numpy.matmul with matrices of weights", _matrix_products),
-    Native("numpy", _LINEAR, "numpy, strided slices", _slices_linear, requires_integer_scale),
-    Native("cupy", _UNPOOL, "cupy.ndarray.__setitem__", _cupy_set),
-    Native("cupy", _NEAREST, "cupy.repeat", _repeat, requires_integer_scale),
-    Native("cupy", _LINEAR, "cupyx.scipy.ndimage.zoom", _zoom, requires_exact_scale),
-    Native("cupy", _LINEAR, "cupy.matmul with matrices of weights", _matrix_products),
-    Native("dask", _UNPOOL, "dask.array.map_blocks(numpy.put_along_axis)", _dask_put),
-    Native("dask", _NEAREST, "dask.array.repeat", _repeat, requires_integer_scale),
-    Native("dask", _LINEAR, "dask.array.map_blocks(numpy.matmul)", _dask_products),
-    Native(
-        "numpy",
-        _NEAREST,
-        "numpy.repeat, last axis first",
-        _repeat_last_first,
-        requires_integer_scale,
-        tuned=True,
-    ),
-    Native("numpy", _UNPOOL, "numpy.ndarray.__setitem__, flat", _flat_positions, tuned=True),
-    Native("jax", _UNPOOL, "jax.Array.at[].set, flat", _jax_flat_set, tuned=True),
-)
+}

@@ -6,7 +6,7 @@ worth nothing once a case behind a name changes, so a case is added or dropped, 
 
 from __future__ import annotations
 
-from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.families import (
     avg_pool_cases,
@@ -15,22 +15,25 @@ from unpool_xp.bench.catalog.families import (
     max_pool_cases,
 )
 
-# Of how a time is taken. A new one begins a new history: asv compares no times of two versions.
+# The way a time is taken. A new version begins a new history: asv never compares two versions.
 HARNESS_VERSION = "1"
 SIZES = ("small", "large")
 STRIDES = (2, 3)
 # Backend and mode are one axis, the same whatever is installed; missing backends are skipped.
-HOWS = (
-    "numpy",
-    "torch:cpu",
-    "torch:cpu compiled",
-    "jax:cpu",
-    "jax:cpu compiled",
-    "dask",
-    "cupy:cuda",
-    "torch:cuda",
-    "torch:cuda compiled",
-    "jax:cuda compiled",
+BACKEND_MODES = tuple(
+    BackendMode.parse(text)
+    for text in (
+        "numpy",
+        "torch:cpu",
+        "torch:cpu compiled",
+        "jax:cpu",
+        "jax:cpu compiled",
+        "dask",
+        "cupy:cuda",
+        "torch:cuda",
+        "torch:cuda compiled",
+        "jax:cuda compiled",
+    )
 )
 # The larger side of the pooling or unpooling: within a cache, and beyond it.
 _FEATURE_MAPS = {"small": (1, 16, 36, 36), "large": (4, 32, 192, 192)}
@@ -99,9 +102,3 @@ def panel_cases() -> tuple[Case, ...]:
         for size in SIZES
         for stride in STRIDES
     )
-
-
-def split_how(how: str) -> tuple[str, str]:
-    """Return the label and the mode of an entry of `HOWS`, "jax:cpu compiled" as an example."""
-    label, _, mode = how.partition(" ")
-    return label, mode or "eager"

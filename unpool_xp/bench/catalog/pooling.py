@@ -25,6 +25,7 @@ from unpool_xp.bench.cases.operation import (
     total_bytes,
     window_options,
 )
+from unpool_xp.bench.catalog.native_pooling import POOLING_NATIVES
 
 
 def _output_shape(case: Parameters) -> tuple[int, ...]:
@@ -144,6 +145,7 @@ def _expected_fractional_max_pool(
 POOLING: dict[str, Operation] = {
     "max_pool": Operation(
         function=unpool_xp.max_pool,
+        natives=POOLING_NATIVES["max_pool"],
         needs=("kernel",),
         takes=SIZE_FIELDS,
         inputs=single_input,
@@ -159,6 +161,7 @@ POOLING: dict[str, Operation] = {
     ),
     "avg_pool": Operation(
         function=unpool_xp.avg_pool,
+        natives=POOLING_NATIVES["avg_pool"],
         needs=("kernel",),
         takes=SIZE_FIELDS,
         inputs=single_input,
@@ -174,6 +177,7 @@ POOLING: dict[str, Operation] = {
     ),
     "fractional_max_pool": Operation(
         function=unpool_xp.fractional_max_pool,
+        natives=POOLING_NATIVES["fractional_max_pool"],
         needs=("kernel", "scale"),
         takes=("kernel", "scale"),
         inputs=single_input,

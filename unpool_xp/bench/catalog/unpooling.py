@@ -26,6 +26,7 @@ from unpool_xp.bench.cases.operation import (
     single_input,
     window_options,
 )
+from unpool_xp.bench.catalog.native_unpooling import UNPOOLING_NATIVES
 from unpool_xp.bench.catalog.pooling import draw_samples
 
 # What fractional pooling takes the maximum of, before its unpooling.
@@ -173,6 +174,7 @@ def _expected_fractional_max_unpool(
 UNPOOLING: dict[str, Operation] = {
     "max_unpool": Operation(
         function=unpool_xp.max_unpool,
+        natives=UNPOOLING_NATIVES["max_unpool"],
         needs=("kernel",),
         takes=SIZE_FIELDS,
         inputs=_value_index_layout,
@@ -186,6 +188,7 @@ UNPOOLING: dict[str, Operation] = {
     ),
     "nearest_unpool": Operation(
         function=unpool_xp.nearest_unpool,
+        natives=UNPOOLING_NATIVES["nearest_unpool"],
         needs=("scale",),
         takes=("scale",),
         inputs=single_input,
@@ -198,6 +201,7 @@ UNPOOLING: dict[str, Operation] = {
     ),
     "linear_unpool": Operation(
         function=unpool_xp.linear_unpool,
+        natives=UNPOOLING_NATIVES["linear_unpool"],
         needs=("scale",),
         takes=("scale",),
         inputs=single_input,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -14,20 +13,17 @@ from xml.etree import ElementTree
 import numpy as np
 
 from unpool_xp import backends
+from unpool_xp.bench.cases.expected import TOLERANCE, differing
 from unpool_xp.bench.check.trials import TRIALS, NDArray, Trial, host_dtype
-from unpool_xp.bench.measure.workers import (
-    START_SECONDS,
-    Pool,
-    Worker,
-    WorkerError,
-    WorkerLostError,
-)
-from unpool_xp.capabilities import DTYPES, OPERATIONS, kind_of, why_not
+from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
+from unpool_xp.capabilities import DTYPES, OPERATIONS, why_not
 
 Outcome = Literal["passed", "failed", "skipped"]
 
-# Of the largest magnitude: a few units in the last place of the sums that there are.
-_TOLERANCE = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 1e-5, "complex64": 1e-5}
+OUT_OF_TIME = "not checked: out of time"
+_PRIORITY_DTYPES = ("float32", "float16", "int64")  # what is measured, and positions
+_OPERATION_SECONDS = 600.0  # at most, for one operation and dtype
+_MIN_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,15 +48,41 @@ class CheckResult:
     detail: str = ""
 
 
+def find_loadable(labels: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Load backends, each in a process of its own, so that none takes memory of a device here.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Which.
+
+    Returns
+    -------
+    found : list of str
+        Those that load, in the same order.
+    missing : dict of str to str
+        Why the others do not.
+    """
+    found, missing = [], {}
+    with Pool(list(labels)) as pool:
+        for label in labels:
+            try:
+                _ = pool[label].facts
+                found.append(label)
+            except (WorkerError, WorkerLostError) as error:
+                missing[label] = str(error)
+    return found, missing
+
+
 def check_backends(
     labels: Sequence[str],
     *,
     operations: Iterable[str] = tuple(OPERATIONS),
     torch_compiled: bool = False,
+    budget_s: float | None = None,
     progress: Callable[[str], None] = lambda label: None,
-    workers: int = 2,
 ) -> list[CheckResult]:
-    """Check backends, each in a process of its own.
+    """Check backends in parallel, each in a process of its own.
 
     Parameters
     ----------
@@ -70,81 +92,80 @@ def check_backends(
         Their names. Default: all.
     torch_compiled : bool, optional
         Whether to compile with torch too, which takes seconds per trial.
+    budget_s : float, optional
+        Seconds after which nothing more is begun, and what is still busy is ended.
     progress : callable, optional
         Called with each label that is done.
-    workers : int, optional
-        How many processes at once.
 
     Returns
     -------
-    list of Checked
-        For each backend all operations and dtypes. A process that dies is a failure of all that
-        it was to do.
+    list of CheckResult
+        For each backend all dtypes and operations. What there was no time for is skipped, with
+        that reason; a process that dies is a failure of what it was at, and a new one goes on.
     """
     names = list(operations)
+    end = float("inf") if budget_s is None else time.monotonic() + budget_s
+    stop = threading.Event()
 
     def check_label(label: str) -> list[CheckResult]:
-        # Spawned, not forked: CUDA and JAX do not survive a fork.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            future: Future[list[CheckResult]] = pool.submit(
-                check_backend, label, names, torch_compiled=torch_compiled
-            )
-            try:
-                result = future.result()
-            except BrokenProcessPool:
-                died = "the process of the backend died"
-                result = [CheckResult(label, "eager", name, "", "failed", died) for name in names]
+        results = []
+        for result in _check_label(label, names, torch_compiled, end):
+            results.append(result)
+            if stop.is_set():
+                break
         progress(label)
-        return result
+        return results
 
-    with ThreadPoolExecutor(workers) as threads:
-        return [checked for each in threads.map(check_label, labels) for checked in each]
+    # Within a budget all share the time alike.
+    with ThreadPoolExecutor(2 if budget_s is None else max(len(labels), 1)) as threads:
+        try:
+            return [result for each in threads.map(check_label, labels) for result in each]
+        except BaseException:
+            stop.set()
+            threads.shutdown(cancel_futures=True)
+            raise
 
 
-def check_backend(
-    label: str, operations: Sequence[str], *, torch_compiled: bool = False
+def _check_label(
+    label: str, operations: Sequence[str], torch_compiled: bool, end: float
+) -> Iterator[CheckResult]:
+    with Pool() as pool:
+        for dtype in dict.fromkeys((*_PRIORITY_DTYPES, *DTYPES)):
+            for operation in operations:
+                left = end - time.monotonic()
+                if left <= 0:
+                    yield CheckResult(label, "eager", operation, dtype, "skipped", OUT_OF_TIME)
+                    continue
+                wait = max(min(left, _OPERATION_SECONDS), _MIN_WAIT_SECONDS)
+                try:
+                    answer = pool[label].ask(
+                        "check",
+                        timeout=wait,
+                        operation=operation,
+                        dtype=dtype,
+                        torch_compiled=torch_compiled,
+                    )
+                    yield from (CheckResult(**one) for one in answer["checked"])
+                except WorkerError as error:
+                    yield CheckResult(label, "eager", operation, dtype, "failed", str(error))
+                except WorkerLostError as error:
+                    if time.monotonic() >= end:
+                        yield CheckResult(label, "eager", operation, dtype, "skipped", OUT_OF_TIME)
+                    else:
+                        yield CheckResult(label, "eager", operation, dtype, "failed", str(error))
+
+
+def check_operation(
+    backend: backends.Backend, operation: str, dtype: str, *, torch_compiled: bool = False
 ) -> list[CheckResult]:
-    """Check one backend in this process.
-
-    Parameters
-    ----------
-    label : str
-        The label of a backend that loads here.
-    operations : sequence of str
-        Their names.
-    torch_compiled : bool, optional
-        Whether to compile with torch too.
-
-    Returns
-    -------
-    list of Checked
-        One entry for each operation, dtype and mode.
-    """
-    if label.startswith("jax"):
+    """Check one operation and dtype in this process, JAX both eager and compiled."""
+    modes = ["eager"]
+    if backend.library == "jax":
         # Without it JAX makes float32 of float64, and there would be nothing to check.
         import jax
 
         jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
-    backend = backends.load(label)
-    modes = ["eager"]
     if backend.library == "jax" or (torch_compiled and backend.library == "torch"):
-        modes.append("compiled")
-    return [
-        _check(backend, mode, operation, dtype)
-        for mode in modes
-        for operation in operations
-        for dtype in DTYPES
-    ]
-
-
-def check_operation(backend: backends.Backend, operation: str, dtype: str) -> list[CheckResult]:
-    """Check one operation and dtype in this process; JAX eager and compiled, and in 64 bits."""
-    modes = ["eager"]
-    if backend.library == "jax":
-        import jax
-
-        jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
         modes.append("compiled")
     return [_check(backend, mode, operation, dtype) for mode in modes]
 
@@ -178,8 +199,9 @@ def _run_trial(backend: backends.Backend, mode: str, trial: Trial, dtype: str) -
     for number, (got, want) in enumerate(zip(outputs, trial.expected(arrays), strict=True)):
         if number == 0 and trial.operation != "convert_indices" and got.dtype != inputs[0].dtype:
             return f"the dtype is {got.dtype}, not that of the input, {inputs[0].dtype}"
+        moved = trial.exact or number
         wrong = _describe_mismatch(
-            backend.to_numpy(got), want, 0 if trial.exact or number else dtype
+            backend.to_numpy(got), want, 0 if moved else TOLERANCE.get(dtype, 0)
         )
         if wrong:
             return f"output {number} {wrong}"
@@ -193,26 +215,15 @@ def _to_backend(backend: backends.Backend, array: NDArray, dtype: str) -> Any:
     return placed
 
 
-def _describe_mismatch(got: NDArray, want: NDArray, dtype: str | int) -> str:
+def _describe_mismatch(got: NDArray, want: NDArray, tolerance: float) -> str:
     if got.shape != want.shape:
         return f"has shape {got.shape}, should be {want.shape}"
-    wide: Any = np.complex128 if "c" in (got.dtype.kind, want.dtype.kind) else np.float64
-    if got.dtype.kind in "iub" and want.dtype.kind in "iub":
-        wide = np.int64 if got.dtype != np.uint64 else np.uint64
-    got, want = got.astype(wide), want.astype(wide)
-    tolerance = 0.0
-    if isinstance(dtype, str) and kind_of(dtype) in "fc":
-        tolerance = _TOLERANCE.get(dtype, 1e-12)
-    finite = np.abs(want[np.isfinite(want)])
-    with np.errstate(invalid="ignore"):  # infinity less itself
-        off = np.abs(got - want)
-    both_nan = np.isnan(got) & np.isnan(want) if wide in (np.float64, np.complex128) else False
-    fine = (got == want) | both_nan | (off <= tolerance * max(finite.max(initial=1), 1))
-    if np.all(fine):
+    wrong = differing(got, want, tolerance)
+    if not wrong.any():
         return ""
-    place = tuple(int(i) for i in np.argwhere(~fine)[0])
+    place = tuple(int(i) for i in np.argwhere(wrong)[0])
     return (
-        f"at {place} is {got[place]}, should be {want[place]}; {int((~fine).sum())} of "
+        f"at {place} is {got[place]}, should be {want[place]}; {int(wrong.sum())} of "
         f"{got.size} elements differ"
     )
 
@@ -248,99 +259,3 @@ def to_junit(results: Sequence[CheckResult]) -> bytes:
             ElementTree.SubElement(case, tag, {"message": result.detail})
     text: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return text
-
-
-OUT_OF_TIME = "not checked: out of time"
-
-_PRIORITY_DTYPES = ("float32", "float16", "int64")  # what is measured, and positions
-
-_MIN_WAIT_SECONDS = 1.0
-
-
-def find_loadable(labels: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Load backends, each in a process of its own, so that none takes memory of a device here.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        Which.
-
-    Returns
-    -------
-    found : list of str
-        Those that load, in the same order.
-    missing : dict of str to str
-        Why the others do not.
-    """
-    found, missing = [], {}
-    with Pool(list(labels)) as pool:
-        for label in labels:
-            try:
-                _ = pool[label].facts
-                found.append(label)
-            except (WorkerError, WorkerLostError) as error:
-                missing[label] = str(error)
-    return found, missing
-
-
-def check_within(
-    labels: Sequence[str], operations: Sequence[str], seconds: float
-) -> list[CheckResult]:
-    """Check backends in parallel, each in its own process, until the time is up.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        Labels of backends that load here.
-    operations : sequence of str
-        Their names.
-    seconds : float
-        After which nothing more is begun, and what is still busy is ended.
-
-    Returns
-    -------
-    list of Checked
-        For each backend all operations and dtypes. What there was no time for is skipped, with
-        that reason; a process that dies is a failure of what it was at, and a new one goes on.
-    """
-    end = time.monotonic() + seconds
-    with ThreadPoolExecutor(max(len(labels), 1)) as threads:
-        lists = threads.map(lambda label: list(_check_label(label, operations, end)), labels)
-        return [checked for each in lists for checked in each]
-
-
-def _check_label(label: str, operations: Sequence[str], end: float) -> Iterator[CheckResult]:
-    worker: Worker | None = None
-    dtypes = sorted(
-        DTYPES,
-        key=lambda name: (
-            _PRIORITY_DTYPES.index(name) if name in _PRIORITY_DTYPES else len(_PRIORITY_DTYPES)
-        ),
-    )
-    try:
-        for dtype in dtypes:
-            for operation in operations:
-                left = end - time.monotonic()
-                if left <= 0:
-                    yield CheckResult(label, "eager", operation, dtype, "skipped", OUT_OF_TIME)
-                    continue
-                if worker is None:
-                    worker = Worker(label)
-                try:
-                    wait = max(min(left, START_SECONDS), _MIN_WAIT_SECONDS)
-                    asked = {"operation": operation, "dtype": dtype}
-                    answer = worker.ask("check", timeout=wait, **asked)
-                    yield from (CheckResult(**one) for one in answer["checked"])
-                except WorkerError as error:
-                    yield CheckResult(label, "eager", operation, dtype, "failed", str(error))
-                except WorkerLostError as error:
-                    late = time.monotonic() >= end
-                    worker.kill()
-                    worker = None
-                    yield CheckResult(
-                        *(label, "eager", operation, dtype),
-                        *(("skipped", OUT_OF_TIME) if late else ("failed", str(error))),
-                    )
-    finally:
-        if worker is not None:
-            worker.kill()

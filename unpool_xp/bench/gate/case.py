@@ -1,25 +1,24 @@
-"""A case under the gate: its passes, whether it is suspect, its rows and its verdict."""
+"""A case under the gate: its passes, whether it needs a retest, its rows and its verdict."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.catalog.panel import split_how
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.gate.build import Build
 from unpool_xp.bench.gate.statistics import GateEstimate, PassSamples, estimate_change, needs_retest
 from unpool_xp.bench.gate.trio import GateCase, PassResult
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.measure.rounds import cells_of, failure_fields
+from unpool_xp.bench.measure.rounds import Cell, cells_of, failure_fields
 from unpool_xp.bench.measure.sweep import make_row
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
-from unpool_xp.bench.verdicts.compare import OUTCOMES, CaseComparison
+from unpool_xp.bench.verdicts.compare import CaseComparison, missing_reason
 
 PASSES = 3  # over all cases
 RETEST_PASSES = 3  # passes over what looks changed, twice as many where these do not decide
@@ -31,13 +30,13 @@ class GateMeasurement:
 
     Attributes
     ----------
-    gate_case : Question
+    gate_case : GateCase
         The case.
-    how : str
-        The label, and the mode where it is not eager.
+    backend_mode : BackendMode
+        What it is measured on.
     threshold : float
         The smallest difference that matters.
-    first_passes, retest_passes : list of Pass
+    first_passes, retest_passes : list of PassSamples
         The passes over all cases; the later ones, which alone decide where there are any.
     errors : dict of str to str
         Why a side has no time.
@@ -48,13 +47,19 @@ class GateMeasurement:
     """
 
     gate_case: GateCase
-    how: str
+    backend_mode: BackendMode
     threshold: float
     first_passes: list[PassSamples] = field(default_factory=list)
     retest_passes: list[PassSamples] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     calls: int | None = None
     scope: str | None = None
+
+    @property
+    def cell(self) -> Cell:
+        """The portable function on the backend."""
+        on = self.backend_mode
+        return cells_of(self.gate_case.case, on.label, (on.mode,))[0]
 
     @property
     def deciding_passes(self) -> list[PassSamples]:
@@ -70,7 +75,7 @@ class GateMeasurement:
         changed = estimate.verdict in (Verdict.SLOWER, Verdict.FASTER)
         if changed and not self.retest_passes:
             # With many cases some look changed by chance; only later samples decide.
-            return dataclasses.replace(estimate, verdict=Verdict.UNDECIDED)
+            return replace(estimate, verdict=Verdict.UNDECIDED)
         return estimate
 
     @property
@@ -91,14 +96,9 @@ class GateMeasurement:
             passes.append(result.samples)
 
 
-def how_of(label: str, mode: str) -> str:
-    """Return label and mode as `split_how` takes them."""
-    return label if mode == "eager" else f"{label} {mode}"
-
-
 def write_rows(
     measured: Sequence[GateMeasurement],
-    facts: dict[str, dict[str, dict[str, Any]]],
+    facts: dict[BackendMode, dict[str, dict[str, Any]]],
     build: Build,
     side: str,
     folder: Path,
@@ -108,10 +108,8 @@ def write_rows(
     rows = []
     with RowWriter(folder / f"{side}.jsonl") as writer:
         for one in measured:
-            label, mode = split_how(one.how)
-            cell = cells_of(one.gate_case.case, label, (mode,))[0]  # the portable function
-            known = {**facts.get(one.how, {}).get(side, {}), **_row_fields(one, side)}
-            row = make_row(origin, one.gate_case.case, cell, known)
+            known = {**facts.get(one.backend_mode, {}).get(side, {}), **_row_fields(one, side)}
+            row = make_row(origin, one.gate_case.case, one.cell, known)
             writer.write(row)
             rows.append(row)
     return rows
@@ -132,29 +130,24 @@ def _row_fields(one: GateMeasurement, side: str) -> dict[str, Any]:
     }
 
 
-def with_estimate(entry: CaseComparison, one: GateMeasurement) -> CaseComparison:
-    """Return the entry with the ratio from its passes, since samples within a pass are paired."""
-    estimate = one.estimate
-    if estimate is None:
-        return entry
-    notes = []
-    if estimate.verdict is Verdict.UNDECIDED:
+def compare_rows(one: GateMeasurement, base: Row, head: Row) -> CaseComparison:
+    """Return the entry of a case: its estimate, or why there is none."""
+    estimate, notes = one.estimate, []
+    if estimate is not None and estimate.verdict is Verdict.UNDECIDED:
         looks_changed = needs_retest(estimate, one.threshold) and estimate.noise > one.threshold
         notes.append("within the noise" if looks_changed else "the interval is too wide")
     if not one.retest_passes and one.needs_retest:
         notes = ["looks changed, not measured again"]
-    if one.retest_passes:
+    if estimate is not None and one.retest_passes:
         notes.append(f"measured again in {len(one.retest_passes)} passes")
-    return dataclasses.replace(
-        entry,
-        ratio=estimate.ratio,
-        noise=estimate.noise,
-        verdict=estimate.verdict,
-        note=", ".join(notes) or None,
+    return CaseComparison(
+        one.gate_case.case.name,
+        **asdict(one.cell),
+        base=base,
+        head=head,
+        ratio=estimate.ratio if estimate else None,
+        noise=estimate.noise if estimate else math.inf,
+        threshold=one.threshold,
+        verdict=estimate.verdict if estimate else Verdict.UNDECIDED,
+        note=", ".join(notes) or missing_reason(base, head),
     )
-
-
-def severity_key(entry: CaseComparison) -> tuple[int, float, str, str]:
-    """Return a sort key: worst outcome first, then the largest change either way."""
-    far = abs(math.log(entry.ratio.estimate)) if entry.ratio else 0.0
-    return OUTCOMES.index(entry.outcome), -far, entry.name, entry.label

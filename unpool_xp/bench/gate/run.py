@@ -17,26 +17,28 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp import backends
-from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog.panel import split_how
+from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.gate.build import Build
 from unpool_xp.bench.gate.case import (
     PASSES,
     RETEST_PASSES,
     GateMeasurement,
-    how_of,
-    severity_key,
-    with_estimate,
+    compare_rows,
     write_rows,
 )
 from unpool_xp.bench.gate.statistics import aa_differences
 from unpool_xp.bench.gate.trio import GateCase, ProcessTrio
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.rows.provenance import run_id
-from unpool_xp.bench.verdicts.compare import Comparison, compare
+from unpool_xp.bench.verdicts.compare import Comparison, severity_key
+from unpool_xp.bench.verdicts.compare_notes import notes_on
 from unpool_xp.bench.verdicts.thresholds import Thresholds
 
-HOWS = ("numpy", "torch:cpu", "jax:cpu compiled")
+DEFAULT_BACKEND_MODES = (
+    BackendMode("numpy"),
+    BackendMode("torch:cpu"),
+    BackendMode("jax:cpu", "compiled"),
+)
 BUDGET_SECONDS = 120.0
 TIMEOUT_SECONDS = 60.0
 MAX_RETESTED = 24  # cases at once
@@ -52,7 +54,7 @@ class GateResult:
         What was compared.
     comparison : Comparison
         A verdict a case, and the exit code.
-    measured : list of Measured
+    measured : list of GateMeasurement
         What it is made of.
     folder : Path
         Where the rows are.
@@ -72,12 +74,12 @@ class GateResult:
         """0: none slower; 1: some slower, or wrong; 2: not enough was measured to tell."""
         return self.comparison.exit_code
 
-    def noise(self, how: str) -> tuple[float, float] | None:
+    def noise(self, backend_mode: BackendMode) -> tuple[float, float] | None:
         """Return the A/A difference: median and 95th percentile over all passes."""
         differences = sorted(
             difference
             for one in self.measured
-            if one.how == how and not one.errors
+            if one.backend_mode == backend_mode and not one.errors
             for difference in aa_differences([*one.first_passes, *one.retest_passes])
         )
         if not differences:
@@ -85,8 +87,8 @@ class GateResult:
         return statistics.median(differences), differences[math.ceil(0.95 * len(differences)) - 1]
 
 
-def parse_hows(names: Sequence[str]) -> list[str]:
-    """Return labels with their modes; an error where one does not load here.
+def resolve_backend_modes(names: Sequence[str]) -> list[BackendMode]:
+    """Return backends with their modes; an error where one does not load here.
 
     Parameters
     ----------
@@ -96,8 +98,8 @@ def parse_hows(names: Sequence[str]) -> list[str]:
 
     Returns
     -------
-    list of str
-        As `unpool_xp.bench.catalog.panel.HOWS` has them.
+    list of BackendMode
+        With full labels, each once.
 
     Raises
     ------
@@ -108,25 +110,22 @@ def parse_hows(names: Sequence[str]) -> list[str]:
     """
     found = []
     for name in names:
-        given, _, mode = name.replace("/", " ").partition(" ")
-        if mode not in ("", "eager", "compiled"):
-            raise ValueError(f"unknown mode {mode!r} in {name!r}; known: eager, compiled")
-        loaded = backends.load(given)
-        compiled = mode == "compiled" or (not mode and loaded.library == "jax")
-        found.append(f"{loaded.label} compiled" if compiled else loaded.label)
+        default = "compiled" if name.startswith("jax") else "eager"
+        wanted = BackendMode.parse(name, default)
+        found.append(BackendMode(backends.load(wanted.label).label, wanted.mode))
     return list(dict.fromkeys(found))
 
 
-def default_hows() -> tuple[list[str], list[str]]:
+def available_backend_modes() -> tuple[list[BackendMode], list[str]]:
     """Return the defaults that are available here, and a note for each that is not."""
     found, notes = [], []
-    for how in HOWS:
+    for backend_mode in DEFAULT_BACKEND_MODES:
         try:
-            backends.load(split_how(how)[0])
+            backends.load(backend_mode.label)
         except backends.BackendUnavailableError as error:
             notes.append(f"not measured: {error}")
         else:
-            found.append(how)
+            found.append(backend_mode)
     return found, notes
 
 
@@ -134,7 +133,7 @@ def run_gate(
     base: Build,
     head: Build,
     cases: Sequence[Case],
-    hows: Sequence[str] = HOWS,
+    backend_modes: Sequence[BackendMode] = DEFAULT_BACKEND_MODES,
     *,
     out: Path,
     thresholds: Thresholds | None = None,
@@ -151,8 +150,8 @@ def run_gate(
         What is compared.
     cases : sequence of Case
         Such as `unpool_xp.bench.catalog.panel.panel_cases`.
-    hows : sequence of str, optional
-        On which backends, with the mode, as in "jax:cpu compiled".
+    backend_modes : sequence of BackendMode, optional
+        On which backends, and how functions run there.
     out : Path
         A folder; ``<run>/base.jsonl`` and ``<run>/head.jsonl`` are written into it.
     thresholds : Thresholds, optional
@@ -169,7 +168,7 @@ def run_gate(
 
     Returns
     -------
-    Gate
+    GateResult
         The verdicts.
 
     Raises
@@ -185,10 +184,12 @@ def run_gate(
         gate_cases = [GateCase(case, Path(scratch)) for case in dict.fromkeys(cases)]
         measured = [
             GateMeasurement(
-                question, how, known_thresholds.threshold_for(question.case.name, *split_how(how))
+                gate_case,
+                on,
+                known_thresholds.threshold_for(gate_case.case.name, on.label, on.mode),
             )
-            for how in dict.fromkeys(hows)
-            for question in gate_cases
+            for on in dict.fromkeys(backend_modes)
+            for gate_case in gate_cases
         ]
         passes = _PassRunner(base, head, timeout_s, run, progress)
         longest = 0.0
@@ -214,10 +215,10 @@ def run_gate(
         write_rows(measured, passes.facts, build, side, folder)
         for side, build in (("base", base), ("head", head))
     )
-    found = compare(base_rows, head_rows, thresholds=known_thresholds)
-    of = {(one.gate_case.case.name, one.how): one for one in measured}
-    entries = [with_estimate(e, of[e.name, how_of(e.label, e.mode)]) for e in found.entries]
-    comparison = Comparison(sorted(entries, key=severity_key), [*found.notes, *all_notes])
+    pairs = list(zip(base_rows, head_rows, strict=True))
+    entries = [compare_rows(one, *pair) for one, pair in zip(measured, pairs, strict=True)]
+    found_notes = notes_on(base_rows, head_rows, pairs)
+    comparison = Comparison(sorted(entries, key=severity_key), [*found_notes, *all_notes])
     return GateResult(base, head, comparison, measured, folder, time.monotonic() - start)
 
 
@@ -234,7 +235,7 @@ class _PassRunner:
     ) -> None:
         self.base, self.head, self.timeout_s = base, head, timeout_s
         self.progress = progress
-        self.facts: dict[str, dict[str, dict[str, Any]]] = {}  # by how, by side
+        self.facts: dict[BackendMode, dict[str, dict[str, Any]]] = {}  # by side
         self._count = 0
         self._run = run
 
@@ -242,27 +243,28 @@ class _PassRunner:
         """Measure cases once more, each backend in three new processes."""
         self._count += 1
         rng = random.Random(f"{self._run} {self._count}")
-        hows = list(dict.fromkeys(one.how for one in wanted))
-        rng.shuffle(hows)
-        for how in hows:
-            mine = [one for one in wanted if one.how == how and not one.errors]
+        backend_modes = list(dict.fromkeys(one.backend_mode for one in wanted))
+        rng.shuffle(backend_modes)
+        for on in backend_modes:
+            mine = [one for one in wanted if one.backend_mode == on and not one.errors]
             rng.shuffle(mine)
             if mine:
-                self._run_on(how, mine, what, retest)
+                self._run_on(on, mine, what, retest)
 
-    def _run_on(self, how: str, wanted: Sequence[GateMeasurement], what: str, retest: bool) -> None:
-        label, mode = split_how(how)
-        self.progress(f"{what}: starting {how}")
-        with ProcessTrio(self.base, self.head, label, mode, self.timeout_s) as trio:
+    def _run_on(
+        self, on: BackendMode, wanted: Sequence[GateMeasurement], what: str, retest: bool
+    ) -> None:
+        self.progress(f"{what}: starting {on}")
+        with ProcessTrio(self.base, self.head, on.label, on.mode, self.timeout_s) as trio:
             facts = trio.facts()
-            self.facts.setdefault(how, facts)
+            self.facts.setdefault(on, facts)
             failed = {side: f["error"] for side, f in facts.items() if f["error"]}
             for number, one in enumerate(wanted, start=1):
                 if set(failed) == set(facts):
                     one.errors |= failed
                     continue
                 name = one.gate_case.case.operation
-                self.progress(f"{what}: {how}, {number} of {len(wanted)}, {name}")
+                self.progress(f"{what}: {on}, {number} of {len(wanted)}, {name}")
                 result = trio.run_pass(one.gate_case, seed=f"{self._run} {self._count} {number}")
                 one.add(result, one.retest_passes if retest else one.first_passes)
 

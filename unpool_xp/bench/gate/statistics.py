@@ -74,9 +74,9 @@ def estimate_change(
 
     Examples
     --------
-    >>> from unpool_xp.bench.gate.statistics import Pass, judge
-    >>> even = Pass([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
-    >>> judge([even, even], threshold=0.05).verdict
+    >>> from unpool_xp.bench.gate.statistics import PassSamples, estimate_change
+    >>> even = PassSamples([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0])
+    >>> estimate_change([even, even], threshold=0.05).verdict
     <Verdict.SAME: 'same'>
     """
     change_logs, aa_logs = [], []

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from unpool_xp.bench import catalog
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.measure.session import is_device_lost
@@ -58,7 +57,7 @@ def cells_of(case: Case, label: str, modes: Sequence[str] = ("eager",)) -> list[
     """Return the cells of a case on a backend: the portable function, then the natives."""
     library = label.partition(":")[0]
     portable = f"unpool_xp.{case.definition.function.__name__}"
-    own = [native.name(case) for native in catalog.natives_for(library, case)]
+    own = [native.name(case) for native in case.natives(library)]
     return [
         cell
         for mode in modes

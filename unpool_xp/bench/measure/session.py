@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from unpool_xp.backends import Backend, CompileUnavailableError
-from unpool_xp.bench import catalog
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.inputs import NDArray
@@ -183,7 +182,7 @@ class Session:
     def _build_call(self) -> tuple[Callable[..., Any], bool]:
         """Return the function of the arrays alone, and whether it gives no indices."""
         if self.implementation == "native":
-            native = catalog.find_native(self.backend.library, self.case, self.function or "")
+            native = self.case.find_native(self.backend.library, self.function or "")
             reason = native.reason(self.case)
             if reason is not None:
                 raise UnsupportedCaseError(f"{self.function} cannot do it: {reason}")

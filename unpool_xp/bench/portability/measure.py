@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import find_native, natives_for
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, failure_fields
 from unpool_xp.bench.measure.sweep import make_row, provenance_fields
@@ -79,7 +78,6 @@ def measure_taxes(
 def _cells(case: Case, targets: Sequence[TaxTarget]) -> list[Cell]:
     label = targets[0].label
     portable = f"unpool_xp.{case.definition.function.__name__}"
-    tuned = any(target.tuned for target in targets)
     return [
         *(
             Cell(label, mode, "portable", portable)
@@ -88,15 +86,10 @@ def _cells(case: Case, targets: Sequence[TaxTarget]) -> list[Cell]:
         *(
             Cell(label, mode, "native", native.name(case))
             for mode in dict.fromkeys(target.native_mode for target in targets)
-            for native in natives_for(label.partition(":")[0], case, tuned=tuned)
+            for native in case.natives(label.partition(":")[0])
             if not native.values_only and native.reason(case) is None
         ),
     ]
-
-
-def _tuned(case: Case, cell: Cell) -> bool:
-    own = cell.implementation == "native"
-    return own and find_native(cell.label.partition(":")[0], case, cell.function).tuned
 
 
 def _measure(
@@ -118,7 +111,7 @@ def _measure(
                 implementation=cell.implementation,
                 function=cell.function,
             )
-        candidates = _candidates(case, names, fields)
+        candidates = _candidates(names, fields)
         answer = pool[label].ask(
             "sample_rounds", timeout=timeout_s, sessions=candidates, seconds=seconds
         )
@@ -133,19 +126,15 @@ def _measure(
     return {cell: {**known, "facts": facts} for cell, known in fields.items()}
 
 
-def _candidates(case: Case, names: Mapping[str, Cell], fields: CellFields) -> list[str]:
+def _candidates(names: Mapping[str, Cell], fields: CellFields) -> list[str]:
     """Return the sessions to time: all but the natives that are far slower than the fastest."""
     right = {name: cell for name, cell in names.items() if fields[cell]["checked"]}
-    fastest: dict[bool, float] = {}
-    for cell in right.values():
-        if cell.implementation == "native":
-            tuned, took = _tuned(case, cell), fields[cell]["call_s"]
-            fastest[tuned] = min(took, fastest.get(tuned, took))
+    natives = [cell for cell in right.values() if cell.implementation == "native"]
+    fastest = min((fields[cell]["call_s"] for cell in natives), default=0.0)
     return [
         name
         for name, cell in right.items()
-        if cell.implementation == "portable"
-        or fields[cell]["call_s"] <= _SLOW_FACTOR * fastest[_tuned(case, cell)]
+        if cell.implementation == "portable" or fields[cell]["call_s"] <= _SLOW_FACTOR * fastest
     ]
 
 
@@ -172,9 +161,7 @@ def make_entry(target: TaxTarget, case: Case, fields: CellFields) -> TaxEntry:
     own = [
         (statistics.median(fields[cell]["samples_s"]), cell)
         for cell in cells
-        if cell.implementation == "native"
-        and fields[cell]["samples_s"]
-        and (target.tuned or not _tuned(case, cell))
+        if cell.implementation == "native" and fields[cell]["samples_s"]
     ]
     ours = fields[portable]["samples_s"]
     if not ours:

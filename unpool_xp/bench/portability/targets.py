@@ -29,24 +29,21 @@ class TaxTarget:
         How the library's own functions run.
     baseline : str
         What those are, in words.
-    mean_limit, worst_limit : float or None
-        Upper limits of the geometric mean and of the worst ratio; None if there is no target.
-    tuned : bool
-        Whether natives that are tuned by hand count.
+    mean_limit, worst_limit : float
+        Upper limits of the geometric mean and of the worst ratio.
     """
 
     label: str
     mode: str
     native_mode: str
     baseline: str
-    mean_limit: float | None
-    worst_limit: float | None
-    tuned: bool = False
+    mean_limit: float
+    worst_limit: float
 
     @property
     def where(self) -> str:
         """The backend and the mode, short."""
-        return f"{self.label} {self.mode}{', tuned' if self.tuned else ''}"
+        return f"{self.label} {self.mode}"
 
 
 TARGETS = (
@@ -54,9 +51,6 @@ TARGETS = (
     TaxTarget("numpy", "eager", "eager", "the best known snippets", 0.8, 1.2),
     TaxTarget("jax:cpu", "compiled", "compiled", "jax's own functions, compiled", 1.0, 1.5),
     TaxTarget("torch:cpu", "compiled", "eager", "torch's own functions, eager", 0.8, 2.0),
-    # What the snippets become when they are written for speed alone.
-    TaxTarget("numpy", "eager", "eager", "snippets tuned by hand", None, None, tuned=True),
-    TaxTarget("jax:cpu", "compiled", "compiled", "code tuned by hand", None, None, tuned=True),
 )
 # Of the operation's first array, from what a core's own cache holds to what none does.
 SHAPES = ((1, 16, 32, 32), (2, 32, 64, 64), (4, 64, 112, 112))
@@ -167,10 +161,8 @@ class TaxSummary:
     noisy: int
 
     @property
-    def met(self) -> bool | None:
-        """Whether both limits hold and every case has a ratio; None if there is no target."""
-        if self.target.mean_limit is None or self.target.worst_limit is None:
-            return None
+    def met(self) -> bool:
+        """Whether both limits hold and every case has a ratio."""
         if self.worst is None or self.worst.ratio is None or self.failed:
             return False
         return (

@@ -6,73 +6,45 @@ The page repeats this in JavaScript for filtered rows; both use the medians and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from unpool_xp.bench.report.ranked import RankedCase, TimedRow, size_class_of
+from unpool_xp.bench.report.ranked import Contender, RankedCase, size_class_of
 from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, verdict
+from unpool_xp.bench.verdicts.ranking import Ranked
 
-How = tuple[str, str, str]
 _INTERVAL_WIDTH = 2 * 1.96  # across a 95 % interval
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What to use for one operation, dtype and band of sizes.
+class Rival:
+    """A contender beside the winner: its time over the winner's, the geometric mean of the cases.
 
-    Attributes
-    ----------
-    operation, dtype : str
-        Of what.
-    size_class : int
-        A number in `unpool_xp.bench.report.ranked.SIZE_CLASSES`.
-    winner : tuple of str
-        The backend, the mode and the implementation that is the fastest over all the cases.
-    function : str
-        Its name in one of them.
-    cases : int
-        How many there are.
-    first_in : int
-        In how many of them nothing is known to be faster.
-    runner_up : tuple of str or None
-        The best on another backend; None where no other has all the cases.
-    ratio : Ratio or None
-        Its time over the winner's: the geometric mean over the cases.
-    verdict : Verdict or None
-        The runner-up beside the winner: SLOWER where the answer is clear.
-    portable : tuple of str or None
-        The best of unpool_xp's own, where the winner is not.
-    portable_ratio : Ratio or None
-        Its time over the winner's.
+    The verdict is SLOWER where that is clear.
     """
+
+    contender: Contender
+    ratio: Ratio
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to use for one operation, dtype and band of sizes."""
 
     operation: str
     dtype: str
-    size_class: int
-    winner: How
-    function: str
+    size_class: int  # a number in `SIZE_CLASSES`
+    winner: Contender  # the fastest over all the cases
+    function: str  # its name in one of them
     cases: int
-    first_in: int
-    runner_up: How | None
-    ratio: Ratio | None
-    verdict: Verdict | None
-    portable: How | None
-    portable_ratio: Ratio | None
+    first_in: int  # in how many of them nothing is known to be faster than the winner
+    runner_up: Rival | None  # the best on another backend; None where no other has all the cases
+    portable: Rival | None  # the best of unpool_xp's own, where the winner is not
 
 
 def answers(cases: Iterable[RankedCase]) -> list[Answer]:
-    """Return the answers of one machine.
-
-    Parameters
-    ----------
-    cases : iterable of RankedCase
-        Of one machine.
-
-    Returns
-    -------
-    list of Answer
-        By dtype, that of the most cases first; then by operation, then by size.
-    """
+    """Return the answers of one machine: by dtype, the most cases first; by operation; by size."""
     groups: dict[tuple[str, str, int], list[RankedCase]] = {}
     count: dict[str, int] = {}
     for case in cases:
@@ -87,34 +59,29 @@ def answers(cases: Iterable[RankedCase]) -> list[Answer]:
 
 def _answer(key: tuple[str, str, int], cases: Sequence[RankedCase]) -> Answer:
     dtype, operation, size_class = key
-    times: dict[How, dict[int, TimedRow]] = {}
+    times: dict[Contender, dict[int, Ranked]] = {}
     for number, case in enumerate(cases):
         for timed in case.timed:  # the fastest first: of several functions, that one counts
-            times.setdefault(timed.how, {}).setdefault(number, timed)
+            times.setdefault(Contender.of(timed.row), {}).setdefault(number, timed)
     most = max(map(len, times.values()))
-    whole = {how: found for how, found in times.items() if len(found) == most}
 
-    def slowness(how: How) -> float:
+    def slowness(one: Contender) -> float:
         return sum(
             math.log(timed.seconds / cases[number].timed[0].seconds)
-            for number, timed in whole[how].items()
+            for number, timed in times[one].items()
         )
 
-    order = sorted(whole, key=slowness)
+    order = sorted((one for one, found in times.items() if len(found) == most), key=slowness)
     winner = order[0]
     mine = times[winner]
 
-    def ratio_to_winner(how: How | None) -> tuple[Ratio, float] | None:
-        if how is None or mine.keys() != whole[how].keys():
+    def rival(which: Callable[[Contender], bool]) -> Rival | None:
+        one = next(filter(which, order), winner)
+        if one == winner or mine.keys() != times[one].keys():
             return None
-        return mean_ratio([(whole[how][number], timed) for number, timed in mine.items()])
+        ratio, noise = mean_ratio([(times[one][number], timed) for number, timed in mine.items()])
+        return Rival(one, ratio, verdict(ratio, noise))
 
-    runner_up = next((how for how in order if how[0] != winner[0]), None)
-    portable = next((how for how in order if how[2] == "portable"), None)
-    second, own = (
-        ratio_to_winner(runner_up),
-        ratio_to_winner(portable if portable != winner else None),
-    )
     return Answer(
         operation,
         dtype,
@@ -123,28 +90,16 @@ def _answer(key: tuple[str, str, int], cases: Sequence[RankedCase]) -> Answer:
         next(iter(mine.values())).row["function"],
         len(cases),
         sum(not is_slower(timed, cases[number].timed[0]) for number, timed in mine.items()),
-        runner_up if second else None,
-        second[0] if second else None,
-        verdict(*second) if second else None,
-        portable if own else None,
-        own[0] if own else None,
+        rival(lambda one: one.on.label != winner.on.label),
+        rival(lambda one: one.implementation == "portable"),
     )
 
 
-def mean_ratio(pairs: Sequence[tuple[TimedRow, TimedRow]]) -> tuple[Ratio, float]:
+def mean_ratio(pairs: Sequence[tuple[Ranked, Ranked]]) -> tuple[Ratio, float]:
     """Return the geometric mean of times over times, and the noise that it is seen through.
 
-    Parameters
-    ----------
-    pairs : sequence of tuple of Timed
-        The first over the second; at least one.
-
-    Returns
-    -------
-    ratio : Ratio
-        With the interval (0, inf) where any has too few samples.
-    noise : float
-        The mean over the pairs of the larger noise floor.
+    The interval is (0, inf) where any has too few samples; the noise is the mean over the pairs of
+    the larger noise floor.
     """
     logs = [math.log(one.seconds / other.seconds) for one, other in pairs]
     variance = sum(_variance(timed) for pair in pairs for timed in pair)
@@ -155,47 +110,28 @@ def mean_ratio(pairs: Sequence[tuple[TimedRow, TimedRow]]) -> tuple[Ratio, float
     return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half)), noise
 
 
-def is_slower(timed: TimedRow, best: TimedRow) -> bool:
+def is_slower(timed: Ranked, best: Ranked) -> bool:
     """Return whether one is known to be slower than the best."""
     return timed is not best and verdict(*mean_ratio([(timed, best)])) is Verdict.SLOWER
 
 
-def _variance(timed: TimedRow) -> float:
+def _variance(timed: Ranked) -> float:
     """Return that of the logarithm of the median, as its interval shows it."""
-    if timed.low <= 0 or not math.isfinite(timed.high):
+    low, high = timed.interval.low, timed.interval.high
+    if low <= 0 or not math.isfinite(high):
         return math.inf
-    return (math.log(timed.high / timed.low) / _INTERVAL_WIDTH) ** 2
+    return (math.log(high / low) / _INTERVAL_WIDTH) ** 2
 
 
 def count_fastest(cases: Iterable[RankedCase]) -> tuple[dict[str, int], int]:
-    """Return in how many cases a backend has the fastest or is tied with it, and of how many.
+    """Return in how many cases a backend is the fastest or tied with it, and of how many.
 
-    Parameters
-    ----------
-    cases : iterable of RankedCase
-        Of one machine.
-
-    Returns
-    -------
-    counts : dict of str to int
-        By backend, the most first.
-    cases : int
-        How many have a time.
+    By backend, the most first; of the cases that have a time.
     """
     counts: dict[str, int] = {}
     number = 0
     for case in cases:
         number += bool(case.timed)
-        for backend in {t.row["backend"] for t in case.timed if _is_fastest(t)}:
+        for backend in {t.row["backend"] for t in case.timed if t.is_fastest}:
             counts[backend] = counts.get(backend, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))), number
-
-
-def _is_fastest(timed: TimedRow) -> bool:
-    return timed.entry.place == 1 or timed.entry.tied_with_best
-
-
-def geometric_mean(ratios: Iterable[float]) -> float:
-    """Return the mean that gives a ratio and its inverse the same weight."""
-    logs = [math.log(ratio) for ratio in ratios]
-    return math.exp(sum(logs) / len(logs))

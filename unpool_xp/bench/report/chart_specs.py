@@ -27,18 +27,10 @@ _CALLS = "format(datum.value, '~s')"
 
 
 def chart_specs(backends: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the charts of the page, which fills in the data and the ticks.
+    """Return the charts of the page by name; their scales have these backends in this order.
 
-    Parameters
-    ----------
-    backends : sequence of str
-        Labels: the order of the scales, the same in all of them.
-
-    Returns
-    -------
-    dict of str to dict
-        By name: the data is named "points", and in some "lines"; the ticks are the parameters
-        "xticks" and "yticks".
+    The page fills in the data "points" (some have "lines" too) and the parameters "xticks" and
+    "yticks".
     """
     return {
         "time": _page_spec(_time_chart(backends)),
@@ -54,22 +46,10 @@ def chart_specs(backends: Sequence[str]) -> dict[str, dict[str, Any]]:
 def time_png_spec(
     cases: Iterable[RankedCase], backends: Sequence[str], copy_gb_s: float | None
 ) -> dict[str, Any] | None:
-    """Return the chart of time against size with its data and a legend.
+    """Return the chart of time against size of one operation on one machine, with its data.
 
-    Parameters
-    ----------
-    cases : iterable of RankedCase
-        Of one operation on one machine.
-    backends : sequence of str
-        As for `chart_specs`.
-    copy_gb_s : float or None
-        What a plain copy reached.
-
-    Returns
-    -------
-    dict or None
-        None where there is nothing to draw. Where there is too much for a picture, the kernel,
-        stride and dtype with the most sizes alone; the title then says which.
+    None where there is nothing to draw. Where there is too much for a picture, the kernel, stride
+    and dtype with the most sizes alone; the title then says which.
     """
     cases = _cases_to_draw([case for case in cases if case.timed and case.bytes_moved > 0])
     points: list[dict[str, Any]] = [
@@ -78,8 +58,8 @@ def time_png_spec(
             "settings": settings,
             "bytes": case.bytes_moved,
             "seconds": t.seconds,
-            "low": t.low or t.seconds,
-            "high": t.high if math.isfinite(t.high) else t.seconds,
+            "low": t.interval.low or t.seconds,
+            "high": t.interval.high if math.isfinite(t.interval.high) else t.seconds,
         }
         for case, settings in zip(cases, _line_groups(cases), strict=True)
         for t in case.timed
@@ -156,29 +136,22 @@ def byte_ticks(values: Sequence[int]) -> list[int]:
 # --- the charts ----------------------------------------------------------------------------------
 
 
-def _tick_values(name: str) -> Any:
-    return {"expr": name}
-
-
 def _params() -> list[Any]:
     return [alt.param(name=name, value=[]) for name in ("xticks", "yticks")]
 
 
-def _backend(backends: Sequence[str], legend: Any = None) -> dict[str, Any]:
+_BACKEND_FIELD = {"field": "backend", "type": "nominal", "title": "backend", "sort": None}
+
+
+def _backend(legend: Any) -> dict[str, Any]:
     shown = None if legend is None else alt.Legend(values=legend)
-    return {
-        "field": "backend",
-        "type": "nominal",
-        "title": "backend",
-        "sort": None,
-        "legend": shown,
-    }
+    return {**_BACKEND_FIELD, "legend": shown}
 
 
 def _marks(chart: Any, backends: Sequence[str], legend: Any = None, **encoding: Any) -> Any:
     """Return symbols: the colour and shape are the backend, filled is portable, hollow native."""
     domain = list(backends)
-    backend = _backend(backends, legend)
+    backend = _backend(legend)
     scale = alt.Scale(domain=domain)
     filled = alt.Scale(domain=["portable", "native"], range=[1, 0])
     return chart.mark_point(size=60, strokeWidth=1.6, strokeDash=[]).encode(
@@ -200,9 +173,9 @@ def _time_chart(backends: Sequence[str], legend: Any = None) -> Any:
     chart, copies = alt.Chart(alt.NamedData("points")), alt.Chart(alt.NamedData("lines"))
     x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
     x = x.title("bytes in and out of a call")
-    x = x.axis(labelExpr=_BYTES, values=_tick_values("xticks"), grid=False)
+    x = x.axis(labelExpr=_BYTES, values={"expr": "xticks"}, grid=False)
     y = alt.Y("seconds:Q").scale(type="log", nice=False, padding=12).title("time of a call")
-    y = y.axis(labelExpr=_SECONDS, values=_tick_values("yticks"))
+    y = y.axis(labelExpr=_SECONDS, values={"expr": "yticks"})
     near = alt.selection_point(
         name="near",
         fields=["backend", "mode", "implementation"],
@@ -210,7 +183,7 @@ def _time_chart(backends: Sequence[str], legend: Any = None) -> Any:
         clear="pointerout",
     )
     opacity = alt.when(near).then(alt.value(1.0)).otherwise(alt.value(0.15))
-    colour = alt.Color(**_backend(backends, legend), scale=alt.Scale(domain=list(backends)))
+    colour = alt.Color(**_backend(legend), scale=alt.Scale(domain=list(backends)))
     modes = alt.Scale(domain=["eager", "compiled"], range=[[1, 0], [5, 3]])
     dash = alt.StrokeDash(
         "mode:N", sort=None, scale=modes, legend=legend and alt.Legend(symbolSize=500)
@@ -249,7 +222,7 @@ def _dot_plot(
     """Return one quantity, an operation a line."""
     chart = alt.Chart(alt.NamedData("points"))
     x = alt.X(f"{field}:Q").scale(type="log", nice=False, padding=20).title(title)
-    x = x.axis(labelExpr=labels, values=_tick_values("xticks"))
+    x = x.axis(labelExpr=labels, values={"expr": "xticks"})
     y = (
         alt.Y("operation:N")
         .title(None)
@@ -272,9 +245,9 @@ def _device_chart() -> Any:
     chart = alt.Chart(alt.NamedData("points"))
     x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
     x = x.title("bytes in and out of a call")
-    x = x.axis(labelExpr=_BYTES, values=_tick_values("xticks"), grid=False)
+    x = x.axis(labelExpr=_BYTES, values={"expr": "xticks"}, grid=False)
     y = alt.Y("ratio:Q").scale(type="log", nice=False, padding=12)
-    y = y.title("CPU time over GPU time").axis(labelExpr=_RATIO, values=_tick_values("yticks"))
+    y = y.title("CPU time over GPU time").axis(labelExpr=_RATIO, values={"expr": "yticks"})
     copies = alt.Scale(domain=["on the device", "with copies"], range=[[1, 0], [5, 3]])
     colour = alt.Color(
         "copies:N",

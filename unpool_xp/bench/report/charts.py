@@ -15,22 +15,12 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 
 @dataclass(frozen=True)
 class Style:
-    """How a backend looks, the same in every report.
+    """How a backend looks, the same in every report."""
 
-    Attributes
-    ----------
-    light, dark : str
-        Its colour on a light and on a dark page.
-    shape : str
-        Its symbol, as Vega names it.
-    glyph : str
-        The symbol as a character.
-    """
-
-    light: str
+    light: str  # its colour on a light page
     dark: str
-    shape: str
-    glyph: str
+    shape: str  # its symbol, as Vega names it
+    glyph: str  # the symbol as a character
 
 
 # After Okabe and Ito, told apart with every kind of colour blindness; darker on white than theirs
@@ -57,18 +47,7 @@ _KNOWN_BACKENDS = (
 
 
 def styles(backends: Sequence[str]) -> list[Style]:
-    """Return how backends look: known ones always the same, others in their order.
-
-    Parameters
-    ----------
-    backends : sequence of str
-        Labels.
-
-    Returns
-    -------
-    list of Style
-        One a label. Two look the same only where there are more than 56.
-    """
+    """Return how backends look: known ones always the same, others in their order."""
     others = [name for name in backends if name not in _KNOWN_BACKENDS]
     found = []
     for name in backends:
@@ -83,20 +62,7 @@ def styles(backends: Sequence[str]) -> list[Style]:
 
 
 def theme(backends: Sequence[str], *, dark: bool = False) -> dict[str, Any]:
-    """Return a Vega-Lite configuration.
-
-    Parameters
-    ----------
-    backends : sequence of str
-        Labels, in the order of the charts' scales.
-    dark : bool, optional
-        Whether it is for a dark background.
-
-    Returns
-    -------
-    dict
-        The configuration.
-    """
+    """Return a Vega-Lite configuration; the labels are in the order of the scales of the charts."""
     text, soft, grid = (
         ("#d7dbe0", "#9aa3ae", "#2b3138") if dark else ("#2b3036", "#626b76", "#e8eaed")
     )
@@ -142,24 +108,7 @@ def theme(backends: Sequence[str], *, dark: bool = False) -> dict[str, Any]:
 def write_png(
     spec: dict[str, Any], path: str | Path, title: str, subtitle: str, backends: Sequence[str]
 ) -> Path:
-    """Draw a chart on white.
-
-    Parameters
-    ----------
-    spec : dict
-        Whole, with its data; a title of its own becomes a line of the subtitle.
-    path : str or Path
-        The file.
-    title, subtitle : str
-        To stand above it.
-    backends : sequence of str
-        As for `theme`.
-
-    Returns
-    -------
-    Path
-        The file.
-    """
+    """Draw a whole chart on white; a title of its own becomes a line of the subtitle."""
     settings = [spec["title"]["text"]] if "title" in spec else []
     words = {"text": title, "subtitle": [*settings, subtitle]}
     whole = {**spec, "width": 640, "height": 340, "title": words, "padding": 16}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,12 @@ import unpool_xp
 from unpool_xp.bench.cases.formatting import three_digits
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.report.answers import geometric_mean, is_slower
-from unpool_xp.bench.report.costs import copy_ceilings
-from unpool_xp.bench.report.ranked import RankedCase, TimedRow
-from unpool_xp.bench.report_pictures import pictures
+from unpool_xp.bench.report.answers import is_slower
+from unpool_xp.bench.report.costs import Ceilings
+from unpool_xp.bench.report.ranked import Contender, RankedCase
 from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.verdicts.ranking import Ranked
+from unpool_xp.gallery.scores import max_pool_scores
 
 TRUE, PARTLY, FALSE, UNMEASURED = "true", "partly true", "not true", "not measured here"
 _CHEAP_SHARE = 0.5  # of the speed of a plain copy: a call then takes no longer than two copies
@@ -32,6 +34,7 @@ class Evidence:
     """What a claim is judged by: the rows of one machine."""
 
     cases: Sequence[RankedCase]
+    ceilings: Ceilings
 
     @property
     def rows(self) -> list[Row]:
@@ -58,20 +61,9 @@ class ClaimVerdict:
     measured: str
 
 
-def judge_claims(cases: Sequence[RankedCase]) -> list[ClaimVerdict]:
-    """Judge every claim by the cases of one machine.
-
-    Parameters
-    ----------
-    cases : sequence of RankedCase
-        Of one machine.
-
-    Returns
-    -------
-    list of Judged
-        In the order of `CLAIMS`.
-    """
-    evidence = Evidence(cases)
+def judge_claims(cases: Sequence[RankedCase], ceilings: Ceilings) -> list[ClaimVerdict]:
+    """Judge every claim, in the order of `CLAIMS`, by the cases of one machine."""
+    evidence = Evidence(cases, ceilings)
     return [ClaimVerdict(claim.text, claim.measure, *claim.judge(evidence)) for claim in CLAIMS]
 
 
@@ -108,21 +100,21 @@ def _fractional_costs_more(evidence: Evidence) -> tuple[str | None, str]:
     ratios: dict[str, list[float]] = {}
     for slow, quick in pairs:
         ratios.setdefault(quick.row["operation"], []).append(slow.seconds / quick.seconds)
-    means = {name: three_digits(geometric_mean(found)) for name, found in ratios.items()}
+    means = {name: three_digits(statistics.geometric_mean(found)) for name, found in ratios.items()}
     words = ", ".join(f"{mean}x that of {name}" for name, mean in means.items())
     text = f"It took longer in {more} of {len(pairs)} comparisons: {words}, in the geometric mean."
     return _verdict_of_share(more, len(pairs)), text
 
 
-def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, TimedRow]]:
+def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, Ranked]]:
     """Return the portable methods with the same output, backend and mode, by operation."""
-    groups: dict[tuple[object, ...], dict[str, TimedRow]] = {}
+    groups: dict[tuple[object, ...], dict[str, Ranked]] = {}
     for case in cases:
         known = case.outputs if "unpool" in case.operation else None
         for timed in case.timed if known else ():
             if timed.row["implementation"] == "portable":
                 assert known is not None
-                key = (*timed.how, next(iter(known.values())))
+                key = (Contender.of(timed.row), next(iter(known.values())))
                 found = groups.setdefault(key, {})
                 before = found.get(case.operation)  # two kernels can lead to the same output
                 if before is None or timed.seconds < before.seconds:
@@ -130,14 +122,15 @@ def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, TimedRow]]:
     return list(groups.values())
 
 
-def _ratios_text(name: str, groups: Iterable[Mapping[str, TimedRow]]) -> str:
+def _ratios_text(name: str, groups: Iterable[Mapping[str, Ranked]]) -> str:
     ratios: dict[str, list[float]] = {}
     for group in groups:
         for other, timed in group.items():
             if other != name:
                 ratios.setdefault(other, []).append(timed.seconds / group[name].seconds)
     return ", ".join(
-        f"{other} {three_digits(geometric_mean(ratios[other]))}x" for other in sorted(ratios)
+        f"{other} {three_digits(statistics.geometric_mean(ratios[other]))}x"
+        for other in sorted(ratios)
     )
 
 
@@ -146,13 +139,15 @@ def _verdict_of_share(number: int, of: int) -> str:
 
 
 def _unpooling_is_cheap(evidence: Evidence) -> Findings:
-    ceilings = copy_ceilings(evidence.rows)
     best: dict[str, tuple[int, float]] = {}
     for case in evidence.cases:
         if case.operation in _UNPOOLING and case.timed:
             row, seconds = case.timed[0].row, case.timed[0].seconds
-            if row["device"] in ceilings and case.bytes_moved >= best.get(case.operation, (0,))[0]:
-                share = row["bytes_moved"] / seconds / 1e9 / ceilings[row["device"]][0]
+            if (
+                row["device"] in evidence.ceilings
+                and case.bytes_moved >= best.get(case.operation, (0,))[0]
+            ):
+                share = row["bytes_moved"] / seconds / 1e9 / evidence.ceilings[row["device"]][0]
                 best[case.operation] = (case.bytes_moved, share)
     if not best:
         return UNMEASURED, "No unpooling was timed on a device whose copy was timed too."
@@ -174,7 +169,7 @@ def _unpooling_is_cheap(evidence: Evidence) -> Findings:
 
 
 def _max_keeps_more(evidence: Evidence) -> Findings:
-    found = pictures()
+    found = max_pool_scores()
     pairs = [(ways["max_unpool"], ways["nearest_unpool"]) for ways in found.values()]
     closer = sum(ours.psnr > theirs.psnr and ours.ssim > theirs.ssim for ours, theirs in pairs)
     words = "; ".join(
@@ -183,7 +178,7 @@ def _max_keeps_more(evidence: Evidence) -> Findings:
         f"SSIM {ways['max_unpool'].ssim:.2f} against {ways['nearest_unpool'].ssim:.2f}"
         for stride, ways in found.items()
     )
-    errors = max(shown.at_maxima for pair in pairs for shown in pair)
+    errors = max(shown.error_at_maxima for pair in pairs for shown in pair)
     return _verdict_of_share(closer, len(pairs)), (
         f"Max against nearest, on a photograph. {words}. Largest error of either at the maxima: "
         f"{errors:g}. What max unpooling alone keeps is where the maxima stood."
@@ -191,7 +186,7 @@ def _max_keeps_more(evidence: Evidence) -> Findings:
 
 
 def _large_strides_are_blocky(evidence: Evidence) -> Findings:
-    found = pictures()
+    found = max_pool_scores()
     strides = sorted(found)
     shown = {name: [found[s][name].blockiness for s in strides] for name in found[strides[0]]}
     rising = [name for name, values in shown.items() if values == sorted(values) and values[-1] > 2]
@@ -206,7 +201,7 @@ def _large_strides_are_blocky(evidence: Evidence) -> Findings:
 
 
 def _fractional_is_smoother(evidence: Evidence) -> Findings:
-    found = pictures()
+    found = max_pool_scores()
     pairs = [
         (w["fractional_max_unpool"].variation, w["nearest_unpool"].variation)
         for w in found.values()
@@ -249,7 +244,7 @@ def _peak_memory_text(evidence: Evidence) -> str:
     pairs = [p for p in peaks.values() if {"max_pool", "avg_pool"} <= p.keys()]
     if not pairs:
         return "Peak memory was not measured here (sweep --memory)."
-    ratio = geometric_mean(pair["max_pool"] / pair["avg_pool"] for pair in pairs)
+    ratio = statistics.geometric_mean(pair["max_pool"] / pair["avg_pool"] for pair in pairs)
     return (
         f"Peak memory of max_pool over avg_pool: {three_digits(ratio)}x, over {len(pairs)} cases."
     )

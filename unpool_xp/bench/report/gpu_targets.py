@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unpool_xp.bench.cases.formatting import markdown_table
 from unpool_xp.bench.cases.operation import total_bytes
-from unpool_xp.bench.report.ranked import RankedCase, ranked_cases
+from unpool_xp.bench.report.ranked import outputs_of
 from unpool_xp.bench.rows.names import case_name
-from unpool_xp.bench.rows.schema import Row, failure_reason, latest
+from unpool_xp.bench.rows.schema import Row, elements, failure_reason, latest
 from unpool_xp.bench.verdicts.ranking import by_workload
 
 COPY_SHARE = 0.85  # of the rate of the device's own copy, at least
@@ -22,27 +23,13 @@ _COPY_OPERATIONS = ("nearest_unpool", "max_unpool")
 
 @dataclass(frozen=True)
 class TargetResult:
-    """One target and its result.
+    """One target and its result."""
 
-    Attributes
-    ----------
-    text : str
-        What.
-    target : str
-        How much of it.
-    measured : float or None
-        How much there is; None where it was not measured.
-    met : bool or None
-        Whether that is enough; None where it was not measured.
-    note : str
-        Of what it is, or why it was not measured.
-    """
-
-    text: str
-    target: str
-    measured: float | None
-    met: bool | None
-    note: str
+    text: str  # what
+    target: str  # how much of it
+    measured: float | None  # how much there is; None where it was not measured
+    met: bool | None  # whether that is enough
+    note: str  # of what it is, or why it was not measured
 
     @property
     def verdict(self) -> str:
@@ -51,44 +38,33 @@ class TargetResult:
 
 
 def check_gpu_targets(rows: Iterable[Row]) -> list[TargetResult]:
-    """Evaluate the GPU targets on rows.
+    """Evaluate the GPU targets on rows of one machine; the newest of each case counts.
 
-    Parameters
-    ----------
-    rows : iterable of Row
-        Of one machine; the newest of each case counts.
-
-    Returns
-    -------
-    list of Line
-        For each operation and library the least share of the copy; for each mode the geometric
-        mean of portable over native on PyTorch. The clock of the host counts, as everywhere.
+    For each operation and library the least share of the copy; for each mode the geometric mean of
+    portable over native on PyTorch. The clock of the host counts, as everywhere.
     """
     kept = latest(rows)
-    cases = ranked_cases(kept)
-    lines = [
-        _copy_result(cases, label, name) for label in _COPY_LABELS for name in _COPY_OPERATIONS
+    limits = (("eager", MOST_EAGER), ("compiled", MOST_COMPILED))
+    return [
+        *(_copy_result(kept, label, name) for label in _COPY_LABELS for name in _COPY_OPERATIONS),
+        *(_tax_result(kept, mode, most) for mode, most in limits),
     ]
-    for mode, most in (("eager", MOST_EAGER), ("compiled", MOST_COMPILED)):
-        lines.append(_tax_result(kept, mode, most))
-    return lines
 
 
-def _copy_result(cases: Sequence[RankedCase], label: str, operation: str) -> TargetResult:
+def _copy_result(rows: Sequence[Row], label: str, operation: str) -> TargetResult:
     text = f"{operation} on {label}, outputs over 1 GB: share of the device's own copy"
     target = f"at least {COPY_SHARE:.0%}"
     shares, reasons = [], []
-    for case in cases:
-        if case.operation != operation or total_bytes(case.outputs or {}) <= LARGE_BYTES:
+    mine = [r for r in rows if (r["backend"], r["operation"]) == (label, operation)]
+    for row in sorted(mine, key=elements):
+        if not _is_portable(row, "eager") or total_bytes(outputs_of(row) or {}) <= LARGE_BYTES:
             continue
-        mine = [r for r in case.rows if r["backend"] == label and _is_portable(r, "eager")]
-        for row in mine:
-            reason, rate = failure_reason(row), row["copy_gb_s"]
-            if reason is None and rate:
-                gb_s = row["bytes_moved"] / statistics.median(row["samples_s"]) / 1e9
-                shares.append((gb_s / rate, case_name(row)))
-            else:
-                reasons.append(reason or "the copy was not measured")
+        reason, rate = failure_reason(row), row["copy_gb_s"]
+        if reason is None and rate:
+            gb_s = row["bytes_moved"] / statistics.median(row["samples_s"]) / 1e9
+            shares.append((gb_s / rate, case_name(row)))
+        else:
+            reasons.append(reason or "the copy was not measured")
     if not shares:
         return TargetResult(text, target, None, None, reasons[0] if reasons else "no row")
     share, name = min(shares)
@@ -132,22 +108,16 @@ def _fastest(rows: Iterable[Row], which: Callable[[Row], bool]) -> float | None:
     return min(times, default=None)
 
 
-def targets_as_markdown(lines: Sequence[TargetResult]) -> str:
-    """Return the lines as a table in Markdown."""
-    head = ["| what | asked | found | | of |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(f"| {' | '.join(result_cells(line))} |" for line in lines)]) + "\n"
-
-
 def result_cells(line: TargetResult) -> list[str]:
     """Return the words of a line."""
     found = "" if line.measured is None else f"{line.measured:.3g}"
-    note = line.note.replace("|", "/")
-    return [line.text, line.target, found, line.verdict, note]
+    return [line.text, line.target, found, line.verdict, line.note]
 
 
 def write_targets(lines: Sequence[TargetResult], folder: str | Path) -> Path:
     """Write the table to ``reach.md`` of a folder, which is made."""
     path = Path(folder) / "reach.md"
+    table = markdown_table(("what", "asked", "found", "", "of"), map(result_cells, lines))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("# What is asked of a GPU\n\n" + targets_as_markdown(lines), encoding="utf-8")
+    path.write_text("\n".join(["# What is asked of a GPU", "", *table, ""]), encoding="utf-8")
     return path

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unpool_xp.bench.cases.formatting import seconds_text, three_digits
-from unpool_xp.bench.report.answers import geometric_mean, mean_ratio
-from unpool_xp.bench.report.ranked import RankedCase, TimedRow
+from unpool_xp.bench.cases.formatting import range_text, seconds_text, times_text
+from unpool_xp.bench.report.answers import mean_ratio
+from unpool_xp.bench.report.ranked import RankedCase
 from unpool_xp.bench.rows.schema import Key, workload_key
+from unpool_xp.bench.verdicts.ranking import Ranked
 
 PortableKey = tuple[str, str, str, str]
 
@@ -16,19 +18,10 @@ PortableKey = tuple[str, str, str, str]
 def compare_machines(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[str, Any]]:
     """Return a line for each operation and way to run it that several machines have.
 
-    Parameters
-    ----------
-    machines : mapping of str to iterable of RankedCase
-        By id, in the order of the columns.
-
-    Returns
-    -------
-    list of dict
-        "operation", "backend", "mode", "dtype", "cases" (how many cases all the machines of the
-        line have) and "cells", one a machine: None, or the geometric mean of its times
-        ("seconds"), over that of the fastest machine ("ratio", with its 95 % interval in
-        "limits"), and whether it is the fastest ("first"). Of unpool_xp's own functions alone:
-        the same code everywhere.
+    Of unpool_xp's own functions alone: the same code everywhere. "cases" is how many cases all
+    the machines of the line have. "cells" has one for each machine: None, or the geometric mean of
+    its times ("seconds"), over that of the fastest machine ("ratio", with its 95 % interval in
+    "limits"), and whether it is the fastest ("first").
     """
     times = {name: _times(cases) for name, cases in machines.items()}
     lines = []
@@ -38,8 +31,11 @@ def compare_machines(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[
         if len(having) < 2 or not common:
             continue
         ours = {name: [found[key] for key in common] for name, found in having.items()}
-        means = {name: geometric_mean(t.seconds for t in timed) for name, timed in ours.items()}
-        first = min(means, key=lambda name: means[name])
+        means = {
+            name: statistics.geometric_mean(t.seconds for t in timed)
+            for name, timed in ours.items()
+        }
+        first = min(means, key=means.__getitem__)
         operation, dtype, backend, mode = way
         lines.append(
             {
@@ -59,8 +55,8 @@ def compare_machines(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[
     return lines
 
 
-def _times(cases: Iterable[RankedCase]) -> dict[PortableKey, dict[Key, TimedRow]]:
-    found: dict[PortableKey, dict[Key, TimedRow]] = {}
+def _times(cases: Iterable[RankedCase]) -> dict[PortableKey, dict[Key, Ranked]]:
+    found: dict[PortableKey, dict[Key, Ranked]] = {}
     for case in cases:
         for timed in case.timed:
             row = timed.row
@@ -71,15 +67,12 @@ def _times(cases: Iterable[RankedCase]) -> dict[PortableKey, dict[Key, TimedRow]
 
 
 def _cell(
-    mine: Sequence[TimedRow], best: Sequence[TimedRow], seconds: float, first: bool
+    mine: Sequence[Ranked], best: Sequence[Ranked], seconds: float, first: bool
 ) -> dict[str, Any]:
     ratio, _ = mean_ratio(list(zip(mine, best, strict=True)))
-    limits = "too few samples"
-    if ratio.low > 0:
-        limits = f"{three_digits(ratio.low)} to {three_digits(ratio.high)}"
     return {
         "seconds": seconds_text(seconds),
-        "ratio": "" if first else f"{three_digits(ratio.estimate)}x",
-        "limits": "" if first else limits,
+        "ratio": "" if first else times_text(ratio.estimate),
+        "limits": "" if first else range_text(ratio.low, ratio.high),
         "first": first,
     }

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import html
-import re
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from unpool_xp.bench.cases.formatting import interval_text, seconds_text, three_digits
+from unpool_xp.bench.cases.formatting import (
+    escape_markdown,
+    interval_text,
+    markdown_table,
+    seconds_text,
+    three_digits,
+    times_text,
+)
 from unpool_xp.bench.report.costs import DeviceSeries
-from unpool_xp.bench.report.ranked import RankedCase, TimedRow
-from unpool_xp.bench.rows.names import case_name, how_text
-from unpool_xp.bench.rows.schema import failure_reason
+from unpool_xp.bench.report.ranked import RankedCase
+from unpool_xp.bench.rows.names import case_name, contender_text
+from unpool_xp.bench.verdicts.ranking import Ranked
 
 _MOST_CASES = 200  # with their tables; beyond, the page has them
 _MOST_LINES = 100
 
 
 def markdown(view: Mapping[str, Any]) -> str:
-    """Return the summary.
-
-    Parameters
-    ----------
-    view : mapping
-        As `unpool_xp.bench.report.view.report_view` returns it.
-
-    Returns
-    -------
-    str
-        Markdown, in which nothing that a row says is taken for markup.
-    """
+    """Return what `report_view` found as Markdown, in which nothing of a row becomes markup."""
     lines = ["# Which backend is fastest", ""]
     if not view["machines"]:
         lines += ["There are no rows to report.", ""]
@@ -56,7 +51,7 @@ def _machine_comparison(view: Mapping[str, Any]) -> list[str]:
         ]
         for line in view["side_by_side"]
     ]
-    head = ("operation", "backend", "cases", *(_escape(m["id"]) for m in view["machines"]))
+    head = ("operation", "backend", "cases", *(m["id"] for m in view["machines"]))
     return [
         "## Machines side by side",
         "",
@@ -74,9 +69,9 @@ def _machine_cell(cell: Mapping[str, Any]) -> str:
 
 
 def _machine(machine: Mapping[str, Any]) -> list[str]:
-    lines = [f"## {_escape(machine['title'])}", "", _escape(machine["summary"]), ""]
+    lines = [f"## {escape_markdown(machine['title'])}", "", escape_markdown(machine["summary"]), ""]
     for table in machine["tables"]:
-        lines += [f"### The answer, {_escape(table['dtype'])}", ""]
+        lines += [f"### The answer, {escape_markdown(table['dtype'])}", ""]
         head = ("operation", *(f"{b['name']} ({b['limits']})" for b in machine["bands"]))
         rows = ([row["operation"], *map(_answer, row["cells"])] for row in table["rows"])
         lines += _table(head, rows)
@@ -93,11 +88,11 @@ def _machine(machine: Mapping[str, Any]) -> list[str]:
         lines += ["### What is claimed", ""]
         claims = ([c.text, c.verdict, c.measured] for c in machine["claims"])
         lines += _table(("claim", "verdict", "measured"), claims)
-    lines += ["### Where and how", "", f"- machine: {_escape(machine['id'])}"]
-    lines += [*(f"- {name}: {_escape(value)}" for name, value in machine["facts"]), ""]
+    lines += ["### Where and how", "", f"- machine: {escape_markdown(machine['id'])}"]
+    lines += [*(f"- {name}: {escape_markdown(value)}" for name, value in machine["facts"]), ""]
     tables = len(machine["cases"]) <= _MOST_CASES
     for operation in machine["operations"]:
-        lines += [f"### {_escape(operation['name'])}", ""]
+        lines += [f"### {escape_markdown(operation['name'])}", ""]
         if operation["spec"] is not None:
             lines += [f"![Time against size]({operation['png']})", ""]
         if tables:
@@ -145,51 +140,37 @@ def _answer(cell: Mapping[str, Any] | None) -> str:
 
 
 def _case(case: RankedCase) -> list[str]:
-    lines = [f"**{_escape(case_name(case.first_row))}**", ""]
-    lines += [line for note in case.notes for line in (_escape(note), "")]
+    lines = [f"**{escape_markdown(case_name(case.first_row))}**", ""]
+    lines += [line for note in case.notes for line in (escape_markdown(note), "")]
     if not case.timed:
         return [*lines, "Nothing here has a checked result.", ""]
     columns = ("#", "backend", "median", "95 % interval", "over best", "", "GB/s")
     return lines + _table(columns, (_timed_cells(timed, case.timed) for timed in case.timed))
 
 
-def _timed_cells(timed: TimedRow, others: Sequence[TimedRow]) -> list[str]:
-    entry, row = timed.entry, timed.row
-    assert entry.interval is not None
-    shared = sum(other.entry.place == entry.place for other in others) > 1
+def _timed_cells(timed: Ranked, others: Sequence[Ranked]) -> list[str]:
+    row, interval = timed.row, timed.interval
+    shared = sum(other.place == timed.place for other in others) > 1
     return [
-        f"{entry.place}=" if shared else str(entry.place),
-        how_text(row),
+        f"{timed.place}=" if shared else str(timed.place),
+        contender_text(row),
         seconds_text(timed.seconds),
-        interval_text(entry.interval.low, entry.interval.high, timed.seconds),
-        f"{three_digits(timed.seconds / others[0].seconds)}x",
-        entry.verdict.value if entry.tied_with_best and entry.verdict else "",
+        interval_text(interval.low, interval.high, timed.seconds),
+        times_text(timed.seconds / others[0].seconds),
+        timed.verdict.value if timed.tied_with_best else "",
         three_digits(row["bytes_moved"] / timed.seconds / 1e9),
     ]
 
 
 def _failures(cases: Iterable[RankedCase]) -> list[str]:
-    rows = [entry.row for case in cases for entry in case.failed]
-    if not rows:
+    failed = [found for case in cases for found in case.failed]
+    if not failed:
         return []
     head = ("backend", "mode", "function", "case", "reason")
-    more = [] if len(rows) <= _MOST_LINES else [f"And {len(rows) - _MOST_LINES} more.", ""]
-    table = _table(
-        head,
-        (
-            [r["backend"], r["mode"], r["function"], case_name(r), failure_reason(r)]
-            for r in rows[:_MOST_LINES]
-        ),
-    )
-    return ["### Without a time", "", *table, *more]
+    rows = ([r["backend"], r["mode"], r["function"], case_name(r), why] for r, why in failed)
+    more = [f"And {len(failed) - _MOST_LINES} more.", ""] if len(failed) > _MOST_LINES else []
+    return ["### Without a time", "", *_table(head, itertools.islice(rows, _MOST_LINES)), *more]
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    body = [f"| {' | '.join(map(_escape, row))} |" for row in rows]
-    return [f"| {' | '.join(head)} |", "|" + "---|" * len(head), *body, ""]
-
-
-def _escape(value: Any) -> str:
-    """Return text that stays within its cell and is not taken for markup."""
-    text = html.escape(" ".join(str(value).split()), quote=False)
-    return re.sub(r"([\\|`*\[\]])", r"\\\1", text)
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    return [*markdown_table(head, rows), ""]

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import math
-import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from unpool_xp.bench.cases.formatting import sizes_text
-from unpool_xp.bench.report.costs import (
-    DeviceSeries,
-    WinnerChange,
-    compile_break_evens,
-    copy_ceilings,
-    winner_changes,
-)
-from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, RankedCase, TimedRow, by_series
-from unpool_xp.bench.rows.schema import Row, failure_reason
+from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, Contender
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
+from unpool_xp.bench.verdicts.crossover import WinnerChange
+from unpool_xp.bench.verdicts.ranking import Ranked, copy_seconds
 
 _DIGITS = 5
 
@@ -45,26 +40,11 @@ def round_number(number: float | None) -> float | None:
     return float(f"{number:.{_DIGITS}g}")
 
 
-def machine_data(
-    cases: Sequence[RankedCase], devices: Sequence[DeviceSeries], backends: Sequence[str]
-) -> dict[str, Any]:
-    """Return the numbers of one machine.
+def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
+    """Return the numbers of one of the "machines" of `report_view`, as plain values.
 
-    Parameters
-    ----------
-    cases : sequence of RankedCase
-        Of one machine.
-    devices : sequence of DeviceSeries
-        Of these cases.
-    backends : sequence of str
-        All of the page; rows name theirs by its number.
-
-    Returns
-    -------
-    dict
-        Plain values. "names" has words, to which numbers refer; "cases", "rows", "failures",
-        "tax", "paybacks" have a list a column; "devices", "crossovers", "changes" a list of
-        records.
+    "names" has words, to which numbers refer; "cases", "rows", "failures", "tax" and "paybacks"
+    have a list a column; "devices", "crossovers" and "changes" a list of records.
     """
     names = {
         "how": _StringTable(),
@@ -75,30 +55,39 @@ def machine_data(
         },
         **{name: _StringTable() for name in ("scope", "reason")},
     }
-    ceilings = copy_ceilings(row for case in cases for row in case.rows)
+    cases, ceilings = machine["cases"], machine["ceilings"]
     case_numbers = {id(case): number for number, case in enumerate(cases)}
     timed = [(number, t) for number, case in enumerate(cases) for t in case.timed]
     rows = {id(t.row): number for number, (_, t) in enumerate(timed)}
 
-    def how(row: Row) -> int:
-        parts = (names["backend"](row["backend"]), row["mode"], row["implementation"])
-        return names["how"](parts)
+    def how(contender: Contender) -> int:
+        on, implementation = contender
+        return names["how"]((names["backend"](on.label), on.mode, implementation))
+
+    def change_data(change: WinnerChange) -> dict[str, Any]:
+        at, before = rows[id(change.row)], change.before
+        return {
+            "case": timed[at][0],
+            "row": at,
+            "after": None if before is None else timed[rows[id(before)]][0],
+            "tied": [names["backend"](name) for name in sorted(change.tied)],
+        }
 
     row_columns: dict[str, list[Any]] = {
         "case": [number for number, _ in timed],
-        "how": [how(t.row) for _, t in timed],
+        "how": [how(Contender.of(t.row)) for _, t in timed],
         "function": [names["function"](t.row["function"]) for _, t in timed],
         "device": [names["device"](t.row["device"]) for _, t in timed],
         "seconds": [round_number(t.seconds) for _, t in timed],
-        "low": [round_number(t.low) if math.isfinite(t.high) else 0 for _, t in timed],
-        "high": [round_number(t.high) for _, t in timed],
+        "low": [round_number(t.interval.low) for _, t in timed],
+        "high": [round_number(t.interval.high) for _, t in timed],
         "noise": [round_number(t.noise) for _, t in timed],
-        "place": [t.entry.place for _, t in timed],
+        "place": [t.place for _, t in timed],
         "tie": [_tie(t) for _, t in timed],
         "samples": [len(t.row["samples_s"]) for _, t in timed],
         "scope": [names["scope"](t.row["check_scope"] or "yes") for _, t in timed],
         "first": [round_number(t.row["first_call_s"]) for _, t in timed],
-        "copies": [round_number(t.copy_seconds) for _, t in timed],
+        "copies": [round_number(copy_seconds(t.row)) for _, t in timed],
         "peak": [t.row["peak_bytes"] for _, t in timed],
         "bytes": [t.row["bytes_moved"] for _, t in timed],
     }
@@ -111,23 +100,21 @@ def machine_data(
         "bytes": [case.bytes_moved for case in cases],
         "notes": [case.notes for case in cases],
     }
-    failed = [(n, entry) for n, case in enumerate(cases) for entry in case.failed]
+    failed = [(number, *found) for number, case in enumerate(cases) for found in case.failed]
     taxes = [(number, tax) for number, case in enumerate(cases) for tax in case.taxes]
-    break_evens = compile_break_evens(cases)
+    break_evens = machine["break_evens"]
     return {
         "cases": case_columns,
         "rows": row_columns,
         "failures": {
-            "case": [number for number, _ in failed],
-            "how": [how(entry.row) for _, entry in failed],
-            "function": [names["function"](entry.row["function"]) for _, entry in failed],
-            "reason": [names["reason"](failure_reason(entry.row)) for _, entry in failed],
+            "case": [number for number, _, _ in failed],
+            "how": [how(Contender.of(row)) for _, row, _ in failed],
+            "function": [names["function"](row["function"]) for _, row, _ in failed],
+            "reason": [names["reason"](reason) for _, _, reason in failed],
         },
         "tax": {
             "case": [number for number, _ in taxes],
-            "how": [
-                names["how"]((names["backend"](t.backend), t.mode, "portable")) for _, t in taxes
-            ],
+            "how": [how(Contender(t.backend_mode, "portable")) for _, t in taxes],
             "function": [names["function"](t.function) for _, t in taxes],
             "ratio": [round_number(t.ratio.estimate) for _, t in taxes],
             "low": [round_number(t.ratio.low) for _, t in taxes],
@@ -147,7 +134,7 @@ def machine_data(
                 "ratio": [round_number(p.ratio) for p in series.points],
                 "copied": [round_number(p.ratio_with_copies) for p in series.points],
             }
-            for series in devices
+            for series in machine["devices"]
             if series.points
         ],
         "crossovers": [
@@ -158,17 +145,10 @@ def machine_data(
                 "from": [here.wins_from, copied.wins_from],
                 "text": [here.text, copied.text],
             }
-            for series in devices
+            for series in machine["devices"]
             for here, copied in series.crossovers
         ],
-        "changes": [
-            [
-                _winner_change(change, case_numbers, rows, names["backend"])
-                for change in winner_changes(series)
-            ]
-            for series in by_series(cases)
-            if sum(bool(case.timed) for case in series) > 1
-        ],
+        "changes": [[change_data(change) for change in changes] for changes in machine["changes"]],
         "ceilings": [
             [*ceilings[device], device] if device in ceilings else None
             for device in names["device"].words()
@@ -178,57 +158,33 @@ def machine_data(
     }
 
 
-def _tie(timed: TimedRow) -> int:
+def _tie(timed: Ranked) -> int:
     """Return 1 where a row is the same as the best, 2 where that is undecided."""
-    if not timed.entry.tied_with_best:
+    if not timed.tied_with_best:
         return 0
-    return 1 if timed.entry.verdict is Verdict.SAME else 2
-
-
-def _winner_change(
-    change: WinnerChange, place: dict[int, int], rows: dict[int, int], backend: _StringTable
-) -> dict[str, Any]:
-    return {
-        "case": place[id(change.case)],
-        "row": rows[id(change.winner.row)],
-        "after": None if change.after is None else place[id(change.after)],
-        "tied": [backend(name) for name in change.tied],
-    }
+    return 1 if timed.verdict is Verdict.SAME else 2
 
 
 RAW_BYTES = 5_500_000  # of the rows in a page, squeezed and in base64
 
-_UNCHANGED = "as they were read"
+_UNCHANGED, _LEFT_OUT = "as they were read", "left out"
 
 Samples = Callable[[list[float]], list[float]]
 
 
 @dataclass(frozen=True)
 class PackedRows:
-    """The rows of a page.
+    """The rows of a page."""
 
-    Attributes
-    ----------
-    text : str
-        JSON lines, squeezed, in base64.
-    count : int
-        How many rows.
-    samples : str
-        What is left of their samples, in words.
-    whole : bool
-        Whether that is all of them.
-    """
-
-    text: str
+    text: str  # JSON lines, squeezed, in base64
     count: int
-    samples: str
-    whole: bool
+    samples: str  # what is left of their samples, in words
+    whole: bool  # whether that is all of them
 
 
 def gzip_base64(data: bytes) -> str:
     """Return data gzipped, in base64."""
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: gzip, without the time of day
-    return base64.b64encode(packer.compress(data) + packer.flush()).decode("ascii")
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode("ascii")
 
 
 def gzip_base64_json(value: Any) -> str:
@@ -240,48 +196,17 @@ def gzip_base64_json(value: Any) -> str:
 def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> PackedRows:
     """Return rows to be carried by a page, in no more than so many bytes if that can be.
 
-    Parameters
-    ----------
-    rows : sequence of Row
-        All of them.
-    most : int, optional
-        Bytes of base64.
-
-    Returns
-    -------
-    Packed
-        With every row and every field. Where all samples are too much they are rounded, and
-        where that is too much, few are kept, evenly from the smallest to the largest.
+    With every row and every field. Where all samples are too much they are rounded, and where that
+    is too much, few are kept, evenly from the smallest to the largest.
     """
-    text = ""
-    for samples, words in _SAMPLE_REDUCTIONS:
-        text = _pack(rows, samples, most) or ""
-        if text:
-            return PackedRows(text, len(rows), words, words == _UNCHANGED)
-    # Without any sample: more rows than a page should have, which is no reason to lose one.
-    return PackedRows(_pack(rows, _drop_samples, None) or "", len(rows), "left out", False)
-
-
-def _pack(rows: Iterable[Row], samples: Samples, most: int | None) -> str | None:
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    parts, size = [], 0
-    for row in rows:
-        line = json.dumps({**row, "samples_s": samples(row["samples_s"])}, separators=(",", ":"))
-        part = packer.compress(line.encode("utf-8", "replace") + b"\n")
-        parts.append(part)
-        size += len(part)
-        if most is not None and size * 4 > most * 3:  # soon known: the rest need not be squeezed
-            return None
-    text = base64.b64encode(b"".join([*parts, packer.flush()])).decode("ascii")
-    return text if most is None or len(text) <= most else None
-
-
-def _keep_samples(samples: list[float]) -> list[float]:
-    return samples
-
-
-def _drop_samples(samples: list[float]) -> list[float]:
-    return []
+    for samples, left in _SAMPLE_REDUCTIONS:
+        kept = ({**row, "samples_s": samples(row["samples_s"])} for row in rows)
+        lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in kept)
+        text = gzip_base64(lines.encode("utf-8", "replace"))
+        # Without samples more rows than a page should have are no reason to lose one.
+        if len(text) <= most or left == _LEFT_OUT:
+            break
+    return PackedRows(text, len(rows), left, left == _UNCHANGED)
 
 
 def _round_samples(samples: list[float]) -> list[float]:
@@ -299,8 +224,9 @@ def _quantiles(number: int) -> Samples:
 
 
 _SAMPLE_REDUCTIONS: tuple[tuple[Samples, str], ...] = (
-    (_keep_samples, _UNCHANGED),
+    (list, _UNCHANGED),
     (_round_samples, "rounded to four digits"),
     (_quantiles(9), "nine a row, evenly from the smallest to the largest"),
     (_quantiles(5), "five a row, evenly from the smallest to the largest"),
+    (lambda samples: [], _LEFT_OUT),
 )

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from statistics import median
+from typing import NamedTuple
 
-from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.cases.operation import Layout
-from unpool_xp.bench.rows.names import how_text, settings_text
+from unpool_xp.bench.rows.names import backend_mode_of, case_of, contender_text, settings_text
 from unpool_xp.bench.rows.schema import Row, elements
-from unpool_xp.bench.verdicts.bootstrap import noise_floor
-from unpool_xp.bench.verdicts.ranking import Ranked, Tax, by_workload, rank, tax
+from unpool_xp.bench.verdicts.ranking import (
+    Ranked,
+    Ranking,
+    Tax,
+    by_workload,
+    copy_seconds,
+    rank,
+    tax,
+)
 
 # What a call moves. Each band is sixteen times the one before: a core's own cache, a shared
 # cache, beyond most caches, far beyond.
@@ -27,40 +35,26 @@ def size_class_of(bytes_moved: int) -> int:
     return next(number for number, (most, _) in enumerate(SIZE_CLASSES) if bytes_moved <= most)
 
 
-@dataclass(frozen=True)
-class TimedRow:
-    """A row that has a time, and where it stands among those of its case."""
+class Contender(NamedTuple):
+    """What a report compares: a backend in a mode, with our function or its own."""
 
-    entry: Ranked
-    noise: float  # as `noise_floor` has it
-    seconds: float
-    low: float  # of the 95 % interval; 0 where there are too few samples
-    high: float
+    on: BackendMode
+    implementation: str
 
-    @property
-    def row(self) -> Row:
-        """The measurement."""
-        return self.entry.row
+    @classmethod
+    def of(cls, row: Row) -> Contender:
+        """Return that of a row."""
+        return cls(backend_mode_of(row), row["implementation"])
 
-    @property
-    def how(self) -> tuple[str, str, str]:
-        """The backend, the mode and the implementation."""
-        return self.row["backend"], self.row["mode"], self.row["implementation"]
-
-    @property
-    def copy_seconds(self) -> float | None:
-        """Seconds to the device and back, where they were timed."""
-        there, back = self.row["to_device_s"], self.row["from_device_s"]
-        return None if there is None or back is None else there + back
+    def __str__(self) -> str:
+        return f"{self.on}, {self.implementation}"
 
 
 @dataclass(frozen=True)
-class RankedCase:
+class RankedCase(Ranking):
     """One case on one machine."""
 
     rows: Sequence[Row]
-    timed: Sequence[TimedRow]  # the fastest first
-    failed: Sequence[Ranked]
     taxes: Sequence[Tax]
 
     @property
@@ -90,12 +84,8 @@ class RankedCase:
 
     @cached_property
     def outputs(self) -> Layout | None:
-        """The shapes and dtypes of the outputs; None for a case that this version does not know."""
-        names = ("shape", "kernel", "stride", "padding", "scale")
-        values = (self.first_row[name] for name in names)  # type: ignore[literal-required]
-        sizes = tuple(None if value is None else tuple(value) for value in values)
-        first = self.first_row
-        return _outputs(first["operation"], sizes, first["out_channels"], first["dtype"])
+        """As `outputs_of` returns them."""
+        return outputs_of(self.first_row)
 
     @cached_property
     def notes(self) -> list[str]:
@@ -105,67 +95,39 @@ class RankedCase:
             values = {row[field] for row in self.rows}  # type: ignore[literal-required]
             if len(values) > 1:
                 notes.append(f"These rows come from {len(values)} {many}: not measured in turns.")
-        whole = [
-            (t.seconds + t.copy_seconds, t.row) for t in self.timed if t.copy_seconds is not None
-        ]
-        if whole:
-            seconds, row = min(whole, key=lambda pair: pair[0])
-            if row is not self.timed[0].row:
-                notes.append(
-                    f"With the copies to and from the device: {how_text(row)}, "
-                    f"{seconds_text(seconds)}."
-                )
-        own = [(how_text(t.row), t.row.get("device_samples_s")) for t in self.timed]
-        told = [f"{how}, {seconds_text(median(found))}" for how, found in own if found]
+        copied = fastest_with_copies(self.timed)
+        if copied is not None and copied[1] is not self.timed[0]:
+            text, seconds = contender_text(copied[1].row), seconds_text(copied[0])
+            notes.append(f"With the copies to and from the device: {text}, {seconds}.")
+        own = [(contender_text(t.row), t.row.get("device_samples_s")) for t in self.timed]
+        told = [f"{text}, {seconds_text(median(found))}" for text, found in own if found]
         if told:
             notes.append(f"By the clock of the device itself: {'; '.join(told)}.")
         return notes
 
 
-@cache
-def _outputs(
-    operation: str, sizes: tuple[tuple[int, ...] | None, ...], channels: int | None, dtype: str
-) -> Layout | None:
-    shape, kernel, stride, padding, scale = sizes
+def outputs_of(row: Row) -> Layout | None:
+    """Return shapes and dtypes of the outputs; None for a case that this version does not know."""
     try:
-        case = Case(operation, shape or (), kernel, stride, padding, scale, channels, dtype)
+        return case_of(row).outputs
     except (ValueError, TypeError):
         return None
-    return case.outputs
 
 
 def ranked_cases(rows: Iterable[Row]) -> list[RankedCase]:
-    """Return the cases of one machine, by operation and size.
-
-    Parameters
-    ----------
-    rows : iterable of Row
-        Of one machine; of each case on each backend, one.
-
-    Returns
-    -------
-    list of RankedCase
-        Ranked.
-    """
-    cases = [_ranked_case(group) for group in by_workload(rows).values()]
+    """Return the cases of one machine, by operation and size."""
+    cases = []
+    for group in by_workload(rows).values():
+        ranking = rank(group)
+        cases.append(RankedCase(ranking.timed, ranking.failed, group, tax(group)))
     return sorted(cases, key=lambda case: (case.operation, case.elements, case.settings))
 
 
-def _ranked_case(rows: Sequence[Row]) -> RankedCase:
-    ranked = rank(rows)
-    return RankedCase(
-        rows,
-        [_timed_row(entry) for entry in ranked if entry.place],
-        [entry for entry in ranked if not entry.place],
-        tax(rows),
-    )
-
-
-def _timed_row(entry: Ranked) -> TimedRow:
-    assert entry.seconds is not None
-    assert entry.interval is not None
-    low, high = entry.interval.low, entry.interval.high
-    return TimedRow(entry, noise_floor(entry.row["samples_s"]), entry.seconds, low, high)
+def fastest_with_copies(timed: Iterable[Ranked]) -> tuple[float, Ranked] | None:
+    """Return the least seconds with the copies, which libraries on the CPU may need too."""
+    copied = ((entry, copy_seconds(entry.row)) for entry in timed)
+    whole = [(entry.seconds + copies, entry) for entry, copies in copied if copies is not None]
+    return min(whole, key=lambda pair: pair[0], default=None)
 
 
 def by_operation(cases: Iterable[RankedCase]) -> dict[str, list[RankedCase]]:

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import unpool_xp
-from unpool_xp.bench.cases.formatting import bytes_text, count_text, three_digits
+from unpool_xp.bench.cases.formatting import (
+    bytes_text,
+    count_text,
+    number_of,
+    range_text,
+    three_digits,
+    times_text,
+)
 from unpool_xp.bench.measure.machine import Machine
-from unpool_xp.bench.report.answers import Answer, answers, count_fastest, geometric_mean
+from unpool_xp.bench.report.answers import Answer, answers, count_fastest
 from unpool_xp.bench.report.chart_specs import time_png_spec
 from unpool_xp.bench.report.charts import styles
 from unpool_xp.bench.report.claims import judge_claims
-from unpool_xp.bench.report.costs import copy_ceilings, device_series, host_copy_rate
+from unpool_xp.bench.report.costs import (
+    Ceilings,
+    backend_changes,
+    compile_break_evens,
+    copy_ceilings,
+    device_series,
+    host_copy_rate,
+)
 from unpool_xp.bench.report.machines import compare_machines
-from unpool_xp.bench.report.ranked import SIZE_CLASSES, RankedCase, by_operation, ranked_cases
+from unpool_xp.bench.report.ranked import (
+    SIZE_CLASSES,
+    RankedCase,
+    by_operation,
+    ranked_cases,
+)
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, latest
-from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.crossover import is_gpu
 
 _CERTAINTY = {
@@ -34,21 +54,9 @@ def report_view(
 ) -> dict[str, Any]:
     """Return what is to be shown, grouped by machine.
 
-    Parameters
-    ----------
-    rows : list of Row
-        Of any machines and runs.
-    problems : sequence of Problem
-        The lines that could not be read.
-    known : mapping of str to Machine
-        What is known of the machines, by id.
-
-    Returns
-    -------
-    dict
-        "version", "backends" (labels and how they look), "machines", "side_by_side" (as
-        `bench.report.machines.compare_machines` returns it) and "problems". A machine has its
-        `RankedCase` objects under "cases", for what is made of them.
+    "backends" has labels and how they look, "side_by_side" is as `compare_machines` returns it. A
+    machine has what was found once, for all that is made of it: "cases", "ceilings", "devices",
+    "break_evens" and "changes".
     """
     kept = latest(rows)
     backends = sorted({row["backend"] for row in kept})
@@ -82,27 +90,29 @@ def _machine_view(
     cases = ranked_cases(rows)
     found = answers(cases)
     failed = sum(len(case.failed) for case in cases)
-    ceilings = copy_ceilings(rows)
+    fastest, ceilings = count_fastest(cases), copy_ceilings(rows)
     return {
         "id": name,
         "anchor": _unique_slug(f"machine-{name}", names),
         "title": _title(name, machine),
         "line": _count_line(rows, cases),
-        "facts": [*_machine_facts(machine), *_row_facts(rows, older)],
-        "summary": _summary(cases),
-        "tiles": _tiles(cases, len(rows), failed, ceilings),
+        "facts": [*_machine_facts(machine), *_row_facts(rows, older, ceilings)],
+        "summary": _summary(fastest, {row["backend"] for row in rows}),
+        "tiles": _tiles(fastest, cases, len(rows), failed, ceilings),
         "tables": _tables(found, backends),
         "bands": _size_class_texts(found),
-        "claims": judge_claims(cases) if found else [],
+        "claims": judge_claims(cases, ceilings) if found else [],
         "gpu": any(is_gpu(row["backend"]) for row in rows),
         "devices": device_series(cases),
-        "failed": failed,
+        "break_evens": compile_break_evens(cases),
+        "changes": backend_changes(cases),
+        "ceilings": ceilings,
         "cases": cases,
         "operations": [
             {
                 "name": operation,
                 "png": _unique_slug(f"{operation}-{name}", names) + ".png",
-                "spec": time_png_spec(mine, backends, host_copy_rate(rows)),
+                "spec": time_png_spec(mine, backends, host_copy_rate(ceilings)),
                 "cases": mine,
             }
             for operation, mine in by_operation(cases).items()
@@ -117,13 +127,11 @@ def _title(name: str, machine: Machine | None) -> str:
     if machine is None:
         return name
     gpus = "".join(f" + {gpu}" for gpu in machine.gpus)
-    many = "core" if machine.physical_cores == 1 else "cores"
-    return f"{machine.cpu}, {machine.physical_cores} {many}{gpus}"
+    return f"{machine.cpu}, {number_of(machine.physical_cores, 'core')}{gpus}"
 
 
 def _count_line(rows: Sequence[Row], cases: Sequence[RankedCase]) -> str:
-    many = f"{count_text(len(rows))} row{'s' if len(rows) != 1 else ''}"
-    return f"{many} of {count_text(len(cases))} case{'s' if len(cases) != 1 else ''}"
+    return f"{number_of(len(rows), 'row')} of {number_of(len(cases), 'case')}"
 
 
 def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
@@ -144,16 +152,16 @@ def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
+def _row_facts(rows: Sequence[Row], older: int, ceilings: Ceilings) -> list[tuple[str, str]]:
     used = {(row["backend"], row["backend_version"], row["device"], row["threads"]) for row in rows}
     backends = [
         f"{backend} {version} on {device}"
-        + (f" ({threads} thread{'s' if threads > 1 else ''})" if threads else "")
+        + (f" ({number_of(threads, 'thread')})" if threads else "")
         for backend, version, device, threads in sorted(used, key=str)
     ]
     copies = [
         f"{three_digits(rate)} GB/s on {device} (reached by {backend})"
-        for device, (rate, backend) in sorted(copy_ceilings(rows).items())
+        for device, (rate, backend) in sorted(ceilings.items())
     ]
     days = sorted({row["time"][:10] for row in rows})
     facts = [
@@ -170,19 +178,18 @@ def _row_facts(rows: Sequence[Row], older: int) -> list[tuple[str, str]]:
 # --- the answer ----------------------------------------------------------------------------------
 
 
-def _summary(cases: Sequence[RankedCase]) -> str:
+def _summary(fastest: tuple[dict[str, int], int], backends: set[str]) -> str:
     """Return the answer in a sentence."""
-    counts, number = count_fastest(cases)
-    backends = {row["backend"] for case in cases for row in case.rows}
+    counts, number = fastest
     if not counts:
         return "No row has a checked result, so there is no time to compare."
-    many = f"{number} case{'s' if number != 1 else ''}"
     if len(backends) == 1:
         return f"Only {next(iter(backends))} was measured: there is no other backend to compare."
     first, times = _leaders(counts)
     are = "is" if len(first) == 1 else "are each"
     others = [f"{name} in {count}" for name, count in counts.items() if name not in first]
-    best = f"{' and '.join(first)} {are} fastest, or tied with the fastest, in {times} of {many}"
+    of_all = f"in {times} of {number_of(number, 'case')}"
+    best = f"{' and '.join(first)} {are} fastest, or tied with the fastest, {of_all}"
     return "; ".join([best, *([", ".join(others[:3])] if others else [])]) + "."
 
 
@@ -193,21 +200,22 @@ def _leaders(counts: Mapping[str, int]) -> tuple[list[str], int]:
 
 
 def _tiles(
+    fastest: tuple[dict[str, int], int],
     cases: Sequence[RankedCase],
     rows: int,
     failed: int,
-    ceilings: Mapping[str, tuple[float, str]],
+    ceilings: Ceilings,
 ) -> list[dict[str, str]]:
     """Return the few numbers to know first: a value, what it is, and a word about it."""
     tiles = []
-    counts, number = count_fastest(cases)
+    counts, number = fastest
     if counts:
         first, times = _leaders(counts)
         about = f"in {times} of {number} cases, ties counted"
         tiles.append({"value": ", ".join(first), "name": "fastest most often", "about": about})
     taxes = [tax.ratio.estimate for case in cases for tax in case.taxes]
     if taxes:
-        value = f"{three_digits(geometric_mean(taxes))}x"
+        value = times_text(statistics.geometric_mean(taxes))
         about = f"portable over native, geometric mean of {count_text(len(taxes))}"
         tiles.append({"value": value, "name": "portability tax", "about": about})
     for device, (rate, backend) in sorted(ceilings.items()):
@@ -226,16 +234,10 @@ def _size_class_texts(found: Sequence[Answer]) -> list[dict[str, Any]]:
     words = []
     for number in shown:
         most, name = SIZE_CLASSES[number]
-        limits = f"up to {_power_of_two_text(most)}" if number + 1 < len(SIZE_CLASSES) else "beyond"
+        size = re.sub(r"\.0+", "", bytes_text(most))
+        limits = f"up to {size}" if number + 1 < len(SIZE_CLASSES) else "beyond"
         words.append({"number": number, "name": name, "limits": limits})
     return words
-
-
-def _power_of_two_text(number: int) -> str:
-    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if number >= 2**power:
-            return f"{number >> power} {unit}"
-    return f"{number} B"
 
 
 def _tables(found: Sequence[Answer], backends: Sequence[str]) -> list[dict[str, Any]]:
@@ -264,39 +266,24 @@ def _tables(found: Sequence[Answer], backends: Sequence[str]) -> list[dict[str, 
 
 
 def _answer_cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
-    backend, mode, implementation = answer.winner
+    winner, runner_up, portable = answer.winner, answer.runner_up, answer.portable
+    if portable == runner_up:  # it has been named
+        portable = None
     return {
-        "number": backends.index(backend),
-        "backend": backend,
-        "mode": "compiled" if mode == "compiled" else "",
-        "implementation": implementation,
+        "number": backends.index(winner.on.label),
+        "backend": winner.on.label,
+        "mode": "" if winner.on.mode == "eager" else winner.on.mode,
+        "implementation": winner.implementation,
         "function": answer.function,
-        "sure": _CERTAINTY[answer.verdict] if answer.verdict else "no other",
-        "next": ""
-        if answer.runner_up is None
-        else f"{_how(answer.runner_up)}, {answer.runner_up[2]}",
-        "ratio": "" if answer.ratio is None else f"{three_digits(answer.ratio.estimate)}x",
-        "limits": "" if answer.ratio is None else _interval_text(answer.ratio),
+        "sure": _CERTAINTY[runner_up.verdict] if runner_up else "no other",
+        "next": str(runner_up.contender) if runner_up else "",
+        "ratio": times_text(runner_up.ratio.estimate) if runner_up else "",
+        "limits": range_text(runner_up.ratio.low, runner_up.ratio.high) if runner_up else "",
         "cases": answer.cases,
         "first_in": answer.first_in,
-        # Where the runner-up is portable, it has been named.
-        "portable": ""
-        if answer.portable is None or answer.portable == answer.runner_up
-        else _how(answer.portable),
-        "portable_ratio": ""
-        if answer.portable_ratio is None
-        else f"{three_digits(answer.portable_ratio.estimate)}x",
+        "portable": str(portable.contender.on) if portable else "",
+        "portable_ratio": times_text(portable.ratio.estimate) if portable else "",
     }
-
-
-def _how(how: tuple[str, str, str]) -> str:
-    return f"{how[0]} compiled" if how[1] == "compiled" else how[0]
-
-
-def _interval_text(ratio: Ratio) -> str:
-    if ratio.low <= 0:
-        return "too few samples"
-    return f"{three_digits(ratio.low)} to {three_digits(ratio.high)}"
 
 
 def _unique_slug(text: str, names: set[str]) -> str:

@@ -134,7 +134,7 @@ def _data(view: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
                 "title": machine["title"],
                 "anchor": machine["anchor"],
                 "bandNumbers": [band["number"] for band in machine["bands"]],
-                **machine_data(machine["cases"], machine["devices"], backends),
+                **machine_data(machine, backends),
             }
             for machine in view["machines"]
         ],

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog.panel import panel_case, split_how
+from unpool_xp.bench.cases.case import BackendMode, Case
+from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.rows.files import Problem, ReadResult
 from unpool_xp.bench.rows.schema import ROW_SCHEMA, row_error
 
@@ -157,7 +157,8 @@ def _fields(
     cell: Mapping[str, Any], columns: Mapping[str, Any], place: int, data: Mapping[str, Any]
 ) -> dict[str, Any]:
     case: Case = panel_case(cell["operation"], cell["size"], cell["stride"])
-    label, mode = split_how(str(cell["how"]))
+    backend_mode = BackendMode.parse(str(cell["how"]))
+    label = backend_mode.label
     samples, error = _samples(columns, place)
     number = _column_value(columns, "stats_number", place)
     unknown = ("threads", "check_scope", "first_call_s", "to_device_s", "from_device_s")
@@ -165,7 +166,7 @@ def _fields(
         "backend": label,
         "backend_version": _version(label, data.get("requirements")),
         "device": _device(label, data["params"]),
-        "mode": mode,
+        "mode": backend_mode.mode,
         "implementation": "portable",
         "function": f"unpool_xp.{case.definition.function.__name__}",
         **case.to_json(),

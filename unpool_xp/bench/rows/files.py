@@ -58,7 +58,7 @@ class RowWriter:
 
     Examples
     --------
-    >>> from unpool_xp.bench.rows.schema import RowWriter, read_rows
+    >>> from unpool_xp.bench.rows.files import RowWriter, read_rows
     >>> def copy(source, target):
     ...     with RowWriter(target) as writer:
     ...         for row in read_rows([source]).rows:

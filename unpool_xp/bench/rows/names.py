@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.rows.schema import Row
 
@@ -15,9 +15,9 @@ def case_of(row: Row) -> Case:
     return Case.from_json({name: row[name] for name in names})  # type: ignore[literal-required]
 
 
-def name_of(row: Row) -> str:
-    """Return the backend of a row, and its mode where that is not eager."""
-    return row["backend"] if row["mode"] == "eager" else f"{row['backend']} {row['mode']}"
+def backend_mode_of(row: Row) -> BackendMode:
+    """Return the backend of a row, and how functions ran on it."""
+    return BackendMode(row["backend"], row["mode"])
 
 
 def name_of_case(row: Row) -> str:
@@ -48,7 +48,7 @@ def case_name(row: Row) -> str:
     return f"{row['operation']} {sizes_text(row['shape'])}, {settings_text(row)}"
 
 
-def how_text(row: Row) -> str:
+def contender_text(row: Row) -> str:
     """Return a row's backend, mode and function in a few words."""
     last = row["function"].rsplit(".", 1)[-1]
     native = f"native {last}" if row["implementation"] == "native" else "portable"

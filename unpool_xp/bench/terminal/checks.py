@@ -7,19 +7,15 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from unpool_xp.bench.check.run import CheckResult
+from unpool_xp.bench.terminal.tables import text_table
 
 
 def print_backends(console: Console, rows: Sequence[Mapping[str, object]]) -> None:
     """Print what is here, and what is missing and why."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("backend", "version"):
-        table.add_column(name, no_wrap=True)
-    for name in ("threads", "copy GB/s", "matmul GFLOP/s"):
-        table.add_column(name, justify="right")
-    table.add_column("device", overflow="fold")
+    columns = ("backend", "version", "threads", "copy GB/s", "matmul GFLOP/s", "device")
+    table = text_table(*columns, align="LLrrrl")
     for row in rows:
         if "missing" not in row:
             keys = ("version", "threads", "copy_gb_s", "product_gflop_s", "device")
@@ -33,11 +29,12 @@ def print_backends(console: Console, rows: Sequence[Mapping[str, object]]) -> No
 def print_checks(console: Console, results: Sequence[CheckResult]) -> None:
     """Print a table of operations and backends, and every mismatch with the reference."""
     columns = list(dict.fromkeys((result.backend, result.mode) for result in results))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("operation", no_wrap=True)
-    for label, mode in columns:
-        name = label.replace("array_api_strict", "strict")
-        table.add_column(f"{name}\n{mode}" if mode != "eager" else name, justify="right")
+    names = [label.replace("array_api_strict", "strict") for label, _ in columns]
+    heads = [
+        name if mode == "eager" else f"{name}\n{mode}"
+        for name, (_, mode) in zip(names, columns, strict=True)
+    ]
+    table = text_table("operation", *heads, align="L" + "r" * len(heads))
     for operation in dict.fromkeys(result.operation for result in results):
         cells = []
         for column in columns:

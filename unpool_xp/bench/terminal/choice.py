@@ -8,17 +8,17 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.choose import Choice
-from unpool_xp.bench.rows.names import name_of
-from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.rows.names import backend_mode_of
+from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.ranking import print_ranking
-from unpool_xp.bench.verdicts.bootstrap import Interval, Verdict
+from unpool_xp.bench.terminal.tables import text_table
+from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.crossover import DeviceCrossover
-from unpool_xp.bench.verdicts.ranking import Ranked, rank
+from unpool_xp.bench.verdicts.ranking import Ranked, Ranking
 
 _BAR_LEVELS = "▁▂▃▄▅▆▇█"
 _TALLEST_BAR = 16.0  # times the best: the tallest bar
@@ -26,27 +26,23 @@ _TALLEST_BAR = 16.0  # times the best: the tallest bar
 
 def print_choice(console: Console, choice: Choice) -> None:
     """Print the answer, the ranking behind it, where it changes, and the code for it."""
-    ranking = choice.ranking()
-    best = next((entry for entry in ranking if entry.place), None)
+    ranking, with_transfer = choice.ranking(), choice.ranking(with_transfer=True)
+    best = ranking.best
     console.print(f"[bold]{choice.case.name}[/]")
     print_ranking(console, ranking, choice.taxes)
     if best is None:
         console.print("[bold red]nothing could be measured[/]")
         return
-    answer = f"[bold green]use {name_of(best.row)}[/]"
+    answer = f"[bold green]use {backend_mode_of(best.row)}[/]"
     for words, verdict in (("as fast", Verdict.SAME), ("too close to call", Verdict.UNDECIDED)):
-        others = [name_of(e.row) for e in ranking if e.tied_with_best and e.verdict is verdict]
+        tied = [entry for entry in ranking.timed if entry.tied_with_best]
+        others = [str(backend_mode_of(entry.row)) for entry in tied if entry.verdict is verdict]
         if others:
             answer += f"; {words}: {', '.join(others)}"
     console.print(answer)
-    best_with_transfer = next(
-        (entry for entry in choice.ranking(with_transfer=True) if entry.place), None
-    )
-    if best_with_transfer is not None and best_with_transfer.seconds is not None:
-        took = seconds_text(best_with_transfer.seconds)
-        console.print(
-            f"with the copy there and back: {name_of(best_with_transfer.row)}, {took} a call"
-        )
+    if with_transfer.best is not None:
+        on, took = backend_mode_of(with_transfer.best.row), seconds_text(with_transfer.best.seconds)
+        console.print(f"with the copy there and back: {on}, {took} a call")
     _print_sizes(console, choice)
     _print_devices(console, choice)
     console.print("\n[bold]to paste[/]")
@@ -56,29 +52,27 @@ def print_choice(console: Console, choice: Choice) -> None:
 
 def _print_sizes(console: Console, choice: Choice) -> None:
     """Print the time over the best at each size, a bar each, and from where the answer changes."""
-    sizes = dict(sorted({math.prod(choice.case.shape): choice.rows, **choice.other_sizes}.items()))
     ranked = {
-        size: {name_of(e.row): e for e in rank(_portable(rows)) if e.to_best}
-        for size, rows in sizes.items()
+        size: {str(backend_mode_of(entry.row)): entry for entry in ranking.timed}
+        for size, ranking in choice.rankings.items()
     }
     names = list(dict.fromkeys(name for entries in ranked.values() for name in entries))
-    if len(sizes) < 2 or len(names) < 2:
+    if len(ranked) < 2 or len(names) < 2:
         return
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    table.add_column("x best, by elements", no_wrap=True)
-    for size in sizes:
-        table.add_column(_short_count(size), justify="right", no_wrap=True)
+    table = text_table("x best, by elements", *map(_short_count, ranked))
     for name in names:
         table.add_row(name, *(_bar_cell(entries.get(name)) for entries in ranked.values()))
     console.print()
     console.print(table)
-    changes = choice.crossovers()
-    for change in changes[1:]:
+    _, *changes = choice.crossovers()
+    for change in changes:
         tied = f" (tied: {', '.join(change.tied)})" if change.tied else ""
-        console.print(f"from {change.from_elements:,} elements: {name_of(change.row)}{tied}")
-    if len(changes) == 1:
-        first, *_, last = sizes
-        console.print(f"no other answer is sure from {first:,} to {last:,} elements")
+        console.print(
+            f"from {elements(change.row):,} elements: {backend_mode_of(change.row)}{tied}"
+        )
+    if not changes:
+        smallest, *_, largest = ranked
+        console.print(f"no other answer is sure from {smallest:,} to {largest:,} elements")
 
 
 def _print_devices(console: Console, choice: Choice) -> None:
@@ -93,18 +87,14 @@ def _print_devices(console: Console, choice: Choice) -> None:
                 console.print(escape(line), highlight=False)
 
 
-def _portable(rows: list[Row]) -> list[Row]:
-    return [row for row in rows if row["implementation"] == "portable"]
-
-
 def _bar_cell(entry: Ranked | None) -> str:
-    if entry is None or entry.to_best is None:
+    if entry is None:
         return "-"
     times = entry.to_best.estimate
     level = math.log(max(times, 1)) / math.log(_TALLEST_BAR) * (len(_BAR_LEVELS) - 1)
     bar = _BAR_LEVELS[min(round(level), len(_BAR_LEVELS) - 1)]
     text = f"{times:.1f} {bar}" if times < 100 else f"{times:.0f} {bar}"
-    return f"[bold green]{text}[/]" if entry.place == 1 or entry.tied_with_best else text
+    return f"[bold green]{text}[/]" if entry.is_fastest else text
 
 
 def _short_count(count: int) -> str:
@@ -115,19 +105,9 @@ def _short_count(count: int) -> str:
 
 
 def code_for(case: Case, row: Row) -> list[str]:
-    """Return the lines that do a case with the library of a row.
+    """Return lines of Python that do a case with the library of a row.
 
-    Parameters
-    ----------
-    case : Case
-        What to do.
-    row : Row
-        The row of the backend to use.
-
-    Returns
-    -------
-    list of str
-        Lines of Python; the names of the inputs are those of the operation's arguments.
+    The names of the inputs are those of the operation's arguments.
     """
     function = case.definition.function.__name__
     arrays = ", ".join(case.definition.inputs(case))
@@ -154,26 +134,27 @@ def code_for(case: Case, row: Row) -> list[str]:
 
 def choice_as_json(choice: Choice) -> dict[str, Any]:
     """Return the answer for scripts: numbers that are no numbers are null, as JSON has none."""
-    ranking = choice.ranking()
-    best = next((entry for entry in ranking if entry.place), None)
+    ranking, with_transfer = choice.ranking(), choice.ranking(with_transfer=True)
     return {
         "case": choice.case.to_json(),
-        "use": [
-            name_of(entry.row) for entry in ranking if entry.place == 1 or entry.tied_with_best
-        ],
-        "ranking": [_ranked_as_json(entry) for entry in ranking],
-        "with_transfer": [_ranked_as_json(entry) for entry in choice.ranking(with_transfer=True)],
+        "use": [str(backend_mode_of(entry.row)) for entry in ranking.timed if entry.is_fastest],
+        "ranking": _ranking_as_json(ranking),
+        "with_transfer": _ranking_as_json(with_transfer),
         "tax": [
             {
-                "backend": t.backend,
-                "mode": t.mode,
+                "backend": t.backend_mode.label,
+                "mode": t.backend_mode.mode,
                 "function": t.function,
                 "ratio": t.ratio.estimate,
             }
             for t in choice.taxes
         ],
         "changes": [
-            {"from_elements": change.from_elements, "use": name_of(change.row), "tied": change.tied}
+            {
+                "from_elements": elements(change.row),
+                "use": str(backend_mode_of(change.row)),
+                "tied": change.tied,
+            }
             for change in choice.crossovers()
         ],
         "device_crossovers": [
@@ -181,20 +162,32 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
             for copies in (False, True)
             for crossing in choice.device_crossovers(with_transfer=copies)
         ],
-        "code": code_for(choice.case, best.row) if best else None,
+        "code": code_for(choice.case, ranking.best.row) if ranking.best else None,
     }
 
 
-def _ranked_as_json(entry: Ranked) -> dict[str, Any]:
-    return {
-        "backend": entry.row["backend"],
-        "mode": entry.row["mode"],
-        "place": entry.place,
-        "seconds": entry.seconds,
-        "interval": _interval_as_json(entry.interval),
-        "tied_with_best": entry.tied_with_best,
-        "reason": entry.reason,
-    }
+def _ranking_as_json(ranking: Ranking) -> list[dict[str, Any]]:
+    timed = [
+        {
+            "backend": entry.row["backend"],
+            "mode": entry.row["mode"],
+            "place": entry.place,
+            "seconds": entry.seconds,
+            "interval": [
+                end if math.isfinite(end) else None
+                for end in (entry.interval.low, entry.interval.high)
+            ],
+            "tied_with_best": entry.tied_with_best,
+            "reason": None,
+        }
+        for entry in ranking.timed
+    ]
+    nothing = {"place": None, "seconds": None, "interval": None, "tied_with_best": False}
+    failed = [
+        {"backend": row["backend"], "mode": row["mode"], **nothing, "reason": reason}
+        for row, reason in ranking.failed
+    ]
+    return [*timed, *failed]
 
 
 def _crossover_as_json(crossing: DeviceCrossover) -> dict[str, Any]:
@@ -208,9 +201,3 @@ def _crossover_as_json(crossing: DeviceCrossover) -> dict[str, Any]:
         "sizes": list(crossing.verdicts),
         "said": crossing.text,
     }
-
-
-def _interval_as_json(interval: Interval | None) -> list[float | None] | None:
-    if interval is None:
-        return None
-    return [end if math.isfinite(end) else None for end in (interval.low, interval.high)]

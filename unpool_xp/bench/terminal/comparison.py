@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from unpool_xp.bench.cases.formatting import three_digits
+from unpool_xp.bench.cases.formatting import escape_markdown, markdown_table, three_digits
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, failure_reason
 from unpool_xp.bench.verdicts.compare import OUTCOMES, CaseComparison, Comparison
@@ -71,8 +71,10 @@ def _print_entries(console: Console, entries: Sequence[CaseComparison]) -> None:
             console.print(escape(line.rstrip()), soft_wrap=True)
             # The note of what only one side has is the title.
             note = "" if entry.outcome.startswith("only") else printable(entry.note or "")
-            how = how_of(entry) + (f": {note}" if note else "")
-            below = textwrap.fill(how, console.width, initial_indent="  ", subsequent_indent="    ")
+            words = measured_with(entry) + (f": {note}" if note else "")
+            below = textwrap.fill(
+                words, console.width, initial_indent="  ", subsequent_indent="    "
+            )
             console.print(f"[dim]{escape(below)}[/]", soft_wrap=True)
 
 
@@ -94,11 +96,10 @@ def _short(value: float) -> str:
     return f"{value:.2f}" if 0.1 <= value < 10 else three_digits(value)
 
 
-def how_of(entry: CaseComparison) -> str:
+def measured_with(entry: CaseComparison) -> str:
     """Return the backend of an entry, its mode if not eager, its function if not ours."""
-    mode = "" if entry.mode == "eager" else f" {entry.mode}"
     native = "" if entry.implementation == "portable" else f", {entry.function}"
-    return printable(f"{entry.label}{mode}{native}")
+    return printable(f"{entry.backend_mode}{native}")
 
 
 def _unlisted_lines(entries: Sequence[CaseComparison], shown: Sequence[str]) -> Iterable[str]:
@@ -142,29 +143,20 @@ def printable(text: str) -> str:
 def comparison_as_markdown(comparison: Comparison, *, everything: bool = False) -> str:
     """Return the comparison for a pull request."""
     shown = OUTCOMES if everything else CHANGED
-    lines = ["### Times of head over base", "", f"**{_escape_markdown(headline(comparison))}**", ""]
+    lines = ["### Times of head over base", "", f"**{escape_markdown(headline(comparison))}**", ""]
     entries = [
         entry for outcome in shown for entry in comparison.entries if entry.outcome == outcome
     ]
     if entries:
-        lines += ["| | case | measured with | ratio | 95 % | noise |"]
-        lines += ["|---|---|---|--:|--:|--:|"]
-        for entry in entries[:_MOST_ROWS]:
-            cells = (entry.outcome, entry.name, how_of(entry), *_numbers(entry))
-            lines.append("| " + " | ".join(map(_escape_markdown, cells)) + " |")
+        head = ("", "case", "measured with", "ratio", "95 %", "noise")
+        cells = ((e.outcome, e.name, measured_with(e), *_numbers(e)) for e in entries[:_MOST_ROWS])
+        lines += markdown_table(head, cells, align="lllrrr")
         if len(entries) > _MOST_ROWS:
             lines.append(f"\nand {len(entries) - _MOST_ROWS} more")
         lines.append("")
-    lines += [f"- {_escape_markdown(line)}" for line in _unlisted_lines(comparison.entries, shown)]
-    lines += [f"- note: {_escape_markdown(note)}" for note in comparison.notes]
+    lines += [f"- {escape_markdown(line)}" for line in _unlisted_lines(comparison.entries, shown)]
+    lines += [f"- note: {escape_markdown(note)}" for note in comparison.notes]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _escape_markdown(text: str) -> str:
-    """Return a text from a file as Markdown that is this text and nothing else."""
-    for letter in "\\`*_|[]<>&":
-        text = text.replace(letter, f"&#{ord(letter)};" if letter in "<>&" else f"\\{letter}")
-    return printable(text)
 
 
 # --- JSON ----------------------------------------------------------------------------------------

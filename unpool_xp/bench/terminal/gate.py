@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.gate.run import GateResult
 from unpool_xp.bench.terminal.comparison import (
     comparison_as_json,
@@ -28,11 +29,11 @@ def print_gate(console: Console, gate: GateResult, *, everything: bool = False) 
 def _summary_lines(gate: GateResult) -> Iterator[str]:
     for side, build in (("base", gate.base), ("head", gate.head)):
         yield f"{side}  {build.short_commit}  {build.ref}"
-    for how in dict.fromkeys(one.how for one in gate.measured):
-        noise = gate.noise(how)
+    for backend_mode in dict.fromkeys(one.backend_mode for one in gate.measured):
+        noise = gate.noise(backend_mode)
         if noise is not None:
             yield (
-                f"base against base, {how}: {100 * noise[0]:.1f} % apart, "
+                f"base against base, {backend_mode}: {100 * noise[0]:.1f} % apart, "
                 f"1 in 20 more than {100 * noise[1]:.0f} %"
             )
     means = ", ".join(f"{name} {mean:.2f}x" for name, mean in _means_by_operation(gate).items())
@@ -60,7 +61,7 @@ def gate_as_markdown(gate: GateResult, *, everything: bool = False) -> str:
 def gate_as_json(gate: GateResult) -> dict[str, Any]:
     """Return the verdicts for scripts."""
     passes = {
-        (one.gate_case.case.name, one.how): {
+        (one.gate_case.case.name, one.backend_mode): {
             "passes": len(one.first_passes),
             "again": len(one.retest_passes),
         }
@@ -68,12 +69,11 @@ def gate_as_json(gate: GateResult) -> dict[str, Any]:
     }
     found = comparison_as_json(gate.comparison)
     for entry in found["entries"]:
-        mode = "" if entry["mode"] == "eager" else f" {entry['mode']}"
-        entry |= passes[entry["name"], f"{entry['backend']}{mode}"]
+        entry |= passes[entry["name"], BackendMode(entry["backend"], entry["mode"])]
     noise = {}
-    for how in dict.fromkeys(one.how for one in gate.measured):
-        apart = gate.noise(how)
-        noise[how] = apart and {"median": apart[0], "one_in_20": apart[1]}
+    for backend_mode in dict.fromkeys(one.backend_mode for one in gate.measured):
+        apart = gate.noise(backend_mode)
+        noise[str(backend_mode)] = apart and {"median": apart[0], "one_in_20": apart[1]}
     return {
         **found,
         "base": {"ref": gate.base.ref, "commit": gate.base.commit},

@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from unpool_xp.bench.cases.case import short_name
-from unpool_xp.bench.cases.formatting import seconds_text, three_digits
+from unpool_xp.bench.cases.formatting import markdown_table, seconds_text, three_digits
 from unpool_xp.bench.portability.targets import NOISY, TaxEntry, TaxSummary, is_noisy, summarize
+from unpool_xp.bench.terminal.tables import text_table
 
 TableCells: TypeAlias = list[str]
 
@@ -26,35 +26,20 @@ def short_function(name: str) -> str:
 
 
 def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
-    """Print for each target a table of its cases; of a tuned one those where tuning won."""
-    plain = {
-        (entry.target.label, entry.target.mode, entry.case.name, entry.function)
-        for entry in entries
-        if not entry.target.tuned
-    }
+    """Print for each target a table of its cases."""
     for target in dict.fromkeys(entry.target for entry in entries):
-        here = [
-            entry
-            for entry in entries
-            if entry.target == target
-            and not (
-                target.tuned
-                and (target.label, target.mode, entry.case.name, entry.function) in plain
-            )
-        ]
+        here = [entry for entry in entries if entry.target == target]
         console.print(f"\n[bold]{target.where}[/] against {target.baseline}")
-        table = _table("case", "portable", "native", "ratio", "95 %")
+        table = text_table("case", "portable", "native", "ratio", "95 %", align="lRRRR")
         for entry in here:
             if entry.ratio is not None:
-                estimate, missed = (
-                    entry.ratio.estimate,
-                    _exceeds(entry.ratio.estimate, target.worst_limit),
-                )
+                estimate = three_digits(entry.ratio.estimate)
+                missed = entry.ratio.estimate > (target.worst_limit or math.inf)
                 table.add_row(
                     short_name(entry.case),
                     seconds_text(entry.portable_s),
                     seconds_text(entry.native_s),
-                    f"[bold red]{three_digits(estimate)}[/]" if missed else three_digits(estimate),
+                    f"[bold red]{estimate}[/]" if missed else estimate,
                     f"{three_digits(entry.ratio.low)}-{three_digits(entry.ratio.high)}"
                     f"{'?' * is_noisy(entry)}",
                 )
@@ -65,18 +50,6 @@ def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
             if entry.reason is not None:
                 reason = escape(f"{short_name(entry.case)}: {entry.reason}")
                 console.print(f"[yellow]{reason}[/]", soft_wrap=True)
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(first, no_wrap=first != "case", overflow="fold")
-    for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _exceeds(value: float, limit: float | None) -> bool:
-    return limit is not None and value > limit
 
 
 def _fastest_natives(entries: Sequence[TaxEntry]) -> list[str]:
@@ -90,13 +63,9 @@ def _fastest_natives(entries: Sequence[TaxEntry]) -> list[str]:
     return lines
 
 
-def _limit(limit: float | None) -> str:
-    return "" if limit is None else f"<= {limit:g}"
-
-
 def _summary_line(summary: TaxSummary) -> list[str]:
     target, worst = summary.target, summary.worst
-    met = {None: "", True: "met", False: "missed"}[summary.met]
+    met = "met" if summary.met else "missed"
     if summary.noisy:
         met += f" ({summary.noisy} noisy)"
     if summary.failed:
@@ -104,8 +73,8 @@ def _summary_line(summary: TaxSummary) -> list[str]:
     estimate = math.nan if worst is None or worst.ratio is None else worst.ratio.estimate
     case = "" if worst is None else short_name(worst.case)
     means, worsts = (
-        (three_digits(summary.mean), _limit(target.mean_limit)),
-        (three_digits(estimate), _limit(target.worst_limit)),
+        (three_digits(summary.mean), f"<= {target.mean_limit:g}"),
+        (three_digits(estimate), f"<= {target.worst_limit:g}"),
     )
     return [target.where, *means, *worsts, case, met]
 
@@ -114,14 +83,13 @@ def print_summaries(console: Console, entries: Sequence[TaxEntry]) -> None:
     """Print for each target its mean, its worst case, and whether it is met."""
     summaries = summarize(entries)
     console.print("\n[bold]portable time over the library's own[/], geometric means by operation")
-    table = _table("", *(summary.target.where.replace(" ", "\n") for summary in summaries))
+    table = text_table("", *(summary.target.where.replace(" ", "\n") for summary in summaries))
     for operation, means in _means_by_operation(entries, summaries):
         table.add_row(operation, *means)
     console.print(table)
     console.print("\n[bold]geometric mean and worst case[/] of each backend")
-    table = _table("", "mean", "target", "worst", "target")
-    for name in ("worst case", ""):
-        table.add_column(name, overflow="fold")
+    columns = ("", "mean", "target", "worst", "target", "worst case", "")
+    table = text_table(*columns, align="LRRRRll")
     for summary in summaries:
         *cells, met = _summary_line(summary)
         table.add_row(*cells, f"[green]{met}[/]" if summary.met else f"[red]{met}[/]")
@@ -167,12 +135,11 @@ def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
     means = [
         [f"`{operation}`", *cells] for operation, cells in _means_by_operation(entries, summaries)
     ]
-    return f"{_markdown_table(head, lines)}\n{_markdown_table(['operation', *wheres], means)}"
-
-
-def _markdown_table(head: Sequence[str], lines: Sequence[TableCells]) -> str:
-    rows = [list(head), ["---"] * len(head), *lines]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    tables = (
+        markdown_table(head, lines, text=str),
+        markdown_table(["operation", *wheres], means, text=str),
+    )
+    return "\n".join("\n".join([*table, ""]) for table in tables)
 
 
 def tax_as_json(entries: Sequence[TaxEntry]) -> dict[str, Any]:

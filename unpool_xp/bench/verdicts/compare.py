@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.rows import asv, pytest_benchmark
 from unpool_xp.bench.rows.names import name_of_case
 from unpool_xp.bench.rows.schema import Key, Row, case_key, failure_reason, latest
@@ -80,6 +81,11 @@ class CaseComparison:
     note: str | None
 
     @property
+    def backend_mode(self) -> BackendMode:
+        """The backend, and how functions ran on it."""
+        return BackendMode(self.label, self.mode)
+
+    @property
     def outcome(self) -> str:
         """The verdict or, where a side has no time, which: one of `OUTCOMES`."""
         if self.ratio is not None:
@@ -99,7 +105,7 @@ class Comparison:
 
     Attributes
     ----------
-    entries : list of Compared
+    entries : list of CaseComparison
         The worst first.
     notes : list of str
         What must be known to read them: that machines, versions or threads differ, and the like.
@@ -187,7 +193,7 @@ def compare(
         entries.append(_compare_case(old, new, thresholds, noise or {}, paired))
         if old is not None and new is not None:
             pairs.append((old, new))
-    entries.sort(key=_severity_key)
+    entries.sort(key=severity_key)
     return Comparison(entries, notes_on(base, head, pairs))
 
 
@@ -216,7 +222,7 @@ def _compare_case(
     assert row is not None
     name = name_of_case(row)
     threshold = thresholds.threshold_for(name, row["backend"], row["mode"])
-    found, floor, decided, note = None, math.inf, Verdict.UNDECIDED, _missing_reason(base, head)
+    found, floor, decided, note = None, math.inf, Verdict.UNDECIDED, missing_reason(base, head)
     if note is None:
         assert base is not None
         assert head is not None
@@ -225,11 +231,23 @@ def _compare_case(
         found = ratio(a, b, paired=paired and len(a) == len(b))
         decided = verdict(found, floor, threshold)
         note = _undecided_reason(base, head, found, floor, threshold, decided)
-    how = (row["backend"], row["mode"], row["implementation"], row["function"])
-    return CaseComparison(name, *how, base, head, found, floor, threshold, decided, note)
+    return CaseComparison(
+        name,
+        row["backend"],
+        row["mode"],
+        row["implementation"],
+        row["function"],
+        base,
+        head,
+        found,
+        floor,
+        threshold,
+        decided,
+        note,
+    )
 
 
-def _missing_reason(base: Row | None, head: Row | None) -> str | None:
+def missing_reason(base: Row | None, head: Row | None) -> str | None:
     """Return why there is nothing to compare, or None where there is."""
     if base is None or head is None:
         return f"only in {'head' if base is None else 'base'}"
@@ -256,8 +274,8 @@ def _undecided_reason(
     return "the interval is too wide"
 
 
-def _severity_key(entry: CaseComparison) -> tuple[int, float, str, str]:
+def severity_key(entry: CaseComparison) -> tuple[int, float, str, str]:
+    """Return a sort key: worst outcome first, then the largest change either way."""
     found = entry.ratio.estimate if entry.ratio is not None else 1.0
-    # The largest change first, whichever way it goes.
     far = -abs(math.log(found))
     return (OUTCOMES.index(entry.outcome), far, entry.name, entry.label)

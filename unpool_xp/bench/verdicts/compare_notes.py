@@ -15,19 +15,9 @@ _FACTS = (("backend_version", "version"), ("threads", "threads"), ("device", "de
 
 
 def notes_on(base: Sequence[Row], head: Sequence[Row], pairs: Pairs) -> list[str]:
-    """Return what a reader of a comparison must know.
+    """Return what a reader of a comparison must know, a sentence each.
 
-    Parameters
-    ----------
-    base, head : sequence of Row
-        All rows of both sides.
-    pairs : sequence of tuple of Row
-        Those that are compared.
-
-    Returns
-    -------
-    list of str
-        A sentence each; empty where nothing but the code differs.
+    `base` and `head` are all rows of both sides, `pairs` those that are compared.
     """
     notes = []
     for side, rows in (("base", base), ("head", head)):

@@ -1,15 +1,15 @@
-"""From which size on a backend on another device is quicker than the best one on the CPU."""
+"""From which size on the answer changes, and from which another device beats the CPU."""
 
 from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, workload_key
+from unpool_xp.bench.rows.schema import Row, elements, failure_reason, label, workload_key
 from unpool_xp.bench.verdicts.bootstrap import Verdict, noise_floor, ratio, verdict
-from unpool_xp.bench.verdicts.ranking import samples_with_transfer
+from unpool_xp.bench.verdicts.ranking import Ranking, by_workload, samples_with_transfer
 
 _WORDS = {
     Verdict.FASTER: "quicker",
@@ -18,6 +18,61 @@ _WORDS = {
     Verdict.UNDECIDED: "undecided",
     None: "failed",
 }
+
+
+@dataclass(frozen=True)
+class WinnerChange:
+    """From one size on, another one is the fastest.
+
+    Attributes
+    ----------
+    winner : str
+        Its name.
+    row : Row
+        The winner's, at the smallest measured size at which it wins.
+    before : Row or None
+        The fastest at the measured size before; the answer changes somewhere between the two.
+    tied : tuple of str
+        Names not known to be slower than the winner at its size; empty where it is clear.
+    """
+
+    winner: str
+    row: Row
+    before: Row | None
+    tied: tuple[str, ...]
+
+
+def winner_changes(
+    rankings: Iterable[Ranking], *, name: Callable[[Row], str] = label
+) -> list[WinnerChange]:
+    """Return from which size on the answer changes.
+
+    Parameters
+    ----------
+    rankings : iterable of Ranking
+        Of cases on one machine that differ in size alone, the smallest first.
+    name : callable, optional
+        What wins: by default a backend in a mode with an implementation.
+
+    Returns
+    -------
+    list of WinnerChange
+        The first says who is the fastest at the smallest size. A new winner counts only where the
+        one before is known to be slower, or has failed. Empty where nothing was measured.
+    """
+    found: list[WinnerChange] = []
+    before: Row | None = None
+    for ranking in rankings:
+        if ranking.best is None:
+            continue
+        row = ranking.best.row
+        # The best of each name that is not known to be slower, the winner's first.
+        first = dict.fromkeys(name(entry.row) for entry in ranking.timed if entry.is_fastest)
+        if not found or found[-1].winner not in first:
+            winner, *tied = first
+            found.append(WinnerChange(winner, row, before, tuple(tied)))
+        before = row
+    return found
 
 
 def is_gpu(backend: str) -> bool:
@@ -71,7 +126,8 @@ class DeviceCrossover:
     def size_ranges(self) -> list[SizeRange]:
         """Neighbouring sizes of the same verdict, small to large."""
         grouped = itertools.groupby(self.verdicts.items(), key=lambda item: item[1])
-        return [_size_range([size for size, _ in items], found) for found, items in grouped]
+        sizes = ((found, [size for size, _ in items]) for found, items in grouped)
+        return [SizeRange(found, mine[0], mine[-1]) for found, mine in sizes]
 
     @property
     def text(self) -> str:
@@ -99,10 +155,6 @@ class SizeRange:
         if self.first == self.last:
             return f"at {self.first:,}"
         return f"from {self.first:,} to {self.last:,}"
-
-
-def _size_range(sizes: Sequence[int], found: Verdict | None) -> SizeRange:
-    return SizeRange(found, sizes[0], sizes[-1])
 
 
 def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> list[DeviceCrossover]:
@@ -136,18 +188,19 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
     """
     rows = list(rows)
     _require_one_family(rows)
-    cases: dict[Key, list[Row]] = {}
-    for row in sorted(rows, key=elements):
-        cases.setdefault(workload_key(row), []).append(row)
+    cases = by_workload(rows).values()
     found = []
-    for label in sorted({row["backend"] for row in rows if is_gpu(row["backend"])}):
-        by_size: dict[int, list[Verdict | None]] = {}
-        for case in cases.values():
-            by_size.setdefault(elements(case[0]), []).extend(
-                _device_verdicts(label, case, with_transfer)
-            )
-        verdicts = {size: _merge_verdicts(mine) for size, mine in by_size.items() if mine}
-        found.append(DeviceCrossover(label, with_transfer, verdicts))
+    for backend in sorted({row["backend"] for row in rows if is_gpu(row["backend"])}):
+        by_size: dict[int, set[Verdict | None]] = {}
+        for case in cases:
+            for one in _device_verdicts(backend, case, with_transfer):
+                by_size.setdefault(elements(case[0]), set()).add(one)
+        # Shapes of as many elements that disagree leave the size open.
+        verdicts = {
+            size: mine.pop() if len(mine) == 1 else Verdict.UNDECIDED
+            for size, mine in by_size.items()
+        }
+        found.append(DeviceCrossover(backend, with_transfer, verdicts))
     return found
 
 
@@ -163,10 +216,10 @@ def _require_one_family(rows: Sequence[Row]) -> None:
 
 
 def _device_verdicts(
-    label: str, case: Sequence[Row], with_transfer: bool
+    backend: str, case: Sequence[Row], with_transfer: bool
 ) -> Iterator[Verdict | None]:
     """Yield the verdict of one case, if there is one: None where the device failed."""
-    mine = [row for row in case if row["backend"] == label]
+    mine = [row for row in case if row["backend"] == backend]
     host = _fastest_samples((row for row in case if not is_gpu(row["backend"])), with_transfer)
     if not mine or host is None:
         return
@@ -183,11 +236,6 @@ def _fastest_samples(rows: Iterable[Row], with_transfer: bool) -> list[float] | 
     counted = (samples_with_transfer(row, with_transfer=with_transfer) for row in rows)
     timed = [samples for samples, reason in counted if reason is None]
     return min(timed, key=statistics.median, default=None)
-
-
-def _merge_verdicts(verdicts: Sequence[Verdict | None]) -> Verdict | None:
-    """Return the verdict of a size; UNDECIDED if shapes with equal element counts disagree."""
-    return verdicts[0] if len(set(verdicts)) == 1 else Verdict.UNDECIDED
 
 
 def _describe(crossing: DeviceCrossover) -> tuple[str, list[str]]:

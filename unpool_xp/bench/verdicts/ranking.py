@@ -1,11 +1,13 @@
-"""Which is fastest, what is a tie, what portability costs, and from which size on it changes."""
+"""Which is fastest, what is a tie, and what portability costs."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from unpool_xp.bench.cases.case import BackendMode
+from unpool_xp.bench.rows.names import backend_mode_of
 from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, label, workload_key
 from unpool_xp.bench.verdicts.bootstrap import (
     Interval,
@@ -22,37 +24,58 @@ _TIES = (Verdict.SAME, Verdict.UNDECIDED)
 
 @dataclass(frozen=True)
 class Ranked:
-    """A row and its rank.
+    """A row that has a time, and its place among the others.
 
     Attributes
     ----------
     row : Row
         The measurement.
-    place : int or None
-        From 1; a row shares the place of the one that it is tied with. None where it failed.
-    seconds : float or None
+    place : int
+        From 1; a row shares the place of the one that it is tied with.
+    seconds : float
         The median, including the copies if they count.
-    interval : Interval or None
+    interval : Interval
         Of the seconds.
-    to_best : Ratio or None
+    noise : float
+        How far the same code is found to be from itself, as `noise_floor` has it.
+    to_best : Ratio
         The seconds over the best row's.
-    verdict : Verdict or None
+    verdict : Verdict
         This row beside the best; SAME for the best itself.
     tied_with_best, tied_with_above : bool
         Whether it is not known to be slower than the best, and than the row above.
-    reason : str or None
-        Why it failed.
     """
 
     row: Row
-    place: int | None = None
-    seconds: float | None = None
-    interval: Interval | None = None
-    to_best: Ratio | None = None
-    verdict: Verdict | None = None
-    tied_with_best: bool = False
-    tied_with_above: bool = False
-    reason: str | None = None
+    place: int
+    seconds: float
+    interval: Interval
+    noise: float
+    to_best: Ratio
+    verdict: Verdict
+    tied_with_best: bool
+    tied_with_above: bool
+
+    @property
+    def is_fastest(self) -> bool:
+        """Whether nothing is known to be faster."""
+        return self.place == 1 or self.tied_with_best
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The rows of one case: those with a time, the fastest first, and those that failed, and why.
+
+    Where the copies count, a row whose copies were not timed counts as failed.
+    """
+
+    timed: Sequence[Ranked]
+    failed: Sequence[tuple[Row, str]]
+
+    @property
+    def best(self) -> Ranked | None:
+        """The fastest; None where nothing has a time."""
+        return self.timed[0] if self.timed else None
 
 
 @dataclass(frozen=True)
@@ -61,7 +84,7 @@ class Tax:
 
     Attributes
     ----------
-    backend, mode : str
+    backend_mode : BackendMode
         Where.
     function : str
         The native; the fastest, where there are several.
@@ -69,38 +92,12 @@ class Tax:
         Portable over native: above 1 where portability costs time.
     """
 
-    backend: str
-    mode: str
+    backend_mode: BackendMode
     function: str
     ratio: Ratio
 
 
-@dataclass(frozen=True)
-class Crossover:
-    """The fastest backend from one size on.
-
-    Attributes
-    ----------
-    from_elements : int
-        The smallest measured size at which it is.
-    winner : str
-        Its label.
-    after_elements : int or None
-        The largest measured size before; the answer changes somewhere between the two.
-    tied : tuple of str
-        Labels not known to be slower at `from_elements`; empty where the winner is clear.
-    row : Row
-        The winner's at `from_elements`.
-    """
-
-    from_elements: int
-    winner: str
-    after_elements: int | None
-    tied: tuple[str, ...]
-    row: Row
-
-
-def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> list[Ranked]:
+def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> Ranking:
     """Rank the rows of one case.
 
     Parameters
@@ -112,9 +109,8 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> list[Ranked]:
 
     Returns
     -------
-    list of Ranked
-        The fastest first; at the end, without a place, those that failed, and those whose copies
-        were not timed where the copies count.
+    Ranking
+        All of the rows.
 
     Raises
     ------
@@ -125,44 +121,53 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> list[Ranked]:
     --------
     >>> from unpool_xp.bench.verdicts.ranking import rank
     >>> rank([])
-    []
+    Ranking(timed=[], failed=[])
     """
     rows = list(rows)
     _require_one_workload(rows)
     timed: list[tuple[list[float], Row]] = []
-    failed: list[Ranked] = []
+    failed: list[tuple[Row, str]] = []
     for row in rows:
         samples, reason = samples_with_transfer(row, with_transfer=with_transfer)
         if reason is None:
             timed.append((samples, row))
         else:
-            failed.append(Ranked(row, reason=reason))
+            failed.append((row, reason))
     timed.sort(key=lambda pair: statistics.median(pair[0]))
     noise = [noise_floor(samples) for samples, _ in timed]
 
-    def compare_pair(one: int, other: int) -> Verdict:
+    def compare_pair(one: int, other: int) -> tuple[Ratio, Verdict]:
         found = ratio(timed[one][0], timed[other][0])
-        return verdict(found, max(noise[one], noise[other]))
+        return found, verdict(found, max(noise[one], noise[other]))
 
     ranked: list[Ranked] = []
     leader = 0  # of those that share a place
-    for place, (samples, row) in enumerate(timed):
-        beside_best = compare_pair(place, 0) if place else Verdict.SAME
-        if place and compare_pair(place, leader) not in _TIES:
-            leader = place
+    for number, (samples, row) in enumerate(timed):
+        to_best, beside_best = Ratio(1.0, 1.0, 1.0), Verdict.SAME
+        if number:
+            to_best, beside_best = compare_pair(number, 0)
+            if compare_pair(number, leader)[1] not in _TIES:
+                leader = number
         ranked.append(
             Ranked(
                 row,
                 place=leader + 1,
                 seconds=statistics.median(samples),
                 interval=median_interval(samples),
-                to_best=ratio(samples, timed[0][0]) if place else Ratio(1.0, 1.0, 1.0),
+                noise=noise[number],
+                to_best=to_best,
                 verdict=beside_best,
-                tied_with_best=place > 0 and beside_best in _TIES,
-                tied_with_above=place > 0 and compare_pair(place, place - 1) in _TIES,
+                tied_with_best=number > 0 and beside_best in _TIES,
+                tied_with_above=number > 0 and compare_pair(number, number - 1)[1] in _TIES,
             )
         )
-    return ranked + failed
+    return Ranking(ranked, failed)
+
+
+def copy_seconds(row: Row) -> float | None:
+    """Return the seconds to the device and back, if they were timed."""
+    there, back = row["to_device_s"], row["from_device_s"]
+    return None if there is None or back is None else there + back
 
 
 def samples_with_transfer(row: Row, *, with_transfer: bool) -> tuple[list[float], str | None]:
@@ -170,10 +175,10 @@ def samples_with_transfer(row: Row, *, with_transfer: bool) -> tuple[list[float]
     reason = failure_reason(row)
     if reason is not None or not with_transfer:
         return ([] if reason else row["samples_s"]), reason
-    there, back = row["to_device_s"], row["from_device_s"]
-    if there is None or back is None:
+    copies = copy_seconds(row)
+    if copies is None:
         return [], "the copies to and from the device were not timed"
-    return [sample + (there + back) for sample in row["samples_s"]], None
+    return [sample + copies for sample in row["samples_s"]], None
 
 
 def _require_one_workload(rows: Sequence[Row]) -> None:
@@ -211,63 +216,17 @@ def tax(rows: Iterable[Row]) -> list[Tax]:
     _require_one_workload(rows)
     taxes = []
     for row in rows:
-        where = (row["backend"], row["mode"])
+        backend_mode = backend_mode_of(row)
         natives = [
             other
             for other in rows
-            if (other["backend"], other["mode"], other["implementation"]) == (*where, "native")
+            if other["implementation"] == "native" and backend_mode_of(other) == backend_mode
         ]
         if row["implementation"] == "portable" and natives:
             best = min(natives, key=lambda native: statistics.median(native["samples_s"]))
-            taxes.append(Tax(*where, best["function"], ratio(row["samples_s"], best["samples_s"])))
+            over_best = ratio(row["samples_s"], best["samples_s"])
+            taxes.append(Tax(backend_mode, best["function"], over_best))
     return taxes
-
-
-def crossover(
-    rows_by_size: Mapping[int, Sequence[Row]], *, with_transfer: bool = False
-) -> list[Crossover]:
-    """Return from which size on the answer changes.
-
-    Parameters
-    ----------
-    rows_by_size : mapping of int to sequence of Row
-        From the number of elements to the rows of that size, on one machine.
-    with_transfer : bool, optional
-        As for `rank`.
-
-    Returns
-    -------
-    list of Crossover
-        By size, the smallest first. A new winner counts only where it is faster than the old one
-        beyond the noise, or where the old one failed. Empty where nothing was measured.
-
-    Raises
-    ------
-    ValueError
-        As `rank`.
-    """
-    found: list[Crossover] = []
-    previous: int | None = None
-    for size, ranked in (
-        (size, rank(case, with_transfer=with_transfer))
-        for size, rows in sorted(rows_by_size.items())
-        for case in by_workload(rows).values()
-    ):
-        best = next((entry for entry in ranked if entry.place), None)
-        if best is None:
-            continue
-        winner = label(best.row)
-        if not found or (found[-1].winner != winner and _is_slower(found[-1].winner, ranked)):
-            tied = tuple(label(entry.row) for entry in ranked if entry.tied_with_best)
-            others = tuple(name for name in dict.fromkeys(tied) if name != winner)
-            found.append(Crossover(size, winner, previous, others, best.row))
-        previous = size
-    return found
-
-
-def _is_slower(name: str, ranked: Sequence[Ranked]) -> bool:
-    """Return whether every row of a label is slower than the best, or failed."""
-    return not any(entry.tied_with_best for entry in ranked if label(entry.row) == name)
 
 
 def by_workload(rows: Iterable[Row]) -> dict[Key, list[Row]]:

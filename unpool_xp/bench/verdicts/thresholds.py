@@ -36,9 +36,9 @@ class Thresholds:
     --------
     >>> from unpool_xp.bench.verdicts.thresholds import Thresholds
     >>> thresholds = Thresholds(0.05, {"max_pool-*": 0.1, "* dask eager": 0.3})
-    >>> thresholds.of("max_pool-1x8x32x32-k2x2-s2x2-float32", "numpy", "eager")
+    >>> thresholds.threshold_for("max_pool-1x8x32x32-k2x2-s2x2-float32", "numpy", "eager")
     0.1
-    >>> thresholds.of("max_pool-1x8x32x32-k2x2-s2x2-float32", "dask", "eager")
+    >>> thresholds.threshold_for("max_pool-1x8x32x32-k2x2-s2x2-float32", "dask", "eager")
     0.3
     """
 

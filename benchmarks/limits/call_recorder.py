@@ -1,4 +1,4 @@
-"""The array calls that a function makes, taken down and made again without it.
+"""The array calls that a function makes, recorded, and replayed without the function.
 
 What the function takes beyond them is its own: checking arguments, finding the plan, telling the
 libraries apart. For NumPy and PyTorch, which can be watched from outside.
@@ -7,16 +7,15 @@ libraries apart. For NumPy and PyTorch, which can be watched from outside.
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 RecordedCall = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-# NumPy's functions that make arrays of none, which its protocols do not show.
+# NumPy's functions that make arrays of none, and methods of arrays: its protocols show neither.
 _CREATION_FUNCTIONS = ("arange", "asarray", "empty", "full", "ones", "zeros")
-# Methods of arrays that its protocols do not show either.
 _METHODS = (
     *("__getitem__", "__setitem__", "astype", "copy", "ravel", "repeat", "reshape", "sum", "take"),
     *("transpose", "view", "argmax", "max", "any", "all", "fill", "put", "swapaxes"),
@@ -24,29 +23,17 @@ _METHODS = (
 
 
 def record_calls(function: Callable[..., Any], *arrays: Any) -> list[RecordedCall]:
-    """Call a function and return the calls of its library that it makes.
+    """Call a function of NumPy or PyTorch arrays; return the library calls that it makes.
 
-    Parameters
-    ----------
-    function : callable
-        Of the arrays.
-    *arrays : array
-        Of NumPy or PyTorch.
-
-    Returns
-    -------
-    list
-        Each call's function, arguments and options; it can be made again on its own.
-
-    Raises
-    ------
-    ValueError
-        If the arrays are of another library.
+    Each has its function, arguments and options, and can be made again on its own. Arrays of
+    another library are a ValueError.
     """
     library = type(arrays[0]).__module__.partition(".")[0]
-    if library not in ("numpy", "torch"):
-        raise ValueError(f"recorded: arrays={library} cannot be watched; numpy and torch can")
-    return (_record_numpy if library == "numpy" else _record_torch)(function, *arrays)
+    if library == "torch":
+        return _record_torch(function, *arrays)
+    if library == "numpy":
+        return _record_numpy(function, *arrays)
+    raise ValueError(f"record_calls: {library} cannot be watched; numpy and torch can")
 
 
 def build_replay(calls: list[RecordedCall]) -> Callable[[], None]:
@@ -64,23 +51,19 @@ def build_replay(calls: list[RecordedCall]) -> Callable[[], None]:
         elif name == "__setitem__":
             lines.append(f"    {given[0]}[{given[1]}] = {given[2]}")
         else:
-            call_arguments = ", ".join(
-                [*given, *(f"{key}={value}" for key, value in named.items())]
-            )
-            lines.append(f"    f{number}({call_arguments})")
+            keywords = [f"{key}={value}" for key, value in named.items()]
+            lines.append(f"    f{number}({', '.join([*given, *keywords])})")
     exec("\n".join(lines), names)
     replay: Callable[[], None] = names["replay"]
     return replay
 
 
-# --- torch ----------------------------------------------------------------------------------------
-
-
 def _record_torch(function: Callable[..., Any], *arrays: Any) -> list[RecordedCall]:
-    overrides = importlib.import_module("torch.overrides")
+    from torch.overrides import TorchFunctionMode
+
     calls: list[RecordedCall] = []
 
-    class Watch(overrides.TorchFunctionMode):  # type: ignore[misc, name-defined]
+    class Recorder(TorchFunctionMode):  # type: ignore[misc]
         def __torch_function__(
             self, call: Any, types: Any, arguments: Any = (), options: Any = None
         ) -> Any:
@@ -89,7 +72,7 @@ def _record_torch(function: Callable[..., Any], *arrays: Any) -> list[RecordedCa
                 calls.append((call, tuple(arguments), dict(options or {})))
             return call(*arguments, **(options or {}))
 
-    with Watch():
+    with Recorder():
         function(*arrays)
     return calls
 
@@ -98,17 +81,15 @@ def _record_torch(function: Callable[..., Any], *arrays: Any) -> list[RecordedCa
 
 
 class RecordingArray(np.ndarray[Any, Any]):
-    """An array that takes down what is done with it, outermost calls alone."""
+    """An array that records what is done with it, the outermost calls alone."""
 
-    calls: list[RecordedCall] | None = None  # while watching
+    calls: list[RecordedCall] | None = None  # while recording
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        if "out" in options:
-            options["out"] = _unwrap(options["out"])
-        return _record(getattr(ufunc, method), *_unwrap(inputs), **options)
+        return _record(getattr(ufunc, method), *inputs, **options)
 
     def __array_function__(self, call: Any, types: Any, arguments: Any, options: Any) -> Any:
-        return _record(call, *_unwrap(arguments), **_unwrap(options))
+        return _record(call, *arguments, **options)
 
 
 def _unwrap(value: Any) -> Any:
@@ -122,12 +103,11 @@ def _unwrap(value: Any) -> Any:
 
 
 def _as_recording(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and type(value) is np.ndarray:
-        return value.view(RecordingArray)
-    return value
+    return value.view(RecordingArray) if type(value) is np.ndarray else value
 
 
 def _record(call: Any, *arguments: Any, **options: Any) -> Any:
+    arguments, options = _unwrap(arguments), _unwrap(options)
     calls, RecordingArray.calls = RecordingArray.calls, None  # what it calls itself is part of it
     try:
         result = call(*arguments, **options)
@@ -141,38 +121,23 @@ def _record(call: Any, *arguments: Any, **options: Any) -> Any:
     return _as_recording(result)
 
 
-def _method(name: str) -> Callable[..., Any]:
-    original = getattr(np.ndarray, name)
+def _recording(original: Callable[..., Any]) -> Callable[..., Any]:
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        return _record(original, *arguments, **options)
 
-    def method(self: Any, *arguments: Any, **options: Any) -> Any:
-        return _record(original, _unwrap(self), *_unwrap(arguments), **_unwrap(options))
-
-    return method
+    return recorded
 
 
 for _name in _METHODS:
-    setattr(RecordingArray, _name, _method(_name))
+    setattr(RecordingArray, _name, _recording(getattr(np.ndarray, _name)))
 
 
 @contextlib.contextmanager
 def _recording_creation() -> Iterator[None]:
-    originals = {name: getattr(np, name) for name in _CREATION_FUNCTIONS}
-
-    def watched(original: Any) -> Any:
-        def make(*arguments: Any, **options: Any) -> Any:
-            if RecordingArray.calls is None:
-                return original(*arguments, **options)
-            return _record(original, *_unwrap(arguments), **_unwrap(options))
-
-        return make
-
-    try:
-        for name, original in originals.items():
-            setattr(np, name, watched(original))
+    with contextlib.ExitStack() as stack:
+        for name in _CREATION_FUNCTIONS:
+            stack.enter_context(mock.patch.object(np, name, _recording(getattr(np, name))))
         yield
-    finally:
-        for name, original in originals.items():
-            setattr(np, name, original)
 
 
 def _record_numpy(function: Callable[..., Any], *arrays: Any) -> list[RecordedCall]:

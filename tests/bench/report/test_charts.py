@@ -1,0 +1,66 @@
+"""The charts: a symbol for every time, and backends told apart."""
+
+from __future__ import annotations
+
+import json
+
+import vl_convert
+
+from tests.support.reports import cases_of, some_rows
+from tests.support.rows import failed_row, make_row, timed
+from tests.support.synthetic_rows import synthetic_rows
+from unpool_xp.bench.report import charts
+from unpool_xp.bench.report.chart_specs import chart_specs, time_png_spec
+
+
+def test_a_picture_draws_a_symbol_for_every_time():
+    backends = ["dask", "jax:cpu", "numpy", "torch:cpu"]
+    spec = time_png_spec(cases_of(*some_rows()), backends, 20.0)
+    assert spec is not None
+    assert len(spec["datasets"]["points"]) == 8
+    drawn = vl_convert.vegalite_to_svg({**spec, "width": 400}, config=charts.theme(backends))
+    assert drawn.count('aria-roledescription="point"') == 8
+    assert drawn.count('aria-roledescription="line mark"') == 5  # and the copy's
+    for words in ("numpy", "torch:cpu", "jax:cpu", "eager", "compiled"):
+        assert f">{words}<" in drawn
+    assert ">dask<" not in drawn
+
+
+def test_a_picture_of_too_much_shows_the_settings_of_most_sizes():
+    rows = [row for row in synthetic_rows(3000) if row["operation"] == "max_pool"]
+    spec = time_png_spec(cases_of(*rows), sorted({row["backend"] for row in rows}), None)
+    assert spec is not None
+    assert {point["settings"] for point in spec["datasets"]["points"]} == {spec["title"]["text"]}
+    assert len(spec["datasets"]["points"]) < len(rows)
+
+
+def test_a_picture_whose_lines_join_different_kernels_says_so():
+    rows = [timed("numpy", 1.0), timed("numpy", 2.0, shape=[1, 8, 64, 64], kernel=[4, 4])]
+    spec = time_png_spec(cases_of(*rows), ["numpy"], None)
+    assert spec is not None
+    assert "joins different ones" in spec["title"]["text"]
+    assert {point["settings"] for point in spec["datasets"]["points"]} == {"all"}
+
+
+def test_a_picture_of_nothing_is_none():
+    assert time_png_spec(cases_of(failed_row("crash")), ["numpy"], 1.0) is None
+    assert time_png_spec(cases_of(make_row(bytes_moved=0)), ["numpy"], 1.0) is None
+
+
+def test_the_charts_of_the_page_are_whole_but_for_their_data():
+    for spec in chart_specs(["numpy"]).values():
+        assert "datasets" not in spec
+        assert "http" not in json.dumps(spec)
+        assert {parameter["name"] for parameter in spec["params"]} >= {"xticks", "yticks"}
+
+
+def test_a_backend_looks_the_same_in_every_report():
+    (alone,) = charts.styles(["numpy"])
+    assert charts.styles(["dask", "numpy"])[1] == alone
+
+
+def test_no_two_of_many_backends_look_the_same():
+    names = [f"library{number}" for number in range(40)]
+    looks = charts.styles([*names, "numpy"])
+    assert len({(look.light, look.glyph) for look in looks}) == 41
+    assert all(look.light != look.dark for look in looks)

@@ -1,0 +1,225 @@
+"""The report: complete, honest about ties and failures, offline, and safe whatever rows say."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from pathlib import Path
+
+import pytest
+
+from tests.support.reports import report, some_rows
+from tests.support.rows import ATTACK, failed_row, make_row, timed
+from unpool_xp.bench.measure.machine import this_machine
+from unpool_xp.bench.report.claims import CLAIMS
+from unpool_xp.bench.rows.files import Problem
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    here = this_machine()
+    problems = [Problem(Path("a.jsonl"), 7, "torn")]
+    folder = tmp_path_factory.mktemp("report")
+    return report(folder, some_rows(machine=here.id), problems, **{here.id: here})
+
+
+def test_the_page_says_who_is_fastest_where_and_how_sure_that_is(page):
+    here = this_machine()
+    for words in (
+        *(here.id, here.cpu, "numpy 2.0 on cpu", "0123456789abcdef", "2025-01-01"),
+        "numpy and torch:cpu are each fastest, or tied with the fastest, in 1 of 2 cases.",
+        "clear first in 1 of 1",
+        *("a.jsonl", "torn", *(claim.text for claim in CLAIMS)),
+    ):
+        assert words in page.words
+    assert re.search(r"tiny up to 256 KiB\s*small up to 4 MiB", page.words)
+
+
+def test_the_page_carries_every_time_and_every_failure(page):
+    (machine,) = page.data["machines"]
+    rows, names = machine["rows"], machine["names"]
+    assert len(rows["seconds"]) == 8
+    assert {names["backend"][names["how"][how][0]] for how in rows["how"]} == {
+        *("numpy", "torch:cpu", "jax:cpu")
+    }
+    bounds = zip(rows["low"], rows["seconds"], rows["high"], strict=True)
+    assert all(low <= seconds <= high for low, seconds, high in bounds)
+    assert [names["reason"][reason] for reason in machine["failures"]["reason"]] == [
+        "out of memory"
+    ] * 2
+    assert len(machine["tax"]["ratio"]) == 2
+
+
+def test_the_rows_of_a_page_are_those_that_it_was_made_from(page):
+    assert page.rows == some_rows(machine=this_machine().id)
+    assert "All 10 rows are in this page" in page.words
+    assert "as they were read" in page.words
+
+
+def test_the_summary_has_the_same(page):
+    text = page.summary
+    assert re.search(r"^\| 1 \| torch:cpu eager native max_pool2d \|", text, re.MULTILINE)
+    assert f"({page.pngs[0].name})" in text
+    for words in ("out of memory", "torn", "No GPU was measured here."):
+        assert words in text
+    assert text.count("| max_pool |") == 1  # the answer, first of all
+    assert text.index("| max_pool |") < text.index("### max_pool")
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) == 6
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_no_rows_make_a_page_that_says_so(tmp_path):
+    page = report(tmp_path / "new" / "folder", [])
+    assert page.pngs == ()
+    assert "no rows" in page.text
+    assert not {"table", "script"} & {tag for tag, _ in page.tags}
+    assert "no rows" in page.summary
+
+
+def test_problems_alone_are_shown(tmp_path):
+    problems = [Problem(Path("run.jsonl"), line, "torn") for line in range(1, 151)]
+    page = report(tmp_path, [], problems)
+    assert "no row that could be read" in page.text
+    assert "150 in all; the first 100" in page.text
+
+
+def test_failures_alone_are_shown(tmp_path):
+    page = report(tmp_path, [failed_row("crash")])
+    assert "Nothing here has a checked result" in page.text
+    assert "No row has a checked result" in page.text
+    assert page.data["machines"][0]["names"]["reason"] == ["crash"]
+
+
+def test_one_backend_alone_is_compared_with_nothing(tmp_path):
+    rows = [timed("numpy", 1.0), timed("numpy", 2.0, shape=[1, 8, 64, 64])]
+    page = report(tmp_path, rows)
+    assert "Only numpy was measured: there is no other backend to compare." in page.words
+    assert "no other" in page.words
+    assert "clear first" not in page.words
+
+
+def test_ties_are_called_ties(tmp_path):
+    rows = [timed("numpy", 1.0), timed("dask", 1.001), timed("jax:cpu", 1.5, n=2)]
+    page = report(tmp_path, rows)
+    line = r"^\| (1=|1|2|3) \| (\S+) .*\| (same|undecided|) \|"
+    places = re.findall(line, page.summary, re.MULTILINE)
+    assert [place for place, _, _ in places] == ["1="] * 3
+    assert places[1][2] == "same"
+    assert places[2][1:] == ("jax:cpu", "undecided")
+    assert "tie first in 1 of 1" in page.words
+
+
+def test_machines_are_kept_apart_and_this_is_said(tmp_path):
+    rows = [timed("numpy", 1.0, machine="slow-box"), timed("numpy", 0.5, machine="fast-box")]
+    page = report(tmp_path, rows)
+    assert "no time is compared with one of another machine" in page.text
+    assert [machine["id"] for machine in page.data["machines"]] == ["fast-box", "slow-box"]
+    assert [len(machine["rows"]["place"]) for machine in page.data["machines"]] == [1, 1]
+    assert all(machine["rows"]["place"] == [1] for machine in page.data["machines"])
+    assert ("select", {"id": "machine"}) in page.tags
+
+
+def test_the_newest_row_counts_and_the_older_are_counted(tmp_path):
+    old, new = timed("numpy", 1.0), timed("numpy", 2.0, time="2026-01-01T00:00:00+00:00")
+    page = report(tmp_path, [new, old])
+    assert "1 older rows" in page.text
+    assert page.data["machines"][0]["rows"]["seconds"] == [pytest.approx(2.0, rel=0.02)]
+    assert len(page.rows) == 2
+
+
+def test_rows_of_several_runs_are_said_not_to_be_measured_in_turns(tmp_path):
+    page = report(tmp_path, [timed("numpy", 1.0), timed("dask", 2.0, run="b", commit="fedcba")])
+    notes = page.data["machines"][0]["cases"]["notes"][0]
+    assert any("2 runs: not measured in turns" in note for note in notes)
+    assert any("2 commits: not measured in turns" in note for note in notes)
+
+
+def test_copies_are_told_where_they_change_the_answer(tmp_path):
+    near, far = timed("numpy", 2.0), timed("torch:cuda", 1.0, to_device_s=5.0)
+    notes = report(tmp_path, [near, far]).data["machines"][0]["cases"]["notes"][0]
+    assert notes == ["With the copies to and from the device: numpy eager portable, 2.00 s."]
+
+
+def test_a_bandwidth_above_the_device_s_own_copy_is_flagged_from_a_size_on(tmp_path):
+    (machine,) = report(
+        tmp_path, [make_row(copy_gb_s=20.0), make_row(backend="dask", copy_gb_s=9.0)]
+    ).data["machines"]
+    assert machine["ceilings"] == [[20.0, "numpy", "cpu"]]
+    assert machine["beyond_cache"] == 2**27
+
+
+def test_the_page_loads_nothing(page):
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "data", "action", "poster", "srcset"):
+            value = attributes.get(name) or ""
+            assert "//" not in value, (tag, attributes)
+            assert not value or name == "href"
+        assert tag not in ("iframe", "link", "object", "embed", "base", "img")
+    policy = [
+        a["content"] for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy
+    assert policy[0].startswith("default-src 'none'")
+    assert "http" not in policy[0]
+    assert "http" not in json.dumps(page.data)
+
+
+def test_styles_load_nothing_and_scripts_parse_no_markup(page):
+    (styles,) = re.findall(r"<style>(.*?)</style>", page.html, re.DOTALL)
+    assert not re.search(r"url\(|@import", styles)
+    script = page.html[page.html.index("<script>") :]
+    assert len(script) > 10_000
+    markup = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser"
+    assert not re.search(markup, script)
+
+
+def test_nothing_that_a_row_says_becomes_code(tmp_path):
+    attacks = [
+        *(ATTACK, "</script>" + ATTACK, '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "<!--")
+    ]
+    texts = ("error", "backend", "function", "operation", "machine", "device", "commit", "dtype")
+    texts += ("backend_version", "run", "check_scope")
+    rows = [make_row(**dict.fromkeys(texts, attack)) for attack in attacks]
+    failed = dict(zip(("machine", "operation", "dtype"), attacks, strict=False))
+    rows += [failed_row(attack, **failed) for attack in attacks]
+    honest = report(tmp_path / "honest", [make_row(), failed_row("x", backend="dask")])
+    page = report(tmp_path / "attacked", rows, [Problem(Path(text), 1, text) for text in attacks])
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("script") == [tag for tag, _ in honest.tags].count("script")
+    assert "img" not in tags
+    assert all(attack in page.text for attack in attacks)
+    shown = {name for machine in page.data["machines"] for name in machine["names"]["operation"]}
+    assert shown == set(attacks)
+    assert page.rows == rows
+    assert "<script" not in page.summary
+    assert "<img" not in page.summary
+
+
+def test_no_name_in_a_row_writes_outside_the_folder(tmp_path):
+    names = ["../../up", "/tmp/abs", "a/b", "..", "", "A b", "a-b"]
+    pngs = report(tmp_path / "out", [make_row(operation=name) for name in names]).pngs
+    assert {path.parent for path in pngs} == {tmp_path / "out"}
+    assert len(set(pngs)) == len(names)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_rows_that_say_odd_things_do_not_break_the_page(tmp_path):
+    rows = [
+        make_row(shape=[], kernel=[], operation="max_pool"),
+        make_row(shape=[0], bytes_moved=0, peak_bytes=0, copy_gb_s=0.0, backend="dask"),
+        make_row(samples_s=[1e-300, 1e300], backend="odd:", function=""),
+        make_row(operation="conv_transpose", kernel=[2, 2], shape=[2]),
+    ]
+    page = report(tmp_path, rows)
+    assert len(page.data["machines"][0]["rows"]["case"]) == 4
+
+
+def test_a_picture_has_its_size(page):
+    (path,) = page.pngs
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", data[16:24])
+    assert width > height > 500
