@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import unpool_xp
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
@@ -108,7 +110,8 @@ class _IdleTimeoutPool:
                     if label not in self._copies:
                         self._copies[label] = copy_rate(pool, label, options["timeout_s"])
                 origin = {**provenance_fields(request["run"]), "machine": this_machine().id}
-                return {"rows": measure_rows(pool, origin, case, cells, self._copies, **options)}
+                rows = measure_rows(pool, origin, case, cells, self._copies, **options)
+                return {"rows": msgspec.to_builtins(rows)}
             finally:
                 # A client that went away does not say so.
                 self._timer = threading.Timer(_IDLE_SECONDS, self.close)

@@ -90,7 +90,8 @@ def write_rows(
     rows = []
     with RowWriter(folder / f"{side}.jsonl") as writer:
         for one in measured:
-            known = {**facts.get(one.backend_mode, {}).get(side, {}), **_row_fields(one, side)}
+            there = facts.get(one.backend_mode, {}).get(side, {})
+            known = {**_row_fields(one, side), "facts": there}
             row = make_row(origin, one.gate_case.case, one.cell, known)
             writer.write(row)
             rows.append(row)
