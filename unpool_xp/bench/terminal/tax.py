@@ -29,7 +29,7 @@ def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
     """Print for each target a table of its cases."""
     for target in dict.fromkeys(entry.target for entry in entries):
         here = [entry for entry in entries if entry.target == target]
-        console.print(f"\n[bold]{target.where}[/] against {target.baseline}")
+        console.print(f"\n[bold]{target.name}[/] against {target.baseline}")
         table = text_table("case", "portable", "native", "ratio", "95 %", align="lRRRR")
         for entry in here:
             if entry.ratio is not None:
@@ -76,14 +76,14 @@ def _summary_line(summary: TaxSummary) -> list[str]:
         (three_digits(summary.mean), f"<= {target.mean_limit:g}"),
         (three_digits(estimate), f"<= {target.worst_limit:g}"),
     )
-    return [target.where, *means, *worsts, case, met]
+    return [target.name, *means, *worsts, case, met]
 
 
 def print_summaries(console: Console, entries: Sequence[TaxEntry]) -> None:
     """Print for each target its mean, its worst case, and whether it is met."""
     summaries = summarize(entries)
     console.print("\n[bold]portable time over the library's own[/], geometric means by operation")
-    table = text_table("", *(summary.target.where.replace(" ", "\n") for summary in summaries))
+    table = text_table("", *(summary.target.name.replace(" ", "\n") for summary in summaries))
     for operation, means in _means_by_operation(entries, summaries):
         table.add_row(operation, *means)
     console.print(table)
@@ -128,10 +128,10 @@ def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
         "",
     ]
     lines = [
-        [summary.target.where, summary.target.baseline, *_summary_line(summary)[1:]]
+        [summary.target.name, summary.target.baseline, *_summary_line(summary)[1:]]
         for summary in summaries
     ]
-    wheres = [summary.target.where for summary in summaries]
+    wheres = [summary.target.name for summary in summaries]
     means = [
         [f"`{operation}`", *cells] for operation, cells in _means_by_operation(entries, summaries)
     ]
