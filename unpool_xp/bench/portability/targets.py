@@ -41,7 +41,7 @@ class TaxTarget:
     worst_limit: float
 
     @property
-    def where(self) -> str:
+    def title(self) -> str:
         """The backend and the mode, short."""
         return f"{self.label} {self.mode}"
 

@@ -195,23 +195,7 @@ def _require_one_workload(rows: Sequence[Row]) -> None:
 
 
 def tax(rows: Iterable[Row]) -> list[Tax]:
-    """Return what portability costs, for each backend and mode that has both.
-
-    Parameters
-    ----------
-    rows : iterable of Row
-        As for `rank`.
-
-    Returns
-    -------
-    list of Tax
-        The portable time over the best native's.
-
-    Raises
-    ------
-    ValueError
-        As `rank`.
-    """
+    """Return what portability costs, for each backend and mode that has both."""
     rows = [row for row in rows if failure_reason(row) is None]
     _require_one_workload(rows)
     taxes = []
