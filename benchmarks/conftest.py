@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
@@ -110,6 +111,7 @@ class PanelCell:
         facts = session.backend.facts
         known = {
             **session.facts,
+            "samples_s": [],
             "peak_bytes": None,
             "facts": {
                 "version": session.backend.version,
@@ -117,8 +119,8 @@ class PanelCell:
                 "threads": facts.threads,
             },
         }
-        row: dict[str, Any] = {**make_row(self.suite.origin, self.case, self.cell, known)}
-        return {k: v for k, v in row.items() if k not in ("samples_s", "calls_per_sample")}
+        row = make_row(self.suite.origin, self.case, self.cell, known)
+        return {k: v for k, v in asdict(row).items() if k not in ("samples_s", "calls_per_sample")}
 
 
 _SUITE = pytest.StashKey[PanelSuite]()

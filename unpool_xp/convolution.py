@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
-from unpool_xp._array.traits import is_dask_array
 from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.conv_transpose import conv_transpose_matmul
-from unpool_xp._plan import transposed
 from unpool_xp._plan.arguments import Padding, Sizes
+from unpool_xp._plan.transposed import plan_conv_transpose
 
 __all__ = ["conv_transpose"]
 
@@ -82,13 +81,13 @@ def conv_transpose(
     Array([[[  1.,  10., 102.,  20., 200.]]], dtype=array_api_strict.float64)
     """
     named = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
-    xp, _, make_plan = inspect_inputs("conv_transpose", **named)
-    require_dtype("conv_transpose", xp, ("numeric",), "a numeric", **named)
+    info = inspect_inputs("conv_transpose", **named)
+    require_dtype("conv_transpose", info.xp, ("numeric",), "a numeric", **named)
     if any(array.dtype != x.dtype for array in named.values()):
         got = ", ".join(f"{name}: {array.dtype}" for name, array in named.items())
         raise TypeError(f"conv_transpose: all arrays must have one dtype, got {got}")
-    plan = make_plan(
-        transposed.plan_conv_transpose,
+    plan = info.make_plan(
+        plan_conv_transpose,
         "conv_transpose",
         tuple(x.shape),
         tuple(weight.shape),
@@ -100,8 +99,6 @@ def conv_transpose(
         groups,
         dilation,
     )
-    weights = [weight] if bias is None else [weight, bias]
-    if is_dask_array(x):
-        channels = (weight.shape[0], weight.shape[1] * groups)
-        return chunked.conv_transpose(conv_transpose_matmul, plan, groups, channels, x, weights)
-    return conv_transpose_matmul(xp, (plan, groups), x, *weights)[0]
+    if info.traits.is_chunked:
+        return chunked.conv_transpose(plan, *named.values())
+    return conv_transpose_matmul(info, plan, x, weight, bias)

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from unpool_xp._array.compat import ArrayT, cast, index_dtype
+from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
-from unpool_xp._array.traits import is_dask_array
-from unpool_xp._dask.graph import chunks_index_dtype, drop_empty_chunks
-from unpool_xp._impl.index_conventions import (
-    _CHANNELS_LAST,
-    _CONVENTIONS,
-    Convention,
-    _decode,
-    _encode,
-    _IndexGrid,
-    _largest_index,
-)
-from unpool_xp._plan import windows as _geometry
-from unpool_xp._plan.arguments import Padding, Shape, Sizes, as_int, check_choice
-from unpool_xp._plan.cache import PlanFactory
+from unpool_xp._dask import operations as chunked
+from unpool_xp._impl.index_conventions import convert
+from unpool_xp._plan.arguments import Padding, Shape, Sizes
+from unpool_xp._plan.index_conventions import Convention, plan_convert_indices
 
 __all__ = ["convert_indices"]
 
@@ -85,78 +75,20 @@ def convert_indices(
     >>> convert_indices(xp.asarray([[[[6]]]]), "torch", "matlab", input_shape=(1, 1, 2, 4))
     Array([[[[6]]]], dtype=array_api_strict.int64)
     """
-    operation = "convert_indices"
-    xp, device, make_plan = inspect_inputs(operation, indices=indices)
-    require_dtype(operation, xp, ("integral",), "an integer", indices=indices)
-    check_choice(operation, "source", source, _CONVENTIONS)
-    check_choice(operation, "target", target, _CONVENTIONS)
-    shape = tuple(as_int(operation, "input_shape", n, tuple(indices.shape)) for n in input_shape)
-    if len(shape) != indices.ndim or len(shape) < 3:
-        raise ValueError(
-            f"{operation}: input_shape={input_shape!r} must be (N, C, *spatial), with as many axes "
-            f"as indices of shape {tuple(indices.shape)}"
-        )
-    out = tuple(indices.shape)
-    if source in _CHANNELS_LAST:
-        out = (out[0], out[-1], *out[1:-1])
-    if out[:2] != shape[:2]:
-        raise ValueError(
-            f"{operation}: indices of shape {tuple(indices.shape)} ({source}) and input_shape="
-            f"{input_shape!r} must agree in N and C"
-        )
-    windows = None
-    if "chainer" in (source, target):
-        if kernel_size is None:
-            raise ValueError(f"{operation}: kernel_size must be given for the convention chainer")
-        windows = _plan_windows(
-            make_plan, operation, shape, out, kernel_size, stride, padding, dilation
-        )
-
-    if is_dask_array(indices):
-        dtype, indices = chunks_index_dtype(indices), drop_empty_chunks(indices)
-    else:
-        dtype = index_dtype(xp, device)
-    last = max(_largest_index(convention, shape) for convention in (source, target))
-    if last > xp.iinfo(dtype).max:
-        raise ValueError(
-            f"{operation}: input_shape={input_shape!r} has positions up to {last} from {source} to "
-            f"{target}, which {dtype} cannot hold"
-        )
-    indices = cast(xp, indices, dtype)
-    if source in _CHANNELS_LAST:
-        indices = xp.moveaxis(indices, -1, 1)
-    grid = _IndexGrid(xp, device, shape, out, dtype)
-    point = _decode(grid, indices, source, windows)
-    result = _encode(grid, point, target, windows)
-    return xp.moveaxis(result, 1, -1) if target in _CHANNELS_LAST else result
-
-
-def _plan_windows(
-    make_plan: PlanFactory,
-    operation: str,
-    shape: Shape,
-    out: Shape,
-    kernel_size: Sizes,
-    stride: Sizes | None,
-    padding: Padding,
-    dilation: Sizes,
-) -> tuple[_geometry.PoolAxis, ...]:
-    """Return the windows that were pooled, with or without ceil mode."""
-    for ceil_mode in (False, True):
-        plan = make_plan(
-            _geometry.plan_max_pool,
-            operation,
-            shape,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            ceil_mode,
-        )
-        if plan.output == out[2:]:
-            return plan.axes
-    raise ValueError(
-        f"{operation}: windows of kernel_size={kernel_size!r}, stride={stride!r}, padding="
-        f"{padding!r}, dilation={dilation!r} on input_shape={shape} give a map of {plan.output}, "
-        f"but indices have {out[2:]}"
+    info = inspect_inputs("convert_indices", indices=indices)
+    require_dtype("convert_indices", info.xp, ("integral",), "an integer", indices=indices)
+    plan = info.make_plan(
+        plan_convert_indices,
+        "convert_indices",
+        tuple(indices.shape),
+        source,
+        target,
+        input_shape,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
     )
+    if info.traits.is_chunked:
+        return chunked.convert_indices(info, plan, indices)
+    return convert(info, plan, indices, info.index_dtype)

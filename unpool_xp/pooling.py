@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Generic, NamedTuple
 
-from unpool_xp._array.compat import ArrayT, namespace
+from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
-from unpool_xp._array.traits import is_dask_array
 from unpool_xp._dask import operations as chunked
-from unpool_xp._dask.graph import chunk_meta
-from unpool_xp._impl.avg_pool import _avg_pool
-from unpool_xp._impl.fractional_pool import _fractional_max_pool
-from unpool_xp._impl.max_pool import index_and_offset_dtypes, window_maxima
-from unpool_xp._plan import fractional
-from unpool_xp._plan import windows as _geometry
+from unpool_xp._impl.avg_pool import window_means
+from unpool_xp._impl.fractional_pool import region_maxima
+from unpool_xp._impl.max_pool import window_maxima
 from unpool_xp._plan.arguments import Padding, Scales, Sizes
-from unpool_xp._plan.fractional import FractionalPoolPlan, draw_region_starts
+from unpool_xp._plan.fractional import plan_fractional_pool, plan_fractional_sizes
+from unpool_xp._plan.windows import plan_avg_pool, plan_max_pool
 
 __all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
 
@@ -102,10 +99,10 @@ def max_pool(
     >>> pooled.indices
     Array([[3]], dtype=array_api_strict.int64)
     """
-    xp, _, make_plan = inspect_inputs("max_pool", x=x)
-    require_dtype("max_pool", xp, ("integral", "real floating"), "a real", x=x)
-    plan = make_plan(
-        _geometry.plan_max_pool,
+    info = inspect_inputs("max_pool", x=x)
+    require_dtype("max_pool", info.xp, ("integral", "real floating"), "a real", x=x)
+    plan = info.make_plan(
+        plan_max_pool,
         "max_pool",
         tuple(x.shape),
         kernel_size,
@@ -114,13 +111,9 @@ def max_pool(
         dilation,
         ceil_mode,
     )
-    if is_dask_array(x):
-        chunk = chunk_meta(x)
-        index_dtype, _ = index_and_offset_dtypes(
-            namespace(chunk), chunk, "max_pool", plan.plane, plan.flat_extent
-        )
-        return MaxPooled(*chunked.max_pool(window_maxima, plan, x, index_dtype))
-    return MaxPooled(*window_maxima(xp, plan, x))
+    if info.traits.is_chunked:
+        return MaxPooled(*chunked.max_pool(plan, x))
+    return MaxPooled(*window_maxima(info, plan, x))
 
 
 def avg_pool(
@@ -185,10 +178,10 @@ def avg_pool(
     >>> avg_pool(xp.asarray([[1.0, 2.0], [3.0, 4.0]]), (2, 2))
     Array([[2.5]], dtype=array_api_strict.float64)
     """
-    xp, _, make_plan = inspect_inputs("avg_pool", x=x)
-    require_dtype("avg_pool", xp, ("real floating",), "a real floating", x=x)
-    plan = make_plan(
-        _geometry.plan_avg_pool,
+    info = inspect_inputs("avg_pool", x=x)
+    require_dtype("avg_pool", info.xp, ("real floating",), "a real floating", x=x)
+    plan = info.make_plan(
+        plan_avg_pool,
         "avg_pool",
         tuple(x.shape),
         kernel_size,
@@ -198,9 +191,9 @@ def avg_pool(
         ceil_mode,
         count_include_pad,
     )
-    if is_dask_array(x):
-        return chunked.avg_pool(_avg_pool, plan, x)
-    return _avg_pool(xp, plan, x)[0]
+    if info.traits.is_chunked:
+        return chunked.avg_pool(plan, x)
+    return window_means(info, plan, x)
 
 
 def fractional_max_pool(
@@ -265,27 +258,17 @@ def fractional_max_pool(
     >>> fractional_max_pool(x, (2,), output_size=(3,), samples=[0.5]).indices
     Array([1, 3, 4], dtype=array_api_strict.int64)
     """
-    operation = "fractional_max_pool"
-    xp, _, make_plan = inspect_inputs(operation, x=x)
-    require_dtype(operation, xp, ("integral", "real floating"), "a real", x=x)
-    kernels, outputs = make_plan(
-        fractional.plan_fractional_sizes,
-        operation,
+    info = inspect_inputs("fractional_max_pool", x=x)
+    require_dtype("fractional_max_pool", info.xp, ("integral", "real floating"), "a real", x=x)
+    sizes = info.make_plan(
+        plan_fractional_sizes,
+        "fractional_max_pool",
         tuple(x.shape),
         kernel_size,
         output_size,
         output_ratio,
     )
-    rank = len(kernels)
-    lead, plane = tuple(x.shape[: x.ndim - rank]), tuple(x.shape[x.ndim - rank :])
-    # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
-    sizes = [tuple([len(range(n)) for n in part]) for part in (lead, plane, kernels, outputs)]
-    starts = draw_region_starts(operation, sizes, samples, seed)
-    plan = FractionalPoolPlan(plane, kernels, starts, (0,) * rank)
-    if is_dask_array(x):
-        chunk = chunk_meta(x)
-        index_dtype, _ = index_and_offset_dtypes(
-            namespace(chunk), chunk, operation, plan.plane, plan.flat_extent
-        )
-        return MaxPooled(*chunked.fractional_max_pool(_fractional_max_pool, plan, x, index_dtype))
-    return MaxPooled(*_fractional_max_pool(xp, plan, x))
+    plan = plan_fractional_pool("fractional_max_pool", sizes, samples, seed)
+    if info.traits.is_chunked:
+        return MaxPooled(*chunked.fractional_max_pool(plan, x))
+    return MaxPooled(*region_maxima(info, plan, x))

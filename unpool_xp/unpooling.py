@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
-from unpool_xp._array.compat import Array, ArrayObject, ArrayT, Namespace
-from unpool_xp._array.namespace import inspect_inputs, require_dtype
-from unpool_xp._array.traits import is_dask_array
-from unpool_xp._array.views import pad_axis, reshape_tail, zeros
+from unpool_xp._array.compat import ArrayObject, ArrayT
+from unpool_xp._array.namespace import inspect_inputs, require_dtype, require_indices
 from unpool_xp._dask import operations as chunked
-from unpool_xp._dask.operations import _nearest_part
 from unpool_xp._impl.linear import interpolate
-from unpool_xp._impl.max_unpool import _ScatterMax, _to_index_dtype
-from unpool_xp._impl.nearest import _nearest
-from unpool_xp._plan import resize, transposed
+from unpool_xp._impl.max_unpool import scatter_into_interpolation, scatter_maxima
+from unpool_xp._impl.nearest import repeat_nearest
 from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Sizes, check_choice
+from unpool_xp._plan.resize import plan_linear, plan_nearest
+from unpool_xp._plan.transposed import plan_max_unpool
 
 __all__ = ["fractional_max_unpool", "linear_unpool", "max_unpool", "nearest_unpool"]
 
@@ -76,17 +73,13 @@ def nearest_unpool(
            [3, 3, 4, 4],
            [3, 3, 4, 4]], dtype=array_api_strict.int64)
     """
-    xp, _, make_plan = inspect_inputs("nearest_unpool", x=x)
+    info = inspect_inputs("nearest_unpool", x=x)
     check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
-    plan = make_plan(
-        resize.plan_resize, "nearest_unpool", tuple(x.shape), scale_factor, output_size
-    )
-
-    if is_dask_array(x):
-        return chunked.nearest_unpool(_nearest_part, plan, coordinates, x)
-    return _nearest(
-        xp, x, plan, lambda axis: make_plan(resize.plan_nearest_axis, axis, coordinates)
-    )
+    sizes = (tuple(x.shape), scale_factor, output_size)
+    plan = info.make_plan(plan_nearest, "nearest_unpool", *sizes, coordinates)
+    if info.traits.is_chunked:
+        return chunked.nearest_unpool(plan, x)
+    return repeat_nearest(info, plan, x)
 
 
 def linear_unpool(
@@ -144,15 +137,15 @@ def linear_unpool(
     >>> linear_unpool(xp.asarray([0.0, 1.0, 2.0]), (2,))
     Array([0. , 0.5, 1. , 1.5, 2. , 2. ], dtype=array_api_strict.float64)
     """
-    xp, _, make_plan = inspect_inputs("linear_unpool", x=x)
-    require_dtype("linear_unpool", xp, ("real floating",), "a real floating", x=x)
+    info = inspect_inputs("linear_unpool", x=x)
+    require_dtype("linear_unpool", info.xp, ("real floating",), "a real floating", x=x)
     known = ("asymmetric", "half_pixel", "align_corners")
     check_choice("linear_unpool", "coordinates", coordinates, known)
     sizes = (tuple(x.shape), scale_factor, output_size)
-    plan = make_plan(resize.plan_linear, "linear_unpool", *sizes, coordinates)
-    if is_dask_array(x):
-        return chunked.linear_unpool("linear_unpool", plan, x)
-    return interpolate(xp, x, plan)
+    plan = info.make_plan(plan_linear, "linear_unpool", *sizes, coordinates)
+    if info.traits.is_chunked:
+        return chunked.linear_unpool(plan, x)
+    return interpolate(info, plan, x)
 
 
 def max_unpool(
@@ -229,13 +222,14 @@ def max_unpool(
     Array([[0, 0],
            [0, 4]], dtype=array_api_strict.int64)
     """
-    xp, device, make_plan = inspect_inputs("max_unpool", values=values, indices=indices)
-    _check_pair("max_unpool", xp, values, indices)
+    info = inspect_inputs("max_unpool", values=values, indices=indices)
+    require_indices("max_unpool", info.xp, values, indices)
     check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
-    if duplicates == "sum":
-        require_dtype("max_unpool", xp, ("numeric",), "a numeric", values=values)
-    rank, plane = make_plan(
-        transposed.plan_max_unpool,
+    add = duplicates == "sum"
+    if add:
+        require_dtype("max_unpool", info.xp, ("numeric",), "a numeric", values=values)
+    plan = info.make_plan(
+        plan_max_unpool,
         "max_unpool",
         tuple(values.shape),
         kernel_size,
@@ -244,20 +238,9 @@ def max_unpool(
         dilation,
         output_size,
     )
-    if is_dask_array(values):
-        windows = None
-        if kernel_size is not None:
-            sizes = (tuple(values.shape), plane, kernel_size, stride, padding, dilation)
-            windows = transposed.plan_unpool_windows("max_unpool", *sizes)
-        return chunked.max_unpool(plane, windows, values, indices, add=duplicates == "sum")
-    indices = _to_index_dtype(xp, indices, device)
-    lead = tuple(values.shape[: values.ndim - rank])
-
-    def make_target(n_sentinel: int) -> Array:
-        return zeros(xp, (*lead, math.prod(plane) + n_sentinel), values)
-
-    scatter_max = _ScatterMax("max_unpool", plane, add=duplicates == "sum", check=check_indices)
-    return scatter_max(xp, make_target, values, indices)
+    if info.traits.is_chunked:
+        return chunked.max_unpool(plan, values, indices, add=add)
+    return scatter_maxima(info, plan, values, indices, add=add, check=check_indices)
 
 
 def fractional_max_unpool(
@@ -317,34 +300,13 @@ def fractional_max_unpool(
     Array([0., 0., 2., 2.], dtype=array_api_strict.float64)
     """
     named = {"values": values} if indices is None else {"values": values, "indices": indices}
-    xp, device, make_plan = inspect_inputs("fractional_max_unpool", **named)
     operation = "fractional_max_unpool"
-    require_dtype(operation, xp, ("real floating",), "a real floating", values=values)
+    info = inspect_inputs(operation, **named)
+    require_dtype(operation, info.xp, ("real floating",), "a real floating", values=values)
     sizes = (tuple(values.shape), scale_factor, output_size)
-    plan = make_plan(resize.plan_linear, operation, *sizes, "asymmetric")
-    if indices is None:
-        if is_dask_array(values):
-            return chunked.linear_unpool(operation, plan, values)
-        return interpolate(xp, values, plan)
-    _check_pair(operation, xp, values, indices)
-    if is_dask_array(values):
+    plan = info.make_plan(plan_linear, operation, *sizes, "asymmetric")
+    if indices is not None:
+        require_indices(operation, info.xp, values, indices)
+    if info.traits.is_chunked:
         return chunked.fractional_max_unpool(plan, values, indices)
-    indices = _to_index_dtype(xp, indices, device)
-
-    def make_target(n_sentinel: int) -> Array:
-        target = interpolate(xp, values, plan)
-        target = reshape_tail(xp, target, values.ndim - plan.rank, (math.prod(plan.plane),))
-        return pad_axis(xp, target, -1, 0, n_sentinel)
-
-    return _ScatterMax(operation, plan.plane, add=False, check=True)(
-        xp, make_target, values, indices
-    )
-
-
-def _check_pair(operation: str, xp: Namespace, values: Array, indices: Array) -> None:
-    if values.shape != indices.shape:
-        raise ValueError(
-            f"{operation}: values of shape {tuple(values.shape)} and indices of shape "
-            f"{tuple(indices.shape)} must have the same shape"
-        )
-    require_dtype(operation, xp, ("integral",), "an integer", indices=indices)
+    return scatter_into_interpolation(info, plan, values, indices)

@@ -18,9 +18,9 @@ from tests.support.calls import every_call, outputs
 from tests.support.strategies import PoolingArguments, poolings, resizes, seeds, values
 from unpool_xp._dask import graph as chunks_module
 from unpool_xp._dask.graph import _HaloSlice, _Task
-from unpool_xp._impl.index_conventions import _CONVENTIONS
 from unpool_xp._plan import cache
 from unpool_xp._plan import resize as _resize
+from unpool_xp._plan.index_conventions import CONVENTIONS
 
 few = settings(max_examples=60)
 
@@ -227,7 +227,7 @@ def test_a_chunk_that_no_tap_reaches_has_the_bias_alone() -> None:
 @given(
     pooling=poolings(max_rank=2),
     lead=st.tuples(st.integers(0, 3), st.integers(0, 3)),
-    ways=st.tuples(*[st.sampled_from(_CONVENTIONS)] * 2),
+    ways=st.tuples(*[st.sampled_from(CONVENTIONS)] * 2),
     seed=seeds,
 )
 def test_conversion(pooling: PoolingArguments, lead: Any, ways: tuple[Any, Any], seed: int) -> None:

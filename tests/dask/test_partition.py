@@ -123,10 +123,8 @@ def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
 
 
 def test_the_windows_that_an_unpooling_undoes() -> None:
-    axes = transposed.plan_unpool_windows(
-        "max_unpool", (5, 3, 4), (7, 9), (3, 2), (2, 3), ((1, 0), 0), (1, 2)
-    )
-    assert axes == (
+    sizes = ((3, 2), (2, 3), ((1, 0), 0), (1, 2), (7, 9))
+    assert transposed.plan_max_unpool("max_unpool", (5, 3, 4), *sizes).windows == (
         ConvTransposeAxis(-2, 3, 3, 2, 1, 1, 7),
         ConvTransposeAxis(-1, 4, 2, 3, 2, 0, 9),
     )

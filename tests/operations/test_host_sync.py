@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -18,8 +17,9 @@ import unpool_xp as ux
 from tests.support import minimal_library
 from tests.support.calls import CALLS, every_call, outputs
 from unpool_xp._array import repeat
-from unpool_xp._array.compat import namespace
+from unpool_xp._array.namespace import inspect_inputs
 from unpool_xp._array.numeric import matmul_by_sums
+from unpool_xp._array.traits import ArrayTraits
 
 CHECKED = (ux.max_unpool, ux.fractional_max_unpool)
 
@@ -100,16 +100,7 @@ class Watch(TorchDispatchMode):
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     """Treat tensors of the host like those of another device, and watch."""
     with monkeypatch.context() as patched:
-        for module, name in (
-            ("_impl.fold_max", "is_eager_cpu"),
-            ("_impl.max_pool", "fast_path"),
-            ("_impl.linear", "is_eager_cpu"),
-            ("_array.blocks", "is_eager_cpu"),
-            ("_array.repeat", "is_eager_cpu"),
-            ("_array.scatter", "is_eager_cpu"),
-        ):
-            found = importlib.import_module(f"unpool_xp.{module}")
-            patched.setattr(found, name, lambda x: False)
+        patched.setattr(ArrayTraits, "on_host", False)
         with Watch() as watch:
             yield watch
 
@@ -159,7 +150,8 @@ def test_pairs_of_cells_are_what_single_ones_are(
     # CuPy's form, in NumPy, which has the same functions.
     monkeypatch.setitem(repeat._PAIRS, "numpy", repeat._PAIRS["cupy"])
     for given in (x, torch.from_numpy(x)):
-        got = np.asarray(repeat._repeat_in_one_pass(namespace(given), given, repeats))
+        info = inspect_inputs("nearest_unpool", x=given)
+        got = np.asarray(repeat._repeat_in_one_pass(info, given, repeats))
         assert got.dtype == x.dtype
         assert got.tobytes() == want.tobytes()
 

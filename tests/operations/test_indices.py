@@ -13,7 +13,7 @@ import unpool_xp as ux
 from tests.conftest import Target
 from tests.support.strategies import PoolingArguments, examples, poolings, real_values, seeds
 from unpool_xp import reference
-from unpool_xp._impl.index_conventions import Convention
+from unpool_xp._plan.index_conventions import Convention
 
 CONVENTIONS: tuple[Any, ...] = get_args(Convention)
 

@@ -80,15 +80,11 @@ def test_inputs_that_cannot_be_written_serve(call: Any) -> None:
 
 
 def names_taken_from_xp() -> set[str]:
-    """Return every attribute of the name `xp` in the package."""
+    """Return every attribute of `xp` and `info.xp` in the package."""
     found = set()
     for file in (*PACKAGE.glob("*.py"), *PACKAGE.glob("_*/*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id == "xp"
-            ):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("xp", "info.xp"):
                 found.add(node.attr)
     return found
 

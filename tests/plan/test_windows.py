@@ -170,14 +170,15 @@ def test_what_is_no_bool_is_refused() -> None:
     with fails(TypeError, "max_pool: ceil_mode must be a bool, got 0"):
         pool(1, 1, 4, kernel_size=2, ceil_mode=0)
     with fails(TypeError, "avg_pool: count_include_pad must be a bool, got 1"):
-        windows.averages("avg_pool", (1, 1, 4), 2, None, 0, 1, False, 1)  # type: ignore[arg-type]
+        windows.plan_avg_pool("avg_pool", (1, 1, 4), 2, None, 0, 1, False, 1)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("include_pad", [False, True])
 def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
     options = ((3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1), True)
-    plan, counts = windows.averages("avg_pool", (4, 6, 5), *options, include_pad)
-    assert plan == windows.plan_max_pool("avg_pool", (4, 6, 5), *options)
+    plan = windows.plan_avg_pool("avg_pool", (4, 6, 5), *options, include_pad)
+    assert plan.axes == windows.plan_max_pool("avg_pool", (4, 6, 5), *options).axes
+    counts = plan.counts
     assert counts == tuple(axis.element_counts(include_pad=include_pad) for axis in plan.axes)
     if include_pad:
         assert counts == ((3, 3, 3, 2), (2, 2, 2, 2, 2))
@@ -190,7 +191,8 @@ def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
 
 def fractional(*shape: int, **given: Any) -> Any:
     options = {"output_size": None, "output_ratio": None} | given
-    return fractional_module.plan_fractional_sizes("fractional_max_pool", shape, **options)
+    sizes = fractional_module.plan_fractional_sizes("fractional_max_pool", shape, **options)
+    return sizes.kernel_size, sizes.output
 
 
 def test_fractional_output_fits_its_windows() -> None:
@@ -249,9 +251,9 @@ def test_fractional_tuples_say_the_rank(given: dict[str, Any]) -> None:
 
 def unpool(*shape: int, **given: Any) -> tuple[int, tuple[int, ...]]:
     options = {"kernel_size": None, "stride": None, "padding": 0, "dilation": 1}
-    return transposed.plan_max_unpool(
-        "max_unpool", shape, **(options | {"output_size": None} | given)
-    )
+    options |= {"output_size": None} | given
+    plane = transposed.plan_max_unpool("max_unpool", shape, **options).plane
+    return len(plane), plane
 
 
 def reach(n: int, k: int, s: int, pads: Pair, d: int) -> int:
@@ -333,7 +335,7 @@ def test_any_tuple_says_the_rank_of_unpooling(name: str) -> None:
 def transpose(shape: tuple[int, ...], weight: tuple[int, ...], **given: Any) -> Any:
     options = {"bias_shape": None, "stride": 1, "padding": 0, "output_padding": 0}
     options |= {"output_size": None, "groups": 1, "dilation": 1}
-    return transposed.plan_conv_transpose("conv_transpose", shape, weight, **(options | given))
+    return transposed.plan_conv_transpose("conv_transpose", shape, weight, **(options | given)).axes
 
 
 def test_transposed_axis_holds_where_every_tap_lands() -> None:

@@ -3,64 +3,71 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from unpool_xp._array.compat import Array, Namespace, get_device, library
-from unpool_xp._array.traits import fast_path, is_eager_cpu
+from unpool_xp._array.compat import Array
+from unpool_xp._array.namespace import InputInfo
 from unpool_xp._plan.arguments import Shape
 
 
-def should_block(x: Array, growth: float) -> bool:
+def should_block(info: InputInfo, x: Array, growth: float) -> bool:
     """Return whether processing x in cache-sized blocks is faster.
 
     `growth` is the size of the largest array in between, or output, over that of x.
     """
-    return fast_path(x) and bool(x.nbytes * max(growth, 1.0) >= 3 * _BLOCK)
+    return info.traits.fast_path and bool(x.nbytes * max(growth, 1.0) >= 3 * _BLOCK)
 
 
-def planes_per_cache_block(x: Array, plane_bytes: int) -> int:
+def planes_per_cache_block(info: InputInfo, x: Array, plane_bytes: int) -> int:
     """Return how many planes of so many bytes to work on at a time: all, where that is no gain."""
-    return max(_BLOCK // max(plane_bytes, 1), 1) if library(x) == "numpy" else max(x.shape[0], 1)
+    if info.traits.library == "numpy":
+        return max(_BLOCK // max(plane_bytes, 1), 1)
+    return max(int(x.shape[0]), 1)
 
 
-def planes_per_block(x: Array, cells: int) -> int:
+def planes_per_block(info: InputInfo, x: Array, cells: int) -> int:
     """Return how many planes of x to work on at a time, where each has so many cells in between."""
-    plane_bytes = int(cells * x.dtype.itemsize)
-    return max(_block_bytes(x, x.shape[0] * cells) // max(plane_bytes, 1), 1)
+    plane_bytes = max(int(cells * x.dtype.itemsize), 1)
+    return max(_block_bytes(info, x, x.shape[0] * cells) // plane_bytes, 1)
 
 
 def map_plane_blocks(
-    xp: Namespace, compute: Callable[[Array], Sequence[Array]], x: Array, rank: int, growth: float
-) -> list[Array]:
+    info: InputInfo,
+    compute: Callable[[Array], tuple[Array, ...]],
+    x: Array,
+    rank: int,
+    growth: float,
+) -> tuple[Array, ...]:
     """Return what is computed of each plane of the last `rank` axes, some planes at a time.
 
     `growth` is the size of the largest array in between, or output, over that of x.
     """
-    if not should_block(x, growth):
-        return list(compute(x))
+    if not should_block(info, x, growth):
+        return compute(x)
     n_lead = x.ndim - rank
     lead, plane = x.shape[:n_lead], x.shape[n_lead:]
     planes, cells = math.prod(lead), math.prod(plane) * max(growth, 1.0)
-    block_size = max(int(_block_bytes(x, planes * cells) // max(cells * x.dtype.itemsize, 1)), 1)
+    plane_bytes = max(cells * x.dtype.itemsize, 1)
+    block_size = max(int(_block_bytes(info, x, planes * cells) // plane_bytes), 1)
     if planes < 4 * block_size:
-        return list(compute(x))
+        return compute(x)
+    xp = info.xp
     x = xp.reshape(x, (planes, *plane))
     outputs: list[Array] = []
     for start in range(0, planes, block_size):
         parts = compute(x[start : start + block_size, ...])
         if not outputs:
-            device = get_device(x)
             outputs = [
-                xp.empty((planes, *part.shape[1:]), dtype=part.dtype, device=device)
+                xp.empty((planes, *part.shape[1:]), dtype=part.dtype, device=info.device)
                 for part in parts
             ]
         for output, part in zip(outputs, parts, strict=True):
             output[start : start + block_size, ...] = part
-    return [xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs]
+    return tuple([xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs])
 
 
 def map_channel_blocks(
-    xp: Namespace,
+    info: InputInfo,
     compute: Callable[[slice, slice], Array],
     shape: Shape,
     x: Array,
@@ -73,12 +80,12 @@ def map_channel_blocks(
     planes, channels = shape[:2]
     # A matrix product wants more in one piece than passes over elements do.
     size = int(planes * channels * cells * x.dtype.itemsize)
-    whole = library(x) != "numpy" and size < _ALLOCATOR_CACHE
+    whole = info.traits.library != "numpy" and size < _ALLOCATOR_CACHE
     max_planes = max((size if whole else _SHARED_BLOCK) // max(cells * x.dtype.itemsize, 1), 1)
     if max_planes >= planes * channels:
         return compute(slice(0, planes), slice(0, channels))
     plane_step, channel_step = max(max_planes // channels, 1), min(max_planes, channels)
-    output = xp.empty(shape, dtype=x.dtype, device=get_device(x))
+    output = info.xp.empty(shape, dtype=x.dtype, device=info.device)
     for plane in range(0, planes, plane_step):
         for channel in range(0, channels, channel_step):
             block = (
@@ -95,10 +102,10 @@ _BLOCK = 2**21  # bytes; about the cache per core, smaller blocks cost more in c
 _SHARED_BLOCK, _ALLOCATOR_CACHE = 2**23, 2**25
 
 
-def _block_bytes(x: Array, cells: float) -> int:
-    if library(x) == "numpy":
+def _block_bytes(info: InputInfo, x: Array, cells: float) -> int:
+    if info.traits.library == "numpy":
         return _BLOCK
-    if not is_eager_cpu(x):  # a GPU, whose calls should be few and large
+    if not info.traits.is_eager_cpu:  # a GPU, whose calls should be few and large
         return max(int(cells * x.dtype.itemsize), 1)
     size = int(cells * x.dtype.itemsize)
     return _SHARED_BLOCK if size >= _ALLOCATOR_CACHE else size

@@ -1,4 +1,4 @@
-"""The one file that imports array_api_compat or array_api_extra."""
+"""What array_api_compat is used for: the library, device and namespace of an array."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import array_api_compat
 import array_api_compat.numpy
-import array_api_extra
 import numpy as np
 from array_api_compat import array_namespace as namespace
 
@@ -19,7 +18,6 @@ __all__ = [
     "cast",
     "compute_dtype",
     "get_device",
-    "index_dtype",
     "library",
     "namespace",
 ]
@@ -77,12 +75,6 @@ def get_device(x: Array) -> Any:
     if kind == "numpy":
         return "cpu"
     return x.device if kind == "torch" else array_api_compat.device(x)
-
-
-def index_dtype(xp: Namespace, device: Any) -> Any:
-    """Return the default index dtype of the library."""
-    known = getattr(xp, "indexing_dtype", None)  # set by _fast_namespace
-    return known or array_api_extra.default_dtype(xp, "indexing", device=device)
 
 
 def cast(xp: Namespace, x: Array, dtype: Any) -> Array:

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from unpool_xp._array.compat import Array, library
-from unpool_xp._array.traits import is_concrete
+from unpool_xp._array.namespace import InputInfo
+from unpool_xp._array.traits import inspect_traits
 
 
-def cached_array(arrays: dict[Any, Any], name: str, make: Callable[[], Array], *key: Any) -> Array:
+def cached_array(
+    info: InputInfo, arrays: dict[Any, Any], name: str, make: Callable[[], Array], *key: Any
+) -> Array:
     """Return a constant array from the plan's cache `arrays`; make it on first use.
 
-    The key holds what the array depends on besides the plan: namespace, dtype and device.
+    The key holds what the array depends on besides the plan, the namespace and the device.
     """
-    key = (name, *key)
+    key = (name, info.xp.__name__, info.device, *key)
     try:
         array = arrays.get(key)
     except TypeError:  # CuPy's devices have no hash
@@ -33,5 +36,6 @@ def _is_cacheable(x: Array) -> bool:
     if kind == "torch":
         import torch
 
-        return type(x) is torch.Tensor and is_concrete(x) and not x.is_inference()
+        concrete = inspect_traits(kind, [x]).is_concrete
+        return type(x) is torch.Tensor and concrete and not x.is_inference()
     return kind in ("numpy", "cupy")

@@ -1,9 +1,8 @@
-"""The namespace and the device that the arrays of a call share, and the checks of their dtypes."""
+"""What the arrays of a call have in common, and the checks of their dtypes."""
 
 from __future__ import annotations
 
 import functools
-import sys
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,34 +13,42 @@ import array_api_extra
 from array_api_compat import array_namespace as namespace
 
 from unpool_xp._array.compat import Array, Namespace, get_device, library
+from unpool_xp._array.traits import ArrayTraits, inspect_traits
 from unpool_xp._plan.cache import PlanFactory, cached, uncached
 
 
 class InputInfo(NamedTuple):
-    """The namespace and device shared by the inputs, and how to make a plan for them."""
+    """What the inputs of a call have in common, and how to make a plan for them."""
 
     xp: Namespace
-    device: Any
-    plan: PlanFactory
+    device: Any  # None where an input is traced by JAX
+    traits: ArrayTraits
+    make_plan: PlanFactory
+
+    @property
+    def index_dtype(self) -> Any:
+        """The default index dtype of the library."""
+        known = getattr(self.xp, "indexing_dtype", None)  # set by _fast_namespace
+        return known or array_api_extra.default_dtype(self.xp, "indexing", device=self.device)
 
 
 def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
-    """Return the one namespace and the one device of the named arguments."""
+    """Look at the named arguments, which must share one library and one device."""
     kinds = {library(array) for array in arrays.values()}
     kind = kinds.pop() if len(kinds) == 1 else ""
     if kind == "numpy":
-        return InputInfo(_fast_namespace_numpy(), "cpu", cached)
-    plan: PlanFactory = cached
+        return _numpy_info()
+    traits, make_plan = inspect_traits(kind, arrays.values()), cached
     if kind == "torch":
-        if sys.modules["torch"].compiler.is_compiling():
+        if traits.is_torch_compiling:
             import array_api_compat.torch as xp
 
-            plan = uncached
+            make_plan = uncached
         else:
             xp = _fast_namespace_torch()
         first, *others = [array.device for array in arrays.values()]
         if all(device == first for device in others):
-            return InputInfo(xp, first, plan)
+            return InputInfo(xp, first, traits, make_plan)
     else:
         for name, array in arrays.items():
             if not array_api_compat.is_array_api_obj(array):
@@ -66,7 +73,13 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
     if any(device != known[0] for device in known[1:]):
         got_devices = ", ".join(f"{name}: {device}" for name, device in devices.items())
         raise ValueError(f"{operation}: all arrays must be on one device, got {got_devices}")
-    return InputInfo(xp, known[0] if known else None, plan)
+    device = known[0] if len(known) == len(devices) else None
+    return InputInfo(xp, device, traits, make_plan)
+
+
+@functools.cache
+def _numpy_info() -> InputInfo:
+    return InputInfo(_fast_namespace_numpy(), "cpu", inspect_traits("numpy", ()), cached)
 
 
 # Call these PyTorch functions directly: the wrapper promotes dtypes, which already agree here, and
@@ -124,6 +137,16 @@ def require_dtype(
     for name, array in arrays.items():
         if not xp.isdtype(array.dtype, kinds):
             raise TypeError(f"{operation}: {name} must have {expected} dtype, got {array.dtype}")
+
+
+def require_indices(operation: str, xp: Namespace, values: Array, indices: Array) -> None:
+    """Raise for indices that are not integers of the shape of the values."""
+    if values.shape != indices.shape:
+        raise ValueError(
+            f"{operation}: values of shape {tuple(values.shape)} and indices of shape "
+            f"{tuple(indices.shape)} must have the same shape"
+        )
+    require_dtype(operation, xp, ("integral",), "an integer", indices=indices)
 
 
 def _type_name(array: Array) -> str:

@@ -1,4 +1,4 @@
-"""Matrix products."""
+"""Arithmetic that the libraries do each in their own way."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from unpool_xp._array.compat import Array, Namespace, library
+from unpool_xp._array.compat import Array
+from unpool_xp._array.namespace import InputInfo
 
 
-def matmul(xp: Namespace, a: Array, b: Array) -> Array:
+def item(info: InputInfo, x: Array) -> float:
+    """Return the single value of an array as a Python float."""
+    return float(x.item() if info.traits.library == "torch" else x)  # item asks for no gradient
+
+
+def matmul(info: InputInfo, a: Array, b: Array) -> Array:
     """Return the matrix product of a (..., m, k) and b (..., k, n), k at least 1."""
-    if library(a) == "torch" and not a.is_cpu and xp.isdtype(a.dtype, "integral"):
+    on_cuda = info.traits.library == "torch" and not info.traits.on_host
+    if on_cuda and info.xp.isdtype(a.dtype, "integral"):
         return matmul_by_sums(a, b)
-    return xp.matmul(a, b)
+    return info.xp.matmul(a, b)
 
 
 def matmul_by_sums(a: Array, b: Array) -> Array:
@@ -25,41 +32,41 @@ def matmul_by_sums(a: Array, b: Array) -> Array:
     return total
 
 
-def lerp_into(xp: Namespace, low: Array, high: Array, weight: float, output: Array) -> None:
+def lerp_into(info: InputInfo, low: Array, high: Array, weight: float, output: Array) -> None:
     """Set `output`, which is writable, to ``low + (high - low) * share``, as PyTorch rounds it."""
-    if library(low) == "torch":
+    if info.traits.library == "torch":
         sys.modules["torch"].lerp(low, high, weight, out=output)
         return
     difference = high - low
     difference *= weight
-    xp.add(low, difference, out=output)
+    info.xp.add(low, difference, out=output)
 
 
-def blend_into(xp: Namespace, low: Array, high: Array, weight: float, output: Array) -> None:
+def blend_into(info: InputInfo, low: Array, high: Array, weight: float, output: Array) -> None:
     """Set `output`, which is writable, to ``low * (1 - share) + high * share``.
 
     Unlike a difference it is right next to an infinity.
     """
-    if library(low) == "torch":
+    if info.traits.library == "torch":
         sys.modules["torch"].add(low * (1 - weight), high, alpha=weight, out=output)
         return
-    xp.add(low * (1 - weight), high * weight, out=output)
+    info.xp.add(low * (1 - weight), high * weight, out=output)
 
 
-def where_greater(xp: Namespace, old: Array, mask: Array, new: Array | int) -> Array:
+def where_greater(info: InputInfo, old: Array, mask: Array, new: Array | int) -> Array:
     """Return integers `new`, larger than `old`, where chosen, and `old` elsewhere."""
-    kind = library(old)
+    kind = info.traits.library
     if isinstance(new, int) and kind not in ("torch", "jax"):  # whose where takes numbers
-        return xp.maximum(old, scale_mask(xp, mask, new, old.dtype))
+        return info.xp.maximum(old, scale_mask(info, mask, new, old.dtype))
     if kind == "numpy":
         # NumPy's where branches per element; two passes without branches are 10x faster.
-        return xp.maximum(old, new * mask)
-    return xp.where(mask, new, old)
+        return info.xp.maximum(old, new * mask)
+    return info.xp.where(mask, new, old)
 
 
-def scale_mask(xp: Namespace, mask: Array, factor: int, dtype: Any) -> Array:
+def scale_mask(info: InputInfo, mask: Array, factor: int, dtype: Any) -> Array:
     """Return the number where chosen and 0 elsewhere, in an integer dtype."""
-    if library(mask) == "numpy":
+    if info.traits.library == "numpy":
         return mask * np.dtype(dtype).type(factor)
-    ones = xp.astype(mask, dtype)
+    ones = info.xp.astype(mask, dtype)
     return ones if factor == 1 else ones * factor

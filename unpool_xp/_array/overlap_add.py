@@ -4,43 +4,43 @@ from __future__ import annotations
 
 import itertools
 
-from unpool_xp._array.compat import Array, Namespace, get_device, library
-from unpool_xp._array.traits import supports_setitem
+from unpool_xp._array.compat import Array
+from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_slice, interleave, pad_axis, zeros
 from unpool_xp._plan.transposed import ConvTransposeAxis
 
 
-def overlap_add(xp: Namespace, columns: Array, plan: tuple[ConvTransposeAxis, ...]) -> Array:
+def overlap_add(info: InputInfo, columns: Array, plan: tuple[ConvTransposeAxis, ...]) -> Array:
     """Sum the columns (..., *kernel, *plane) into the output (col2im).
 
     Tap t of element i lands on the cell ``i * stride + t * dilation - before`` of each axis.
     """
     rank = len(plan)
     n_lead = columns.ndim - 2 * rank
-    if supports_setitem(columns) and all(axis.disjoint for axis in plan):
-        return _scatter_disjoint(xp, columns, plan, n_lead)
+    in_place = info.traits.supports_setitem
+    if in_place and all(axis.disjoint for axis in plan):
+        return _scatter_disjoint(info, columns, plan, n_lead)
     # Axis by axis. The last one first adds up less where all is added to; where each cell is
     # written by its first tap, whole rows that stay together count for more.
-    in_place = supports_setitem(columns)
-    order = range(rank) if in_place and library(columns) == "torch" else reversed(range(rank))
+    order = range(rank) if in_place and info.traits.library == "torch" else reversed(range(rank))
     remaining = list(range(rank))
     for i in order:
         before_tap = (slice(None),) * (n_lead + remaining.index(i))
         remaining.remove(i)
         parts = [columns[(*before_tap, tap, ...)] for tap in range(plan[i].kernel_size)]
-        columns = (_add_in_place if in_place else _add_phases)(xp, parts, plan[i])
+        columns = (_add_in_place if in_place else _add_phases)(info, parts, plan[i])
     return columns
 
 
 def _scatter_disjoint(
-    xp: Namespace, columns: Array, plan: tuple[ConvTransposeAxis, ...], n_lead: int
+    info: InputInfo, columns: Array, plan: tuple[ConvTransposeAxis, ...], n_lead: int
 ) -> Array:
     """Put shares that do not overlap where they land."""
     shape = columns.shape[:n_lead] + tuple([axis.output for axis in plan])
     if all(axis.covers_output for axis in plan):
-        output = xp.empty(shape, dtype=columns.dtype, device=get_device(columns))
+        output = info.xp.empty(shape, dtype=columns.dtype, device=info.device)
     else:
-        output = zeros(xp, shape, columns)
+        output = zeros(info, shape, columns)
     before = (slice(None),) * n_lead
     for slices in itertools.product(*[enumerate(axis.scatter_slices) for axis in plan]):
         taps = [tap for tap, _ in slices]
@@ -49,12 +49,12 @@ def _scatter_disjoint(
     return output
 
 
-def _add_in_place(xp: Namespace, parts: list[Array], axis: ConvTransposeAxis) -> Array:
+def _add_in_place(info: InputInfo, parts: list[Array], axis: ConvTransposeAxis) -> Array:
     """Write the first tap of each phase, add the others, and zero the cells not written."""
     shape, stride = list(parts[0].shape), axis.stride
     shape[axis.axis] = axis.output
-    total = xp.empty(tuple(shape), dtype=parts[0].dtype, device=get_device(parts[0]))
-    zero = zeros(xp, (1,) * total.ndim, total)  # a number would be copied to the device
+    total = info.xp.empty(tuple(shape), dtype=parts[0].dtype, device=info.device)
+    zero = zeros(info, (1,) * total.ndim, total)  # a number would be copied to the device
     written: set[int] = set()
     for tap, part in enumerate(parts):
         elements, cells = axis.scatter_slices[tap]
@@ -77,11 +77,10 @@ def _add_in_place(xp: Namespace, parts: list[Array], axis: ConvTransposeAxis) ->
     return total
 
 
-def _add_phases(xp: Namespace, parts: list[Array], axis: ConvTransposeAxis) -> Array:
+def _add_phases(info: InputInfo, parts: list[Array], axis: ConvTransposeAxis) -> Array:
     stride, full_size = axis.stride, axis.before + axis.output
-    length = -(
-        -full_size // stride
-    )  # cells of each phase, in which a shift is a whole number of cells
+    # Cells of each phase, in which a shift is a whole number of cells.
+    length = -(-full_size // stride)
     phases = []
     for phase in range(stride):
         total = None
@@ -91,12 +90,12 @@ def _add_phases(xp: Namespace, parts: list[Array], axis: ConvTransposeAxis) -> A
                 continue
             elements = part[axis_slice(axis.axis, slice(0, min(length - shift, axis.size)))]
             missing = length - shift - elements.shape[axis.axis]
-            placed = pad_axis(xp, elements, axis.axis, shift, missing)
+            placed = pad_axis(info, elements, axis.axis, shift, missing)
             total = placed if total is None else total + placed
         if total is None:
             shape = list(parts[0].shape)
             shape[axis.axis] = length
-            total = zeros(xp, tuple(shape), parts[0])
+            total = zeros(info, tuple(shape), parts[0])
         phases.append(total)
-    output = interleave(xp, phases, axis.axis)
+    output = interleave(info, phases, axis.axis)
     return output[axis_slice(axis.axis, slice(axis.before, full_size))]

@@ -7,35 +7,37 @@ import sys
 from collections.abc import Sequence
 
 from unpool_xp._array.blocks import planes_per_cache_block, should_block
-from unpool_xp._array.compat import Array, Namespace, get_device, library
-from unpool_xp._array.traits import is_eager_cpu, supports_setitem
+from unpool_xp._array.compat import Array
+from unpool_xp._array.namespace import InputInfo
 from unpool_xp._plan.arguments import Shape
 
 
-def repeat(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
+def repeat(info: InputInfo, x: Array, repeats: Sequence[int]) -> Array:
     """Repeat each element along the last axes; one repeat count per axis."""
     rank = len(repeats)
-    if library(x) == "numpy" and repeats[-1] > 1 and should_block(x, math.prod(repeats)):
-        return _repeat_in_blocks(xp, x, repeats)
-    if supports_setitem(x) and not is_eager_cpu(x):
-        return _repeat_in_one_pass(xp, x, repeats)
+    traits = info.traits
+    if traits.library == "numpy":
+        if repeats[-1] > 1 and should_block(info, x, math.prod(repeats)):
+            return _repeat_in_blocks(info, x, repeats)
+    elif traits.supports_setitem and not traits.is_eager_cpu:
+        return _repeat_in_one_pass(info, x, repeats)
     # The last axis first: the widest copies are then whole rows.
     for i in reversed(range(rank)):
         if repeats[i] != 1:
-            x = xp.repeat(x, repeats[i], axis=i - rank)
+            x = info.xp.repeat(x, repeats[i], axis=i - rank)
     return x
 
 
-def _repeat_in_blocks(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
+def _repeat_in_blocks(info: InputInfo, x: Array, repeats: Sequence[int]) -> Array:
     """Repeat block by block, so that each row is copied while it is in the cache."""
-    rank = len(repeats)
+    xp, rank = info.xp, len(repeats)
     lead, plane = x.shape[:-rank], x.shape[-rank:]
     *above, last = repeats
     x = xp.reshape(x, (-1, *plane))
     # (planes, n, times, n, times, ..., columns): an axis of its own for the copies of each row.
     rows = [size for n, times in zip(plane, above, strict=False) for size in (n, times)]
     output = xp.empty((len(x), *rows, plane[-1] * last), dtype=x.dtype)
-    step = planes_per_cache_block(x, math.prod(plane) * last * x.dtype.itemsize)
+    step = planes_per_cache_block(info, x, math.prod(plane) * last * x.dtype.itemsize)
     for start in range(0, len(x), step):
         part = x[start : start + step]
         wide = xp.empty((*part.shape, last), dtype=x.dtype)
@@ -46,21 +48,21 @@ def _repeat_in_blocks(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
     return xp.reshape(output, (*lead, *_output_plane(plane, repeats)))
 
 
-def _repeat_in_one_pass(xp: Namespace, x: Array, repeats: Sequence[int]) -> Array:
+def _repeat_in_one_pass(info: InputInfo, x: Array, repeats: Sequence[int]) -> Array:
     """Write every cell in one pass, as a GPU wants it: for pairs of cells in half the threads."""
-    rank, dtype = len(repeats), x.dtype
+    xp, kind, rank, dtype = info.xp, info.traits.library, len(repeats), x.dtype
     lead, plane = x.shape[:-rank], x.shape[-rank:]
     *above, last = repeats
-    names = _PAIRS.get(library(x), {}).get(dtype.itemsize) if last % 2 == 0 else None
+    names = _PAIRS.get(kind, {}).get(dtype.itemsize) if last % 2 == 0 else None
     if names is not None:
         x, last = x.view(getattr(xp, names[0])), last // 2
     cells = [size for n, times in zip(plane, (*above, last), strict=True) for size in (n, times)]
     wide = getattr(xp, names[1]) if names else dtype
-    output = xp.empty((*lead, *cells), dtype=wide, device=get_device(x))
+    output = xp.empty((*lead, *cells), dtype=wide, device=info.device)
     x = xp.reshape(x, (*lead, *[size for n in plane for size in (n, 1)]))
     if names is None:
         output[...] = x
-    elif library(x) == "torch":
+    elif kind == "torch":
         x = x.expand(output.shape)
         sys.modules["torch"].complex(x, x, out=output)
     else:  # the bits of an integer beside themselves

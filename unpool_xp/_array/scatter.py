@@ -6,13 +6,13 @@ import math
 import sys
 
 from unpool_xp._array.blocks import planes_per_cache_block
-from unpool_xp._array.compat import Array, Namespace, cast, get_device, index_dtype, library
-from unpool_xp._array.traits import is_eager_cpu, needs_grad
+from unpool_xp._array.compat import Array, cast
+from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import pad_axis
 
 
 def scatter(
-    xp: Namespace,
+    info: InputInfo,
     target: Array,
     values: Array,
     positions: Array,
@@ -28,25 +28,25 @@ def scatter(
     there are none. The target may be overwritten. The last `n_sentinel` of its cells (0 or 1) take
     what is dropped and are not returned.
     """
-    if library(values) == "jax":
-        return _scatter_jax(xp, target, values, positions, add=add, inside=inside)
+    if info.traits.library == "jax":
+        return _scatter_jax(info, target, values, positions, add=add, inside=inside)
     if inside:
-        return _scatter_inside(xp, target, values, positions, add=add)
+        return _scatter_inside(info, target, values, positions, add=add)
     # One cell more at the end takes what is dropped.
     size = target.shape[-1] - n_sentinel
-    wider = target if n_sentinel else pad_axis(xp, target, -1, 0, 1)
-    positions = _mark_dropped(xp, positions, size)
-    return _scatter_inside(xp, wider, values, positions, add=add)[..., :size]
+    wider = target if n_sentinel else pad_axis(info, target, -1, 0, 1)
+    positions = _mark_dropped(info, positions, size)
+    return _scatter_inside(info, wider, values, positions, add=add)[..., :size]
 
 
-def sentinel_slots(values: Array) -> int:
+def sentinel_slots(info: InputInfo) -> int:
     """Return how many sentinel slots the target needs if positions may be dropped."""
-    return 0 if library(values) == "jax" else 1  # whose own scatter drops
+    return 0 if info.traits.library == "jax" else 1  # whose own scatter drops
 
 
-def _mark_dropped(xp: Namespace, positions: Array, size: int) -> Array:
+def _mark_dropped(info: InputInfo, positions: Array, size: int) -> Array:
     """Replace positions outside [0, size) with `size`."""
-    kind = library(positions)
+    xp, kind = info.xp, info.traits.library
     if kind in ("torch", "numpy", "cupy"):
         # Without the bit of the sign what lies below zero lies beyond the end: one pass less.
         largest = xp.iinfo(positions.dtype).max
@@ -57,17 +57,19 @@ def _mark_dropped(xp: Namespace, positions: Array, size: int) -> Array:
     return xp.where(outside, xp.full_like(positions, size), positions)
 
 
-def scatter_checks_bounds(values: Array, *, add: bool) -> bool:
+def scatter_checks_bounds(info: InputInfo, values: Array, *, add: bool) -> bool:
     """Return whether `scatter` itself raises, an IndexError or a RuntimeError, for what it drops.
 
     A look at the positions before would then be one pass too many.
     """
-    return not add and library(values) == "torch" and is_eager_cpu(values) and values.numel() > 0
+    traits = info.traits
+    eager = traits.library == "torch" and traits.is_eager_cpu
+    return eager and not add and values.numel() > 0
 
 
-def any_outside(xp: Namespace, positions: Array, size: int) -> Array:
+def any_outside(info: InputInfo, positions: Array, size: int) -> Array:
     """Return whether a position is not in [0, size), as one scalar on the device."""
-    kind = library(positions)
+    xp, kind = info.xp, info.traits.library
     if kind in ("numpy", "cupy"):  # below zero is far beyond the end, once it has no sign
         return xp.max(positions.view(positions.dtype.str.replace("i", "u"))) >= size
     if kind == "torch":  # in one pass
@@ -77,12 +79,12 @@ def any_outside(xp: Namespace, positions: Array, size: int) -> Array:
 
 
 def _scatter_inside(
-    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool
+    info: InputInfo, target: Array, values: Array, positions: Array, *, add: bool
 ) -> Array:
-    kind = library(values)
+    xp, kind, device = info.xp, info.traits.library, info.device
     if kind == "torch":
         positions = cast(xp, positions, xp.int64)
-        if needs_grad(values):  # under vmap the target cannot take what is batched
+        if info.traits.needs_grad:  # under vmap the target cannot take what is batched
             return (target.scatter_add if add else target.scatter)(-1, positions, values)
         return (target.scatter_add_ if add else target.scatter_)(-1, positions, values)
     (*lead, size), m = target.shape, values.shape[-1]
@@ -90,12 +92,10 @@ def _scatter_inside(
     values = xp.reshape(values, (rows, m))
     positions = xp.reshape(positions, (rows, m))
     if kind in ("numpy", "cupy"):
-        dtype = index_dtype(xp, get_device(values))
+        dtype = info.index_dtype
         # In one index for all, which is made for as many planes at a time as stay in the cache.
-        step = planes_per_cache_block(values, m * xp.iinfo(dtype).bits // 8)
-        row_starts = (
-            xp.arange(min(step, rows), dtype=dtype, device=get_device(values))[:, None] * size
-        )
+        step = planes_per_cache_block(info, values, m * xp.iinfo(dtype).bits // 8)
+        row_starts = xp.arange(min(step, rows), dtype=dtype, device=device)[:, None] * size
         planes = xp.reshape(target, (-1,))
         for row in range(0, rows, max(step, 1)):
             part = planes[row * size : (row + step) * size]
@@ -105,19 +105,18 @@ def _scatter_inside(
             else:
                 part[flat] = values[row : row + step]
         return xp.reshape(planes, target.shape)
-    dtype = index_dtype(xp, get_device(values))
-    row_starts = xp.arange(rows, dtype=dtype, device=get_device(values)) * size
-    flat = xp.reshape(xp.astype(positions, dtype) + row_starts[:, None], (-1,))
+    row_starts = xp.arange(rows, dtype=info.index_dtype, device=device) * size
+    flat = xp.reshape(xp.astype(positions, info.index_dtype) + row_starts[:, None], (-1,))
     plane, values = xp.reshape(target, (-1,)), xp.reshape(values, (-1,))
-    return xp.reshape(_scatter_by_sorting(xp, plane, values, flat, add=add), target.shape)
+    return xp.reshape(_scatter_by_sorting(info, plane, values, flat, add=add), target.shape)
 
 
 def _scatter_jax(
-    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool, inside: bool
+    info: InputInfo, target: Array, values: Array, positions: Array, *, add: bool, inside: bool
 ) -> Array:
     (*lead, size), m = target.shape, values.shape[-1]
     rows = math.prod(lead)
-    dtype = index_dtype(xp, None)
+    xp, dtype = info.xp, info.index_dtype
     positions = xp.astype(xp.reshape(positions, (rows, m)), dtype)
     flat = rows * size < xp.iinfo(dtype).max  # one index is a third faster than two
     index = positions + (xp.arange(rows, dtype=dtype) * size)[:, None] if flat else positions
@@ -136,11 +135,12 @@ def _scatter_jax(
 
 
 def _scatter_by_sorting(
-    xp: Namespace, target: Array, values: Array, positions: Array, *, add: bool
+    info: InputInfo, target: Array, values: Array, positions: Array, *, add: bool
 ) -> Array:
     """Scatter vectors with the standard alone: every cell of the target looks up its value."""
     if positions.shape[0] == 0:
         return target
+    xp = info.xp
     order = xp.argsort(positions, stable=True)
     positions, values = xp.take(positions, order), xp.take(values, order)
     if add:
@@ -151,7 +151,7 @@ def _scatter_by_sorting(
             moved = xp.where(same, values[:-step], xp.zeros_like(values[:-step]))
             values = xp.concat([values[:step], values[step:] + moved])
             step *= 2
-    cells = xp.arange(target.shape[0], dtype=positions.dtype, device=get_device(values))
+    cells = xp.arange(target.shape[0], dtype=positions.dtype, device=info.device)
     last = xp.searchsorted(positions, cells, side="right") - 1
     last = xp.where(last < 0, xp.zeros_like(last), last)
     found = xp.take(values, last)

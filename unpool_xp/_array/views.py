@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from unpool_xp._array.compat import Array, Namespace, get_device, library
-from unpool_xp._array.traits import supports_setitem
+from unpool_xp._array.compat import Array, Namespace
+from unpool_xp._array.namespace import InputInfo
 from unpool_xp._plan.arguments import Shape
 
 
@@ -22,46 +22,41 @@ def expand_to_axis(xp: Namespace, vector: Array, axis: int) -> Array:
 
 
 def pad(
-    xp: Namespace, x: Array, before: Sequence[int], after: Sequence[int], value: float
+    info: InputInfo, x: Array, before: Sequence[int], after: Sequence[int], value: float
 ) -> Array:
     """Return x with cells of one value before and after each of its last axes."""
     if not any(before) and not any(after):
         return x
-    rank = len(before)
-    if library(x) == "torch":
-        import torch
-
-        if not torch.compiler.is_compiling():  # one call for all axes
-            widths = [n for i in reversed(range(rank)) for n in (before[i], after[i])]
-            return torch.constant_pad_nd(x, widths, value)
-    if library(x) == "numpy":
+    rank, traits = len(before), info.traits
+    if traits.library == "torch" and not traits.is_torch_compiling:  # one call for all axes
+        widths = [n for i in reversed(range(rank)) for n in (before[i], after[i])]
+        return sys.modules["torch"].constant_pad_nd(x, widths, value)
+    if traits.library == "numpy":
         sizes = zip(x.shape[-rank:], before, after, strict=True)
         shape = (*x.shape[:-rank], *(n + b + a for n, b, a in sizes))
-        wide = xp.full(shape, value, dtype=x.dtype)
+        wide = info.xp.full(shape, value, dtype=x.dtype)
         wide[(..., *(slice(b, b + n) for n, b in zip(x.shape[-rank:], before, strict=True)))] = x
         return wide
     for i in range(rank):
-        x = pad_axis(xp, x, i - rank, before[i], after[i], value)
+        x = pad_axis(info, x, i - rank, before[i], after[i], value)
     return x
 
 
 def pad_axis(
-    xp: Namespace, x: Array, axis: int, before: int, after: int, value: float = 0
+    info: InputInfo, x: Array, axis: int, before: int, after: int, value: float = 0
 ) -> Array:
     """Return x with cells of one value before and after along a negative axis."""
     if not before and not after:
         return x
-    kind = library(x)
-    if kind == "torch":
-        import torch
-
-        # One call costs less than three; its compiler would compute what is padded again and again.
-        if not torch.compiler.is_compiling():
-            return torch.constant_pad_nd(x, [0, 0] * (-1 - axis) + [before, after], value)
-    if kind == "jax":  # whose compiler looks through its own padding alone
-        widths = [(0, 0)] * x.ndim
-        widths[axis] = (before, after)
-        return sys.modules["jax.numpy"].pad(x, widths, constant_values=value)
+    xp, traits = info.xp, info.traits
+    # One call costs less than three; its compiler would compute what is padded again and again.
+    if traits.library == "torch" and not traits.is_torch_compiling:
+        widths = [0, 0] * (-1 - axis) + [before, after]
+        return sys.modules["torch"].constant_pad_nd(x, widths, value)
+    if traits.library == "jax":  # whose compiler looks through its own padding alone
+        pairs = [(0, 0)] * x.ndim
+        pairs[axis] = (before, after)
+        return sys.modules["jax.numpy"].pad(x, pairs, constant_values=value)
 
     def cells(count: int) -> list[Array]:
         if not count:  # nothing, which not every library can put beside something
@@ -69,16 +64,16 @@ def pad_axis(
         shape = list(x.shape)
         shape[axis] = count
         if not value:
-            return [zeros(xp, tuple(shape), x)]
-        return [xp.full(tuple(shape), value, dtype=x.dtype, device=get_device(x))]
+            return [zeros(info, tuple(shape), x)]
+        return [xp.full(tuple(shape), value, dtype=x.dtype, device=info.device)]
 
     parts = [*cells(before), x, *cells(after)]
     return xp.concat(parts, axis=axis) if len(parts) > 1 else x
 
 
-def zeros(xp: Namespace, shape: Shape, like: Array) -> Array:
-    """Return zeros of the dtype and on the device of another array."""
-    return xp.zeros(shape, dtype=like.dtype, device=get_device(like))
+def zeros(info: InputInfo, shape: Shape, like: Array) -> Array:
+    """Return zeros of the dtype of another array."""
+    return info.xp.zeros(shape, dtype=like.dtype, device=info.device)
 
 
 def reshape_tail(xp: Namespace, x: Array, n_lead: int, tail: Shape) -> Array:
@@ -94,15 +89,15 @@ def take_slices(xp: Namespace, x: Array, slices: tuple[tuple[int, int], ...], ax
     return xp.concat(parts, axis=axis) if len(parts) > 1 else parts[0]
 
 
-def interleave(xp: Namespace, parts: list[Array], axis: int) -> Array:
+def interleave(info: InputInfo, parts: list[Array], axis: int) -> Array:
     """Interleave equally shaped parts along an axis: the first cell of each, then the second."""
-    factor, first = len(parts), parts[0]
+    xp, factor, first = info.xp, len(parts), parts[0]
     if factor == 1:
         return first
     shape = list(first.shape)
     shape[axis] *= factor
-    if supports_setitem(first):
-        output = xp.empty(tuple(shape), dtype=first.dtype, device=get_device(first))
+    if info.traits.supports_setitem:
+        output = xp.empty(tuple(shape), dtype=first.dtype, device=info.device)
         for number, part in enumerate(parts):
             output[axis_slice(axis, slice(number, None, factor))] = part
         return output

@@ -6,13 +6,14 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from unpool_xp._array.compat import Array, Namespace, library
+from unpool_xp._array.compat import Array
+from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_slice, pad, pad_axis
 from unpool_xp._plan.windows import PoolAxis
 
 
 def window_views(
-    xp: Namespace, x: Array, windows: PoolAxis, *, pad_value: float | None = None
+    info: InputInfo, x: Array, windows: PoolAxis, *, pad_value: float | None = None
 ) -> list[Array]:
     """Return one view per tap: the elements it reads in all windows along one axis.
 
@@ -23,40 +24,38 @@ def window_views(
         if pad_value is None:
             lead = [x[axis_slice(axis, slice(p, p + 1))] for p in windows.source_before]
             trail = [x[axis_slice(axis, slice(p, p + 1))] for p in windows.source_after]
-            x = xp.concat([*lead, x, *trail], axis=axis)
+            x = info.xp.concat([*lead, x, *trail], axis=axis)
         else:
             x = pad_axis(
-                xp, x, axis, len(windows.source_before), len(windows.source_after), pad_value
+                info, x, axis, len(windows.source_before), len(windows.source_after), pad_value
             )
-    return tap_views(x, windows)
+    return tap_views(info, x, windows)
 
 
-def tap_views(x: Array, windows: PoolAxis) -> list[Array]:
+def tap_views(info: InputInfo, x: Array, windows: PoolAxis) -> list[Array]:
     """Return one view per tap of an axis that is already padded."""
     axis = windows.axis
-    if library(x) == "torch":  # where two views at once cost less than one index
+    if info.traits.library == "torch":  # where two views at once cost less than one index
         extent = (windows.kernel_size - 1) * windows.dilation + 1
         views: tuple[Array, ...] = x.unfold(axis, extent, windows.stride).unbind(-1)
         return list(views[:: windows.dilation])
     return [x[axis_slice(axis, cells)] for cells in windows.tap_slices]
 
 
-def stacked_taps(xp: Namespace, x: Array, axes: Sequence[PoolAxis], pad_value: float) -> Array:
+def stacked_taps(info: InputInfo, x: Array, axes: Sequence[PoolAxis], pad_value: float) -> Array:
     """Stack the taps of all windows, (taps, ..., *windows); the padding holds `pad_value`."""
     rank = len(axes)
     before = [len(windows.source_before) for windows in axes]
     after = [len(windows.source_after) for windows in axes]
-    x = pad(xp, x, before, after, pad_value)
-    if library(x) == "torch":  # where one view costs less than an index for each tap
+    x = pad(info, x, before, after, pad_value)
+    if info.traits.library == "torch":  # where one view costs less than an index for each tap
         lead, steps = x.shape[: x.ndim - rank], x.stride()
         along_taps = [w.dilation * step for w, step in zip(axes, steps[-rank:], strict=True)]
         along_cells = [w.stride * step for w, step in zip(axes, steps[-rank:], strict=True)]
-        kernel_size, cells = (
-            [windows.kernel_size for windows in axes],
-            [windows.count for windows in axes],
-        )
+        kernel_size = [windows.kernel_size for windows in axes]
+        cells = [windows.count for windows in axes]
         strides = (*along_taps, *steps[: x.ndim - rank], *along_cells)
         view = x.as_strided((*kernel_size, *lead, *cells), strides)
         return view.reshape(math.prod(kernel_size), *lead, *cells)
     views = itertools.product(*[windows.tap_slices for windows in axes])
-    return xp.stack([x[(..., *cells)] for cells in views])
+    return info.xp.stack([x[(..., *cells)] for cells in views])

@@ -9,26 +9,21 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from unpool_xp._array.compat import Array, get_device, index_dtype, namespace
+from unpool_xp._array.compat import Array, namespace
+from unpool_xp._array.namespace import InputInfo, inspect_inputs
 from unpool_xp._dask.partition import AxisPart, AxisPartition, chunk_bounds
 
 Key: TypeAlias = tuple[Any, ...]
 Slices: TypeAlias = tuple[slice, ...]
-# From the namespace, the plan of a part and its pieces to the chunks of the outputs.
-BlockFunction: TypeAlias = Callable[..., Sequence[Array]]
+# From what its inputs are, the plan of a part and its pieces to the chunk of each output.
+BlockFunction: TypeAlias = Callable[..., Array | tuple[Array, ...]]
 # From the plans of the axes' parts, and the planes meant, to the plan of a part.
 ChunkPlanFactory: TypeAlias = Callable[[Sequence[Any], Slices], Any]
 
 
-def chunk_meta(x: Array) -> Array:
-    """Return an empty array such as the chunks of x are: of their library, dtype and device."""
-    return x._meta
-
-
-def chunks_index_dtype(x: Array) -> Any:
-    """Return the dtype that the library of the chunks gives to indices."""
-    chunk = chunk_meta(x)
-    return index_dtype(namespace(chunk), get_device(chunk))
+def inspect_chunks(operation: str, x: Array) -> InputInfo:
+    """Return what the chunks of x are: their library, device and traits."""
+    return inspect_inputs(operation, chunk=x._meta)
 
 
 def drop_empty_chunks(x: Array) -> Array:
@@ -87,11 +82,11 @@ def blockwise_with_halo(
         output_chunks = [side[i] for side, i in zip(axis_chunks, chunk_index, strict=True)]
         gather = _Gather(output_chunks, len(arrays))
         parts = [chunk.plan for chunk in output_chunks]
-        task = None if plan_per_chunk else _Task(function, make_plan(parts, ()), gather)
+        task = None if plan_per_chunk else _Task(operation, function, make_plan(parts, ()), gather)
         for lead_index in itertools.product(*map(range, map(len, planes))):
             if plan_per_chunk:
                 lead_slices = tuple(p[i] for p, i in zip(planes, lead_index, strict=True))
-                task = _Task(function, make_plan(parts, lead_slices), gather)
+                task = _Task(operation, function, make_plan(parts, lead_slices), gather)
             keys = [
                 key
                 for array in arrays
@@ -115,7 +110,7 @@ def _outputs(
 ) -> list[Array]:
     dask_array, layers = sys.modules["dask.array"], sys.modules["dask.highlevelgraph"]
     base_graph = layers.HighLevelGraph.from_collections(name, graph, dependencies=dependencies)
-    sample, outputs = chunk_meta(like), []
+    sample, outputs = like._meta, []
     xp = namespace(sample)
     for number, dtype in enumerate(dtypes):
         meta = sample if dtype is None else xp.astype(sample, dtype)
@@ -273,11 +268,12 @@ class _HaloSlice:
 class _Task:
     """The work on one chunk of the output."""
 
-    def __init__(self, function: BlockFunction, plan: Any, gather: _Gather) -> None:
-        self._function, self._plan, self._gather = function, plan, gather
+    def __init__(self, operation: str, function: BlockFunction, plan: Any, gather: _Gather) -> None:
+        self._operation, self._function = operation, function
+        self._plan, self._gather = plan, gather
 
     def __call__(self, *inputs: Any) -> Any:
         pieces, rest = self._gather(inputs)
         sample = pieces[0] if pieces else rest[0][-1]
-        outputs = self._function(namespace(sample), self._plan, *pieces, *rest)
-        return outputs if len(outputs) > 1 else outputs[0]
+        info = inspect_inputs(self._operation, chunk=sample)
+        return self._function(info, self._plan, *pieces, *rest)

@@ -10,9 +10,18 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from unpool_xp._array.compat import Array, Namespace
+from unpool_xp._array.compat import Array
+from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import zeros
-from unpool_xp._dask.graph import BlockFunction, ExtraInputs, Key, Slices, blockwise_with_halo
+from unpool_xp._dask.graph import (
+    ChunkPlanFactory,
+    ExtraInputs,
+    Key,
+    Slices,
+    blockwise_with_halo,
+    drop_empty_chunks,
+    inspect_chunks,
+)
 from unpool_xp._dask.partition import (
     AxisPartition,
     ConvTransposePartition,
@@ -36,18 +45,25 @@ from unpool_xp._dask.scatter import (
     scatter_into_planes,
     scatter_into_zeros,
 )
+from unpool_xp._impl import index_conventions
+from unpool_xp._impl.avg_pool import window_means
+from unpool_xp._impl.conv_transpose import conv_transpose_matmul
+from unpool_xp._impl.fractional_pool import region_maxima
 from unpool_xp._impl.linear import interpolate
-from unpool_xp._impl.nearest import _nearest
-from unpool_xp._plan.arguments import Coordinates, Shape
+from unpool_xp._impl.max_pool import index_and_offset_dtypes, window_maxima
+from unpool_xp._impl.nearest import repeat_nearest
+from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.cache import cached
 from unpool_xp._plan.fractional import FractionalPoolPlan
-from unpool_xp._plan.resize import LinearPlan, ResizeAxis, needs_interpolation
-from unpool_xp._plan.transposed import ConvTransposeAxis
+from unpool_xp._plan.index_conventions import IndexPlan
+from unpool_xp._plan.resize import LinearPlan, NearestPlan, needs_interpolation
+from unpool_xp._plan.transposed import ConvTransposePlan, MaxUnpoolPlan
 from unpool_xp._plan.windows import AvgPoolPlan, MaxPoolPlan
 
 
-def max_pool(function: BlockFunction, plan: MaxPoolPlan, x: Array, index_dtype: Any) -> list[Array]:
+def max_pool(plan: MaxPoolPlan, x: Array) -> list[Array]:
     """Return the maxima and their places in the whole plane."""
+    index_dtype = _index_dtype("max_pool", plan, x)
 
     def part(parts: Sequence[Any], _: Any) -> MaxPoolPlan:
         axes = tuple(windows for windows, _ in parts)
@@ -55,11 +71,16 @@ def max_pool(function: BlockFunction, plan: MaxPoolPlan, x: Array, index_dtype: 
 
     axes = [PoolPartition(windows) for windows in plan.axes]
     return blockwise_with_halo(
-        "max_pool", function, axes, [x], part, token=repr(plan), dtypes=(None, index_dtype)
+        "max_pool", window_maxima, axes, [x], part, token=repr(plan), dtypes=(None, index_dtype)
     )
 
 
-def avg_pool(function: BlockFunction, plan: AvgPoolPlan, x: Array) -> Array:
+def _index_dtype(operation: str, plan: MaxPoolPlan | FractionalPoolPlan, x: Array) -> Any:
+    info = inspect_chunks(operation, x)
+    return index_and_offset_dtypes(info, operation, plan.plane, plan.flat_extent)[0]
+
+
+def avg_pool(plan: AvgPoolPlan, x: Array) -> Array:
     """Return the means."""
 
     def part(parts: Sequence[Any], _: Any) -> AvgPoolPlan:
@@ -67,12 +88,10 @@ def avg_pool(function: BlockFunction, plan: AvgPoolPlan, x: Array) -> Array:
 
     counts = plan.counts if plan.divisor is None else ((),) * len(plan.axes)
     axes = [PoolPartition(windows, c) for windows, c in zip(plan.axes, counts, strict=True)]
-    return blockwise_with_halo("avg_pool", function, axes, [x], part, token=repr(plan))[0]
+    return blockwise_with_halo("avg_pool", window_means, axes, [x], part, token=repr(plan))[0]
 
 
-def fractional_max_pool(
-    function: BlockFunction, plan: FractionalPoolPlan, x: Array, index_dtype: Any
-) -> list[Array]:
+def fractional_max_pool(plan: FractionalPoolPlan, x: Array) -> list[Array]:
     """Return the maxima and their places in the whole plane."""
     rank = len(plan.plane)
 
@@ -93,12 +112,12 @@ def fractional_max_pool(
     ]
     return blockwise_with_halo(
         "fractional_max_pool",
-        function,
+        region_maxima,
         axes,
         [x],
         part,
         token=(plan.plane, plan.kernel_size, plan.starts),
-        dtypes=(None, index_dtype),
+        dtypes=(None, _index_dtype("fractional_max_pool", plan, x)),
         plan_per_chunk=True,
     )
 
@@ -111,25 +130,27 @@ def _start_bounds(starts: Any, last: int) -> tuple[Any, Any]:
     return starts.min(axis=planes), starts.max(axis=planes)
 
 
-def nearest_unpool(
-    function: BlockFunction, plan: Sequence[ResizeAxis], coordinates: Coordinates, x: Array
-) -> Array:
+def nearest_unpool(plan: NearestPlan, x: Array) -> Array:
     """Return each value over the cells that it stands for."""
-    axes = [NearestPartition(axis, coordinates) for axis in plan]
-    token = (repr(plan), coordinates)
-    return blockwise_with_halo(
-        "nearest_unpool", function, axes, [x], lambda parts, _: parts, token=token
-    )[0]
+    axes = [NearestPartition(axis, plan.coordinates) for axis in plan.resize_axes]
+
+    def part(parts: Sequence[ResizeSpan], _: Any) -> Sequence[ResizeSpan]:
+        return parts
+
+    token = repr(axes)
+    return blockwise_with_halo("nearest_unpool", _repeat_part, axes, [x], part, token=token)[0]
 
 
-def linear_unpool(operation: str, plan: LinearPlan, x: Array) -> Array:
+def _repeat_part(info: InputInfo, spans: Sequence[ResizeSpan], x: Array) -> Array:
+    axes = tuple([cached(nearest_axis_of_span, span) for span in spans])
+    return repeat_nearest(info, NearestPlan(axes, (), "asymmetric"), x)
+
+
+def linear_unpool(plan: LinearPlan, x: Array, operation: str = "linear_unpool") -> Array:
     """Return the interpolation."""
     axes = _linear_partitions(plan)
-
-    def part(parts: Sequence[Any], _: Any) -> Any:
-        return _LinearPart(plan.growth, tuple(parts))
-
-    return blockwise_with_halo(operation, _interpolate_part, axes, [x], part, token=repr(axes))[0]
+    part, token = _LinearPart.maker(plan), repr(axes)
+    return blockwise_with_halo(operation, _interpolate_part, axes, [x], part, token=token)[0]
 
 
 class _LinearPart(NamedTuple):
@@ -137,6 +158,11 @@ class _LinearPart(NamedTuple):
 
     growth: float
     axes: tuple[ResizeSpan | None, ...]
+
+    @classmethod
+    def maker(cls, plan: LinearPlan) -> ChunkPlanFactory:
+        """Return what makes the plan of a part from those of its axes."""
+        return lambda parts, _: cls(plan.growth, tuple(parts))
 
 
 def _linear_partitions(plan: LinearPlan) -> list[AxisPartition]:
@@ -147,23 +173,21 @@ def _linear_partitions(plan: LinearPlan) -> list[AxisPartition]:
     ]
 
 
-def _interpolate_part(xp: Namespace, plan: _LinearPart, x: Array) -> list[Array]:
+def _interpolate_part(info: InputInfo, plan: _LinearPart, x: Array) -> Array:
     axes = tuple(cached(linear_axis_of_span, span) for span in plan.axes if span)
     rank = len(plan.axes)
     # Never as small as the whole may be: a matrix product may round otherwise in each shape.
-    return [interpolate(xp, x, LinearPlan(rank, (), plan.growth, False, axes, (), "asymmetric"))]
+    return interpolate(info, LinearPlan(rank, (), plan.growth, False, axes, (), "asymmetric"), x)
 
 
-def fractional_max_unpool(plan: LinearPlan, values: Array, indices: Array) -> Array:
-    """Return the interpolation with the maxima at their places."""
-    operation, rank, growth = "fractional_max_unpool", plan.rank, plan.growth
+def fractional_max_unpool(plan: LinearPlan, values: Array, indices: Array | None) -> Array:
+    """Return the interpolation, with the maxima at their places if these are given."""
+    operation = "fractional_max_unpool"
+    if indices is None:
+        return linear_unpool(plan, values, operation)
     axes = _linear_partitions(plan)
-    token = repr(axes)
-
-    def part(parts: Sequence[Any], _: Any) -> Any:
-        return _LinearPart(growth, tuple(parts))
-
-    if _is_one_chunk(values, rank):
+    part, token = _LinearPart.maker(plan), repr(axes)
+    if _is_one_chunk(values, plan.rank):
         inputs = [values, indices]
         return blockwise_with_halo(
             operation, _scatter_into_linear, axes, inputs, part, token=token
@@ -175,35 +199,26 @@ def fractional_max_unpool(plan: LinearPlan, values: Array, indices: Array) -> Ar
 
 
 def _scatter_into_linear(
-    xp: Namespace, plan: _LinearPart, values: Array, indices: Array
-) -> list[Array]:
-    (target,) = _interpolate_part(xp, plan, values)
-    n_lead = values.ndim - len(plan.axes)
-    return [scatter_into_planes(xp, _copied(xp, target), n_lead, values, indices, add=False)]
+    info: InputInfo, plan: _LinearPart, values: Array, indices: Array
+) -> Array:
+    target, n_lead = _interpolated_copy(info, plan, values), values.ndim - len(plan.axes)
+    return scatter_into_planes(info, target, n_lead, values, indices, add=False)
 
 
 def _scatter_entries_into_linear(
-    xp: Namespace, plan: _LinearPart, values: Array, *entries: ScatterEntries
-) -> list[Array]:
-    (target,) = _interpolate_part(xp, plan, values)
-    return [scatter_entries(xp, _copied(xp, target), entries, add=False)]
-
-
-def _copied(xp: Namespace, target: Array) -> Array:
-    # With nothing to interpolate it is the input, or a view of it.
-    return xp.asarray(target, copy=True)
-
-
-def max_unpool(
-    plane: Shape,
-    windows: Sequence[ConvTransposeAxis] | None,
-    values: Array,
-    indices: Array,
-    *,
-    add: bool,
+    info: InputInfo, plan: _LinearPart, values: Array, *entries: ScatterEntries
 ) -> Array:
+    return scatter_entries(info, _interpolated_copy(info, plan, values), entries, add=False)
+
+
+def _interpolated_copy(info: InputInfo, plan: _LinearPart, values: Array) -> Array:
+    # With nothing to interpolate it is the input, or a view of it.
+    return info.xp.asarray(_interpolate_part(info, plan, values), copy=True)
+
+
+def max_unpool(plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool) -> Array:
     """Return the maxima at their places, in one of three ways."""
-    rank = len(plane)
+    plane, windows, rank = plan.plane, plan.windows, len(plan.plane)
     if _is_one_chunk(values, rank):
         whole = _unsplit_axes(values, plane)
 
@@ -243,10 +258,10 @@ def max_unpool(
 
 
 def _scatter_entries_into_zeros(
-    xp: Namespace, plan: tuple[Shape, bool], *entries: ScatterEntries
-) -> list[Array]:
+    info: InputInfo, plan: tuple[Shape, bool], *entries: ScatterEntries
+) -> Array:
     shape, add = plan
-    return [scatter_entries(xp, zeros(xp, shape, entries[0].values), entries, add=add)]
+    return scatter_entries(info, zeros(info, shape, entries[0].values), entries, add=add)
 
 
 def route_entries(
@@ -288,27 +303,25 @@ def _unsplit_axes(values: Array, plane: Shape) -> list[AxisPartition]:
     return [UnsplitAxis(i - rank, values.shape[i - rank], n) for i, n in enumerate(plane)]
 
 
-def conv_transpose(
-    function: BlockFunction,
-    plan: tuple[ConvTransposeAxis, ...],
-    groups: int,
-    channels: tuple[int, int],
-    x: Array,
-    weights: Sequence[Array],
-) -> Array:
+def conv_transpose(plan: ConvTransposePlan, x: Array, *weights: Array) -> Array:
     """Return the shares added up, with all channels of the input in one chunk."""
 
-    def part(parts: Sequence[Any], _: Any) -> Any:
-        return tuple(parts[1:]), groups
+    def part(parts: Sequence[Any], _: Any) -> ConvTransposePlan:
+        return ConvTransposePlan(tuple(parts[1:]), plan.groups)
 
-    axes: list[AxisPartition] = [UnsplitAxis(-len(plan) - 1, *channels)]
-    axes += [ConvTransposePartition(axis) for axis in plan]
-    x = x.rechunk({x.ndim - len(plan) - 1: -1})
-    token = (repr(plan), groups)
+    channel_axis = -len(plan.axes) - 1
+    in_channels, out_per_group = weights[0].shape[:2]
+    axes: list[AxisPartition] = [
+        UnsplitAxis(channel_axis, in_channels, out_per_group * plan.groups),
+        *map(ConvTransposePartition, plan.axes),
+    ]
+    x = x.rechunk({x.ndim + channel_axis: -1})
     return blockwise_with_halo(
-        "conv_transpose", function, axes, [x], part, token=token, whole=weights
+        "conv_transpose", conv_transpose_matmul, axes, [x], part, token=repr(plan), whole=weights
     )[0]
 
 
-def _nearest_part(xp: Namespace, spans: Sequence[ResizeSpan], x: Array) -> list[Array]:
-    return [_nearest(xp, x, spans, lambda span: cached(nearest_axis_of_span, span))]
+def convert_indices(info: InputInfo, plan: IndexPlan, indices: Array) -> Array:
+    """Return the indices in another convention, by operations of Dask."""
+    dtype = inspect_chunks("convert_indices", indices).index_dtype
+    return index_conventions.convert(info, plan, drop_empty_chunks(indices), dtype)

@@ -18,6 +18,7 @@ from unpool_xp._plan.resize import (
     linear_sources,
     nearest_sources,
     plan_linear_axis,
+    plan_nearest_axis,
 )
 from unpool_xp._plan.transposed import ConvTransposeAxis
 from unpool_xp._plan.windows import PoolAxis, pad_source_indices
@@ -225,21 +226,10 @@ class ResizeSpan:
     last: int
     start: int
 
-    @property
-    def axis(self) -> int:
-        """The axis."""
-        return self.whole.axis
-
-    @property
-    def repeats(self) -> int | None:
-        """The whole factor, as of the whole axis."""
-        return self.whole.repeats
-
 
 def nearest_axis_of_span(span: ResizeSpan) -> NearestAxis:
-    """Return the source of each cell of a part."""
-    sources = nearest_sources(span.whole, span.coordinates, span.first, span.last)
-    return NearestAxis(tuple([source - span.start for source in sources]))
+    """Return the plan of the repetition of a part."""
+    return plan_nearest_axis(span.whole, span.coordinates, span.first, span.last, span.start)
 
 
 def linear_axis_of_span(span: ResizeSpan) -> LinearAxis:

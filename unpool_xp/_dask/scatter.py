@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from unpool_xp._array.blocks import planes_per_cache_block
-from unpool_xp._array.compat import Array, Namespace, get_device, index_dtype, namespace
+from unpool_xp._array.compat import Array, Namespace
+from unpool_xp._array.namespace import InputInfo, inspect_inputs
 from unpool_xp._array.scatter import any_outside, scatter
 from unpool_xp._array.views import expand_to_axis, zeros
 from unpool_xp._dask.partition import UnpoolAxis
@@ -22,25 +23,24 @@ from unpool_xp._plan.arguments import Shape
 
 
 def scatter_from_windows(
-    xp: Namespace, plan: tuple[Sequence[UnpoolAxis], bool], values: Array, indices: Array
-) -> list[Array]:
+    info: InputInfo, plan: tuple[Sequence[UnpoolAxis], bool], values: Array, indices: Array
+) -> Array:
     """Return one chunk of the plane with the maxima of the windows that overlap it."""
     axes, add = plan
-    device = get_device(values)
-    dtype = index_dtype(xp, device)
+    xp, device, dtype = info.xp, info.device, info.index_dtype
     indices = xp.astype(indices, dtype, copy=False)
     sizes = tuple(axis.size for axis in axes)
     lead = tuple(values.shape[: values.ndim - len(axes)])
     planes, cells = math.prod(lead), math.prod(sizes)
     if 0 not in values.shape and all(axis.within for axis in axes):
-        result = _scatter_within(xp, axes, values, indices, add=add)
+        result = _scatter_within(info, axes, values, indices, add=add)
         if result is not None:
-            return [xp.reshape(result, (*lead, *sizes))]
+            return xp.reshape(result, (*lead, *sizes))
     # One cell more at the end takes what belongs to other parts.
-    target = zeros(xp, (planes * cells + 1,), values)
+    target = zeros(info, (planes * cells + 1,), values)
     if 0 not in values.shape:
-        positions, inside = _window_positions(xp, axes, indices) or _unravelled_positions(
-            xp, axes, indices
+        positions, inside = _window_positions(info, axes, indices) or _unravelled_positions(
+            info, axes, indices
         )
         rows = xp.arange(planes, dtype=dtype, device=device)[:, None] * cells
         positions = xp.reshape(positions, (planes, -1)) + rows
@@ -48,42 +48,43 @@ def scatter_from_windows(
             sentinel = xp.full_like(positions, planes * cells)
             positions = xp.where(xp.reshape(inside, positions.shape), positions, sentinel)
         flat = [xp.reshape(array, (-1,)) for array in (values, positions)]
-        target = scatter(xp, target, *flat, add=add, inside=True)
-    return [xp.reshape(target[:-1], (*lead, *sizes))]
+        target = scatter(info, target, *flat, add=add, inside=True)
+    return xp.reshape(target[:-1], (*lead, *sizes))
 
 
 def _scatter_within(
-    xp: Namespace, axes: Sequence[UnpoolAxis], values: Array, indices: Array, *, add: bool
+    info: InputInfo, axes: Sequence[UnpoolAxis], values: Array, indices: Array, *, add: bool
 ) -> Array | None:
     """Return the planes of a part, made flat; None where an index lies in another part."""
     windows = math.prod([axis.count for axis in axes])
-    values, indices = (xp.reshape(array, (-1, windows)) for array in (values, indices))
+    values, indices = (info.xp.reshape(array, (-1, windows)) for array in (values, indices))
     planes = values.shape[0]
-    target = zeros(xp, (planes, math.prod([axis.size for axis in axes])), values)
-    step = planes_per_cache_block(values, windows * 8)
+    target = zeros(info, (planes, math.prod([axis.size for axis in axes])), values)
+    step = planes_per_cache_block(info, values, windows * 8)
     for first in range(0, planes, step):
         block = slice(first, first + step)
-        local = _local_positions(xp, axes, indices[block, :])
+        local = _local_positions(info, axes, indices[block, :])
         if local is None:
             return None
-        scattered = scatter(xp, target[block, :], values[block, :], local, add=add, inside=True)
+        scattered = scatter(info, target[block, :], values[block, :], local, add=add, inside=True)
     # In pieces, which come with libraries that set in place, it is the target that was set.
     return scattered if step >= planes else target
 
 
-def _local_positions(xp: Namespace, axes: Sequence[UnpoolAxis], indices: Array) -> Array | None:
+def _local_positions(info: InputInfo, axes: Sequence[UnpoolAxis], indices: Array) -> Array | None:
     """Return places in the whole plane as those in a part; None where one lies elsewhere."""
     flat_strides = _flat_strides([axis.plane for axis in axes])
     cells = axes[0].plane * flat_strides[0]
-    if bool(any_outside(xp, indices, cells)):
+    if bool(any_outside(info, indices, cells)):
         return None
+    xp = info.xp
     # A copy, with half the bytes where they suffice; what follows works in place.
     rest = xp.astype(indices, xp.int32 if cells < 2**31 else indices.dtype)
     # From the first cell of the part on, what lies before an axis' part shows as lying behind it.
     rest -= sum([axis.origin * step for axis, step in zip(axes, flat_strides, strict=True)])
     local: Any = 0
     for i, (axis, step) in enumerate(zip(axes, flat_strides, strict=True)):
-        if bool(any_outside(xp, rest, axis.size * step)):
+        if bool(any_outside(info, rest, axis.size * step)):
             return None
         if all(inner.size == inner.plane for inner in axes[i + 1 :]):  # and lies as in the plane
             local *= axis.size * step
@@ -98,31 +99,23 @@ def _local_positions(xp: Namespace, axes: Sequence[UnpoolAxis], indices: Array) 
 
 
 def _window_positions(
-    xp: Namespace, axes: Sequence[UnpoolAxis], indices: Array
+    info: InputInfo, axes: Sequence[UnpoolAxis], indices: Array
 ) -> tuple[Array, Array | None] | None:
     """Return positions relative to the chunk, and a mask of those inside unless all are.
 
     None if an index lies outside its window. A position is the start of its window plus an
     offset, which is small enough for int32.
     """
-    device = get_device(indices)
-    flat_strides, part_strides = (
-        _flat_strides([a.plane for a in axes]),
-        _flat_strides([a.size for a in axes]),
-    )
+    xp, flat_strides = info.xp, _flat_strides([axis.plane for axis in axes])
+    part_strides = _flat_strides([axis.size for axis in axes])
     flat_extents = [(axis.extent - 1) * step for axis, step in zip(axes, flat_strides, strict=True)]
     flat_extent = sum(flat_extents)
-    if (
-        max(flat_extent, axes[0].size * part_strides[0], *(a.plane + a.extent for a in axes))
-        >= 2**31
-    ):
+    extents = [axis.plane + axis.extent for axis in axes]
+    if max(flat_extent, axes[0].size * part_strides[0], *extents) >= 2**31:
         return None
-    starts = [
-        _window_starts(xp, axis, i - len(axes), indices.dtype, device)
-        for i, axis in enumerate(axes)
-    ]
+    starts = _window_starts(info, axes, indices.dtype)
     rest = indices - _sum([start * step for start, step in zip(starts, flat_strides, strict=True)])
-    if bool(any_outside(xp, rest, flat_extent + 1)):
+    if bool(any_outside(info, rest, flat_extent + 1)):
         return None
     rest, local, inside = xp.astype(rest, xp.int32), None, None
     for i, (axis, start) in enumerate(zip(axes, starts, strict=True)):
@@ -134,12 +127,12 @@ def _window_positions(
             flat_extent -= flat_extents[i]
             cell = rest // flat_strides[i]
             rest = rest - cell * flat_strides[i]
-            if bool(any_outside(xp, rest, flat_extent + 1)):
+            if bool(any_outside(info, rest, flat_extent + 1)):
                 return None
         cell = cell + xp.astype(start - axis.origin, xp.int32)
         if not axis.within:
             # Around the end of a line the cells of the next one have offsets in reach, too.
-            if not axis.inner and bool(any_outside(xp, cell + axis.origin, axis.plane)):
+            if not axis.inner and bool(any_outside(info, cell + axis.origin, axis.plane)):
                 return None
             here = (cell >= 0) & (cell < axis.size)
             inside = here if inside is None else inside & here
@@ -148,12 +141,12 @@ def _window_positions(
 
 
 def _unravelled_positions(
-    xp: Namespace, axes: Sequence[UnpoolAxis], indices: Array
+    info: InputInfo, axes: Sequence[UnpoolAxis], indices: Array
 ) -> tuple[Array, Array]:
     """Return the places in a part, and which lie in it; raise for those out of reach."""
     sizes = tuple(axis.size for axis in axes)
     points = _unravel(indices, tuple(axis.plane for axis in axes))
-    _check_windows(xp, axes, points, indices)
+    _check_windows(info, axes, points, indices)
     positions = _ravel([p - axis.origin for p, axis in zip(points, axes, strict=True)], sizes)
     return positions, _is_inside(points, [(a.origin, a.origin + a.size) for a in axes])
 
@@ -167,17 +160,17 @@ def _sum(vectors: Sequence[Array]) -> Array:
 
 
 def scatter_into_zeros(
-    xp: Namespace, plan: tuple[Shape, bool], values: Array, indices: Array
-) -> list[Array]:
+    info: InputInfo, plan: tuple[Shape, bool], values: Array, indices: Array
+) -> Array:
     """Scatter values into planes of zeros; indices outside are dropped."""
     plane, add = plan
     lead = tuple(values.shape[: values.ndim - len(plane)])
-    target = zeros(xp, (*lead, *plane), values)
-    return [scatter_into_planes(xp, target, len(lead), values, indices, add=add)]
+    target = zeros(info, (*lead, *plane), values)
+    return scatter_into_planes(info, target, len(lead), values, indices, add=add)
 
 
 def scatter_into_planes(
-    xp: Namespace, target: Array, n_lead: int, values: Array, indices: Array, *, add: bool
+    info: InputInfo, target: Array, n_lead: int, values: Array, indices: Array, *, add: bool
 ) -> Array:
     """Return the target with the values put in its planes, those after the first `n_lead` axes.
 
@@ -185,21 +178,23 @@ def scatter_into_planes(
     """
     if 0 in values.shape:
         return target
-    indices = xp.astype(indices, index_dtype(xp, get_device(values)), copy=False)
+    xp = info.xp
+    indices = xp.astype(indices, info.index_dtype, copy=False)
     flat_target, values, indices = (
         xp.reshape(array, (*array.shape[:n_lead], math.prod(array.shape[n_lead:])))
         for array in (target, values, indices)
     )
-    inside = not bool(any_outside(xp, indices, flat_target.shape[-1]))
-    scattered = scatter(xp, flat_target, values, indices, add=add, inside=inside)
+    inside = not bool(any_outside(info, indices, flat_target.shape[-1]))
+    scattered = scatter(info, flat_target, values, indices, add=add, inside=inside)
     return xp.reshape(scattered, target.shape)
 
 
-def _window_starts(
-    xp: Namespace, axis: UnpoolAxis, axis_index: int, dtype: Any, device: Any
-) -> Array:
-    windows = xp.arange(axis.count, dtype=dtype, device=device) * axis.stride
-    return expand_to_axis(xp, windows + axis.first, axis_index)
+def _window_starts(info: InputInfo, axes: Sequence[UnpoolAxis], dtype: Any) -> list[Array]:
+    starts = []
+    for i, axis in enumerate(axes):
+        windows = info.xp.arange(axis.count, dtype=dtype, device=info.device) * axis.stride
+        starts.append(expand_to_axis(info.xp, windows + axis.first, i - len(axes)))
+    return starts
 
 
 def _unravel(flat: Array, plane: Shape) -> list[Array]:
@@ -232,17 +227,13 @@ def _flat_nonzero(xp: Namespace, mask: Array) -> Array:
 
 
 def _check_windows(
-    xp: Namespace,
+    info: InputInfo,
     axes: Sequence[UnpoolAxis],
     points: Sequence[Array],
     indices: Array,
 ) -> None:
     """Raise for indices in the plane that their windows do not reach."""
-    device = get_device(indices)
-    starts = [
-        _window_starts(xp, axis, i - len(axes), indices.dtype, device)
-        for i, axis in enumerate(axes)
-    ]
+    xp, starts = info.xp, _window_starts(info, axes, indices.dtype)
     ends = [start + axis.extent for start, axis in zip(starts, axes, strict=True)]
     near = _is_inside(points, list(zip(starts, ends, strict=True)))
     plane = tuple(axis.plane for axis in axes)
@@ -281,10 +272,10 @@ class ScatterSelector:
 
     def __call__(self, values: Array, indices: Array) -> ScatterEntries:
         """Return the entries."""
-        xp, device = namespace(values), get_device(values)
-        rank, dtype = len(self.plane), index_dtype(xp, device)
+        info = inspect_inputs("max_unpool", values=values)
+        xp, rank = info.xp, len(self.plane)
         cells = tuple(values.shape[values.ndim - rank :])
-        indices = xp.astype(indices, dtype, copy=False)
+        indices = xp.astype(indices, info.index_dtype, copy=False)
         points = _unravel(indices, self.plane)
         selected = _flat_nonzero(xp, _is_inside(points, self.ranges))
         sizes = tuple(high - low for low, high in self.ranges)
@@ -303,12 +294,13 @@ class ScatterSelector:
 
 
 def scatter_entries(
-    xp: Namespace, target: Array, entries: Sequence[ScatterEntries], *, add: bool
+    info: InputInfo, target: Array, entries: Sequence[ScatterEntries], *, add: bool
 ) -> Array:
     """Return a part of the plane with the entries put in the order of their values.
 
     The target may be used up.
     """
+    xp = info.xp
     positions, order, values = (
         xp.concat(arrays) if len(arrays) > 1 else arrays[0] for arrays in zip(*entries, strict=True)
     )
@@ -318,4 +310,4 @@ def scatter_entries(
         permutation = xp.argsort(order)
         positions, values = xp.take(positions, permutation), xp.take(values, permutation)
     flat = xp.reshape(target, (-1,))
-    return xp.reshape(scatter(xp, flat, values, positions, add=add, inside=True), target.shape)
+    return xp.reshape(scatter(info, flat, values, positions, add=add, inside=True), target.shape)

@@ -5,26 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from unpool_xp._array.blocks import map_plane_blocks
-from unpool_xp._array.compat import Array, Namespace, cast, compute_dtype, get_device
+from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.constants import cached_array
+from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import expand_to_axis, pad
 from unpool_xp._array.windows import tap_views
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AvgPoolPlan, PoolAxis
 
 
-def _avg_pool(xp: Namespace, plan: AvgPoolPlan, x: Array) -> list[Array]:
-    device = get_device(x)
-
+def window_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Array:
+    """Return the mean of each window."""
+    xp = info.xp
     before = [len(windows.source_before) for windows in plan.axes]
     after = [len(windows.source_after) for windows in plan.axes]
 
     def average_block(x: Array) -> tuple[Array]:
         # Axis by axis. Rows first: they lie together, and fewer are left to add up in steps.
         mean = cast(xp, x, compute_dtype(xp, x.dtype))
-        mean = pad(xp, mean, before, after, 0)
+        mean = pad(info, mean, before, after, 0)
         for windows in plan.axes:
-            mean, *others = tap_views(mean, windows)
+            mean, *others = tap_views(info, mean, windows)
             if others:
                 mean = mean + others[0]  # an array of its own, to which the rest is added
             for tap in others[1:]:
@@ -33,14 +34,15 @@ def _avg_pool(xp: Namespace, plan: AvgPoolPlan, x: Array) -> list[Array]:
             mean = mean / plan.divisor
         else:
             for windows, count in zip(plan.axes, plan.counts, strict=True):
-                mean = mean / _divisors(xp, windows, count, mean.dtype, device)
+                mean = mean / _divisors(info, windows, count, mean.dtype)
         return (cast(xp, mean, x.dtype),)
 
-    return map_plane_blocks(xp, average_block, x, len(plan.axes), 1.0)
+    return map_plane_blocks(info, average_block, x, len(plan.axes), 1.0)[0]
 
 
-def _divisors(xp: Namespace, windows: PoolAxis, counts: Shape, dtype: Any, device: Any) -> Array:
+def _divisors(info: InputInfo, windows: PoolAxis, counts: Shape, dtype: Any) -> Array:
     def make_divisors() -> Array:
-        return expand_to_axis(xp, xp.asarray(counts, dtype=dtype, device=device), windows.axis)
+        vector = info.xp.asarray(counts, dtype=dtype, device=info.device)
+        return expand_to_axis(info.xp, vector, windows.axis)
 
-    return cached_array(windows.arrays, "divisors", make_divisors, xp.__name__, dtype, device)
+    return cached_array(info, windows.arrays, "divisors", make_divisors, dtype)

@@ -11,18 +11,17 @@ import math
 from typing import NamedTuple
 
 from unpool_xp._array.blocks import planes_per_block
-from unpool_xp._array.compat import Array, Namespace, get_device
-from unpool_xp._array.traits import fast_path
+from unpool_xp._array.compat import Array, Namespace
+from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import pad
 from unpool_xp._plan.transposed import ConvTransposeAxis
 
-_MAX_CHANNEL_RATIO = (
-    1  # input channels per output channel; above this, im2col costs too much memory
-)
+# Input channels per output channel; above this, im2col costs too much memory.
+_MAX_CHANNEL_RATIO = 1
 
 
 def is_applicable(
-    xp: Namespace, plan: tuple[ConvTransposeAxis, ...], x: Array, weight: Array
+    info: InputInfo, plan: tuple[ConvTransposeAxis, ...], x: Array, weight: Array
 ) -> bool:
     """Return whether this method is exact and faster; x has shape (..., channels, *plane)."""
     in_channels, out_channels = weight.shape[:2]
@@ -31,10 +30,9 @@ def is_applicable(
         and any(axis.kernel_size > axis.stride for axis in plan)
         and in_channels <= _MAX_CHANNEL_RATIO * out_channels
         and 0 not in x.shape
-        and fast_path(x)
-        and fast_path(weight)
+        and info.traits.fast_path
         # At the borders padding zeros are multiplied by weights: 0 * inf would be NaN.
-        and bool(xp.all(xp.isfinite(weight)))
+        and bool(info.xp.all(info.xp.isfinite(weight)))
     )
 
 
@@ -61,18 +59,18 @@ def _phase_axis(axis: ConvTransposeAxis) -> _PhaseAxis:
 
 
 def conv_transpose_phases(
-    xp: Namespace, plan: tuple[ConvTransposeAxis, ...], x: Array, weight: Array
+    info: InputInfo, plan: tuple[ConvTransposeAxis, ...], x: Array, weight: Array
 ) -> Array:
     """Return the convolution (planes, channels, *output) of x (planes, channels, *plane)."""
-    axes = [_phase_axis(axis) for axis in plan]
+    xp, axes = info.xp, [_phase_axis(axis) for axis in plan]
     out_channels = weight.shape[1]
     weight_matrix = _weight_matrix(xp, plan, axes, weight)
     shape = (x.shape[0], out_channels, *(axis.output for axis in plan))
-    output = xp.empty(shape, dtype=x.dtype, device=get_device(x))
+    output = xp.empty(shape, dtype=x.dtype, device=info.device)
     counts, strides = [axis.length for axis in axes], [axis.stride for axis in plan]
-    block_size = planes_per_block(x, math.prod(counts) * math.prod(strides) * out_channels)
+    block_size = planes_per_block(info, x, math.prod(counts) * math.prod(strides) * out_channels)
     for start in range(0, x.shape[0], block_size):
-        columns = _im2col(xp, plan, axes, x[start : start + block_size, ...])
+        columns = _im2col(info, plan, axes, x[start : start + block_size, ...])
         phases = xp.reshape(
             xp.matmul(weight_matrix, columns), (-1, *strides, out_channels, *counts)
         )
@@ -101,35 +99,23 @@ def _weight_matrix(
 
 
 def _im2col(
-    xp: Namespace, plan: tuple[ConvTransposeAxis, ...], axes: list[_PhaseAxis], x: Array
+    info: InputInfo, plan: tuple[ConvTransposeAxis, ...], axes: list[_PhaseAxis], x: Array
 ) -> Array:
     """Return the inputs of all shifts (planes, shifts * channels, cells)."""
     before, after, starts = [], [], []
     for axis, phase_axis in zip(plan, axes, strict=True):
-        first, last = (
-            phase_axis.first - phase_axis.n_shifts + 1,
-            phase_axis.first + phase_axis.length,
-        )
+        first = phase_axis.first - phase_axis.n_shifts + 1
+        last = phase_axis.first + phase_axis.length
         before.append(max(-first, 0))
         after.append(max(last - axis.size, 0))
         starts.append(max(first, 0))
-    x = pad(xp, x, before, after, 0)
-    views = [
-        x[
-            (
-                ...,
-                *[
-                    slice(
-                        k + phase_axis.n_shifts - 1 - j,
-                        k + phase_axis.n_shifts - 1 - j + phase_axis.length,
-                    )
-                    for k, phase_axis, j in zip(starts, axes, chosen, strict=True)
-                ],
-            )
+    x = pad(info, x, before, after, 0)
+    slices = [
+        [
+            slice(first, first + axis.length)
+            for first in reversed(range(start, start + axis.n_shifts))
         ]
-        for chosen in itertools.product(*[range(phase_axis.n_shifts) for phase_axis in axes])
+        for start, axis in zip(starts, axes, strict=True)
     ]
-    stacked = xp.stack(views, axis=1)
-    return xp.reshape(
-        stacked, (x.shape[0], -1, math.prod([phase_axis.length for phase_axis in axes]))
-    )
+    stacked = info.xp.stack([x[(..., *chosen)] for chosen in itertools.product(*slices)], axis=1)
+    return info.xp.reshape(stacked, (x.shape[0], -1, math.prod([axis.length for axis in axes])))

@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 
 from unpool_xp._array.blocks import map_channel_blocks, should_block
-from unpool_xp._array.compat import Array, Namespace, cast, compute_dtype
+from unpool_xp._array.compat import Array, cast, compute_dtype
+from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import matmul
 from unpool_xp._array.overlap_add import overlap_add
 from unpool_xp._array.views import reshape_tail
-from unpool_xp._impl import conv_phases as side_by_side
-from unpool_xp._plan.transposed import ConvTransposeAxis
+from unpool_xp._impl.conv_phases import conv_transpose_phases, is_applicable
+from unpool_xp._plan.transposed import ConvTransposePlan
 
 
 def conv_transpose_matmul(
-    xp: Namespace,
-    axes: tuple[tuple[ConvTransposeAxis, ...], int],
-    x: Array,
-    weight: Array,
-    bias: Array | None = None,
-) -> list[Array]:
-    plan, groups = axes
-    rank, input_dtype, dtype = len(plan), x.dtype, compute_dtype(xp, x.dtype)
+    info: InputInfo, plan: ConvTransposePlan, x: Array, weight: Array, bias: Array | None = None
+) -> Array:
+    """Return the transposed convolution of x (..., channels, *plane)."""
+    xp, axes, groups, rank = info.xp, plan.axes, plan.groups, len(plan.axes)
+    input_dtype, dtype = x.dtype, compute_dtype(xp, x.dtype)
     lead, plane = tuple(x.shape[: -rank - 1]), tuple(x.shape[-rank:])
     (in_channels, out_per_group), kernel = weight.shape[:2], tuple(weight.shape[2:])
     in_per_group = in_channels // groups
@@ -33,28 +31,28 @@ def conv_transpose_matmul(
 
     def _convolve(inputs: Array, weight_matrix: Array) -> Array:
         # One matrix product gives for every element of x its share in every tap and channel.
-        columns = matmul(xp, xp.matrix_transpose(weight_matrix), inputs)
+        columns = matmul(info, xp.matrix_transpose(weight_matrix), inputs)
         n_lead, out_channels = inputs.ndim - 3, weight_matrix.shape[-1] // kernel_size
         columns = reshape_tail(xp, columns, n_lead, (groups * out_channels, *kernel, *plane))
-        return overlap_add(xp, columns, plan)
+        return overlap_add(info, columns, axes)
 
-    if groups == 1 and side_by_side.is_applicable(xp, plan, x, weight):
+    if groups == 1 and is_applicable(info, axes, x, weight):
         flat = xp.reshape(x, (math.prod(lead), in_channels, *plane))
-        whole = side_by_side.conv_transpose_phases(xp, plan, flat, weight)
+        whole = conv_transpose_phases(info, axes, flat, weight)
         output = xp.reshape(whole, (*lead, *whole.shape[1:]))
-    elif groups == 1 and lead and should_block(x, out_per_group * kernel_size / in_channels):
+    elif groups == 1 and lead and should_block(info, x, out_per_group * kernel_size / in_channels):
         flat = xp.reshape(inputs, (math.prod(lead), *inputs.shape[len(lead) :]))
-        outputs = tuple(axis.output for axis in plan)
+        outputs = tuple(axis.output for axis in axes)
 
         def _part(planes: slice, channels: slice) -> Array:
             chosen = slice(channels.start * kernel_size, channels.stop * kernel_size)
             return _convolve(flat[planes, ...], weight_matrix[..., chosen])
 
         shape = (flat.shape[0], out_per_group, *outputs)
-        whole = map_channel_blocks(xp, _part, shape, x, kernel_size * math.prod(plane))
+        whole = map_channel_blocks(info, _part, shape, x, kernel_size * math.prod(plane))
         output = xp.reshape(whole, (*lead, out_per_group, *outputs))
     else:
         output = _convolve(inputs, weight_matrix)
     if bias is not None:
         output = output + xp.reshape(cast(xp, bias, dtype), (-1,) + (1,) * rank)
-    return [cast(xp, output, input_dtype)]
+    return cast(xp, output, input_dtype)

@@ -3,55 +3,50 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias, get_args
+from typing import Any
 
-from unpool_xp._array.compat import Array, Namespace
+from unpool_xp._array.compat import Array, cast
+from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import expand_to_axis
-from unpool_xp._plan import windows as _geometry
 from unpool_xp._plan.arguments import Shape
-
-Convention: TypeAlias = Literal[
-    "torch", "onnx", "onnx_column_major", "tensorflow", "tensorflow_batch", "chainer", "matlab"
-]
-
-_CONVENTIONS = get_args(Convention)
-
-_CHANNELS_LAST = ("tensorflow", "tensorflow_batch")
+from unpool_xp._plan.index_conventions import CHANNELS_LAST, IndexPlan
 
 
-def _largest_index(convention: Convention, shape: Shape) -> int:
-    """Return the largest index of a convention."""
-    if convention in ("onnx", "onnx_column_major", "tensorflow_batch"):
-        return math.prod(shape) - 1
-    if convention == "tensorflow":
-        return math.prod(shape[1:]) - 1
-    return math.prod(shape[2:]) - (0 if convention == "matlab" else 1)
+def convert(info: InputInfo, plan: IndexPlan, indices: Array, dtype: Any) -> Array:
+    """Return the indices in the convention wanted, in an index dtype."""
+    xp = info.xp
+    if plan.largest_index > xp.iinfo(dtype).max:
+        raise ValueError(
+            f"convert_indices: input_shape={plan.shape} has positions up to {plan.largest_index} "
+            f"from {plan.source} to {plan.target}, which {dtype} cannot hold"
+        )
+    indices = cast(xp, indices, dtype)
+    if plan.source in CHANNELS_LAST:
+        indices = xp.moveaxis(indices, -1, 1)
+    grid = _IndexGrid(info, plan, dtype)
+    result = _encode(grid, _decode(grid, indices))
+    return xp.moveaxis(result, 1, -1) if plan.target in CHANNELS_LAST else result
 
 
 class _IndexGrid:
     """The batch, channel and window numbers of each element, as arrays that broadcast."""
 
-    def __init__(
-        self, xp: Namespace, device: object, shape: Shape, out: Shape, dtype: object
-    ) -> None:
-        self.xp, self.shape, self.plane = xp, shape, shape[2:]
-        numbers = [xp.arange(n, dtype=dtype, device=device) for n in out]
-        vectors = [expand_to_axis(xp, v, axis - len(out)) for axis, v in enumerate(numbers)]
+    def __init__(self, info: InputInfo, plan: IndexPlan, dtype: Any) -> None:
+        self.plan, self.channels, self.plane = plan, plan.shape[1], plan.shape[2:]
+        numbers = [info.xp.arange(n, dtype=dtype, device=info.device) for n in plan.output]
+        rank = len(numbers)
+        vectors = [expand_to_axis(info.xp, v, axis - rank) for axis, v in enumerate(numbers)]
         self.batch, self.channel, self.windows = vectors[0], vectors[1], vectors[2:]
 
     @property
     def plane_number(self) -> Array:
         """The number of each plane, in (N, C) order."""
-        return self.batch * self.shape[1] + self.channel
+        return self.batch * self.channels + self.channel
 
 
-def _decode(
-    grid: _IndexGrid,
-    indices: Array,
-    source: Convention,
-    windows: tuple[_geometry.PoolAxis, ...] | None,
-) -> list[Array]:
+def _decode(grid: _IndexGrid, indices: Array) -> list[Array]:
     """Return the position along each spatial axis."""
+    source, windows = grid.plan.source, grid.plan.windows
     plane, cells = grid.plane, math.prod(grid.plane)
     if source == "chainer":
         assert windows is not None
@@ -60,8 +55,8 @@ def _decode(
             number * axis.stride - axis.padding[0] + tap * axis.dilation
             for number, axis, tap in zip(grid.windows, windows, taps, strict=True)
         ]
-    if source in _CHANNELS_LAST:
-        flat = indices // grid.shape[1]
+    if source in CHANNELS_LAST:
+        flat = indices // grid.channels
         return _unravel(flat % cells if source == "tensorflow_batch" else flat, plane)
     if source in ("onnx", "onnx_column_major"):
         indices = indices - grid.plane_number * cells
@@ -72,13 +67,9 @@ def _decode(
     return _unravel(indices, plane[::-1])[::-1]
 
 
-def _encode(
-    grid: _IndexGrid,
-    point: list[Array],
-    target: Convention,
-    windows: tuple[_geometry.PoolAxis, ...] | None,
-) -> Array:
+def _encode(grid: _IndexGrid, point: list[Array]) -> Array:
     """Return the number of each position in the convention wanted."""
+    target, windows = grid.plan.target, grid.plan.windows
     plane, cells = grid.plane, math.prod(grid.plane)
     if target == "chainer":
         assert windows is not None
@@ -87,11 +78,11 @@ def _encode(
             for position, number, axis in zip(point, grid.windows, windows, strict=True)
         ]
         return _ravel(taps, tuple(axis.kernel_size for axis in windows))
-    if target in _CHANNELS_LAST:
+    if target in CHANNELS_LAST:
         flat = _ravel(point, plane)
         if target == "tensorflow_batch":
             flat = flat + grid.batch * cells
-        return flat * grid.shape[1] + grid.channel
+        return flat * grid.channels + grid.channel
     column_major = target in ("matlab", "onnx_column_major")
     flat = _ravel(point[::-1], plane[::-1]) if column_major else _ravel(point, plane)
     if target in ("onnx", "onnx_column_major"):

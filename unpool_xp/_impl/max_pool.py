@@ -8,9 +8,10 @@ import operator
 from typing import Any, NamedTuple
 
 from unpool_xp._array.blocks import map_plane_blocks
-from unpool_xp._array.compat import Array, Namespace, cast, get_device, index_dtype
+from unpool_xp._array.compat import Array, cast
 from unpool_xp._array.constants import cached_array
-from unpool_xp._array.traits import fast_path, item, needs_grad
+from unpool_xp._array.namespace import InputInfo
+from unpool_xp._array.numeric import item
 from unpool_xp._array.views import expand_to_axis
 from unpool_xp._array.windows import stacked_taps, window_views
 from unpool_xp._impl.fold_max import FoldAxis, first_maxima
@@ -22,28 +23,24 @@ _MAX_STACKED_SIZE = 2**22  # elements per plane, all in memory at once
 _MAX_CACHED_STARTS = 2**17  # of a plane: 1 MiB
 
 
-def window_maxima(xp: Namespace, plan: MaxPoolPlan, x: Array) -> list[Array]:
+def window_maxima(info: InputInfo, plan: MaxPoolPlan, x: Array) -> tuple[Array, ...]:
     """Return the maximum of each window, and its position in the plane."""
+    rank = len(plan.axes)
     # Stack if reading the result is free: NaN can then be handled after the fact.
-    if fast_path(x) and 0 not in x.shape and _can_stack(plan):
+    if info.traits.fast_path and 0 not in x.shape and _can_stack(plan):
         dtype_info: _DtypeInfo | None = plan.arrays.get(x.dtype)
         if dtype_info is None:
-            dtype_info = plan.arrays[x.dtype] = _dtype_info(xp, plan, x)
-        compute, rank = _max_pool_stacked, len(plan.axes)
+            dtype_info = plan.arrays[x.dtype] = _dtype_info(info, plan, x)
+        compute = _max_pool_stacked
         growth = plan.window_size * math.prod(plan.output) / math.prod(x.shape[x.ndim - rank :])
     else:
-        dtype_info, compute, rank, growth = (
-            _dtype_info(xp, plan, x),
-            _max_pool_folded,
-            len(plan.axes),
-            1.0,
-        )
-    starts = _window_starts(xp, plan, dtype_info.index_dtype, get_device(x))
+        dtype_info, compute, growth = _dtype_info(info, plan, x), _max_pool_folded, 1.0
+    starts = _window_starts(info, plan, dtype_info.index_dtype)
 
     def pool_block(x: Array) -> tuple[Array, Array]:
-        return compute(xp, plan, x, dtype_info, starts)
+        return compute(info, plan, x, dtype_info, starts)
 
-    return map_plane_blocks(xp, pool_block, x, rank, growth)
+    return map_plane_blocks(info, pool_block, x, rank, growth)
 
 
 def _can_stack(plan: MaxPoolPlan) -> bool:
@@ -56,18 +53,17 @@ def _can_stack(plan: MaxPoolPlan) -> bool:
 
 
 def index_and_offset_dtypes(
-    xp: Namespace, x: Array, operation: str, plane: Shape, flat_extent: int
+    info: InputInfo, operation: str, plane: Shape, flat_extent: int
 ) -> tuple[Any, Any]:
     """Return the library's dtype for positions in a plane, and the narrowest for offsets."""
-    largest = math.prod(plane) - 1
-    default = index_dtype(xp, get_device(x))
-    if largest > xp.iinfo(default).max:
+    xp, default = info.xp, info.index_dtype
+    if math.prod(plane) - 1 > xp.iinfo(default).max:
         raise ValueError(
             f"{operation}: a plane of shape {plane} has positions that {default} cannot hold"
         )
     # Narrow offsets move less memory. A compiler that fuses the loops moves none, and vectorises
     # better if offsets and values have the same width.
-    if flat_extent < 2**15 and not needs_grad(x):
+    if flat_extent < 2**15 and not info.traits.needs_grad:
         return default, xp.int16
     return default, xp.int32 if flat_extent < 2**31 else default
 
@@ -81,10 +77,9 @@ class _DtypeInfo(NamedTuple):
     lowest: float  # padding value: never the maximum unless it is the only value
 
 
-def _dtype_info(xp: Namespace, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
-    index_dtype, offset_dtype = index_and_offset_dtypes(
-        xp, x, "max_pool", plan.plane, plan.flat_extent
-    )
+def _dtype_info(info: InputInfo, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
+    xp, sizes = info.xp, (plan.plane, plan.flat_extent)
+    index_dtype, offset_dtype = index_and_offset_dtypes(info, "max_pool", *sizes)
     floating = xp.isdtype(x.dtype, "real floating")
     lowest = -math.inf if floating else xp.iinfo(x.dtype).min
     return _DtypeInfo(index_dtype, offset_dtype, floating, lowest)
@@ -94,38 +89,35 @@ def _dtype_info(xp: Namespace, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
 
 
 def _max_pool_stacked(
-    xp: Namespace, plan: MaxPoolPlan, x: Array, dtype_info: _DtypeInfo, starts: Array
+    info: InputInfo, plan: MaxPoolPlan, x: Array, dtype_info: _DtypeInfo, starts: Array
 ) -> tuple[Array, Array]:
     """Return the maxima and positions by reducing all taps at once; fold if any is NaN.
 
     Earlier taps have a higher priority, so the highest priority among the taps that equal the
     maximum gives its first position.
     """
-    taps = stacked_taps(xp, x, plan.axes, dtype_info.lowest)
+    xp = info.xp
+    taps = stacked_taps(info, x, plan.axes, dtype_info.lowest)
     values = xp.max(taps, axis=0)
-    if dtype_info.floating and math.isnan(item(xp.max(values))):
-        return _max_pool_folded(xp, plan, x, dtype_info, starts)
-    device, rank = get_device(x), x.ndim
+    if dtype_info.floating and math.isnan(item(info, xp.max(values))):
+        return _max_pool_folded(info, plan, x, dtype_info, starts)
 
     def make() -> Array:
-        return _tap_priorities(xp, plan, rank, device)
+        return _tap_priorities(info, plan, x.ndim)
 
-    priorities = cached_array(plan.arrays, "weights", make, xp.__name__, device, rank)
+    priorities = cached_array(info, plan.arrays, "weights", make, x.ndim)
     ends = starts + (plan.flat_extent + 1)  # position = end - priority
     return values, ends - xp.max((taps == values) * priorities, axis=0)
 
 
-def _tap_priorities(xp: Namespace, plan: MaxPoolPlan, ndim: int, device: Any) -> Array:
+def _tap_priorities(info: InputInfo, plan: MaxPoolPlan, ndim: int) -> Array:
     """Return the priority of each tap: the flat distance to the window's end, 0 in the padding.
 
     Shape (taps, 1, ..., *windows), or with ones for the windows where there is no padding.
     """
-    rank = len(plan.axes)
-    shape, priority = (
-        [1] * (ndim - rank),
-        xp.asarray(plan.flat_extent + 1, dtype=xp.int16, device=device),
-    )
-    valid_priority: Array = priority
+    xp, device, rank = info.xp, info.device, len(plan.axes)
+    priority = xp.asarray(plan.flat_extent + 1, dtype=xp.int16, device=device)
+    valid_priority: Array = 1
     for i, windows in enumerate(plan.axes):
         # One array axis per spatial axis for the taps, then one each for the windows.
         taps = [1] * i + [-1] + [1] * (2 * rank - 1 - i)
@@ -134,46 +126,41 @@ def _tap_priorities(xp: Namespace, plan: MaxPoolPlan, ndim: int, device: Any) ->
         valid = xp.asarray(windows.valid_taps, dtype=xp.int16, device=device)
         axis_shape = [1] * (2 * rank)
         axis_shape[i], axis_shape[rank + i] = valid.shape
-        valid_priority = (
-            xp.reshape(valid, tuple(axis_shape))
-            if i == 0
-            else valid_priority * xp.reshape(valid, tuple(axis_shape))
-        )
+        valid_priority = xp.reshape(valid, tuple(axis_shape)) * valid_priority
     priorities = priority * valid_priority
-    window_size = math.prod([windows.kernel_size for windows in plan.axes])
-    return xp.reshape(priorities, (window_size, *shape, *priorities.shape[rank:]))
+    shape = (plan.window_size, *[1] * (ndim - rank), *priorities.shape[rank:])
+    return xp.reshape(priorities, shape)
 
 
 # --- tap by tap ----------------------------------------------------------------------------------
 
 
 def _max_pool_folded(
-    xp: Namespace, plan: MaxPoolPlan, x: Array, dtype_info: _DtypeInfo, starts: Array
+    info: InputInfo, plan: MaxPoolPlan, x: Array, dtype_info: _DtypeInfo, starts: Array
 ) -> tuple[Array, Array]:
-    axes = [_fold_axis(xp, windows, dtype_info, get_device(x)) for windows in reversed(plan.axes)]
+    axes = [_fold_axis(info, windows, dtype_info) for windows in reversed(plan.axes)]
     values, offsets = first_maxima(
-        xp, x, axes, dtype_info.offset_dtype, floating=dtype_info.floating
+        info, x, axes, dtype_info.offset_dtype, floating=dtype_info.floating
     )
-    return values, cast(xp, starts + offsets, dtype_info.index_dtype)
+    return values, cast(info.xp, starts + offsets, dtype_info.index_dtype)
 
 
-def _fold_axis(xp: Namespace, windows: PoolAxis, dtype_info: _DtypeInfo, device: Any) -> FoldAxis:
+def _fold_axis(info: InputInfo, windows: PoolAxis, dtype_info: _DtypeInfo) -> FoldAxis:
     def value_views(array: Array) -> list[Array]:
-        return window_views(xp, array, windows, pad_value=dtype_info.lowest)
+        return window_views(info, array, windows, pad_value=dtype_info.lowest)
 
     def offset_views(array: Array) -> list[Array]:
-        return window_views(xp, array, windows)
+        return window_views(info, array, windows)
 
     def make_offsets() -> Array:
-        offsets = xp.asarray(
-            windows.first_valid_offsets, dtype=dtype_info.offset_dtype, device=device
-        )
-        return expand_to_axis(xp, offsets, windows.axis)
+        dtype, firsts = dtype_info.offset_dtype, windows.first_valid_offsets
+        offsets = info.xp.asarray(firsts, dtype=dtype, device=info.device)
+        return expand_to_axis(info.xp, offsets, windows.axis)
 
     first_valid_offsets = None
     if windows.source_before:
         first_valid_offsets = cached_array(
-            windows.arrays, "first", make_offsets, xp.__name__, dtype_info.offset_dtype, device
+            info, windows.arrays, "first", make_offsets, dtype_info.offset_dtype
         )
     return FoldAxis(value_views, offset_views, windows.flat_offsets, first_valid_offsets)
 
@@ -181,19 +168,18 @@ def _fold_axis(xp: Namespace, windows: PoolAxis, dtype_info: _DtypeInfo, device:
 # --- where windows start -------------------------------------------------------------------------
 
 
-def _window_starts(xp: Namespace, plan: MaxPoolPlan, dtype: Any, device: Any) -> Array:
+def _window_starts(info: InputInfo, plan: MaxPoolPlan, dtype: Any) -> Array:
     """Return the positions at which the windows of a plane start."""
 
     def axis_starts(windows: PoolAxis) -> Array:
-        cells = xp.arange(windows.count, dtype=dtype, device=device)
+        cells = info.xp.arange(windows.count, dtype=dtype, device=info.device)
         first = (windows.origin - windows.padding[0]) * windows.flat_stride
-        return expand_to_axis(
-            xp, cells * (windows.stride * windows.flat_stride) + first, windows.axis
-        )
+        starts = cells * (windows.stride * windows.flat_stride) + first
+        return expand_to_axis(info.xp, starts, windows.axis)
 
     def make_starts() -> Array:
         return functools.reduce(operator.add, [axis_starts(w) for w in plan.axes])
 
     if plan.is_partial or math.prod(plan.output) > _MAX_CACHED_STARTS:
         return make_starts()
-    return cached_array(plan.arrays, "starts", make_starts, xp.__name__, dtype, device)
+    return cached_array(info, plan.arrays, "starts", make_starts, dtype)

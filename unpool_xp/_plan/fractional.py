@@ -20,6 +20,15 @@ from unpool_xp._plan.arguments import (
 )
 
 
+class FractionalPoolSizes(NamedTuple):
+    """The sizes of a fractional pooling."""
+
+    lead: Shape
+    plane: Shape
+    kernel_size: Shape
+    output: Shape
+
+
 class FractionalPoolPlan(NamedTuple):
     """The regions of a fractional pooling."""
 
@@ -41,11 +50,16 @@ class FractionalPoolPlan(NamedTuple):
         )
 
 
+def plan_fractional_pool(
+    operation: str, sizes: FractionalPoolSizes, samples: Any, seed: int | None
+) -> FractionalPoolPlan:
+    """Plan a fractional pooling: draw its regions."""
+    starts = draw_region_starts(operation, tuple(sizes), samples, seed)
+    return FractionalPoolPlan(sizes.plane, sizes.kernel_size, starts, (0,) * len(sizes.plane))
+
+
 def draw_region_starts(
-    operation: str,
-    sizes: Sequence[Shape],
-    samples: Any,
-    seed: int | None,
+    operation: str, sizes: Sequence[Shape], samples: Any, seed: int | None
 ) -> list[npt.NDArray[np.int64]]:
     """Return for each spatial axis where its regions start: shape (out,) or (*lead, out).
 
@@ -98,8 +112,8 @@ def plan_fractional_sizes(
     kernel_size: Sizes,
     output_size: Sizes | None,
     output_ratio: Scales | None,
-) -> tuple[Shape, Shape]:
-    """Return the kernel and the output size of each axis of a fractional pooling."""
+) -> FractionalPoolSizes:
+    """Plan what a fractional pooling knows before its regions are drawn."""
     if (output_size is None) == (output_ratio is None):
         raise ValueError(
             f"{operation}: give either output_size or output_ratio, got output_size="
@@ -131,4 +145,6 @@ def plan_fractional_sizes(
         if out + k - 1 > n:
             rule = f"needs {out} windows of {k} cells at different places among {n}"
             fail(operation, name, given, shape, rule)
-    return kernels, outputs
+    # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
+    sizes = (shape[: len(shape) - rank], plane, kernels, outputs)
+    return FractionalPoolSizes(*[tuple([len(range(n)) for n in part]) for part in sizes])

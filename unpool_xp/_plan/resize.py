@@ -1,7 +1,4 @@
-"""Plans for nearest and linear resizing, as plain numbers.
-
-Imports no array library.
-"""
+"""Plans for nearest and linear resizing, as plain numbers."""
 
 from __future__ import annotations
 
@@ -20,9 +17,8 @@ from unpool_xp._plan.arguments import (
     spatial_rank,
 )
 
-_MAX_MATMUL_SIZE = (
-    2**23
-)  # multiplications; up to this, a matrix product with mostly zeros is fastest
+# Multiplications; up to this, a matrix product with mostly zeros is fastest.
+_MAX_MATMUL_SIZE = 2**23
 
 
 @dataclass(frozen=True)
@@ -69,15 +65,48 @@ def plan_resize(
 
 @dataclass(frozen=True)
 class NearestAxis:
-    """The source index of each output index along an axis."""
+    """How many copies of each element an axis gets, or the source index of each output index."""
 
-    indices: Shape
+    axis: int  # negative: counted from the end
+    repeats: int | None
+    indices: Shape = ()  # where the factor is not whole
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
-def plan_nearest_axis(axis: ResizeAxis, coordinates: Coordinates) -> NearestAxis:
-    """Plan which element each output index takes."""
-    return NearestAxis(nearest_sources(axis, coordinates))
+@dataclass(frozen=True)
+class NearestPlan:
+    """Plan of a nearest unpooling."""
+
+    axes: tuple[NearestAxis, ...]
+    resize_axes: tuple[ResizeAxis, ...]  # as they were before they were planned
+    coordinates: Coordinates
+
+
+def plan_nearest(
+    operation: str,
+    shape: Shape,
+    scale_factor: Scales | None,
+    output_size: Sizes | None,
+    coordinates: Coordinates,
+) -> NearestPlan:
+    """Plan which element each output cell takes."""
+    axes = plan_resize(operation, shape, scale_factor, output_size)
+    planned = tuple([plan_nearest_axis(axis, coordinates) for axis in axes])
+    return NearestPlan(planned, axes, coordinates)
+
+
+def plan_nearest_axis(
+    axis: ResizeAxis,
+    coordinates: Coordinates,
+    first: int = 0,
+    last: int | None = None,
+    start: int = 0,
+) -> NearestAxis:
+    """Plan an axis, or its output cells [first, last) from an input that begins at `start`."""
+    if axis.repeats is not None:
+        return NearestAxis(axis.axis, axis.repeats)
+    sources = nearest_sources(axis, coordinates, first, last)
+    return NearestAxis(axis.axis, None, tuple([source - start for source in sources]))
 
 
 def nearest_sources(
@@ -142,9 +171,7 @@ class LinearAxis:
     upper: Shape
     weights: tuple[float, ...]
     phases: tuple[Phase, ...] | None  # where the neighbours are the axis itself, shifted
-    extended_slices: tuple[
-        tuple[int, int], ...
-    ]  # slices of the axis with one cell more at each end
+    extended_slices: tuple[tuple[int, int], ...]  # of the axis with one cell more at each end
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def matrix(self) -> list[list[float]]:
@@ -167,9 +194,7 @@ class LinearPlan:
     growth: float  # output elements over input elements
     use_matmul: bool  # whether a product with mostly zeros is the fastest
     axes: tuple[LinearAxis, ...]
-    resize_axes: tuple[
-        ResizeAxis, ...
-    ]  # all axes, as those of `axes` were before they were planned
+    resize_axes: tuple[ResizeAxis, ...]  # all axes, as they were before they were planned
     coordinates: Coordinates
 
 
@@ -183,18 +208,13 @@ def plan_linear(
     """Plan the linear interpolation of the spatial axes."""
     axes = plan_resize(operation, shape, scale_factor, output_size)
     growth = math.prod([axis.output / axis.size for axis in axes])
+    mixed = [axis for axis in axes if needs_interpolation(axis, coordinates)]
     return LinearPlan(
         len(axes),
         tuple([axis.output for axis in axes]),
         growth,
         math.prod(list(shape)) * growth * max([axis.size for axis in axes]) <= _MAX_MATMUL_SIZE,
-        tuple(
-            [
-                plan_linear_axis(axis, coordinates)
-                for axis in axes
-                if needs_interpolation(axis, coordinates)
-            ]
-        ),
+        tuple([plan_linear_axis(axis, coordinates) for axis in mixed]),
         axes,
         coordinates,
     )

@@ -1,7 +1,4 @@
-"""The plan of what makes planes larger: maxima put back, and the transposed convolution.
-
-Plain ints and slices; imports no array library.
-"""
+"""Plans for max unpooling and the transposed convolution, as plain ints and slices."""
 
 from __future__ import annotations
 
@@ -21,6 +18,22 @@ from unpool_xp._plan.arguments import (
 from unpool_xp._plan.windows import _window_sizes
 
 
+@dataclass(frozen=True)
+class MaxUnpoolPlan:
+    """Plan of a max unpooling: the output plane, and the sizes of the windows if they are known."""
+
+    plane: Shape
+    window_sizes: tuple[Shape, ...] | None  # pooled sizes, kernels, strides, dilations, padding
+
+    @property
+    def windows(self) -> tuple[ConvTransposeAxis, ...] | None:
+        """The windows that pooled the plane."""
+        if self.window_sizes is None:
+            return None
+        sizes = zip(*self.window_sizes, self.plane, strict=True)
+        return tuple([ConvTransposeAxis(i - len(self.plane), *s) for i, s in enumerate(sizes)])
+
+
 def plan_max_unpool(
     operation: str,
     shape: Shape,
@@ -29,8 +42,8 @@ def plan_max_unpool(
     padding: Padding,
     dilation: Sizes,
     output_size: Sizes | None,
-) -> tuple[int, Shape]:
-    """Return the number of spatial axes and the output plane of a max unpooling."""
+) -> MaxUnpoolPlan:
+    """Plan the output plane of a max unpooling, and the windows if they are known."""
     if kernel_size is None and output_size is None:
         raise ValueError(
             f"{operation}: kernel_size or output_size must be given (array of shape {shape})"
@@ -42,44 +55,23 @@ def plan_max_unpool(
         if stride is not None or padding != 0 or dilation != 1:
             rule = "must be given with stride, padding or dilation"
             fail(operation, "kernel_size", None, shape, rule)
-        return rank, per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
-    _, strides, _, extents, pads = _window_sizes(
+        plane = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+        return MaxUnpoolPlan(plane, None)
+    kernels, strides, dilations, extents, pads = _window_sizes(
         operation, shape, rank, kernel_size, stride, padding, dilation
     )
+    pooled, before = shape[len(shape) - rank :], tuple([low for low, _ in pads])
     if output_size is not None:
-        return rank, per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
-    plane = tuple(
-        (n - 1) * s - before - after + extent
-        for n, s, extent, (before, after) in zip(
-            shape[len(shape) - rank :], strides, extents, pads, strict=True
+        plane = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+    else:
+        plane = tuple(
+            (n - 1) * s - low - high + extent
+            for n, s, extent, (low, high) in zip(pooled, strides, extents, pads, strict=True)
         )
-    )
-    if min(plane) < 1:
-        fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {plane}")
-    return rank, plane
-
-
-def plan_unpool_windows(
-    operation: str,
-    shape: Shape,
-    plane: Shape,
-    kernel_size: Sizes,
-    stride: Sizes | None,
-    padding: Padding,
-    dilation: Sizes,
-) -> tuple[ConvTransposeAxis, ...]:
-    """Return the windows that pooled `plane` to the last axes of `shape`."""
-    rank = len(plane)
-    kernels, strides, dilations, _, pads = _window_sizes(
-        operation, shape, rank, kernel_size, stride, padding, dilation
-    )
-    pooled = shape[len(shape) - rank :]
-    return tuple(
-        ConvTransposeAxis(i - rank, n, k, s, d, before, output)
-        for i, (n, k, s, d, (before, _), output) in enumerate(
-            zip(pooled, kernels, strides, dilations, pads, plane, strict=True)
-        )
-    )
+        if min(plane) < 1:
+            rule = f"leaves nothing of the output plane {plane}"
+            fail(operation, "padding", padding, shape, rule)
+    return MaxUnpoolPlan(plane, (pooled, kernels, strides, dilations, before))
 
 
 @dataclass(frozen=True)
@@ -121,6 +113,14 @@ class ConvTransposeAxis:
         return slice(first, last), cells
 
 
+@dataclass(frozen=True)
+class ConvTransposePlan:
+    """Plan of a transposed convolution."""
+
+    axes: tuple[ConvTransposeAxis, ...]
+    groups: int
+
+
 def plan_conv_transpose(
     operation: str,
     shape: Shape,
@@ -132,8 +132,8 @@ def plan_conv_transpose(
     output_size: Sizes | None,
     groups: int,
     dilation: Sizes,
-) -> tuple[ConvTransposeAxis, ...]:
-    """Plan the axes of a transposed convolution (Dumoulin and Visin, arXiv 1603.07285)."""
+) -> ConvTransposePlan:
+    """Plan a transposed convolution (Dumoulin and Visin, arXiv 1603.07285)."""
     rank = len(weight_shape) - 2
     if rank < 1 or 0 in weight_shape:
         raise ValueError(
@@ -201,17 +201,8 @@ def plan_conv_transpose(
     outputs = tuple(low + more for low, more in zip(smallest, extras, strict=True))
     if min(outputs) < 1:
         fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {outputs}")
-    return tuple(
-        ConvTransposeAxis(i - rank, *axis)
-        for i, axis in enumerate(
-            zip(
-                plane,
-                kernels,
-                strides,
-                dilations,
-                (before for before, _ in pads),
-                outputs,
-                strict=True,
-            )
-        )
+    before = [low for low, _ in pads]
+    axes = zip(plane, kernels, strides, dilations, before, outputs, strict=True)
+    return ConvTransposePlan(
+        tuple([ConvTransposeAxis(i - rank, *axis) for i, axis in enumerate(axes)]), groups
     )

@@ -1,7 +1,4 @@
-"""Plans for pooling, unpooling and transposed convolution: sizes and offsets as plain ints.
-
-Imports no array library.
-"""
+"""Plans for pooling: sizes and offsets of windows as plain ints."""
 
 from __future__ import annotations
 
@@ -18,8 +15,6 @@ from unpool_xp._plan.arguments import (
     per_axis,
     spatial_rank,
 )
-
-# --- windows: pooling ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -190,23 +185,6 @@ def pad_source_indices(size: int, dilation: int, before: int, end: int) -> tuple
     return lead, tuple(trail)
 
 
-def averages(
-    operation: str,
-    shape: Shape,
-    kernel_size: Sizes,
-    stride: Sizes | None,
-    padding: Padding,
-    dilation: Sizes,
-    ceil_mode: bool,
-    count_include_pad: bool,
-) -> tuple[MaxPoolPlan, tuple[Shape, ...]]:
-    """Plan the windows of an average pooling and the divisors along each axis."""
-    if not isinstance(count_include_pad, bool):
-        raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
-    plan = plan_max_pool(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
-    return plan, tuple(axis.element_counts(include_pad=count_include_pad) for axis in plan.axes)
-
-
 def plan_avg_pool(
     operation: str,
     shape: Shape,
@@ -217,11 +195,10 @@ def plan_avg_pool(
     ceil_mode: bool,
     count_include_pad: bool,
 ) -> AvgPoolPlan:
-    """Plan an average pooling."""
-    sizes = (kernel_size, stride, padding, dilation, ceil_mode)
-    plan, counts = averages(operation, shape, *sizes, count_include_pad)
+    """Plan an average pooling: the windows, and the divisors along each axis."""
+    if not isinstance(count_include_pad, bool):
+        raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
+    axes = plan_max_pool(operation, shape, kernel_size, stride, padding, dilation, ceil_mode).axes
+    counts = tuple(axis.element_counts(include_pad=count_include_pad) for axis in axes)
     uniform = all(len(set(count)) == 1 for count in counts)
-    return AvgPoolPlan(plan.axes, counts, math.prod([c[0] for c in counts]) if uniform else None)
-
-
-# --- from small to large -------------------------------------------------------------------------
+    return AvgPoolPlan(axes, counts, math.prod([c[0] for c in counts]) if uniform else None)

@@ -101,13 +101,13 @@ def test_a_row_of_a_device_has_both_clocks(monkeypatch: pytest.MonkeyPatch, tmp_
     fake_backend.install(monkeypatch)
     out = tmp_path / "run.jsonl"
     run_sweep([CASE], ["fake:cuda", "numpy"], out=out, rounds=2, cell_s=0.0, memory=True)
-    rows = {row["backend"]: row for row in read_rows([out]).rows if row["checked"]}
+    rows = {row.backend: row for row in read_rows([out]).rows if row.checked}
     there, host = rows["fake:cuda"], rows["numpy"]
-    assert len(there["device_samples_s"]) == 2
-    assert there["device_samples_s"] == [0.05] * 2  # what the fake says
-    assert host["device_samples_s"] == []
-    assert there["peak_bytes"] == 1234
-    assert there["clock_mhz"] is None  # there is no driver to ask
+    assert len(there.device_samples_s) == 2
+    assert there.device_samples_s == [0.05] * 2  # what the fake says
+    assert host.device_samples_s == []
+    assert there.peak_bytes == 1234
+    assert there.clock_mhz is None  # there is no driver to ask
 
 
 def test_a_failure_on_the_device_takes_back_both_clocks(monkeypatch: pytest.MonkeyPatch) -> None:

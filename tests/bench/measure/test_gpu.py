@@ -85,7 +85,7 @@ def test_a_budget_ends_the_sweep_between_cases_and_resume_goes_on(tmp_path: Path
     assert (summary.measured, summary.left) == (0, 3)
     summary = run_sweep(cases, ["fake:async"], resume=True, **options)
     assert (summary.measured, summary.left) == (3, 0)
-    assert [row["operation"] for row in read_rows([out]).rows] == [c.operation for c in cases]
+    assert [row.operation for row in read_rows([out]).rows] == [c.operation for c in cases]
 
 
 def test_the_sizes_are_powers_of_two_up_to_a_billion() -> None:
@@ -101,7 +101,7 @@ def test_the_command_checks_measures_and_reports(tmp_path: Path) -> None:
     assert "conv_transpose" in done.stdout
     assert "left out for want of time" in done.stderr
     (path,) = tmp_path.glob("sweeps/*/*.jsonl")
-    assert {row["operation"] for row in read_rows([path]).rows} <= {"conv_transpose"}
+    assert {row.operation for row in read_rows([path]).rows} <= {"conv_transpose"}
     assert list((tmp_path / "report").glob("*.html"))
     assert "not measured" in (tmp_path / "report" / "reach.md").read_text()
     assert "what is asked of a GPU" in done.stdout
@@ -168,19 +168,19 @@ def test_a_case_in_flight_at_the_end_is_cut_off_without_a_row(tmp_path: Path) ->
     assert time.monotonic() - start < 40  # its hang would last an hour
     assert (summary.measured, summary.failed, summary.left) == (1, 0, 2)
     (row,) = read_rows([out]).rows
-    assert row["checked"]
+    assert row.checked
 
 
 def test_a_case_is_measured_where_it_is_wanted(tmp_path: Path) -> None:
     out = tmp_path / "run.jsonl"
     only = {"wanted": lambda case, cell: cell.label == "numpy" or case == GOOD}
     run_sweep([GOOD, FULL], ["numpy", "fake:async"], out=out, **only, **QUICKLY)
-    asked = [(r["backend"], r["shape"][0]) for r in read_rows([out]).rows if _ours(r)]
+    asked = [(r.backend, r.shape[0]) for r in read_rows([out]).rows if _ours(r)]
     assert sorted(asked) == [("fake:async", 1), ("numpy", 1), ("numpy", 4)]
 
 
 def _ours(row: Any) -> bool:
-    return bool(row["implementation"] == "portable")
+    return row.implementation == "portable"
 
 
 def test_the_cpu_is_left_out_of_what_takes_it_minutes_and_memory_is_of_few() -> None:

@@ -125,7 +125,7 @@ def test_the_tax_of_a_case_in_one_process_with_rows_that_can_be_read(tmp_path: P
         assert entry.ratio.low <= entry.ratio.estimate <= entry.ratio.high
     read = read_rows([tmp_path])
     assert not read.problems
-    taken = {row["function"]: row["samples_s"] for row in read.rows}
+    taken = {row.function: row.samples_s for row in read.rows}
     assert {"unpool_xp.nearest_unpool", PLAIN, LAST_FIRST} <= set(taken)
     assert len({len(samples) for samples in taken.values() if samples}) == 1
     assert len(taken[found[0].function]) >= 6

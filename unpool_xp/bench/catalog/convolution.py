@@ -51,7 +51,7 @@ def _outputs(case: Parameters) -> Layout:
         groups=1,
         dilation=1,
     )
-    shape = (*case.lead[:-1], _channels(case)[1], *(axis.output for axis in plan))
+    shape = (*case.lead[:-1], _channels(case)[1], *(axis.output for axis in plan.axes))
     return {"convolved": (shape, case.dtype)}
 
 

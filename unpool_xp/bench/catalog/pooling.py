@@ -79,7 +79,7 @@ def _expected_avg_pool(
 def _region_counts(case: Parameters) -> tuple[int, ...]:
     """Return the number of regions along each axis."""
     kernel, ratio = require(case.kernel), require(case.scale)
-    return fractional.plan_fractional_sizes(case.operation, case.shape, kernel, None, ratio)[1]
+    return fractional.plan_fractional_sizes(case.operation, case.shape, kernel, None, ratio).output
 
 
 def _fractional_outputs(case: Parameters) -> Layout:

@@ -104,7 +104,7 @@ def _linear_reference_steps(case: Parameters) -> float:
 
 def _unpooled_shape(case: Parameters) -> tuple[int, ...]:
     options = {"padding": 0, **window_options(case), "dilation": 1, "output_size": None}
-    return (*case.lead, *transposed.plan_max_unpool("max_unpool", case.shape, **options)[1])
+    return (*case.lead, *transposed.plan_max_unpool("max_unpool", case.shape, **options).plane)
 
 
 def _max_unpool_inputs(case: Parameters) -> dict[str, NDArray]:

@@ -194,7 +194,7 @@ class ClusterSweep:
 
     def _can_remeasure(self, row: Row) -> bool:
         return any(
-            row["backend"] in member.labels and (self.share or member.machine.id == row["machine"])
+            row.backend in member.labels and (self.share or member.machine.id == row.machine)
             for member in self.workers.values()
         )
 
@@ -302,7 +302,7 @@ class ClusterSweep:
 
     def _write(self, worker: WorkerInfo, case: Case, rows: list[Row]) -> None:
         new = self.files.write(worker.machine, rows)
-        good = sum(row["checked"] for row in new)
+        good = sum(row.checked for row in new)
         self.measured, self.failed = self.measured + good, self.failed + len(rows) - good
         if self.progress is not None:
             done = self.measured + self.failed

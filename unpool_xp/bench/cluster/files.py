@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from unpool_xp.bench.measure.rounds import Cell, failure_fields
 from unpool_xp.bench.measure.sweep import case_fields, make_row, report_disk_errors
 from unpool_xp.bench.rows import files, schema
 from unpool_xp.bench.rows.files import RowWriter
-from unpool_xp.bench.rows.schema import Key, Row, case_key
+from unpool_xp.bench.rows.schema import Key, Row, case_key, fields_key
 
 LOST_PREFIX = "lost: "  # what a sweep that is resumed measures again begins with
 
@@ -41,7 +40,7 @@ def parse_answer(
     refused : list of str
         A message for each row, or whole answer, that does not fit.
     """
-    requested = {case_key(case_fields(case, cell)): cell for cell in cells}
+    requested = {fields_key(case_fields(case, cell)): cell for cell in cells}
     found: dict[Cell, Row] = {}
     refused = []
     try:
@@ -54,10 +53,10 @@ def parse_answer(
         refused.append(str(error))
     for one in answered:
         try:
-            row = schema.parse_row(json.dumps(one).encode())
+            row = schema.row_of(one)
             for name, wanted in (("run", run), ("machine", worker.machine.id)):
-                if row[name] != wanted:  # type: ignore[literal-required]
-                    raise ValueError(f"has {name}={row[name]!r:.80}, not {wanted!r}")  # type: ignore[literal-required]
+                if getattr(row, name) != wanted:
+                    raise ValueError(f"has {name}={getattr(row, name)!r:.80}, not {wanted!r}")
             cell = requested.get(case_key(row))
             if cell is None or cell in found:
                 raise ValueError(f"is {'not what was asked for' if cell is None else 'a second'}")
@@ -159,4 +158,4 @@ def _is_lost(line: bytes, remeasure: Callable[[Row], bool]) -> bool:
         row = schema.parse_row(line)
     except ValueError:
         return False
-    return (row["error"] or "").startswith(LOST_PREFIX) and remeasure(row)
+    return (row.error or "").startswith(LOST_PREFIX) and remeasure(row)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import unpool_xp
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import this_machine
@@ -144,7 +146,8 @@ class _IdleTimeoutPool:
                     if label not in self._copies:
                         self._copies[label] = copy_rate(pool, label, options["timeout_s"])
                 origin = {**provenance_fields(request["run"]), "machine": this_machine().id}
-                return {"rows": measure_rows(pool, origin, case, cells, self._copies, **options)}
+                rows = measure_rows(pool, origin, case, cells, self._copies, **options)
+                return {"rows": msgspec.to_builtins(rows)}
             finally:
                 # A client that went away does not say so.
                 self._timer = threading.Timer(_IDLE_SECONDS, self.close)

@@ -191,11 +191,11 @@ def run_sweep(
                     break
                 rows = measure_rows(pool, origin, case, cells, copy_rates, **options)
                 if time.monotonic() >= end:  # what was cut off is for another time
-                    rows = [row for row in rows if row["checked"] and row["samples_s"]]
+                    rows = [row for row in rows if row.checked and row.samples_s]
                 with report_disk_errors(out):
                     for row in rows:
                         writer.write(row)
-                good = sum(row["checked"] for row in rows)
+                good = sum(row.checked for row in rows)
                 measured, failed = measured + good, failed + len(rows) - good
                 if progress is not None:
                     progress(Progress(measured + failed, total, case, failed))
@@ -276,7 +276,7 @@ def build_grid(
     for case in dict.fromkeys(cases):
         every = (cell for label in labels for cell in cells_of(case, label, modes(label)))
         cells = [cell for cell in every if wanted(case, cell)]
-        left = [cell for cell in cells if schema.case_key(case_fields(case, cell)) not in done]
+        left = [cell for cell in cells if schema.fields_key(case_fields(case, cell)) not in done]
         skipped += len(cells) - len(left)
         rng.shuffle(left)
         if left:
@@ -327,7 +327,7 @@ def provenance_fields(run: str) -> dict[str, Any]:
     return {"run": run, "commit": provenance.git_commit(), "machine": this_machine().id}
 
 
-def case_fields(case: Case, cell: Cell) -> Any:
+def case_fields(case: Case, cell: Cell) -> dict[str, Any]:
     """Return the fields of a row that say what it measures."""
     return {
         "backend": cell.label,
@@ -341,8 +341,7 @@ def case_fields(case: Case, cell: Cell) -> Any:
 def make_row(origin: dict[str, Any], case: Case, cell: Cell, fields: dict[str, Any]) -> schema.Row:
     """Return the row of a cell."""
     facts = fields.get("facts", {})
-    row: Any = {
-        "schema": schema.ROW_SCHEMA,
+    known: dict[str, Any] = {
         **origin,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "backend_version": facts.get("version", ""),  # empty where it never came up
@@ -354,4 +353,4 @@ def make_row(origin: dict[str, Any], case: Case, cell: Cell, fields: dict[str, A
         **{name: value for name, value in fields.items() if name != "facts"},
         **case_fields(case, cell),
     }
-    return row  # type: ignore[no-any-return]
+    return schema.Row(**known)

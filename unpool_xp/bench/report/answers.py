@@ -49,7 +49,7 @@ def answers(cases: Iterable[RankedCase]) -> list[Answer]:
     count: dict[str, int] = {}
     for case in cases:
         if case.timed:
-            dtype = case.first_row["dtype"]
+            dtype = case.first_row.dtype
             key = (dtype, case.operation, size_class_of(case.bytes_moved))
             groups.setdefault(key, []).append(case)
             count[dtype] = count.get(dtype, 0) + 1
@@ -87,7 +87,7 @@ def _answer(key: tuple[str, str, int], cases: Sequence[RankedCase]) -> Answer:
         dtype,
         size_class,
         winner,
-        next(iter(mine.values())).row["function"],
+        next(iter(mine.values())).row.function,
         len(cases),
         sum(not is_slower(timed, cases[number].timed[0]) for number, timed in mine.items()),
         rival(lambda one: one.on.label != winner.on.label),
@@ -132,6 +132,6 @@ def count_fastest(cases: Iterable[RankedCase]) -> tuple[dict[str, int], int]:
     number = 0
     for case in cases:
         number += bool(case.timed)
-        for backend in {t.row["backend"] for t in case.timed if t.is_fastest}:
+        for backend in {t.row.backend for t in case.timed if t.is_fastest}:
             counts[backend] = counts.get(backend, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))), number

@@ -54,7 +54,10 @@ def time_png_spec(
     cases = _cases_to_draw([case for case in cases if case.timed and case.bytes_moved > 0])
     points: list[dict[str, Any]] = [
         {
-            **{name: t.row[name] for name in ("backend", "mode", "implementation", "function")},
+            "backend": t.row.backend,
+            "mode": t.row.mode,
+            "implementation": t.row.implementation,
+            "function": t.row.function,
             "settings": settings,
             "bytes": case.bytes_moved,
             "seconds": t.seconds,
@@ -92,8 +95,8 @@ def _cases_to_draw(cases: list[RankedCase]) -> list[RankedCase]:
     """Return the cases that a picture has room for."""
     if sum(len(case.timed) for case in cases) <= _MOST_POINTS:
         return cases
-    dtypes = Counter(case.first_row["dtype"] for case in cases)
-    return max(by_series(cases), key=lambda one: (len(one), dtypes[one[0].first_row["dtype"]]))
+    dtypes = Counter(case.first_row.dtype for case in cases)
+    return max(by_series(cases), key=lambda one: (len(one), dtypes[one[0].first_row.dtype]))
 
 
 @functools.cache

@@ -99,7 +99,7 @@ def _fractional_costs_more(evidence: Evidence) -> tuple[str | None, str]:
     more = sum(is_slower(*pair) for pair in pairs)
     ratios: dict[str, list[float]] = {}
     for slow, quick in pairs:
-        ratios.setdefault(quick.row["operation"], []).append(slow.seconds / quick.seconds)
+        ratios.setdefault(quick.row.operation, []).append(slow.seconds / quick.seconds)
     means = {name: three_digits(statistics.geometric_mean(found)) for name, found in ratios.items()}
     words = ", ".join(f"{mean}x that of {name}" for name, mean in means.items())
     text = f"It took longer in {more} of {len(pairs)} comparisons: {words}, in the geometric mean."
@@ -112,7 +112,7 @@ def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, Ranked]]:
     for case in cases:
         known = case.outputs if "unpool" in case.operation else None
         for timed in case.timed if known else ():
-            if timed.row["implementation"] == "portable":
+            if timed.row.implementation == "portable":
                 assert known is not None
                 key = (Contender.of(timed.row), next(iter(known.values())))
                 found = groups.setdefault(key, {})
@@ -144,10 +144,10 @@ def _unpooling_is_cheap(evidence: Evidence) -> Findings:
         if case.operation in _UNPOOLING and case.timed:
             row, seconds = case.timed[0].row, case.timed[0].seconds
             if (
-                row["device"] in evidence.ceilings
+                row.device in evidence.ceilings
                 and case.bytes_moved >= best.get(case.operation, (0,))[0]
             ):
-                share = row["bytes_moved"] / seconds / 1e9 / evidence.ceilings[row["device"]][0]
+                share = row.bytes_moved / seconds / 1e9 / evidence.ceilings[row.device][0]
                 best[case.operation] = (case.bytes_moved, share)
     if not best:
         return UNMEASURED, "No unpooling was timed on a device whose copy was timed too."
@@ -224,7 +224,7 @@ def _positions_cost_memory(evidence: Evidence) -> Findings:
     for case in evidence.cases:
         if case.operation == "max_pool" and case.outputs and len(case.outputs) == 2:
             values, indices = (numpy_dtype(dtype).itemsize for _, dtype in case.outputs.values())
-            ratios.add((indices / values, case.first_row["dtype"]))
+            ratios.add((indices / values, case.first_row.dtype))
     if not ratios:
         return UNMEASURED, "There is no row of max_pool."
     words = ", ".join(f"{three_digits(ratio)}x those of {dtype}" for ratio, dtype in sorted(ratios))
@@ -237,10 +237,10 @@ def _peak_memory_text(evidence: Evidence) -> str:
     """Return what max pooling adds at its peak, beside the pooling that keeps no positions."""
     peaks: dict[tuple[object, ...], dict[str, int]] = {}
     for row in evidence.rows:
-        if row["peak_bytes"] and row["implementation"] == "portable":
-            sizes = (row[n] for n in ("shape", "kernel", "stride", "padding"))
-            key = (row["backend"], row["mode"], row["dtype"], *map(str, sizes))
-            peaks.setdefault(key, {})[row["operation"]] = row["peak_bytes"]
+        if row.peak_bytes and row.implementation == "portable":
+            sizes = (getattr(row, n) for n in ("shape", "kernel", "stride", "padding"))
+            key = (row.backend, row.mode, row.dtype, *map(str, sizes))
+            peaks.setdefault(key, {})[row.operation] = row.peak_bytes
     pairs = [p for p in peaks.values() if {"max_pool", "avg_pool"} <= p.keys()]
     if not pairs:
         return "Peak memory was not measured here (sweep --memory)."
@@ -271,10 +271,10 @@ def _parameters(operation: str) -> Mapping[str, inspect.Parameter]:
 
 
 def _weight_count(row: Row) -> int:
-    kernel = row["kernel"] or []
-    channel = len(row["shape"]) - len(kernel) - 1
-    channels = row["shape"][channel] if 0 <= channel < len(row["shape"]) else 1
-    return channels * (row["out_channels"] or 1) * math.prod(kernel)
+    kernel = row.kernel or []
+    channel = len(row.shape) - len(kernel) - 1
+    channels = row.shape[channel] if 0 <= channel < len(row.shape) else 1
+    return channels * (row.out_channels or 1) * math.prod(kernel)
 
 
 CLAIMS = (

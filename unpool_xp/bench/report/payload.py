@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import asdict
+
 from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, Contender
 from unpool_xp.bench.rows.schema import Row
@@ -76,26 +78,26 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
     row_columns: dict[str, list[Any]] = {
         "case": [number for number, _ in timed],
         "how": [how(Contender.of(t.row)) for _, t in timed],
-        "function": [names["function"](t.row["function"]) for _, t in timed],
-        "device": [names["device"](t.row["device"]) for _, t in timed],
+        "function": [names["function"](t.row.function) for _, t in timed],
+        "device": [names["device"](t.row.device) for _, t in timed],
         "seconds": [round_number(t.seconds) for _, t in timed],
         "low": [round_number(t.interval.low) for _, t in timed],
         "high": [round_number(t.interval.high) for _, t in timed],
         "noise": [round_number(t.noise) for _, t in timed],
         "place": [t.place for _, t in timed],
         "tie": [_tie(t) for _, t in timed],
-        "samples": [len(t.row["samples_s"]) for _, t in timed],
-        "scope": [names["scope"](t.row["check_scope"] or "yes") for _, t in timed],
-        "first": [round_number(t.row["first_call_s"]) for _, t in timed],
+        "samples": [len(t.row.samples_s) for _, t in timed],
+        "scope": [names["scope"](t.row.check_scope or "yes") for _, t in timed],
+        "first": [round_number(t.row.first_call_s) for _, t in timed],
         "copies": [round_number(copy_seconds(t.row)) for _, t in timed],
-        "peak": [t.row["peak_bytes"] for _, t in timed],
-        "bytes": [t.row["bytes_moved"] for _, t in timed],
+        "peak": [t.row.peak_bytes for _, t in timed],
+        "bytes": [t.row.bytes_moved for _, t in timed],
     }
     case_columns: dict[str, list[Any]] = {
         "operation": [names["operation"](case.operation) for case in cases],
         "settings": [names["settings"](case.settings) for case in cases],
-        "dtype": [names["dtype"](case.first_row["dtype"]) for case in cases],
-        "shape": [sizes_text(case.first_row["shape"]) for case in cases],
+        "dtype": [names["dtype"](case.first_row.dtype) for case in cases],
+        "shape": [sizes_text(case.first_row.shape) for case in cases],
         "elements": [case.elements for case in cases],
         "bytes": [case.bytes_moved for case in cases],
         "notes": [case.notes for case in cases],
@@ -109,7 +111,7 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
         "failures": {
             "case": [number for number, _, _ in failed],
             "how": [how(Contender.of(row)) for _, row, _ in failed],
-            "function": [names["function"](row["function"]) for _, row, _ in failed],
+            "function": [names["function"](row.function) for _, row, _ in failed],
             "reason": [names["reason"](reason) for _, _, reason in failed],
         },
         "tax": {
@@ -200,7 +202,7 @@ def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> PackedRows:
     is too much, few are kept, evenly from the smallest to the largest.
     """
     for samples, left in _SAMPLE_REDUCTIONS:
-        kept = ({**row, "samples_s": samples(row["samples_s"])} for row in rows)
+        kept = ({**asdict(row), "samples_s": samples(row.samples_s)} for row in rows)
         lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in kept)
         text = gzip_base64(lines.encode("utf-8", "replace"))
         # Without samples more rows than a page should have are no reason to lose one.

@@ -59,12 +59,12 @@ def report_view(
     "break_evens" and "changes".
     """
     kept = latest(rows)
-    backends = sorted({row["backend"] for row in kept})
+    backends = sorted({row.backend for row in kept})
     names: set[str] = set()
     machines = []
-    for machine in sorted({row["machine"] for row in kept}):
-        mine = [row for row in kept if row["machine"] == machine]
-        older = sum(row["machine"] == machine for row in rows) - len(mine)
+    for machine in sorted({row.machine for row in kept}):
+        mine = [row for row in kept if row.machine == machine]
+        older = sum(row.machine == machine for row in rows) - len(mine)
         machines.append(_machine_view(machine, mine, older, known.get(machine), backends, names))
     looks = [
         {"name": name, "light": style.light, "dark": style.dark, "glyph": style.glyph}
@@ -97,12 +97,12 @@ def _machine_view(
         "title": _title(name, machine),
         "line": _count_line(rows, cases),
         "facts": [*_machine_facts(machine), *_row_facts(rows, older, ceilings)],
-        "summary": _summary(fastest, {row["backend"] for row in rows}),
+        "summary": _summary(fastest, {row.backend for row in rows}),
         "tiles": _tiles(fastest, cases, len(rows), failed, ceilings),
         "tables": _tables(found, backends),
         "bands": _size_class_texts(found),
         "claims": judge_claims(cases, ceilings) if found else [],
-        "gpu": any(is_gpu(row["backend"]) for row in rows),
+        "gpu": any(is_gpu(row.backend) for row in rows),
         "devices": device_series(cases),
         "break_evens": compile_break_evens(cases),
         "changes": backend_changes(cases),
@@ -153,7 +153,7 @@ def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
 
 
 def _row_facts(rows: Sequence[Row], older: int, ceilings: Ceilings) -> list[tuple[str, str]]:
-    used = {(row["backend"], row["backend_version"], row["device"], row["threads"]) for row in rows}
+    used = {(row.backend, row.backend_version, row.device, row.threads) for row in rows}
     backends = [
         f"{backend} {version} on {device}"
         + (f" ({number_of(threads, 'thread')})" if threads else "")
@@ -163,11 +163,11 @@ def _row_facts(rows: Sequence[Row], older: int, ceilings: Ceilings) -> list[tupl
         f"{three_digits(rate)} GB/s on {device} (reached by {backend})"
         for device, (rate, backend) in sorted(ceilings.items())
     ]
-    days = sorted({row["time"][:10] for row in rows})
+    days = sorted({row.time[:10] for row in rows})
     facts = [
         ("backends", "; ".join(backends)),
         ("plain copy", "; ".join(copies) or "not measured"),
-        ("commit", ", ".join(sorted({row["commit"] or "unknown" for row in rows}))),
+        ("commit", ", ".join(sorted({row.commit or "unknown" for row in rows}))),
         ("measured", days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"),
     ]
     if older:

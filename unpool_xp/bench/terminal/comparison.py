@@ -199,8 +199,12 @@ def _row_as_json(row: Row | None) -> dict[str, Any] | None:
         return None
     reason = failure_reason(row)
     return {
-        **{name: row[name] for name in ("run", "time", "commit", "machine", "backend_version")},
-        "median_s": None if reason else statistics.median(row["samples_s"]),
-        "samples": len(row["samples_s"]),
+        "run": row.run,
+        "time": row.time,
+        "commit": row.commit,
+        "machine": row.machine,
+        "backend_version": row.backend_version,
+        "median_s": None if reason else statistics.median(row.samples_s),
+        "samples": len(row.samples_s),
         "error": reason,
     }
