@@ -61,6 +61,11 @@ class Ranked:
         """Whether nothing is known to be faster."""
         return self.place == 1 or self.tied_with_best
 
+    @property
+    def gb_s(self) -> float:
+        """Bytes in and out of a call over its seconds."""
+        return self.row.bytes_moved / self.seconds / 1e9
+
 
 @dataclass(frozen=True)
 class Ranking:
