@@ -108,18 +108,10 @@ class PanelCell:
     def row(self, session: Session) -> dict[str, Any]:
         """Return the row of a prepared session, without the samples, which are in the stats."""
         self.suite.n_measured += 1
-        facts = session.backend.facts
-        known = {
-            **session.facts,
-            "samples_s": [],
-            "peak_bytes": None,
-            "facts": {
-                "version": session.backend.version,
-                "device": facts.name,
-                "threads": facts.threads,
-            },
-        }
-        row = make_row(self.suite.origin, self.case, self.cell, known)
+        backend = session.backend
+        facts = {"version": backend.version, "device": backend.facts.name}
+        session.measured.describe({**facts, "threads": backend.facts.threads})
+        row = make_row(self.suite.origin, self.case, self.cell, session.measured)
         return {k: v for k, v in asdict(row).items() if k not in ("samples_s", "calls_per_sample")}
 
 

@@ -55,7 +55,7 @@ def _prepare(on: BackendMode, case: Case) -> tuple[backends.Backend, list[Any], 
     inputs = DeviceInputs(backend, case)
     session = Session(backend, case, on.mode, inputs=inputs)
     if not session.prepare():
-        raise ValueError(session.error)
+        raise ValueError(session.measured.error)
     return backend, inputs.device, session
 
 

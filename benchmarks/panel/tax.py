@@ -56,7 +56,7 @@ class Tax(Panel):
         for _, first in zip(range(_PAIRS), itertools.cycle((a, b)), strict=False):
             first.sample()
             (b if first is a else a).sample()
-        pairs = zip(a.samples_s, b.samples_s, strict=True)
+        pairs = zip(a.measured.samples_s, b.measured.samples_s, strict=True)
         return statistics.median(ours / theirs for ours, theirs in pairs)
 
     track_portable_over_native.pretty_name = "Portability tax"

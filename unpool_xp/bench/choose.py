@@ -158,5 +158,5 @@ def scale_case(case: Case, factor: float) -> Case | None:
 def _measure(
     pool: Pool, origin: dict[str, Any], case: Case, cells: Sequence[Cell], budget_s: float
 ) -> list[Row]:
-    fields = measure_case(pool, case, cells, budget_s)
-    return [make_row(origin, case, cell, fields[cell]) for cell in cells]
+    measured = measure_case(pool, case, cells, budget_s)
+    return [make_row(origin, case, cell, measured[cell]) for cell in cells]

@@ -114,14 +114,14 @@ def test_a_failure_on_the_device_takes_back_both_clocks(monkeypatch: pytest.Monk
     fake_backend.install(monkeypatch)
     backend = backends.load("fake:cuda")
     session = Session(backend, CASE)
-    assert session.prepare(), session.error
+    assert session.prepare(), session.measured.error
     session.sample(1)
-    assert len(session.device_samples_s) == 1
+    assert len(session.measured.device_samples_s) == 1
     monkeypatch.setattr(backend, "device_clock", lambda: 1 / 0)
     assert session.sample(1) == []
-    assert session.device_samples_s == session.samples_s == []
-    assert session.error is not None
-    assert "ZeroDivisionError" in session.error
+    assert session.measured.device_samples_s == session.measured.samples_s == []
+    assert session.measured.error is not None
+    assert "ZeroDivisionError" in session.measured.error
 
 
 def test_an_allocator_that_is_asked_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:

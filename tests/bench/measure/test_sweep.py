@@ -164,14 +164,14 @@ def test_rounds_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [cell.function for cell in cells]
     assert len(names) == 4
     assert order == [*names, *reversed(names), *names]
-    assert all(len(measured[cell]["samples_s"]) >= 3 for cell in cells)
+    assert all(len(measured[cell].samples_s) >= 3 for cell in cells)
 
 
 def test_a_budget_that_ran_out_leaves_a_reason() -> None:
     with Pool() as pool:
         cells = cells_of(OTHER, "numpy")
         measured = measure_case(pool, OTHER, cells, budget_s=0.0)
-    assert {fields["error"] for fields in measured.values()} == {"not measured: out of time"}
+    assert {one.error for one in measured.values()} == {"not measured: out of time"}
 
 
 SWEEP = """

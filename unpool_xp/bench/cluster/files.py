@@ -10,7 +10,8 @@ from pathlib import Path
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster.jobs import WorkerInfo, read_answer
 from unpool_xp.bench.measure.machine import Machine, write_machine
-from unpool_xp.bench.measure.rounds import Cell, failure_fields
+from unpool_xp.bench.measure.measurement import Measurement
+from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.measure.sweep import case_fields, make_row, report_disk_errors
 from unpool_xp.bench.rows import files, schema
 from unpool_xp.bench.rows.files import RowWriter
@@ -71,7 +72,7 @@ def parse_answer(
 def failed_row(worker: WorkerInfo, run: str, case: Case, cell: Cell, reason: str) -> Row:
     """Return the row of a cell that has no time, as if its worker had said why."""
     origin = {"run": run, "commit": worker.commit, "machine": worker.machine.id}
-    return make_row(origin, case, cell, failure_fields(reason))
+    return make_row(origin, case, cell, Measurement(error=reason))
 
 
 def worker_name(worker: WorkerInfo) -> str:

@@ -13,7 +13,8 @@ from unpool_xp.bench.gate.build import Build
 from unpool_xp.bench.gate.statistics import GateEstimate, PassSamples, estimate_change, needs_retest
 from unpool_xp.bench.gate.trio import GateCase, PassResult
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.measure.rounds import Cell, cells_of, failure_fields
+from unpool_xp.bench.measure.measurement import Measurement
+from unpool_xp.bench.measure.rounds import Cell, cells_of
 from unpool_xp.bench.measure.sweep import make_row
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.schema import Row
@@ -108,26 +109,25 @@ def write_rows(
     rows = []
     with RowWriter(folder / f"{side}.jsonl") as writer:
         for one in measured:
-            known = {**facts.get(one.backend_mode, {}).get(side, {}), **_row_fields(one, side)}
-            row = make_row(origin, one.gate_case.case, one.cell, known)
+            measurement = _measurement(one, side)
+            measurement.describe(facts.get(one.backend_mode, {}).get(side, {}))
+            row = make_row(origin, one.gate_case.case, one.cell, measurement)
             writer.write(row)
             rows.append(row)
     return rows
 
 
-def _row_fields(one: GateMeasurement, side: str) -> dict[str, Any]:
+def _measurement(one: GateMeasurement, side: str) -> Measurement:
     names = ("base", "control") if side == "base" else ("head",)
     reason = next((one.errors[name] for name in names if name in one.errors), None)
     if reason is not None or not one.deciding_passes:
-        return failure_fields(reason or "not measured")
-    return {
-        **failure_fields(""),
-        "checked": True,
-        "check_scope": one.scope,
-        "error": None,
-        "calls_per_sample": one.calls,
-        "samples_s": [s for taken in one.deciding_passes for n in names for s in getattr(taken, n)],
-    }
+        return Measurement(error=reason or "not measured")
+    return Measurement(
+        checked=True,
+        check_scope=one.scope,
+        calls_per_sample=one.calls,
+        samples_s=[s for taken in one.deciding_passes for n in names for s in getattr(taken, n)],
+    )
 
 
 def compare_rows(one: GateMeasurement, base: Row, head: Row) -> CaseComparison:
