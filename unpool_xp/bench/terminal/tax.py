@@ -27,7 +27,7 @@ def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
     """Print for each target a table of its cases."""
     for target in dict.fromkeys(entry.target for entry in entries):
         here = [entry for entry in entries if entry.target == target]
-        console.print(f"\n[bold]{target.title}[/] against {target.baseline}")
+        console.print(f"\n[bold]{target.name}[/] against {target.baseline}")
         table = text_table("case", "portable", "native", "ratio", "95 %", align="lRRRR")
         for entry in here:
             if entry.ratio is not None:
@@ -70,7 +70,7 @@ def _summary_line(summary: TaxSummary) -> list[str]:
         met += f" ({summary.failed} without a time)"
     means = (three_digits(summary.mean), f"<= {target.mean_limit:g}")
     worsts = (three_digits(_worst_ratio(summary)), f"<= {target.worst_limit:g}")
-    return [target.title, *means, *worsts, "" if worst is None else short_name(worst.case), met]
+    return [target.name, *means, *worsts, "" if worst is None else short_name(worst.case), met]
 
 
 def _worst_ratio(summary: TaxSummary) -> float:
@@ -82,7 +82,7 @@ def print_summaries(console: Console, entries: Sequence[TaxEntry]) -> None:
     """Print for each target its mean, its worst case, and whether it is met."""
     summaries = summarize(entries)
     console.print("\n[bold]portable time over the library's own[/], geometric means by operation")
-    table = text_table("", *(summary.target.title.replace(" ", "\n") for summary in summaries))
+    table = text_table("", *(summary.target.name.replace(" ", "\n") for summary in summaries))
     for operation, means in _means_by_operation(entries, summaries):
         table.add_row(operation, *means)
     console.print(table)
@@ -125,16 +125,16 @@ def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
         "",
     )
     lines = [
-        [summary.target.title, summary.target.baseline, *_summary_line(summary)[1:]]
+        [summary.target.name, summary.target.baseline, *_summary_line(summary)[1:]]
         for summary in summaries
     ]
-    titles = [summary.target.title for summary in summaries]
+    names = [summary.target.name for summary in summaries]
     means = [
         [f"`{operation}`", *cells] for operation, cells in _means_by_operation(entries, summaries)
     ]
     tables = (
         markdown_table(head, lines, text=str),
-        markdown_table(["operation", *titles], means, text=str),
+        markdown_table(["operation", *names], means, text=str),
     )
     return "\n".join("\n".join([*table, ""]) for table in tables)
 
