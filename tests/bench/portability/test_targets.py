@@ -38,8 +38,8 @@ from unpool_xp.bench.verdicts.bootstrap import Ratio
 from unpool_xp.bench.worker import Service
 
 CASE = Case("nearest_unpool", (1, 2, 4, 4), scale=2)
-NUMPY = next(target for target in TARGETS if target.where == "numpy eager")
-TORCH = next(target for target in TARGETS if target.where == "torch:cpu eager")
+NUMPY = next(target for target in TARGETS if target.name == "numpy eager")
+TORCH = next(target for target in TARGETS if target.name == "torch:cpu eager")
 PLAIN, LAST_FIRST = "numpy.repeat", "numpy.repeat, last axis first"
 
 

@@ -23,23 +23,10 @@ LOST_PREFIX = "lost: "  # what a sweep that is resumed measures again begins wit
 def parse_answer(
     text: object, worker: WorkerInfo, run: str, case: Case, cells: Sequence[Cell]
 ) -> tuple[list[Row], list[str]]:
-    """Return a row a cell: the worker's own, or one that says why that was refused.
+    """Return a row per cell, in order, and a message for each row or answer that was refused.
 
-    Parameters
-    ----------
-    text : object
-        What a worker answered; anything but a text of JSON is refused.
-    worker : Member
-        The worker.
-    run, case, cells : str, Case, sequence of Cell
-        What it was asked to measure.
-
-    Returns
-    -------
-    rows : list of Row
-        In the order of the cells.
-    refused : list of str
-        A message for each row, or whole answer, that does not fit.
+    A row is the worker's own, or one that says why that was refused: anything but JSON of valid
+    rows of what it was asked to measure.
     """
     requested = {fields_key(case_fields(case, cell)): cell for cell in cells}
     found: dict[Cell, Row] = {}
@@ -81,15 +68,7 @@ def worker_name(worker: WorkerInfo) -> str:
 
 
 class MachineFiles:
-    """The files of a run, one per machine, and the cells they contain.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of the machines' folders.
-    run : str
-        The run's name.
-    """
+    """The files of a run, one in each machine's folder, and the cells they contain."""
 
     def __init__(self, folder: Path, run: str) -> None:
         self.folder, self.run = folder, run

@@ -27,34 +27,16 @@ RETEST_PASSES = 3  # passes over what looks changed, twice as many where these d
 
 @dataclass
 class GateMeasurement:
-    """All that was measured of a case on a backend.
-
-    Attributes
-    ----------
-    gate_case : GateCase
-        The case.
-    backend_mode : BackendMode
-        What it is measured on.
-    threshold : float
-        The smallest difference that matters.
-    first_passes, retest_passes : list of PassSamples
-        The passes over all cases; the later ones, which alone decide where there are any.
-    errors : dict of str to str
-        Why a side has no time.
-    calls : int or None
-        A sample.
-    scope : str or None
-        How much of the output was checked.
-    """
+    """All that was measured of a case on a backend."""
 
     gate_case: GateCase
     backend_mode: BackendMode
-    threshold: float
-    first_passes: list[PassSamples] = field(default_factory=list)
-    retest_passes: list[PassSamples] = field(default_factory=list)
-    errors: dict[str, str] = field(default_factory=dict)
-    calls: int | None = None
-    scope: str | None = None
+    threshold: float  # the smallest difference that matters
+    first_passes: list[PassSamples] = field(default_factory=list)  # over all cases
+    retest_passes: list[PassSamples] = field(default_factory=list)  # if any, they alone decide
+    errors: dict[str, str] = field(default_factory=dict)  # why a side has no time
+    calls: int | None = None  # per sample
+    scope: str | None = None  # how much of the output was checked
 
     @property
     def cell(self) -> Cell:

@@ -24,15 +24,7 @@ _TIMER = runpy.run_path(str(_MEASURE / "timer.py"))
 
 
 class BuildServer:
-    """What the commands do.
-
-    Parameters
-    ----------
-    label : str
-        The backend's label.
-    folder : str
-        Where the package must have been imported from.
-    """
+    """What the commands do, on a backend, for the package that lies in a folder."""
 
     def __init__(self, label: str, folder: str) -> None:
         import unpool_xp
@@ -49,7 +41,7 @@ class BuildServer:
         self._call: Callable[[], Any] | None = None
 
     def hello(self) -> dict[str, Any]:
-        """Say what this side is."""
+        """Describe the backend and the package."""
         facts = getattr(self.backend, "facts", None)
         return {
             "version": self.backend.version,
@@ -62,7 +54,7 @@ class BuildServer:
     def prepare(
         self, operation: str, inputs: str, named: list[str], options: dict[str, Any], mode: str
     ) -> dict[str, Any]:
-        """Copy the inputs, call once, say what came out and how long a call takes.
+        """Copy the inputs and call once; return a digest of the outputs and the time of a call.
 
         The last arrays of the file are the options that are named.
         """
@@ -93,7 +85,7 @@ class BuildServer:
         return {"error": None, "digest": digest, "call_s": call_s}
 
     def outputs(self, path: str) -> dict[str, Any]:
-        """Write what a call gives."""
+        """Write the outputs of a call."""
         host = self._outputs()
         np.savez(path, *host)
         return {"digest": _digest(host)}

@@ -46,7 +46,7 @@ def measure_taxes(
     ----------
     cases : sequence of Case
         What to measure.
-    targets : sequence of Target, optional
+    targets : sequence of TaxTarget, optional
         Where. Targets of one backend share its process, and its natives' times.
     seconds : float, optional
         Of samples for each case on each backend.
@@ -59,7 +59,7 @@ def measure_taxes(
 
     Returns
     -------
-    list of Entry
+    list of TaxEntry
         One for each target and case.
     """
     found = []
@@ -137,21 +137,9 @@ def _candidates(names: Mapping[str, Cell], call_s: Mapping[str, float]) -> list[
 
 
 def make_entry(target: TaxTarget, case: Case, measured: Measurements) -> TaxEntry:
-    """Return the tax that the samples of a case's cells show.
+    """Return the tax that the cells of a target's modes show, or the reason why there is none.
 
-    Parameters
-    ----------
-    target : Target
-        Which of the cells count: those of its modes.
-    case : Case
-        The case.
-    measured : dict of Cell to Measurement
-        Samples of one turn have one place in each list.
-
-    Returns
-    -------
-    Entry
-        With a ratio, or with the reason why there is none.
+    Samples of one round have one place in each cell's list.
     """
     modes = {"portable": target.mode, "native": target.native_mode}
     cells = [cell for cell in measured if cell.mode == modes[cell.implementation]]
