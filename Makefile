@@ -69,6 +69,7 @@ tax: $(bench_stamp)
 
 test: .venv/installed-test
 	$(bin)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST)
+	$(bin)/python -m pytest -q --doctest-modules unpool_xp
 
 lint: .venv/installed-test
 	$(bin)/ruff check .

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
@@ -107,18 +108,11 @@ class PanelCell:
     def row(self, session: Session) -> dict[str, Any]:
         """Return the row of a prepared session, without the samples, which are in the stats."""
         self.suite.n_measured += 1
-        facts = session.backend.facts
-        known = {
-            **session.facts,
-            "peak_bytes": None,
-            "facts": {
-                "version": session.backend.version,
-                "device": facts.name,
-                "threads": facts.threads,
-            },
-        }
-        row: dict[str, Any] = {**make_row(self.suite.origin, self.case, self.cell, known)}
-        return {k: v for k, v in row.items() if k not in ("samples_s", "calls_per_sample")}
+        backend = session.backend
+        facts = {"version": backend.version, "device": backend.facts.name}
+        session.measured.describe({**facts, "threads": backend.facts.threads})
+        row = make_row(self.suite.origin, self.case, self.cell, session.measured)
+        return {k: v for k, v in asdict(row).items() if k not in ("samples_s", "calls_per_sample")}
 
 
 _SUITE = pytest.StashKey[PanelSuite]()

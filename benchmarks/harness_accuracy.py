@@ -178,7 +178,7 @@ def _run_worker(runner: pyperf.Runner, args: argparse.Namespace) -> None:
     session = prepare_session(name)
     # A sample of the same calls: where others are at work, a mean over 0.1 s holds every
     # interruption, and most means over 2 ms hold none.
-    args.loops = session.calls_per_sample
+    args.loops = session.measured.calls_per_sample
     gc.collect()
     gc.disable()  # the harness and torch do it by themselves, pyperf does not
     turns, call = InterleavedTimers(session), session.caller()
@@ -203,7 +203,7 @@ def prepare_session(name: str) -> Session:
     except backends.BackendUnavailableError as error:
         raise SystemExit(f"harness_accuracy: {name}: {error}") from error
     if not session.prepare():
-        raise SystemExit(f"harness_accuracy: {name}: {session.error}")
+        raise SystemExit(f"harness_accuracy: {name}: {session.measured.error}")
     return session
 
 

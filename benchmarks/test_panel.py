@@ -9,7 +9,7 @@ def test_panel(panel_cell: Any, benchmark: Any) -> None:
     """Hold a cell to the oracle, then time it."""
     session = panel_cell.session()
     # Calls it, compiles it, checks it: all of that before pytest-benchmark's calibration.
-    assert session.prepare(), session.error
+    assert session.prepare(), session.measured.error
     benchmark.group = panel_cell.case.name
     benchmark.name = panel_cell.name
     benchmark.extra_info["row"] = panel_cell.row(session)

@@ -5,6 +5,7 @@ Needs no network: nothing is fetched while building or while reading.
 
 from __future__ import annotations
 
+import doctest
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ version = release = unpool_xp.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.doctest",
     "numpydoc",
     "generated_tables",
     "gallery",
@@ -28,6 +30,9 @@ exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 nitpicky = True  # a link that leads nowhere is a warning, and a warning fails the build
 pygments_style = "friendly"
+
+# NumPy ends some messages with a space, which no editor keeps.
+doctest_default_flags = doctest.NORMALIZE_WHITESPACE
 
 autodoc_typehints = "none"  # the docstrings say it in words
 autosummary_generate = True

@@ -49,7 +49,7 @@ class Panel:
 def prepare_checked(session: Session) -> Session:
     """Return a session once its result is right; raise where it is not."""
     if not session.prepare():
-        raise RuntimeError(session.error)
+        raise RuntimeError(session.measured.error)
     return session
 
 

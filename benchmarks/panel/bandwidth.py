@@ -30,10 +30,10 @@ class Bandwidth(Panel):
     ) -> float:
         """Return the share, with the copy measured before and after the operation."""
         session = self._session
-        sizes = {"copy_bytes": session.bytes_moved // 2, "product_size": 1}
+        sizes = {"copy_bytes": session.measured.bytes_moved // 2, "product_size": 1}
         before = ceilings(session.backend, **sizes).copy_gb_s
         seconds = statistics.median(session.sample(_SAMPLES))
         after = ceilings(session.backend, **sizes).copy_gb_s
-        return 100 * session.bytes_moved / seconds / 1e9 / ((before + after) / 2)
+        return 100 * session.measured.bytes_moved / seconds / 1e9 / ((before + after) / 2)
 
     track_share_of_copy.pretty_name = "Bandwidth as a share of a copy's"

@@ -17,6 +17,6 @@ class FirstCall(Panel):
 
     def track_first_call(self, operation: str, size: str, stride: int, backend_mode: str) -> float:
         """Return the seconds from the first call until its output was ready."""
-        return self._session.first_call_s
+        return self._session.measured.first_call_s
 
     track_first_call.pretty_name = "First call"

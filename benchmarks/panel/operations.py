@@ -16,7 +16,7 @@ class Time(Panel):
         """Check the result, once; asv asks again before every call."""
         if self._call is None:
             session = self.session(operation, size, stride, backend_mode)
-            self.number = session.calls_per_sample
+            self.number = session.measured.calls_per_sample
             self._call = session.caller()
 
     def time_call(self, operation: str, size: str, stride: int, backend_mode: str) -> None:

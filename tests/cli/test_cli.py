@@ -152,8 +152,8 @@ def test_a_sweep_leaves_rows_and_a_report_that_can_be_made_again(tmp_path: Path)
     assert (path.parent / "machine.json").exists()
     rows = read_rows([path]).rows
     assert rows
-    assert all(row["operation"] == "nearest_unpool" for row in rows)
-    assert all(row["copy_gb_s"] and row["copy_gb_s"] > 0 for row in rows)
+    assert all(row.operation == "nearest_unpool" for row in rows)
+    assert all(row.copy_gb_s and row.copy_gb_s > 0 for row in rows)
     assert "nearest_unpool" in shown.stdout
     assert (tmp_path / "report" / "report.html").exists()
     again = run("report", str(tmp_path / "sweeps"), "--to", str(tmp_path / "again"))

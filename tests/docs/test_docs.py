@@ -1,13 +1,12 @@
-"""The documentation runs: every block, every example of a docstring, every command, every link."""
+"""The documentation builds, its examples run, and what it names is there.
+
+The examples of the docstrings run in ``make test`` by ``pytest --doctest-modules``.
+"""
 
 from __future__ import annotations
 
-import doctest
-import html.parser
-import importlib
 import inspect
 import os
-import pkgutil
 import re
 import shlex
 import shutil
@@ -16,12 +15,9 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-import jax
 import numpy as np
 import pytest
 from numpydoc.docscrape import FunctionDoc
@@ -33,135 +29,78 @@ from unpool_xp.bench.rows import schema
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-TEXTS = [
-    *sorted(path for path in DOCS.rglob("*.rst") if not {"_build", "generated"} & {*path.parts}),
+PAGES = [
+    *(
+        path
+        for path in sorted(DOCS.rglob("*.rst"))
+        if not {"_build", "generated", "_templates"} & {*path.parts}
+    ),
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
 ]
-PAGES = [path for path in TEXTS if "_templates" not in path.parts]
-NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
-every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
-
-# numpy ends some messages with a space, which no editor keeps.
-PAGE_FLAGS = doctest.NORMALIZE_WHITESPACE
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
-@dataclass(frozen=True)
-class Block:
-    """A literal block of a page; a paragraph that begins with >>> has the language "doctest"."""
-
-    language: str
-    line: int
-    source: str
-    caption: str = ""
-
-
-def blocks(path: Path) -> list[Block]:
-    text = path.read_text(encoding="utf-8")
-    found = _fenced(text) if path.suffix == ".md" else _indented(text)
-    return [
-        Block("doctest", b.line, b.source)
-        if b.language == "python" and b.source.lstrip().startswith(">>>")
-        else b
-        for b in found
-    ]
+def commands(page: Path) -> Iterator[str]:
+    """Yield the commands in the blocks of a page, one a line."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    lines = "".join(blocks) if page.suffix == ".md" else text
+    indent = "" if page.suffix == ".md" else " +"
+    yield from re.findall(rf"^{indent}(?:\$ )?((?:unpool-xp|make) .*)$", lines, re.MULTILINE)
 
 
-def _fenced(text: str) -> Iterator[Block]:
-    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
-        yield Block(match[1], text[: match.start()].count("\n") + 1, match[2])
+# --- the built pages -----------------------------------------------------------------------------
 
 
-def _indented(text: str) -> Iterator[Block]:
-    lines = text.splitlines()
-    number = 0
-    while number < len(lines):
-        start, line = number, lines[number]
-        number += 1
-        directive = re.match(r"( *)\.\. code-block:: ([\w-]+)$", line)
-        if directive:
-            deeper = directive[1] + " "
-            while number < len(lines) and (not lines[number] or lines[number].startswith(deeper)):
-                number += 1
-            body = textwrap.dedent("\n".join(lines[start + 1 : number]))
-            caption = re.match(r":caption: (.*)\n", body)
-            source = re.sub(r"\A(:\w+:.*\n)+", "", body)
-            yield Block(directive[2], start + 1, source, caption[1] if caption else "")
-        elif line.lstrip().startswith(">>>"):
-            while number < len(lines) and lines[number].strip():
-                number += 1
-            yield Block("doctest", start, "\n".join(lines[start:number]) + "\n")
-
-
-def commands(path: Path) -> Iterator[str]:
-    """Yield the commands in the blocks of a page that are no Python, one a line."""
-    for block in blocks(path):
-        if block.language not in ("python", "doctest"):
-            for line in block.source.splitlines():
-                yield line.strip().removeprefix("$ ")
-
-
-def run_examples(test: doctest.DocTest, flags: int) -> list[str]:
-    report: list[str] = []
-    doctest.DocTestRunner(optionflags=flags, verbose=False).run(
-        test, out=report.append, clear_globs=False
+def sphinx(builder: str, source: Path) -> Path:
+    """Build the pages, with a warning where a name leads nowhere or an example is wrong."""
+    out = source.parent / builder
+    command = (sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", builder)
+    built = subprocess.run(
+        [*command, "-d", source.parent / "doctrees", source, out],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
     )
-    return report
+    assert built.returncode == 0, built.stdout + built.stderr
+    return out
 
 
-# --- blocks and examples run ---------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy: no left-over of another build can hide or make a fault."""
+    folder = tmp_path_factory.mktemp("pages")
+    shutil.copytree(ROOT / "examples", folder / "examples")  # which a page includes
+    kept = shutil.ignore_patterns("_build", "generated")
+    return shutil.copytree(DOCS, folder / "docs", ignore=kept)
 
 
-@pytest.fixture
-def as_a_reader_has_it() -> Iterator[None]:
-    """JAX as it is by default, whatever other tests need."""
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", False)
-    yield
-    jax.config.update("jax_enable_x64", before)
+def test_the_pages_build_and_load_nothing_from_a_network(source: Path) -> None:
+    out = sphinx("html", source)
+    # The theme leaves a template among its own files.
+    paths = [path for path in out.rglob("*.html") if "_static" not in path.parts]
+    text = "".join(path.read_text(encoding="utf-8") for path in paths)
+    assert not re.findall(r"<(?:script|img|link)\b[^>]*(?:src|href)=\"(?:https?:)?//[^>]*", text)
+    anchors = set(re.findall(r' id="([^"]+)"', text))
+    for module in (unpool_xp, backends, capabilities):
+        names = {f"{module.__name__}.{name}" for name in module.__all__}
+        assert names <= anchors, names - anchors
+    for operation in capabilities.OPERATIONS:
+        assert (out / f"api/generated/unpool_xp.{operation}.html").is_file()
 
 
-@pytest.mark.usefixtures("as_a_reader_has_it")
-@every_page
-def test_the_blocks_of_a_page_run_in_order(page: Path) -> None:
-    namespace: dict[str, Any] = {"__name__": "__page__"}
-    for block in blocks(page):
-        where = f"{page.relative_to(ROOT)}:{block.line}"
-        if block.language == "python":
-            # Blank lines in front, so that a traceback has the line of the page.
-            exec(compile("\n" * block.line + block.source, where, "exec"), namespace)
-        elif block.language == "doctest":
-            parser = doctest.DocTestParser()
-            test = parser.get_doctest(block.source, {}, where, str(page), block.line)
-            test.globs = namespace  # not a copy: what is defined here is there further down
-            report = run_examples(test, PAGE_FLAGS)
-            assert not report, "".join(report)
+def test_the_examples_of_the_pages_run(source: Path) -> None:
+    ran = (sphinx("doctest", source) / "output.txt").read_text(encoding="utf-8")
+    pages = {"index", "quickstart", "operations", "origin", "extending"}
+    assert pages <= set(re.findall(r"^Document: ([\w/]+)$", ran, re.MULTILINE))
 
 
-def test_the_pages_have_blocks_to_run() -> None:
-    ran = {page.name for page in PAGES for b in blocks(page) if b.language == "doctest"}
-    assert ran >= {f"{n}.rst" for n in ("index", "quickstart", "operations", "origin", "extending")}
-
-
-@pytest.mark.parametrize("end", ["2\n", "Traceback (most recent call last):\nValueError\n"])
-def test_a_wrong_result_on_a_page_is_found(end: str) -> None:
-    test = doctest.DocTestParser().get_doctest(f">>> 1\n{end}", {}, "wrong", "wrong.rst", 1)
-    assert run_examples(test, PAGE_FLAGS)
-
-
-def _documented() -> Iterator[doctest.DocTest]:
-    finder = doctest.DocTestFinder(exclude_empty=True)
-    for info in pkgutil.walk_packages(unpool_xp.__path__, "unpool_xp."):
-        yield from (t for t in finder.find(importlib.import_module(info.name)) if t.examples)
-
-
-EXAMPLES = list(_documented())
-
-
-@pytest.mark.parametrize("test", EXAMPLES, ids=[test.name for test in EXAMPLES])
-def test_the_examples_of_a_docstring_run(test: doctest.DocTest) -> None:
-    test.globs = {}  # as a reader starts: what is not imported in the example is not there
-    report = run_examples(test, 0)
-    assert not report, "".join(report)
+def test_the_python_of_the_readme_runs() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert blocks
+    for block in blocks:
+        exec(block, {})
 
 
 # --- docstrings ----------------------------------------------------------------------------------
@@ -236,7 +175,9 @@ def test_extras_and_make_targets_in_the_text_are_there(page: Path) -> None:
 
 
 def test_the_backend_of_the_recipe_plugs_in(tmp_path: Path) -> None:
-    files = {block.caption: block.source for block in blocks(DOCS / "extending.rst")}
+    text = (DOCS / "extending.rst").read_text(encoding="utf-8")
+    captioned = re.findall(r" :caption: (\S+)\n((?:\n| {3}.*\n)+)", text)
+    files = {name: textwrap.dedent(block) for name, block in captioned}
     points = tomllib.loads(files["pyproject.toml"])["project"]["entry-points"]
     ((group, entries),) = points.items()
     ((label, place),) = entries.items()
@@ -254,82 +195,6 @@ def test_the_backend_of_the_recipe_plugs_in(tmp_path: Path) -> None:
     )
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert label in shown.stdout
-
-
-# --- the built pages -----------------------------------------------------------------------------
-
-
-class Page(html.parser.HTMLParser):
-    """The anchors of a page, where it leads, and what it loads."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.ids: set[str] = set()
-        self.links: list[str] = []
-        self.loads: list[str] = []
-        self.feed(path.read_text(encoding="utf-8"))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if "id" in given:
-            self.ids.add(given["id"])
-        if tag == "a" and "href" in given:
-            self.links.append(given["href"])
-        elif tag == "link" and given.get("rel") == "stylesheet":
-            self.loads.append(given["href"])
-        elif "src" in given:
-            self.loads.append(given["src"])
-
-
-def dead_links(folder: Path, pages: dict[Path, Page]) -> list[str]:
-    dead = []
-    for path, page in pages.items():
-        for link in (*page.links, *page.loads):
-            parts = urlsplit(link)
-            if parts.scheme or parts.netloc or link == "#":
-                continue
-            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            anchor = unquote(parts.fragment)
-            missing = anchor and target in pages and anchor not in pages[target].ids
-            if not target.is_file() or missing:
-                dead.append(f"{path.relative_to(folder)}: {link}")
-    return dead
-
-
-def test_the_pages_build_without_a_warning_and_their_links_lead_somewhere(tmp_path: Path) -> None:
-    # A copy: no left-over of another build can hide or make a fault.
-    source, out = tmp_path / "docs", (tmp_path / "html").resolve()
-    shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("_build", "generated"))
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")  # which a page includes
-    built = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", source, out],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
-
-    # The theme leaves a template among its own files.
-    paths = (path for path in out.rglob("*.html") if "_static" not in path.parts)
-    pages = {path: Page(path) for path in paths}
-    assert not dead_links(out, pages)
-    assert not [load for page in pages.values() for load in page.loads if urlsplit(load).netloc]
-
-    anchors = set().union(*(page.ids for page in pages.values()))
-    for module in (unpool_xp, backends, capabilities):
-        names = {f"{module.__name__}.{name}" for name in module.__all__}
-        assert names <= anchors, names - anchors
-    for operation in capabilities.OPERATIONS:
-        assert (out / f"api/generated/unpool_xp.{operation}.html").is_file()
-
-
-def test_a_dead_link_is_found(tmp_path: Path) -> None:
-    texts = {"a.html": '<a href="b.html#here">', "b.html": '<p id="there"><img src="c.png">'}
-    for name, text in texts.items():
-        (tmp_path / name).write_text(text)
-    folder = tmp_path.resolve()
-    pages = {path: Page(path) for path in folder.glob("*.html")}
-    assert sorted(dead_links(folder, pages)) == ["a.html: b.html#here", "b.html: c.png"]
 
 
 # --- what tables say -----------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_the_three_call_the_same_function_on_the_same_arrays(
         before = len(seen)
         assert turns.value(2) == pytest.approx(2 * turns.taken["pyperf"][-1])
         # Two of pyperf's, two of torch's and two to warm it up, and a sample of ours.
-        assert len(seen) - before == 6 + session.calls_per_sample
+        assert len(seen) - before == 6 + session.measured.calls_per_sample
         assert {who: len(times) for who, times in turns.taken.items()} == dict.fromkeys(
             ("ours", "pyperf", "torch"), turn + 1
         )

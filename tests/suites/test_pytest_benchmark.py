@@ -46,21 +46,20 @@ def test_a_cell_is_measured_and_its_entry_is_a_row(tmp_path: Path) -> None:
     (found,) = saved(tmp_path / "kept")
     names = {entry["name"] for entry in found["benchmarks"]}
     assert names >= {"numpy", "array_api_strict", "numpy numpy.ndarray.reshape + argmax"}
-    rows: Any = []
+    rows = []
     for entry in found["benchmarks"]:
         assert entry["group"] == CASE.name
         stats = entry["stats"]
         samples = {"samples_s": stats["data"], "calls_per_sample": stats["iterations"]}
-        rows.append({**entry["extra_info"]["row"], **samples})
-        assert schema.Row.__required_keys__ == rows[-1].keys()
+        rows.append(schema.row_of({**entry["extra_info"]["row"], **samples}))
         assert set(samples).isdisjoint(entry["extra_info"]["row"])
     with files.RowWriter(tmp_path / "rows.jsonl") as writer:  # refuses what is no row
         for row in rows:
             writer.write(row)
     for row in rows:
         assert schema.failure_reason(row) is None
-        assert (row["operation"], tuple(row["shape"])) == ("max_pool", CASE.shape)
-        assert row["machine"] == found["machine_info"]["unpool_xp"]["id"]
+        assert (row.operation, tuple(row.shape)) == ("max_pool", CASE.shape)
+        assert row.machine == found["machine_info"]["unpool_xp"]["id"]
     assert len({schema.case_key(row) for row in rows}) == len(rows)
 
 

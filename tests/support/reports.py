@@ -15,7 +15,7 @@ from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.report.ranked import ranked_cases
 from unpool_xp.bench.report.write import ReportFiles, write_report
 from unpool_xp.bench.rows.files import Problem
-from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.rows.schema import Row, parse_row
 
 
 class Page(HTMLParser):
@@ -58,7 +58,7 @@ class Page(HTMLParser):
 
     @property
     def rows(self) -> list[Row]:
-        return [json.loads(line) for line in self.carried["raw"].splitlines()]
+        return [parse_row(line) for line in self.carried["raw"].splitlines()]
 
 
 def report(

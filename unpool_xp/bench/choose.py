@@ -51,11 +51,11 @@ class Choice:
     def portable(self) -> list[Row]:
         """The rows of the portable function, at all sizes."""
         rows = [*self.rows, *(row for other in self.other_sizes.values() for row in other)]
-        return [row for row in rows if row["implementation"] == "portable"]
+        return [row for row in rows if row.implementation == "portable"]
 
     def ranking(self, *, with_transfer: bool = False) -> Ranking:
         """Return the portable function on each backend, the fastest first."""
-        portable = [row for row in self.rows if row["implementation"] == "portable"]
+        portable = [row for row in self.rows if row.implementation == "portable"]
         return rank(portable, with_transfer=with_transfer)
 
     @cached_property
@@ -158,5 +158,5 @@ def scale_case(case: Case, factor: float) -> Case | None:
 def _measure(
     pool: Pool, origin: dict[str, Any], case: Case, cells: Sequence[Cell], budget_s: float
 ) -> list[Row]:
-    fields = measure_case(pool, case, cells, budget_s)
-    return [make_row(origin, case, cell, fields[cell]) for cell in cells]
+    measured = measure_case(pool, case, cells, budget_s)
+    return [make_row(origin, case, cell, measured[cell]) for cell in cells]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import Any
 
-from unpool_xp.bench.measure.server import serve
+import msgspec
 
-_MIN_ROUNDS = 6
+from unpool_xp.bench.measure.server import serve
+from unpool_xp.bench.measure.timer import sample_rounds
 
 
 class Service:
@@ -73,6 +73,7 @@ class Service:
     ) -> dict[str, Any]:
         """Open a session: copy, call once, check."""
         from unpool_xp.bench.cases.case import Case
+        from unpool_xp.bench.measure.measurement import Measurement
         from unpool_xp.bench.measure.session import DeviceInputs, Session, describe_error
 
         wanted = Case.from_json(case)
@@ -84,42 +85,38 @@ class Service:
             try:
                 self._inputs = DeviceInputs(self.backend, wanted, host_inputs)
             except Exception as error:
-                return {"checked": False, "error": describe_error(error), "call_s": 0.0}
+                failed = Measurement(error=describe_error(error))
+                return {"measured": msgspec.to_builtins(failed), "call_s": 0.0}
         opened = Session(self.backend, wanted, mode, implementation, function, inputs=self._inputs)
         if opened.prepare():
             self._sessions[session] = opened
-        return {**opened.facts, "call_s": opened.call_s}
+        return {"measured": msgspec.to_builtins(opened.measured), "call_s": opened.call_s}
 
     def sample(self, session: str, n: int = 1) -> dict[str, Any]:
         """Take n samples."""
         opened = self._sessions[session]
-        before = len(opened.device_samples_s)
+        before = len(opened.measured.device_samples_s)
         samples = opened.sample(n)
         return {
             "samples_s": samples,
-            "device_samples_s": opened.device_samples_s[before:],
-            "checked": opened.checked,
-            "error": opened.error,
+            "device_samples_s": opened.measured.device_samples_s[before:],
+            "error": opened.measured.error,
         }
 
     def sample_rounds(self, sessions: list[str], seconds: float) -> dict[str, Any]:
-        """Sample several sessions in interleaved rounds, close them, and return their fields.
+        """Sample several sessions in interleaved rounds, close them, return what was measured.
 
         The n-th samples belong to one round, so they can be compared pair by pair.
         """
         opened = [self._sessions.pop(name) for name in sessions]
-        deadline, turn = time.monotonic() + seconds, 0
-        while turn < _MIN_ROUNDS or time.monotonic() < deadline or turn % 2:
-            for session in opened if turn % 2 == 0 else reversed(opened):
-                session.sample(1)
-            turn += 1
-        fields = {name: session.finish() for name, session in zip(sessions, opened, strict=True)}
-        return {"sessions": fields}
+        sample_rounds([session.sample for session in opened], seconds)
+        measured = [msgspec.to_builtins(session.finish()) for session in opened]
+        return {"sessions": dict(zip(sessions, measured, strict=True))}
 
     def finish(self, session: str) -> dict[str, Any]:
-        """Close a session; give its row's fields."""
-        fields: dict[str, Any] = self._sessions.pop(session).finish()
-        return fields
+        """Close a session; return what was measured."""
+        measured: dict[str, Any] = msgspec.to_builtins(self._sessions.pop(session).finish())
+        return measured
 
     def drop(self) -> dict[str, Any]:
         """Close all sessions and let go of all arrays."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -50,9 +49,10 @@ def gpu(
 ) -> None:
     """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
     from unpool_xp.bench.catalog.presets import preset
-    from unpool_xp.bench.check.run import OUT_OF_TIME, check_backends, find_loadable
+    from unpool_xp.bench.check.run import OUT_OF_TIME, check_backends
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
+    from unpool_xp.bench.measure.workers import find_loadable
     from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.rows.provenance import run_id
     from unpool_xp.bench.terminal import checks
@@ -61,7 +61,7 @@ def gpu(
     require_known_operations(operation)
     with err.status("looking for devices"):
         labels = _cuda_labels(backend)
-        cpu_labels, _ = find_loadable([label for label in _CPU_LABELS if label not in labels])
+        cpu_labels = [*find_loadable([name for name in _CPU_LABELS if name not in labels])[0]]
     # The sweep checks each case as well, so a suite that takes long must not take its time.
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
     with err.status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
@@ -145,11 +145,11 @@ def _print_targets(rows: list[Row], folder: Path) -> None:
 
 def _cuda_labels(labels: list[str] | None) -> list[str]:
     """Return the requested labels, or all CUDA labels that load; exit with reasons if none."""
-    from unpool_xp.bench.check.run import find_loadable
+    from unpool_xp.bench.measure.workers import find_loadable
 
     requested = labels or [name for name in backends.known() if on_cuda(name)]
     found, missing = find_loadable(list(dict.fromkeys(requested)))
     if missing and (labels or not found):
-        reasons = [re.sub(r"^ValueError: ", "", reason) for reason in missing.values()]
+        reasons = list(missing.values())
         fail("no CUDA backend is here:\n  " + "\n  ".join(reasons) if not labels else reasons[0])
-    return found
+    return list(dict.fromkeys(found.values()))

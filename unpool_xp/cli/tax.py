@@ -41,7 +41,7 @@ def tax(
     labels = resolve_labels(backend)
     targets = [t for t in TARGETS if t.label in labels and mode in (None, t.mode)]
     if not targets:
-        fail(f"no target for these; there are {', '.join(t.where for t in TARGETS)}")
+        fail(f"no target for these; there are {', '.join(t.name for t in TARGETS)}")
     cases = [c for c in tax_cases(quick) if not operation or c.operation in operation]
     if not cases:
         fail(f"no case of {', '.join(operation or ())}")

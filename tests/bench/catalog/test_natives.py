@@ -58,9 +58,9 @@ def test_a_native_equals_the_oracle(label: str, case: Case, title: str) -> None:
     backend = backends.load(label)
     native = next(n for n in case.natives(backend.library) if n.title == title)
     session = Session(backend, case, "eager", "native", native.name(case))
-    assert session.prepare() or (title, case.dtype) in REFUSED, session.error
-    if session.checked:
-        assert session.check_scope == "all"
+    assert session.prepare() or (title, case.dtype) in REFUSED, session.measured.error
+    if session.measured.checked:
+        assert session.measured.check_scope == "all"
         assert len(session.sample(2)) == 2
 
 
@@ -73,7 +73,7 @@ def test_jax_natives_compile(case: Case) -> None:
     for native in case.natives("jax"):
         if native.reason(case) is None:
             session = Session(backend, case, "compiled", "native", native.name(case))
-            assert session.prepare(), session.error
+            assert session.prepare(), session.measured.error
 
 
 # No function of the library, nor a few lines of it, that people would write.
@@ -97,7 +97,7 @@ def test_what_gives_no_indices_says_so_and_moves_fewer_bytes() -> None:
     assert native.bytes_moved(case) == case.bytes_moved - 8 * 96
     session = Session(backends.load("jax:cpu"), case, "eager", "native", native.name(case))
     session.prepare()
-    assert session.finish()["bytes_moved"] == native.bytes_moved(case)
+    assert session.finish().bytes_moved == native.bytes_moved(case)
 
 
 def test_an_unsuited_case_is_a_reason_without_a_time() -> None:
@@ -106,10 +106,10 @@ def test_an_unsuited_case_is_a_reason_without_a_time() -> None:
     session = Session(backends.load("numpy"), case, "eager", "native", name)
     assert not session.prepare()
     assert session.sample(3) == []
-    fields = session.finish()
-    assert "stride (2, 2) is not the kernel (3, 3)" in fields["error"]
-    assert fields["samples_s"] == []
-    assert fields["first_call_s"] is None
+    measured = session.finish()
+    assert "stride (2, 2) is not the kernel (3, 3)" in (measured.error or "")
+    assert measured.samples_s == []
+    assert measured.first_call_s is None
 
 
 def test_an_unknown_native_lists_the_known_ones() -> None:
@@ -124,8 +124,8 @@ def test_a_native_that_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(OPERATIONS, case.operation, replace(case.definition, natives=(wrong,)))
     session = Session(backends.load("numpy"), case, "eager", "native", "wrong")
     assert not session.prepare()
-    assert session.error is not None
-    assert "has shape (1, 1, 2, 2), should be (1, 1, 4, 4)" in session.error
+    assert session.measured.error is not None
+    assert "has shape (1, 1, 2, 2), should be (1, 1, 4, 4)" in session.measured.error
 
 
 def test_convolution_on_cuda_is_without_tf32(monkeypatch: pytest.MonkeyPatch) -> None:

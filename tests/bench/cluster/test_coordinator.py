@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from tests.support.rows import make_row
 from unpool_xp.bench.cases.case import Case
@@ -95,7 +96,7 @@ class Cluster:
     def rows(self, address: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
         return [
             {
-                **make_row(**asked["case"]),
+                **asdict(make_row(**asked["case"])),
                 "run": asked["run"],
                 "machine": self.machine(address)["id"],
                 "backend": cell["label"],
@@ -121,7 +122,7 @@ def swept(there: Cluster, folder: Path, **options: Any) -> tuple[ClusterSummary,
         **options,
     )
     rows = read_rows([folder]).rows
-    counts = Counter((row["machine"], case_key(row)) for row in rows)
+    counts = Counter((row.machine, case_key(row)) for row in rows)
     assert set(counts.values()) == {1}
     assert summary.measured + summary.failed + summary.skipped == len(rows)
     return summary, rows
@@ -162,7 +163,7 @@ def test_a_case_that_no_worker_survives_is_given_up(tmp_path: Path) -> None:
     summary, rows = swept(there, tmp_path)
     assert len(lost) == 3
     assert (summary.measured, summary.failed) == (2 * EACH, EACH)
-    assert {row["error"] for row in rows if not row["checked"]} == {
+    assert {row.error for row in rows if not row.checked} == {
         "lost: 3 workers left while they measured this"
     }
 
@@ -220,7 +221,7 @@ def test_a_machine_that_comes_later_takes_part(tmp_path: Path, share: bool) -> N
 
     there = Cluster({"tcp://a:1": "one"}, on_measure)
     _, rows = swept(there, tmp_path, share=share)
-    assert len({row["machine"] for row in rows}) == 2
+    assert len({row.machine for row in rows}) == 2
     assert len(rows) == EACH * len(CASES) * (1 if share else 2)
 
 
@@ -231,7 +232,7 @@ def test_the_lost_are_measured_when_it_goes_on(tmp_path: Path) -> None:
     there = Cluster({"tcp://a:1": "one"}, on_measure)
     summary, rows = swept(there, tmp_path, worker_timeout_s=0)
     assert summary.failed == len(rows) == EACH * len(CASES)
-    assert {row["error"] for row in rows} == {
+    assert {row.error for row in rows} == {
         "lost: worker tcp://a:1 (tcp://a:1) left and no other has numpy"
     }
     # Another machine is no substitute for this one, unless they share.
@@ -241,7 +242,7 @@ def test_the_lost_are_measured_when_it_goes_on(tmp_path: Path) -> None:
     there = Cluster({"tcp://a:2": "one"}, lambda *_: True)
     summary, rows = swept_more(there, tmp_path)
     assert summary.measured == EACH * len(CASES)
-    assert all(row["checked"] for row in rows)
+    assert all(row.checked for row in rows)
 
 
 def swept_more(there: Cluster, folder: Path) -> tuple[ClusterSummary, list[Row]]:
@@ -254,7 +255,7 @@ def swept_more(there: Cluster, folder: Path) -> tuple[ClusterSummary, list[Row]]
         resume=True,
     )
     rows = read_rows([folder]).rows
-    assert set(Counter((row["machine"], case_key(row)) for row in rows).values()) == {1}
+    assert set(Counter((row.machine, case_key(row)) for row in rows).values()) == {1}
     return summary, rows
 
 
@@ -272,8 +273,8 @@ def test_a_bad_row_is_refused_and_the_sweep_goes_on(tmp_path: Path) -> None:
     there.commit = "another"
     summary, rows = swept(there, tmp_path, note=heard.append)
     assert (summary.measured, summary.failed) == (EACH * len(CASES) - 1, 1)
-    (bad,) = [row for row in rows if not row["checked"]]
-    assert "has samples_s=" in (bad["error"] or "")
+    (bad,) = [row for row in rows if not row.checked]
+    assert "`$.samples_s[0]`" in (bad.error or "")
     assert any(text.startswith("refused: worker tcp://a:1") for text in heard)
     assert any("runs commit another, this is" in text for text in heard)
     assert list(summary.notes) == heard

@@ -259,11 +259,11 @@ def test_a_planted_slowdown_is_found_and_nothing_else(
     # What was measured is there for the other commands, and they agree.
     base_rows, head_rows = (read_rows([found.folder / f"{s}.jsonl"]) for s in ("base", "head"))
     assert not base_rows.problems + head_rows.problems
-    assert {row["commit"] for row in head_rows.rows} == {head.commit}
+    assert {row.commit for row in head_rows.rows} == {head.commit}
     for row in base_rows.rows:
-        assert row["checked"]
-        assert row["check_scope"] == "all"
-        assert row["calls_per_sample"] >= 1
+        assert row.checked
+        assert row.check_scope == "all"
+        assert row.calls_per_sample >= 1
     again = compare(base_rows.rows, head_rows.rows)
     assert {e.name for e in again.entries if e.outcome == "slower"} >= {slower.name}
     told = gate.gate_as_json(found)

@@ -16,7 +16,7 @@ from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.backends import Backend, cuda
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure import device
+from unpool_xp.bench.measure import timer
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.memory import peak_bytes
@@ -73,8 +73,10 @@ def test_the_cache_is_emptied_before_the_clock_of_the_host_starts(
     flush = Flush(backend, 1000)
     backend.log.clear()
     clock = types.SimpleNamespace(perf_counter=lambda: backend.log.append("clock") or 1.0)
-    monkeypatch.setattr(device, "time", clock)
-    flush.time_calls(lambda: backend.log.append("call"), (), 2)
+    monkeypatch.setattr(timer, "time", clock)
+    timer.time_calls(
+        lambda: backend.log.append("call"), (), backend.synchronize, 2, before=flush.wait
+    )
     assert backend.log == ["flush", "wait", "clock", "call", "wait", "clock"] * 2
 
 
@@ -101,27 +103,27 @@ def test_a_row_of_a_device_has_both_clocks(monkeypatch: pytest.MonkeyPatch, tmp_
     fake_backend.install(monkeypatch)
     out = tmp_path / "run.jsonl"
     run_sweep([CASE], ["fake:cuda", "numpy"], out=out, rounds=2, cell_s=0.0, memory=True)
-    rows = {row["backend"]: row for row in read_rows([out]).rows if row["checked"]}
+    rows = {row.backend: row for row in read_rows([out]).rows if row.checked}
     there, host = rows["fake:cuda"], rows["numpy"]
-    assert len(there["device_samples_s"]) == 2
-    assert there["device_samples_s"] == [0.05] * 2  # what the fake says
-    assert host["device_samples_s"] == []
-    assert there["peak_bytes"] == 1234
-    assert there["clock_mhz"] is None  # there is no driver to ask
+    assert len(there.device_samples_s) == 2
+    assert there.device_samples_s == [0.05] * 2  # what the fake says
+    assert host.device_samples_s == []
+    assert there.peak_bytes == 1234
+    assert there.clock_mhz is None  # there is no driver to ask
 
 
 def test_a_failure_on_the_device_takes_back_both_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_backend.install(monkeypatch)
     backend = backends.load("fake:cuda")
     session = Session(backend, CASE)
-    assert session.prepare(), session.error
+    assert session.prepare(), session.measured.error
     session.sample(1)
-    assert len(session.device_samples_s) == 1
+    assert len(session.measured.device_samples_s) == 1
     monkeypatch.setattr(backend, "device_clock", lambda: 1 / 0)
     assert session.sample(1) == []
-    assert session.device_samples_s == session.samples_s == []
-    assert session.error is not None
-    assert "ZeroDivisionError" in session.error
+    assert session.measured.device_samples_s == session.measured.samples_s == []
+    assert session.measured.error is not None
+    assert "ZeroDivisionError" in session.measured.error
 
 
 def test_an_allocator_that_is_asked_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,8 +204,8 @@ EXACT = """
 import jax, torch
 from unpool_xp.backends import cuda
 torch.set_float32_matmul_precision("high")
-cuda.exact_products_in_torch()
-cuda.exact_products_in_jax()
+cuda.disable_tf32_torch()
+cuda.disable_tf32_jax()
 assert torch.get_float32_matmul_precision() == "highest"
 assert not torch.backends.cudnn.allow_tf32
 assert jax.config.jax_default_matmul_precision == "float32"

@@ -20,6 +20,7 @@ from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.sweep import run_sweep
 from unpool_xp.bench.measure.workers import Worker, WorkerLostError
 from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import DTYPES
 from unpool_xp.cli import gpu
 
@@ -35,7 +36,7 @@ def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_backend.install(monkeypatch)
 
 
-def swept(tmp_path: Path, *cases: Case, label: str = "fake:cuda", **options: Any) -> list[Any]:
+def swept(tmp_path: Path, *cases: Case, label: str = "fake:cuda", **options: Any) -> list[Row]:
     out = tmp_path / "run.jsonl"
     run_sweep(cases, [label], out=out, in_order=True, **QUICKLY, **options)
     return read_rows([out]).rows
@@ -43,24 +44,24 @@ def swept(tmp_path: Path, *cases: Case, label: str = "fake:cuda", **options: Any
 
 def test_a_case_too_large_for_the_device_says_so_and_nothing_is_allocated(tmp_path: Path) -> None:
     large, good = swept(tmp_path, LARGE, GOOD)
-    assert large["error"].startswith("too large for the device: about ")
-    assert "it has 20000" in large["error"]
-    assert large["samples_s"] == []
-    assert good["checked"]
+    assert large.error.startswith("too large for the device: about ")
+    assert "it has 20000" in large.error
+    assert large.samples_s == []
+    assert good.checked
 
 
 def test_after_too_little_memory_what_is_kept_is_given_back(tmp_path: Path) -> None:
     first, again, good = swept(tmp_path, FULL, Case("avg_pool", (4, 2, 4, 4), kernel=2), GOOD)
-    assert "CUDA out of memory" in first["error"]
-    assert again["checked"]  # the fake gives memory once some was freed
-    assert good["checked"]
+    assert "CUDA out of memory" in first.error
+    assert again.checked  # the fake gives memory once some was freed
+    assert good.checked
 
 
 def test_a_lost_device_costs_its_case_and_the_process_is_started_anew(tmp_path: Path) -> None:
     lost, good = swept(tmp_path, POISON, GOOD)
-    assert "illegal memory access" in lost["error"]
-    assert "started anew" in lost["error"]
-    assert good["checked"]
+    assert "illegal memory access" in lost.error
+    assert "started anew" in lost.error
+    assert good.checked
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_a_budget_ends_the_sweep_between_cases_and_resume_goes_on(tmp_path: Path
     assert (summary.measured, summary.left) == (0, 3)
     summary = run_sweep(cases, ["fake:async"], resume=True, **options)
     assert (summary.measured, summary.left) == (3, 0)
-    assert [row["operation"] for row in read_rows([out]).rows] == [c.operation for c in cases]
+    assert [row.operation for row in read_rows([out]).rows] == [c.operation for c in cases]
 
 
 def test_the_sizes_are_powers_of_two_up_to_a_billion() -> None:
@@ -101,7 +102,7 @@ def test_the_command_checks_measures_and_reports(tmp_path: Path) -> None:
     assert "conv_transpose" in done.stdout
     assert "left out for want of time" in done.stderr
     (path,) = tmp_path.glob("sweeps/*/*.jsonl")
-    assert {row["operation"] for row in read_rows([path]).rows} <= {"conv_transpose"}
+    assert {row.operation for row in read_rows([path]).rows} <= {"conv_transpose"}
     assert list((tmp_path / "report").glob("*.html"))
     assert "not measured" in (tmp_path / "report" / "reach.md").read_text()
     assert "what is asked of a GPU" in done.stdout
@@ -168,19 +169,19 @@ def test_a_case_in_flight_at_the_end_is_cut_off_without_a_row(tmp_path: Path) ->
     assert time.monotonic() - start < 40  # its hang would last an hour
     assert (summary.measured, summary.failed, summary.left) == (1, 0, 2)
     (row,) = read_rows([out]).rows
-    assert row["checked"]
+    assert row.checked
 
 
 def test_a_case_is_measured_where_it_is_wanted(tmp_path: Path) -> None:
     out = tmp_path / "run.jsonl"
     only = {"wanted": lambda case, cell: cell.label == "numpy" or case == GOOD}
     run_sweep([GOOD, FULL], ["numpy", "fake:async"], out=out, **only, **QUICKLY)
-    asked = [(r["backend"], r["shape"][0]) for r in read_rows([out]).rows if _ours(r)]
+    asked = [(r.backend, r.shape[0]) for r in read_rows([out]).rows if _ours(r)]
     assert sorted(asked) == [("fake:async", 1), ("numpy", 1), ("numpy", 4)]
 
 
 def _ours(row: Any) -> bool:
-    return bool(row["implementation"] == "portable")
+    return row.implementation == "portable"
 
 
 def test_the_cpu_is_left_out_of_what_takes_it_minutes_and_memory_is_of_few() -> None:

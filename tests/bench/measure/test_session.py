@@ -40,18 +40,18 @@ def delay() -> float:
 )
 def test_every_time_waits_for_the_result(case: Case) -> None:
     session = Session(backends.load("fake:async"), case)
-    assert session.prepare(), session.error
+    assert session.prepare(), session.measured.error
     session.sample(2)
-    fields = session.finish()
-    assert len(fields["samples_s"]) == 2
-    for seconds in (*fields["samples_s"], fields["first_call_s"], fields["to_device_s"]):
+    measured = session.finish()
+    assert len(measured.samples_s) == 2
+    for seconds in (*measured.samples_s, measured.first_call_s, measured.to_device_s):
         assert seconds >= delay()
 
 
 def test_many_calls_a_sample_are_each_waited_for() -> None:
     session = Session(backends.load("fake:async"), CASE)
     session.prepare()
-    session.calls_per_sample = 3
+    session.measured.calls_per_sample = 3
     # A call that started before the last was ready would make the mean shorter than the delay.
     assert session.sample(1)[0] >= delay()
 
@@ -61,7 +61,7 @@ def test_a_lazy_library_computes_within_the_time() -> None:
 
     session = Session(backends.load("dask"), CASE)
     assert session.prepare()
-    session.calls_per_sample = 2
+    session.measured.calls_per_sample = 2
     runs: list[Any] = []
     with Callback(start=runs.append):
         session.sample(3)
@@ -72,11 +72,11 @@ def test_a_wrong_result_has_a_reason_and_no_time() -> None:
     session = Session(backends.load("fake:wrong"), CASE)
     assert not session.prepare()
     assert session.sample(5) == []
-    fields = session.finish()
-    assert not fields["checked"]
-    assert fields["samples_s"] == []
-    assert all(fields[name] is None for name in TIMES)
-    assert fields["error"].startswith("wrong result: values[0, 1, 1, 1] is ")
+    measured = session.finish()
+    assert not measured.checked
+    assert measured.samples_s == []
+    assert all(getattr(measured, name) is None for name in TIMES)
+    assert (measured.error or "").startswith("wrong result: values[0, 1, 1, 1] is ")
 
 
 def test_a_call_that_fails_takes_back_the_samples_before_it() -> None:
@@ -91,10 +91,10 @@ def test_a_call_that_fails_takes_back_the_samples_before_it() -> None:
     session._call = broken
     assert session.sample(1) == []
     assert monkey is not None
-    fields = session.finish()
-    assert (fields["checked"], fields["error"]) == (False, "MemoryError: no more")
-    assert fields["samples_s"] == []
-    assert all(fields[name] is None for name in TIMES)
+    measured = session.finish()
+    assert (measured.checked, measured.error) == (False, "MemoryError: no more")
+    assert measured.samples_s == []
+    assert all(getattr(measured, name) is None for name in TIMES)
 
 
 def test_an_exception_is_a_reason_in_one_line() -> None:
@@ -117,24 +117,24 @@ def test_what_cannot_be_measured_says_why(
 ) -> None:
     session = Session(backends.load(label), CASE, mode, implementation)
     assert not session.prepare()
-    assert session.error is not None
-    assert reason in session.error
+    assert session.measured.error is not None
+    assert reason in session.measured.error
 
 
 def test_compiled_is_measured_where_there_is_a_compiler() -> None:
     session = Session(backends.load("jax:cpu"), CASE, "compiled")
-    assert session.prepare(), session.error
-    fields = session.finish()
-    assert fields["function"] == "unpool_xp.max_pool"
-    assert fields["first_call_s"] > 0
+    assert session.prepare(), session.measured.error
+    measured = session.finish()
+    assert session.function == "unpool_xp.max_pool"
+    assert measured.first_call_s > 0
 
 
 def test_a_sample_of_a_short_call_has_many_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session(backends.load("numpy"), CASE)
     session.prepare()
-    assert session.calls_per_sample is not None
-    assert session.calls_per_sample >= 1
-    assert session.calls_per_sample * session.call_s >= SAMPLE_SECONDS * 0.999
+    assert session.measured.calls_per_sample is not None
+    assert session.measured.calls_per_sample >= 1
+    assert session.measured.calls_per_sample * session.call_s >= SAMPLE_SECONDS * 0.999
 
 
 def test_the_collector_rests_while_the_clock_runs() -> None:
@@ -187,5 +187,5 @@ def test_what_cannot_be_measured_says_so_in_the_words_of_the_declaration(
     with jax_without_64_bits():
         session = Session(backends.load(label), case)
         assert not session.prepare()
-    assert session.error == reason
-    assert session.finish()["samples_s"] == []
+    assert session.measured.error == reason
+    assert session.finish().samples_s == []

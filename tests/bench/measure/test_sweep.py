@@ -43,7 +43,7 @@ def rows_of(path: Path) -> list[Row]:
 
 def by_backend(path: Path, case: Case) -> dict[tuple[str, str], Row]:
     shape = list(case.shape)
-    return {(r["backend"], r["mode"]): r for r in rows_of(path) if r["shape"] == shape}
+    return {(r.backend, r.mode): r for r in rows_of(path) if r.shape == shape}
 
 
 def test_each_cell_leaves_a_row_with_a_checked_time_or_a_reason(tmp_path: Path) -> None:
@@ -65,42 +65,43 @@ def test_each_cell_leaves_a_row_with_a_checked_time_or_a_reason(tmp_path: Path) 
     assert len(good) == len(fatal) == 7
 
     for row in rows_of(out):
-        assert row["checked"] == bool(row["samples_s"])
-        assert row["checked"] == (row["error"] is None)
-        assert (row["first_call_s"] is None) == (not row["checked"])
+        assert row.checked == bool(row.samples_s)
+        assert row.checked == (row.error is None)
+        assert (row.first_call_s is None) == (not row.checked)
     for row in (good["fake:async", "eager"], fatal["fake:async", "eager"]):
-        assert len(row["samples_s"]) >= 2
-        assert min(row["samples_s"]) >= 0.05  # the fake library's delay
-        assert row["check_scope"] == "all"
-        assert row["device"] == "fake device"
-    reasons = {key: row["error"] or "" for key, row in fatal.items()}
+        assert len(row.samples_s) >= 2
+        assert min(row.samples_s) >= 0.05  # the fake library's delay
+        assert row.check_scope == "all"
+        assert row.device == "fake device"
+    reasons = {key: row.error or "" for key, row in fatal.items()}
     assert "exit code 7: the fake library's last words" in reasons["fake:crash", "eager"]
     assert "timed out" in reasons["fake:hang", "eager"]
     assert "wrong result" in reasons["fake:wrong", "eager"]
     assert "pip install the missing part" in reasons["fake:missing", "eager"]
     assert "unknown backend 'nobody'" in reasons["nobody", "eager"]
     # The compiled function crashes once it is timed: the eager one keeps its place.
-    assert "exit code 7" in (good["fake:crash", "compiled"]["error"] or "")
-    assert len(good["fake:crash", "eager"]["samples_s"]) >= 2
-    assert len(good["fake:hang", "eager"]["samples_s"]) >= 2
+    assert "exit code 7" in (good["fake:crash", "compiled"].error or "")
+    assert len(good["fake:crash", "eager"].samples_s) >= 2
+    assert len(good["fake:hang", "eager"].samples_s) >= 2
 
 
 def test_rows_say_what_was_measured_and_where(tmp_path: Path) -> None:
     out = tmp_path / "a-run.jsonl"
     run_sweep([OTHER], ["numpy"], out=out, memory=True, **QUICKLY)
     rows = rows_of(out)
-    assert {r["function"] for r in rows} == {
+    assert {r.function for r in rows} == {
         "unpool_xp.nearest_unpool",
         "numpy.repeat",
         "numpy.kron",
         "numpy.broadcast_to",
+        "numpy.repeat, last axis first",
     }
     for row in rows:
-        assert row["run"] == "a-run"
-        assert Case.from_json({name: row[name] for name in OTHER.to_json()}) == OTHER  # type: ignore[literal-required]
-        assert row["bytes_moved"] == OTHER.bytes_moved
-        assert row["peak_bytes"] is not None or not sys.platform.startswith("linux")
-        assert row["calls_per_sample"] is not None
+        assert row.run == "a-run"
+        assert Case.from_json({name: getattr(row, name) for name in OTHER.to_json()}) == OTHER
+        assert row.bytes_moved == OTHER.bytes_moved
+        assert row.peak_bytes is not None or not sys.platform.startswith("linux")
+        assert row.calls_per_sample is not None
     assert (tmp_path / "machine.json").exists()
 
 
@@ -141,7 +142,7 @@ def test_what_does_not_fit_is_refused_before_it_is_allocated(tmp_path: Path) -> 
     summary = run_sweep([huge, OTHER], ["fake:async", "fake:noisy"], out=out, **QUICKLY)
     assert (summary.measured, summary.failed) == (2, 2)
     for row in by_backend(out, huge).values():
-        assert f"2 processes need about {2 * huge.needed_bytes} bytes" in (row["error"] or "")
+        assert f"2 processes need about {2 * huge.needed_bytes} bytes" in (row.error or "")
 
 
 def test_nothing_to_measure_is_named(tmp_path: Path) -> None:
@@ -162,16 +163,16 @@ def test_rounds_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
         cells = cells_of(OTHER, "numpy")
         measured = measure_case(pool, OTHER, cells, rounds=3, cell_s=1.0)
     names = [cell.function for cell in cells]
-    assert len(names) == 4
+    assert len(names) == 5
     assert order == [*names, *reversed(names), *names]
-    assert all(len(measured[cell]["samples_s"]) >= 3 for cell in cells)
+    assert all(len(measured[cell].samples_s) >= 3 for cell in cells)
 
 
 def test_a_budget_that_ran_out_leaves_a_reason() -> None:
     with Pool() as pool:
         cells = cells_of(OTHER, "numpy")
         measured = measure_case(pool, OTHER, cells, budget_s=0.0)
-    assert {fields["error"] for fields in measured.values()} == {"not measured: out of time"}
+    assert {one.error for one in measured.values()} == {"not measured: out of time"}
 
 
 SWEEP = """
@@ -209,7 +210,7 @@ def finish(out: Path) -> files.ReadResult:
     found = read_rows([out])
     assert set(Counter(map(case_key, found.rows)).values()) == {1}
     assert len(found.rows) == LENGTH
-    assert all(row["checked"] for row in found.rows)
+    assert all(row.checked for row in found.rows)
     return found
 
 

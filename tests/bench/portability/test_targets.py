@@ -16,6 +16,7 @@ from rich.console import Console
 from tests.support.command import run
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.portability.measure import (
     make_entry,
@@ -37,8 +38,8 @@ from unpool_xp.bench.verdicts.bootstrap import Ratio
 from unpool_xp.bench.worker import Service
 
 CASE = Case("nearest_unpool", (1, 2, 4, 4), scale=2)
-NUMPY = next(target for target in TARGETS if target.where == "numpy eager")
-TORCH = next(target for target in TARGETS if target.where == "torch:cpu eager")
+NUMPY = next(target for target in TARGETS if target.name == "numpy eager")
+TORCH = next(target for target in TARGETS if target.name == "torch:cpu eager")
 PLAIN, LAST_FIRST = "numpy.repeat", "numpy.repeat, last axis first"
 
 
@@ -49,11 +50,11 @@ def entry(estimate: float | None, target: TaxTarget = NUMPY, case: Case = CASE) 
     return TaxEntry(target, case, PLAIN, estimate * 1e-3, 1e-3, ratio)
 
 
-def fields(**samples: list[float]) -> dict[Cell, dict[str, Any]]:
+def measured(**samples: list[float]) -> dict[Cell, Measurement]:
     names = {"ours": ("portable", "unpool_xp.nearest_unpool"), "repeat": ("native", PLAIN)}
     names |= {"kron": ("native", "numpy.kron"), "last": ("native", LAST_FIRST)}
     return {
-        Cell("numpy", "eager", *names[name]): {"samples_s": taken, "error": None}
+        Cell("numpy", "eager", *names[name]): Measurement(samples_s=taken)
         for name, taken in samples.items()
     }
 
@@ -66,17 +67,19 @@ def test_the_ratio_is_the_median_of_pairs_not_of_medians() -> None:
 
 
 def test_the_fastest_native_counts() -> None:
-    known = fields(ours=[2.0] * 4, repeat=[4.0] * 4, kron=[8.0] * 4, last=[1.0] * 4)
+    known = measured(ours=[2.0] * 4, repeat=[4.0] * 4, kron=[8.0] * 4, last=[1.0] * 4)
     found = make_entry(NUMPY, CASE, known)
     assert (found.function, found.ratio) == (LAST_FIRST, Ratio(2.0, 2.0, 2.0))
     assert (found.portable_s, found.native_s) == (2.0, 1.0)
 
 
 def test_without_samples_there_is_a_reason() -> None:
-    assert "nothing that does it" in (make_entry(NUMPY, CASE, fields(ours=[1.0] * 3)).reason or "")
-    known = fields(ours=[], repeat=[1.0] * 3)
+    assert "nothing that does it" in (
+        make_entry(NUMPY, CASE, measured(ours=[1.0] * 3)).reason or ""
+    )
+    known = measured(ours=[], repeat=[1.0] * 3)
     for cell in known:
-        known[cell]["error"] = "wrong result"
+        known[cell].error = "wrong result"
     assert make_entry(NUMPY, CASE, known).reason == "unpool_xp.nearest_unpool: wrong result"
 
 
@@ -125,7 +128,7 @@ def test_the_tax_of_a_case_in_one_process_with_rows_that_can_be_read(tmp_path: P
         assert entry.ratio.low <= entry.ratio.estimate <= entry.ratio.high
     read = read_rows([tmp_path])
     assert not read.problems
-    taken = {row["function"]: row["samples_s"] for row in read.rows}
+    taken = {row.function: row.samples_s for row in read.rows}
     assert {"unpool_xp.nearest_unpool", PLAIN, LAST_FIRST} <= set(taken)
     assert len({len(samples) for samples in taken.values() if samples}) == 1
     assert len(taken[found[0].function]) >= 6
@@ -142,13 +145,15 @@ def test_turns_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[str] = []
 
     def session(name: str) -> Any:
-        return SimpleNamespace(sample=lambda n: taken.append(name), finish=lambda: {"of": name})
+        return SimpleNamespace(
+            sample=lambda: taken.append(name), finish=lambda: Measurement(device=name)
+        )
 
     service = Service("numpy")
     service._sessions = {"a": session("a"), "b": session("b")}
     answer = service.sample_rounds(["a", "b"], seconds=0)
     assert "".join(taken) == "abba" * 3
-    assert answer["sessions"] == {"a": {"of": "a"}, "b": {"of": "b"}}
+    assert [answer["sessions"][name]["device"] for name in "ab"] == ["a", "b"]
     assert not service._sessions
 
 

@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import Select
 from tests.support.rows import ATTACK, failed_row, make_row
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.report.write import write_report
-from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.rows.schema import Row, parse_row
 
 _PATIENCE = 20  # seconds; far more than anything here takes
 _FLAGS = (
@@ -283,7 +283,7 @@ def test_the_link_saves_every_row(browser, page):
     browser.run("document.getElementById('download').click()")
     saved = browser.downloads / "rows.jsonl"
     browser.until(lambda: saved.exists() and saved.read_bytes().endswith(b"\n"))
-    found = [json.loads(line) for line in saved.read_bytes().splitlines()]
+    found = [parse_row(line) for line in saved.read_bytes().splitlines()]
     assert found == the_rows()
 
 

@@ -27,8 +27,8 @@ def test_a_picture_draws_a_symbol_for_every_time():
 
 
 def test_a_picture_of_too_much_shows_the_settings_of_most_sizes():
-    rows = [row for row in synthetic_rows(3000) if row["operation"] == "max_pool"]
-    spec = time_png_spec(cases_of(*rows), sorted({row["backend"] for row in rows}), None)
+    rows = [row for row in synthetic_rows(3000) if row.operation == "max_pool"]
+    spec = time_png_spec(cases_of(*rows), sorted({row.backend for row in rows}), None)
     assert spec is not None
     assert {point["settings"] for point in spec["datasets"]["points"]} == {spec["title"]["text"]}
     assert len(spec["datasets"]["points"]) < len(rows)

@@ -36,7 +36,7 @@ def test_compiled_is_held_against_the_same_function_eager():
         timed("torch:cpu", 0.1),
     ]
     (found,) = compile_break_evens(cases_of(*rows))
-    assert found.compiled.row["backend"] == found.eager.row["backend"] == "jax:cpu"
+    assert found.compiled.row.backend == found.eager.row.backend == "jax:cpu"
     assert found.calls in (5, 6)
     assert found.clear
 
@@ -54,7 +54,7 @@ def crossing_rows() -> list[Row]:
 
 def test_the_gpu_is_faster_from_a_size_on_with_and_without_copies():
     (found,) = device_series(cases_of(*crossing_rows()))
-    assert [point.case.first_row["shape"][-1] for point in found.points] == [16, 32, 64]
+    assert [point.case.first_row.shape[-1] for point in found.points] == [16, 32, 64]
     ((here, copied),) = found.crossovers
     assert (here.wins_from, copied.wins_from) == (8 * 32**2, 8 * 64**2)
     assert device_series(cases_of(timed("numpy", 1.0))) == []

@@ -59,8 +59,10 @@ def test_what_was_not_measured_says_why() -> None:
 def test_a_large_case_without_a_time_is_not_hidden_by_another() -> None:
     rows = [
         row(LARGE, 1e-3, copy_gb_s=1000.0),
-        failed_row("too large", **{**LARGE.to_json(), "shape": [256, 64, 128, 128]}, **SAME)
-        | {"backend": "torch:cuda"},
+        failed_row(
+            "too large",
+            **{**LARGE.to_json(), **SAME, "shape": [256, 64, 128, 128], "backend": "torch:cuda"},
+        ),
     ]
     assert "1 without a time (too large)" in line(rows, "nearest_unpool on torch").note  # type: ignore[arg-type]
 

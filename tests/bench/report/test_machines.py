@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from tests.support.reports import report
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.report.view import report_view
@@ -12,7 +14,7 @@ from unpool_xp.bench.rows.schema import Row
 
 def on_machine(machine: str, factor: float, count: int) -> list[Row]:
     return [
-        {**row, "machine": machine, "samples_s": [factor * s for s in row["samples_s"]]}
+        replace(row, machine=machine, samples_s=[factor * s for s in row.samples_s])
         for row in synthetic_rows(count)
     ]
 
@@ -27,7 +29,7 @@ def test_machines_stand_side_by_side_over_the_cases_that_all_have(tmp_path: Path
         fast, slow = line["cells"]
         assert fast["first"]
         assert (slow["first"], slow["ratio"]) == (False, "3.00x")
-    portable = [row for row in on_machine("fast", 1.0, 40) if row["implementation"] == "portable"]
+    portable = [row for row in on_machine("fast", 1.0, 40) if row.implementation == "portable"]
     assert sum(line["cases"] for line in lines) == len(portable)
     page = report(tmp_path, rows)
     assert "## Machines side by side" in page.summary

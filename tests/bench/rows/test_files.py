@@ -38,7 +38,7 @@ def test_a_full_disk_takes_back_what_was_written_of_a_row(tmp_path: Path, monkey
         assert path.read_bytes() == good
         left[0] = 10**6
         writer.write(make_row(backend="dask"))
-    assert [row["backend"] for row in read_rows([path]).rows] == ["numpy", "dask"]
+    assert [row.backend for row in read_rows([path]).rows] == ["numpy", "dask"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import asdict
 
 from tests.support.rows import failed_row, make_row, write
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.rows import readers
 from unpool_xp.bench.rows.files import ReadResult
 from unpool_xp.bench.rows.readers import read_results
-from unpool_xp.bench.rows.schema import failure_reason, row_error
+from unpool_xp.bench.rows.schema import failure_reason, row_of
 
 # --- what the tools write ------------------------------------------------------------------------
 
@@ -104,7 +105,7 @@ def _columns(file: Path) -> dict[str, Any]:
 def pytest_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of pytest-benchmark with a benchmark of the panel, and one of something else."""
     folder = tmp_path_factory.mktemp("pytest-benchmark")
-    row = {**make_row()}
+    row = asdict(make_row())
     del row["samples_s"], row["calls_per_sample"]
     (folder / "row.json").write_text(json.dumps(row))
     (folder / "test_toy.py").write_text(BENCHMARK)
@@ -121,40 +122,40 @@ def test_a_run_of_asv_gives_a_row_for_each_set_of_parameters(asv_results: Path) 
     file, _ = asv_files(asv_results)
     found = read_results([file])
     assert found.problems == []
-    assert [row_error(row) for row in found.rows] == [None] * 4
+    assert len(found.rows) == 4
     first = found.rows[0]
     case = panel_case("max_pool", "small", 2)
-    assert {name: first[name] for name in case.to_json()} == case.to_json()
-    assert (first["backend"], first["mode"]) == ("numpy", "eager")
-    assert (found.rows[1]["backend"], found.rows[1]["mode"]) == ("torch:cpu", "compiled")
-    assert (first["implementation"], first["function"]) == ("portable", "unpool_xp.max_pool")
-    assert (first["machine"], first["device"], first["backend_version"]) == ("toy", "A CPU", "")
-    assert first["commit"] == json.loads(file.read_text())["commit_hash"]
-    assert (first["calls_per_sample"], len(first["samples_s"])) == (1, 6)
-    assert all(sample > 1e-3 for sample in first["samples_s"])  # it slept
-    assert (first["bytes_moved"], first["flops"]) == (case.bytes_moved, case.flops)
-    assert first["time"] > "2024-01-01T00:00:00+00:00"
+    assert {name: getattr(first, name) for name in case.to_json()} == case.to_json()
+    assert (first.backend, first.mode) == ("numpy", "eager")
+    assert (found.rows[1].backend, found.rows[1].mode) == ("torch:cpu", "compiled")
+    assert (first.implementation, first.function) == ("portable", "unpool_xp.max_pool")
+    assert (first.machine, first.device, first.backend_version) == ("toy", "A CPU", "")
+    assert first.commit == json.loads(file.read_text())["commit_hash"]
+    assert (first.calls_per_sample, len(first.samples_s)) == (1, 6)
+    assert all(sample > 1e-3 for sample in first.samples_s)  # it slept
+    assert (first.bytes_moved, first.flops) == (case.bytes_moved, case.flops)
+    assert first.time > "2024-01-01T00:00:00+00:00"
 
 
 def test_what_asv_failed_at_is_a_row_with_the_reason_and_what_it_skipped_none(
     asv_results: Path,
 ) -> None:
     rows = read_results([asv_files(asv_results)[0]]).rows
-    reasons = {(r["stride"][0], r["backend"]): failure_reason(r) for r in rows if r["stride"]}
+    reasons = {(r.stride[0], r.backend): failure_reason(r) for r in rows if r.stride}
     assert reasons.pop((3, "torch:cpu")) == "failed in asv, whose results do not say why"
     assert reasons == {(2, "numpy"): None, (2, "torch:cpu"): None, (3, "numpy"): None}
 
 
 def test_asv_without_samples_gives_the_median_alone(asv_results: Path) -> None:
     rows = read_results([asv_files(asv_results)[1]]).rows
-    assert [row["backend"] for row in rows] == ["numpy"] * 2  # asv was asked for no others
-    assert [len(row["samples_s"]) for row in rows] == [1, 1]
+    assert [row.backend for row in rows] == ["numpy"] * 2  # asv was asked for no others
+    assert [len(row.samples_s) for row in rows] == [1, 1]
 
 
 def test_the_folder_of_asv_has_both_commits_and_no_problem(asv_results: Path) -> None:
     found = read_results([asv_results, *asv_files(asv_results)])
     assert found.problems == []
-    assert len({row["commit"] for row in found.rows}) == 2
+    assert len({row.commit for row in found.rows}) == 2
     assert len(found.rows) == 4 + 2
 
 
@@ -174,9 +175,9 @@ def changed(source: Path, target: Path, **columns: Any) -> Path:
     [
         ({"result": None, "samples": None}, 6, None),  # asv writes a column of nulls as null
         ({"result": [1.0]}, 0, "1 results for 6 sets"),
-        ({"samples": [[-1.0]] * 6}, 1, "not all > 0"),
-        ({"samples": [[float("nan")]] * 6}, 1, "samples_s="),
-        ({"samples": [["1"]] * 6}, 1, "samples_s="),
+        ({"samples": [[-1.0]] * 6}, 1, "> 0.0 - at `$.samples_s[0]`"),
+        ({"samples": [[float("nan")]] * 6}, 1, "`$.samples_s[0]`"),
+        ({"samples": [["1"]] * 6}, 1, "`$.samples_s[0]`"),
         ({"samples": [[]] * 6}, 1, "not a list of seconds"),
         ({"samples": [[1.0]]}, 1, "has no samples at its place"),
         ({"params": None}, 0, "not one list a parameter"),
@@ -195,7 +196,6 @@ def test_damaged_columns_of_asv_are_problems(
 ) -> None:
     found = read_results([changed(asv_files(asv_results)[0], tmp_path / "a.json", **columns)])
     assert len(found.rows) == rows
-    assert all(row_error(row) is None for row in found.rows)
     if reason is None:
         assert found.problems == []
         assert all(failure_reason(row) for row in found.rows)
@@ -226,9 +226,9 @@ def test_a_suite_in_a_folder_of_the_suite_is_found(asv_results: Path, tmp_path: 
     values[data["result_columns"].index("samples")] = None
     (tmp_path / "a.json").write_text(json.dumps(data))
     rows = read_results([tmp_path]).rows
-    versions = {row["backend"]: row["backend_version"] for row in rows}
+    versions = {row.backend: row.backend_version for row in rows}
     assert versions == {"numpy": "2.1", "torch:cpu": "", "cupy:cuda": "13.6"}
-    assert {row["device"] for row in rows if row["backend"] == "cupy:cuda"} == {""}
+    assert {row.device for row in rows if row.backend == "cupy:cuda"} == {""}
     data["results"] = {"foreign.Time.time_call": []}
     (tmp_path / "a.json").write_text(json.dumps(data))
     assert "has no results of" in read_results([tmp_path]).problems[0].reason
@@ -240,12 +240,11 @@ def test_a_suite_in_a_folder_of_the_suite_is_found(asv_results: Path, tmp_path: 
 def test_a_run_of_pytest_benchmark_gives_the_rows_in_its_extra_info(pytest_file: Path) -> None:
     found = read_results([pytest_file])
     (row,) = found.rows
-    assert row_error(row) is None
-    assert (len(row["samples_s"]), row["calls_per_sample"]) == (7, 3)
+    assert (len(row.samples_s), row.calls_per_sample) == (7, 3)
     original = make_row()
-    for name in set(original) - {"samples_s", "calls_per_sample", "run"}:
-        assert row[name] == original[name]  # type: ignore[literal-required]
-    assert row["run"] == f"pytest-{original['run']}"
+    for name in set(asdict(original)) - {"samples_s", "calls_per_sample", "run"}:
+        assert getattr(row, name) == getattr(original, name)
+    assert row.run == f"pytest-{original.run}"
     (problem,) = found.problems
     assert "test_foreign" in problem.reason
 
@@ -259,7 +258,7 @@ def test_pytest_benchmark_without_data_gives_the_median_alone(
     (tmp_path / "times.json").write_text(json.dumps(data))
     (row,) = read_results([tmp_path]).rows
     medians = [benchmark["stats"]["median"] for benchmark in data["benchmarks"]]
-    assert row["samples_s"][0] in medians
+    assert row.samples_s[0] in medians
 
 
 # --- any damage ----------------------------------------------------------------------------------
@@ -290,7 +289,7 @@ def replaced(data: Any, at: tuple[Any, ...], value: Any) -> Any:
 def read_whole(path: Path) -> ReadResult:
     """Read a file that may be damaged: each row is one, and what is not says why."""
     found = read_results([path])
-    assert [row_error(row) for row in found.rows] == [None] * len(found.rows)
+    assert all(row_of(asdict(row)) == row for row in found.rows)
     assert all(problem.reason and problem.path == path for problem in found.problems)
     return found
 

@@ -69,7 +69,7 @@ def test_the_ratio_is_head_over_base() -> None:
 
 def test_one_slower_case_outweighs_all_that_are_faster() -> None:
     base = [timed(1.0, backend=label) for label in ("numpy", "dask", "jax:cpu")]
-    head = [timed(t, backend=row["backend"]) for t, row in zip((0.5, 2, 0.5), base, strict=True)]
+    head = [timed(t, backend=row.backend) for t, row in zip((0.5, 2, 0.5), base, strict=True)]
     found = compare(base, head)
     assert found.exit_code == 1
     assert found.entries[0].label == "dask"
@@ -110,17 +110,15 @@ def test_samples_taken_in_turns_are_compared_in_pairs() -> None:
         for paired in (False, True)
     )
     assert paired.ratio.high - paired.ratio.low < alone.ratio.high - alone.ratio.low
-    short = make_row(samples_s=head["samples_s"][:-1])
+    short = make_row(samples_s=head.samples_s[:-1])
     assert one(compare([base], [short], paired=True)).ratio is not None
 
 
 def test_why_a_case_is_undecided_is_said() -> None:
     base, single = timed(1.0), timed(2.0, n=1)
     assert one(compare([base], [single])).note == "one number in head"
-    single["run"] = "asv-0123"
-    assert "--record-samples" in one(compare([single], [base])).note
-    single["run"] = "pytest-0123"
-    assert "--benchmark-save-data" in one(compare([single], [base])).note
+    for of, option in (("asv-0123", "--record-samples"), ("pytest-01", "--benchmark-save-data")):
+        assert option in one(compare([timed(2.0, n=1, run=of)], [base])).note
     assert one(compare([timed(1.0, n=2)], [base])).note == "2 samples in base"
     assert "noise floor" in one(compare([timed(1.0, n=4)], [timed(9.0, n=4)])).note
     wide = compare([timed(1.0, spread=0.3)], [timed(1.0, n=25, spread=0.3)])
@@ -348,7 +346,7 @@ def test_the_command_takes_the_thresholds_of_the_folder(tmp_path: Path) -> None:
 
 def test_a_long_list_is_cut_in_markdown() -> None:
     base = [timed(1.0, shape=[1, 1, 8, n]) for n in range(8, 308)]
-    head = [timed(2.0, shape=row["shape"]) for row in base]
+    head = [timed(2.0, shape=row.shape) for row in base]
     text = comparison.comparison_as_markdown(compare(base, head))
     assert "and 100 more" in text
     assert len(text) < 65_536

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.rows import failed_row, native, timed
 from tests.support.synthetic_rows import BACKENDS, synthetic_row
@@ -60,10 +61,10 @@ def test_the_answer_changes_where_another_is_clearly_faster():
         (10, cpu_first), (100, cpu_first | {"cpu": 4.0}), (1000, cpu_first | {"cpu": 50.0})
     )
     assert [change.winner for change in found] == ["cpu eager portable", "gpu eager portable"]
-    assert [change.row["shape"] for change in found] == [[10], [1000]]
+    assert [change.row.shape for change in found] == [[10], [1000]]
     assert found[0].before is None
     assert found[1].before is not None
-    assert found[1].before["shape"] == [100]
+    assert found[1].before.shape == [100]
     assert all(change.tied == () for change in found)
 
 
@@ -89,7 +90,7 @@ def test_rows_of_one_name_are_one_answer():
     rows = [native("torch:cpu", 2.0, "f"), native("torch:cpu", 2.001, "g"), timed("torch:cpu", 2.0)]
     (found,) = winner_changes([rank(rows[:2])])
     assert (found.winner, found.tied) == ("torch:cpu eager native", ())
-    (found,) = winner_changes([rank(rows)], name=lambda row: row["backend"])
+    (found,) = winner_changes([rank(rows)], name=lambda row: row.backend)
     assert (found.winner, found.tied) == ("torch:cpu", ())
 
 
@@ -148,10 +149,10 @@ def test_too_few_samples_decide_nothing():
 
 def test_noise_from_one_half_to_the_other_is_no_win():
     drift = [1.1] * 80 + [0.75] * 120  # the whole interval is below 1
-    rows = [at(16, "numpy", 1.0), {**at(16, "torch:cuda", 1.0), "samples_s": drift}]
+    rows = [at(16, "numpy", 1.0), replace(at(16, "torch:cuda", 1.0), samples_s=drift)]
     assert only(rows).verdicts == {SIZES[0]: Verdict.UNDECIDED}
     drift = [1 / seconds for seconds in drift]
-    rows = [{**at(16, "numpy", 1.0), "samples_s": drift}, at(16, "torch:cuda", 1.0)]
+    rows = [replace(at(16, "numpy", 1.0), samples_s=drift), at(16, "torch:cuda", 1.0)]
     assert only(rows).verdicts == {SIZES[0]: Verdict.UNDECIDED}
 
 
@@ -198,7 +199,7 @@ def test_a_size_that_one_of_them_lacks_is_left_out():
     found = only(beside(SLOW, None, QUICK, None))
     assert list(found.verdicts) == [SIZES[0], SIZES[2]]
     assert found.wins_from == SIZES[2]
-    rows = [row for row in beside(SLOW, SLOW, QUICK) if row["shape"][-1] != SIDES[2]]
+    rows = [row for row in beside(SLOW, SLOW, QUICK) if row.shape[-1] != SIDES[2]]
     assert only([*rows, at(SIDES[2], "torch:cuda", QUICK)]).wins_from is None
 
 

@@ -20,9 +20,9 @@ def test_the_fastest_comes_first_and_failures_last_with_their_reasons():
     ranked = rank(rows)
     first, second = ranked.timed
     assert ranked.best is first
-    assert [first.row["backend"], second.row["backend"]] == ["numpy", "dask"]
+    assert [first.row.backend, second.row.backend] == ["numpy", "dask"]
     assert [first.place, second.place] == [1, 2]
-    assert [row["backend"] for row, _ in ranked.failed] == ["jax:cpu", "torch:cpu"]
+    assert [row.backend for row, _ in ranked.failed] == ["jax:cpu", "torch:cpu"]
     assert [reason for _, reason in ranked.failed] == ["out of memory", "not checked"]
     assert second.seconds == pytest.approx(3e-3, rel=0.02)
     assert second.interval.low <= second.seconds <= second.interval.high
@@ -54,9 +54,9 @@ def test_copies_count_where_asked_for():
     near = timed("numpy", 2e-3, to_device_s=0.0, from_device_s=0.0)
     far = timed("torch:cuda", 1e-3, to_device_s=2e-3, from_device_s=1e-3)
     unknown = timed("jax:cuda", 1e-3, to_device_s=None)
-    assert [e.row["backend"] for e in rank([near, far]).timed] == ["torch:cuda", "numpy"]
+    assert [e.row.backend for e in rank([near, far]).timed] == ["torch:cuda", "numpy"]
     ranked = rank([near, far, unknown], with_transfer=True)
-    assert [e.row["backend"] for e in ranked.timed] == ["numpy", "torch:cuda"]
+    assert [e.row.backend for e in ranked.timed] == ["numpy", "torch:cuda"]
     assert ranked.timed[1].seconds == pytest.approx(4e-3, rel=0.01)
     ((row, reason),) = ranked.failed
     assert row is unknown

@@ -48,32 +48,6 @@ class CheckResult:
     detail: str = ""
 
 
-def find_loadable(labels: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Load backends, each in a process of its own, so that none takes memory of a device here.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        Which.
-
-    Returns
-    -------
-    found : list of str
-        Those that load, in the same order.
-    missing : dict of str to str
-        Why the others do not.
-    """
-    found, missing = [], {}
-    with Pool(list(labels)) as pool:
-        for label in labels:
-            try:
-                _ = pool[label].facts
-                found.append(label)
-            except (WorkerError, WorkerLostError) as error:
-                missing[label] = str(error)
-    return found, missing
-
-
 def check_backends(
     labels: Sequence[str],
     *,

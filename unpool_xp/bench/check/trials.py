@@ -18,30 +18,15 @@ NDArray: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Trial:
-    """One call of an operation.
-
-    Parameters
-    ----------
-    operation : str
-        The name of the operation.
-    note : str
-        What the trial is about.
-    arrays : callable
-        From the name of a dtype to the inputs on the host; those of float32 stand for bfloat16.
-    options : dict
-        The keyword options of the call.
-    reference_function : callable
-        From the inputs to the outputs.
-    exact : bool
-        Whether values are only moved, so that there is nothing to round.
-    """
+    """One call of an operation."""
 
     operation: str
-    note: str
+    note: str  # what the trial is about
+    # From a dtype's name to the inputs on the host; those of float32 stand for bfloat16.
     arrays: Callable[[str], tuple[NDArray, ...]]
     options: dict[str, Any]
-    reference_function: Callable[..., Any]
-    exact: bool = True
+    reference_function: Callable[..., Any]  # from the inputs to the outputs
+    exact: bool = True  # values are only moved, so that there is nothing to round
 
     @property
     def function(self) -> Callable[..., Any]:

@@ -43,23 +43,13 @@ class ClusterError(RuntimeError):
 
 @dataclass(frozen=True)
 class ClusterSummary:
-    """What a sweep over machines has done.
+    """What a sweep over machines has done."""
 
-    Attributes
-    ----------
-    paths : tuple of Path
-        The files of the rows, one a machine.
-    measured, failed, skipped : int
-        Cells with samples, cells with a reason instead, cells that were there already.
-    notes : tuple of str
-        What else is to be known: workers left out, other commits, rows that were refused.
-    """
-
-    paths: tuple[Path, ...]
-    measured: int
-    failed: int
-    skipped: int
-    notes: tuple[str, ...]
+    paths: tuple[Path, ...]  # the files of the rows, one per machine
+    measured: int  # cells with samples
+    failed: int  # cells with a reason instead
+    skipped: int  # cells that were there already
+    notes: tuple[str, ...]  # workers left out, other commits, rows that were refused
 
 
 @dataclass
@@ -121,7 +111,7 @@ class ClusterSweep:
     # --- who is there ----------------------------------------------------------------------------
 
     def _await_workers(self) -> None:
-        """Wait until all workers that are there have described themselves, or cannot."""
+        """Wait until all present workers have described themselves, or cannot."""
         deadline = time.monotonic() + _DESCRIBE_SECONDS
         while not self.workers or self.describing:
             self._update_workers()
@@ -144,7 +134,7 @@ class ClusterSweep:
                 raise ClusterError(f"no worker has the backend {label!r}: {reasons}")
 
     def _update_workers(self) -> None:
-        """See who came and who is gone."""
+        """Ask new workers to describe themselves; put the jobs of lost ones back."""
         try:
             there = set(self.client.nthreads())
         except (OSError, TimeoutError) as error:
@@ -160,12 +150,11 @@ class ClusterSweep:
         for address in set(self.describing) - there:
             self.describing.pop(address).cancel()
         busy = {_host(member.address) for member, _, _ in self.running.values()}
-        for address in sorted(
-            there - set(self.workers) - set(self.describing) - set(self.unusable)
-        ):
+        known = {*self.workers, *self.describing, *self.unusable}
+        for address in sorted(there - known):
             if _host(address) not in busy:  # looking for backends would disturb what is measured
-                asking = remote.describe
-                self.describing[address] = self._submit(asking, address, {"labels": self.labels})
+                request = {"labels": self.labels}
+                self.describing[address] = self._submit(remote.describe, address, request)
 
     def _add_worker(self, address: str, text: object) -> None:
         try:
@@ -194,7 +183,7 @@ class ClusterSweep:
 
     def _can_remeasure(self, row: Row) -> bool:
         return any(
-            row["backend"] in member.labels and (self.share or member.machine.id == row["machine"])
+            row.backend in member.labels and (self.share or member.machine.id == row.machine)
             for member in self.workers.values()
         )
 
@@ -203,9 +192,8 @@ class ClusterSweep:
         labels_by_group: dict[str | None, dict[str, None]] = {}
         for worker in self.workers.values():
             group = None if self.share else worker.machine.id
-            labels_by_group.setdefault(group, {}).update(
-                dict.fromkeys(self._labels_to_measure(worker))
-            )
+            labels = dict.fromkeys(self._labels_to_measure(worker))
+            labels_by_group.setdefault(group, {}).update(labels)
         for group, labels in labels_by_group.items():
             planned = self.planned.setdefault(group, set())
             new = sorted(set(labels) - planned)
@@ -230,7 +218,7 @@ class ClusterSweep:
                 "run": self.files.run,
                 "case": job.case.to_json(),
                 "cells": [asdict(cell) for cell in job.cells],
-                "how": self.options,
+                "options": self.options,
             }
             resources = required_resources(worker, job.cells)
             future = self._submit(remote.measure, worker.address, request, resources)
@@ -302,7 +290,7 @@ class ClusterSweep:
 
     def _write(self, worker: WorkerInfo, case: Case, rows: list[Row]) -> None:
         new = self.files.write(worker.machine, rows)
-        good = sum(row["checked"] for row in new)
+        good = sum(row.checked for row in new)
         self.measured, self.failed = self.measured + good, self.failed + len(rows) - good
         if self.progress is not None:
             done = self.measured + self.failed
@@ -314,17 +302,15 @@ class ClusterSweep:
         future.cancel()
         job.losses += 1
         if job.losses >= MAX_LOSSES:
-            self._fail_job(
-                worker, job, f"{LOST_PREFIX}{job.losses} workers left while they measured this"
-            )
+            reason = f"{LOST_PREFIX}{job.losses} workers left while they measured this"
+            self._fail_job(worker, job, reason)
         else:
             self.job_queue.jobs.insert(0, job)
 
     def _fail_unassignable(self) -> None:
         now = time.monotonic()
-        for job in self.job_queue.take_unassignable(
-            self.workers.values(), now, self.worker_timeout_s
-        ):
+        members = self.workers.values()
+        for job in self.job_queue.take_unassignable(members, now, self.worker_timeout_s):
             # Each cell in the name of the last worker that could measure it.
             last: dict[Cell, WorkerInfo] = {}
             for worker in self.lost_workers:

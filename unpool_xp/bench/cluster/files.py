@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,11 +10,12 @@ from pathlib import Path
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster.jobs import WorkerInfo, read_answer
 from unpool_xp.bench.measure.machine import Machine, write_machine
-from unpool_xp.bench.measure.rounds import Cell, failure_fields
+from unpool_xp.bench.measure.measurement import Measurement
+from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.measure.sweep import case_fields, make_row, report_disk_errors
 from unpool_xp.bench.rows import files, schema
 from unpool_xp.bench.rows.files import RowWriter
-from unpool_xp.bench.rows.schema import Key, Row, case_key
+from unpool_xp.bench.rows.schema import Key, Row, case_key, fields_key
 
 LOST_PREFIX = "lost: "  # what a sweep that is resumed measures again begins with
 
@@ -23,25 +23,12 @@ LOST_PREFIX = "lost: "  # what a sweep that is resumed measures again begins wit
 def parse_answer(
     text: object, worker: WorkerInfo, run: str, case: Case, cells: Sequence[Cell]
 ) -> tuple[list[Row], list[str]]:
-    """Return a row a cell: the worker's own, or one that says why that was refused.
+    """Return a row per cell, in order, and a message for each row or answer that was refused.
 
-    Parameters
-    ----------
-    text : object
-        What a worker answered; anything but a text of JSON is refused.
-    worker : Member
-        The worker.
-    run, case, cells : str, Case, sequence of Cell
-        What it was asked to measure.
-
-    Returns
-    -------
-    rows : list of Row
-        In the order of the cells.
-    refused : list of str
-        A message for each row, or whole answer, that does not fit.
+    A row is the worker's own, or one that says why that was refused: anything but JSON of valid
+    rows of what it was asked to measure.
     """
-    requested = {case_key(case_fields(case, cell)): cell for cell in cells}
+    requested = {fields_key(case_fields(case, cell)): cell for cell in cells}
     found: dict[Cell, Row] = {}
     refused = []
     try:
@@ -54,10 +41,10 @@ def parse_answer(
         refused.append(str(error))
     for one in answered:
         try:
-            row = schema.parse_row(json.dumps(one).encode())
+            row = schema.row_of(one)
             for name, wanted in (("run", run), ("machine", worker.machine.id)):
-                if row[name] != wanted:  # type: ignore[literal-required]
-                    raise ValueError(f"has {name}={row[name]!r:.80}, not {wanted!r}")  # type: ignore[literal-required]
+                if getattr(row, name) != wanted:
+                    raise ValueError(f"has {name}={getattr(row, name)!r:.80}, not {wanted!r}")
             cell = requested.get(case_key(row))
             if cell is None or cell in found:
                 raise ValueError(f"is {'not what was asked for' if cell is None else 'a second'}")
@@ -72,7 +59,7 @@ def parse_answer(
 def failed_row(worker: WorkerInfo, run: str, case: Case, cell: Cell, reason: str) -> Row:
     """Return the row of a cell that has no time, as if its worker had said why."""
     origin = {"run": run, "commit": worker.commit, "machine": worker.machine.id}
-    return make_row(origin, case, cell, failure_fields(reason))
+    return make_row(origin, case, cell, Measurement(error=reason))
 
 
 def worker_name(worker: WorkerInfo) -> str:
@@ -81,15 +68,7 @@ def worker_name(worker: WorkerInfo) -> str:
 
 
 class MachineFiles:
-    """The files of a run, one per machine, and the cells they contain.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder of the machines' folders.
-    run : str
-        The run's name.
-    """
+    """The files of a run, one in each machine's folder, and the cells they contain."""
 
     def __init__(self, folder: Path, run: str) -> None:
         self.folder, self.run = folder, run
@@ -159,4 +138,4 @@ def _is_lost(line: bytes, remeasure: Callable[[Row], bool]) -> bool:
         row = schema.parse_row(line)
     except ValueError:
         return False
-    return (row["error"] or "").startswith(LOST_PREFIX) and remeasure(row)
+    return (row.error or "").startswith(LOST_PREFIX) and remeasure(row)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unpool_xp.bench.cases.case import Case
@@ -21,58 +21,24 @@ MAX_LOSSES = 3  # then the case itself must be what kills the workers
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """A cluster worker, from its own description.
-
-    Attributes
-    ----------
-    address, name : str
-        Its own in the cluster.
-    host : str
-        The same for all workers that would disturb each other.
-    machine : Machine
-        Its fingerprint.
-    labels : tuple of str
-        The backends that it measures.
-    missing : dict of str to str
-        The backends that were asked for and that it does not have, each with the reason.
-    resources : dict of str to float
-        What it declares.
-    version : str
-        Of unpool_xp.
-    commit : str or None
-        Of unpool_xp, where it runs from a checkout.
-    """
+    """A cluster worker, from its own description."""
 
     address: str
     name: str
-    host: str
+    host: str  # the same for all workers that would disturb each other
     machine: Machine
-    labels: tuple[str, ...]
-    missing: dict[str, str]
-    resources: dict[str, float]
-    version: str
-    commit: str | None
+    labels: tuple[str, ...]  # the backends that it measures
+    missing: dict[str, str]  # the backends that it lacks, each with the reason
+    resources: dict[str, float]  # as it declares them
+    version: str  # of unpool_xp
+    commit: str | None  # of unpool_xp, if it runs from a checkout
 
     @classmethod
     def from_answer(cls, address: str, text: object) -> WorkerInfo:
-        """Return the worker that the answer of `describe` tells of.
+        """Return the worker that an answer of `describe` describes.
 
-        Parameters
-        ----------
-        address : str
-            Its address.
-        text : object
-            The answer; anything but a text of JSON is refused.
-
-        Returns
-        -------
-        Member
-            With the backends that it both declares and has.
-
-        Raises
-        ------
-        ValueError
-            If it cannot measure, or the answer is none; the message says why.
+        It has the backends that it both declares and loads. A ValueError says why it cannot
+        measure, or why the text is no answer.
         """
         answer = read_answer(text)
         try:
@@ -102,7 +68,7 @@ class WorkerInfo:
 
 
 def read_answer(text: object) -> dict[str, Any]:
-    """Return the object that a worker answered; a ValueError where it is an error, or none."""
+    """Return the object that a worker answered; raise a ValueError if it is an error, or none."""
     try:
         answer = json.loads(text) if isinstance(text, str) else None
     except (ValueError, RecursionError):
@@ -118,20 +84,10 @@ _LIBRARIES = ("numpy", "torch", "cupy", "jax", "dask", "array_api_strict")
 
 
 def allows_backend(resources: Mapping[str, float], label: str) -> bool:
-    """Return whether the resources of a worker allow a backend.
+    """Return whether the resources of a worker (``dask worker --resources``) allow a backend.
 
-    Parameters
-    ----------
-    resources : mapping of str to float
-        As ``dask worker --resources`` gives them.
-    label : str
-        The backend's.
-
-    Returns
-    -------
-    bool
-        True where nothing of ours is declared. A worker that declares a GPU has the labels of
-        all libraries, and one that declares libraries has those alone; on a GPU only with both.
+    Nothing declared allows all. A worker that declares a GPU has the labels of all libraries, and
+    one that declares libraries has those alone; on a GPU only with both.
     """
     library, _, device = label.partition(":")
     named = {name for name in resources if name in _LIBRARIES or name == library}
@@ -152,30 +108,16 @@ def required_resources(worker: WorkerInfo, cells: Iterable[Cell]) -> dict[str, f
 
 @dataclass
 class Job:
-    """A case with those of its cells that have no row yet.
+    """A case with those of its cells that have no row yet."""
 
-    Attributes
-    ----------
-    machine : str or None
-        Whose it is; None where any machine may measure it.
-    case : Case
-        What.
-    cells : list of Cell
-        With what.
-    losses : int
-        How many workers were lost over it.
-    unassignable_since : float or None
-        Since when nobody can measure it.
-    """
-
-    machine: str | None
+    machine: str | None  # None if any machine may measure it
     case: Case
     cells: list[Cell]
-    losses: int = 0
+    losses: int = 0  # workers that were lost over it
     unassignable_since: float | None = None
 
     def cells_for(self, worker: WorkerInfo) -> list[Cell]:
-        """Return those that a worker can measure."""
+        """Return the cells that a worker can measure."""
         if self.machine not in (None, worker.machine.id):
             return []
         return [cell for cell in self.cells if cell.label in worker.labels]
@@ -188,64 +130,34 @@ class JobQueue:
     jobs: list[Job] = field(default_factory=list)
 
     def take(self, worker: WorkerInfo, workers: Collection[WorkerInfo]) -> Job | None:
-        """Take a job off the board.
+        """Take a job for a worker, with the cells that it can measure; the others stay.
 
-        Parameters
-        ----------
-        worker : Member
-            For whom.
-        workers : collection of Member
-            All. A case stays with the worker that can measure the most of it, since what is
-            compared is measured in turns.
-
-        Returns
-        -------
-        Job or None
-            With the cells that it can measure; the others stay on the board.
+        A case goes to the worker that can measure the most of it, since what is compared is
+        measured in turns.
         """
         for number, job in enumerate(self.jobs):
             mine = job.cells_for(worker)
             if mine and len(mine) >= max(len(job.cells_for(other)) for other in workers):
                 rest = [cell for cell in job.cells if cell not in mine]
-                self.jobs[number : number + 1] = (
-                    [Job(job.machine, job.case, rest, job.losses)] if rest else []
-                )
-                return Job(job.machine, job.case, mine, job.losses)
+                self.jobs[number : number + 1] = [replace(job, cells=rest)] if rest else []
+                return replace(job, cells=mine)
         return None
 
     def take_unassignable(
         self, workers: Collection[WorkerInfo], now: float, worker_timeout_s: float
     ) -> list[Job]:
-        """Remove and return the jobs that no worker could run for too long.
-
-        Parameters
-        ----------
-        workers : collection of Member
-            Who is there.
-        now : float
-            The time in seconds.
-        worker_timeout_s : float
-            How long to wait for somebody.
-
-        Returns
-        -------
-        list of Job
-            Each with the cells that nobody can measure.
-        """
+        """Remove and return the jobs, with their cells, that no worker could run for too long."""
         expired = []
         for job in list(self.jobs):
             able = {cell for member in workers for cell in job.cells_for(member)}
             if len(able) == len(job.cells):
                 job.unassignable_since = None
                 continue
-            job.unassignable_since = (
-                now if job.unassignable_since is None else job.unassignable_since
-            )
+            if job.unassignable_since is None:
+                job.unassignable_since = now
             if now - job.unassignable_since < worker_timeout_s:
                 continue
-            expired.append(
-                Job(job.machine, job.case, [c for c in job.cells if c not in able], job.losses)
-            )
+            expired.append(replace(job, cells=[cell for cell in job.cells if cell not in able]))
             job.cells = [cell for cell in job.cells if cell in able]
             if not job.cells:
                 self.jobs.remove(job)

@@ -8,73 +8,41 @@ from __future__ import annotations
 
 import json
 import platform
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 import unpool_xp
+from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.measure.sweep import copy_rate, measure_rows, provenance_fields
-from unpool_xp.bench.measure.workers import Pool
+from unpool_xp.bench.measure.workers import Pool, find_loadable
 from unpool_xp.bench.rows import provenance, schema
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_FIND_SECONDS = 300.0
 _IDLE_SECONDS = 300.0
-
-# In a process of its own: a library that is looked at takes memory, on a GPU too, and keeps it.
-_FIND_BACKENDS = """
-import json, sys
-from unpool_xp import backends
-asked = json.loads(sys.argv[1])
-found = {}
-for label in backends.known() if asked is None else asked:
-    try:
-        found[label] = {"label": backends.load(label).label}
-    except (ValueError, backends.BackendUnavailableError) as error:
-        found[label] = {"reason": str(error)}
-    except Exception as error:
-        found[label] = {"reason": f"{type(error).__name__}: {error}"}
-print("\\n" + json.dumps(found))
-"""
 
 
 def describe(request: str) -> str:
-    """Say what this worker is, and which backends it has.
+    """Describe this worker, with those of the "labels" that it has, or of all known if null.
 
-    Parameters
-    ----------
-    request : str
-        JSON: "labels", those to look for, or null for all that are known here.
-
-    Returns
-    -------
-    str
-        JSON: "machine" (its facts), "host", "name", "resources", "version", "schema", "commit",
-        and "backends": for each label either its full "label" or the "reason" why it is missing.
+    The answer has "machine" (its facts), "host", "name", "resources", "version", "schema",
+    "commit", and "backends": for each label its full "label", or the "reason" why it is missing.
     """
     return _json_answer(_describe, request)
 
 
 def measure(request: str) -> str:
-    """Measure one case, each backend in a process of its own.
+    """Measure the "cells" of a "case", each backend in a process of its own; answer "rows".
 
-    Parameters
-    ----------
-    request : str
-        JSON: "run", "case", "cells" and "how", the options of `measure_case`.
-
-    Returns
-    -------
-    str
-        JSON: "rows".
+    The request also has the "run" and the "options" of `measure_case`.
     """
-    return _json_answer(_measure, request)
+    return _json_answer(_POOL.measure, request)
 
 
 def close(request: str = "{}") -> str:
@@ -106,7 +74,7 @@ def _describe(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def host() -> str:
-    """Return what workers on one host have in common, in containers too."""
+    """Return an identifier that all workers on a host share, in containers too."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
@@ -114,13 +82,11 @@ def host() -> str:
 
 
 def _find_backends(labels: list[str] | None) -> dict[str, dict[str, str]]:
-    command = [sys.executable, "-c", _FIND_BACKENDS, json.dumps(labels)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_FIND_SECONDS)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise RuntimeError(f"looking for backends failed: {last}")
-    found: dict[str, dict[str, str]] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    found, missing = find_loadable(backends.known() if labels is None else labels)
+    return {
+        **{asked: {"label": label} for asked, label in found.items()},
+        **{asked: {"reason": reason} for asked, reason in missing.items()},
+    }
 
 
 class _IdleTimeoutPool:
@@ -135,7 +101,7 @@ class _IdleTimeoutPool:
     def measure(self, request: Mapping[str, Any]) -> dict[str, Any]:
         case = Case.from_json(request["case"])
         cells = [Cell(**cell) for cell in request["cells"]]
-        options = dict(request["how"])
+        options = dict(request["options"])
         with self._lock:
             self._stop_timer()
             try:
@@ -144,7 +110,8 @@ class _IdleTimeoutPool:
                     if label not in self._copies:
                         self._copies[label] = copy_rate(pool, label, options["timeout_s"])
                 origin = {**provenance_fields(request["run"]), "machine": this_machine().id}
-                return {"rows": measure_rows(pool, origin, case, cells, self._copies, **options)}
+                rows = measure_rows(pool, origin, case, cells, self._copies, **options)
+                return {"rows": msgspec.to_builtins(rows)}
             finally:
                 # A client that went away does not say so.
                 self._timer = threading.Timer(_IDLE_SECONDS, self.close)
@@ -167,7 +134,3 @@ class _IdleTimeoutPool:
 
 
 _POOL = _IdleTimeoutPool()
-
-
-def _measure(request: Mapping[str, Any]) -> dict[str, Any]:
-    return _POOL.measure(request)

@@ -32,24 +32,12 @@ class GateError(RuntimeError):
 
 @dataclass(frozen=True)
 class Build:
-    """An installed version of the package.
+    """An installed version of the package."""
 
-    Attributes
-    ----------
-    ref : str
-        As it was asked for.
-    commit : str
-        The hash, with "+dirty" behind it where the files differ from it.
-    python : Path
-        The interpreter that imports it.
-    folder : Path
-        The environment; the package is imported from there or not at all.
-    """
-
-    ref: str
-    commit: str
+    ref: str  # as it was asked for
+    commit: str  # the hash, and "+dirty" if the files differ from it
     python: Path
-    folder: Path
+    folder: Path  # the environment; the package is imported from there or not at all
 
     @property
     def short_commit(self) -> str:
@@ -73,24 +61,9 @@ class Source:
 
 
 def find_source(repository: Path, ref: str | None) -> Source:
-    """Return the version of a ref, or of the working tree where there is none.
+    """Return the version of a ref that git understands, or of the working tree if None.
 
-    Parameters
-    ----------
-    repository : Path
-        A folder of the repository.
-    ref : str or None
-        A branch, a tag, a hash, or what else git understands.
-
-    Returns
-    -------
-    Source
-        With the full hash.
-
-    Raises
-    ------
-    GateError
-        If there is no repository, or the ref is unknown; the message says what to do.
+    Raises a GateError that says what to do if there is no repository or no such ref.
     """
     try:
         root = Path(_git(repository, "rev-parse", "--show-toplevel").decode().strip())
@@ -106,8 +79,10 @@ def find_source(repository: Path, ref: str | None) -> Source:
     except subprocess.CalledProcessError:
         advice = "give a branch, a tag or a hash that `git log` knows"
         if _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
-            advice = "this clone is shallow: fetch it with `git fetch --unshallow`, in a CI job \
-with the option that takes the whole history"
+            advice = (
+                "this clone is shallow: fetch it with `git fetch --unshallow`, in a CI job "
+                "with the option that takes the whole history"
+            )
         raise GateError(f"there is no commit {name!r} in {root}; {advice}") from None
     if ref is None and _git(root, "status", "--porcelain", "--", *_INSTALLED_PATHS).strip():
         commit += "+dirty"
@@ -148,29 +123,12 @@ def _files(source: Source) -> list[str]:
 def build(
     source: Source, cache: Path, install: Callable[[Path, Path], None] | None = None
 ) -> Build:
-    """Install a version into an environment of its own, or take the one that is there.
+    """Install a version into an environment of its own in the cache, or take the one there.
 
-    The dependencies are those of the running interpreter, the same for every build.
-
-    Parameters
-    ----------
-    source : Source
-        The version.
-    cache : Path
-        The folder of all environments; the names in it are of one length, because the length of a
-        path moves a program's memory.
-    install : callable, optional
-        From a tree and a python to the package in that python's environment. Default: with pip.
-
-    Returns
-    -------
-    Build
-        Ready to be imported.
-
-    Raises
-    ------
-    GateError
-        If pip fails; the message has its last lines.
+    The dependencies are those of the running interpreter, the same for every build. `install` puts
+    the package of a tree into a python's environment, by default with pip; a GateError has the last
+    lines of pip if it fails. All names in the cache have one length, because the length of a path
+    moves a program's memory.
     """
     folder = cache.resolve() / _cache_key(source)
     built = Build(source.ref, source.commit, folder / "bin" / "python", folder)

@@ -13,7 +13,8 @@ from unpool_xp.bench.gate.build import Build
 from unpool_xp.bench.gate.statistics import GateEstimate, PassSamples, estimate_change, needs_retest
 from unpool_xp.bench.gate.trio import GateCase, PassResult
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.measure.rounds import Cell, cells_of, failure_fields
+from unpool_xp.bench.measure.measurement import Measurement
+from unpool_xp.bench.measure.rounds import Cell, cells_of
 from unpool_xp.bench.measure.sweep import make_row
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.schema import Row
@@ -26,34 +27,16 @@ RETEST_PASSES = 3  # passes over what looks changed, twice as many where these d
 
 @dataclass
 class GateMeasurement:
-    """All that was measured of a case on a backend.
-
-    Attributes
-    ----------
-    gate_case : GateCase
-        The case.
-    backend_mode : BackendMode
-        What it is measured on.
-    threshold : float
-        The smallest difference that matters.
-    first_passes, retest_passes : list of PassSamples
-        The passes over all cases; the later ones, which alone decide where there are any.
-    errors : dict of str to str
-        Why a side has no time.
-    calls : int or None
-        A sample.
-    scope : str or None
-        How much of the output was checked.
-    """
+    """All that was measured of a case on a backend."""
 
     gate_case: GateCase
     backend_mode: BackendMode
-    threshold: float
-    first_passes: list[PassSamples] = field(default_factory=list)
-    retest_passes: list[PassSamples] = field(default_factory=list)
-    errors: dict[str, str] = field(default_factory=dict)
-    calls: int | None = None
-    scope: str | None = None
+    threshold: float  # the smallest difference that matters
+    first_passes: list[PassSamples] = field(default_factory=list)  # over all cases
+    retest_passes: list[PassSamples] = field(default_factory=list)  # if any, they alone decide
+    errors: dict[str, str] = field(default_factory=dict)  # why a side has no time
+    calls: int | None = None  # per sample
+    scope: str | None = None  # how much of the output was checked
 
     @property
     def cell(self) -> Cell:
@@ -108,26 +91,25 @@ def write_rows(
     rows = []
     with RowWriter(folder / f"{side}.jsonl") as writer:
         for one in measured:
-            known = {**facts.get(one.backend_mode, {}).get(side, {}), **_row_fields(one, side)}
-            row = make_row(origin, one.gate_case.case, one.cell, known)
+            measurement = _measurement(one, side)
+            measurement.describe(facts.get(one.backend_mode, {}).get(side, {}))
+            row = make_row(origin, one.gate_case.case, one.cell, measurement)
             writer.write(row)
             rows.append(row)
     return rows
 
 
-def _row_fields(one: GateMeasurement, side: str) -> dict[str, Any]:
+def _measurement(one: GateMeasurement, side: str) -> Measurement:
     names = ("base", "control") if side == "base" else ("head",)
     reason = next((one.errors[name] for name in names if name in one.errors), None)
     if reason is not None or not one.deciding_passes:
-        return failure_fields(reason or "not measured")
-    return {
-        **failure_fields(""),
-        "checked": True,
-        "check_scope": one.scope,
-        "error": None,
-        "calls_per_sample": one.calls,
-        "samples_s": [s for taken in one.deciding_passes for n in names for s in getattr(taken, n)],
-    }
+        return Measurement(error=reason or "not measured")
+    return Measurement(
+        checked=True,
+        check_scope=one.scope,
+        calls_per_sample=one.calls,
+        samples_s=[s for taken in one.deciding_passes for n in names for s in getattr(taken, n)],
+    )
 
 
 def compare_rows(one: GateMeasurement, base: Row, head: Row) -> CaseComparison:

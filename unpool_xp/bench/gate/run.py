@@ -46,28 +46,14 @@ MAX_RETESTED = 24  # cases at once
 
 @dataclass(frozen=True)
 class GateResult:
-    """The result of a gate run.
-
-    Attributes
-    ----------
-    base, head : Build
-        What was compared.
-    comparison : Comparison
-        A verdict a case, and the exit code.
-    measured : list of GateMeasurement
-        What it is made of.
-    folder : Path
-        Where the rows are.
-    seconds : float
-        How long it took, without the builds.
-    """
+    """The result of a gate run."""
 
     base: Build
     head: Build
     comparison: Comparison
     measured: list[GateMeasurement]
-    folder: Path
-    seconds: float
+    folder: Path  # of the rows
+    seconds: float  # without the builds
 
     @property
     def exit_code(self) -> int:
@@ -88,25 +74,10 @@ class GateResult:
 
 
 def resolve_backend_modes(names: Sequence[str]) -> list[BackendMode]:
-    """Return backends with their modes; an error where one does not load here.
+    """Return backends with full labels and modes, from names such as "torch:cpu/compiled".
 
-    Parameters
-    ----------
-    names : sequence of str
-        Such as "numpy", "jax", "torch:cpu/compiled". JAX is compiled, others are eager, where
-        nothing is said.
-
-    Returns
-    -------
-    list of BackendMode
-        With full labels, each once.
-
-    Raises
-    ------
-    ValueError
-        If a label or a mode is unknown.
-    BackendUnavailableError
-        If its library or its device is missing.
+    Without a mode JAX is compiled and others are eager. Raises a ValueError if a label or mode is
+    unknown, a BackendUnavailableError if its library or device is missing.
     """
     found = []
     for name in names:
@@ -255,7 +226,7 @@ class _PassRunner:
         self, on: BackendMode, wanted: Sequence[GateMeasurement], what: str, retest: bool
     ) -> None:
         self.progress(f"{what}: starting {on}")
-        with ProcessTrio(self.base, self.head, on.label, on.mode, self.timeout_s) as trio:
+        with ProcessTrio(self.base, self.head, on, self.timeout_s) as trio:
             facts = trio.facts()
             self.facts.setdefault(on, facts)
             failed = {side: f["error"] for side, f in facts.items() if f["error"]}

@@ -3,36 +3,28 @@
 ``python -P side.py LABEL FOLDER`` is started by `unpool_xp.bench.gate.trio` with the python
 of the side. It imports the package that lies in FOLDER, through its public names alone, so that a
 change of the harness never changes what is compared. It speaks the protocol
-of `bench.measure.server`, which it loads by its path.
+of `bench.measure.server`, which it loads by its path, like `bench.measure.timer`.
 """
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import runpy
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_SERVER = runpy.run_path(str(Path(__file__).parents[1] / "measure" / "server.py"))
+_MEASURE = Path(__file__).parents[1] / "measure"
+_SERVER = runpy.run_path(str(_MEASURE / "server.py"))
+_TIMER = runpy.run_path(str(_MEASURE / "timer.py"))
 
 
 class BuildServer:
-    """What the commands do.
-
-    Parameters
-    ----------
-    label : str
-        The backend's label.
-    folder : str
-        Where the package must have been imported from.
-    """
+    """What the commands do, on a backend, for the package that lies in a folder."""
 
     def __init__(self, label: str, folder: str) -> None:
         import unpool_xp
@@ -49,7 +41,7 @@ class BuildServer:
         self._call: Callable[[], Any] | None = None
 
     def hello(self) -> dict[str, Any]:
-        """Say what this side is."""
+        """Describe the backend and the package."""
         facts = getattr(self.backend, "facts", None)
         return {
             "version": self.backend.version,
@@ -62,7 +54,7 @@ class BuildServer:
     def prepare(
         self, operation: str, inputs: str, named: list[str], options: dict[str, Any], mode: str
     ) -> dict[str, Any]:
-        """Copy the inputs, call once, say what came out and how long a call takes.
+        """Copy the inputs and call once; return a digest of the outputs and the time of a call.
 
         The last arrays of the file are the options that are named.
         """
@@ -93,7 +85,7 @@ class BuildServer:
         return {"error": None, "digest": digest, "call_s": call_s}
 
     def outputs(self, path: str) -> dict[str, Any]:
-        """Write what a call gives."""
+        """Write the outputs of a call."""
         host = self._outputs()
         np.savez(path, *host)
         return {"digest": _digest(host)}
@@ -117,19 +109,9 @@ class BuildServer:
         return [self.backend.to_numpy(array) for array in many]
 
     def _time_calls(self, calls: int) -> float:
-        """Return seconds per call; each call is synchronized before the next."""
-        assert self._call is not None
-        call, synchronize, clock = self._call, self.backend.synchronize, time.perf_counter
-        gc.disable()
-        try:
-            start = clock()
-            for _ in range(calls):
-                output = call()
-                synchronize(*(output if isinstance(output, tuple) else (output,)))
-                del output
-            return (clock() - start) / calls
-        finally:
-            gc.enable()
+        """Return seconds per call."""
+        seconds: float = _TIMER["time_calls"](self._call, (), self.backend.synchronize, calls)
+        return seconds
 
 
 COMMANDS = ("hello", "prepare", "outputs", "sample", "drop")

@@ -36,41 +36,17 @@ class PassSamples:
 
 @dataclass(frozen=True)
 class GateEstimate:
-    """What the passes of a case show.
+    """What the passes of a case show."""
 
-    Attributes
-    ----------
-    ratio : Ratio
-        Head over base.
-    noise : float
-        How far base is from itself.
-    verdict : Verdict
-        Of head beside base.
-    """
-
-    ratio: Ratio
-    noise: float
+    ratio: Ratio  # head over base
+    noise: float  # how far base is from itself
     verdict: Verdict
 
 
 def estimate_change(
     passes: Sequence[PassSamples], threshold: float, *, seed: int = 0
 ) -> GateEstimate:
-    """Judge a case.
-
-    Parameters
-    ----------
-    passes : sequence of Pass
-        At least one.
-    threshold : float
-        The smallest difference that matters.
-    seed : int, optional
-        Of the bootstrap.
-
-    Returns
-    -------
-    Judged
-        The ratio is the median over the passes of the median over the turns.
+    """Estimate a change from at least one pass; the ratio is the median of the passes' medians.
 
     Examples
     --------

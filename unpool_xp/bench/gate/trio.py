@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.gate.build import Build, GateError
 from unpool_xp.bench.gate.statistics import SIDES, PassSamples, round_orders
@@ -30,18 +30,10 @@ _DROPPED_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "COVERAGE_PRO
 
 
 class BuildProcess(Worker):
-    """A process of one build on one backend.
-
-    Parameters
-    ----------
-    build : Build
-        Whose package it imports.
-    label : str
-        The backend's label.
-    """
+    """A process that imports the package of one build, on one backend."""
 
     def __init__(self, build: Build, label: str) -> None:
-        # -P: the folder of the script holds names such as "pool", which are the harness's.
+        # -P: the modules of the script's folder must not hide others.
         super().__init__(
             label,
             command=[str(build.python), "-P", "-s", str(_WORKER), label, str(build.folder)],
@@ -57,18 +49,11 @@ class BuildProcess(Worker):
 
 @dataclass
 class GateCase:
-    """A case, its inputs on disk, and the outputs checked so far.
-
-    Parameters
-    ----------
-    case : Case
-        The case.
-    folder : Path
-        A folder for its arrays.
-    """
+    """A case, its inputs on disk, and the outputs checked so far."""
 
     case: Case
-    folder: Path
+    folder: Path  # of its arrays
+    # From the digest of outputs to the scope of the check, or to the mismatch.
     check_results: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
     _expected: ExpectedOutputs | None = None
 
@@ -114,21 +99,12 @@ class PassResult:
 class ProcessTrio:
     """The three processes; one that is lost is started again for the next case.
 
-    Parameters
-    ----------
-    base, head : Build
-        What is compared.
-    label : str
-        The backend.
-    mode : {"eager", "compiled"}
-        How.
-    timeout_s : float
-        How long a side may take for one request, before it is ended.
+    One that takes longer than `timeout_s` for a request is ended.
     """
 
-    def __init__(self, base: Build, head: Build, label: str, mode: str, timeout_s: float) -> None:
+    def __init__(self, base: Build, head: Build, on: BackendMode, timeout_s: float) -> None:
         self.builds = {"base": base, "control": base, "head": head}
-        self.label, self.mode, self.timeout_s = label, mode, timeout_s
+        self.label, self.mode, self.timeout_s = on.label, on.mode, timeout_s
         self._threads = ThreadPoolExecutor(len(SIDES))
         self._processes: dict[str, BuildProcess] = {}
 
@@ -153,13 +129,13 @@ class ProcessTrio:
         self._threads.shutdown(cancel_futures=True)
 
     def facts(self) -> dict[str, dict[str, Any]]:
-        """Return what each side says of itself, or its "error"."""
+        """Return the description of each side, or its "error"."""
         return self._ask_all("hello", {side: {} for side in SIDES})
 
     def _ask_all(
         self, command: str, arguments: Mapping[str, dict[str, Any]]
     ) -> dict[str, dict[str, Any]]:
-        """Ask several sides at once; where one cannot answer, its answer has an "error"."""
+        """Ask several sides at once; each answer has an "error", or None."""
 
         def ask(side: str) -> dict[str, Any]:
             try:
@@ -179,20 +155,7 @@ class ProcessTrio:
         return dict(zip(wanted, self._threads.map(ask, wanted), strict=True))
 
     def run_pass(self, gate_case: GateCase, *, seed: str) -> PassResult:
-        """Prepare a case in all three processes, check their outputs, sample in random order.
-
-        Parameters
-        ----------
-        gate_case : Question
-            The case.
-        seed : str
-            Of the order of the sides.
-
-        Returns
-        -------
-        Taken
-            With samples only where all three sides were right.
-        """
+        """Prepare a case in all three processes, check their outputs, sample in random order."""
         result = PassResult()
         message = {**gate_case.prepare_arguments, "mode": self.mode}
         answers = self._ask_all("prepare", dict.fromkeys(SIDES, message))

@@ -44,7 +44,7 @@ def peak_bytes(
     with contextlib.suppress(OSError, AttributeError, TypeError):  # not glibc
         # What is freed goes back at once, instead of serving the next call unseen.
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)
-    call, _ = Session(backend, case, mode, implementation, function)._build_call()
+    call, _ = Session(backend, case, mode, implementation, function).build_call()
     arrays = DeviceInputs(backend, case).device
     backend.synchronize(*outputs_of(call(*arrays)))  # imports, compiles
     gc.collect()

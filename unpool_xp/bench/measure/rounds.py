@@ -13,11 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.measure.session import is_device_lost
+from unpool_xp.bench.measure.timer import to_and_fro
 from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
 ROUNDS = 8
@@ -80,7 +83,8 @@ class Interleaver:
         until: float = math.inf,
     ) -> None:
         self.pool, self.case, self.timeout_s, self.until = pool, case, timeout_s, until
-        self.fields = {cell: failure_fields("not measured: out of time") for cell in cells}
+        self.measured = {cell: Measurement(error="not measured: out of time") for cell in cells}
+        self.facts: dict[str, dict[str, Any]] = {}  # what the workers say of their backends
         self.sample_seconds: dict[Cell, float] = {}  # -> seconds a sample, as far as is known
 
     @property
@@ -90,7 +94,7 @@ class Interleaver:
 
     def make_inputs(self) -> None:
         """Make the inputs of a large case in all workers at once; nothing is timed yet."""
-        labels = list(dict.fromkeys(cell.label for cell in self.fields))
+        labels = list(dict.fromkeys(cell.label for cell in self.measured))
         if len(labels) < 2 or self.case.bytes_moved < _LARGE_BYTES:
             return
         case = self.case.to_json()
@@ -105,36 +109,38 @@ class Interleaver:
 
     def prepare(self, cell: Cell) -> None:
         """Open a cell's session in its worker, or reopen it after the worker was lost."""
-        arguments = {"session": _session_name(cell), **_prepare_arguments(self.case, cell)}
+        arguments = {"session": session_name(cell), **prepare_arguments(self.case, cell)}
         answer = self._ask(cell, "prepare", **arguments)
         if answer is None:
             return
-        if is_device_lost(answer["error"] or ""):
-            self._restart_worker(cell, answer["error"])
+        measured, before = msgspec.convert(answer["measured"], Measurement), self.measured[cell]
+        if measured.error is not None and is_device_lost(measured.error):
+            self._restart_worker(cell, measured.error)
             return
-        call_s = answer.pop("call_s")
-        names = ("samples_s", "device_samples_s")  # of before the loss
-        kept = {name: self.fields[cell][name] for name in names}
-        self.fields[cell] |= {**answer, "function": cell.function, **kept}
-        if answer["checked"]:
-            self.sample_seconds[cell] = call_s * answer["calls_per_sample"]
+        self.measured[cell] = measured
+        if measured.calls_per_sample is not None:
+            # It may have been prepared before, in a worker that was lost.
+            measured.samples_s = before.samples_s
+            measured.device_samples_s = before.device_samples_s
+            self.sample_seconds[cell] = answer["call_s"] * measured.calls_per_sample
 
     def sample(self, cell: Cell, seconds: float) -> None:
         """Take as many samples as fit, at least one."""
         n = min(max(int(seconds / max(self.sample_seconds[cell], 1e-6)), 1), _MAX_SAMPLES_PER_ROUND)
-        answer = self._ask(cell, "sample", n=n, session=_session_name(cell))
+        answer = self._ask(cell, "sample", n=n, session=session_name(cell))
         if answer is None:
             return
-        if not answer["checked"]:
+        if answer["error"] is not None:
             if is_device_lost(answer["error"]):
                 self._restart_worker(cell, answer["error"])
             else:
                 self._fail(cell, answer["error"])
             return
-        self.fields[cell]["samples_s"] += answer["samples_s"]
-        self.fields[cell]["device_samples_s"] += answer["device_samples_s"]
+        measured = self.measured[cell]
+        measured.samples_s += answer["samples_s"]
+        measured.device_samples_s += answer["device_samples_s"]
         typical = float(np.median(answer["samples_s"]))
-        self.sample_seconds[cell] = typical * self.fields[cell]["calls_per_sample"]
+        self.sample_seconds[cell] = typical * (measured.calls_per_sample or 1)
 
     def measure_peak(self, cell: Cell) -> None:
         """Measure the memory of a call, in a process of its own."""
@@ -144,29 +150,29 @@ class Interleaver:
             with contextlib.suppress(WorkerError, WorkerLostError):
                 _ = worker.facts
                 answer = worker.ask(
-                    "peak", timeout=self._answer_timeout, **_prepare_arguments(self.case, cell)
+                    "peak", timeout=self._answer_timeout, **prepare_arguments(self.case, cell)
                 )
-                self.fields[cell]["peak_bytes"] = answer["peak_bytes"]
+                self.measured[cell].peak_bytes = answer["peak_bytes"]
         finally:
             worker.kill()
 
     def close(self) -> None:
         """Drop the sessions, so that the next case finds the memory free."""
-        for label in {cell.label for cell in self.fields}:
+        for label in {cell.label for cell in self.measured}:
             with contextlib.suppress(WorkerError, WorkerLostError):
                 if self.pool.is_running(label):
                     self.pool[label].ask("drop", timeout=self.timeout_s)
         self.sample_seconds.clear()
 
     def _fail(self, cell: Cell, reason: str) -> None:
-        self.fields[cell] |= failure_fields(reason)
+        self.measured[cell] = self.measured[cell].failed(reason)
         self.sample_seconds.pop(cell, None)
 
     def _ask(self, cell: Cell, command: str, **arguments: Any) -> dict[str, Any] | None:
         """Send a command to the cell's worker; an error or a lost worker fails the cell."""
         try:
             worker = self.pool[cell.label]
-            self.fields[cell]["facts"] = worker.facts
+            self.facts[cell.label] = worker.facts
             return worker.ask(command, timeout=self._answer_timeout, **arguments)
         except WorkerError as error:
             self._fail(cell, str(error))
@@ -201,7 +207,7 @@ def measure_case(
     timeout_s: float = TIMEOUT_SECONDS,
     memory: bool | Callable[[Case, Cell], bool] = False,
     until: float = math.inf,
-) -> dict[Cell, dict[str, Any]]:
+) -> dict[Cell, Measurement]:
     """Measure a case with each of the cells, in turns.
 
     Parameters
@@ -229,10 +235,8 @@ def measure_case(
 
     Returns
     -------
-    dict of Cell to dict
-        The fields of the cell's row that depend on the measurement, and "facts", what the worker
-        says of its backend. A failed cell has ``checked`` false, a reason in ``error``, and no
-        samples.
+    dict of Cell to Measurement
+        A failed cell has ``checked`` false, a reason in ``error``, and no samples.
     """
     start = time.monotonic()
     interleaver = Interleaver(pool, case, cells, timeout_s, until)
@@ -257,47 +261,38 @@ def measure_case(
         left = max(deadline - time.monotonic(), 0.0)
         share = left / (rounds - round_number) / max(len(interleaver.sample_seconds), 1)
         order = list(interleaver.sample_seconds)
-        for cell in order if round_number % 2 == 0 else reversed(order):
+        for cell in to_and_fro(order, round_number):
             if cell in interleaver.sample_seconds:  # its worker may be lost by now
                 interleaver.sample(cell, share)
     if any(on_cuda(cell.label) for cell in interleaver.sample_seconds):
         clock = clock_mhz()
         for cell in interleaver.sample_seconds:
-            interleaver.fields[cell]["clock_mhz"] = clock if on_cuda(cell.label) else None
+            interleaver.measured[cell].clock_mhz = clock if on_cuda(cell.label) else None
     interleaver.close()
     with_memory = [
         cell
         for cell in cells
         if (memory(case, cell) if callable(memory) else memory)
-        and interleaver.fields[cell]["checked"]
+        and interleaver.measured[cell].checked
     ]
     if with_memory and time.monotonic() < until:
         with ThreadPoolExecutor(_MEMORY_PROCESSES) as threads:  # no time is measured there
             list(threads.map(interleaver.measure_peak, with_memory))
-    return interleaver.fields
+    for cell, measured in interleaver.measured.items():
+        measured.describe(interleaver.facts.get(cell.label, {}))
+    return interleaver.measured
 
 
-def _session_name(cell: Cell) -> str:
+def session_name(cell: Cell) -> str:
+    """Return what the session of a cell is called in its worker."""
     return f"{cell.mode}/{cell.function}"
 
 
-def _prepare_arguments(case: Case, cell: Cell) -> dict[str, Any]:
+def prepare_arguments(case: Case, cell: Cell) -> dict[str, Any]:
+    """Return the arguments of the worker's commands "prepare" and "peak"."""
     return {
         "case": case.to_json(),
         "mode": cell.mode,
         "implementation": cell.implementation,
         "function": cell.function,
-    }
-
-
-def failure_fields(reason: str) -> dict[str, Any]:
-    """Return the row fields of a cell that failed for this reason."""
-    times = ("first_call_s", "to_device_s", "from_device_s", "calls_per_sample", "check_scope")
-    return {
-        "checked": False,
-        "error": reason,
-        "samples_s": [],
-        "device_samples_s": [],
-        "peak_bytes": None,
-        **dict.fromkeys(times),
     }

@@ -5,13 +5,11 @@ A time is of one call: from the call to the moment its own output is ready on th
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from unpool_xp.backends import Backend, CompileUnavailableError
@@ -19,6 +17,8 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.measure.device import Flush, device_sample
+from unpool_xp.bench.measure.measurement import Measurement
+from unpool_xp.bench.measure.timer import gc_disabled, time_calls
 from unpool_xp.capabilities import why_not
 
 SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves
@@ -126,17 +126,8 @@ class Session:
     ) -> None:
         self.backend, self.case, self.mode = backend, case, mode
         self.implementation, self.function = implementation, function
-        self.bytes_moved = case.bytes_moved
-        self.checked = False
-        self.check_scope: str | None = None
-        self.error: str | None = None
+        self.measured = Measurement(bytes_moved=case.bytes_moved)
         self.call_s = 0.0  # a first guess
-        self.samples_s: list[float] = []
-        self.device_samples_s: list[float] = []
-        self.calls_per_sample: int | None = None
-        self.first_call_s: float | None = None
-        self.to_device_s: float | None = None
-        self.from_device_s: float | None = None
         self._inputs = inputs
         self._call: Callable[..., Any] | None = None
         self._flush: Flush | None = None
@@ -147,46 +138,47 @@ class Session:
         Returns
         -------
         bool
-            Whether the case can be timed; if not, `error` says why.
+            Whether the case can be timed; if not, `measured.error` says why.
         """
         try:
             self._prepare()
         except Exception as error:  # whatever a library raises is a reason, never a time
-            self.error = describe_error(error)
+            self.measured = self.measured.failed(describe_error(error))
             self._call = None
-        return self.checked
+        return self.measured.checked
 
     def _prepare(self) -> None:
-        call, values_only = self._build_call()
+        call, values_only = self.build_call()
+        measured = self.measured
         if self._inputs is None:
             self._inputs = DeviceInputs(self.backend, self.case)
-        self.to_device_s = self._inputs.to_device_s
+        measured.to_device_s = self._inputs.to_device_s
         arrays = self._inputs.device
         start = time.perf_counter()
         output = call(*arrays)
         self.backend.synchronize(*outputs_of(output))
-        self.first_call_s = time.perf_counter() - start
+        measured.first_call_s = time.perf_counter() - start
 
         host = [self.backend.to_numpy(array) for array in outputs_of(output)]
         del output
-        self.check_scope = self._inputs.expected.check(host, values_only=values_only)
+        measured.check_scope = self._inputs.expected.check(host, values_only=values_only)
         self._call = call
-        self.from_device_s = self._time_copy_back(host)
+        measured.from_device_s = self._time_copy_back(host)
         del host
         self._flush = self._inputs.flush
         self.call_s = min(self._time_calls(1), self._time_calls(1))
         took = self.call_s + (self._flush.seconds if self._flush else 0)
-        self.calls_per_sample = max(1, math.ceil(SAMPLE_SECONDS / max(took, 1e-9)))
-        self.checked = True
+        measured.calls_per_sample = max(1, math.ceil(SAMPLE_SECONDS / max(took, 1e-9)))
+        measured.checked = True
 
-    def _build_call(self) -> tuple[Callable[..., Any], bool]:
+    def build_call(self) -> tuple[Callable[..., Any], bool]:
         """Return the function of the arrays alone, and whether it gives no indices."""
         if self.implementation == "native":
             native = self.case.find_native(self.backend.library, self.function or "")
             reason = native.reason(self.case)
             if reason is not None:
                 raise UnsupportedCaseError(f"{self.function} cannot do it: {reason}")
-            self.bytes_moved = native.bytes_moved(self.case)
+            self.measured.bytes_moved = native.bytes_moved(self.case)
             call, values_only = native.build(self.case, self.backend), native.values_only
         elif self.implementation == "portable":
             portable, options = self.case.definition.function, self.case.options()
@@ -230,8 +222,8 @@ class Session:
             If there is nothing to time: the session is not prepared, or its result was wrong.
         """
         call, inputs, synchronize = self._call, self._inputs, self.backend.synchronize
-        if not self.checked or call is None or inputs is None:
-            raise RuntimeError(f"Session.caller: {self.error or 'call prepare first'}")
+        if not self.measured.checked or call is None or inputs is None:
+            raise RuntimeError(f"Session.caller: {self.measured.error or 'call prepare first'}")
         arrays = inputs.device
 
         def once() -> None:
@@ -241,22 +233,12 @@ class Session:
         return once
 
     def _time_calls(self, calls: int) -> float:
-        """Return seconds per call; each call is synchronized before the next one starts."""
+        """Return seconds per call."""
         assert self._call is not None
         assert self._inputs is not None
-        call, arrays = self._call, self._inputs.device
-        synchronize, clock = self.backend.synchronize, time.perf_counter
-        with _gc_disabled():
-            if self._flush is not None:
-                return self._flush.time_calls(call, arrays, calls)
-            start = clock()
-            for _ in range(calls):
-                output = call(*arrays)
-                # Waiting for the last call alone would not do: the others may be unfinished,
-                # or, where evaluation is lazy, never start.
-                synchronize(*(output if isinstance(output, tuple) else (output,)))
-                del output
-            return (clock() - start) / calls
+        before = self._flush.wait if self._flush is not None else None
+        arrays, synchronize = self._inputs.device, self.backend.synchronize
+        return time_calls(self._call, arrays, synchronize, calls, before)
 
     def sample(self, n: int = 1) -> list[float]:
         """Take n samples.
@@ -272,50 +254,30 @@ class Session:
             Seconds a call, one entry a sample; empty where the result was not checked, or where
             a call failed, which takes back the samples before it, too.
         """
-        if not self.checked or self.calls_per_sample is None:
+        calls = self.measured.calls_per_sample
+        if not self.measured.checked or calls is None:
             return []
         try:
-            taken = [self._time_calls(self.calls_per_sample) for _ in range(n)]
-            by_device = self._time_on_device(self.calls_per_sample)
+            taken = [self._time_calls(calls) for _ in range(n)]
+            by_device = self._time_on_device(calls)
         except Exception as error:
-            self.checked, self.error = False, describe_error(error)
-            self.samples_s, self.device_samples_s = [], []
+            self.measured = self.measured.failed(describe_error(error))
             return []
-        self.samples_s += taken
-        self.device_samples_s += by_device
+        self.measured.samples_s += taken
+        self.measured.device_samples_s += by_device
         return taken
 
     def _time_on_device(self, calls: int) -> list[float]:
         """Return a sample by the device's own clock, or nothing if it has no clock."""
         assert self._call is not None
         assert self._inputs is not None
-        with _gc_disabled():
+        with gc_disabled():
             return device_sample(self.backend, self._call, self._inputs.device, calls, self._flush)
 
-    def finish(self) -> dict[str, Any]:
-        """Let go of the arrays; return the fields of the row that are known here."""
+    def finish(self) -> Measurement:
+        """Let go of the arrays; return what was measured."""
         self._inputs = self._call = self._flush = None
-        samples = {"samples_s": self.samples_s, "device_samples_s": self.device_samples_s}
-        return {**self.facts, **samples}
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The fields of the row that `prepare` settles."""
-        known = {
-            "first_call_s": self.first_call_s,
-            "to_device_s": self.to_device_s,
-            "from_device_s": self.from_device_s,
-            "calls_per_sample": self.calls_per_sample,
-            "check_scope": self.check_scope,
-        }
-        return {
-            "function": self.function,
-            "checked": self.checked,
-            "error": self.error,
-            "bytes_moved": self.bytes_moved,
-            # No time of what is not checked.
-            **(known if self.checked else dict.fromkeys(known)),
-        }
+        return self.measured
 
 
 class UnsupportedCaseError(ValueError):
@@ -354,14 +316,3 @@ def is_device_lost(reason: str) -> bool:
 def outputs_of(output: Any) -> tuple[Any, ...]:
     """Return the outputs of a call, one or several."""
     return tuple(output) if isinstance(output, tuple | list) else (output,)
-
-
-@contextlib.contextmanager
-def _gc_disabled() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

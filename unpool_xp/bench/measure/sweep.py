@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from msgspec.structs import asdict
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import this_machine, write_machine
+from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.rounds import (
     CELL_SECONDS,
     ROUNDS,
     TIMEOUT_SECONDS,
     Cell,
     cells_of,
-    failure_fields,
     measure_case,
 )
 from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
@@ -191,11 +192,11 @@ def run_sweep(
                     break
                 rows = measure_rows(pool, origin, case, cells, copy_rates, **options)
                 if time.monotonic() >= end:  # what was cut off is for another time
-                    rows = [row for row in rows if row["checked"] and row["samples_s"]]
+                    rows = [row for row in rows if row.checked and row.samples_s]
                 with report_disk_errors(out):
                     for row in rows:
                         writer.write(row)
-                good = sum(row["checked"] for row in rows)
+                good = sum(row.checked for row in rows)
                 measured, failed = measured + good, failed + len(rows) - good
                 if progress is not None:
                     progress(Progress(measured + failed, total, case, failed))
@@ -241,14 +242,11 @@ def measure_rows(
     if reason is None:
         reasons = {label: device_memory_shortfall(pool, label, case) for label in copy_rates}
         fits = [cell for cell in cells if reasons[cell.label] is None]
-        fields = measure_case(pool, case, fits, **options) if fits else {}
-        fields |= {c: failure_fields(reasons[c.label] or "") for c in cells if c not in fields}
+        measured = measure_case(pool, case, fits, **options) if fits else {}
+        measured |= {c: Measurement(error=reasons[c.label]) for c in cells if c not in measured}
     else:
-        fields = {cell: failure_fields(reason) for cell in cells}
-    return [
-        make_row(origin, case, cell, {**fields[cell], "copy_gb_s": copy_rates[cell.label]})
-        for cell in cells
-    ]
+        measured = {cell: Measurement(error=reason) for cell in cells}
+    return [make_row(origin, case, cell, measured[cell], copy_rates[cell.label]) for cell in cells]
 
 
 @contextlib.contextmanager
@@ -276,7 +274,7 @@ def build_grid(
     for case in dict.fromkeys(cases):
         every = (cell for label in labels for cell in cells_of(case, label, modes(label)))
         cells = [cell for cell in every if wanted(case, cell)]
-        left = [cell for cell in cells if schema.case_key(case_fields(case, cell)) not in done]
+        left = [cell for cell in cells if schema.fields_key(case_fields(case, cell)) not in done]
         skipped += len(cells) - len(left)
         rng.shuffle(left)
         if left:
@@ -327,7 +325,7 @@ def provenance_fields(run: str) -> dict[str, Any]:
     return {"run": run, "commit": provenance.git_commit(), "machine": this_machine().id}
 
 
-def case_fields(case: Case, cell: Cell) -> Any:
+def case_fields(case: Case, cell: Cell) -> dict[str, Any]:
     """Return the fields of a row that say what it measures."""
     return {
         "backend": cell.label,
@@ -338,20 +336,22 @@ def case_fields(case: Case, cell: Cell) -> Any:
     }
 
 
-def make_row(origin: dict[str, Any], case: Case, cell: Cell, fields: dict[str, Any]) -> schema.Row:
+def make_row(
+    origin: dict[str, Any],
+    case: Case,
+    cell: Cell,
+    measured: Measurement,
+    copy_gb_s: float | None = None,
+) -> schema.Row:
     """Return the row of a cell."""
-    facts = fields.get("facts", {})
-    row: Any = {
-        "schema": schema.ROW_SCHEMA,
+    known = asdict(measured)
+    if measured.bytes_moved is None:
+        known["bytes_moved"] = case.bytes_moved
+    return schema.Row(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        flops=case.flops,
+        copy_gb_s=copy_gb_s,
         **origin,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "backend_version": facts.get("version", ""),  # empty where it never came up
-        "device": facts.get("device", ""),
-        "threads": facts.get("threads"),
-        "bytes_moved": case.bytes_moved,
-        "flops": case.flops,
-        "copy_gb_s": None,
-        **{name: value for name, value in fields.items() if name != "facts"},
+        **known,
         **case_fields(case, cell),
-    }
-    return row  # type: ignore[no-any-return]
+    )

@@ -225,3 +225,28 @@ class Pool:
         """Close all workers."""
         while self._workers:
             self._workers.popitem()[1].close()
+
+
+def find_loadable(labels: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Load backends, each in a process of its own, so that none takes memory of a device here.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        The labels to try.
+
+    Returns
+    -------
+    found : dict of str to str
+        From each label that loads to the full one, such as "torch" to "torch:cpu".
+    missing : dict of str to str
+        Why the others do not.
+    """
+    found, missing = {}, {}
+    with Pool(list(labels)) as pool:
+        for label in labels:
+            try:
+                found[label] = str(pool[label].facts["label"])
+            except (WorkerError, WorkerLostError) as error:
+                missing[label] = str(error).removeprefix("ValueError: ")
+    return found, missing

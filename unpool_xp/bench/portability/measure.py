@@ -10,11 +10,14 @@ import contextlib
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import msgspec
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import write_machine
-from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, failure_fields
+from unpool_xp.bench.measure.measurement import Measurement
+from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, prepare_arguments, session_name
 from unpool_xp.bench.measure.sweep import make_row, provenance_fields
 from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.portability.targets import TARGETS, TaxEntry, TaxTarget
@@ -25,7 +28,7 @@ from unpool_xp.bench.verdicts.bootstrap import Ratio, median_interval
 SECONDS = 0.6  # of samples for a case on a backend
 _SLOW_FACTOR = 2.0  # a native this many times slower than the fastest is out of the running
 
-CellFields = dict[Cell, dict[str, Any]]
+Measurements: TypeAlias = dict[Cell, Measurement]
 
 
 def measure_taxes(
@@ -35,7 +38,7 @@ def measure_taxes(
     seconds: float = SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
     progress: Callable[[list[TaxEntry]], None] | None = None,
-    record: Callable[[Case, CellFields], None] | None = None,
+    record: Callable[[Case, Measurements], None] | None = None,
 ) -> list[TaxEntry]:
     """Measure the tax of cases on backends.
 
@@ -43,7 +46,7 @@ def measure_taxes(
     ----------
     cases : sequence of Case
         What to measure.
-    targets : sequence of Target, optional
+    targets : sequence of TaxTarget, optional
         Where. Targets of one backend share its process, and its natives' times.
     seconds : float, optional
         Of samples for each case on each backend.
@@ -52,11 +55,11 @@ def measure_taxes(
     progress : callable, optional
         Called with the entries of each case on each backend.
     record : callable, optional
-        Called with each case and the fields of its cells' rows.
+        Called with each case and what was measured.
 
     Returns
     -------
-    list of Entry
+    list of TaxEntry
         One for each target and case.
     """
     found = []
@@ -64,10 +67,10 @@ def measure_taxes(
         for label in dict.fromkeys(target.label for target in targets):
             here = [target for target in targets if target.label == label]
             for case in cases:
-                fields = _measure(pool, case, _cells(case, here), seconds, timeout_s)
+                measured = _measure(pool, case, _cells(case, here), seconds, timeout_s)
                 if record is not None:
-                    record(case, fields)
-                entries = [make_entry(target, case, fields) for target in here]
+                    record(case, measured)
+                entries = [make_entry(target, case, measured) for target in here]
                 found += entries
                 if progress is not None:
                     progress(entries)
@@ -94,83 +97,66 @@ def _cells(case: Case, targets: Sequence[TaxTarget]) -> list[Cell]:
 
 def _measure(
     pool: Pool, case: Case, cells: Sequence[Cell], seconds: float, timeout_s: float
-) -> CellFields:
-    """Prepare every cell, then take samples in turns; return the fields of the rows."""
-    fields: CellFields = {cell: failure_fields("not measured") for cell in cells}
-    label, names = cells[0].label, {f"{cell.mode}/{cell.function}": cell for cell in cells}
+) -> Measurements:
+    """Prepare every cell, then take samples in turns."""
+    measured = {cell: Measurement(error="not measured") for cell in cells}
+    label, names = cells[0].label, {session_name(cell): cell for cell in cells}
     facts: dict[str, Any] = {}
+    call_s: dict[str, float] = {}  # of the sessions whose results are right
     try:
         facts = pool[label].facts
         for name, cell in names.items():
-            fields[cell] |= pool[label].ask(
-                "prepare",
-                timeout=timeout_s,
-                session=name,
-                case=case.to_json(),
-                mode=cell.mode,
-                implementation=cell.implementation,
-                function=cell.function,
-            )
-        candidates = _candidates(names, fields)
+            arguments = prepare_arguments(case, cell)
+            answer = pool[label].ask("prepare", timeout=timeout_s, session=name, **arguments)
+            measured[cell] = msgspec.convert(answer["measured"], Measurement)
+            if measured[cell].checked:
+                call_s[name] = answer["call_s"]
+        candidates = _candidates(names, call_s)
         answer = pool[label].ask(
             "sample_rounds", timeout=timeout_s, sessions=candidates, seconds=seconds
         )
         for name in candidates:
-            fields[names[name]] |= answer["sessions"][name]
+            measured[names[name]] = msgspec.convert(answer["sessions"][name], Measurement)
     except (WorkerError, WorkerLostError) as error:
-        for cell in cells:
-            fields[cell] |= failure_fields(str(error))
+        measured = {cell: Measurement(error=str(error)) for cell in cells}
     finally:
         with contextlib.suppress(WorkerError, WorkerLostError):
             pool[label].ask("drop", timeout=timeout_s)
-    return {cell: {**known, "facts": facts} for cell, known in fields.items()}
+    for one in measured.values():
+        one.describe(facts)
+    return measured
 
 
-def _candidates(names: Mapping[str, Cell], fields: CellFields) -> list[str]:
+def _candidates(names: Mapping[str, Cell], call_s: Mapping[str, float]) -> list[str]:
     """Return the sessions to time: all but the natives that are far slower than the fastest."""
-    right = {name: cell for name, cell in names.items() if fields[cell]["checked"]}
-    natives = [cell for cell in right.values() if cell.implementation == "native"]
-    fastest = min((fields[cell]["call_s"] for cell in natives), default=0.0)
+    natives = {name for name in call_s if names[name].implementation == "native"}
+    fastest = min((call_s[name] for name in natives), default=0.0)
     return [
-        name
-        for name, cell in right.items()
-        if cell.implementation == "portable" or fields[cell]["call_s"] <= _SLOW_FACTOR * fastest
+        name for name in call_s if name not in natives or call_s[name] <= _SLOW_FACTOR * fastest
     ]
 
 
-def make_entry(target: TaxTarget, case: Case, fields: CellFields) -> TaxEntry:
-    """Return the tax that the samples of a case's cells show.
+def make_entry(target: TaxTarget, case: Case, measured: Measurements) -> TaxEntry:
+    """Return the tax that the cells of a target's modes show, or the reason why there is none.
 
-    Parameters
-    ----------
-    target : Target
-        Which of the cells count: those of its modes.
-    case : Case
-        The case.
-    fields : dict of Cell to dict
-        The fields of the cells' rows; samples of one turn have one place in each list.
-
-    Returns
-    -------
-    Entry
-        With a ratio, or with the reason why there is none.
+    Samples of one round have one place in each cell's list.
     """
     modes = {"portable": target.mode, "native": target.native_mode}
-    cells = [cell for cell in fields if cell.mode == modes[cell.implementation]]
+    cells = [cell for cell in measured if cell.mode == modes[cell.implementation]]
     portable = next(cell for cell in cells if cell.implementation == "portable")
     own = [
-        (statistics.median(fields[cell]["samples_s"]), cell)
+        (statistics.median(measured[cell].samples_s), cell)
         for cell in cells
-        if cell.implementation == "native" and fields[cell]["samples_s"]
+        if cell.implementation == "native" and measured[cell].samples_s
     ]
-    ours = fields[portable]["samples_s"]
+    ours = measured[portable].samples_s
     if not ours:
-        reason = fields[portable].get("error") or "not measured"
+        reason = measured[portable].error or "not measured"
         return TaxEntry(target, case, reason=f"{portable.function}: {reason}")
     if not own:
         return TaxEntry(target, case, reason=f"{target.label} has nothing that does it")
     native_s, best = min(own, key=lambda pair: pair[0])
-    ratio = ratio_of_pairs(ours, fields[best]["samples_s"])
+    ratio = ratio_of_pairs(ours, measured[best].samples_s)
     return TaxEntry(target, case, best.function, statistics.median(ours), native_s, ratio)
 
 
@@ -182,7 +168,7 @@ def ratio_of_pairs(a_samples: Sequence[float], b_samples: Sequence[float]) -> Ra
 
 
 @contextlib.contextmanager
-def row_recorder(folder: str | Path) -> Iterator[Callable[[Case, CellFields], None]]:
+def row_recorder(folder: str | Path) -> Iterator[Callable[[Case, Measurements], None]]:
     """Yield what `measure_taxes` can keep rows with, in a new file of this machine's folder."""
     run = run_id()
     origin = provenance_fields(run)
@@ -190,9 +176,8 @@ def row_recorder(folder: str | Path) -> Iterator[Callable[[Case, CellFields], No
     with RowWriter(machine_folder / f"{run}.jsonl") as writer:
         write_machine(machine_folder)
 
-        def record(case: Case, fields: CellFields) -> None:
-            for cell, known in fields.items():
-                row = {name: value for name, value in known.items() if name != "call_s"}
-                writer.write(make_row(origin, case, cell, row))
+        def record(case: Case, measured: Measurements) -> None:
+            for cell, one in measured.items():
+                writer.write(make_row(origin, case, cell, one))
 
         yield record

@@ -19,30 +19,18 @@ from unpool_xp.bench.verdicts.bootstrap import Ratio
 
 @dataclass(frozen=True)
 class TaxTarget:
-    """How slow the portable function may be on a backend.
-
-    Attributes
-    ----------
-    label, mode : str
-        The backend, and how the portable function runs on it.
-    native_mode : str
-        How the library's own functions run.
-    baseline : str
-        What those are, in words.
-    mean_limit, worst_limit : float
-        Upper limits of the geometric mean and of the worst ratio.
-    """
+    """How slow the portable function may be on a backend."""
 
     label: str
-    mode: str
-    native_mode: str
-    baseline: str
-    mean_limit: float
-    worst_limit: float
+    mode: str  # of the portable function
+    native_mode: str  # of the library's own functions
+    baseline: str  # what those are, in words
+    mean_limit: float  # of the geometric mean of the ratios, at most
+    worst_limit: float  # of the worst ratio, at most
 
     @property
-    def where(self) -> str:
-        """The backend and the mode, short."""
+    def name(self) -> str:
+        """The backend and the mode of the portable function, such as "numpy eager"."""
         return f"{self.label} {self.mode}"
 
 
@@ -63,18 +51,7 @@ KERNELS = ((2, 2, 0), (3, 2, 1), (4, 2, 1))
 
 
 def tax_cases(quick: bool = False) -> tuple[Case, ...]:
-    """Return the cases by which the tax is taken.
-
-    Parameters
-    ----------
-    quick : bool, optional
-        Whether to leave out the middle size.
-
-    Returns
-    -------
-    tuple of Case
-        In float32, operation by operation.
-    """
+    """Return the cases by which the tax is taken, in float32; `quick` omits the middle size."""
     step = 2 if quick else 1
     shapes, convolved = SHAPES[::step], CONV_TRANSPOSE_INPUTS[::step]
     windowed = [
@@ -102,31 +79,15 @@ def tax_cases(quick: bool = False) -> tuple[Case, ...]:
 
 @dataclass(frozen=True)
 class TaxEntry:
-    """The tax of one case on one backend.
-
-    Attributes
-    ----------
-    target : Target
-        Where.
-    case : Case
-        What.
-    function : str
-        The fastest native; empty where there is none.
-    portable_s, native_s : float
-        Median seconds per call.
-    ratio : Ratio or None
-        Portable over native: the median of the pairs' ratios.
-    reason : str or None
-        Why there is no ratio.
-    """
+    """The tax of one case on one backend."""
 
     target: TaxTarget
     case: Case
-    function: str = ""
-    portable_s: float = math.nan
+    function: str = ""  # the fastest native, if any
+    portable_s: float = math.nan  # median seconds per call
     native_s: float = math.nan
-    ratio: Ratio | None = None
-    reason: str | None = None
+    ratio: Ratio | None = None  # portable over native: the median of the pairs' ratios
+    reason: str | None = None  # why there is no ratio
 
 
 NOISY = 1.5  # the upper end of an interval over the lower
@@ -139,26 +100,14 @@ def is_noisy(entry: TaxEntry) -> bool:
 
 @dataclass(frozen=True)
 class TaxSummary:
-    """A target and what was measured for it.
-
-    Attributes
-    ----------
-    target : Target
-        What was asked for.
-    mean : float
-        The geometric mean of the ratios; NaN where there is none.
-    worst : Entry or None
-        The entry of the largest ratio.
-    count, failed, noisy : int
-        How many entries have a ratio, how many have none, and of how many the ratio is noisy.
-    """
+    """A target and what was measured for it."""
 
     target: TaxTarget
-    mean: float
-    worst: TaxEntry | None
-    count: int
-    failed: int
-    noisy: int
+    mean: float  # the geometric mean of the ratios; NaN if there are none
+    worst: TaxEntry | None  # the entry of the largest ratio
+    count: int  # entries with a ratio
+    failed: int  # entries without
+    noisy: int  # entries whose ratio is noisy
 
     @property
     def met(self) -> bool:
@@ -172,18 +121,7 @@ class TaxSummary:
 
 
 def summarize(entries: Iterable[TaxEntry]) -> list[TaxSummary]:
-    """Return for each target whether it is met.
-
-    Parameters
-    ----------
-    entries : iterable of Entry
-        As `measure_taxes` gives them.
-
-    Returns
-    -------
-    list of Summary
-        In the order in which the targets first come.
-    """
+    """Return a summary for each target, in the order in which they first come."""
     groups: dict[TaxTarget, list[TaxEntry]] = {}
     for entry in entries:
         groups.setdefault(entry.target, []).append(entry)

@@ -34,12 +34,10 @@ def compile_break_evens(cases: Iterable[RankedCase]) -> list[CompileBreakEven]:
     """Return when compiling pays back, for each row measured in both modes."""
     found = []
     for case in cases:
-        eager = {
-            _function_key(timed): timed for timed in case.timed if timed.row["mode"] == "eager"
-        }
+        eager = {_function_key(timed): timed for timed in case.timed if timed.row.mode == "eager"}
         for timed in case.timed:
-            beside, first = eager.get(_function_key(timed)), timed.row["first_call_s"]
-            if timed.row["mode"] == "compiled" and beside is not None and first is not None:
+            beside, first = eager.get(_function_key(timed)), timed.row.first_call_s
+            if timed.row.mode == "compiled" and beside is not None and first is not None:
                 calls = break_even_calls(timed.seconds, beside.seconds, first)
                 differ = verdict(*mean_ratio([(timed, beside)]))
                 clear = differ in (Verdict.FASTER, Verdict.SLOWER)
@@ -48,7 +46,7 @@ def compile_break_evens(cases: Iterable[RankedCase]) -> list[CompileBreakEven]:
 
 
 def _function_key(timed: Ranked) -> tuple[str, str, str]:
-    return timed.row["backend"], timed.row["implementation"], timed.row["function"]
+    return timed.row.backend, timed.row.implementation, timed.row.function
 
 
 def break_even_calls(compiled_s: float, eager_s: float, first_s: float) -> int | None:
@@ -72,9 +70,9 @@ def copy_ceilings(rows: Iterable[Row]) -> Ceilings:
     """Return what the fastest plain copy on each device reached, in GB/s, and whose it was."""
     best: dict[str, tuple[float, str]] = {}
     for row in rows:
-        rate = row["copy_gb_s"]
-        if rate and rate > best.get(row["device"], (0.0, ""))[0] and not failure_reason(row):
-            best[row["device"]] = (rate, row["backend"])
+        rate = row.copy_gb_s
+        if rate and rate > best.get(row.device, (0.0, ""))[0] and not failure_reason(row):
+            best[row.device] = (rate, row.backend)
     return best
 
 
@@ -99,8 +97,8 @@ def device_points(cases: Iterable[RankedCase]) -> list[DevicePoint]:
     """Return CPU beside GPU for each case that has both."""
     points = []
     for case in cases:
-        cpus = [t for t in case.timed if not is_gpu(t.row["backend"])]
-        gpus = [t for t in case.timed if is_gpu(t.row["backend"])]
+        cpus = [t for t in case.timed if not is_gpu(t.row.backend)]
+        gpus = [t for t in case.timed if is_gpu(t.row.backend)]
         if not cpus or not gpus:
             continue
         near, far = fastest_with_copies(cpus), fastest_with_copies(gpus)
@@ -138,7 +136,7 @@ def device_series(cases: Iterable[RankedCase]) -> list[DeviceSeries]:
 def backend_changes(cases: Iterable[RankedCase]) -> list[list[WinnerChange]]:
     """Return where the fastest backend changes, for what was timed at several sizes."""
     return [
-        winner_changes(series, name=lambda row: row["backend"])
+        winner_changes(series, name=lambda row: row.backend)
         for series in by_series(cases)
         if sum(bool(case.timed) for case in series) > 1
     ]

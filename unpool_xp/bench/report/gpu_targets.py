@@ -55,13 +55,13 @@ def _copy_result(rows: Sequence[Row], label: str, operation: str) -> TargetResul
     text = f"{operation} on {label}, outputs over 1 GB: share of the device's own copy"
     target = f"at least {COPY_SHARE:.0%}"
     shares, reasons = [], []
-    mine = [r for r in rows if (r["backend"], r["operation"]) == (label, operation)]
+    mine = [r for r in rows if (r.backend, r.operation) == (label, operation)]
     for row in sorted(mine, key=elements):
         if not _is_portable(row, "eager") or total_bytes(outputs_of(row) or {}) <= LARGE_BYTES:
             continue
-        reason, rate = failure_reason(row), row["copy_gb_s"]
+        reason, rate = failure_reason(row), row.copy_gb_s
         if reason is None and rate:
-            gb_s = row["bytes_moved"] / statistics.median(row["samples_s"]) / 1e9
+            gb_s = row.bytes_moved / statistics.median(row.samples_s) / 1e9
             shares.append((gb_s / rate, case_name(row)))
         else:
             reasons.append(reason or "the copy was not measured")
@@ -77,7 +77,7 @@ def _copy_result(rows: Sequence[Row], label: str, operation: str) -> TargetResul
 def _tax_result(rows: Sequence[Row], mode: str, most: float) -> TargetResult:
     text = f"portable over native on torch:cuda, {mode}, geometric mean"
     target = f"at most {most:g}"
-    mine = [row for row in rows if row["backend"] == "torch:cuda" and not failure_reason(row)]
+    mine = [row for row in rows if row.backend == "torch:cuda" and not failure_reason(row)]
     ratios = []
     for case in by_workload(mine).values():
         ours = _fastest(case, lambda row: _is_portable(row, mode))
@@ -86,9 +86,9 @@ def _tax_result(rows: Sequence[Row], mode: str, most: float) -> TargetResult:
         own = _fastest(
             case,
             lambda row, modes=modes: (  # type: ignore[misc]
-                row["mode"] in modes
-                and row["implementation"] == "native"
-                and row["function"].startswith("torch.nn.functional.")
+                row.mode in modes
+                and row.implementation == "native"
+                and row.function.startswith("torch.nn.functional.")
             ),
         )
         if ours is not None and own is not None:
@@ -100,11 +100,11 @@ def _tax_result(rows: Sequence[Row], mode: str, most: float) -> TargetResult:
 
 
 def _is_portable(row: Row, mode: str) -> bool:
-    return row["implementation"] == "portable" and row["mode"] == mode
+    return row.implementation == "portable" and row.mode == mode
 
 
 def _fastest(rows: Iterable[Row], which: Callable[[Row], bool]) -> float | None:
-    times = (statistics.median(row["samples_s"]) for row in rows if which(row))
+    times = (statistics.median(row.samples_s) for row in rows if which(row))
     return min(times, default=None)
 
 

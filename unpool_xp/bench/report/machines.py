@@ -60,8 +60,8 @@ def _times(cases: Iterable[RankedCase]) -> dict[PortableKey, dict[Key, Ranked]]:
     for case in cases:
         for timed in case.timed:
             row = timed.row
-            if row["implementation"] == "portable":
-                way = (row["operation"], row["dtype"], row["backend"], row["mode"])
+            if row.implementation == "portable":
+                way = (row.operation, row.dtype, row.backend, row.mode)
                 found.setdefault(way, {})[workload_key(row)] = timed
     return found
 

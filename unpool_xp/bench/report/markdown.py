@@ -158,7 +158,7 @@ def _timed_cells(timed: Ranked, others: Sequence[Ranked]) -> list[str]:
         interval_text(interval.low, interval.high, timed.seconds),
         times_text(timed.seconds / others[0].seconds),
         timed.verdict.value if timed.tied_with_best else "",
-        three_digits(row["bytes_moved"] / timed.seconds / 1e9),
+        three_digits(timed.gb_s),
     ]
 
 
@@ -167,7 +167,7 @@ def _failures(cases: Iterable[RankedCase]) -> list[str]:
     if not failed:
         return []
     head = ("backend", "mode", "function", "case", "reason")
-    rows = ([r["backend"], r["mode"], r["function"], case_name(r), why] for r, why in failed)
+    rows = ([r.backend, r.mode, r.function, case_name(r), why] for r, why in failed)
     more = [f"And {len(failed) - _MOST_LINES} more.", ""] if len(failed) > _MOST_LINES else []
     return ["### Without a time", "", *_table(head, itertools.islice(rows, _MOST_LINES)), *more]
 

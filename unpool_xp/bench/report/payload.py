@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import asdict
+
 from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, Contender
 from unpool_xp.bench.rows.schema import Row
@@ -18,6 +20,10 @@ from unpool_xp.bench.verdicts.crossover import WinnerChange
 from unpool_xp.bench.verdicts.ranking import Ranked, copy_seconds
 
 _DIGITS = 5
+_NAMES = (
+    *("how", "backend", "operation", "dtype", "settings", "function", "device"),
+    *("scope", "reason"),
+)
 
 
 class _StringTable:
@@ -46,21 +52,13 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
     "names" has words, to which numbers refer; "cases", "rows", "failures", "tax" and "paybacks"
     have a list a column; "devices", "crossovers" and "changes" a list of records.
     """
-    names = {
-        "how": _StringTable(),
-        "backend": _StringTable(backends),
-        **{
-            name: _StringTable()
-            for name in ("operation", "dtype", "settings", "function", "device")
-        },
-        **{name: _StringTable() for name in ("scope", "reason")},
-    }
+    names = {name: _StringTable(backends if name == "backend" else ()) for name in _NAMES}
     cases, ceilings = machine["cases"], machine["ceilings"]
     case_numbers = {id(case): number for number, case in enumerate(cases)}
     timed = [(number, t) for number, case in enumerate(cases) for t in case.timed]
     rows = {id(t.row): number for number, (_, t) in enumerate(timed)}
 
-    def how(contender: Contender) -> int:
+    def contender_number(contender: Contender) -> int:
         on, implementation = contender
         return names["how"]((names["backend"](on.label), on.mode, implementation))
 
@@ -75,27 +73,27 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
 
     row_columns: dict[str, list[Any]] = {
         "case": [number for number, _ in timed],
-        "how": [how(Contender.of(t.row)) for _, t in timed],
-        "function": [names["function"](t.row["function"]) for _, t in timed],
-        "device": [names["device"](t.row["device"]) for _, t in timed],
+        "how": [contender_number(Contender.of(t.row)) for _, t in timed],
+        "function": [names["function"](t.row.function) for _, t in timed],
+        "device": [names["device"](t.row.device) for _, t in timed],
         "seconds": [round_number(t.seconds) for _, t in timed],
         "low": [round_number(t.interval.low) for _, t in timed],
         "high": [round_number(t.interval.high) for _, t in timed],
         "noise": [round_number(t.noise) for _, t in timed],
         "place": [t.place for _, t in timed],
         "tie": [_tie(t) for _, t in timed],
-        "samples": [len(t.row["samples_s"]) for _, t in timed],
-        "scope": [names["scope"](t.row["check_scope"] or "yes") for _, t in timed],
-        "first": [round_number(t.row["first_call_s"]) for _, t in timed],
+        "samples": [len(t.row.samples_s) for _, t in timed],
+        "scope": [names["scope"](t.row.check_scope or "yes") for _, t in timed],
+        "first": [round_number(t.row.first_call_s) for _, t in timed],
         "copies": [round_number(copy_seconds(t.row)) for _, t in timed],
-        "peak": [t.row["peak_bytes"] for _, t in timed],
-        "bytes": [t.row["bytes_moved"] for _, t in timed],
+        "peak": [t.row.peak_bytes for _, t in timed],
+        "bytes": [t.row.bytes_moved for _, t in timed],
     }
     case_columns: dict[str, list[Any]] = {
         "operation": [names["operation"](case.operation) for case in cases],
         "settings": [names["settings"](case.settings) for case in cases],
-        "dtype": [names["dtype"](case.first_row["dtype"]) for case in cases],
-        "shape": [sizes_text(case.first_row["shape"]) for case in cases],
+        "dtype": [names["dtype"](case.first_row.dtype) for case in cases],
+        "shape": [sizes_text(case.first_row.shape) for case in cases],
         "elements": [case.elements for case in cases],
         "bytes": [case.bytes_moved for case in cases],
         "notes": [case.notes for case in cases],
@@ -108,13 +106,13 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
         "rows": row_columns,
         "failures": {
             "case": [number for number, _, _ in failed],
-            "how": [how(Contender.of(row)) for _, row, _ in failed],
-            "function": [names["function"](row["function"]) for _, row, _ in failed],
+            "how": [contender_number(Contender.of(row)) for _, row, _ in failed],
+            "function": [names["function"](row.function) for _, row, _ in failed],
             "reason": [names["reason"](reason) for _, _, reason in failed],
         },
         "tax": {
             "case": [number for number, _ in taxes],
-            "how": [how(Contender(t.backend_mode, "portable")) for _, t in taxes],
+            "how": [contender_number(Contender(t.backend_mode, "portable")) for _, t in taxes],
             "function": [names["function"](t.function) for _, t in taxes],
             "ratio": [round_number(t.ratio.estimate) for _, t in taxes],
             "low": [round_number(t.ratio.low) for _, t in taxes],
@@ -200,7 +198,7 @@ def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> PackedRows:
     is too much, few are kept, evenly from the smallest to the largest.
     """
     for samples, left in _SAMPLE_REDUCTIONS:
-        kept = ({**row, "samples_s": samples(row["samples_s"])} for row in rows)
+        kept = ({**asdict(row), "samples_s": samples(row.samples_s)} for row in rows)
         lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in kept)
         text = gzip_base64(lines.encode("utf-8", "replace"))
         # Without samples more rows than a page should have are no reason to lose one.

@@ -44,7 +44,7 @@ class Contender(NamedTuple):
     @classmethod
     def of(cls, row: Row) -> Contender:
         """Return that of a row."""
-        return cls(backend_mode_of(row), row["implementation"])
+        return cls(backend_mode_of(row), row.implementation)
 
     def __str__(self) -> str:
         return f"{self.on}, {self.implementation}"
@@ -65,7 +65,7 @@ class RankedCase(Ranking):
     @property
     def operation(self) -> str:
         """The name of the operation."""
-        return self.first_row["operation"]
+        return self.first_row.operation
 
     @cached_property
     def settings(self) -> str:
@@ -80,7 +80,7 @@ class RankedCase(Ranking):
     @property
     def bytes_moved(self) -> int:
         """Inputs read once, outputs written once; the most that a row says, were they to differ."""
-        return max(row["bytes_moved"] for row in self.rows)
+        return max(row.bytes_moved for row in self.rows)
 
     @cached_property
     def outputs(self) -> Layout | None:
@@ -92,14 +92,14 @@ class RankedCase(Ranking):
         """What a reader of this case's numbers must know."""
         notes = []
         for field, many in (("run", "runs"), ("commit", "commits")):
-            values = {row[field] for row in self.rows}  # type: ignore[literal-required]
+            values = {getattr(row, field) for row in self.rows}
             if len(values) > 1:
                 notes.append(f"These rows come from {len(values)} {many}: not measured in turns.")
         copied = fastest_with_copies(self.timed)
         if copied is not None and copied[1] is not self.timed[0]:
             text, seconds = contender_text(copied[1].row), seconds_text(copied[0])
             notes.append(f"With the copies to and from the device: {text}, {seconds}.")
-        own = [(contender_text(t.row), t.row.get("device_samples_s")) for t in self.timed]
+        own = [(contender_text(t.row), t.row.device_samples_s) for t in self.timed]
         told = [f"{text}, {seconds_text(median(found))}" for text, found in own if found]
         if told:
             notes.append(f"By the clock of the device itself: {'; '.join(told)}.")

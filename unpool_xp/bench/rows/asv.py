@@ -19,7 +19,7 @@ from typing import Any
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.rows.files import Problem, ReadResult
-from unpool_xp.bench.rows.schema import ROW_SCHEMA, row_error
+from unpool_xp.bench.rows.schema import ROW_SCHEMA, row_of
 
 BENCHMARK = "operations.Time.time_call"
 RUN_PREFIX = "asv-"  # begins the run of each row from here
@@ -64,11 +64,7 @@ def rows_of_asv(path: Path, data: Mapping[str, Any], benchmarks: Any = None) -> 
         try:
             if _was_not_run(columns, place):
                 continue
-            row: Any = {**origin, **_fields(cell, columns, place, data)}
-            fault = row_error(row)
-            if fault is not None:
-                raise ValueError(fault)
-            found.rows.append(row)
+            found.rows.append(row_of({**origin, **_fields(cell, columns, place, data)}))
         except ValueError as error:
             shown = ", ".join(str(value) for value in cell.values())
             found.problems.append(Problem(path, 1, f"{BENCHMARK}({shown}) {error}"))

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from unpool_xp.bench.rows.schema import Row, parse_row, row_error
+import msgspec
+
+from unpool_xp.bench.rows.schema import Row, parse_row, row_of
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,13 @@ class RowWriter:
         OSError
             If the disk is full, or the like. The rows before it are whole, and it is not there.
         """
-        fault = row_error(row)
-        if fault is not None:
-            raise ValueError(f"RowWriter.write: row {fault}")
-        line = json.dumps(row, allow_nan=False).encode() + b"\n"
+        fields = msgspec.structs.asdict(row)
+        try:
+            row_of(fields)
+        except ValueError as error:
+            raise ValueError(f"RowWriter.write: row {error}") from error
+        # Text can hold half a character ("\\ud800"), which no file can be written with.
+        line = json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         size = self._file.seek(0, os.SEEK_END)
         try:
             self._append(line if self._ends_with_newline(size) else b"\n" + line)

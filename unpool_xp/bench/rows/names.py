@@ -12,19 +12,19 @@ from unpool_xp.bench.rows.schema import Row
 def case_of(row: Row) -> Case:
     """Return the case that a row measures."""
     names = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
-    return Case.from_json({name: row[name] for name in names})  # type: ignore[literal-required]
+    return Case.from_json({name: getattr(row, name) for name in names})
 
 
 def backend_mode_of(row: Row) -> BackendMode:
     """Return the backend of a row, and how functions ran on it."""
-    return BackendMode(row["backend"], row["mode"])
+    return BackendMode(row.backend, row.mode)
 
 
 def name_of_case(row: Row) -> str:
     """Return the case name of a row, or a description if this version has no such case."""
     names = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
     try:
-        return Case.from_json({name: row[name] for name in names}).name  # type: ignore[literal-required]
+        return Case.from_json({name: getattr(row, name) for name in names}).name
     except (ValueError, TypeError):
         return case_name(row)
 
@@ -36,20 +36,20 @@ def settings_text(row: Row) -> str:
     """Return the settings of a case, such as "kernel 2x2, float32"."""
     parts = []
     for name in _SETTINGS:
-        value: Any = row[name]  # type: ignore[literal-required]
+        value: Any = getattr(row, name)
         if value is not None:
             size = sizes_text(value) if isinstance(value, list) else str(value)
             parts.append(f"{name.replace('_', ' ')} {size}")
-    return ", ".join([*parts, row["dtype"]])
+    return ", ".join([*parts, row.dtype])
 
 
 def case_name(row: Row) -> str:
     """Return what a row measures, whatever the backend, in words."""
-    return f"{row['operation']} {sizes_text(row['shape'])}, {settings_text(row)}"
+    return f"{row.operation} {sizes_text(row.shape)}, {settings_text(row)}"
 
 
 def contender_text(row: Row) -> str:
     """Return a row's backend, mode and function in a few words."""
-    last = row["function"].rsplit(".", 1)[-1]
-    native = f"native {last}" if row["implementation"] == "native" else "portable"
-    return f"{row['backend']} {row['mode']} {native}"
+    last = row.function.rsplit(".", 1)[-1]
+    native = f"native {last}" if row.implementation == "native" else "portable"
+    return f"{row.backend} {row.mode} {native}"

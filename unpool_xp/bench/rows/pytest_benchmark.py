@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp.bench.rows.files import Problem, ReadResult
-from unpool_xp.bench.rows.schema import row_error
+from unpool_xp.bench.rows.schema import row_of
 
 RUN_PREFIX = "pytest-"  # begins the run of each row from here
 _MEASURED = ("samples_s", "calls_per_sample")
@@ -44,11 +44,7 @@ def rows_of_pytest_benchmark(path: Path, data: Mapping[str, Any]) -> ReadResult:
             if not isinstance(benchmark, dict):
                 raise ValueError("is no object")
             name = f"{name}, {str(benchmark.get('fullname'))[:200]},"
-            row = _row(benchmark)
-            fault = row_error(row)
-            if fault is not None:
-                raise ValueError(fault)
-            found.rows.append(row)
+            found.rows.append(row_of(_row(benchmark)))
         except ValueError as error:
             found.problems.append(Problem(path, 1, f"{name} {error}"))
     return found

@@ -116,7 +116,7 @@ def code_for(case: Case, row: Row) -> list[str]:
         del given["samples"]
         given["seed"] = 0
     options = ", ".join(f"{name}={value!r}" for name, value in given.items())
-    library, _, device = row["backend"].partition(":")
+    library, _, device = row.backend.partition(":")
     imports = {
         "numpy": "import numpy as np",
         "jax": "import jax",
@@ -124,7 +124,7 @@ def code_for(case: Case, row: Row) -> list[str]:
     }
     lines = [imports.get(library, f"import {library}"), f"from unpool_xp import {function}"]
     call = f"{function}({', '.join(filter(None, (arrays, options)))})"
-    if row["mode"] == "compiled":
+    if row.mode == "compiled":
         compiler = "jax.jit" if library == "jax" else "torch.compile"
         inner = f"lambda {arrays}: {call}"
         return [*lines, f"compiled = {compiler}({inner})", f"y = compiled({arrays})"]
@@ -169,8 +169,8 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
 def _ranking_as_json(ranking: Ranking) -> list[dict[str, Any]]:
     timed = [
         {
-            "backend": entry.row["backend"],
-            "mode": entry.row["mode"],
+            "backend": entry.row.backend,
+            "mode": entry.row.mode,
             "place": entry.place,
             "seconds": entry.seconds,
             "interval": [
@@ -184,7 +184,7 @@ def _ranking_as_json(ranking: Ranking) -> list[dict[str, Any]]:
     ]
     nothing = {"place": None, "seconds": None, "interval": None, "tied_with_best": False}
     failed = [
-        {"backend": row["backend"], "mode": row["mode"], **nothing, "reason": reason}
+        {"backend": row.backend, "mode": row.mode, **nothing, "reason": reason}
         for row, reason in ranking.failed
     ]
     return [*timed, *failed]

@@ -13,7 +13,12 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from unpool_xp.bench.cases.formatting import escape_markdown, markdown_table, three_digits
+from unpool_xp.bench.cases.formatting import (
+    escape_markdown,
+    markdown_table,
+    printable,
+    three_digits,
+)
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, failure_reason
 from unpool_xp.bench.verdicts.compare import OUTCOMES, CaseComparison, Comparison
@@ -132,11 +137,6 @@ def headline(comparison: Comparison) -> str:
     return summary
 
 
-def printable(text: str) -> str:
-    """Replace control characters in text that comes from a file."""
-    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-
-
 # --- Markdown ------------------------------------------------------------------------------------
 
 
@@ -199,8 +199,12 @@ def _row_as_json(row: Row | None) -> dict[str, Any] | None:
         return None
     reason = failure_reason(row)
     return {
-        **{name: row[name] for name in ("run", "time", "commit", "machine", "backend_version")},
-        "median_s": None if reason else statistics.median(row["samples_s"]),
-        "samples": len(row["samples_s"]),
+        "run": row.run,
+        "time": row.time,
+        "commit": row.commit,
+        "machine": row.machine,
+        "backend_version": row.backend_version,
+        "median_s": None if reason else statistics.median(row.samples_s),
+        "samples": len(row.samples_s),
         "error": reason,
     }

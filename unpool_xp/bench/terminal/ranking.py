@@ -43,7 +43,7 @@ def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
 def print_rankings(console: Console, path: Path) -> None:
     """Print the ranking of every case in a file of rows."""
     for rows in by_workload(latest(read_rows([path]).rows)).values():
-        portable = [row for row in rows if row["implementation"] == "portable"]
+        portable = [row for row in rows if row.implementation == "portable"]
         console.print(f"\n[bold]{case_of(rows[0]).name}[/]")
         print_ranking(console, rank(portable), tax(rows))
     console.print(

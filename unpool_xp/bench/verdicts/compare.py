@@ -198,16 +198,16 @@ def compare(
 
 
 def _machine_ids(rows: Iterable[Row]) -> list[str]:
-    return sorted({row["machine"] for row in rows})
+    return sorted({row.machine for row in rows})
 
 
 def _latest_by_case(rows: Iterable[Row], machines: set[str] | None) -> dict[Key, Row]:
     """Return the newest row of each case, and of each machine where several are compared."""
     if machines is not None:
-        newest = latest(row for row in rows if row["machine"] in machines)
-        return {(row["machine"], case_key(row)): row for row in newest}
+        newest = latest(row for row in rows if row.machine in machines)
+        return {(row.machine, case_key(row)): row for row in newest}
     # Of the machines that one side has, the newest row of a case.
-    newest = sorted(latest(rows), key=lambda row: row["time"])
+    newest = sorted(latest(rows), key=lambda row: row.time)
     return {case_key(row): row for row in newest}
 
 
@@ -221,22 +221,22 @@ def _compare_case(
     row = head if head is not None else base
     assert row is not None
     name = name_of_case(row)
-    threshold = thresholds.threshold_for(name, row["backend"], row["mode"])
+    threshold = thresholds.threshold_for(name, row.backend, row.mode)
     found, floor, decided, note = None, math.inf, Verdict.UNDECIDED, missing_reason(base, head)
     if note is None:
         assert base is not None
         assert head is not None
-        a, b = head["samples_s"], base["samples_s"]
+        a, b = head.samples_s, base.samples_s
         floor = noise.get(case_key(row), max(noise_floor(a), noise_floor(b)))
         found = ratio(a, b, paired=paired and len(a) == len(b))
         decided = verdict(found, floor, threshold)
         note = _undecided_reason(base, head, found, floor, threshold, decided)
     return CaseComparison(
         name,
-        row["backend"],
-        row["mode"],
-        row["implementation"],
-        row["function"],
+        row.backend,
+        row.mode,
+        row.implementation,
+        row.function,
         base,
         head,
         found,
@@ -263,11 +263,11 @@ def _undecided_reason(
     if decided is not Verdict.UNDECIDED:
         return None
     if found.low == 0:
-        fewest = min(base, head, key=lambda row: len(row["samples_s"]))
+        fewest = min(base, head, key=lambda row: len(row.samples_s))
         side = "base" if fewest is base else "head"
-        number = len(fewest["samples_s"])
+        number = len(fewest.samples_s)
         count = "one number" if number == 1 else f"{number} samples"
-        advice = next((told for run, told in _ADVICE.items() if fewest["run"].startswith(run)), "")
+        advice = next((told for run, told in _ADVICE.items() if fewest.run.startswith(run)), "")
         return f"{count} in {side}{advice}"
     if not 1 / (1 + threshold) <= found.estimate <= 1 + threshold and floor > threshold:
         return "too few samples for a noise floor" if math.isinf(floor) else "within the noise"

@@ -40,7 +40,7 @@ def notes_on(base: Sequence[Row], head: Sequence[Row], pairs: Pairs) -> list[str
 
 
 def _machine_notes(base: Sequence[Row], head: Sequence[Row], pairs: Pairs) -> Iterable[str]:
-    there = [{row["machine"] for row in rows} for rows in (base, head)]
+    there = [{row.machine for row in rows} for rows in (base, head)]
     if not there[0] & there[1]:
         names = [", ".join(sorted(machines)) for machines in there]
         yield (
@@ -54,7 +54,7 @@ def _machine_notes(base: Sequence[Row], head: Sequence[Row], pairs: Pairs) -> It
 
 
 def _commit_notes(pairs: Pairs) -> Iterable[str]:
-    sides = [sorted({row["commit"] or "" for row in rows}) for rows in zip(*pairs, strict=True)]
+    sides = [sorted({row.commit or "" for row in rows}) for rows in zip(*pairs, strict=True)]
     for side, commits in zip(("base", "head"), sides, strict=False):
         if len(commits) > 1:
             yield f"{side} has rows of {len(commits)} commits: {', '.join(map(_short, commits))}"
@@ -74,11 +74,11 @@ def _environment_notes(pairs: Pairs) -> Iterable[str]:
     for field, word in _FACTS:
         changes: dict[tuple[object, object], list[str]] = {}
         for base, head in pairs:
-            old, new = base[field], head[field]  # type: ignore[literal-required]
+            old, new = getattr(base, field), getattr(head, field)
             if not _same_fact(old, new):
                 labels = changes.setdefault((old, new), [])
-                if base["backend"] not in labels:
-                    labels.append(base["backend"])
+                if base.backend not in labels:
+                    labels.append(base.backend)
         for (old, new), labels in changes.items():
             yield f"{', '.join(labels)}: {word} {old} in base, {new} in head"
 
@@ -101,15 +101,15 @@ def _tool_notes(pairs: Pairs) -> Iterable[str]:
 
 def _tool(row: Row) -> str:
     tools = {asv.RUN_PREFIX: "asv", pytest_benchmark.RUN_PREFIX: "pytest-benchmark"}
-    return next((tool for run, tool in tools.items() if row["run"].startswith(run)), "unpool-xp")
+    return next((tool for run, tool in tools.items() if row.run.startswith(run)), "unpool-xp")
 
 
 def _copy_rate_notes(pairs: Pairs) -> Iterable[str]:
     """Yield where a plain copy became faster or slower: the machine changed, not our code."""
     rates: dict[str, list[tuple[float, float]]] = {}
     for base, head in pairs:
-        if base["copy_gb_s"] and head["copy_gb_s"]:
-            rates.setdefault(base["backend"], []).append((base["copy_gb_s"], head["copy_gb_s"]))
+        if base.copy_gb_s and head.copy_gb_s:
+            rates.setdefault(base.backend, []).append((base.copy_gb_s, head.copy_gb_s))
     for label, both in rates.items():
         old, new = (statistics.median(side) for side in zip(*both, strict=True))
         if max(old / new, new / old) > _COPY_CHANGE:

@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from unpool_xp.bench.rows.schema import Row, elements, failure_reason, label, workload_key
 from unpool_xp.bench.verdicts.bootstrap import Verdict, noise_floor, ratio, verdict
 from unpool_xp.bench.verdicts.ranking import Ranking, by_workload, samples_with_transfer
@@ -190,7 +192,7 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
     _require_one_family(rows)
     cases = by_workload(rows).values()
     found = []
-    for backend in sorted({row["backend"] for row in rows if is_gpu(row["backend"])}):
+    for backend in sorted({row.backend for row in rows if is_gpu(row.backend)}):
         by_size: dict[int, set[Verdict | None]] = {}
         for case in cases:
             for one in _device_verdicts(backend, case, with_transfer):
@@ -205,10 +207,10 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
 
 
 def _require_one_family(rows: Sequence[Row]) -> None:
-    machines = sorted({row["machine"] for row in rows})
+    machines = sorted({row.machine for row in rows})
     if len(machines) > 1:
         raise ValueError(f"device_crossovers: rows of several machines: {', '.join(machines)}")
-    families = {workload_key({**row, "shape": []}) for row in rows}
+    families = {workload_key(replace(row, shape=[])) for row in rows}
     if len(families) > 1:
         raise ValueError(
             f"device_crossovers: rows of {len(families)} families, such as {families.pop()}"
@@ -219,8 +221,8 @@ def _device_verdicts(
     backend: str, case: Sequence[Row], with_transfer: bool
 ) -> Iterator[Verdict | None]:
     """Yield the verdict of one case, if there is one: None where the device failed."""
-    mine = [row for row in case if row["backend"] == backend]
-    host = _fastest_samples((row for row in case if not is_gpu(row["backend"])), with_transfer)
+    mine = [row for row in case if row.backend == backend]
+    host = _fastest_samples((row for row in case if not is_gpu(row.backend)), with_transfer)
     if not mine or host is None:
         return
     device = _fastest_samples(mine, with_transfer)

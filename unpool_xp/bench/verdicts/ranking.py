@@ -61,6 +61,11 @@ class Ranked:
         """Whether nothing is known to be faster."""
         return self.place == 1 or self.tied_with_best
 
+    @property
+    def gb_s(self) -> float:
+        """Bytes in and out of a call over its seconds."""
+        return self.row.bytes_moved / self.seconds / 1e9
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -166,7 +171,7 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> Ranking:
 
 def copy_seconds(row: Row) -> float | None:
     """Return the seconds to the device and back, if they were timed."""
-    there, back = row["to_device_s"], row["from_device_s"]
+    there, back = row.to_device_s, row.from_device_s
     return None if there is None or back is None else there + back
 
 
@@ -174,44 +179,28 @@ def samples_with_transfer(row: Row, *, with_transfer: bool) -> tuple[list[float]
     """Return the seconds of each sample, with the copies if they count, or why there are none."""
     reason = failure_reason(row)
     if reason is not None or not with_transfer:
-        return ([] if reason else row["samples_s"]), reason
+        return ([] if reason else row.samples_s), reason
     copies = copy_seconds(row)
     if copies is None:
         return [], "the copies to and from the device were not timed"
-    return [sample + copies for sample in row["samples_s"]], None
+    return [sample + copies for sample in row.samples_s], None
 
 
 def _require_one_workload(rows: Sequence[Row]) -> None:
-    machines = sorted({row["machine"] for row in rows})
+    machines = sorted({row.machine for row in rows})
     if len(machines) > 1:
         raise ValueError(f"rank: rows of several machines: {', '.join(machines)}")
     workloads = {workload_key(row) for row in rows}
     if len(workloads) > 1:
         raise ValueError(f"rank: rows of {len(workloads)} workloads, such as {workloads.pop()}")
-    measured = [(*label(row).split(), row["function"]) for row in rows]
+    measured = [(*label(row).split(), row.function) for row in rows]
     twice = [key for key in dict.fromkeys(measured) if measured.count(key) > 1]
     if twice:
         raise ValueError(f"rank: rows measure {' '.join(twice[0])} twice; take the latest alone")
 
 
 def tax(rows: Iterable[Row]) -> list[Tax]:
-    """Return what portability costs, for each backend and mode that has both.
-
-    Parameters
-    ----------
-    rows : iterable of Row
-        As for `rank`.
-
-    Returns
-    -------
-    list of Tax
-        The portable time over the best native's.
-
-    Raises
-    ------
-    ValueError
-        As `rank`.
-    """
+    """Return what portability costs, for each backend and mode that has both."""
     rows = [row for row in rows if failure_reason(row) is None]
     _require_one_workload(rows)
     taxes = []
@@ -220,12 +209,12 @@ def tax(rows: Iterable[Row]) -> list[Tax]:
         natives = [
             other
             for other in rows
-            if other["implementation"] == "native" and backend_mode_of(other) == backend_mode
+            if other.implementation == "native" and backend_mode_of(other) == backend_mode
         ]
-        if row["implementation"] == "portable" and natives:
-            best = min(natives, key=lambda native: statistics.median(native["samples_s"]))
-            over_best = ratio(row["samples_s"], best["samples_s"])
-            taxes.append(Tax(backend_mode, best["function"], over_best))
+        if row.implementation == "portable" and natives:
+            best = min(natives, key=lambda native: statistics.median(native.samples_s))
+            over_best = ratio(row.samples_s, best.samples_s)
+            taxes.append(Tax(backend_mode, best.function, over_best))
     return taxes
 
 
