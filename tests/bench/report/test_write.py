@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.reports import report, some_rows
+from tests.support.reports import cases_of, report, some_rows
 from tests.support.rows import ATTACK, failed_row, make_row, timed
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.report.claims import CLAIMS
@@ -117,8 +117,7 @@ def test_machines_are_kept_apart_and_this_is_said(tmp_path):
     page = report(tmp_path, rows)
     assert "no time is compared with one of another machine" in page.text
     assert [machine["id"] for machine in page.data["machines"]] == ["fast-box", "slow-box"]
-    assert [len(machine["rows"]["place"]) for machine in page.data["machines"]] == [1, 1]
-    assert all(machine["rows"]["place"] == [1] for machine in page.data["machines"])
+    assert [machine["rows"]["place"] for machine in page.data["machines"]] == [[1], [1]]
     assert ("select", {"id": "machine"}) in page.tags
 
 
@@ -130,17 +129,16 @@ def test_the_newest_row_counts_and_the_older_are_counted(tmp_path):
     assert len(page.rows) == 2
 
 
-def test_rows_of_several_runs_are_said_not_to_be_measured_in_turns(tmp_path):
-    page = report(tmp_path, [timed("numpy", 1.0), timed("dask", 2.0, run="b", commit="fedcba")])
-    notes = page.data["machines"][0]["cases"]["notes"][0]
-    assert any("2 runs: not measured in turns" in note for note in notes)
-    assert any("2 commits: not measured in turns" in note for note in notes)
+def test_rows_of_several_runs_are_said_not_to_be_measured_in_turns():
+    (case,) = cases_of(timed("numpy", 1.0), timed("dask", 2.0, run="b", commit="fedcba"))
+    runs, commits = case.notes
+    assert "2 runs: not measured in turns" in runs
+    assert "2 commits: not measured in turns" in commits
 
 
-def test_copies_are_told_where_they_change_the_answer(tmp_path):
-    near, far = timed("numpy", 2.0), timed("torch:cuda", 1.0, to_device_s=5.0)
-    notes = report(tmp_path, [near, far]).data["machines"][0]["cases"]["notes"][0]
-    assert notes == ["With the copies to and from the device: numpy eager portable, 2.00 s."]
+def test_copies_are_told_where_they_change_the_answer():
+    (case,) = cases_of(timed("numpy", 2.0), timed("torch:cuda", 1.0, to_device_s=5.0))
+    assert case.notes == ["With the copies to and from the device: numpy eager portable, 2.00 s."]
 
 
 def test_a_bandwidth_above_the_device_s_own_copy_is_flagged_from_a_size_on(tmp_path):
@@ -183,8 +181,8 @@ def test_nothing_that_a_row_says_becomes_code(tmp_path):
     texts = ("error", "backend", "function", "operation", "machine", "device", "commit", "dtype")
     texts += ("backend_version", "run", "check_scope")
     rows = [make_row(**dict.fromkeys(texts, attack)) for attack in attacks]
-    failed = dict(zip(("machine", "operation", "dtype"), attacks, strict=False))
-    rows += [failed_row(attack, **failed) for attack in attacks]
+    failed = ("machine", "operation", "dtype")
+    rows += [failed_row(attack, **dict.fromkeys(failed, attack)) for attack in attacks]
     honest = report(tmp_path / "honest", [make_row(), failed_row("x", backend="dask")])
     page = report(tmp_path / "attacked", rows, [Problem(Path(text), 1, text) for text in attacks])
     tags = [tag for tag, _ in page.tags]

@@ -66,10 +66,14 @@ def bytes_text(number: float) -> str:
     return f"{number:,.0f} B"
 
 
+def printable(text: str) -> str:
+    """Return a text that comes from a file on one line, without control characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+
+
 def escape_markdown(value: object) -> str:
     """Return a value as Markdown that is its text, within one cell of a table."""
-    text = "".join(c if c.isprintable() else "?" for c in " ".join(str(value).split()))
-    text = html.escape(text, quote=False)
+    text = html.escape(printable(str(value)), quote=False)
     # Within a word an underscore is one anyway.
     return re.sub(r"([\\|`*\[\]]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", text)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from unpool_xp.bench.report.ranked import Contender, RankedCase, size_class_of
 from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, verdict
@@ -123,15 +124,29 @@ def _variance(timed: Ranked) -> float:
     return (math.log(high / low) / _INTERVAL_WIDTH) ** 2
 
 
-def count_fastest(cases: Iterable[RankedCase]) -> tuple[dict[str, int], int]:
-    """Return in how many cases a backend is the fastest or tied with it, and of how many.
+class FastestCounts(NamedTuple):
+    """In how many cases each backend is the fastest or tied with it, and of how many."""
 
-    By backend, the most first; of the cases that have a time.
-    """
+    counts: dict[str, int]  # the most first
+    cases: int  # that have a time
+
+    @property
+    def leaders(self) -> list[str]:
+        """The backends that are the fastest most often."""
+        return [name for name, count in self.counts.items() if count == self.most]
+
+    @property
+    def most(self) -> int:
+        """In how many cases they are."""
+        return max(self.counts.values())
+
+
+def count_fastest(cases: Iterable[RankedCase]) -> FastestCounts:
+    """Return which backends are the fastest most often on one machine."""
     counts: dict[str, int] = {}
     number = 0
     for case in cases:
         number += bool(case.timed)
         for backend in {t.row.backend for t in case.timed if t.is_fastest}:
             counts[backend] = counts.get(backend, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))), number
+    return FastestCounts(dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))), number)

@@ -139,11 +139,27 @@ def byte_ticks(values: Sequence[int]) -> list[int]:
 # --- the charts ----------------------------------------------------------------------------------
 
 
-def _params() -> list[Any]:
-    return [alt.param(name=name, value=[]) for name in ("xticks", "yticks")]
-
-
 _BACKEND_FIELD = {"field": "backend", "type": "nominal", "title": "backend", "sort": None}
+_TOOLTIP_FIELDS = ("backend:N", "mode:N", "implementation:N", "function:N")
+
+
+def _log_axis(channel: Any, title: str, labels: str, ticks: str) -> Any:
+    scale = channel.scale(type="log", nice=False, padding=20 if ticks == "xticks" else 12)
+    return scale.title(title).axis(labelExpr=labels, values={"expr": ticks})
+
+
+def _bytes_axis() -> Any:
+    x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
+    x = x.title("bytes in and out of a call")
+    return x.axis(labelExpr=_BYTES, values={"expr": "xticks"}, grid=False)
+
+
+def _with_ticks(layers: Any) -> Any:
+    return layers.add_params(*(alt.param(name=name, value=[]) for name in ("xticks", "yticks")))
+
+
+def _reference_line() -> Any:
+    return alt.Chart(alt.NamedData("lines")).mark_rule(strokeDash=[4, 3], strokeWidth=1.2)
 
 
 def _backend(legend: Any) -> dict[str, Any]:
@@ -168,17 +184,9 @@ def _marks(chart: Any, backends: Sequence[str], legend: Any = None, **encoding: 
     )
 
 
-def _tooltip_fields() -> list[Any]:
-    return ["backend:N", "mode:N", "implementation:N", "function:N"]
-
-
 def _time_chart(backends: Sequence[str], legend: Any = None) -> Any:
     chart, copies = alt.Chart(alt.NamedData("points")), alt.Chart(alt.NamedData("lines"))
-    x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
-    x = x.title("bytes in and out of a call")
-    x = x.axis(labelExpr=_BYTES, values={"expr": "xticks"}, grid=False)
-    y = alt.Y("seconds:Q").scale(type="log", nice=False, padding=12).title("time of a call")
-    y = y.axis(labelExpr=_SECONDS, values={"expr": "yticks"})
+    x, y = _bytes_axis(), _log_axis(alt.Y("seconds:Q"), "time of a call", _SECONDS, "yticks")
     near = alt.selection_point(
         name="near",
         fields=["backend", "mode", "implementation"],
@@ -203,14 +211,14 @@ def _time_chart(backends: Sequence[str], legend: Any = None) -> Any:
         x=x, y="low:Q", y2="high:Q", color=colour, opacity=opacity
     )
     tooltip = [
-        *_tooltip_fields(),
+        *_TOOLTIP_FIELDS,
         *(alt.Tooltip(f"{name}:N", title=title) for name, title in _TIME_WORDS),
     ]
     symbols = _marks(chart, backends, legend, x=x, y=y, opacity=opacity, tooltip=tooltip)
     copy = copies.mark_line(strokeWidth=1, strokeDash=[2, 3], opacity=0.7, color="#8a93a0")
     copied = copy.encode(x=x, y=y)
     # The selection is of the symbols: a line or a rule is too thin to point at.
-    return (copied + lines + rules + symbols.add_params(near)).add_params(*_params())
+    return _with_ticks(copied + lines + rules + symbols.add_params(near))
 
 
 _TIME_WORDS = (
@@ -224,41 +232,29 @@ def _dot_plot(
 ) -> Any:
     """Return one quantity, an operation a line."""
     chart = alt.Chart(alt.NamedData("points"))
-    x = alt.X(f"{field}:Q").scale(type="log", nice=False, padding=20).title(title)
-    x = x.axis(labelExpr=labels, values={"expr": "xticks"})
-    y = (
-        alt.Y("operation:N")
-        .title(None)
-        .axis(labelFontSize=12, grid=True, ticks=False, tickBand="extent")
-    )
+    x = _log_axis(alt.X(f"{field}:Q"), title, labels, "xticks")
+    y = alt.Y("operation:N").title(None)
+    y = y.axis(labelFontSize=12, grid=True, ticks=False, tickBand="extent")
     tooltip = [
-        *_tooltip_fields(),
+        *_TOOLTIP_FIELDS,
         alt.Tooltip("case:N", title="case"),
         alt.Tooltip("words:N", title=title),
     ]
     dots = _marks(chart, backends, x=x, y=y, tooltip=tooltip, yOffset=alt.YOffset("how:N"))
-    layers = dots
-    if mark is not None:
-        rule = alt.Chart(alt.NamedData("lines")).mark_rule(strokeDash=[4, 3], strokeWidth=1.2)
-        layers = rule.encode(x=x) + dots
-    return layers.add_params(*_params())
+    return _with_ticks(dots if mark is None else _reference_line().encode(x=x) + dots)
 
 
 def _device_chart() -> Any:
     chart = alt.Chart(alt.NamedData("points"))
-    x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
-    x = x.title("bytes in and out of a call")
-    x = x.axis(labelExpr=_BYTES, values={"expr": "xticks"}, grid=False)
-    y = alt.Y("ratio:Q").scale(type="log", nice=False, padding=12)
-    y = y.title("CPU time over GPU time").axis(labelExpr=_RATIO, values={"expr": "yticks"})
-    copies = alt.Scale(domain=["on the device", "with copies"], range=[[1, 0], [5, 3]])
-    colour = alt.Color(
-        "copies:N",
-        sort=None,
-        scale=alt.Scale(domain=["on the device", "with copies"], range=["#2f8fc4", "#cc5200"]),
-        legend=None,
-    )
-    dash = alt.StrokeDash("copies:N", sort=None, scale=copies, legend=None)
+    y = _log_axis(alt.Y("ratio:Q"), "CPU time over GPU time", _RATIO, "yticks")
+    x = _bytes_axis()
+
+    def by_copies(channel: Any, *values: Any) -> Any:
+        scale = alt.Scale(domain=["on the device", "with copies"], range=values)
+        return channel("copies:N", sort=None, scale=scale, legend=None)
+
+    colour = by_copies(alt.Color, "#2f8fc4", "#cc5200")
+    dash = by_copies(alt.StrokeDash, [1, 0], [5, 3])
     lines = chart.mark_line(strokeWidth=1.6).encode(
         x=x, y=y, color=colour, strokeDash=dash, detail="settings:N"
     )
@@ -266,16 +262,10 @@ def _device_chart() -> Any:
         x=x,
         y=y,
         color=colour,
-        shape=alt.Shape(
-            "copies:N",
-            sort=None,
-            scale=alt.Scale(domain=["on the device", "with copies"], range=["circle", "square"]),
-            legend=None,
-        ),
+        shape=by_copies(alt.Shape, "circle", "square"),
         tooltip=["case:N", "cpu:N", "gpu:N", "copies:N", alt.Tooltip("words:N", title="CPU / GPU")],
     )
-    rule = alt.Chart(alt.NamedData("lines")).mark_rule(strokeDash=[4, 3], strokeWidth=1.2)
-    return (rule.encode(y=y) + lines + dots).add_params(*_params())
+    return _with_ticks(_reference_line().encode(y=y) + lines + dots)
 
 
 def _page_spec(chart: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import unpool_xp
-from unpool_xp.bench.cases.formatting import three_digits
+from unpool_xp.bench.cases.formatting import three_digits, times_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.report.answers import is_slower
@@ -74,16 +74,21 @@ def _nearest_is_quickest(evidence: Evidence) -> Findings:
     groups = [g for g in _group_by_output(evidence.cases) if "nearest_unpool" in g and len(g) > 1]
     if not groups:
         return UNMEASURED, "No backend has nearest and another method at the same output size."
-    nearest = [group["nearest_unpool"] for group in groups]
     first = sum(
-        not any(is_slower(one, other) for other in group.values())
-        for one, group in zip(nearest, groups, strict=True)
+        not any(is_slower(group["nearest_unpool"], other) for other in group.values())
+        for group in groups
     )
-    times = _ratios_text("nearest_unpool", groups)
-    text = f"Nothing was quicker in {first} of {len(groups)} comparisons at the same output. "
-    return _verdict_of_share(
-        first, len(groups)
-    ), text + f"Time over nearest (geometric mean): {times}."
+    means = _mean_ratios(
+        (name, timed.seconds / group["nearest_unpool"].seconds)
+        for group in groups
+        for name, timed in group.items()
+        if name != "nearest_unpool"
+    )
+    times = ", ".join(f"{name} {mean}" for name, mean in sorted(means.items()))
+    return _verdict_of_share(first, len(groups)), (
+        f"Nothing was quicker in {first} of {len(groups)} comparisons at the same output. "
+        f"Time over nearest (geometric mean): {times}."
+    )
 
 
 def _fractional_costs_more(evidence: Evidence) -> tuple[str | None, str]:
@@ -97,11 +102,10 @@ def _fractional_costs_more(evidence: Evidence) -> tuple[str | None, str]:
     if not pairs:
         return None, "Its time beside nearest and max at the same output was not measured."
     more = sum(is_slower(*pair) for pair in pairs)
-    ratios: dict[str, list[float]] = {}
-    for slow, quick in pairs:
-        ratios.setdefault(quick.row.operation, []).append(slow.seconds / quick.seconds)
-    means = {name: three_digits(statistics.geometric_mean(found)) for name, found in ratios.items()}
-    words = ", ".join(f"{mean}x that of {name}" for name, mean in means.items())
+    means = _mean_ratios(
+        (quick.row.operation, slow.seconds / quick.seconds) for slow, quick in pairs
+    )
+    words = ", ".join(f"{mean} that of {name}" for name, mean in means.items())
     text = f"It took longer in {more} of {len(pairs)} comparisons: {words}, in the geometric mean."
     return _verdict_of_share(more, len(pairs)), text
 
@@ -111,9 +115,8 @@ def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, Ranked]]:
     groups: dict[tuple[object, ...], dict[str, Ranked]] = {}
     for case in cases:
         known = case.outputs if "unpool" in case.operation else None
-        for timed in case.timed if known else ():
-            if timed.row.implementation == "portable":
-                assert known is not None
+        for timed in case.timed:
+            if known and timed.row.implementation == "portable":
                 key = (Contender.of(timed.row), next(iter(known.values())))
                 found = groups.setdefault(key, {})
                 before = found.get(case.operation)  # two kernels can lead to the same output
@@ -122,16 +125,12 @@ def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, Ranked]]:
     return list(groups.values())
 
 
-def _ratios_text(name: str, groups: Iterable[Mapping[str, Ranked]]) -> str:
-    ratios: dict[str, list[float]] = {}
-    for group in groups:
-        for other, timed in group.items():
-            if other != name:
-                ratios.setdefault(other, []).append(timed.seconds / group[name].seconds)
-    return ", ".join(
-        f"{other} {three_digits(statistics.geometric_mean(ratios[other]))}x"
-        for other in sorted(ratios)
-    )
+def _mean_ratios(ratios: Iterable[tuple[str, float]]) -> dict[str, str]:
+    """Return the geometric mean of the ratios of each name, in words."""
+    found: dict[str, list[float]] = {}
+    for name, ratio in ratios:
+        found.setdefault(name, []).append(ratio)
+    return {name: times_text(statistics.geometric_mean(some)) for name, some in found.items()}
 
 
 def _verdict_of_share(number: int, of: int) -> str:
@@ -142,26 +141,20 @@ def _unpooling_is_cheap(evidence: Evidence) -> Findings:
     best: dict[str, tuple[int, float]] = {}
     for case in evidence.cases:
         if case.operation in _UNPOOLING and case.timed:
-            row, seconds = case.timed[0].row, case.timed[0].seconds
-            if (
-                row.device in evidence.ceilings
-                and case.bytes_moved >= best.get(case.operation, (0,))[0]
-            ):
-                share = row.bytes_moved / seconds / 1e9 / evidence.ceilings[row.device][0]
-                best[case.operation] = (case.bytes_moved, share)
+            ceiling = evidence.ceilings.get(case.timed[0].row.device)
+            if ceiling and case.bytes_moved >= best.get(case.operation, (0,))[0]:
+                best[case.operation] = (case.bytes_moved, case.timed[0].gb_s / ceiling[0])
     if not best:
         return UNMEASURED, "No unpooling was timed on a device whose copy was timed too."
     shares = ", ".join(f"{name} {share:.0%}" for name, (_, share) in sorted(best.items()))
     cheap = sum(share >= _CHEAP_SHARE for _, share in best.values())
     verdict = TRUE if cheap == len(best) else PARTLY if cheap else FALSE
+    cached = any(share > 1 for _, share in best.values())
     return verdict, (
         f"Share of a plain copy's speed, the best backend at the largest size: {shares}. "
         f"Counted as cheap from {_CHEAP_SHARE:.0%} on."
-        + (
-            " Above 100% the data may have come from a cache."
-            if any(s > 1 for _, s in best.values())
-            else ""
-        )
+        + " Above 100% the data may have come from a cache."
+        * cached
     )
 
 

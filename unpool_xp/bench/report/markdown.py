@@ -158,7 +158,7 @@ def _timed_cells(timed: Ranked, others: Sequence[Ranked]) -> list[str]:
         interval_text(interval.low, interval.high, timed.seconds),
         times_text(timed.seconds / others[0].seconds),
         timed.verdict.value if timed.tied_with_best else "",
-        three_digits(row.bytes_moved / timed.seconds / 1e9),
+        three_digits(timed.gb_s),
     ]
 
 

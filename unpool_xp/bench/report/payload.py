@@ -20,6 +20,10 @@ from unpool_xp.bench.verdicts.crossover import WinnerChange
 from unpool_xp.bench.verdicts.ranking import Ranked, copy_seconds
 
 _DIGITS = 5
+_NAMES = (
+    *("how", "backend", "operation", "dtype", "settings", "function", "device"),
+    *("scope", "reason"),
+)
 
 
 class _StringTable:
@@ -48,15 +52,7 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
     "names" has words, to which numbers refer; "cases", "rows", "failures", "tax" and "paybacks"
     have a list a column; "devices", "crossovers" and "changes" a list of records.
     """
-    names = {
-        "how": _StringTable(),
-        "backend": _StringTable(backends),
-        **{
-            name: _StringTable()
-            for name in ("operation", "dtype", "settings", "function", "device")
-        },
-        **{name: _StringTable() for name in ("scope", "reason")},
-    }
+    names = {name: _StringTable(backends if name == "backend" else ()) for name in _NAMES}
     cases, ceilings = machine["cases"], machine["ceilings"]
     case_numbers = {id(case): number for number, case in enumerate(cases)}
     timed = [(number, t) for number, case in enumerate(cases) for t in case.timed]

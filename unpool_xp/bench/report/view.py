@@ -17,7 +17,7 @@ from unpool_xp.bench.cases.formatting import (
     times_text,
 )
 from unpool_xp.bench.measure.machine import Machine
-from unpool_xp.bench.report.answers import Answer, answers, count_fastest
+from unpool_xp.bench.report.answers import Answer, FastestCounts, answers, count_fastest
 from unpool_xp.bench.report.chart_specs import time_png_spec
 from unpool_xp.bench.report.charts import styles
 from unpool_xp.bench.report.claims import judge_claims
@@ -95,7 +95,7 @@ def _machine_view(
         "id": name,
         "anchor": _unique_slug(f"machine-{name}", names),
         "title": _title(name, machine),
-        "line": _count_line(rows, cases),
+        "line": f"{number_of(len(rows), 'row')} of {number_of(len(cases), 'case')}",
         "facts": [*_machine_facts(machine), *_row_facts(rows, older, ceilings)],
         "summary": _summary(fastest, {row.backend for row in rows}),
         "tiles": _tiles(fastest, cases, len(rows), failed, ceilings),
@@ -128,10 +128,6 @@ def _title(name: str, machine: Machine | None) -> str:
         return name
     gpus = "".join(f" + {gpu}" for gpu in machine.gpus)
     return f"{machine.cpu}, {number_of(machine.physical_cores, 'core')}{gpus}"
-
-
-def _count_line(rows: Sequence[Row], cases: Sequence[RankedCase]) -> str:
-    return f"{number_of(len(rows), 'row')} of {number_of(len(cases), 'case')}"
 
 
 def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
@@ -178,29 +174,22 @@ def _row_facts(rows: Sequence[Row], older: int, ceilings: Ceilings) -> list[tupl
 # --- the answer ----------------------------------------------------------------------------------
 
 
-def _summary(fastest: tuple[dict[str, int], int], backends: set[str]) -> str:
+def _summary(fastest: FastestCounts, backends: set[str]) -> str:
     """Return the answer in a sentence."""
-    counts, number = fastest
-    if not counts:
+    if not fastest.counts:
         return "No row has a checked result, so there is no time to compare."
     if len(backends) == 1:
         return f"Only {next(iter(backends))} was measured: there is no other backend to compare."
-    first, times = _leaders(counts)
+    first = fastest.leaders
     are = "is" if len(first) == 1 else "are each"
-    others = [f"{name} in {count}" for name, count in counts.items() if name not in first]
-    of_all = f"in {times} of {number_of(number, 'case')}"
+    others = [f"{name} in {count}" for name, count in fastest.counts.items() if name not in first]
+    of_all = f"in {fastest.most} of {number_of(fastest.cases, 'case')}"
     best = f"{' and '.join(first)} {are} fastest, or tied with the fastest, {of_all}"
     return "; ".join([best, *([", ".join(others[:3])] if others else [])]) + "."
 
 
-def _leaders(counts: Mapping[str, int]) -> tuple[list[str], int]:
-    """Return who has the most, and how many."""
-    most = max(counts.values())
-    return [name for name, count in counts.items() if count == most], most
-
-
 def _tiles(
-    fastest: tuple[dict[str, int], int],
+    fastest: FastestCounts,
     cases: Sequence[RankedCase],
     rows: int,
     failed: int,
@@ -208,24 +197,19 @@ def _tiles(
 ) -> list[dict[str, str]]:
     """Return the few numbers to know first: a value, what it is, and a word about it."""
     tiles = []
-    counts, number = fastest
-    if counts:
-        first, times = _leaders(counts)
-        about = f"in {times} of {number} cases, ties counted"
-        tiles.append({"value": ", ".join(first), "name": "fastest most often", "about": about})
+    if fastest.counts:
+        about = f"in {fastest.most} of {fastest.cases} cases, ties counted"
+        tiles.append((", ".join(fastest.leaders), "fastest most often", about))
     taxes = [tax.ratio.estimate for case in cases for tax in case.taxes]
     if taxes:
-        value = times_text(statistics.geometric_mean(taxes))
         about = f"portable over native, geometric mean of {count_text(len(taxes))}"
-        tiles.append({"value": value, "name": "portability tax", "about": about})
+        tiles.append((times_text(statistics.geometric_mean(taxes)), "portability tax", about))
     for device, (rate, backend) in sorted(ceilings.items()):
         about = f"reached by {backend}: the ceiling"
-        tiles.append(
-            {"value": f"{three_digits(rate)} GB/s", "name": f"copy on {device}", "about": about}
-        )
+        tiles.append((f"{three_digits(rate)} GB/s", f"copy on {device}", about))
     about = f"of {count_text(rows)} rows" + ("; reasons below" if failed else "")
-    tiles.append({"value": count_text(failed), "name": "without a time", "about": about})
-    return tiles
+    tiles.append((count_text(failed), "without a time", about))
+    return [dict(zip(("value", "name", "about"), tile, strict=True)) for tile in tiles]
 
 
 def _size_class_texts(found: Sequence[Answer]) -> list[dict[str, Any]]:

@@ -13,7 +13,12 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from unpool_xp.bench.cases.formatting import escape_markdown, markdown_table, three_digits
+from unpool_xp.bench.cases.formatting import (
+    escape_markdown,
+    markdown_table,
+    printable,
+    three_digits,
+)
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, failure_reason
 from unpool_xp.bench.verdicts.compare import OUTCOMES, CaseComparison, Comparison
@@ -130,11 +135,6 @@ def headline(comparison: Comparison) -> str:
         number = sum(entry.ratio is not None for entry in comparison.entries)
         summary += f"; geometric mean of {number} ratios {_short(mean)}x"
     return summary
-
-
-def printable(text: str) -> str:
-    """Replace control characters in text that comes from a file."""
-    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
 
 
 # --- Markdown ------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,8 +13,6 @@ from unpool_xp.bench.cases.case import short_name
 from unpool_xp.bench.cases.formatting import markdown_table, seconds_text, three_digits
 from unpool_xp.bench.portability.targets import NOISY, TaxEntry, TaxSummary, is_noisy, summarize
 from unpool_xp.bench.terminal.tables import text_table
-
-TableCells: TypeAlias = list[str]
 
 
 def short_function(name: str) -> str:
@@ -34,7 +32,7 @@ def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
         for entry in here:
             if entry.ratio is not None:
                 estimate = three_digits(entry.ratio.estimate)
-                missed = entry.ratio.estimate > (target.worst_limit or math.inf)
+                missed = entry.ratio.estimate > target.worst_limit
                 table.add_row(
                     short_name(entry.case),
                     seconds_text(entry.portable_s),
@@ -70,13 +68,14 @@ def _summary_line(summary: TaxSummary) -> list[str]:
         met += f" ({summary.noisy} noisy)"
     if summary.failed:
         met += f" ({summary.failed} without a time)"
-    estimate = math.nan if worst is None or worst.ratio is None else worst.ratio.estimate
-    case = "" if worst is None else short_name(worst.case)
-    means, worsts = (
-        (three_digits(summary.mean), f"<= {target.mean_limit:g}"),
-        (three_digits(estimate), f"<= {target.worst_limit:g}"),
-    )
-    return [target.name, *means, *worsts, case, met]
+    means = (three_digits(summary.mean), f"<= {target.mean_limit:g}")
+    worsts = (three_digits(_worst_ratio(summary)), f"<= {target.worst_limit:g}")
+    return [target.name, *means, *worsts, "" if worst is None else short_name(worst.case), met]
+
+
+def _worst_ratio(summary: TaxSummary) -> float:
+    worst = summary.worst
+    return math.nan if worst is None or worst.ratio is None else worst.ratio.estimate
 
 
 def print_summaries(console: Console, entries: Sequence[TaxEntry]) -> None:
@@ -103,21 +102,19 @@ def print_summaries(console: Console, entries: Sequence[TaxEntry]) -> None:
 
 def _means_by_operation(
     entries: Sequence[TaxEntry], summaries: Sequence[TaxSummary]
-) -> Iterator[tuple[str, TableCells]]:
+) -> Iterator[tuple[str, list[str]]]:
     """Yield each operation with its geometric means."""
     for operation in dict.fromkeys(entry.case.operation for entry in entries):
         here = [entry for entry in entries if entry.case.operation == operation]
         found = {summary.target: summary.mean for summary in summarize(here)}
-        yield (
-            operation,
-            [three_digits(found.get(summary.target, math.nan)) for summary in summaries],
-        )
+        means = (found.get(summary.target, math.nan) for summary in summaries)
+        yield operation, list(map(three_digits, means))
 
 
 def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
     """Return the summary, and the means by operation, in Markdown."""
     summaries = summarize(entries)
-    head = [
+    head = (
         "where",
         "held against",
         "geometric mean",
@@ -126,18 +123,18 @@ def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
         "target",
         "worst case",
         "",
-    ]
+    )
     lines = [
         [summary.target.name, summary.target.baseline, *_summary_line(summary)[1:]]
         for summary in summaries
     ]
-    wheres = [summary.target.name for summary in summaries]
+    names = [summary.target.name for summary in summaries]
     means = [
         [f"`{operation}`", *cells] for operation, cells in _means_by_operation(entries, summaries)
     ]
     tables = (
         markdown_table(head, lines, text=str),
-        markdown_table(["operation", *wheres], means, text=str),
+        markdown_table(["operation", *names], means, text=str),
     )
     return "\n".join("\n".join([*table, ""]) for table in tables)
 
@@ -150,11 +147,9 @@ def tax_as_json(entries: Sequence[TaxEntry]) -> dict[str, Any]:
                 "backend": summary.target.label,
                 "mode": summary.target.mode,
                 "against": summary.target.baseline,
-                "mean": None if math.isnan(summary.mean) else summary.mean,
+                "mean": _number_or_none(summary.mean),
                 "mean_target": summary.target.mean_limit,
-                "worst": summary.worst.ratio.estimate
-                if summary.worst is not None and summary.worst.ratio is not None
-                else None,
+                "worst": _number_or_none(_worst_ratio(summary)),
                 "worst_target": summary.target.worst_limit,
                 "worst_case": summary.worst.case.name if summary.worst is not None else None,
                 "met": summary.met,
@@ -179,3 +174,7 @@ def tax_as_json(entries: Sequence[TaxEntry]) -> dict[str, Any]:
             for entry in entries
         ],
     }
+
+
+def _number_or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -61,6 +61,11 @@ class Ranked:
         """Whether nothing is known to be faster."""
         return self.place == 1 or self.tied_with_best
 
+    @property
+    def gb_s(self) -> float:
+        """Bytes in and out of a call over its seconds."""
+        return self.row.bytes_moved / self.seconds / 1e9
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -195,23 +200,7 @@ def _require_one_workload(rows: Sequence[Row]) -> None:
 
 
 def tax(rows: Iterable[Row]) -> list[Tax]:
-    """Return what portability costs, for each backend and mode that has both.
-
-    Parameters
-    ----------
-    rows : iterable of Row
-        As for `rank`.
-
-    Returns
-    -------
-    list of Tax
-        The portable time over the best native's.
-
-    Raises
-    ------
-    ValueError
-        As `rank`.
-    """
+    """Return what portability costs, for each backend and mode that has both."""
     rows = [row for row in rows if failure_reason(row) is None]
     _require_one_workload(rows)
     taxes = []
