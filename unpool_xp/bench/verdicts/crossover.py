@@ -11,7 +11,12 @@ from msgspec.structs import replace
 
 from unpool_xp.bench.rows.schema import Row, elements, failure_reason, label, workload_key
 from unpool_xp.bench.verdicts.bootstrap import Verdict, noise_floor, ratio, verdict
-from unpool_xp.bench.verdicts.ranking import Ranking, by_workload, samples_with_transfer
+from unpool_xp.bench.verdicts.ranking import (
+    Ranking,
+    by_workload,
+    require_one_machine,
+    samples_with_transfer,
+)
 
 _WORDS = {
     Verdict.FASTER: "quicker",
@@ -189,7 +194,12 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
     []
     """
     rows = list(rows)
-    _require_one_family(rows)
+    require_one_machine("device_crossovers", rows)
+    families = {workload_key(replace(row, shape=[])) for row in rows}
+    if len(families) > 1:
+        raise ValueError(
+            f"device_crossovers: rows of {len(families)} families, such as {families.pop()}"
+        )
     cases = by_workload(rows).values()
     found = []
     for backend in sorted({row.backend for row in rows if is_gpu(row.backend)}):
@@ -204,17 +214,6 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
         }
         found.append(DeviceCrossover(backend, with_transfer, verdicts))
     return found
-
-
-def _require_one_family(rows: Sequence[Row]) -> None:
-    machines = sorted({row.machine for row in rows})
-    if len(machines) > 1:
-        raise ValueError(f"device_crossovers: rows of several machines: {', '.join(machines)}")
-    families = {workload_key(replace(row, shape=[])) for row in rows}
-    if len(families) > 1:
-        raise ValueError(
-            f"device_crossovers: rows of {len(families)} families, such as {families.pop()}"
-        )
 
 
 def _device_verdicts(

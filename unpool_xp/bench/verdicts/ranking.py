@@ -186,10 +186,15 @@ def samples_with_transfer(row: Row, *, with_transfer: bool) -> tuple[list[float]
     return [sample + copies for sample in row.samples_s], None
 
 
-def _require_one_workload(rows: Sequence[Row]) -> None:
+def require_one_machine(caller: str, rows: Sequence[Row]) -> None:
+    """Raise a ValueError if rows are of several machines."""
     machines = sorted({row.machine for row in rows})
     if len(machines) > 1:
-        raise ValueError(f"rank: rows of several machines: {', '.join(machines)}")
+        raise ValueError(f"{caller}: rows of several machines: {', '.join(machines)}")
+
+
+def _require_one_workload(rows: Sequence[Row]) -> None:
+    require_one_machine("rank", rows)
     workloads = {workload_key(row) for row in rows}
     if len(workloads) > 1:
         raise ValueError(f"rank: rows of {len(workloads)} workloads, such as {workloads.pop()}")
