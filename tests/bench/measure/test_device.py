@@ -16,7 +16,7 @@ from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.backends import Backend, cuda
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure import device
+from unpool_xp.bench.measure import timer
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.memory import peak_bytes
@@ -73,8 +73,10 @@ def test_the_cache_is_emptied_before_the_clock_of_the_host_starts(
     flush = Flush(backend, 1000)
     backend.log.clear()
     clock = types.SimpleNamespace(perf_counter=lambda: backend.log.append("clock") or 1.0)
-    monkeypatch.setattr(device, "time", clock)
-    flush.time_calls(lambda: backend.log.append("call"), (), 2)
+    monkeypatch.setattr(timer, "time", clock)
+    timer.time_calls(
+        lambda: backend.log.append("call"), (), backend.synchronize, 2, before=flush.wait
+    )
     assert backend.log == ["flush", "wait", "clock", "call", "wait", "clock"] * 2
 
 
@@ -202,8 +204,8 @@ EXACT = """
 import jax, torch
 from unpool_xp.backends import cuda
 torch.set_float32_matmul_precision("high")
-cuda.exact_products_in_torch()
-cuda.exact_products_in_jax()
+cuda.disable_tf32_torch()
+cuda.disable_tf32_jax()
 assert torch.get_float32_matmul_precision() == "highest"
 assert not torch.backends.cudnn.allow_tf32
 assert jax.config.jax_default_matmul_precision == "float32"
