@@ -29,24 +29,12 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class WinnerChange:
-    """From one size on, another one is the fastest.
-
-    Attributes
-    ----------
-    winner : str
-        Its name.
-    row : Row
-        The winner's, at the smallest measured size at which it wins.
-    before : Row or None
-        The fastest at the measured size before; the answer changes somewhere between the two.
-    tied : tuple of str
-        Names not known to be slower than the winner at its size; empty where it is clear.
-    """
+    """From one size on, another one is the fastest."""
 
     winner: str
-    row: Row
-    before: Row | None
-    tied: tuple[str, ...]
+    row: Row  # the winner's, at the smallest measured size at which it wins
+    before: Row | None  # the fastest at the size before; the answer changes between the two
+    tied: tuple[str, ...]  # not known to be slower than the winner at its size
 
 
 def winner_changes(
@@ -89,21 +77,12 @@ def is_gpu(backend: str) -> bool:
 
 @dataclass(frozen=True)
 class DeviceCrossover:
-    """A backend on another device beside the best one on the CPU, size by size.
-
-    Attributes
-    ----------
-    label : str
-        The backend on the other device.
-    with_transfer : bool
-        Whether the copies there and back count.
-    verdicts : dict of int to (Verdict or None)
-        By the elements of the first array, small to large: the device beside the CPU; None where
-        it failed. Only sizes that were tried on both. Empty where there is none.
-    """
+    """A backend on another device beside the best one on the CPU, size by size."""
 
     label: str
-    with_transfer: bool
+    with_transfer: bool  # whether the copies there and back count
+    # By the elements of the first array, small to large: the device beside the CPU; None where it
+    # failed. Only sizes that were tried on both.
     verdicts: Mapping[int, Verdict | None]
 
     @property
