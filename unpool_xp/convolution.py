@@ -86,19 +86,9 @@ def conv_transpose(
     if any(array.dtype != x.dtype for array in named.values()):
         got = ", ".join(f"{name}: {array.dtype}" for name, array in named.items())
         raise TypeError(f"conv_transpose: all arrays must have one dtype, got {got}")
-    plan = info.make_plan(
-        plan_conv_transpose,
-        "conv_transpose",
-        tuple(x.shape),
-        tuple(weight.shape),
-        None if bias is None else tuple(bias.shape),
-        stride,
-        padding,
-        output_padding,
-        output_size,
-        groups,
-        dilation,
-    )
+    shapes = (tuple(x.shape), tuple(weight.shape), None if bias is None else tuple(bias.shape))
+    sizes = (*shapes, stride, padding, output_padding, output_size, groups, dilation)
+    plan = info.make_plan(plan_conv_transpose, "conv_transpose", *sizes)
     if info.traits.is_chunked:
         return chunked.conv_transpose(plan, *named.values())
     return conv_transpose_matmul(info, plan, x, weight, bias)

@@ -77,18 +77,9 @@ def convert_indices(
     """
     info = inspect_inputs("convert_indices", indices=indices)
     require_dtype("convert_indices", info.xp, ("integral",), "an integer", indices=indices)
-    plan = info.make_plan(
-        plan_convert_indices,
-        "convert_indices",
-        tuple(indices.shape),
-        source,
-        target,
-        input_shape,
-        kernel_size,
-        stride,
-        padding,
-        dilation,
-    )
+    shapes, sizes = (tuple(indices.shape), input_shape), (kernel_size, stride, padding, dilation)
+    given = ("convert_indices", source, target, *shapes, *sizes)
+    plan = info.make_plan(plan_convert_indices, *given)
     if info.traits.is_chunked:
         return chunked.convert_indices(info, plan, indices)
     return convert(info, plan, indices, info.index_dtype)

@@ -101,16 +101,8 @@ def max_pool(
     """
     info = inspect_inputs("max_pool", x=x)
     require_dtype("max_pool", info.xp, ("integral", "real floating"), "a real", x=x)
-    plan = info.make_plan(
-        plan_max_pool,
-        "max_pool",
-        tuple(x.shape),
-        kernel_size,
-        stride,
-        padding,
-        dilation,
-        ceil_mode,
-    )
+    sizes = (kernel_size, stride, padding, dilation)
+    plan = info.make_plan(plan_max_pool, "max_pool", tuple(x.shape), *sizes, ceil_mode)
     if info.traits.is_chunked:
         return MaxPooled(*chunked.max_pool(plan, x))
     return MaxPooled(*window_maxima(info, plan, x))
@@ -180,17 +172,9 @@ def avg_pool(
     """
     info = inspect_inputs("avg_pool", x=x)
     require_dtype("avg_pool", info.xp, ("real floating",), "a real floating", x=x)
-    plan = info.make_plan(
-        plan_avg_pool,
-        "avg_pool",
-        tuple(x.shape),
-        kernel_size,
-        stride,
-        padding,
-        dilation,
-        ceil_mode,
-        count_include_pad,
-    )
+    sizes = (kernel_size, stride, padding, dilation)
+    shape, modes = tuple(x.shape), (ceil_mode, count_include_pad)
+    plan = info.make_plan(plan_avg_pool, "avg_pool", shape, *sizes, *modes)
     if info.traits.is_chunked:
         return chunked.avg_pool(plan, x)
     return window_means(info, plan, x)
@@ -258,17 +242,12 @@ def fractional_max_pool(
     >>> fractional_max_pool(x, (2,), output_size=(3,), samples=[0.5]).indices
     Array([1, 3, 4], dtype=array_api_strict.int64)
     """
-    info = inspect_inputs("fractional_max_pool", x=x)
-    require_dtype("fractional_max_pool", info.xp, ("integral", "real floating"), "a real", x=x)
-    sizes = info.make_plan(
-        plan_fractional_sizes,
-        "fractional_max_pool",
-        tuple(x.shape),
-        kernel_size,
-        output_size,
-        output_ratio,
-    )
-    plan = plan_fractional_pool("fractional_max_pool", sizes, samples, seed)
+    operation = "fractional_max_pool"
+    info = inspect_inputs(operation, x=x)
+    require_dtype(operation, info.xp, ("integral", "real floating"), "a real", x=x)
+    given = (tuple(x.shape), kernel_size, output_size, output_ratio)
+    sizes = info.make_plan(plan_fractional_sizes, operation, *given)
+    plan = plan_fractional_pool(operation, sizes, samples, seed)
     if info.traits.is_chunked:
         return MaxPooled(*chunked.fractional_max_pool(plan, x))
     return MaxPooled(*region_maxima(info, plan, x))

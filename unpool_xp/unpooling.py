@@ -228,16 +228,8 @@ def max_unpool(
     add = duplicates == "sum"
     if add:
         require_dtype("max_unpool", info.xp, ("numeric",), "a numeric", values=values)
-    plan = info.make_plan(
-        plan_max_unpool,
-        "max_unpool",
-        tuple(values.shape),
-        kernel_size,
-        stride,
-        padding,
-        dilation,
-        output_size,
-    )
+    sizes = (tuple(values.shape), kernel_size, stride, padding, dilation, output_size)
+    plan = info.make_plan(plan_max_unpool, "max_unpool", *sizes)
     if info.traits.is_chunked:
         return chunked.max_unpool(plan, values, indices, add=add)
     return scatter_maxima(info, plan, values, indices, add=add, check=check_indices)

@@ -10,6 +10,7 @@ import math
 import statistics
 import timeit
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from unpool_xp.bench.cases.expected import ExpectedOutputs
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.measure.memory import peak_bytes
 from unpool_xp.bench.measure.session import SAMPLE_SECONDS, DeviceInputs, Session
+from unpool_xp.bench.measure.timer import MIN_ROUNDS, sample_rounds
 from unpool_xp.bench.portability.measure import ratio_of_pairs
 
 # The case of `scaling` has 2**16 elements on its larger side; more copies of it make it grow.
@@ -29,11 +31,11 @@ ELEMENTS = 2**16
 COPIES = tuple(round(elements / ELEMENTS) for elements in (1e5, 1e6, 1e7, 1e8, 2.5e8))
 BEYOND_CACHES = round(1e7 / ELEMENTS)
 _BYTES_PER_ELEMENT = 48  # of memory, for all the arrays of a growing case
-_SECONDS, _MIN_ROUNDS = 0.5, 6
+_SECONDS = 0.5
 
 
 def _interleave(
-    calls: Sequence[Callable[[], Any]], seconds: float = _SECONDS, fewest: int = _MIN_ROUNDS
+    calls: Sequence[Callable[[], Any]], seconds: float = _SECONDS, fewest: int = MIN_ROUNDS
 ) -> list[list[float]]:
     """Return the samples of each, seconds per call, taken in turns to and fro."""
     timers = [timeit.Timer(call) for call in calls]  # without garbage collection
@@ -41,11 +43,11 @@ def _interleave(
         max(1, math.ceil(SAMPLE_SECONDS / max(min(timer.repeat(2, 1)), 1e-9))) for timer in timers
     ]
     samples: list[list[float]] = [[] for _ in timers]
-    order, turn, deadline = range(len(timers)), 0, timeit.default_timer() + seconds
-    while turn < fewest or timeit.default_timer() < deadline or turn % 2:
-        for i in order if turn % 2 == 0 else reversed(order):
-            samples[i].append(timers[i].timeit(numbers[i]) / numbers[i])
-        turn += 1
+
+    def sample(i: int) -> None:
+        samples[i].append(timers[i].timeit(numbers[i]) / numbers[i])
+
+    sample_rounds([partial(sample, i) for i in range(len(timers))], seconds, fewest)
     return samples
 
 

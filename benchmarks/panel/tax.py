@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import statistics
 
 from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.measure.session import DeviceInputs, Session
+from unpool_xp.bench.measure.timer import to_and_fro
 
 from ._cells import BACKEND_MODES, Panel, backend_of, prepare_checked, skip
 
@@ -53,9 +53,9 @@ class Tax(Panel):
     ) -> float:
         """Return the median of the ratios of neighbours, taken in turns: A B, B A, A B."""
         a, b = self._portable, self._native
-        for _, first in zip(range(_PAIRS), itertools.cycle((a, b)), strict=False):
-            first.sample()
-            (b if first is a else a).sample()
+        for pair in range(_PAIRS):
+            for session in to_and_fro((a, b), pair):
+                session.sample()
         pairs = zip(a.measured.samples_s, b.measured.samples_s, strict=True)
         return statistics.median(ours / theirs for ours, theirs in pairs)
 

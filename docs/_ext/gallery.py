@@ -118,7 +118,7 @@ class GalleryTable(_Directive):
         head = ["pooling", "unpooling", *(f"stride {stride:g}" for stride in STRIDES)]
         rows = [head]
         for method in made.methods():
-            entries = [entry for stride in STRIDES if (entry := made.at(method, stride))]
+            entries = [entry for stride in STRIDES if (entry := made.entry(method, stride))]
             scores = [f"{entry.psnr:.1f} dB, {entry.ssim:.2f}" for entry in entries]
             rows.append([method.pooling, method.unpooling, *scores])
         lines = [".. list-table::", "   :header-rows: 1", "   :class: wide", ""]

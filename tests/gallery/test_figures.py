@@ -65,7 +65,7 @@ def test_a_grid_has_a_row_for_each_method_and_a_pair_for_each_stride(made: Galle
         assert_labels_fit(figure)
     texts = [t.get_text() for ax in three.axes for t in ax.texts]
     assert texts.count("whole strides only") == 6
-    best, stride = made.methods()[0], made.at(made.methods()[0], 2.0)
+    best, stride = made.methods()[0], made.entry(made.methods()[0], 2.0)
     assert texts.index(f"{best.pooling} → {best.unpooling}") < texts.index("max_pool → max_unpool")
     assert stride is not None
     assert f"{stride.psnr:.1f} dB" in texts

@@ -83,7 +83,7 @@ def test_each_method_is_there_once_for_each_stride(made: Gallery) -> None:
 
 
 def test_the_best_psnr_comes_first(made: Gallery) -> None:
-    means = [np.mean([made.at(m, s).psnr for s in (2, 3)]) for m in made.methods()]  # type: ignore[union-attr]
+    means = [np.mean([made.entry(m, s).psnr for s in (2, 3)]) for m in made.methods()]  # type: ignore[union-attr]
     assert means == sorted(means, reverse=True)
     assert made.methods()[0].unpooling == "linear_unpool half_pixel"
     assert made.methods()[-1].unpooling == "max_unpool"
@@ -91,7 +91,7 @@ def test_the_best_psnr_comes_first(made: Gallery) -> None:
 
 def test_indices_restore_the_maxima(small: Photograph, made: Gallery) -> None:
     method = find_method("fractional_max_pool", "fractional_max_unpool with indices")
-    entry = made.at(method, 2.5)
+    entry = made.entry(method, 2.5)
     assert entry is not None
     size = tuple(int(n / 2.5) for n in small.size)
     pooled = ux.fractional_max_pool(small.pixels, (3, 3), output_size=size, samples=(0.5, 0.5))

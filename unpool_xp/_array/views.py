@@ -89,6 +89,14 @@ def take_slices(xp: Namespace, x: Array, slices: tuple[tuple[int, int], ...], ax
     return xp.concat(parts, axis=axis) if len(parts) > 1 else parts[0]
 
 
+def ravel(point: Sequence[Array], sizes: Shape) -> Array:
+    """Return the row-major positions of places along each axis."""
+    flat = point[0]
+    for position, n in zip(point[1:], sizes[1:], strict=True):
+        flat = flat * n + position
+    return flat
+
+
 def interleave(info: InputInfo, parts: list[Array], axis: int) -> Array:
     """Interleave equally shaped parts along an axis: the first cell of each, then the second."""
     xp, factor, first = info.xp, len(parts), parts[0]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from unpool_xp._array.compat import Array, namespace
 from unpool_xp._array.namespace import InputInfo, inspect_inputs
-from unpool_xp._dask.partition import AxisPart, AxisPartition, chunk_bounds
+from unpool_xp._dask.partition import AnyPartition, AxisPart, chunk_bounds
 
 Key: TypeAlias = tuple[Any, ...]
 Slices: TypeAlias = tuple[slice, ...]
@@ -42,7 +42,7 @@ class ExtraInputs(NamedTuple):
 def blockwise_with_halo(
     operation: str,
     function: BlockFunction,
-    axes: Sequence[AxisPartition],
+    axes: Sequence[AnyPartition],
     arrays: Sequence[Array],
     make_plan: ChunkPlanFactory,
     *,
@@ -73,7 +73,7 @@ def blockwise_with_halo(
     planes = [
         [slice(*ends) for ends in itertools.pairwise(_bounds(c))] for c in first.chunks[:lead]
     ]
-    axis_chunks = [_output_chunks(axis, first.chunks[axis.axis]) for axis in axes]
+    axis_chunks = [_output_chunks(axis, first.chunks[axis.whole.axis]) for axis in axes]
     chunks = (*first.chunks[:lead], *(tuple(chunk.size for chunk in side) for side in axis_chunks))
     whole_keys = [(array.name, *(0,) * array.ndim) for array in whole]
     halo = _HaloTasks(f"{operation}-strip-{digest}")
@@ -154,7 +154,7 @@ def _bounds(chunks: Sequence[int]) -> list[int]:
     return list(itertools.accumulate(chunks, initial=0))
 
 
-def _output_chunks(axis: AxisPartition, chunks: Sequence[int]) -> list[_OutputChunk]:
+def _output_chunks(axis: AnyPartition, chunks: Sequence[int]) -> list[_OutputChunk]:
     """Return the chunks of the output along an axis."""
     bounds = _bounds(chunks)
     output_chunks = []

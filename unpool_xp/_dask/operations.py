@@ -23,7 +23,8 @@ from unpool_xp._dask.graph import (
     inspect_chunks,
 )
 from unpool_xp._dask.partition import (
-    AxisPartition,
+    AnyPartition,
+    AxisSizes,
     ConvTransposePartition,
     FractionalPoolPartition,
     LinearPartition,
@@ -97,19 +98,17 @@ def fractional_max_pool(plan: FractionalPoolPlan, x: Array) -> list[Array]:
 
     def part(parts: Sequence[Any], planes: tuple[slice, ...]) -> FractionalPoolPlan:
         starts = []
-        for found, (first, last, start, _) in zip(plan.starts, parts, strict=True):
+        for found, (first, last, start) in zip(plan.starts, parts, strict=True):
             lead = planes if found.ndim > 1 else ()
             starts.append(found[(*lead, slice(first, last))] - start)
-        return FractionalPoolPlan(
-            plan.plane, plan.kernel_size, starts, tuple(start for _, _, start, _ in parts)
-        )
+        origins = tuple(start for _, _, start in parts)
+        return FractionalPoolPlan(plan.plane, plan.kernel_size, starts, origins)
 
-    axes = [
-        FractionalPoolPartition(i - rank, n, k, *_start_bounds(starts, n - k))
-        for i, (n, k, starts) in enumerate(
-            zip(plan.plane, plan.kernel_size, plan.starts, strict=True)
-        )
-    ]
+    axes = []
+    sizes = zip(plan.plane, plan.kernel_size, plan.starts, strict=True)
+    for i, (n, k, starts) in enumerate(sizes):
+        whole, bounds = AxisSizes(i - rank, n, starts.shape[-1]), _start_bounds(starts, n - k)
+        axes.append(FractionalPoolPartition(whole, k, *bounds))
     return blockwise_with_halo(
         "fractional_max_pool",
         region_maxima,
@@ -165,7 +164,7 @@ class _LinearPart(NamedTuple):
         return lambda parts, _: cls(plan.growth, tuple(parts))
 
 
-def _linear_partitions(plan: LinearPlan) -> list[AxisPartition]:
+def _linear_partitions(plan: LinearPlan) -> list[LinearPartition]:
     coordinates = plan.coordinates
     return [
         LinearPartition(axis, coordinates, needs_interpolation(axis, coordinates))
@@ -220,7 +219,7 @@ def max_unpool(plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool)
     """Return the maxima at their places, in one of three ways."""
     plane, windows, rank = plan.plane, plan.windows, len(plan.plane)
     if _is_one_chunk(values, rank):
-        whole = _unsplit_axes(values, plane)
+        whole = [UnsplitAxis(axis) for axis in _axis_sizes(values, plane)]
 
         def all_of_it(_: Any, __: Any) -> Any:
             return plane, add
@@ -239,7 +238,7 @@ def max_unpool(plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool)
         return blockwise_with_halo(
             "max_unpool", scatter_from_windows, axes, [values, indices], part, token=token
         )[0]
-    planes = [ScatterPartition(i - rank, values.shape[i - rank], n) for i, n in enumerate(plane)]
+    planes = [ScatterPartition(axis) for axis in _axis_sizes(values, plane)]
 
     def sizes(parts: Sequence[Any], lead: Slices) -> Any:
         known = (*lead, *(slice(first, last) for first, last in parts))
@@ -265,7 +264,11 @@ def _scatter_entries_into_zeros(
 
 
 def route_entries(
-    operation: str, plane: Shape, axes: Sequence[AxisPartition], values: Array, indices: Array
+    operation: str,
+    plane: Shape,
+    axes: Sequence[AnyPartition],
+    values: Array,
+    indices: Array,
 ) -> ExtraInputs:
     """Return what is picked from every chunk of values for every chunk of its output plane."""
     rank = len(plane)
@@ -298,9 +301,9 @@ def _is_one_chunk(values: Array, rank: int) -> bool:
     return all(n == 1 for n in values.numblocks[values.ndim - rank :])
 
 
-def _unsplit_axes(values: Array, plane: Shape) -> list[AxisPartition]:
+def _axis_sizes(values: Array, plane: Shape) -> list[AxisSizes]:
     rank = len(plane)
-    return [UnsplitAxis(i - rank, values.shape[i - rank], n) for i, n in enumerate(plane)]
+    return [AxisSizes(i - rank, values.shape[i - rank], n) for i, n in enumerate(plane)]
 
 
 def conv_transpose(plan: ConvTransposePlan, x: Array, *weights: Array) -> Array:
@@ -311,10 +314,8 @@ def conv_transpose(plan: ConvTransposePlan, x: Array, *weights: Array) -> Array:
 
     channel_axis = -len(plan.axes) - 1
     in_channels, out_per_group = weights[0].shape[:2]
-    axes: list[AxisPartition] = [
-        UnsplitAxis(channel_axis, in_channels, out_per_group * plan.groups),
-        *map(ConvTransposePartition, plan.axes),
-    ]
+    channels = AxisSizes(channel_axis, in_channels, out_per_group * plan.groups)
+    axes: list[AnyPartition] = [UnsplitAxis(channels), *map(ConvTransposePartition, plan.axes)]
     x = x.rechunk({x.ndim + channel_axis: -1})
     return blockwise_with_halo(
         "conv_transpose", conv_transpose_matmul, axes, [x], part, token=repr(plan), whole=weights

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from unpool_xp._plan.arguments import Coordinates, Shape
 from unpool_xp._plan.resize import (
@@ -32,66 +32,78 @@ class AxisPart(NamedTuple):
     plan: Any
 
 
-class AxisPartition(Protocol):
-    """An axis of an operation that can be done in parts."""
+class WholeAxis(Protocol):
+    """An axis of an operation, as it was planned."""
 
     @property
     def axis(self) -> int:
         """The axis of the arrays, counted from the end."""
 
     @property
+    def size(self) -> int:
+        """The cells of the input."""
+
+    @property
     def output(self) -> int:
         """The cells of the output."""
 
-    @property
-    def ratio(self) -> tuple[int, int]:
-        """Output cells over input cells, as a fraction."""
 
-    def part(self, first: int, last: int) -> AxisPart:
-        """Return what the cells [first, last) of the output need."""
-
-
-def chunk_bounds(axis: AxisPartition, bounds: Sequence[int]) -> list[int]:
-    """Return the output chunk bounds that match the input chunks."""
-    outputs, inputs = axis.ratio
-    inner = {min(-(-bound * outputs // inputs), axis.output) for bound in bounds[1:-1]}
-    return sorted(inner | {0, axis.output})
-
-
-@dataclass(frozen=True)
-class UnsplitAxis:
-    """An axis that stays in one piece."""
+class AxisSizes(NamedTuple):
+    """An axis of which the sizes alone are planned."""
 
     axis: int
     size: int
     output: int
 
-    @property
-    def ratio(self) -> tuple[int, int]:
-        """Everything goes with everything."""
-        return self.output, 1
 
-    def part(self, first: int, last: int) -> AxisPart:
-        """Return the axis."""
-        return AxisPart(0, self.size, self)
+AxisT_co = TypeVar("AxisT_co", bound=WholeAxis, covariant=True)
 
 
 @dataclass(frozen=True)
-class PoolPartition:
+class AxisPartition(Generic[AxisT_co]):
+    """An axis of an operation that can be done in parts."""
+
+    whole: AxisT_co
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """Output cells over input cells, as a fraction."""
+        return self.whole.output, self.whole.size
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return what the cells [first, last) of the output need."""
+        raise NotImplementedError
+
+
+AnyPartition: TypeAlias = AxisPartition[WholeAxis]
+
+
+def chunk_bounds(axis: AnyPartition, bounds: Sequence[int]) -> list[int]:
+    """Return the output chunk bounds that match the input chunks."""
+    outputs, inputs = axis.ratio
+    inner = {min(-(-bound * outputs // inputs), axis.whole.output) for bound in bounds[1:-1]}
+    return sorted(inner | {0, axis.whole.output})
+
+
+@dataclass(frozen=True)
+class UnsplitAxis(AxisPartition[AxisSizes]):
+    """An axis that stays in one piece."""
+
+    @property
+    def ratio(self) -> tuple[int, int]:
+        """Everything goes with everything."""
+        return self.whole.output, 1
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return the axis."""
+        return AxisPart(0, self.whole.size, self.whole)
+
+
+@dataclass(frozen=True)
+class PoolPartition(AxisPartition[PoolAxis]):
     """Windows along an axis; `counts`, by how many elements the sum of each is divided."""
 
-    whole: PoolAxis
     counts: Shape = ()
-
-    @property
-    def axis(self) -> int:
-        """The axis."""
-        return self.whole.axis
-
-    @property
-    def output(self) -> int:
-        """The windows."""
-        return self.whole.count
 
     @property
     def ratio(self) -> tuple[int, int]:
@@ -122,20 +134,8 @@ class PoolPartition:
 
 
 @dataclass(frozen=True)
-class ConvTransposePartition:
+class ConvTransposePartition(AxisPartition[ConvTransposeAxis]):
     """The axis of a transposed convolution."""
-
-    whole: ConvTransposeAxis
-
-    @property
-    def axis(self) -> int:
-        """The axis."""
-        return self.whole.axis
-
-    @property
-    def output(self) -> int:
-        """The cells of the output."""
-        return self.whole.output
 
     @property
     def ratio(self) -> tuple[int, int]:
@@ -179,30 +179,13 @@ class UnpoolAxis:
 
 
 @dataclass(frozen=True)
-class UnpoolPartition:
+class UnpoolPartition(ConvTransposePartition):
     """The axis that the maxima of windows are put back along."""
-
-    whole: ConvTransposeAxis
-
-    @property
-    def axis(self) -> int:
-        """The axis."""
-        return self.whole.axis
-
-    @property
-    def output(self) -> int:
-        """The cells of the output."""
-        return self.whole.output
-
-    @property
-    def ratio(self) -> tuple[int, int]:
-        """One stride per window."""
-        return self.whole.stride, 1
 
     def part(self, first: int, last: int) -> AxisPart:
         """Return the windows that reach into the cells [first, last)."""
         whole = self.whole
-        start, stop, _ = ConvTransposePartition(whole).part(first, last)
+        start, stop, _ = super().part(first, last)
         if last == whole.output:  # windows beyond the plane are seen too: somebody must check them
             stop = whole.size
         extent = (whole.kernel_size - 1) * whole.dilation + 1
@@ -238,26 +221,10 @@ def linear_axis_of_span(span: ResizeSpan) -> LinearAxis:
 
 
 @dataclass(frozen=True)
-class NearestPartition:
+class NearestPartition(AxisPartition[ResizeAxis]):
     """An axis of repeated values."""
 
-    whole: ResizeAxis
     coordinates: Coordinates
-
-    @property
-    def axis(self) -> int:
-        """The axis."""
-        return self.whole.axis
-
-    @property
-    def output(self) -> int:
-        """The cells of the output."""
-        return self.whole.output
-
-    @property
-    def ratio(self) -> tuple[int, int]:
-        """As many cells as the axis grows."""
-        return self.whole.output, self.whole.size
 
     def part(self, first: int, last: int) -> AxisPart:
         """Return the sources of the cells [first, last)."""
@@ -268,27 +235,11 @@ class NearestPartition:
 
 
 @dataclass(frozen=True)
-class LinearPartition:
+class LinearPartition(AxisPartition[ResizeAxis]):
     """An axis that is interpolated, or, with the size it had, left as it is."""
 
-    whole: ResizeAxis
     coordinates: Coordinates
     needs_interpolation: bool  # whether there is something between two elements
-
-    @property
-    def axis(self) -> int:
-        """The axis."""
-        return self.whole.axis
-
-    @property
-    def output(self) -> int:
-        """The cells of the output."""
-        return self.whole.output
-
-    @property
-    def ratio(self) -> tuple[int, int]:
-        """As many cells as the axis grows."""
-        return self.whole.output, self.whole.size
 
     def part(self, first: int, last: int) -> AxisPart:
         """Return the neighbours of the cells [first, last)."""
@@ -301,46 +252,23 @@ class LinearPartition:
 
 
 @dataclass(frozen=True)
-class FractionalPoolPartition:
+class FractionalPoolPartition(AxisPartition[AxisSizes]):
     """Fractional regions: all starts lie between `first_starts` and `last_starts`."""
 
-    axis: int
-    size: int
     kernel_size: int
     first_starts: Any  # (out,): the first start of all planes, on the host
     last_starts: Any  # (out,): the last
 
-    @property
-    def output(self) -> int:
-        """The regions."""
-        return len(self.first_starts)
-
-    @property
-    def ratio(self) -> tuple[int, int]:
-        """As many regions as the axis shrinks."""
-        return self.output, self.size
-
     def part(self, first: int, last: int) -> AxisPart:
         """Return the regions [first, last)."""
-        start, stop = (
-            int(self.first_starts[first]),
-            int(self.last_starts[last - 1]) + self.kernel_size,
-        )
-        return AxisPart(start, stop, (first, last, start, stop - start))
+        start = int(self.first_starts[first])
+        stop = int(self.last_starts[last - 1]) + self.kernel_size
+        return AxisPart(start, stop, (first, last, start))
 
 
 @dataclass(frozen=True)
-class ScatterPartition:
+class ScatterPartition(AxisPartition[AxisSizes]):
     """An axis whose output needs no input of its own: values are put there from anywhere."""
-
-    axis: int
-    size: int
-    output: int
-
-    @property
-    def ratio(self) -> tuple[int, int]:
-        """As many cells as the axis grows."""
-        return self.output, self.size
 
     def part(self, first: int, last: int) -> AxisPart:
         """Return the cells alone."""

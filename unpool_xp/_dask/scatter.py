@@ -17,7 +17,7 @@ from unpool_xp._array.blocks import planes_per_cache_block
 from unpool_xp._array.compat import Array, Namespace
 from unpool_xp._array.namespace import InputInfo, inspect_inputs
 from unpool_xp._array.scatter import any_outside, scatter
-from unpool_xp._array.views import expand_to_axis, zeros
+from unpool_xp._array.views import expand_to_axis, ravel, zeros
 from unpool_xp._dask.partition import UnpoolAxis
 from unpool_xp._plan.arguments import Shape
 
@@ -147,7 +147,7 @@ def _unravelled_positions(
     sizes = tuple(axis.size for axis in axes)
     points = _unravel(indices, tuple(axis.plane for axis in axes))
     _check_windows(info, axes, points, indices)
-    positions = _ravel([p - axis.origin for p, axis in zip(points, axes, strict=True)], sizes)
+    positions = ravel([p - axis.origin for p, axis in zip(points, axes, strict=True)], sizes)
     return positions, _is_inside(points, [(a.origin, a.origin + a.size) for a in axes])
 
 
@@ -205,13 +205,6 @@ def _unravel(flat: Array, plane: Shape) -> list[Array]:
         points.append(flat // step)
         flat = flat - points[-1] * step
     return [*points, flat]
-
-
-def _ravel(points: Sequence[Array], sizes: Shape) -> Array:
-    flat = points[0]
-    for point, n in zip(points[1:], sizes[1:], strict=True):
-        flat = flat * n + point
-    return flat
 
 
 def _is_inside(points: Sequence[Array], ranges: Sequence[tuple[Any, Any]]) -> Array:
@@ -280,7 +273,7 @@ class ScatterSelector:
         selected = _flat_nonzero(xp, _is_inside(points, self.ranges))
         sizes = tuple(high - low for low, high in self.ranges)
         local = [point - low for point, (low, _) in zip(points, self.ranges, strict=True)]
-        positions = xp.take(xp.reshape(_ravel(local, sizes), (-1,)), selected)
+        positions = xp.take(xp.reshape(ravel(local, sizes), (-1,)), selected)
         plane_size = max(math.prod(cells), 1)
         local_points = (
             _unravel(selected % plane_size, cells) if selected.shape[0] else [selected] * rank
@@ -288,7 +281,7 @@ class ScatterSelector:
         source_points = [p + origin for p, origin in zip(local_points, self.origins, strict=True)]
         return ScatterEntries(
             positions + selected // plane_size * math.prod(sizes),
-            _ravel(source_points, self.pooled_plane),
+            ravel(source_points, self.pooled_plane),
             xp.take(xp.reshape(values, (-1,)), selected),
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from unpool_xp._array.compat import Array, cast
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.views import expand_to_axis
+from unpool_xp._array.views import expand_to_axis, ravel
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.index_conventions import CHANNELS_LAST, IndexPlan
 
@@ -77,14 +77,14 @@ def _encode(grid: _IndexGrid, point: list[Array]) -> Array:
             (position - number * axis.stride + axis.padding[0]) // axis.dilation
             for position, number, axis in zip(point, grid.windows, windows, strict=True)
         ]
-        return _ravel(taps, tuple(axis.kernel_size for axis in windows))
+        return ravel(taps, tuple(axis.kernel_size for axis in windows))
     if target in CHANNELS_LAST:
-        flat = _ravel(point, plane)
+        flat = ravel(point, plane)
         if target == "tensorflow_batch":
             flat = flat + grid.batch * cells
         return flat * grid.channels + grid.channel
     column_major = target in ("matlab", "onnx_column_major")
-    flat = _ravel(point[::-1], plane[::-1]) if column_major else _ravel(point, plane)
+    flat = ravel(point[::-1], plane[::-1]) if column_major else ravel(point, plane)
     if target in ("onnx", "onnx_column_major"):
         return flat + grid.plane_number * cells
     return flat + 1 if target == "matlab" else flat
@@ -96,10 +96,3 @@ def _unravel(flat: Array, shape: Shape) -> list[Array]:
         point.append(flat % n)
         flat = flat // n
     return point[::-1]
-
-
-def _ravel(point: list[Array], shape: Shape) -> Array:
-    flat = point[0]
-    for position, n in zip(point[1:], shape[1:], strict=True):
-        flat = flat * n + position
-    return flat

@@ -42,9 +42,9 @@ def _largest_index(convention: Convention, shape: Shape) -> int:
 
 def plan_convert_indices(
     operation: str,
-    indices_shape: Shape,
     source: Convention,
     target: Convention,
+    indices_shape: Shape,
     input_shape: Shape,
     kernel_size: Sizes | None,
     stride: Sizes | None,

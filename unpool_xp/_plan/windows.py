@@ -35,6 +35,11 @@ class PoolAxis:
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def output(self) -> int:
+        """The cells of the output, one for each window."""
+        return self.count
+
+    @property
     def starts(self) -> range:
         """The first position of each window, below 0 in the padding."""
         low = -self.padding[0]

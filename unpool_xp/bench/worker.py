@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import Any
 
 import msgspec
 
 from unpool_xp.bench.measure.server import serve
-
-_MIN_ROUNDS = 6
+from unpool_xp.bench.measure.timer import sample_rounds
 
 
 class Service:
@@ -111,11 +109,7 @@ class Service:
         The n-th samples belong to one round, so they can be compared pair by pair.
         """
         opened = [self._sessions.pop(name) for name in sessions]
-        deadline, turn = time.monotonic() + seconds, 0
-        while turn < _MIN_ROUNDS or time.monotonic() < deadline or turn % 2:
-            for session in opened if turn % 2 == 0 else reversed(opened):
-                session.sample(1)
-            turn += 1
+        sample_rounds([session.sample for session in opened], seconds)
         measured = [msgspec.to_builtins(session.finish()) for session in opened]
         return {"sessions": dict(zip(sessions, measured, strict=True))}
 

@@ -98,7 +98,7 @@ def grid_figure(columns: Sequence[tuple[Gallery, float]]) -> Figure:
         row[0].plot((0, end), (-46, -46), color=_RULE, linewidth=2, clip_on=False)
         row[0].text(0, -14, f"{method.pooling} → {method.unpooling}", size=_HEADING, color=_INK)
         for ax, (gallery, stride) in zip(row, columns, strict=False):
-            _draw_pair(ax, gallery.photograph, gallery.at(method, stride))
+            _draw_pair(ax, gallery.photograph, gallery.entry(method, stride))
     return figure
 
 
@@ -149,7 +149,7 @@ def shift_figure(gallery: Gallery, stride: float) -> Figure:
         If the gallery has no average pooling with this stride.
     """
     names = [f"linear_unpool {name}" for name in ("asymmetric", "half_pixel")]
-    found = [gallery.at(find_method("avg_pool", name), stride) for name in names]
+    found = [gallery.entry(find_method("avg_pool", name), stride) for name in names]
     entries = [entry for entry in found if entry is not None]
     if len(entries) < len(found):
         raise ValueError(f"stride {stride:g} is not a whole stride of this gallery")

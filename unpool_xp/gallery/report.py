@@ -196,7 +196,7 @@ def _score_rows(
         for long, replacement in short:
             row = [label.replace(long, replacement) for label in row]
         for stride in strides:
-            entry = gallery.at(method, stride)
+            entry = gallery.entry(method, stride)
             row += [f"{entry.psnr:.1f}", f"{entry.ssim:.2f}"] if entry else ["-", "-"]
         yield row
 

@@ -69,7 +69,7 @@ class Gallery:
         """The strides, in the order in which they were requested."""
         return list(dict.fromkeys(entry.stride for entry in self.entries))
 
-    def at(self, method: Method, stride: float) -> Entry | None:
+    def entry(self, method: Method, stride: float) -> Entry | None:
         """Return the entry of a method at a stride, or None if the method cannot do it."""
         matches = (e for e in self.entries if e.method is method and e.stride == stride)
         return next(matches, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 import types
@@ -10,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tests.support import fake_backend
 from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.backends import Backend, cuda
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure import device
+from unpool_xp.bench.measure import timer
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.memory import peak_bytes
@@ -73,8 +73,10 @@ def test_the_cache_is_emptied_before_the_clock_of_the_host_starts(
     flush = Flush(backend, 1000)
     backend.log.clear()
     clock = types.SimpleNamespace(perf_counter=lambda: backend.log.append("clock") or 1.0)
-    monkeypatch.setattr(device, "time", clock)
-    flush.time_calls(lambda: backend.log.append("call"), (), 2)
+    monkeypatch.setattr(timer, "time", clock)
+    timer.time_calls(
+        lambda: backend.log.append("call"), (), backend.synchronize, 2, before=flush.wait
+    )
     assert backend.log == ["flush", "wait", "clock", "call", "wait", "clock"] * 2
 
 
@@ -202,8 +204,8 @@ EXACT = """
 import jax, torch
 from unpool_xp.backends import cuda
 torch.set_float32_matmul_precision("high")
-cuda.exact_products_in_torch()
-cuda.exact_products_in_jax()
+cuda.disable_tf32_torch()
+cuda.disable_tf32_jax()
 assert torch.get_float32_matmul_precision() == "highest"
 assert not torch.backends.cudnn.allow_tf32
 assert jax.config.jax_default_matmul_precision == "float32"
@@ -225,5 +227,5 @@ def test_a_report_says_what_the_device_says_of_itself() -> None:
     assert "3" in note
     assert "dask" not in note
     assert not [note for note in ranked_cases([make_row()])[0].notes if "clock" in note]
-    told = dataclasses.replace(this_machine(), gpu_facts=({"clocks.sm": "345 MHz"},))
+    told = structs.replace(this_machine(), gpu_facts=({"clocks.sm": "345 MHz"},))
     assert ("of a GPU", "clocks.sm 345 MHz") in _machine_facts(told)

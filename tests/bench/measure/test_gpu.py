@@ -20,6 +20,7 @@ from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.sweep import run_sweep
 from unpool_xp.bench.measure.workers import Worker, WorkerLostError
 from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import DTYPES
 from unpool_xp.cli import gpu
 
@@ -35,7 +36,7 @@ def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_backend.install(monkeypatch)
 
 
-def swept(tmp_path: Path, *cases: Case, label: str = "fake:cuda", **options: Any) -> list[Any]:
+def swept(tmp_path: Path, *cases: Case, label: str = "fake:cuda", **options: Any) -> list[Row]:
     out = tmp_path / "run.jsonl"
     run_sweep(cases, [label], out=out, in_order=True, **QUICKLY, **options)
     return read_rows([out]).rows
@@ -43,24 +44,24 @@ def swept(tmp_path: Path, *cases: Case, label: str = "fake:cuda", **options: Any
 
 def test_a_case_too_large_for_the_device_says_so_and_nothing_is_allocated(tmp_path: Path) -> None:
     large, good = swept(tmp_path, LARGE, GOOD)
-    assert large["error"].startswith("too large for the device: about ")
-    assert "it has 20000" in large["error"]
-    assert large["samples_s"] == []
-    assert good["checked"]
+    assert large.error.startswith("too large for the device: about ")
+    assert "it has 20000" in large.error
+    assert large.samples_s == []
+    assert good.checked
 
 
 def test_after_too_little_memory_what_is_kept_is_given_back(tmp_path: Path) -> None:
     first, again, good = swept(tmp_path, FULL, Case("avg_pool", (4, 2, 4, 4), kernel=2), GOOD)
-    assert "CUDA out of memory" in first["error"]
-    assert again["checked"]  # the fake gives memory once some was freed
-    assert good["checked"]
+    assert "CUDA out of memory" in first.error
+    assert again.checked  # the fake gives memory once some was freed
+    assert good.checked
 
 
 def test_a_lost_device_costs_its_case_and_the_process_is_started_anew(tmp_path: Path) -> None:
     lost, good = swept(tmp_path, POISON, GOOD)
-    assert "illegal memory access" in lost["error"]
-    assert "started anew" in lost["error"]
-    assert good["checked"]
+    assert "illegal memory access" in lost.error
+    assert "started anew" in lost.error
+    assert good.checked
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_turns_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def session(name: str) -> Any:
         return SimpleNamespace(
-            sample=lambda n: taken.append(name), finish=lambda: Measurement(device=name)
+            sample=lambda: taken.append(name), finish=lambda: Measurement(device=name)
         )
 
     service = Service("numpy")

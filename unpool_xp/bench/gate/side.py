@@ -3,24 +3,24 @@
 ``python -P side.py LABEL FOLDER`` is started by `unpool_xp.bench.gate.trio` with the python
 of the side. It imports the package that lies in FOLDER, through its public names alone, so that a
 change of the harness never changes what is compared. It speaks the protocol
-of `bench.measure.server`, which it loads by its path.
+of `bench.measure.server`, which it loads by its path, like `bench.measure.timer`.
 """
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import runpy
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_SERVER = runpy.run_path(str(Path(__file__).parents[1] / "measure" / "server.py"))
+_MEASURE = Path(__file__).parents[1] / "measure"
+_SERVER = runpy.run_path(str(_MEASURE / "server.py"))
+_TIMER = runpy.run_path(str(_MEASURE / "timer.py"))
 
 
 class BuildServer:
@@ -109,19 +109,9 @@ class BuildServer:
         return [self.backend.to_numpy(array) for array in many]
 
     def _time_calls(self, calls: int) -> float:
-        """Return seconds per call; each call is synchronized before the next."""
-        assert self._call is not None
-        call, synchronize, clock = self._call, self.backend.synchronize, time.perf_counter
-        gc.disable()
-        try:
-            start = clock()
-            for _ in range(calls):
-                output = call()
-                synchronize(*(output if isinstance(output, tuple) else (output,)))
-                del output
-            return (clock() - start) / calls
-        finally:
-            gc.enable()
+        """Return seconds per call."""
+        seconds: float = _TIMER["time_calls"](self._call, (), self.backend.synchronize, calls)
+        return seconds
 
 
 COMMANDS = ("hello", "prepare", "outputs", "sample", "drop")

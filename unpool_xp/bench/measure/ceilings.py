@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from unpool_xp.backends import Backend
+from unpool_xp.bench.measure.timer import time_calls
 
 COPY_BYTES = 2**28  # well beyond the last-level cache of a desktop or a server core
 PRODUCT_SIZE = 1536
@@ -88,9 +88,5 @@ def _driver_copy(array: Any) -> Any:
 
 
 def _median_seconds(backend: Backend, function: Callable[[Any], Any], array: Any) -> float:
-    samples = []
-    for _ in range(6):
-        start = time.perf_counter()
-        backend.synchronize(function(array))
-        samples.append(time.perf_counter() - start)
+    samples = [time_calls(function, (array,), backend.synchronize) for _ in range(6)]
     return statistics.median(samples[1:])  # the first warms up

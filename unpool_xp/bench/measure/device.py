@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from unpool_xp.backends import Backend
+from unpool_xp.bench.measure.timer import time_calls
 
 _CACHE_MULTIPLE = 4  # a working set of less than so many caches is kept out of the cache
 _REPEATS = 3
@@ -29,10 +29,7 @@ class Flush:
         self.backend = backend
         self._buffer = backend.asarray(np.zeros(cache_bytes // 2, np.float32))
         self.wait()  # compiles
-        start = time.perf_counter()
-        for _ in range(_REPEATS):
-            self.wait()
-        self.seconds = (time.perf_counter() - start) / _REPEATS
+        self.seconds = time_calls(self.queue, (), backend.synchronize, _REPEATS)
 
     @classmethod
     def if_needed(cls, backend: Backend, bytes_moved: int) -> Flush | None:
@@ -57,18 +54,6 @@ class Flush:
     def wait(self) -> None:
         """Do it, and return once it is done."""
         self.backend.synchronize(self.queue())
-
-    def time_calls(self, call: Callable[..., Any], arrays: Sequence[Any], calls: int) -> float:
-        """Return seconds per call on the host's clock, flushing the cache before each call."""
-        total, clock, synchronize = 0.0, time.perf_counter, self.backend.synchronize
-        for _ in range(calls):
-            self.wait()
-            start = clock()
-            output = call(*arrays)
-            synchronize(*(output if isinstance(output, tuple) else (output,)))
-            total += clock() - start
-            del output
-        return total / calls
 
 
 def device_sample(

@@ -20,6 +20,7 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.measure.session import is_device_lost
+from unpool_xp.bench.measure.timer import to_and_fro
 from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
 ROUNDS = 8
@@ -260,7 +261,7 @@ def measure_case(
         left = max(deadline - time.monotonic(), 0.0)
         share = left / (rounds - round_number) / max(len(interleaver.sample_seconds), 1)
         order = list(interleaver.sample_seconds)
-        for cell in order if round_number % 2 == 0 else reversed(order):
+        for cell in to_and_fro(order, round_number):
             if cell in interleaver.sample_seconds:  # its worker may be lost by now
                 interleaver.sample(cell, share)
     if any(on_cuda(cell.label) for cell in interleaver.sample_seconds):

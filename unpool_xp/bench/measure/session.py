@@ -5,13 +5,11 @@ A time is of one call: from the call to the moment its own output is ready on th
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from unpool_xp.backends import Backend, CompileUnavailableError
@@ -20,6 +18,7 @@ from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.measurement import Measurement
+from unpool_xp.bench.measure.timer import gc_disabled, time_calls
 from unpool_xp.capabilities import why_not
 
 SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves
@@ -234,22 +233,12 @@ class Session:
         return once
 
     def _time_calls(self, calls: int) -> float:
-        """Return seconds per call; each call is synchronized before the next one starts."""
+        """Return seconds per call."""
         assert self._call is not None
         assert self._inputs is not None
-        call, arrays = self._call, self._inputs.device
-        synchronize, clock = self.backend.synchronize, time.perf_counter
-        with _gc_disabled():
-            if self._flush is not None:
-                return self._flush.time_calls(call, arrays, calls)
-            start = clock()
-            for _ in range(calls):
-                output = call(*arrays)
-                # Waiting for the last call alone would not do: the others may be unfinished,
-                # or, where evaluation is lazy, never start.
-                synchronize(*(output if isinstance(output, tuple) else (output,)))
-                del output
-            return (clock() - start) / calls
+        before = self._flush.wait if self._flush is not None else None
+        arrays, synchronize = self._inputs.device, self.backend.synchronize
+        return time_calls(self._call, arrays, synchronize, calls, before)
 
     def sample(self, n: int = 1) -> list[float]:
         """Take n samples.
@@ -282,7 +271,7 @@ class Session:
         """Return a sample by the device's own clock, or nothing if it has no clock."""
         assert self._call is not None
         assert self._inputs is not None
-        with _gc_disabled():
+        with gc_disabled():
             return device_sample(self.backend, self._call, self._inputs.device, calls, self._flush)
 
     def finish(self) -> Measurement:
@@ -327,14 +316,3 @@ def is_device_lost(reason: str) -> bool:
 def outputs_of(output: Any) -> tuple[Any, ...]:
     """Return the outputs of a call, one or several."""
     return tuple(output) if isinstance(output, tuple | list) else (output,)
-
-
-@contextlib.contextmanager
-def _gc_disabled() -> Iterator[None]:
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -58,7 +58,7 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
     timed = [(number, t) for number, case in enumerate(cases) for t in case.timed]
     rows = {id(t.row): number for number, (_, t) in enumerate(timed)}
 
-    def how(contender: Contender) -> int:
+    def contender_number(contender: Contender) -> int:
         on, implementation = contender
         return names["how"]((names["backend"](on.label), on.mode, implementation))
 
@@ -73,7 +73,7 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
 
     row_columns: dict[str, list[Any]] = {
         "case": [number for number, _ in timed],
-        "how": [how(Contender.of(t.row)) for _, t in timed],
+        "how": [contender_number(Contender.of(t.row)) for _, t in timed],
         "function": [names["function"](t.row.function) for _, t in timed],
         "device": [names["device"](t.row.device) for _, t in timed],
         "seconds": [round_number(t.seconds) for _, t in timed],
@@ -106,13 +106,13 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
         "rows": row_columns,
         "failures": {
             "case": [number for number, _, _ in failed],
-            "how": [how(Contender.of(row)) for _, row, _ in failed],
+            "how": [contender_number(Contender.of(row)) for _, row, _ in failed],
             "function": [names["function"](row.function) for _, row, _ in failed],
             "reason": [names["reason"](reason) for _, _, reason in failed],
         },
         "tax": {
             "case": [number for number, _ in taxes],
-            "how": [how(Contender(t.backend_mode, "portable")) for _, t in taxes],
+            "how": [contender_number(Contender(t.backend_mode, "portable")) for _, t in taxes],
             "function": [names["function"](t.function) for _, t in taxes],
             "ratio": [round_number(t.ratio.estimate) for _, t in taxes],
             "low": [round_number(t.ratio.low) for _, t in taxes],
