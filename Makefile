@@ -138,10 +138,12 @@ coverage: .venv/installed-test
 	@touch $@
 
 mutate: .venv/installed-mutate
-	$(bin)/python -m tests.plan.mutation
+	$(bin)/mutmut run
+	$(bin)/mutmut export-cicd-stats
+	$(bin)/mutmut results
 
 docs: .venv/installed-test
 	$(bin)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 clean:
-	rm -rf .venv .asv .gate build dist docs/_build
+	rm -rf .venv .asv .gate build mutants dist docs/_build

@@ -72,11 +72,7 @@ def test_choose_answers_scripts_in_json() -> None:
     answer = json.loads(shown.stdout)
     assert answer["use"] == ["numpy"]
     assert answer["ranking"][0]["interval"][0] <= answer["ranking"][0]["seconds"]
-    assert {entry["function"] for entry in answer["tax"]} <= {
-        "numpy.repeat",
-        "numpy.kron",
-        "numpy.broadcast_to",
-    }
+    assert all(entry["function"].startswith("numpy.") for entry in answer["tax"])
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,7 @@ def pads(padding: tuple[Ints, ...]) -> list[int]:
 
 
 def closely(got: np.ndarray, wanted: np.ndarray) -> None:
-    largest = float(np.abs(wanted).max(initial=0.0))
-    assert_close(got, wanted, rtol=1e-5, atol=1e-5 * largest)
+    assert_close(got, wanted)
 
 
 def compare(rank: int, check: Callable[[Rng, int, dict[str, Any]], None]) -> None:

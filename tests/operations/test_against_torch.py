@@ -82,7 +82,7 @@ def exactly(got: np.ndarray, wanted: np.ndarray) -> None:
 
 
 def closely(got: np.ndarray, wanted: np.ndarray) -> None:
-    assert_close(got, wanted, rtol=1e-10, atol=1e-12)
+    assert_close(got, wanted)
 
 
 def by_reference(operation: str, arguments: Arguments, plane: Ints) -> Any:

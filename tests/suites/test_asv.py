@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import itertools
 import json
 import math
@@ -13,13 +12,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from asv.config import Config
 from asv_runner.discovery import disc_benchmarks
 
+from tests.support.script import load_script
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import BACKEND_MODES, HARNESS_VERSION, SIZES, STRIDES
@@ -39,14 +38,9 @@ def benchmarks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.fixture
-def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """``make asv``, as a module, at work in another folder."""
-    spec = importlib.util.spec_from_file_location("asv_run", RUNNER)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "asv_run", module)
-    spec.loader.exec_module(module)
+    module = load_script(RUNNER)
     monkeypatch.setattr(module, "_WORK", tmp_path / "work")
     monkeypatch.setenv("HOME", str(tmp_path))  # asv keeps the names of machines there
     return module
@@ -202,7 +196,7 @@ def _cells(*values: float | None) -> dict[str, Any]:
     return {"result_columns": columns, "results": {"a.B.time_c": row}}
 
 
-def test_cells_are_counted_as_they_ended(runner: ModuleType, tmp_path: Path) -> None:
+def test_cells_are_counted_as_they_ended(runner: Any, tmp_path: Path) -> None:
     (tmp_path / "machine").mkdir()
     path = tmp_path / "machine" / "commit.json"
     path.write_text(json.dumps(_cells(1.0, math.nan, None, 2.0)))
@@ -212,7 +206,7 @@ def test_cells_are_counted_as_they_ended(runner: ModuleType, tmp_path: Path) -> 
 
 
 def test_a_part_that_is_done_stays_when_the_next_one_fails(
-    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     results = tmp_path / "results"
 
@@ -239,7 +233,7 @@ def test_a_part_that_is_done_stays_when_the_next_one_fails(
 
 
 def test_a_full_disk_is_named_before_asv_is_run(
-    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setattr(runner, "_ROOM", 2**62)
     assert runner.main(["--results", str(tmp_path / "results")]) == 1
@@ -247,7 +241,7 @@ def test_a_full_disk_is_named_before_asv_is_run(
 
 
 def test_what_cannot_be_written_is_named(
-    runner: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     def asv(stage: Path, machine: str, arguments: list[str]) -> str:
         raise OSError(28, "No space left on device", str(stage))
@@ -267,14 +261,14 @@ def test_what_cannot_be_written_is_named(
     ],
 )
 def test_arguments_that_would_mislead_are_refused(
-    runner: ModuleType, capsys: Any, arguments: list[str], message: str
+    runner: Any, capsys: Any, arguments: list[str], message: str
 ) -> None:
     assert runner.main(arguments) == 1
     assert message in capsys.readouterr().err
 
 
 def test_the_parts_are_the_whole_suite_and_share_nothing(
-    runner: ModuleType, benchmarks: dict[str, Any]
+    runner: Any, benchmarks: dict[str, Any]
 ) -> None:
     patterns = [arguments[1] for _, arguments in runner.parts_of(["HEAD"])]
     for name, found in benchmarks.items():
@@ -284,7 +278,7 @@ def test_the_parts_are_the_whole_suite_and_share_nothing(
     assert runner.parts_of(["-b", "x"]) == [("the chosen", [])]
 
 
-def test_an_update_of_the_system_is_no_other_machine(runner: ModuleType) -> None:
+def test_an_update_of_the_system_is_no_other_machine(runner: Any) -> None:
     here = this_machine()
     later = replace(here, os=f"{here.os}.1", memory_bytes=here.memory_bytes + 2**20)
     assert runner.facts(later) == runner.facts(here)

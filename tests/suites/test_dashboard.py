@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import importlib.util
 import json
 import os
 import shutil
@@ -17,6 +16,8 @@ from typing import Any
 
 import pytest
 from asv.machine import MachineCollection
+
+from tests.support.script import load_script
 
 ROOT = Path(__file__).parents[2]
 CELL = r"^operations\..*\('nearest_unpool', 'small', 2, 'numpy'\)"
@@ -56,7 +57,7 @@ def commits() -> list[str]:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, commits: list[str]) -> Path:
     """The folder of a page of three commits of a clone, which loads nothing from a network."""
-    offline = _offline_page()
+    offline = load_script(ROOT / "benchmarks" / "asv_offline.py")
     home = tmp_path_factory.mktemp("home")
     clone = tmp_path_factory.mktemp("clone") / "unpool_xp"
     _git(ROOT, "clone", "--quiet", "--no-hardlinks", str(ROOT), str(clone))
@@ -81,16 +82,6 @@ def page(tmp_path_factory: pytest.TempPathFactory, commits: list[str]) -> Path:
     except offline.OfflineError as error:
         pytest.skip(f"the page loads its libraries from a network: {error}")
     return html
-
-
-def _offline_page() -> Any:
-    path = ROOT / "benchmarks" / "asv_offline.py"
-    spec = importlib.util.spec_from_file_location("asv_offline", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Numbers that are close, in arrays of the same shape and dtype."""
+"""Arrays that agree within the tolerance of their dtype."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from unpool_xp.bench.cases.expected import TOLERANCE, differing
 
-def assert_close(got: Any, expected: Any, *, rtol: float, atol: float) -> None:
-    """Do what ``np.testing.assert_allclose(strict=True)`` does, which NumPy has from 2.0 on."""
-    assert np.shape(got) == np.shape(expected), f"shape {np.shape(got)}, not {np.shape(expected)}"
-    dtypes = np.asarray(got).dtype, np.asarray(expected).dtype
-    assert dtypes[0] == dtypes[1], f"dtype {dtypes[0]}, not {dtypes[1]}"
-    np.testing.assert_allclose(got, expected, rtol=rtol, atol=atol)
+
+def assert_close(got: Any, expected: Any) -> None:
+    """Check that shape, dtype and values agree, relative to the largest magnitude."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    assert got.shape == expected.shape
+    assert got.dtype == expected.dtype
+    wrong = differing(got, expected, TOLERANCE.get(got.dtype.name, 0))
+    assert not wrong.any(), f"{got[wrong]} should be {expected[wrong]}, at {np.argwhere(wrong)}"

@@ -11,8 +11,16 @@ import sys
 from typing import Any
 
 import msgspec
+from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
+from unpool_xp import backends
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.check.run import check_operation, to_json
+from unpool_xp.bench.measure.ceilings import ceilings
+from unpool_xp.bench.measure.measurement import Measurement
+from unpool_xp.bench.measure.memory import peak_bytes
 from unpool_xp.bench.measure.server import serve
+from unpool_xp.bench.measure.session import DeviceInputs, HostInputs, Session, describe_error
 from unpool_xp.bench.measure.timer import sample_rounds
 
 
@@ -26,12 +34,10 @@ class Service:
     """
 
     def __init__(self, label: str) -> None:
-        from unpool_xp import backends
-
         self.backend = backends.load(label)
-        self._sessions: dict[str, Any] = {}
-        self._inputs: Any = None
-        self._host_inputs: Any = None
+        self._sessions: dict[str, Session] = {}
+        self._inputs: DeviceInputs | None = None
+        self._host_inputs: HostInputs | None = None
 
     def hello(self) -> dict[str, Any]:
         """Describe the backend and its threads."""
@@ -43,21 +49,19 @@ class Service:
             "device": facts.name,
             "memory_bytes": facts.memory_bytes,
             "threads": facts.threads,
-            "pools": _thread_pools(),
+            "pools": [
+                {key: pool[key] for key in ("user_api", "num_threads")}
+                for pool in threadpool_info()
+            ],
             "pid": os.getpid(),
         }
 
     def ceilings(self) -> dict[str, Any]:
         """Measure what a plain copy reaches here."""
-        from unpool_xp.bench.measure.ceilings import ceilings
-
         return {"copy_gb_s": round(ceilings(self.backend).copy_gb_s, 2)}
 
     def make_inputs(self, case: dict[str, Any]) -> dict[str, Any]:
         """Make the inputs and the expected outputs of a case, for `prepare`."""
-        from unpool_xp.bench.cases.case import Case
-        from unpool_xp.bench.measure.session import HostInputs
-
         self._inputs = self._host_inputs = None  # the last case's go before the next one's come
         self._host_inputs = HostInputs(Case.from_json(case))
         _ = self._host_inputs.expected
@@ -72,10 +76,6 @@ class Service:
         function: str | None = None,
     ) -> dict[str, Any]:
         """Open a session: copy, call once, check."""
-        from unpool_xp.bench.cases.case import Case
-        from unpool_xp.bench.measure.measurement import Measurement
-        from unpool_xp.bench.measure.session import DeviceInputs, Session, describe_error
-
         wanted = Case.from_json(case)
         if self._inputs is None or self._inputs.case != wanted:
             self._inputs = None
@@ -132,43 +132,17 @@ class Service:
         self, case: dict[str, Any], mode: str, implementation: str, function: str | None = None
     ) -> dict[str, Any]:
         """Measure the memory of one call; to be asked of a process that has done nothing else."""
-        from unpool_xp.bench.cases.case import Case
-        from unpool_xp.bench.measure.memory import peak_bytes
-
         wanted = Case.from_json(case)
         peak = peak_bytes(self.backend, wanted, mode, implementation, function)
         return {"peak_bytes": peak}
 
     def check(self, operation: str, dtype: str, torch_compiled: bool = False) -> dict[str, Any]:
         """Check one operation and dtype against the reference, in a dedicated process."""
-        from unpool_xp.bench.check.run import check_operation, to_json
-
         results = check_operation(self.backend, operation, dtype, torch_compiled=torch_compiled)
         return {"checked": to_json(results)}
 
 
-COMMANDS = (
-    *(
-        "hello",
-        "ceilings",
-        "make_inputs",
-        "prepare",
-        "sample",
-        "sample_rounds",
-        "finish",
-        "drop",
-        "peak",
-    ),
-    "check",
-)
-
-
-def _thread_pools() -> list[dict[str, Any]]:
-    try:
-        from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
-    except ImportError:
-        return []
-    return [{key: pool[key] for key in ("user_api", "num_threads")} for pool in threadpool_info()]
+COMMANDS = tuple(name for name in vars(Service) if not name.startswith("_"))
 
 
 def main(arguments: list[str]) -> int:

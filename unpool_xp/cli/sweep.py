@@ -83,7 +83,7 @@ def sweep(
         return
     labels = resolve_labels(backend, to_time=True)
     folder = results / "sweeps" / this_machine().id
-    path = _run_path(folder, resume)
+    path = folder / f"{run_name(folder, resume)}.jsonl"
     err.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
     try:
         with progress_bar() as progress:
@@ -112,23 +112,6 @@ def sweep(
         write_report_from([path], results / "report")
 
 
-def _run_path(folder: Path, resume: str | None) -> Path:
-    """Return the file of a new run, or of the one to go on with."""
-    from unpool_xp.bench.rows.provenance import run_id
-
-    if resume is None:
-        return folder / f"{run_id()}.jsonl"
-    if resume != "last":
-        path = folder / f"{resume}.jsonl"
-        if not path.exists():
-            fail(f"--resume {resume}: there is no {path}")
-        return path
-    runs = sorted(folder.glob("*.jsonl"))
-    if not runs:
-        fail(f"--resume last: there is no run in {folder}")
-    return runs[-1]
-
-
 def sweep_cluster(
     cases: Sequence[Case],
     labels: Sequence[str] | None,
@@ -142,7 +125,7 @@ def sweep_cluster(
     from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError
 
-    run = run_name(folder, resume)
+    run = run_name(folder, resume, "*/*.jsonl")
     err.print(f"{len(cases)} cases; rows go to {folder / '<machine>' / run}.jsonl")
     try:
         with progress_bar() as progress:
@@ -175,17 +158,17 @@ def sweep_cluster(
     return list(summary.paths)
 
 
-def run_name(folder: Path, resume: str | None) -> str:
-    """Return the name of a new run, or of the one to go on with, whatever its machines."""
+def run_name(folder: Path, resume: str | None, pattern: str = "*.jsonl") -> str:
+    """Return the name of a new run, or of the one to go on with."""
     from unpool_xp.bench.rows.provenance import run_id
 
     if resume is None:
         return run_id()
-    runs = sorted(path.stem for path in folder.glob("*/*.jsonl"))
+    runs = sorted(path.stem for path in folder.glob(pattern))
     if resume == "last":
         if not runs:
             fail(f"--resume last: there is no run in {folder}")
         return runs[-1]
     if resume not in runs:
-        fail(f"--resume {resume}: there is no {resume}.jsonl in a folder of {folder}")
+        fail(f"--resume {resume}: there is no {folder / pattern.replace('*.jsonl', resume)}.jsonl")
     return resume

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec import structs
 from msgspec.structs import asdict
 
 from tests.support.rows import make_row
@@ -78,7 +78,7 @@ class Cluster:
         return future
 
     def machine(self, address: str) -> dict[str, Any]:
-        facts = dataclasses.replace(this_machine(), cpu=self.workers[address]).to_json()
+        facts = structs.replace(this_machine(), cpu=self.workers[address]).to_json()
         return {**facts, "id": machine_id(facts)}
 
     def describe(self, address: str) -> dict[str, Any]:

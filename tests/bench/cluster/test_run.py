@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections import Counter
@@ -13,6 +12,7 @@ from typing import Any
 import distributed
 import psutil
 import pytest
+from msgspec import structs
 from msgspec.structs import asdict
 
 from tests.support.command import run as run_command
@@ -46,8 +46,8 @@ class OwnMachine(distributed.WorkerPlugin):
 
     def setup(self, worker: distributed.Worker) -> None:
         here = this_machine()
-        facts = dataclasses.replace(here, cpu=f"Machine {worker.name}")
-        own = dataclasses.replace(facts, id=machine_id(facts.to_json()))
+        facts = structs.replace(here, cpu=f"Machine {worker.name}")
+        own = structs.replace(facts, id=machine_id(facts.to_json()))
         remote.this_machine = lambda: own  # type: ignore[assignment]
         remote.host = lambda: own.id  # type: ignore[assignment]
 
@@ -194,7 +194,7 @@ def test_an_interrupt_says_how_to_go_on(two: distributed.Client, tmp_path: Path)
 
 
 def member(name: str, *labels: str, machine: str = "m-1", **resources: float) -> WorkerInfo:
-    of = dataclasses.replace(this_machine(), id=machine)
+    of = structs.replace(this_machine(), id=machine)
     return WorkerInfo(f"tcp://{name}:1", name, name, of, labels, {}, resources, "0", None)
 
 

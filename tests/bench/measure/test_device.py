@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 import types
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from tests.support import fake_backend
 from tests.support.rows import make_row
@@ -227,5 +227,5 @@ def test_a_report_says_what_the_device_says_of_itself() -> None:
     assert "3" in note
     assert "dask" not in note
     assert not [note for note in ranked_cases([make_row()])[0].notes if "clock" in note]
-    told = dataclasses.replace(this_machine(), gpu_facts=({"clocks.sm": "345 MHz"},))
+    told = structs.replace(this_machine(), gpu_facts=({"clocks.sm": "345 MHz"},))
     assert ("of a GPU", "clocks.sm 345 MHz") in _machine_facts(told)

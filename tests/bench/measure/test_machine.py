@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from unpool_xp.bench.measure import machine, nvidia
 from unpool_xp.bench.measure.machine import Machine, machine_id, read_machines, this_machine
@@ -144,7 +144,7 @@ def test_the_driver_is_asked_for_clocks_and_their_maximum(smi):
     assert (facts["clocks.sm"], facts["clocks.max.sm"]) == ("345 MHz", "1980 MHz")
     assert facts["power.limit"] == "700.00 W"
     assert machine._gpus() == ("Made-up GPU",)
-    told = dataclasses.replace(this_machine(), gpu_facts=(facts,))
+    told = structs.replace(this_machine(), gpu_facts=(facts,))
     assert Machine.from_json(json.loads(json.dumps(told.to_json()))) == told
 
 

@@ -214,10 +214,9 @@ def test_rows_that_measure_another_thing_have_another_key(name, value):
     assert (schema.workload_key(row) == schema.workload_key(other)) is same_question
 
 
-def test_done_counts_failures_unless_they_are_to_be_retried():
+def test_failures_count_as_done():
     rows = [make_row(), failed_row("crash", backend="dask")]
     assert schema.done_keys(rows) == {schema.case_key(row) for row in rows}
-    assert schema.done_keys(rows, retry_failed=True) == {schema.case_key(rows[0])}
 
 
 def test_the_latest_row_of_a_case_counts_on_each_machine():

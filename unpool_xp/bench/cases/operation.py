@@ -66,21 +66,6 @@ class Parameters:
         return tuple((p, p) for p in self.padding or (0,) * self.rank)
 
 
-def no_working_bytes(case: Parameters) -> int:
-    """Return 0: the operation makes no large temporary copies."""
-    return 0
-
-
-def unit_work(case: Parameters) -> float:
-    """Return 1: each step of the reference touches one element per plane."""
-    return 1
-
-
-def no_extra_tolerance(case: Parameters) -> float:
-    """Return 0: the result is accurate to the precision of its dtype."""
-    return 0
-
-
 @dataclass(frozen=True)
 class Operation:
     """Everything the harness needs to know about an operation."""
@@ -96,17 +81,11 @@ class Operation:
     # The expected outputs, shape (len(planes), *spatial), for the given planes of the output
     # (numbered over all leading axes) and the given rows of the first spatial axis.
     expected: Callable[[Parameters, dict[str, NDArray], Planes, RowRange], tuple[NDArray, ...]]
-    reference_steps: Callable[
-        [Parameters], float
-    ]  # of the reference's innermost loop, for whole planes
-    work_per_step: Callable[[Parameters], float] = unit_work  # elements of a plane in a step
-    working_bytes: Callable[[Parameters], int] = (
-        no_working_bytes  # of copies between input and output
-    )
+    reference_steps: Callable[[Parameters], float]  # of its innermost loop, for whole planes
+    work_per_step: Callable[[Parameters], float] = lambda case: 1  # elements of a plane in a step
+    working_bytes: Callable[[Parameters], int] = lambda case: 0  # of copies from input to output
     exact: bool = True  # moves values, computes none
-    extra_tolerance: Callable[[Parameters], float] = (
-        no_extra_tolerance  # extra, relative to the largest
-    )
+    extra_tolerance: Callable[[Parameters], float] = lambda case: 0  # relative to the largest
     dtype_kinds: str = "fiu"  # of dtype, as NumPy's letters
     natives: tuple[Native, ...] = ()  # what the libraries themselves offer for it
 
@@ -166,11 +145,6 @@ Function: TypeAlias = Callable[..., Any]
 Reason: TypeAlias = "Callable[[Case], str | None]"
 
 
-def always_supported(case: Case) -> str | None:
-    """Return None: every case is supported."""
-    return None
-
-
 @dataclass(frozen=True)
 class Native:
     """One way to do an operation with a library alone.
@@ -192,7 +166,7 @@ class Native:
     library: str
     title: str
     build: Callable[[Case, Backend], Function]
-    reason: Reason = always_supported
+    reason: Reason = lambda case: None
     values_only: bool = False
 
     def name(self, case: Case) -> str:

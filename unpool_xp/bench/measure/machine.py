@@ -9,11 +9,12 @@ import os
 import platform
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import psutil
+from msgspec import Meta
 
 from unpool_xp.bench.measure import nvidia
 
@@ -41,8 +42,11 @@ ENVIRONMENT = (
 _SYSFS_CPUS = Path("/sys/devices/system/cpu")
 
 
-@dataclass(frozen=True)
-class Machine:
+# Of at most 63 bits, which JSON readers can count on.
+_Count = Annotated[int, Meta(gt=0, le=2**63 - 1)]
+
+
+class Machine(msgspec.Struct, frozen=True):
     """The fingerprint of a machine.
 
     Attributes
@@ -73,13 +77,13 @@ class Machine:
         temperature, as ``nvidia-smi`` gave them just now; empty where there is none.
     """
 
-    id: str
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,80}\Z")]  # a folder is named by it
     cpu: str
     architecture: str
-    physical_cores: int
-    logical_cores: int
+    physical_cores: _Count
+    logical_cores: _Count
     caches: dict[str, int]
-    memory_bytes: int
+    memory_bytes: _Count
     gpus: tuple[str, ...]
     os: str
     python: str
@@ -89,24 +93,16 @@ class Machine:
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as plain lists, numbers and strings."""
-        return {**asdict(self), "gpus": list(self.gpus), "gpu_facts": list(self.gpu_facts)}
+        facts: dict[str, Any] = json.loads(msgspec.json.encode(self))
+        return facts
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Machine:
         """Rebuild a machine from `to_json`; raise a ValueError if the data is invalid."""
         try:
-            facts = dict(data)
-            gpu_facts = tuple(facts.get("gpu_facts", ()))  # not in files of before
-            machine = cls(**{**facts, "gpus": tuple(facts["gpus"]), "gpu_facts": gpu_facts})
-        except (KeyError, TypeError, ValueError) as error:
+            return msgspec.convert(data, cls)
+        except msgspec.ValidationError as error:
             raise ValueError(f"Machine: data={data!r} is no machine: {error}") from error
-        # A folder is named by it.
-        if not isinstance(machine.id, str) or not re.fullmatch(r"[a-z0-9-]{1,80}", machine.id):
-            raise ValueError(f"Machine: id={machine.id!r} must be of a-z, 0-9 and -, at most 80")
-        for name, value in asdict(machine).items():
-            if not _is_valid_fact(name, value):
-                raise ValueError(f"Machine: {name}={value!r} is not what a machine has there")
-        return machine
 
 
 def this_machine() -> Machine:
@@ -209,25 +205,6 @@ def read_machines(paths: Iterable[str | Path]) -> dict[str, Machine]:
                 continue
             machines[machine.id] = machine
     return machines
-
-
-def _is_valid_fact(name: str, value: Any) -> bool:
-    """Return whether a fact read from JSON is of the type that it should have."""
-    if name in ("physical_cores", "logical_cores", "memory_bytes"):
-        return type(value) is int and 0 < value < 2**63
-    if name in ("caches", "environment"):
-        kind = int if name == "caches" else str
-        return isinstance(value, dict) and all(
-            isinstance(key, str) and type(fact) is kind for key, fact in value.items()
-        )
-    if name == "gpu_facts":
-        return all(
-            isinstance(gpu, dict) and all(isinstance(text, str) for text in (*gpu, *gpu.values()))
-            for gpu in value
-        )
-    if name == "gpus":
-        return all(isinstance(gpu, str) for gpu in value)
-    return isinstance(value, str) or (name == "governor" and value is None)
 
 
 @functools.cache

@@ -32,16 +32,6 @@ from unpool_xp.bench.measure.rounds import (
 from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.rows import files, provenance, schema
 
-__all__ = [
-    "Cell",
-    "Progress",
-    "SweepInterrupted",
-    "SweepSummary",
-    "SweepUnwritableError",
-    "measure_case",
-    "run_sweep",
-]
-
 
 @dataclass(frozen=True)
 class Progress:

@@ -6,13 +6,12 @@ from typing import Any
 
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.formatting import sizes_text
-from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.rows.schema import WORKLOAD, Row
 
 
 def case_of(row: Row) -> Case:
     """Return the case that a row measures."""
-    names = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
-    return Case.from_json({name: getattr(row, name) for name in names})
+    return Case.from_json({name: getattr(row, name) for name in WORKLOAD})
 
 
 def backend_mode_of(row: Row) -> BackendMode:
@@ -22,9 +21,8 @@ def backend_mode_of(row: Row) -> BackendMode:
 
 def name_of_case(row: Row) -> str:
     """Return the case name of a row, or a description if this version has no such case."""
-    names = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
     try:
-        return Case.from_json({name: getattr(row, name) for name in names}).name
+        return case_of(row).name
     except (ValueError, TypeError):
         return case_name(row)
 

@@ -60,10 +60,8 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
 
 
 Key = tuple[Any, ...]
-_WORKLOAD = (
-    *("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype"),
-)
-_CASE = ("backend", "mode", "implementation", "function", *_WORKLOAD)
+WORKLOAD = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
+_CASE = ("backend", "mode", "implementation", "function", *WORKLOAD)
 
 
 def case_key(row: Row) -> Key:
@@ -78,7 +76,7 @@ def fields_key(fields: Mapping[str, Any]) -> Key:
 
 def workload_key(row: Row) -> Key:
     """Return the workload of a row without its backend: rows with equal keys are comparable."""
-    return _key(getattr(row, name) for name in _WORKLOAD)
+    return _key(getattr(row, name) for name in WORKLOAD)
 
 
 def _key(values: Iterable[Any]) -> Key:
@@ -154,19 +152,6 @@ def latest(rows: Iterable[Row]) -> list[Row]:
     return list(newest.values())
 
 
-def done_keys(rows: Iterable[Row], *, retry_failed: bool = False) -> set[Key]:
-    """Return the keys that a resumed sweep can skip.
-
-    Parameters
-    ----------
-    rows : iterable of Row
-        What there is.
-    retry_failed : bool, optional
-        Whether rows without a checked result are to be tried again.
-
-    Returns
-    -------
-    set of tuple
-        Keys, as `case_key` gives them.
-    """
-    return {case_key(row) for row in rows if not (retry_failed and failure_reason(row))}
+def done_keys(rows: Iterable[Row]) -> set[Key]:
+    """Return the keys that a resumed sweep can skip, as `case_key` gives them."""
+    return {case_key(row) for row in rows}

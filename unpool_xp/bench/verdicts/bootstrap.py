@@ -113,26 +113,9 @@ def ratio(
 def median_interval(
     samples: Sequence[float], *, confidence: float = CONFIDENCE, seed: int = 0
 ) -> Interval:
-    """Return the bootstrap interval of the median.
+    """Return the bootstrap interval of the median: (0, inf) of fewer than three samples.
 
-    Parameters
-    ----------
-    samples : sequence of float
-        Seconds.
-    confidence : float, optional
-        Of the interval.
-    seed : int, optional
-        Of the bootstrap.
-
-    Returns
-    -------
-    Interval
-        (0, inf) where there are fewer than three samples.
-
-    Raises
-    ------
-    ValueError
-        As `ratio`.
+    It refuses what `ratio` refuses.
     """
     values = _validate_samples("median_interval: samples", samples)
     if len(values) < _MIN_SAMPLES:

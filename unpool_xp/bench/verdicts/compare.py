@@ -45,40 +45,20 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class CaseComparison:
-    """One case in base and head.
+    """One case in base and head."""
 
-    Attributes
-    ----------
-    name : str
-        Of the case, as `Case.name` has it.
-    label, mode, implementation, function : str
-        What it was measured with.
-    base, head : Row or None
-        The newest rows of the case; None where a side has none.
-    ratio : Ratio or None
-        The time in head over that in base: above 1 is slower. None where a side has no time.
-    noise : float
-        How far the same code is found to be from itself; infinite where that is not known.
-    threshold : float
-        The smallest difference that matters.
-    verdict : Verdict
-        Of head beside base; UNDECIDED where not enough was measured.
-    note : str or None
-        Why there is no ratio, or why it is not decided.
-    """
-
-    name: str
+    name: str  # as `Case.name` has it
     label: str
     mode: str
     implementation: str
     function: str
-    base: Row | None
+    base: Row | None  # the newest row of the case
     head: Row | None
-    ratio: Ratio | None
-    noise: float
-    threshold: float
-    verdict: Verdict
-    note: str | None
+    ratio: Ratio | None  # the time in head over that in base: above 1 is slower
+    noise: float  # how far the same code is found to be from itself; infinite where not known
+    threshold: float  # the smallest difference that matters
+    verdict: Verdict  # of head beside base; UNDECIDED where not enough was measured
+    note: str | None  # why there is no ratio, or why it is not decided
 
     @property
     def backend_mode(self) -> BackendMode:
@@ -101,18 +81,10 @@ class CaseComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of all cases.
+    """What became of all cases."""
 
-    Attributes
-    ----------
-    entries : list of CaseComparison
-        The worst first.
-    notes : list of str
-        What must be known to read them: that machines, versions or threads differ, and the like.
-    """
-
-    entries: list[CaseComparison] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    entries: list[CaseComparison] = field(default_factory=list)  # the worst first
+    notes: list[str] = field(default_factory=list)  # that machines or versions differ, and the like
 
     @property
     def counts(self) -> dict[str, int]:

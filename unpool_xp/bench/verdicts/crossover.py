@@ -11,7 +11,12 @@ from msgspec.structs import replace
 
 from unpool_xp.bench.rows.schema import Row, elements, failure_reason, label, workload_key
 from unpool_xp.bench.verdicts.bootstrap import Verdict, noise_floor, ratio, verdict
-from unpool_xp.bench.verdicts.ranking import Ranking, by_workload, samples_with_transfer
+from unpool_xp.bench.verdicts.ranking import (
+    Ranking,
+    by_workload,
+    require_one_machine,
+    samples_with_transfer,
+)
 
 _WORDS = {
     Verdict.FASTER: "quicker",
@@ -24,24 +29,12 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class WinnerChange:
-    """From one size on, another one is the fastest.
-
-    Attributes
-    ----------
-    winner : str
-        Its name.
-    row : Row
-        The winner's, at the smallest measured size at which it wins.
-    before : Row or None
-        The fastest at the measured size before; the answer changes somewhere between the two.
-    tied : tuple of str
-        Names not known to be slower than the winner at its size; empty where it is clear.
-    """
+    """From one size on, another one is the fastest."""
 
     winner: str
-    row: Row
-    before: Row | None
-    tied: tuple[str, ...]
+    row: Row  # the winner's, at the smallest measured size at which it wins
+    before: Row | None  # the fastest at the size before; the answer changes between the two
+    tied: tuple[str, ...]  # not known to be slower than the winner at its size
 
 
 def winner_changes(
@@ -84,21 +77,12 @@ def is_gpu(backend: str) -> bool:
 
 @dataclass(frozen=True)
 class DeviceCrossover:
-    """A backend on another device beside the best one on the CPU, size by size.
-
-    Attributes
-    ----------
-    label : str
-        The backend on the other device.
-    with_transfer : bool
-        Whether the copies there and back count.
-    verdicts : dict of int to (Verdict or None)
-        By the elements of the first array, small to large: the device beside the CPU; None where
-        it failed. Only sizes that were tried on both. Empty where there is none.
-    """
+    """A backend on another device beside the best one on the CPU, size by size."""
 
     label: str
-    with_transfer: bool
+    with_transfer: bool  # whether the copies there and back count
+    # By the elements of the first array, small to large: the device beside the CPU; None where it
+    # failed. Only sizes that were tried on both.
     verdicts: Mapping[int, Verdict | None]
 
     @property
@@ -189,7 +173,12 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
     []
     """
     rows = list(rows)
-    _require_one_family(rows)
+    require_one_machine("device_crossovers", rows)
+    families = {workload_key(replace(row, shape=[])) for row in rows}
+    if len(families) > 1:
+        raise ValueError(
+            f"device_crossovers: rows of {len(families)} families, such as {families.pop()}"
+        )
     cases = by_workload(rows).values()
     found = []
     for backend in sorted({row.backend for row in rows if is_gpu(row.backend)}):
@@ -204,17 +193,6 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
         }
         found.append(DeviceCrossover(backend, with_transfer, verdicts))
     return found
-
-
-def _require_one_family(rows: Sequence[Row]) -> None:
-    machines = sorted({row.machine for row in rows})
-    if len(machines) > 1:
-        raise ValueError(f"device_crossovers: rows of several machines: {', '.join(machines)}")
-    families = {workload_key(replace(row, shape=[])) for row in rows}
-    if len(families) > 1:
-        raise ValueError(
-            f"device_crossovers: rows of {len(families)} families, such as {families.pop()}"
-        )
 
 
 def _device_verdicts(

@@ -24,36 +24,16 @@ _TIES = (Verdict.SAME, Verdict.UNDECIDED)
 
 @dataclass(frozen=True)
 class Ranked:
-    """A row that has a time, and its place among the others.
-
-    Attributes
-    ----------
-    row : Row
-        The measurement.
-    place : int
-        From 1; a row shares the place of the one that it is tied with.
-    seconds : float
-        The median, including the copies if they count.
-    interval : Interval
-        Of the seconds.
-    noise : float
-        How far the same code is found to be from itself, as `noise_floor` has it.
-    to_best : Ratio
-        The seconds over the best row's.
-    verdict : Verdict
-        This row beside the best; SAME for the best itself.
-    tied_with_best, tied_with_above : bool
-        Whether it is not known to be slower than the best, and than the row above.
-    """
+    """A row that has a time, and its place among the others."""
 
     row: Row
-    place: int
-    seconds: float
-    interval: Interval
-    noise: float
-    to_best: Ratio
-    verdict: Verdict
-    tied_with_best: bool
+    place: int  # from 1; a row shares the place of the one that it is tied with
+    seconds: float  # the median, including the copies if they count
+    interval: Interval  # of the seconds
+    noise: float  # how far the same code is found to be from itself, as `noise_floor` has it
+    to_best: Ratio  # the seconds over the best row's
+    verdict: Verdict  # this row beside the best; SAME for the best itself
+    tied_with_best: bool  # not known to be slower than it
     tied_with_above: bool
 
     @property
@@ -85,21 +65,11 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Tax:
-    """The time of the portable function over the library's own.
-
-    Attributes
-    ----------
-    backend_mode : BackendMode
-        Where.
-    function : str
-        The native; the fastest, where there are several.
-    ratio : Ratio
-        Portable over native: above 1 where portability costs time.
-    """
+    """The time of the portable function over the library's own."""
 
     backend_mode: BackendMode
-    function: str
-    ratio: Ratio
+    function: str  # the native; the fastest, where there are several
+    ratio: Ratio  # portable over native: above 1 where portability costs time
 
 
 def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> Ranking:
@@ -186,10 +156,15 @@ def samples_with_transfer(row: Row, *, with_transfer: bool) -> tuple[list[float]
     return [sample + copies for sample in row.samples_s], None
 
 
-def _require_one_workload(rows: Sequence[Row]) -> None:
+def require_one_machine(caller: str, rows: Sequence[Row]) -> None:
+    """Raise a ValueError if rows are of several machines."""
     machines = sorted({row.machine for row in rows})
     if len(machines) > 1:
-        raise ValueError(f"rank: rows of several machines: {', '.join(machines)}")
+        raise ValueError(f"{caller}: rows of several machines: {', '.join(machines)}")
+
+
+def _require_one_workload(rows: Sequence[Row]) -> None:
+    require_one_machine("rank", rows)
     workloads = {workload_key(row) for row in rows}
     if len(workloads) > 1:
         raise ValueError(f"rank: rows of {len(workloads)} workloads, such as {workloads.pop()}")

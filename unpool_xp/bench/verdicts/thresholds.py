@@ -56,22 +56,7 @@ class Thresholds:
                 raise ValueError(f"Thresholds: {name!r} = {value!r} must be a number above 0")
 
     def threshold_for(self, case_name: str, label: str, mode: str) -> float:
-        """Return the threshold of a case.
-
-        Parameters
-        ----------
-        case_name : str
-            As `Case.name` gives it.
-        label : str
-            Of the backend.
-        mode : str
-            "eager" or "compiled".
-
-        Returns
-        -------
-        float
-            Such as 0.05.
-        """
+        """Return the threshold of a case, such as 0.05; the name is as `Case.name` gives it."""
         names = (case_name, f"{case_name} {label} {mode}")
         found = self.default
         for pattern, value in self.patterns.items():
