@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 
 import unpool_xp as ux
 from tests.conftest import forbid_compute
-from tests.support.calls import every_call, outputs
-from tests.support.strategies import PoolingArguments, poolings, resizes, seeds, values
+from tests.support.calls import chunked, every_call, outputs
+from tests.support.strategies import (
+    PoolingArguments,
+    convolutions,
+    poolings,
+    resizes,
+    seeds,
+    values,
+)
 from unpool_xp._dask import graph as chunks_module
 from unpool_xp._dask.graph import _HaloSlice, _Task
 from unpool_xp._plan import cache
@@ -174,43 +181,14 @@ def test_fractional(
         assert_same_bits(got, ux.fractional_max_unpool(*wanted[:count], **size))
 
 
-@st.composite
-def spreads(draw: st.DrawFn) -> tuple[Any, Any, dict[str, Any]]:
-    rank = draw(st.integers(1, 3))
-    groups = draw(st.integers(1, 2))
-    ints = st.integers(1, 3)
-    kernel = tuple(draw(ints) for _ in range(rank))
-    stride = tuple(draw(ints) for _ in range(rank))
-    dilation = tuple(draw(ints) for _ in range(rank))
-    padding = tuple(
-        (draw(st.integers(0, d * (k - 1))), draw(st.integers(0, min(2, d * (k - 1)))))
-        for k, d in zip(kernel, dilation, strict=True)
-    )
-    more = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
-    least = [  # the shortest of which something is left
-        1 + max(0, -((d * (k - 1) + extra - sum(pads)) // s))
-        for k, d, s, pads, extra in zip(kernel, dilation, stride, padding, more, strict=True)
-    ]
-    plane = tuple(draw(st.integers(n, n + 8 - 2 * rank)) for n in least)
-    lead = tuple(draw(st.lists(st.integers(0, 2), max_size=2)))
-    options = {"stride": stride, "padding": padding, "output_padding": more}
-    return (
-        (*lead, 2 * groups, *plane),
-        (2 * groups, draw(ints), *kernel),
-        options | {"dilation": dilation, "groups": groups},
-    )
-
-
 @few
-@given(spread=spreads(), seed=seeds, biased=st.booleans())
-def test_transposed_convolution(spread: Any, seed: int, biased: bool) -> None:
-    shape, weights, options = spread
-    x, weight = values(shape, "float32", seed), values(weights, "float32", seed + 1)
-    bias = values((weights[1] * options["groups"],), "float32", seed + 2)
-    small = [weight, bias] if biased else [weight]
-    lazy = [da.from_array(array, chunks=chunks_of(array.shape, seed)) for array in (x, *small)]
+@given(convolution=convolutions(longest=9), seed=seeds)
+def test_transposed_convolution(convolution: Any, seed: int) -> None:
+    shapes, options = convolution
+    arrays = [values(shape, "float32", seed + i) for i, shape in enumerate(shapes)]
+    lazy = [da.from_array(array, chunks=chunks_of(array.shape, seed)) for array in arrays]
     got = lazily(ux.conv_transpose, *lazy, **options)
-    assert_same_bits(got, ux.conv_transpose(x, *small, **options))
+    assert_same_bits(got, ux.conv_transpose(*arrays, **options))
 
 
 def test_a_chunk_that_no_tap_reaches_has_the_bias_alone() -> None:
@@ -250,6 +228,23 @@ def test_every_operation_on_any_chunks(call: Any, slices_at_any_size: None) -> N
     for seed in range(3):
         lazy = [da.from_array(array, chunks=chunks_of(array.shape, seed)) for array in arrays]
         assert_same_bits(lazily(function, *lazy, **options), wanted)
+
+
+@every_call
+def test_chunks_over_the_leading_axes_are_kept(call: Any) -> None:
+    function, arrays, options = call
+    inputs = chunked(
+        arrays, (1, 2, -1, -1) if function.__name__ != "conv_transpose" else (1, -1, -1, -1)
+    )
+    with forbid_compute():
+        got = function(*inputs, **options)
+    for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
+        assert isinstance(one, da.Array)
+        assert one.dtype == wanted.dtype
+        assert one.chunks[0] == (1, 1)
+        if function.__name__ not in ("conv_transpose", "convert_indices"):
+            assert one.chunks[1] == (2, 2)
+        np.testing.assert_allclose(one.compute(), wanted, rtol=1e-5, atol=1e-5)
 
 
 # --- what is built -------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from unpool_xp._dask.partition import (
     UnpoolPartition,
     chunk_bounds,
 )
-from unpool_xp._plan import transposed, windows
+from unpool_xp._plan import windows
 from unpool_xp._plan.resize import ResizeAxis, linear_sources, plan_linear_axis
 from unpool_xp._plan.transposed import ConvTransposeAxis
 from unpool_xp._plan.windows import PoolAxis
@@ -112,19 +112,3 @@ def test_interpolation(coordinates: Any, size: int, output: int) -> None:
         assert tuple(start + place for place in made.upper) == upper[low:high]
         assert made.weights == weights[low:high]
         assert (made.size, made.output) == (stop - start, high - low)
-
-
-def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
-    alike = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 0, 1, False, True)
-    assert alike.divisor == 4
-    padded = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 1, 1, False, False)
-    assert padded.divisor is None
-    assert padded.counts == ((1, 2, 2, 1), (1, 2, 1))
-
-
-def test_the_windows_that_an_unpooling_undoes() -> None:
-    sizes = ((3, 2), (2, 3), ((1, 0), 0), (1, 2), (7, 9))
-    assert transposed.plan_max_unpool("max_unpool", (5, 3, 4), *sizes).windows == (
-        ConvTransposeAxis(-2, 3, 3, 2, 1, 1, 7),
-        ConvTransposeAxis(-1, 4, 2, 3, 2, 0, 9),
-    )

@@ -5,28 +5,18 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import re
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.expectations import fails, whole
 from unpool_xp._plan import arguments, resize
 from unpool_xp._plan.fractional import draw_region_starts
 from unpool_xp._plan.resize import ResizeAxis
 
 HALF = Fraction(1, 2)
-
-
-def fails(error: type[Exception], *said: str) -> Any:
-    """Expect an error whose message says all of this, in order."""
-    return pytest.raises(error, match=".*".join(map(re.escape, said)))
-
-
-def whole(*numbers: Any) -> bool:
-    """Tell whether all are ints: 2.0 == 2 would hide a division, True == 1 a comparison."""
-    return all(type(number) is int for number in numbers)
 
 
 # --- the rank rule -------------------------------------------------------------------------------

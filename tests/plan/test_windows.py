@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.support.expectations import fails, whole
 from unpool_xp._plan import fractional as fractional_module
 from unpool_xp._plan import transposed, windows
 from unpool_xp._plan.transposed import ConvTransposeAxis
 from unpool_xp._plan.windows import PoolAxis
 
 Pair = tuple[int, int]
-
-
-def fails(error: type[Exception], *said: str) -> Any:
-    """Expect an error whose message says all of this, in order."""
-    return pytest.raises(error, match=".*".join(map(re.escape, said)))
-
-
-def whole(*numbers: int) -> bool:
-    """Tell whether all are ints: 2.0 == 2 would hide a division, True == 1 a comparison."""
-    return all(type(number) is int for number in numbers)
 
 
 def ends(kept: slice, cells: slice) -> tuple[Any, ...]:
@@ -186,6 +176,14 @@ def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
         assert counts == ((2, 3, 3, 1), (2, 2, 2, 2, 1))
 
 
+def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
+    alike = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 0, 1, False, True)
+    assert alike.divisor == 4
+    padded = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 1, 1, False, False)
+    assert padded.divisor is None
+    assert padded.counts == ((1, 2, 2, 1), (1, 2, 1))
+
+
 # --- fractional pooling --------------------------------------------------------------------------
 
 
@@ -327,6 +325,14 @@ def test_any_tuple_says_the_rank_of_unpooling(name: str) -> None:
     given = {"kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1, "output_size": 4}
     given[name] = (given[name],)  # type: ignore[assignment]
     assert unpool(3, 2, 4, **given) == (1, (4,))
+
+
+def test_the_windows_that_an_unpooling_undoes() -> None:
+    sizes = ((3, 2), (2, 3), ((1, 0), 0), (1, 2), (7, 9))
+    assert transposed.plan_max_unpool("max_unpool", (5, 3, 4), *sizes).windows == (
+        ConvTransposeAxis(-2, 3, 3, 2, 1, 1, 7),
+        ConvTransposeAxis(-1, 4, 2, 3, 2, 0, 9),
+    )
 
 
 # --- transposed convolution ----------------------------------------------------------------------

@@ -98,7 +98,9 @@ def resizes(draw: st.DrawFn) -> tuple[tuple[int, ...], dict[str, Any]]:
 
 
 @st.composite
-def convolutions(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
+def convolutions(
+    draw: st.DrawFn, *, longest: int = 4
+) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
     """Draw the shapes of x, weight and bias, and the options."""
     rank = draw(st.integers(1, 3))
     small = st.integers(1, 3)
@@ -109,7 +111,7 @@ def convolutions(draw: st.DrawFn) -> tuple[list[tuple[int, ...]], dict[str, Any]
     extra = tuple(
         draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True)
     )
-    plane = tuple(draw(st.integers(1, 4)) for _ in range(rank))
+    plane = tuple(draw(st.integers(1, longest)) for _ in range(rank))
     padding = []
     for n, k, s, d in zip(plane, kernel, stride, dilation, strict=True):
         extent, size = d * (k - 1) + 1, (n - 1) * s + d * (k - 1) + 1
