@@ -217,26 +217,24 @@ def _interpolated_copy(info: InputInfo, plan: _LinearPart, values: Array) -> Arr
 
 def max_unpool(plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool) -> Array:
     """Return the maxima at their places, in one of three ways."""
-    plane, windows, rank = plan.plane, plan.windows, len(plan.plane)
-    if _is_one_chunk(values, rank):
-        whole = [UnsplitAxis(axis) for axis in _axis_sizes(values, plane)]
-
-        def all_of_it(_: Any, __: Any) -> Any:
-            return plane, add
-
-        token: Any = (plane, add)
+    plane, windows = plan.plane, plan.windows
+    if _is_one_chunk(values, len(plane)):
         return blockwise_with_halo(
-            "max_unpool", scatter_into_zeros, whole, [values, indices], all_of_it, token=token
+            "max_unpool",
+            scatter_into_zeros,
+            [UnsplitAxis(axis) for axis in _axis_sizes(values, plane)],
+            [values, indices],
+            lambda *_: (plane, add),
+            token=(plane, add),
         )[0]
     if windows is not None:  # each chunk looks at the windows that reach into it
-
-        def part(parts: Sequence[Any], _: Any) -> Any:
-            return tuple(parts), add
-
-        axes = [UnpoolPartition(axis) for axis in windows]
-        token = (repr(axes), add)
         return blockwise_with_halo(
-            "max_unpool", scatter_from_windows, axes, [values, indices], part, token=token
+            "max_unpool",
+            scatter_from_windows,
+            [UnpoolPartition(axis) for axis in windows],
+            [values, indices],
+            lambda parts, _: (tuple(parts), add),
+            token=(repr(windows), add),
         )[0]
     planes = [ScatterPartition(axis) for axis in _axis_sizes(values, plane)]
 

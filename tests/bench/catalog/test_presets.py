@@ -1,0 +1,92 @@
+"""Presets: real decoders, and a grid that covers every operation."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.presets import PRESETS, preset
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_quick_covers_every_operation_at_three_sizes_and_strides_2_to_4(operation: str) -> None:
+    cases = [case for case in preset("quick").cases if case.operation == operation]
+    assert len({case.shape for case in cases}) >= 3
+    assert len(cases) <= 4
+    if "fractional" not in operation:
+        assert {2, 3, 4} <= {(case.stride or case.scale or (0,))[0] for case in cases}
+
+
+def test_segnet_has_the_poolings_of_vgg16_and_their_ways_back() -> None:
+    cases = preset("segnet").cases
+    pools = [case for case in cases if case.operation == "max_pool"]
+    stages = [(64, 224), (128, 112), (256, 56), (512, 28), (512, 14)]
+    assert [case.shape[1:3] for case in pools] == stages
+    for case in cases:
+        if case.operation != "max_pool":
+            assert case.output_shape in {pool.shape for pool in pools}
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("unet", (1, 1024, 14, 14), (1, 64, 224, 224)),
+        ("dcgan", (16, 100, 1, 1), (16, 3, 64, 64)),
+    ],
+)
+def test_a_decoder_of_convolutions_goes_from_layer_to_layer(
+    name: str, first: tuple[int, ...], last: tuple[int, ...]
+) -> None:
+    # In a U-Net the encoder's map comes beside each; the convolutions then halve the channels.
+    cases = preset(name).cases
+    assert (cases[0].shape, cases[-1].output_shape) == (first, last)
+    for case, following in pairwise(cases):
+        assert case.output_shape == following.shape
+
+
+def test_vae_ends_at_the_size_of_the_picture() -> None:
+    cases = preset("vae").cases
+    assert {case.operation for case in cases} == {"nearest_unpool"}
+    shapes = [(512, 128, 128), (512, 256, 256), (256, 512, 512)]
+    assert [case.output_shape[1:] for case in cases] == shapes
+
+
+def test_full_has_every_operation_and_all_of_the_decoders() -> None:
+    cases = set(preset("full").cases)
+    assert {case.operation for case in cases} == set(OPERATIONS)
+    for decoder in ("segnet", "unet", "dcgan", "vae"):
+        assert set(preset(decoder).cases) <= cases
+    for operation, spec in OPERATIONS.items():
+        of = [case for case in cases if case.operation == operation]
+        assert {case.rank for case in of} == {1, 2, 3}
+        assert {case.dtype for case in of} >= {"float64", "float32", "float16", "bfloat16"}
+        assert ("uint8" in {case.dtype for case in of}) <= ("u" in spec.dtype_kinds)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_fractional_pooling_is_undone_at_its_own_size(name: str) -> None:
+    pools = {
+        case.output_shape: case.shape
+        for case in preset(name).cases
+        if case.operation == "fractional_max_pool"
+    }
+    for case in preset(name).cases:
+        if case.operation == "fractional_max_unpool":
+            assert case.output_shape == pools[case.shape]
+
+
+def test_presets_hold_each_case_once_and_say_where_to_compile() -> None:
+    for made in PRESETS.values():
+        assert len(set(made.cases)) == len(made.cases)
+    assert preset("quick").modes("jax:cpu") == ("eager", "compiled")
+    assert preset("quick").modes("torch:cpu") == ("eager",)
+    assert preset("full").modes("torch:cpu") == ("eager", "compiled")
+
+
+def test_an_unknown_preset_lists_the_known_ones() -> None:
+    with pytest.raises(
+        ValueError, match="unknown preset 'huge'; known: quick, segnet, unet, dcgan, vae, full"
+    ):
+        preset("huge")
