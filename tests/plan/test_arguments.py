@@ -200,6 +200,12 @@ def test_a_wanted_size_is_taken() -> None:
         said = f"got scale_factor={factor} and output_size={size} (array of shape (1, 1, 4))"
         with fails(ValueError, "unpool: give either scale_factor or output_size, ", said):
             resized(1, 1, 4, factor=factor, size=size)
+    with fails(
+        ValueError, "unpool: scale_factor=0 must be positive and finite (array of shape (1, 1"
+    ):
+        resized(1, 1, 4, factor=0)
+    with fails(ValueError, "unpool: scale_factor=2 is an int", "(array of shape (4,))"):
+        resized(4, factor=2)
 
 
 def test_copies_are_known_where_the_output_is_copies() -> None:

@@ -179,6 +179,10 @@ def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
 def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
     alike = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 0, 1, False, True)
     assert alike.divisor == 4
+    single = windows.plan_avg_pool("avg_pool", (1, 1, 2, 2), 2, None, 0, 1, False, True)
+    assert single.divisor == 4
+    with fails(ValueError, "avg_pool: kernel_size=0 must be >= 1"):
+        windows.plan_avg_pool("avg_pool", (1, 1, 4), 0, None, 0, 1, False, True)
     padded = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 1, 1, False, False)
     assert padded.divisor is None
     assert padded.counts == ((1, 2, 2, 1), (1, 2, 1))
@@ -225,6 +229,13 @@ def test_fractional_takes_either_size_or_ratio() -> None:
         got = f"got output_size={size} and output_ratio={ratio} (array of shape (1, 1, 4))"
         with fails(ValueError, "fractional_max_pool: give either output_size or output_ratio", got):
             fractional(1, 1, 4, kernel_size=2, output_size=size, output_ratio=ratio)
+    said = "fractional_max_pool: output_ratio=-1 must be positive and finite (array of shape (1, 1,"
+    with fails(ValueError, said):
+        fractional(1, 1, 4, kernel_size=2, output_ratio=-1)
+    with fails(
+        ValueError, "fractional_max_pool: kernel_size=1", "is an int", "(array of shape (4,))"
+    ):
+        fractional(4, kernel_size=1, output_size=1)
 
 
 def test_fractional_sizes_are_at_least_one() -> None:
