@@ -16,7 +16,7 @@ from tests.support.calls import CALLS, every_call, outputs
 
 
 @every_call
-def test_one_compilation_serves_all_calls_of_a_shape(call: Any) -> None:
+def test_torch_compiles_a_shape_once_and_others_without_a_break(call: Any) -> None:
     function, arrays, options = call
     compilations = []
 
@@ -24,43 +24,37 @@ def test_one_compilation_serves_all_calls_of_a_shape(call: Any) -> None:
         compilations.append(graph)
         return graph.forward
 
+    def compile_with(options: Any) -> Any:
+        return torch.compile(partial(function, **options), fullgraph=True, backend=backend)
+
     torch._dynamo.reset()
-    compiled = torch.compile(partial(function, **options), fullgraph=True, backend=backend)
+    compiled = compile_with(options)
+    wanted = function(*arrays, **options)
     for _ in range(3):
         # New arrays each time: what is guarded may only be the shape.
-        got = compiled(*(torch.tensor(array) for array in arrays))
+        assert_equal(compiled(*(torch.tensor(array) for array in arrays)), wanted)
         assert len(compilations) == 1
-    for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
-        np.testing.assert_allclose(one.numpy(), wanted, rtol=1e-5, atol=1e-5)
-
-
-@every_call
-def test_other_shapes_are_compiled_without_a_break(call: Any) -> None:
     # From the second shape on torch takes sizes for symbols, which no plan may trip over.
-    function, arrays, options = call
+    shapes: list[Any] = [(2, 4, 7, 9), (2, 4, 8, 11), (3, 4, 9, 9)]
     if function in (ux.convert_indices, ux.max_unpool, ux.fractional_max_unpool):
-        planes: list[Any] = [(2, 4), (3, 4), (1, 4), (5, 4)]  # sizes are in the options
-    else:
-        planes = [(2, 4, 6, 9), (2, 4, 7, 9), (2, 4, 8, 11), (3, 4, 9, 9)]
-    torch._dynamo.reset()
-    compiled = torch.compile(partial(function, **options), fullgraph=True, backend="eager")
-    for shape in planes:
-        inputs = []
-        for array in arrays:
-            tail = array.shape[len(shape) :] if len(shape) == 2 else ()
-            resized = np.resize(array, (*shape, *tail))
-            inputs.append(resized if array.shape[:2] == (2, 4) else array)
+        shapes = [(3, 4), (1, 4), (5, 4)]  # other sizes are in the options
+    for shape in shapes:
         if function is ux.convert_indices:
-            compiled = torch.compile(
-                partial(function, **(options | {"input_shape": (*shape, 6, 9)})),
-                fullgraph=True,
-                backend="eager",
-            )
+            options = options | {"input_shape": (*shape, 6, 9)}
+            compiled = compile_with(options)
+        inputs = [
+            np.resize(array, (*shape, *array.shape[len(shape) :]))
+            if array.shape[:2] == (2, 4)
+            else array
+            for array in arrays
+        ]
         got = compiled(*(torch.tensor(array) for array in inputs))
-        if function is not ux.convert_indices:
-            wanted = function(*inputs, **options)
-            for one, want in zip(outputs(got), outputs(wanted), strict=True):
-                np.testing.assert_allclose(one.numpy(), want, rtol=1e-5, atol=1e-5)
+        assert_equal(got, function(*inputs, **options))
+
+
+def assert_equal(got: Any, wanted: Any) -> None:
+    for one, other in zip(outputs(got), outputs(wanted), strict=True):
+        np.testing.assert_allclose(np.asarray(one), other, rtol=1e-5, atol=1e-5)
 
 
 @every_call
@@ -76,8 +70,7 @@ def test_jax_traces_a_shape_once(call: Any) -> None:
     for _ in range(3):
         got = compiled(*(jnp.asarray(array) for array in arrays))
     assert len(traced) == 1
-    for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
-        np.testing.assert_allclose(np.asarray(one), wanted, rtol=1e-5, atol=1e-5)
+    assert_equal(got, function(*arrays, **options))
 
 
 def test_options_are_static_arguments_of_jit() -> None:
@@ -98,8 +91,7 @@ def test_the_real_compiler_gives_the_same(call: Any) -> None:
     torch._dynamo.reset()
     compiled = torch.compile(partial(function, **options), fullgraph=True)
     got = compiled(*(torch.tensor(array) for array in arrays))
-    for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
-        np.testing.assert_allclose(one.numpy(), wanted, rtol=1e-5, atol=1e-5)
+    assert_equal(got, function(*arrays, **options))
 
 
 @pytest.mark.parametrize("operation", ["max_unpool", "fractional_max_unpool"])

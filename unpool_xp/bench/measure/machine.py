@@ -40,9 +40,6 @@ ENVIRONMENT = (
     "XLA_FLAGS",
 )
 _SYSFS_CPUS = Path("/sys/devices/system/cpu")
-
-
-# Of at most 63 bits, which JSON readers can count on.
 _Count = Annotated[int, Meta(gt=0, le=2**63 - 1)]
 
 

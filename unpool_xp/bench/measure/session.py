@@ -53,8 +53,8 @@ class DeviceInputs:
         Where they go.
     case : Case
         Whose they are.
-    given : Given, optional
-        Host inputs, if they exist already.
+    host_inputs : HostInputs, optional
+        If they exist already.
     """
 
     def __init__(self, backend: Backend, case: Case, host_inputs: HostInputs | None = None) -> None:
@@ -110,7 +110,7 @@ class Session:
         Whose function.
     function : str, optional
         The name of the native.
-    inputs : Inputs, optional
+    inputs : DeviceInputs, optional
         Inputs of the same case on the same backend. Default: new ones.
     """
 

@@ -138,7 +138,7 @@ def run_sweep(
 
     Returns
     -------
-    Summary
+    SweepSummary
         How many were measured, failed, and left out.
 
     Raises
@@ -206,28 +206,7 @@ def measure_rows(
     copy_rates: Mapping[str, float | None],
     **options: Any,
 ) -> list[schema.Row]:
-    """Return the rows of a case, a reason in each where it would not fit into memory.
-
-    Parameters
-    ----------
-    pool : Pool
-        The workers.
-    origin : dict
-        As `provenance_fields` returns it.
-    case : Case
-        What to measure.
-    cells : sequence of Cell
-        With what.
-    copy_rates : mapping of str to float or None
-        By label, as `copy_rate` returns it.
-    **how
-        Options of `measure_case`.
-
-    Returns
-    -------
-    list of Row
-        One a cell.
-    """
+    """Return a row for each cell, with a reason where the case would not fit into memory."""
     reason = memory_shortfall(case, cells)
     if reason is None:
         reasons = {label: device_memory_shortfall(pool, label, case) for label in copy_rates}

@@ -187,10 +187,8 @@ def _was_not_run(columns: Mapping[str, Any], place: int) -> bool:
 
 def _samples(columns: Mapping[str, Any], place: int) -> tuple[list[Any], str | None]:
     """Return the samples, or the median alone, or why there is none."""
-    median, samples = (
-        _column_value(columns, "result", place),
-        _column_value(columns, "samples", place),
-    )
+    median = _column_value(columns, "result", place)
+    samples = _column_value(columns, "samples", place)
     if median is None:
         return [], "failed in asv, whose results do not say why"
     if samples is None:
