@@ -6,7 +6,7 @@ from typing import Any
 
 
 def test_panel(panel_cell: Any, benchmark: Any) -> None:
-    """Hold a cell to the oracle, then time it."""
+    """Check a cell against the reference, then time it."""
     session = panel_cell.session()
     # Calls it, compiles it, checks it: all of that before pytest-benchmark's calibration.
     assert session.prepare(), session.measured.error

@@ -1,4 +1,4 @@
-"""The gate finds a slowdown that was planted, is quiet where there is none, and always ends."""
+"""The gate finds an injected slowdown, is quiet where there is none, and always ends."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_a_package_from_elsewhere_is_never_timed(built: Builder, tmp_path: Path)
 # --- verdicts ------------------------------------------------------------------------------------
 
 
-def test_a_planted_slowdown_is_found_and_nothing_else(
+def test_an_injected_slowdown_is_found_and_nothing_else(
     repository: Path, built: Builder, tmp_path: Path
 ) -> None:
     base = built("base")
