@@ -28,7 +28,7 @@ settings.load_profile("ci")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep what JAX compiles from one run to the next: generated shapes are the same each time."""
-    if config.cache is not None:  # not with -p no:cacheprovider
+    if config.pluginmanager.hasplugin("cacheprovider") and config.cache is not None:
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
