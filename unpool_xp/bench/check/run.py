@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -78,7 +79,7 @@ def check_backends(
         that reason; a process that dies is a failure of what it was at, and a new one goes on.
     """
     names = list(operations)
-    end = float("inf") if budget_s is None else time.monotonic() + budget_s
+    end = math.inf if budget_s is None else time.monotonic() + budget_s
     stop = threading.Event()
 
     def check_label(label: str) -> list[CheckResult]:
@@ -103,30 +104,34 @@ def check_backends(
 def _check_label(
     label: str, operations: Sequence[str], torch_compiled: bool, end: float
 ) -> Iterator[CheckResult]:
+    if math.isinf(end):
+        order = [(operation, dtype) for operation in operations for dtype in DTYPES]
+    else:  # what matters most first
+        dtypes = dict.fromkeys((*_PRIORITY_DTYPES, *DTYPES))
+        order = [(operation, dtype) for dtype in dtypes for operation in operations]
     with Pool() as pool:
-        for dtype in dict.fromkeys((*_PRIORITY_DTYPES, *DTYPES)):
-            for operation in operations:
-                left = end - time.monotonic()
-                if left <= 0:
+        for operation, dtype in order:
+            left = end - time.monotonic()
+            if left <= 0:
+                yield CheckResult(label, "eager", operation, dtype, "skipped", OUT_OF_TIME)
+                continue
+            wait = max(min(left, _OPERATION_SECONDS), _MIN_WAIT_SECONDS)
+            try:
+                answer = pool[label].ask(
+                    "check",
+                    timeout=wait,
+                    operation=operation,
+                    dtype=dtype,
+                    torch_compiled=torch_compiled,
+                )
+                yield from (CheckResult(**one) for one in answer["checked"])
+            except WorkerError as error:
+                yield CheckResult(label, "eager", operation, dtype, "failed", str(error))
+            except WorkerLostError as error:
+                if time.monotonic() >= end:
                     yield CheckResult(label, "eager", operation, dtype, "skipped", OUT_OF_TIME)
-                    continue
-                wait = max(min(left, _OPERATION_SECONDS), _MIN_WAIT_SECONDS)
-                try:
-                    answer = pool[label].ask(
-                        "check",
-                        timeout=wait,
-                        operation=operation,
-                        dtype=dtype,
-                        torch_compiled=torch_compiled,
-                    )
-                    yield from (CheckResult(**one) for one in answer["checked"])
-                except WorkerError as error:
+                else:
                     yield CheckResult(label, "eager", operation, dtype, "failed", str(error))
-                except WorkerLostError as error:
-                    if time.monotonic() >= end:
-                        yield CheckResult(label, "eager", operation, dtype, "skipped", OUT_OF_TIME)
-                    else:
-                        yield CheckResult(label, "eager", operation, dtype, "failed", str(error))
 
 
 def check_operation(
