@@ -7,6 +7,8 @@ workers of the gate, which run other versions of it, load this file by its path.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -17,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 _WATCH_SECONDS = 1.0
+_PR_SET_PDEATHSIG = 1  # of sys/prctl.h
 _LONGEST_REASON = 400
 
 
@@ -33,9 +36,7 @@ def serve(label: str, start: Callable[[], Any], commands: Sequence[str]) -> None
         The methods that requests may name.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
-    if hasattr(os, "getppid"):
-        watch = threading.Thread(target=_exit_with_parent, args=(os.getppid(),), daemon=True)
-        watch.start()
+    _end_with_parent()
     # All workers share the one accelerator, and those of a CPU want none.
     if label == "jax:cpu":
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -87,7 +88,18 @@ def error_text(error: BaseException) -> str:
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 3] + "..."
 
 
-def _exit_with_parent(parent: int) -> None:
+def _end_with_parent() -> None:
+    """Do not outlive the parent: not in the middle of a call, and not while suspended either."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Other systems end a suspended process group that has lost its parent by SIGHUP.
+    if hasattr(os, "getppid"):
+        watch = threading.Thread(target=_exit_without_parent, args=(os.getppid(),), daemon=True)
+        watch.start()
+
+
+def _exit_without_parent(parent: int) -> None:
     # In the middle of a call a worker does not notice that its requests have ended.
     while os.getppid() == parent:
         time.sleep(_WATCH_SECONDS)

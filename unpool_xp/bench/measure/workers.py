@@ -1,4 +1,9 @@
-"""Worker processes, seen from the parent: start, request, time out, clean up, restart."""
+"""Worker processes, seen from the parent: start, request, time out, clean up, restart.
+
+A worker runs only while it starts or answers, and is suspended the rest of the time: a thread pool
+that has just worked keeps spinning, for up to a tenth of a second, and takes the processors from
+the worker that is being timed.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +15,10 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import psutil
 
 START_SECONDS = 180.0  # importing a library with a cold disk cache
 _QUIT_SECONDS = 5.0
@@ -51,7 +58,8 @@ class Worker:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.label = label
-        # In a session of its own, so that Ctrl-C reaches the parent alone.
+        # In a process group of its own, so that Ctrl-C reaches the parent alone. In the same
+        # session, so that a group that is suspended when the parent dies is ended by the system.
         self._process = subprocess.Popen(
             command or [sys.executable, "-m", "unpool_xp.bench.worker", label],
             env=environment,
@@ -61,8 +69,9 @@ class Worker:
             text=True,
             encoding="utf-8",
             errors="replace",
-            start_new_session=True,
+            process_group=0,
         )
+        self._system = psutil.Process(self._process.pid)
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stderr_tail: deque[str] = deque(maxlen=5)
         self._readers = [
@@ -131,9 +140,10 @@ class Worker:
         """
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps({"command": command, **arguments}) + "\n")
-            self._process.stdin.flush()
-            line = self._answers.get(timeout=timeout)
+            with self._running():
+                self._process.stdin.write(json.dumps({"command": command, **arguments}) + "\n")
+                self._process.stdin.flush()
+                line = self._answers.get(timeout=timeout)
         except queue.Empty:
             self.kill()
             message = f"timed out: {self.label} did not answer {command!r} in {timeout:g} s"
@@ -146,6 +156,19 @@ class Worker:
         if not answer.pop("ok"):
             raise WorkerError(answer["error"])
         return answer
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        self._resume()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(psutil.Error):  # it has ended
+                self._system.suspend()
+
+    def _resume(self) -> None:
+        with contextlib.suppress(psutil.Error):
+            self._system.resume()
 
     def _exit_message(self) -> str:
         self._process.wait()
@@ -161,6 +184,7 @@ class Worker:
 
     def close(self) -> None:
         """Let the worker finish what it does, or end it."""
+        self._resume()
         with contextlib.suppress(OSError):
             assert self._process.stdin is not None
             self._process.stdin.close()
