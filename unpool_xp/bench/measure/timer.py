@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -15,6 +16,35 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 MIN_ROUNDS = 6
+SAMPLE_SECONDS = 20e-3  # a sample is at least this long
+# Before a sample: a thread pool that has slept needs some calls, or 16 ms, until it is awake.
+WARM_CALLS, WARM_SECONDS = 3, 10e-3
+_LONG_SECONDS = 0.5  # of untimed calls, after which a second or third one changes little
+
+
+def warm_up(
+    call: Callable[..., Any],
+    arrays: Sequence[Any],
+    synchronize: Callable[..., None],
+    before: Callable[[], None] | None = None,
+) -> float:
+    """Call until caches and thread pools are as between calls; return the seconds of the last one.
+
+    At least three calls and 10 ms, but no further call once they have taken half a second. The
+    parameters are those of `time_calls`.
+    """
+    clock = time.perf_counter
+    start, number, last = clock(), 0, 0.0
+    while True:
+        last = time_calls(call, arrays, synchronize, 1, before)
+        number, spent = number + 1, clock() - start
+        if spent >= _LONG_SECONDS or (number >= WARM_CALLS and spent >= WARM_SECONDS):
+            return last
+
+
+def calls_per_sample(call_s: float) -> int:
+    """Return how many calls of so many seconds fill a sample."""
+    return max(1, math.ceil(SAMPLE_SECONDS / max(call_s, 1e-9)))
 
 
 def time_calls(
