@@ -27,7 +27,7 @@ import numpy as np
 from unpool_xp import backends
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.server import serve
-from unpool_xp.bench.measure.timer import calls_per_sample, time_calls, warm_up
+from unpool_xp.bench.measure.timer import TimedCall
 from unpool_xp.bench.measure.workers import Worker
 
 REST_SECONDS = 0.02
@@ -118,11 +118,8 @@ class CaseServer:
     """Times one case."""
 
     def __init__(self, name: str) -> None:
-        self._call = CASES[name]()
-        self._calls = calls_per_sample(self._warm_up())
-
-    def _warm_up(self) -> float:
-        return warm_up(self._call, (), lambda *_: None)
+        self._timed = TimedCall(CASES[name](), (), lambda *_: None)
+        self._timed.warm_up()
 
     def hello(self) -> dict[str, Any]:
         """Say that the case is ready."""
@@ -131,9 +128,8 @@ class CaseServer:
     def sample(self, n: int = 1, calls: int | None = None, warm: bool = True) -> dict[str, Any]:
         """Return the seconds of a call in each of n samples."""
         if warm:
-            self._warm_up()
-        calls = self._calls if calls is None else calls
-        return {"s": [time_calls(self._call, (), lambda *_: None, calls) for _ in range(n)]}
+            self._timed.warm_up()
+        return {"s": [self._timed.time(calls or self._timed.calls) for _ in range(n)]}
 
 
 # --- in the parent -------------------------------------------------------------------------------
@@ -142,9 +138,8 @@ class CaseServer:
 class UnguardedWorker(Worker):
     """A worker that keeps running while others are timed."""
 
-    @contextlib.contextmanager
-    def _running(self) -> Iterator[None]:
-        yield
+    def _suspend(self) -> None:
+        pass
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-import msgspec
 import psutil
+
+from unpool_xp.bench.rows.schema import Conditions
 
 try:
     import resource
@@ -24,15 +25,6 @@ STEAL_SHARE = 0.05  # of the same, taken by the hypervisor
 WAIT_SHARE = 0.1  # of a sample's time, spent ready to run while others ran
 # The kernel counts in ticks of 10 ms: what it says of a shorter time means little.
 _WINDOW_SECONDS, _TICK_SECONDS = 0.3, 0.01
-
-
-class Conditions(msgspec.Struct, kw_only=True):
-    """What else went on in each sample of a row; one entry a sample."""
-
-    other_cpus: list[float] = []  # processors that other programs kept busy
-    steal_cpus: list[float] = []  # processors that the hypervisor gave to others
-    switches: list[int] = []  # involuntary context switches of the process
-    wall_over_cpu: list[float] = []  # seconds by the clock over CPU seconds of the process
 
 
 @dataclass(frozen=True)

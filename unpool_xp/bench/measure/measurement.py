@@ -7,8 +7,28 @@ from typing import Any
 
 import msgspec
 
+from unpool_xp.bench.rows.schema import Conditions
 
-class Measurement(msgspec.Struct, kw_only=True):
+
+class Samples(msgspec.Struct, kw_only=True):
+    """Seconds per call, and what else went on; one entry a sample."""
+
+    samples_s: list[float] = []
+    device_samples_s: list[float] = []  # none where the device has no clock
+    process: list[int] = []
+    disturbed: list[bool] = []
+    conditions: Conditions = msgspec.field(default_factory=Conditions)
+
+    def extend(self, more: Samples, process: int = 0) -> None:
+        """Append samples, taken in a process of that number."""
+        self.samples_s += more.samples_s
+        self.device_samples_s += more.device_samples_s
+        self.process += [process] * len(more.samples_s)
+        self.disturbed += more.disturbed
+        self.conditions.extend(more.conditions)
+
+
+class Measurement(Samples, kw_only=True):
     """One function on one case; the fields are those of `rows.schema.Row`.
 
     Without an answer it says in `error` why there is none, and has no times.
@@ -17,10 +37,9 @@ class Measurement(msgspec.Struct, kw_only=True):
     checked: bool = False
     check_scope: str | None = None
     error: str | None = None
-    samples_s: list[float] = []
-    device_samples_s: list[float] = []
     calls_per_sample: int | None = None
     first_call_s: float | None = None
+    cold_s: float | None = None
     to_device_s: float | None = None
     from_device_s: float | None = None
     peak_bytes: int | None = None
@@ -32,13 +51,7 @@ class Measurement(msgspec.Struct, kw_only=True):
 
     def failed(self, reason: str) -> Measurement:
         """Return what is left of it after a failure: no time of what is not checked."""
-        return Measurement(
-            error=reason,
-            bytes_moved=self.bytes_moved,
-            backend_version=self.backend_version,
-            device=self.device,
-            threads=self.threads,
-        )
+        return Measurement(error=reason, bytes_moved=self.bytes_moved)
 
     def describe(self, facts: Mapping[str, Any]) -> None:
         """Enter what a worker says of its backend."""

@@ -6,10 +6,8 @@ A time is of one call: from the call to the moment its own output is ready on th
 from __future__ import annotations
 
 import functools
-import math
-import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from unpool_xp.backends import Backend, CompileUnavailableError
@@ -17,12 +15,13 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.measure.device import Flush, device_sample
-from unpool_xp.bench.measure.measurement import Measurement
-from unpool_xp.bench.measure.timer import gc_disabled, time_calls
+from unpool_xp.bench.measure.conditions import Watch
+from unpool_xp.bench.measure.measurement import Measurement, Samples
+from unpool_xp.bench.measure.server import digest
+from unpool_xp.bench.measure.timer import TimedCall
 from unpool_xp.capabilities import why_not
 
-SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves
-_MAX_COPIES, _LARGE_BYTES = 3, 2**28  # of so many bytes one copy says enough
+REST_SECONDS = 0.05  # before a call that finds the thread pools asleep
 _MAX_REASON_LENGTH = 400
 
 
@@ -63,36 +62,45 @@ class DeviceInputs:
             raise UnsupportedCaseError(reason)
         backend.dtype(case.dtype)  # a TypeError where a library nobody has described has none
         self.backend, self.case = backend, case
-        self._host_inputs = HostInputs(case) if host_inputs is None else host_inputs
-        self.host = self._host_inputs.arrays
-        self.copy_back_seconds: dict[Any, float] = {}  # seconds, by the shapes and dtypes
-        samples = []
-        for _ in range(_copy_count(self.host.values())):
-            self.device: list[Any] = []  # never two copies alive
-            start = time.perf_counter()
-            self.device = [backend.asarray(array) for array in self.host.values()]
-            backend.synchronize(*self.device)
-            samples.append(time.perf_counter() - start)
+        self.host_inputs = host_inputs or HostInputs(case)
+        self.host = self.host_inputs.arrays
+        self.device: list[Any] = list(self._copy_in(*self.host.values()))
+        backend.synchronize(*self.device)
+        self.to_device = TimedCall(self._copy_in, [*self.host.values()], backend.synchronize)
+        self._from_device: dict[str, TimedCall] = {}  # by the shapes and dtypes of the outputs
         device_dtype = str(self.device[0].dtype).rpartition(".")[2]
         if backend.library == "jax" and device_dtype != case.dtype:
             raise UnsupportedCaseError(
                 f"jax makes {device_dtype} of {case.dtype}; set JAX_ENABLE_X64=1"
             )
-        self.to_device_s = statistics.median(samples)
+
+    def _copy_in(self, *arrays: NDArray) -> tuple[Any, ...]:
+        return tuple(self.backend.asarray(array) for array in arrays)
 
     @functools.cached_property
     def flush(self) -> Flush | None:
         """The cache flush before each call; None if the case is much larger than the cache."""
         return Flush.if_needed(self.backend, self.case.bytes_moved)
 
-    @property
-    def expected(self) -> ExpectedOutputs:
-        """What the outputs have to be."""
-        return self._host_inputs.expected
+    def from_device(self, outputs: Sequence[NDArray]) -> tuple[str, TimedCall]:
+        """Return what outputs like these are called, and the call that copies them to the host."""
+        kind = ", ".join(f"{array.shape} {array.dtype}" for array in outputs)
+        if kind not in self._from_device:
+            # Settled copies, new each time: a lazy output would be computed again, and some
+            # libraries keep what they have copied once.
+            settled: list[Any] = []
 
+            def settle() -> None:
+                settled[:] = self._copy_in(*outputs)
+                self.backend.synchronize(*settled)
 
-def _copy_count(arrays: Iterable[NDArray]) -> int:
-    return _MAX_COPIES if sum(array.nbytes for array in arrays) < _LARGE_BYTES else 1
+            self._from_device[kind] = TimedCall(
+                lambda: tuple(self.backend.to_numpy(array) for array in settled),
+                (),
+                lambda *_: None,
+                settle,
+            )
+        return kind, self._from_device[kind]
 
 
 class Session:
@@ -128,12 +136,18 @@ class Session:
         self.implementation, self.function = implementation, function
         self.measured = Measurement(bytes_moved=case.bytes_moved)
         self.call_s = 0.0  # a first guess
+        self.outputs, self.digest = "", ""  # the shapes and dtypes of the outputs, and what they are
         self._inputs = inputs
-        self._call: Callable[..., Any] | None = None
-        self._flush: Flush | None = None
+        self._timed: dict[str, TimedCall] = {}  # by what is timed
+        self._watch = Watch()
 
-    def prepare(self) -> bool:
+    def prepare(self, known: Mapping[str, str] | None = None) -> bool:
         """Copy the inputs, call once, check the result, choose the number of calls per sample.
+
+        Parameters
+        ----------
+        known : mapping of str to str, optional
+            How much was checked of outputs that another process has found right, by `digest`.
 
         Returns
         -------
@@ -141,35 +155,32 @@ class Session:
             Whether the case can be timed; if not, `measured.error` says why.
         """
         try:
-            self._prepare()
+            self._prepare(known or {})
         except Exception as error:  # whatever a library raises is a reason, never a time
             self.measured = self.measured.failed(describe_error(error))
-            self._call = None
         return self.measured.checked
 
-    def _prepare(self) -> None:
+    def _prepare(self, known: Mapping[str, str]) -> None:
         call, values_only = self.build_call()
         measured = self.measured
-        if self._inputs is None:
-            self._inputs = DeviceInputs(self.backend, self.case)
-        measured.to_device_s = self._inputs.to_device_s
-        arrays = self._inputs.device
+        inputs = self._inputs = self._inputs or DeviceInputs(self.backend, self.case)
         start = time.perf_counter()
-        output = call(*arrays)
+        output = call(*inputs.device)
         self.backend.synchronize(*outputs_of(output))
         measured.first_call_s = time.perf_counter() - start
 
         host = [self.backend.to_numpy(array) for array in outputs_of(output)]
         del output
-        measured.check_scope = self._inputs.expected.check(host, values_only=values_only)
-        self._call = call
-        measured.from_device_s = self._time_copy_back(host)
-        del host
-        self._flush = self._inputs.flush
-        self.call_s = min(self._time_calls(1), self._time_calls(1))
-        took = self.call_s + (self._flush.seconds if self._flush else 0)
-        measured.calls_per_sample = max(1, math.ceil(SAMPLE_SECONDS / max(took, 1e-9)))
-        measured.checked = True
+        self.digest = digest(host)
+        measured.check_scope = known.get(self.digest) or inputs.host_inputs.expected.check(
+            host, values_only=values_only
+        )
+        self.outputs, copy_back = inputs.from_device(host)
+        before = inputs.flush.wait if inputs.flush else None
+        timed = TimedCall(call, inputs.device, self.backend.synchronize, before)
+        self.call_s = timed.warm_up()
+        self._timed = {"call": timed, "to_device": inputs.to_device, "from_device": copy_back}
+        measured.calls_per_sample, measured.checked = timed.calls, True
 
     def build_call(self) -> tuple[Callable[..., Any], bool]:
         """Return the function of the arrays alone, and whether it gives no indices."""
@@ -190,24 +201,6 @@ class Session:
             raise ValueError(f"mode={self.mode!r} is not eager or compiled")
         return (self.backend.compile(call) if self.mode == "compiled" else call), values_only
 
-    def _time_copy_back(self, host: list[NDArray]) -> float:
-        assert self._inputs is not None
-        kind = tuple((array.shape, array.dtype.name) for array in host)
-        if kind in self._inputs.copy_back_seconds:  # as of another function's outputs
-            return self._inputs.copy_back_seconds[kind]
-        # Settled copies, new each time: a lazy output would be computed again, and some
-        # libraries keep what they have copied once.
-        samples = []
-        for _ in range(_copy_count(host)):
-            settled = [self.backend.asarray(array) for array in host]
-            self.backend.synchronize(*settled)
-            start = time.perf_counter()
-            for array in settled:
-                self.backend.to_numpy(array)
-            samples.append(time.perf_counter() - start)
-        self._inputs.copy_back_seconds[kind] = statistics.median(samples)
-        return self._inputs.copy_back_seconds[kind]
-
     def caller(self) -> Callable[[], None]:
         """Return one call as a function without arguments, for other harnesses to time.
 
@@ -221,24 +214,16 @@ class Session:
         RuntimeError
             If there is nothing to time: the session is not prepared, or its result was wrong.
         """
-        call, inputs, synchronize = self._call, self._inputs, self.backend.synchronize
-        if not self.measured.checked or call is None or inputs is None:
+        if "call" not in self._timed:
             raise RuntimeError(f"Session.caller: {self.measured.error or 'call prepare first'}")
-        arrays = inputs.device
+        timed = self._timed["call"]
+        call, arrays, synchronize = timed.call, timed.arrays, timed.synchronize
 
         def once() -> None:
             output = call(*arrays)
             synchronize(*(output if isinstance(output, tuple) else (output,)))
 
         return once
-
-    def _time_calls(self, calls: int) -> float:
-        """Return seconds per call."""
-        assert self._call is not None
-        assert self._inputs is not None
-        before = self._flush.wait if self._flush is not None else None
-        arrays, synchronize = self._inputs.device, self.backend.synchronize
-        return time_calls(self._call, arrays, synchronize, calls, before)
 
     def sample(self, n: int = 1) -> list[float]:
         """Take n samples.
@@ -254,29 +239,53 @@ class Session:
             Seconds a call, one entry a sample; empty where the result was not checked, or where
             a call failed, which takes back the samples before it, too.
         """
-        calls = self.measured.calls_per_sample
-        if not self.measured.checked or calls is None:
-            return []
+        taken = self.take(n)
+        self.measured.extend(taken)
+        return taken.samples_s
+
+    def take(self, n: int = 1, what: str = "call") -> Samples:
+        """Take n samples of a call, or of something beside it; `measured` has only its failure.
+
+        Parameters
+        ----------
+        n : int, optional
+            How many.
+        what : {"call", "to_device", "from_device", "cold"}, optional
+            A call, the copy of the inputs or of the outputs, or a single call after a rest.
+
+        Returns
+        -------
+        Samples
+            Empty where the result was not checked, or the call fails.
+        """
+        taken = Samples()
+        if not self._timed:
+            return taken
         try:
-            taken = [self._time_calls(calls) for _ in range(n)]
-            by_device = self._time_on_device(calls)
+            if what == "cold":
+                for _ in range(n):
+                    time.sleep(REST_SECONDS)
+                    taken.samples_s.append(self._timed["call"].time(1))
+                return taken
+            timed = self._timed[what]
+            timed.warm_up()
+            for _ in range(n):
+                self._watch.start()
+                taken.samples_s.append(timed.sample())
+                taken.disturbed.append(self._watch.stop(taken.conditions))
+            if what == "call" and self._inputs is not None:
+                flush = self._inputs.flush
+                taken.device_samples_s = device_sample(
+                    self.backend, timed.call, timed.arrays, timed.calls, flush
+                )
         except Exception as error:
             self.measured = self.measured.failed(describe_error(error))
-            return []
-        self.measured.samples_s += taken
-        self.measured.device_samples_s += by_device
+            return Samples()
         return taken
-
-    def _time_on_device(self, calls: int) -> list[float]:
-        """Return a sample by the device's own clock, or nothing if it has no clock."""
-        assert self._call is not None
-        assert self._inputs is not None
-        with gc_disabled():
-            return device_sample(self.backend, self._call, self._inputs.device, calls, self._flush)
 
     def finish(self) -> Measurement:
         """Let go of the arrays; return what was measured."""
-        self._inputs = self._call = self._flush = None
+        self._inputs, self._timed = None, {}
         return self.measured
 
 

@@ -22,31 +22,6 @@ WARM_CALLS, WARM_SECONDS = 3, 10e-3
 _LONG_SECONDS = 0.5  # of untimed calls, after which a second or third one changes little
 
 
-def warm_up(
-    call: Callable[..., Any],
-    arrays: Sequence[Any],
-    synchronize: Callable[..., None],
-    before: Callable[[], None] | None = None,
-) -> float:
-    """Call until caches and thread pools are as between calls; return the seconds of the last one.
-
-    At least three calls and 10 ms, but no further call once they have taken half a second. The
-    parameters are those of `time_calls`.
-    """
-    clock = time.perf_counter
-    start, number, last = clock(), 0, 0.0
-    while True:
-        last = time_calls(call, arrays, synchronize, 1, before)
-        number, spent = number + 1, clock() - start
-        if spent >= _LONG_SECONDS or (number >= WARM_CALLS and spent >= WARM_SECONDS):
-            return last
-
-
-def calls_per_sample(call_s: float) -> int:
-    """Return how many calls of so many seconds fill a sample."""
-    return max(1, math.ceil(SAMPLE_SECONDS / max(call_s, 1e-9)))
-
-
 def time_calls(
     call: Callable[..., Any],
     arrays: Sequence[Any],
@@ -90,6 +65,61 @@ def time_calls(
             total += clock() - start
             del output
         return total / calls
+
+
+class TimedCall:
+    """A call that is warmed up and then sampled.
+
+    Parameters
+    ----------
+    call, arrays, synchronize, before
+        As for `time_calls`.
+    """
+
+    def __init__(
+        self,
+        call: Callable[..., Any],
+        arrays: Sequence[Any],
+        synchronize: Callable[..., None],
+        before: Callable[[], None] | None = None,
+    ) -> None:
+        self.call, self.arrays, self.synchronize = call, arrays, synchronize
+        self._before = before
+        self.calls = 0  # of a sample; chosen by the first warm-up
+
+    def warm_up(self) -> float:
+        """Call until caches and thread pools are as between calls.
+
+        At least three calls and 10 ms, but no further call once they have taken half a second.
+
+        Returns
+        -------
+        float
+            The seconds of the last call.
+        """
+        clock, number = time.perf_counter, 0
+        start = now = clock()
+        while True:
+            began, last = now, self.time(1)
+            number, now = number + 1, clock()
+            spent = now - start
+            if spent >= _LONG_SECONDS or (number >= WARM_CALLS and spent >= WARM_SECONDS):
+                # What comes before a call takes time, too.
+                self.calls = self.calls or calls_per_sample(now - began)
+                return last
+
+    def sample(self) -> float:
+        """Return the seconds per call of as many calls as fill a sample."""
+        return self.time(self.calls)
+
+    def time(self, calls: int) -> float:
+        """Return the seconds per call."""
+        return time_calls(self.call, self.arrays, self.synchronize, calls, self._before)
+
+
+def calls_per_sample(call_s: float) -> int:
+    """Return how many calls of so many seconds fill a sample."""
+    return max(1, math.ceil(SAMPLE_SECONDS / max(call_s, 1e-9)))
 
 
 @contextlib.contextmanager

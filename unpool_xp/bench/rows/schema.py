@@ -19,6 +19,20 @@ Float = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 Seconds = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
 
 
+class Conditions(msgspec.Struct, kw_only=True):
+    """What else went on while samples were taken; one entry a sample."""
+
+    other_cpus: list[Float] = []  # processors that other programs kept busy
+    steal_cpus: list[Float] = []  # processors that the hypervisor gave to others
+    switches: list[Int] = []  # involuntary context switches of the process
+    wall_over_cpu: list[Float] = []  # seconds by the clock over CPU seconds of the process
+
+    def extend(self, more: Conditions) -> None:
+        """Append those of more samples."""
+        for name in self.__struct_fields__:
+            getattr(self, name).extend(getattr(more, name))
+
+
 class Row(msgspec.Struct, kw_only=True, frozen=True):
     """One measurement of one case: schema version 1."""
 
@@ -57,6 +71,11 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     # Older rows lack these.
     device_samples_s: list[Float] = []  # like samples_s, by the device clock if there is one
     clock_mhz: Int | None = None  # of a GPU's processors, right after the samples
+    process: list[Int] = []  # which process each sample is of
+    # Whether other programs, the hypervisor or a quota got in the way of each sample.
+    disturbed: list[bool] | None = None
+    conditions: Conditions | None = None
+    cold_s: Float | None = None  # a call after a rest, with thread pools asleep
 
 
 Key = tuple[Any, ...]
