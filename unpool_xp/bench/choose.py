@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -11,9 +10,9 @@ from functools import cached_property
 from typing import Any
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
+from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case, open_pools
 from unpool_xp.bench.measure.sweep import make_row, memory_shortfall, provenance_fields
-from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.workers import Pool
 from unpool_xp.bench.rows import provenance
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.verdicts.crossover import (
@@ -25,6 +24,8 @@ from unpool_xp.bench.verdicts.crossover import (
 from unpool_xp.bench.verdicts.ranking import Ranking, Tax, by_workload, rank, tax
 
 BUDGET_SECONDS = 20.0
+PROCESSES = 3  # of each backend, where the budget is enough for them
+_START_SHARE = 0.5  # of the budget, for starting them
 _MAIN_SHARE = 0.6  # of what is left once the workers run; the rest goes to other sizes
 _FACTORS = (0.25, 0.5, 2.0)  # of each spatial axis
 
@@ -122,15 +123,12 @@ def choose(
     if reason is not None:
         raise MemoryError(f"{case.name} is {reason}")
     start = time.monotonic()
-    with Pool(tuple(labels)) as pool:
-        progress("starting the libraries")
-        for label in labels:
-            with contextlib.suppress(WorkerError, WorkerLostError):  # its cells will say why
-                _ = pool[label].facts
+    progress("starting the libraries")
+    with open_pools(labels, PROCESSES, _START_SHARE * budget_s) as pools:
         left = budget_s - (time.monotonic() - start)
         progress(f"measuring {case.name}")
         origin = provenance_fields(provenance.run_id())
-        rows = _measure(pool, origin, case, cells, _MAIN_SHARE * left)
+        rows = _measure(pools, origin, case, cells, _MAIN_SHARE * left)
         portable = [cell for cell in cells if cell.implementation == "portable"]
         other_sizes: dict[int, list[Row]] = {}
         others = [other for factor in _FACTORS if (other := scale_case(case, factor)) is not None]
@@ -139,7 +137,7 @@ def choose(
             if left > 0 and memory_shortfall(other, portable) is None:
                 progress(f"other sizes: {other.name}")
                 share = left / (len(others) - number)
-                measured = _measure(pool, origin, other, portable, share)
+                measured = _measure(pools, origin, other, portable, share)
                 other_sizes[math.prod(other.shape)] = measured
     return Choice(case, rows, other_sizes)
 
@@ -156,7 +154,11 @@ def scale_case(case: Case, factor: float) -> Case | None:
 
 
 def _measure(
-    pool: Pool, origin: dict[str, Any], case: Case, cells: Sequence[Cell], budget_s: float
+    pools: Sequence[Pool],
+    origin: dict[str, Any],
+    case: Case,
+    cells: Sequence[Cell],
+    budget_s: float,
 ) -> list[Row]:
-    measured = measure_case(pool, case, cells, budget_s)
+    measured = measure_case(pools, case, cells, budget_s)
     return [make_row(origin, case, cell, measured[cell]) for cell in cells]

@@ -74,8 +74,9 @@ class Service:
         mode: str,
         implementation: str,
         function: str | None = None,
+        known: dict[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Open a session: copy, call once, check."""
+        """Open a session: copy, call once, check unless the outputs are known."""
         wanted = Case.from_json(case)
         if self._inputs is None or self._inputs.case != wanted:
             self._inputs = None
@@ -88,20 +89,20 @@ class Service:
                 failed = Measurement(error=describe_error(error))
                 return {"measured": msgspec.to_builtins(failed), "call_s": 0.0}
         opened = Session(self.backend, wanted, mode, implementation, function, inputs=self._inputs)
-        if opened.prepare():
+        if opened.prepare(known):
             self._sessions[session] = opened
-        return {"measured": msgspec.to_builtins(opened.measured), "call_s": opened.call_s}
-
-    def sample(self, session: str, n: int = 1) -> dict[str, Any]:
-        """Take n samples."""
-        opened = self._sessions[session]
-        before = len(opened.measured.device_samples_s)
-        samples = opened.sample(n)
         return {
-            "samples_s": samples,
-            "device_samples_s": opened.measured.device_samples_s[before:],
-            "error": opened.measured.error,
+            "measured": msgspec.to_builtins(opened.measured),
+            "call_s": opened.call_s,
+            "outputs": opened.outputs,
+            "digest": opened.digest,
         }
+
+    def sample(self, session: str, n: int = 1, what: str = "call") -> dict[str, Any]:
+        """Take n samples of a session's call, or of what else it can time."""
+        opened = self._sessions[session]
+        taken = opened.take(n, what)
+        return {"taken": msgspec.to_builtins(taken), "error": opened.measured.error}
 
     def sample_rounds(self, sessions: list[str], seconds: float) -> dict[str, Any]:
         """Sample several sessions in interleaved rounds, close them, return what was measured.

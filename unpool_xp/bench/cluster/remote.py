@@ -94,7 +94,7 @@ class _IdleTimeoutPool:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # a worker may have several threads
-        self._pool: Pool | None = None
+        self._pools: list[Pool] = []
         self._copies: dict[str, float | None] = {}
         self._timer: threading.Timer | None = None
 

@@ -6,6 +6,7 @@ beyond its own time is done by others.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections import deque
@@ -90,6 +91,12 @@ class Watch:
             or steal > max(STEAL_SHARE * self.cpus, resolution)
             or (others > resolution / 2 and taken.waited > WAIT_SHARE * taken.wall)
         )
+
+
+@functools.cache
+def process_watch() -> Watch:
+    """Return the one watch of this process."""
+    return Watch()
 
 
 def _usable_processors() -> set[int] | None:

@@ -1,37 +1,45 @@
-"""Time one case on all its backends in interleaved rounds, one process per backend.
+"""Time one case on all its backends in interleaved rounds, each in several processes.
 
-The turns go to and fro (A B C C B A), so that a machine that slows down slows all of them.
+The turns go to and fro (A B C C B A), so that a machine that slows down slows all of them. One
+process is one draw of memory and threads, so there are several, one after the other.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
+import psutil
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.measurement import Measurement
+from unpool_xp.bench.measure.measurement import Measurement, Samples
 from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.timer import to_and_fro
 from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
-ROUNDS = 8
-CELL_SECONDS = 0.15
+ROUNDS = 4  # in a process
+PROCESSES = 5  # of each backend, where there is no budget
+CELL_SECONDS = 0.3
 TIMEOUT_SECONDS = 180.0
 _MAX_SAMPLES_PER_ROUND = 12  # a visit
-# Slow calls get a few turns more than their seconds allow, as long as that is not too long.
-_MIN_ROUNDS, _GRACE_SECONDS = 5, 3.0
+_MIN_ROUNDS = 2  # in a process, whatever they take
+# A cell that takes long is content with fewer processes.
+_ENOUGH_PROCESSES, _LONG_CELL_SECONDS = 3, 5.0
 _MEMORY_PROCESSES = 4  # processes
 _LARGE_BYTES = 2**26  # of a case whose inputs take long to make
 _MIN_ANSWER_SECONDS = 1.0  # for an answer after the end of everything
+_MEMORY_SHARE = 0.2  # of what is free: what the workers of one pool may take
+_OUT_OF_TIME = "not measured: out of time"
+_BESIDE = {"to_device_s": "to_device", "from_device_s": "from_device", "cold_s": "cold"}
 
 
 @dataclass(frozen=True)
@@ -64,72 +72,111 @@ def cells_of(case: Case, label: str, modes: Sequence[str] = ("eager",)) -> list[
     return [Cell(label, mode, *function) for mode in modes for function in functions]
 
 
+@dataclass
+class _Open:
+    """A cell whose session is open."""
+
+    outputs: str  # their shapes and dtypes
+    sample_s: float  # seconds of a sample, as far as is known
+
+
 class Interleaver:
-    """The cells of one case: prepared, then sampled in turns; a lost worker is started again."""
+    """The cells of one case: prepared, then sampled in turns; a lost worker is started again.
+
+    It goes from process to process, and keeps what all of them have measured.
+    """
 
     def __init__(
-        self,
-        pool: Pool,
-        case: Case,
-        cells: Sequence[Cell],
-        timeout_s: float,
-        until: float = math.inf,
+        self, case: Case, cells: Sequence[Cell], timeout_s: float, until: float = math.inf
     ) -> None:
-        self.pool, self.case, self.timeout_s, self.until = pool, case, timeout_s, until
-        self.measured = {cell: Measurement(error="not measured: out of time") for cell in cells}
+        self.case, self.timeout_s, self.until = case, timeout_s, until
+        self.measured = {cell: Measurement(error=_OUT_OF_TIME) for cell in cells}
         self.facts: dict[str, dict[str, Any]] = {}  # what the workers say of their backends
-        self.sample_seconds: dict[Cell, float] = {}  # -> seconds a sample, as far as is known
+        self.open: dict[Cell, _Open] = {}
+        self.spent_s = dict.fromkeys(cells, 0.0)
+        self._known: dict[Cell, dict[str, str]] = {cell: {} for cell in cells}  # right outputs
+        self._beside: dict[tuple[str, ...], list[float]] = {}  # seconds of copies and cold calls
+        self._pool, self._process = Pool(), 0
 
     @property
     def _answer_timeout(self) -> float:
         """The seconds that a worker may take for an answer from now on."""
         return min(self.timeout_s, max(self.until - time.monotonic(), _MIN_ANSWER_SECONDS))
 
-    def make_inputs(self) -> None:
-        """Make the inputs of a large case in all workers at once; nothing is timed yet."""
-        labels = list(dict.fromkeys(cell.label for cell in self.measured))
+    def enter(self, pool: Pool, process: int) -> list[Cell]:
+        """Go on in the workers of a pool; return the cells that have not failed."""
+        self._pool, self._process = pool, process
+        cells = [cell for cell, one in self.measured.items() if one.error in (None, _OUT_OF_TIME)]
+        labels = list(dict.fromkeys(cell.label for cell in cells))
+        for label in labels:  # nothing starts any more once something is timed
+            with contextlib.suppress(WorkerError, WorkerLostError):
+                self.facts[label] = pool[label].facts
         if len(labels) < 2 or self.case.bytes_moved < _LARGE_BYTES:
-            return
-        case = self.case.to_json()
+            return cells
+        # The inputs of a large case are made in all workers at once: nothing is timed yet.
+        workers, case = [pool[label] for label in labels], self.case.to_json()
 
-        def ask(label: str) -> None:
+        def make_inputs(worker: Worker) -> None:
             # Whatever fails here, fails again where its reason goes into a row.
             with contextlib.suppress(WorkerError, WorkerLostError):
-                self.pool[label].ask("make_inputs", timeout=self._answer_timeout, case=case)
+                worker.ask("make_inputs", timeout=self._answer_timeout, case=case)
 
-        with ThreadPoolExecutor(len(labels)) as threads:
-            list(threads.map(ask, labels))
+        with ThreadPoolExecutor(len(workers)) as threads:
+            list(threads.map(make_inputs, workers))
+        return cells
 
     def prepare(self, cell: Cell) -> None:
         """Open a cell's session in its worker, or reopen it after the worker was lost."""
-        arguments = {"session": session_name(cell), **prepare_arguments(self.case, cell)}
-        answer = self._ask(cell, "prepare", **arguments)
+        arguments = {"session": session_name(cell), "known": self._known[cell]}
+        answer = self._ask(cell, "prepare", **arguments, **prepare_arguments(self.case, cell))
         if answer is None:
             return
-        measured, before = msgspec.convert(answer["measured"], Measurement), self.measured[cell]
-        self.measured[cell] = measured
-        if measured.error is not None:
-            self._fail(cell, measured.error, is_device_lost(measured.error))
-        elif measured.calls_per_sample is not None:
-            # It may have been prepared before, in a worker that was lost.
-            measured.samples_s = before.samples_s
-            measured.device_samples_s = before.device_samples_s
-            self.sample_seconds[cell] = answer["call_s"] * measured.calls_per_sample
+        new, measured = msgspec.convert(answer["measured"], Measurement), self.measured[cell]
+        if new.error is not None:
+            self._fail(cell, new.error, is_device_lost(new.error))
+            return
+        self._known[cell][answer["digest"]] = new.check_scope or ""
+        if not measured.checked:  # otherwise another process was before
+            self.measured[cell] = measured = new
+        self.open[cell] = _Open(answer["outputs"], answer["call_s"] * (new.calls_per_sample or 1))
 
     def sample(self, cell: Cell, seconds: float) -> None:
         """Take as many samples as fit, at least one."""
-        n = min(max(int(seconds / max(self.sample_seconds[cell], 1e-6)), 1), _MAX_SAMPLES_PER_ROUND)
-        answer = self._ask(cell, "sample", n=n, session=session_name(cell))
+        fit = int(seconds / max(self.open[cell].sample_s, 1e-6))
+        n = min(max(fit, 1), _MAX_SAMPLES_PER_ROUND)
+        taken = self._take(cell, "call", n)
+        if taken is not None:
+            measured = self.measured[cell]
+            measured.extend(taken, self._process)
+            typical = float(np.median(taken.samples_s))
+            self.open[cell].sample_s = typical * (measured.calls_per_sample or 1)
+
+    def sample_beside(self) -> None:
+        """Time the copies of each backend, and a call after a rest of each cell, once."""
+        done = set()
+        for cell in list(self.open):
+            if cell not in self.open:  # its worker is lost
+                continue
+            for what in ("to_device", "from_device", "cold"):
+                key = self._beside_key(cell, what)
+                if key not in done and (taken := self._take(cell, what, 1)) is not None:
+                    done.add(key)
+                    self._beside.setdefault(key, []).extend(taken.samples_s)
+
+    def _beside_key(self, cell: Cell, what: str) -> tuple[str, ...]:
+        if what == "cold":
+            return (what, cell.label, session_name(cell))
+        # All cells of a backend have the same inputs, and most the same kind of outputs.
+        return (what, cell.label, self.open[cell].outputs if what == "from_device" else "")
+
+    def _take(self, cell: Cell, what: str, n: int) -> Samples | None:
+        answer = self._ask(cell, "sample", n=n, session=session_name(cell), what=what)
         if answer is None:
-            return
+            return None
         if answer["error"] is not None:
             self._fail(cell, answer["error"], is_device_lost(answer["error"]))
-            return
-        measured = self.measured[cell]
-        measured.samples_s += answer["samples_s"]
-        measured.device_samples_s += answer["device_samples_s"]
-        typical = float(np.median(answer["samples_s"]))
-        self.sample_seconds[cell] = typical * (measured.calls_per_sample or 1)
+            return None
+        return msgspec.convert(answer["taken"], Samples)
 
     def measure_peak(self, cell: Cell) -> None:
         """Measure the memory of a call, in a process of its own."""
@@ -147,39 +194,48 @@ class Interleaver:
 
     def close(self) -> None:
         """Drop the sessions, so that the next case finds the memory free."""
+        for cell in self.open:
+            measured = self.measured[cell]
+            for name, what in _BESIDE.items():
+                taken = self._beside.get(self._beside_key(cell, what))
+                setattr(measured, name, statistics.median(taken) if taken else None)
+        self.open.clear()
         for label in {cell.label for cell in self.measured}:
             with contextlib.suppress(WorkerError, WorkerLostError):
-                if self.pool.is_running(label):
-                    self.pool[label].ask("drop", timeout=self.timeout_s)
+                if self._pool.is_running(label):
+                    self._pool[label].ask("drop", timeout=self.timeout_s)
 
     def _ask(self, cell: Cell, command: str, **arguments: Any) -> dict[str, Any] | None:
         """Send a command to the cell's worker; an error or a lost worker fails the cell."""
+        start = time.monotonic()
         try:
-            worker = self.pool[cell.label]
+            worker = self._pool[cell.label]
             self.facts[cell.label] = worker.facts
             return worker.ask(command, timeout=self._answer_timeout, **arguments)
         except (WorkerError, WorkerLostError) as error:
             self._fail(cell, str(error))
+        finally:
+            self.spent_s[cell] += time.monotonic() - start
         return None
 
     def _fail(self, cell: Cell, reason: str, device_lost: bool = False) -> None:
         """Drop a cell; where the worker is lost, reopen the sessions of its other cells."""
         if device_lost:
-            self.pool[cell.label].kill()
+            self._pool[cell.label].kill()
             reason += " (the device was lost; its process was started anew)"
         self.measured[cell] = self.measured[cell].failed(reason)
-        self.sample_seconds.pop(cell, None)
-        if self.pool.is_running(cell.label):
+        self.open.pop(cell, None)
+        if self._pool.is_running(cell.label):
             return
-        lost = [other for other in self.sample_seconds if other.label == cell.label]
+        lost = [other for other in self.open if other.label == cell.label]
         for other in lost:
-            del self.sample_seconds[other]
+            del self.open[other]
         for other in lost:
             self.prepare(other)
 
 
 def measure_case(
-    pool: Pool,
+    pools: Sequence[Pool],
     case: Case,
     cells: Sequence[Cell],
     budget_s: float | None = None,
@@ -190,12 +246,12 @@ def measure_case(
     memory: bool | Callable[[Case, Cell], bool] = False,
     until: float = math.inf,
 ) -> dict[Cell, Measurement]:
-    """Measure a case with each of the cells, in turns.
+    """Measure a case with each of the cells, in turns, in several processes one after the other.
 
     Parameters
     ----------
-    pool : Pool
-        The workers.
+    pools : sequence of Pool
+        The workers; of each pool one process per backend.
     case : Case
         What to measure.
     cells : sequence of Cell
@@ -204,7 +260,7 @@ def measure_case(
         Seconds for everything, the start of the workers included. A call that takes longer than
         what is left is still waited for. Default: `cell_s` seconds of samples for each cell.
     rounds : int, optional
-        How many turns each cell gets.
+        How many turns each cell gets in each process.
     cell_s : float, optional
         Seconds of samples for each cell, where there is no budget.
     timeout_s : float, optional
@@ -220,34 +276,14 @@ def measure_case(
     dict of Cell to Measurement
         A failed cell has ``checked`` false, a reason in ``error``, and no samples.
     """
-    start = time.monotonic()
-    interleaver = Interleaver(pool, case, cells, timeout_s, until)
-    interleaver.make_inputs()
-    for cell in cells:
-        if time.monotonic() >= until:
+    end = math.inf if budget_s is None else time.monotonic() + budget_s
+    interleaver = Interleaver(case, cells, timeout_s, until)
+    for process, pool in enumerate(pools):
+        now = time.monotonic()
+        if process and now >= min(end, until):
             break
-        # The workers' start and the checks may take two thirds, the samples have the rest.
-        if budget_s is None or time.monotonic() - start < budget_s * 2 / 3:
-            interleaver.prepare(cell)
-    if budget_s is None:
-        deadline = time.monotonic() + cell_s * len(interleaver.sample_seconds)
-        grace = _GRACE_SECONDS
-    else:
-        deadline, grace = start + budget_s, 0.0
-    for round_number in range(rounds):
-        now, order = time.monotonic(), list(interleaver.sample_seconds)
-        limit = grace if round_number < _MIN_ROUNDS else 0.0
-        if not order or now >= until or (round_number >= 2 and now - deadline >= limit):
-            break
-        share = max(deadline - now, 0.0) / (rounds - round_number) / len(order)
-        for cell in to_and_fro(order, round_number):
-            if cell in interleaver.sample_seconds:  # its worker may be lost by now
-                interleaver.sample(cell, share)
-    on_gpu = [cell for cell in interleaver.sample_seconds if on_cuda(cell.label)]
-    clock = clock_mhz() if on_gpu else None
-    for cell in on_gpu:
-        interleaver.measured[cell].clock_mhz = clock
-    interleaver.close()
+        share = None if budget_s is None else (end - now) / (len(pools) - process)
+        _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
     with_memory = [
         cell
         for cell in cells
@@ -260,6 +296,85 @@ def measure_case(
     for cell, measured in interleaver.measured.items():
         measured.describe(interleaver.facts.get(cell.label, {}))
     return interleaver.measured
+
+
+def _measure_in_process(
+    interleaver: Interleaver,
+    pool: Pool,
+    process: int,
+    rounds: int,
+    cell_s: float,
+    budget_s: float | None,
+) -> None:
+    start, until = time.monotonic(), interleaver.until
+    for cell in interleaver.enter(pool, process):
+        now = time.monotonic()
+        if now >= until:
+            break
+        if process >= _ENOUGH_PROCESSES and interleaver.spent_s[cell] > _LONG_CELL_SECONDS:
+            continue
+        # The workers' start and the checks may take two thirds, the samples have the rest.
+        if budget_s is None or now - start < budget_s * 2 / 3:
+            interleaver.prepare(cell)
+    if budget_s is None:
+        deadline = time.monotonic() + cell_s * len(interleaver.open)
+    else:
+        deadline = start + budget_s
+    for round_number in range(rounds):
+        now, order = time.monotonic(), list(interleaver.open)
+        if not order or now >= until or (round_number >= _MIN_ROUNDS and now >= deadline):
+            break
+        share = max(deadline - now, 0.0) / (rounds - round_number) / len(order)
+        for cell in to_and_fro(order, round_number):
+            if cell in interleaver.open:  # its worker may be lost by now
+                interleaver.sample(cell, share)
+        if round_number < _MIN_ROUNDS:
+            interleaver.sample_beside()
+    on_gpu = [cell for cell in interleaver.open if on_cuda(cell.label)]
+    clock = clock_mhz() if on_gpu else None
+    for cell in on_gpu:
+        interleaver.measured[cell].clock_mhz = clock
+    interleaver.close()
+
+
+@contextlib.contextmanager
+def open_pools(
+    labels: Sequence[str], processes: int, seconds: float = math.inf
+) -> Iterator[list[Pool]]:
+    """Start several workers for each label, and end them.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        The backends.
+    processes : int
+        How many workers for each; fewer where the memory is short.
+    seconds : float, optional
+        When so much time has gone, no more are started.
+
+    Yields
+    ------
+    list of Pool
+        At least one; all of their workers are ready, or have failed.
+    """
+    start = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        pools: list[Pool] = []
+        while len(pools) < processes:
+            taken = time.monotonic() - start
+            # The next takes as long as the last, and as much memory.
+            if pools and taken * (1 + 1 / len(pools)) > seconds:
+                break
+            if (
+                pools
+                and pools[0].resident_bytes() > _MEMORY_SHARE * psutil.virtual_memory().available
+            ):
+                break
+            pools.append(stack.enter_context(Pool(labels)))
+            for label in labels:
+                with contextlib.suppress(WorkerError, WorkerLostError):  # its rows will say why
+                    _ = pools[-1][label].facts
+        yield pools
 
 
 def session_name(cell: Cell) -> str:

@@ -14,8 +14,8 @@ from unpool_xp.backends import Backend, CompileUnavailableError
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.inputs import NDArray
+from unpool_xp.bench.measure.conditions import process_watch
 from unpool_xp.bench.measure.device import Flush, device_sample
-from unpool_xp.bench.measure.conditions import Watch
 from unpool_xp.bench.measure.measurement import Measurement, Samples
 from unpool_xp.bench.measure.server import digest
 from unpool_xp.bench.measure.timer import TimedCall
@@ -136,10 +136,12 @@ class Session:
         self.implementation, self.function = implementation, function
         self.measured = Measurement(bytes_moved=case.bytes_moved)
         self.call_s = 0.0  # a first guess
-        self.outputs, self.digest = "", ""  # the shapes and dtypes of the outputs, and what they are
+        self.outputs, self.digest = (
+            "",
+            "",
+        )  # the shapes and dtypes of the outputs, and what they are
         self._inputs = inputs
         self._timed: dict[str, TimedCall] = {}  # by what is timed
-        self._watch = Watch()
 
     def prepare(self, known: Mapping[str, str] | None = None) -> bool:
         """Copy the inputs, call once, check the result, choose the number of calls per sample.
@@ -267,12 +269,12 @@ class Session:
                     time.sleep(REST_SECONDS)
                     taken.samples_s.append(self._timed["call"].time(1))
                 return taken
-            timed = self._timed[what]
+            timed, watch = self._timed[what], process_watch()
             timed.warm_up()
             for _ in range(n):
-                self._watch.start()
+                watch.start()
                 taken.samples_s.append(timed.sample())
-                taken.disturbed.append(self._watch.stop(taken.conditions))
+                taken.disturbed.append(watch.stop(taken.conditions))
             if what == "call" and self._inputs is not None:
                 flush = self._inputs.flush
                 taken.device_samples_s = device_sample(

@@ -21,7 +21,14 @@ from msgspec.structs import asdict
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import this_machine, write_machine
 from unpool_xp.bench.measure.measurement import Measurement
-from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, cells_of, measure_case
+from unpool_xp.bench.measure.rounds import (
+    PROCESSES,
+    TIMEOUT_SECONDS,
+    Cell,
+    cells_of,
+    measure_case,
+    open_pools,
+)
 from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.rows import files, provenance, schema
 
@@ -90,6 +97,7 @@ def run_sweep(
     budget_s: float | None = None,
     in_order: bool = False,
     wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
+    processes: int = PROCESSES,
     **options: Any,
 ) -> SweepSummary:
     """Measure cases on backends; append one row per cell to a file.
@@ -117,6 +125,8 @@ def run_sweep(
         Whether the cases keep their order, the most telling first, as a budget wants it.
     wanted : callable, optional
         Whether a case is measured with a cell. Default: each with all.
+    processes : int, optional
+        How many of each backend measure each cell, one after the other.
     **options
         The `rounds`, the `cell_s` and the `memory` of `measure_case`.
 
@@ -154,15 +164,12 @@ def run_sweep(
         with report_disk_errors(out):
             write_machine(out.parent)
             writer = files.RowWriter(out)
-        with writer, Pool(labels) as pool:
-            for label in labels:  # started side by side, before anything is timed
-                with contextlib.suppress(WorkerError, WorkerLostError):
-                    _ = pool[label].facts
-            copy_rates = {label: copy_rate(pool, label, timeout_s) for label in labels}
+        with writer, open_pools(labels, processes) as pools:
+            copy_rates = {label: copy_rate(pools[0], label, timeout_s) for label in labels}
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
-                rows = measure_rows(pool, origin, case, cells, copy_rates, **options)
+                rows = measure_rows(pools, origin, case, cells, copy_rates, **options)
                 if time.monotonic() >= end:  # what was cut off is for another time
                     rows = [row for row in rows if row.checked and row.samples_s]
                 with report_disk_errors(out):
@@ -181,7 +188,7 @@ def run_sweep(
 
 
 def measure_rows(
-    pool: Pool,
+    pools: Sequence[Pool],
     origin: dict[str, Any],
     case: Case,
     cells: Sequence[Cell],
@@ -190,9 +197,11 @@ def measure_rows(
 ) -> list[schema.Row]:
     """Return a row for each cell, with a reason where the case would not fit into memory."""
     reason = memory_shortfall(case, cells)
-    reasons = {label: reason or device_memory_shortfall(pool, label, case) for label in copy_rates}
+    reasons = {
+        label: reason or device_memory_shortfall(pools[0], label, case) for label in copy_rates
+    }
     fits = [cell for cell in cells if reasons[cell.label] is None]
-    measured = measure_case(pool, case, fits, **options)
+    measured = measure_case(pools, case, fits, **options)
     measured |= {c: Measurement(error=reasons[c.label]) for c in cells if c not in measured}
     return [make_row(origin, case, cell, measured[cell], copy_rates[cell.label]) for cell in cells]
 

@@ -165,6 +165,12 @@ class Worker:
         with contextlib.suppress(psutil.Error):
             self._system.resume()
 
+    def resident_bytes(self) -> int:
+        """Return the memory of the process."""
+        with contextlib.suppress(psutil.Error):  # it has ended
+            return int(self._system.memory_info().rss)
+        return 0
+
     def _exit_message(self) -> str:
         self._process.wait()
         self._readers[1].join(timeout=1)
@@ -218,6 +224,10 @@ class Pool:
     def is_running(self, label: str) -> bool:
         """Return whether there is a worker of that label, and it runs."""
         return label in self._workers and self._workers[label].alive
+
+    def resident_bytes(self) -> int:
+        """Return the memory of all workers."""
+        return sum(worker.resident_bytes() for worker in self._workers.values())
 
     def __enter__(self) -> Pool:
         return self

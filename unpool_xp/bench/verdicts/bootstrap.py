@@ -250,14 +250,18 @@ def _by_process(samples: Sequence[float] | Floats, process: Sequence[int]) -> li
     if len(process) == 0:
         return [values]
     if len(process) != len(values):
-        raise ValueError(f"process={process!r} must have an entry for each of {len(values)} samples")
+        raise ValueError(
+            f"process={process!r} must have an entry for each of {len(values)} samples"
+        )
     return [values[np.asarray(process) == number] for number in dict.fromkeys(process)]
 
 
 def _draw_medians(samples: Floats, process: Sequence[int], seed: int) -> Floats:
     """Return resampled medians: shape (2 streams, resamples)."""
     groups = _by_process(samples, process)
-    drawn = np.stack([_medians(own, _resampled_ranks(len(own), seed + n)) for n, own in enumerate(groups)])
+    drawn = np.stack(
+        [_medians(own, _resampled_ranks(len(own), seed + n)) for n, own in enumerate(groups)]
+    )
     if len(groups) == 1:
         return drawn[0]
     picks = np.random.default_rng(seed).integers(len(groups), size=drawn.shape)
