@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 START_SECONDS = 180.0  # importing a library with a cold disk cache
@@ -194,17 +194,22 @@ class Pool:
     ----------
     labels : sequence of str
         The labels to start at once, side by side.
+    start : callable, optional
+        Starts the worker of a label. Default: `Worker`.
     """
 
-    def __init__(self, labels: tuple[str, ...] | list[str] = ()) -> None:
-        self._workers: dict[str, Worker] = {label: Worker(label) for label in labels}
+    def __init__(
+        self, labels: tuple[str, ...] | list[str] = (), start: Callable[[str], Worker] = Worker
+    ) -> None:
+        self._start = start
+        self._workers: dict[str, Worker] = {label: start(label) for label in labels}
 
     def __getitem__(self, label: str) -> Worker:
         worker = self._workers.get(label)
         if worker is None or not worker.alive:
             if worker is not None:
                 worker.kill()
-            worker = self._workers[label] = Worker(label)
+            worker = self._workers[label] = self._start(label)
         return worker
 
     def is_running(self, label: str) -> bool:
