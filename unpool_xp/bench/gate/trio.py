@@ -36,13 +36,11 @@ class BuildProcess(Worker):
             environment={k: v for k, v in os.environ.items() if k not in _DROPPED_VARIABLES},
         )
 
-    def kill(self) -> None:
-        """End the process and any children started by a library."""
+    def close(self) -> None:
+        """End the process, which has nothing to finish, and any children started by a library."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        super().kill()
-
-    close = kill  # it has nothing to finish
+        super().close()
 
 
 class ProcessTrio:
