@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from tests.support import fake_backend
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.rows import files, schema
 
@@ -19,10 +18,7 @@ ROOT = Path(__file__).parents[2]
 CASE = panel_case("max_pool", "small", 2)
 ONE = ("--operation", "max_pool", "--size", "small", "--stride", "2")
 
-
-@pytest.fixture(autouse=True)
-def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+pytestmark = pytest.mark.usefixtures("fake_backends")
 
 
 def pytest_benchmarks(*options: str, storage: Path) -> subprocess.CompletedProcess[str]:
