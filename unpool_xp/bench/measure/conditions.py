@@ -11,6 +11,7 @@ import os
 import time
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -21,6 +22,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
+_THREADS = Path("/proc/self/task")
 OTHER_SHARE = 0.1  # of the processors that this process may use, in other programs' hands
 STEAL_SHARE = 0.05  # of the same, taken by the hypervisor
 WAIT_SHARE = 0.1  # of a sample's time, spent ready to run while others ran
@@ -120,9 +122,8 @@ def _waited_seconds() -> float:
     """Return how long the threads of this process were ready to run and did not; 0 if unknown."""
     waited = 0
     try:
-        for thread in os.scandir("/proc/self/task"):
-            with open(f"{thread.path}/schedstat", encoding="ascii") as file:
-                waited += int(file.read().split()[1])
+        for thread in _THREADS.iterdir():
+            waited += int((thread / "schedstat").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):  # another system, or a thread that has ended
-        return waited / 1e9
+        pass
     return waited / 1e9
