@@ -31,6 +31,7 @@ from unpool_xp.bench.gate.statistics import aa_differences
 from unpool_xp.bench.gate.trio import ProcessTrio
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.rows.provenance import run_id
+from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import Comparison, severity_key
 from unpool_xp.bench.verdicts.compare_notes import notes_on
 from unpool_xp.bench.verdicts.thresholds import Thresholds
@@ -164,15 +165,19 @@ def run_gate(
             for gate_case in gate_cases
         ]
         passes = _PassRunner(base, head, timeout_s, run, progress)
-        longest = 0.0
-        for number in range(PASSES):
+        longest, number = 0.0, 0
+        while wanted := _undecided(measured) if number >= PASSES else _measurable(measured):
             pass_start = time.monotonic()
+            # A pass over fewer cases takes less, in proportion.
+            longest *= len(wanted) / len(measured)
             if number and pass_start - start + longest > budget_s:
-                all_notes.append(f"{number} of {PASSES} passes fitted into {budget_s:g} s")
+                if number < PASSES:
+                    all_notes.append(f"{number} of {PASSES} passes fitted into {budget_s:g} s")
                 break
-            measurable = [one for one in measured if not one.errors]
-            passes.run(measurable, f"pass {number + 1} of {PASSES}", retest=False)
-            longest = max(longest, time.monotonic() - pass_start)
+            number += 1
+            what = f"of {PASSES}" if number <= PASSES else f"over {len(wanted)} undecided cases"
+            passes.run(wanted, f"pass {number} {what}", retest=False)
+            longest = (time.monotonic() - pass_start) * len(measured) / len(wanted)
         # The most suspicious first; a noisy machine may have more than there is time for.
         while suspects := _cases_to_retest(measured):
             if time.monotonic() - start > budget_s and any(one.retest_passes for one in measured):
@@ -192,6 +197,21 @@ def run_gate(
     found_notes = notes_on(base_rows, head_rows, pairs)
     comparison = Comparison(sorted(entries, key=severity_key), [*found_notes, *all_notes])
     return GateResult(base, head, comparison, measured, folder, time.monotonic() - start)
+
+
+def _measurable(measured: Sequence[GateMeasurement]) -> list[GateMeasurement]:
+    return [one for one in measured if not one.errors]
+
+
+def _undecided(measured: Sequence[GateMeasurement]) -> list[GateMeasurement]:
+    """Return the cases that more passes may decide: those that look changed are for later."""
+    return [
+        one
+        for one in _measurable(measured)
+        if one.estimate is not None
+        and one.estimate.verdict is Verdict.UNDECIDED
+        and not one.needs_retest
+    ]
 
 
 @dataclass

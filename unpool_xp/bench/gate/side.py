@@ -8,11 +8,9 @@ of `bench.measure.server`, which it loads by its path, like `bench.measure.timer
 
 from __future__ import annotations
 
-import hashlib
 import os
 import runpy
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +36,7 @@ class BuildServer:
             raise ImportError("this version has no unpool_xp.backends") from None
         self.package, self.file = unpool_xp, str(found)
         self.backend = backends.load(label)
-        self._call: Callable[[], Any] | None = None
+        self._timed: Any = None
 
     def hello(self) -> dict[str, Any]:
         """Describe the backend and the package."""
@@ -54,7 +52,7 @@ class BuildServer:
     def prepare(
         self, operation: str, inputs: str, named: list[str], options: dict[str, Any], mode: str
     ) -> dict[str, Any]:
-        """Copy the inputs and call once; return a digest of the outputs and the time of a call.
+        """Copy the inputs and call once; return a digest of the outputs.
 
         The last arrays of the file are the options that are named.
         """
@@ -74,49 +72,37 @@ class BuildServer:
             return function(*arrays, **keywords)
 
         bound = self.backend.compile(call) if mode == "compiled" else call
-        self._call = lambda: bound(*arrays)
-        digest = _digest(self._outputs())
-        return {"digest": digest, "call_s": min(self._time_calls(1) for _ in range(3))}
+        self._timed = _TIMER["TimedCall"](bound, arrays, self.backend.synchronize)
+        return {"digest": _SERVER["digest"](self._outputs())}
 
     def outputs(self, path: str) -> dict[str, Any]:
         """Write the outputs of a call."""
         host = self._outputs()
         np.savez(path, *host)
-        return {"digest": _digest(host)}
+        return {"digest": _SERVER["digest"](host)}
+
+    def call_seconds(self) -> dict[str, Any]:
+        """Return the seconds of a call, which the next samples find warm."""
+        return {"call_s": self._timed.warm_up()}
 
     def sample(self, calls: int) -> dict[str, Any]:
-        """Take one sample: the mean seconds per call over this many calls."""
-        if calls > 1:
-            self._time_calls(1)  # its caches hold what the last side has left there
-        return {"seconds": self._time_calls(calls)}
+        """Take one sample: the mean seconds per call over this many calls, after untimed ones."""
+        self._timed.warm_up()
+        return {"seconds": self._timed.time(calls)}
 
     def drop(self) -> dict[str, Any]:
         """Let go of the case."""
-        self._call = None
+        self._timed = None
         return {}
 
     def _outputs(self) -> list[np.ndarray[Any, Any]]:
-        assert self._call is not None
-        output = self._call()
+        output = self._timed.call(*self._timed.arrays)
         many = output if isinstance(output, tuple) else (output,)
         self.backend.synchronize(*many)
         return [self.backend.to_numpy(array) for array in many]
 
-    def _time_calls(self, calls: int) -> float:
-        """Return seconds per call."""
-        seconds: float = _TIMER["time_calls"](self._call, (), self.backend.synchronize, calls)
-        return seconds
 
-
-COMMANDS = ("hello", "prepare", "outputs", "sample", "drop")
-
-
-def _digest(arrays: list[np.ndarray[Any, Any]]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
-    return digest.hexdigest()
+COMMANDS = ("hello", "prepare", "outputs", "call_seconds", "sample", "drop")
 
 
 def main(arguments: list[str]) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.gate.build import Build, GateError
 from unpool_xp.bench.gate.case import GateMeasurement
 from unpool_xp.bench.gate.statistics import SIDES, PassSamples, round_orders
+from unpool_xp.bench.measure.timer import WARM_SECONDS, calls_per_sample
 from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
-# A sample is at least this long; longer ones are more often cut by other programs.
-SAMPLE_SECONDS = 2e-3
-ROUND_SECONDS = 0.36  # of samples for the three sides of a case in a pass
-MIN_ROUNDS, MAX_ROUNDS = 5, 25
+ROUND_SECONDS = 0.6  # of samples for the three sides of a case in a pass, with their warm-up
+MIN_ROUNDS, MAX_ROUNDS = 5, 8
 _WORKER = Path(__file__).with_name("side.py")
 _DROPPED_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "COVERAGE_PROCESS_START")
 
@@ -98,7 +96,7 @@ class ProcessTrio:
         good = [side for side in SIDES if side not in one.errors]
         if "head" in good or {"base", "control"} <= set(good):
             passes.append(PassSamples([], [], []))
-            self._sample(one, passes[-1], {side: answers[side]["call_s"] for side in good}, seed)
+            self._sample(one, passes[-1], good, seed)
         self._ask_all("drop", {side: {} for side in SIDES if self._processes.is_running(side)})
 
     def _check(self, one: GateMeasurement, answers: dict[str, dict[str, Any]]) -> None:
@@ -121,19 +119,24 @@ class ProcessTrio:
                 one.errors[side] = error
 
     def _sample(
-        self, one: GateMeasurement, samples: PassSamples, call_s: Mapping[str, float], seed: str
+        self, one: GateMeasurement, samples: PassSamples, good: Sequence[str], seed: str
     ) -> None:
         """Sample the builds whose output was correct, even if only one is left."""
-        seconds = [max(call_s[side], 1e-9) for side in call_s]
-        # As many calls for all, as the quickest needs.
-        one.calls = max(1, math.ceil(SAMPLE_SECONDS / min(seconds)))
-        rounds = int(ROUND_SECONDS / (sum(seconds) * one.calls))
-        for order in round_orders(min(max(rounds, MIN_ROUNDS), MAX_ROUNDS), seed):
-            for side in (name for name in order if name in call_s):
-                try:
-                    worker = self._processes[side]
-                    answer = worker.ask("sample", timeout=self.timeout_s, calls=one.calls)
-                except (WorkerError, WorkerLostError) as error:
-                    one.errors[side] = str(error)
-                    return
-                getattr(samples, side).append(answer["seconds"])
+
+        def ask(side: str, command: str, **arguments: Any) -> dict[str, Any]:
+            try:
+                return self._processes[side].ask(command, timeout=self.timeout_s, **arguments)
+            except (WorkerError, WorkerLostError) as error:
+                one.errors[side] = str(error)
+                raise
+
+        with contextlib.suppress(WorkerError, WorkerLostError):
+            # One by one: the others are suspended meanwhile.
+            call_s = [ask(side, "call_seconds")["call_s"] for side in good]
+            # As many calls for all, as the quickest needs.
+            one.calls = calls_per_sample(min(call_s))
+            rounds = int(ROUND_SECONDS / (sum(call_s) * one.calls + len(good) * WARM_SECONDS))
+            for order in round_orders(min(max(rounds, MIN_ROUNDS), MAX_ROUNDS), seed):
+                for side in (name for name in order if name in good):
+                    taken = ask(side, "sample", calls=one.calls)
+                    getattr(samples, side).append(taken["seconds"])
