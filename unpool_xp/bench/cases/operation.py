@@ -141,7 +141,7 @@ def to_64_bit(array: NDArray) -> NDArray:
 
 
 Function: TypeAlias = Callable[..., Any]
-
+Builder: TypeAlias = "Callable[[Case, Backend], Function]"
 Reason: TypeAlias = "Callable[[Case], str | None]"
 
 
@@ -165,7 +165,7 @@ class Native:
 
     library: str
     title: str
-    build: Callable[[Case, Backend], Function]
+    build: Builder
     reason: Reason = lambda case: None
     values_only: bool = False
 
@@ -230,9 +230,19 @@ def native_namespace(backend: Backend) -> Any:
     return importlib.import_module(names.get(backend.library, backend.library))
 
 
-def torch_function(call: Callable[[Any, Case], Function]) -> Callable[[Case, Backend], Function]:
-    """Return what builds a native from ``torch.nn.functional`` and a case."""
-    return lambda case, backend: call(importlib.import_module("torch.nn.functional"), case)
+def torch_native(
+    name: str,
+    reason: Reason,
+    options: Callable[[Case], dict[str, Any]] = lambda case: case.options(),
+) -> Native:
+    """Return the native of a function of ``torch.nn.functional``."""
+
+    def build(case: Case, backend: Backend) -> Function:
+        functional, given = importlib.import_module("torch.nn.functional"), options(case)
+        function = getattr(functional, name.format(d=case.rank))
+        return lambda *arrays: function(*arrays, **given)
+
+    return Native("torch", f"torch.nn.functional.{name}", build, reason)
 
 
 def lowest_value(dtype: str) -> Any:
