@@ -19,7 +19,6 @@ from unpool_xp.bench.cases.operation import (
     torch_native,
 )
 
-
 _TORCH = torch_native("conv_transpose{d}d", requires_image_shape)
 
 

@@ -165,9 +165,7 @@ def _block_mean(case: Case, backend: Backend) -> Function:
 # --- jax, cupy, dask, numpy -----------------------------------------------------------------------
 
 
-def _window_of_all_axes(
-    case: Case,
-) -> tuple[tuple[int, ...], tuple[int, ...], list[tuple[int, int]]]:
+def _all_axes(case: Case) -> tuple[tuple[int, ...], tuple[int, ...], list[tuple[int, int]]]:
     """Return kernel, stride and padding for all axes."""
     ones = (1,) * len(case.lead)
     kernel, stride = (*ones, *(case.kernel or ())), (*ones, *(case.stride or ()))
@@ -175,13 +173,13 @@ def _window_of_all_axes(
 
 
 def _jax_max(case: Case, backend: Backend) -> Function:
-    jax, window, start = importlib.import_module("jax"), _window_of_all_axes(case), lowest_value(case.dtype)
+    jax, window, start = importlib.import_module("jax"), _all_axes(case), lowest_value(case.dtype)
     return lambda x: jax.lax.reduce_window(x, start, jax.lax.max, *window)
 
 
 def _jax_max_with_indices(case: Case, backend: Backend) -> Function:
     """Reduce pairs of value and position, of two equal values the first."""
-    jax, window, start = importlib.import_module("jax"), _window_of_all_axes(case), lowest_value(case.dtype)
+    jax, window, start = importlib.import_module("jax"), _all_axes(case), lowest_value(case.dtype)
     jnp = native_namespace(backend)
     last = np.int32(math.prod(case.plane))
     plane = np.arange(last, dtype=np.int32).reshape(case.plane)
@@ -197,7 +195,7 @@ def _jax_max_with_indices(case: Case, backend: Backend) -> Function:
 
 
 def _jax_avg(case: Case, backend: Backend) -> Function:
-    jax, window = importlib.import_module("jax"), _window_of_all_axes(case)
+    jax, window = importlib.import_module("jax"), _all_axes(case)
     window_size, zero = case.window_size, numpy_dtype(case.dtype).type(0)
     return lambda x: jax.lax.reduce_window(x, zero, jax.lax.add, *window) / window_size
 
@@ -205,7 +203,7 @@ def _jax_avg(case: Case, backend: Backend) -> Function:
 def _cupy_maximum_filter(case: Case, backend: Backend) -> Function:
     """Filter every pixel, keep each stride-th: simple, and more work than needed."""
     filters = importlib.import_module("cupyx.scipy.ndimage")
-    size, _, _ = _window_of_all_axes(case)
+    size, _, _ = _all_axes(case)
     # The filter's window is centred; here it starts at the pixel.
     origin = tuple(-(k // 2) for k in size)
     counts = zip(case.output_shape[-case.rank :], case.stride or (), strict=True)
