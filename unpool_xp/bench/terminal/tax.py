@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from unpool_xp.bench.cases.case import short_name
 from unpool_xp.bench.cases.formatting import markdown_table, seconds_text, three_digits
 from unpool_xp.bench.portability.targets import NOISY, TaxEntry, TaxSummary, is_noisy, summarize
 from unpool_xp.bench.terminal.tables import text_table
@@ -30,7 +29,7 @@ def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
                 estimate = three_digits(entry.ratio.estimate)
                 missed = entry.ratio.estimate > target.worst_limit
                 table.add_row(
-                    short_name(entry.case),
+                    entry.case.short_name,
                     seconds_text(entry.portable_s),
                     seconds_text(entry.native_s),
                     f"[bold red]{estimate}[/]" if missed else estimate,
@@ -42,7 +41,7 @@ def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
             console.print(f"[dim]{escape(line)}[/]")
         for entry in here:
             if entry.reason is not None:
-                reason = escape(f"{short_name(entry.case)}: {entry.reason}")
+                reason = escape(f"{entry.case.short_name}: {entry.reason}")
                 console.print(f"[yellow]{reason}[/]", soft_wrap=True)
 
 
@@ -67,7 +66,7 @@ def _summary_line(summary: TaxSummary) -> list[str]:
         met += f" ({summary.failed} without a time)"
     means = (three_digits(summary.mean), f"<= {target.mean_limit:g}")
     worsts = (three_digits(_worst_ratio(summary)), f"<= {target.worst_limit:g}")
-    return [target.name, *means, *worsts, "" if worst is None else short_name(worst.case), met]
+    return [target.name, *means, *worsts, "" if worst is None else worst.case.short_name, met]
 
 
 def _worst_ratio(summary: TaxSummary) -> float:
