@@ -13,10 +13,11 @@ from tests.conftest import jax_without_64_bits
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.memory import peak_bytes
-from unpool_xp.bench.measure.session import SAMPLE_SECONDS, DeviceInputs, Session, describe_error
+from unpool_xp.bench.measure.session import DeviceInputs, Session, describe_error
+from unpool_xp.bench.measure.timer import SAMPLE_SECONDS, WARM_CALLS
 
 CASE = Case("max_pool", (1, 2, 4, 4), kernel=2)
-TIMES = ("first_call_s", "to_device_s", "from_device_s", "calls_per_sample", "check_scope")
+TIMES = ("first_call_s", "calls_per_sample", "check_scope")
 
 pytestmark = pytest.mark.usefixtures("fake_backends")
 
@@ -40,14 +41,24 @@ def test_every_time_waits_for_the_result(case: Case) -> None:
     session.sample(2)
     measured = session.finish()
     assert len(measured.samples_s) == 2
-    for seconds in (*measured.samples_s, measured.first_call_s, measured.to_device_s):
+    for seconds in (*measured.samples_s, measured.first_call_s):
         assert seconds >= delay()
+
+
+def test_copies_and_cold_calls_are_sampled_like_calls() -> None:
+    session = Session(backends.load("fake:async"), CASE)
+    assert session.prepare()
+    for what in ("to_device", "cold"):
+        assert min(session.take(2, what).samples_s) >= delay()
+    # What is copied back is ready before: the copy itself is quick.
+    assert max(session.take(2, "from_device").samples_s) < delay()
+    assert session.measured.samples_s == []
 
 
 def test_many_calls_a_sample_are_each_waited_for() -> None:
     session = Session(backends.load("fake:async"), CASE)
     session.prepare()
-    session.measured.calls_per_sample = 3
+    session._timed["call"].calls = 3
     # A call that started before the last was ready would make the mean shorter than the delay.
     assert session.sample(1)[0] >= delay()
 
@@ -57,11 +68,11 @@ def test_a_lazy_library_computes_within_the_time() -> None:
 
     session = Session(backends.load("dask"), CASE)
     assert session.prepare()
-    session.measured.calls_per_sample = 2
+    session._timed["call"].calls = 2
     runs: list[Any] = []
     with Callback(start=runs.append):
         session.sample(3)
-    assert len(runs) == 2 * 3
+    assert len(runs) >= WARM_CALLS + 2 * 3
 
 
 def test_a_wrong_result_has_a_reason_and_no_time() -> None:
@@ -79,14 +90,12 @@ def test_a_call_that_fails_takes_back_the_samples_before_it() -> None:
     session = Session(backends.load("numpy"), CASE)
     assert session.prepare()
     assert len(session.sample(2)) == 2
-    monkey = session._call
 
     def broken(x: Any) -> Any:
         raise MemoryError("no more")
 
-    session._call = broken
+    session._timed["call"].call = broken
     assert session.sample(1) == []
-    assert monkey is not None
     measured = session.finish()
     assert (measured.checked, measured.error) == (False, "MemoryError: no more")
     assert measured.samples_s == []
@@ -125,26 +134,51 @@ def test_compiled_is_measured_where_there_is_a_compiler() -> None:
     assert measured.first_call_s > 0
 
 
-def test_a_sample_of_a_short_call_has_many_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_of_a_short_call_has_many_of_them() -> None:
     session = Session(backends.load("numpy"), CASE)
     session.prepare()
     assert session.measured.calls_per_sample is not None
     assert session.measured.calls_per_sample >= 1
-    assert session.measured.calls_per_sample * session.call_s >= SAMPLE_SECONDS * 0.999
+    assert session.measured.calls_per_sample * session.call_s >= SAMPLE_SECONDS / 2
+
+
+def test_untimed_calls_come_before_each_sample() -> None:
+    session = Session(backends.load("numpy"), CASE)
+    session.prepare()
+    timed, calls = session._timed["call"], 0
+    call, timed.calls = timed.call, 1
+
+    def counted(*arrays: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return call(*arrays)
+
+    timed.call = counted
+    assert len(session.sample(2)) == 2
+    assert calls >= WARM_CALLS + 2
+
+
+def test_each_sample_says_what_else_went_on() -> None:
+    session = Session(backends.load("numpy"), CASE)
+    session.prepare()
+    taken = session.take(3)
+    assert len(taken.disturbed) == 3
+    for values in (getattr(taken.conditions, name) for name in taken.conditions.__struct_fields__):
+        assert len(values) == 3
+        assert min(values) >= 0
 
 
 def test_the_collector_rests_while_the_clock_runs() -> None:
     seen = []
     session = Session(backends.load("numpy"), CASE)
     session.prepare()
-    call = session._call
-    assert call is not None
+    call = session._timed["call"].call
 
     def watched(*arrays: Any) -> Any:
         seen.append(gc.isenabled())
         return call(*arrays)
 
-    session._call = watched
+    session._timed["call"].call = watched
     session.sample(1)
     assert set(seen) == {False}
     assert gc.isenabled()

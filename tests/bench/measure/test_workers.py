@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from unpool_xp.bench.cases.case import Case
@@ -139,22 +141,44 @@ def test_a_worker_leaves_interrupts_to_its_parent() -> None:
         worker.close()
 
 
+def test_a_worker_runs_only_while_it_answers() -> None:
+    worker = Worker("numpy")
+    process = psutil.Process(worker.facts["pid"])
+    try:
+        for _ in range(100):
+            if process.status() == psutil.STATUS_STOPPED:
+                break
+            time.sleep(0.01)
+        assert process.status() == psutil.STATUS_STOPPED
+        assert prepare(worker)["measured"]["checked"]
+    finally:
+        worker.close()
+    assert worker._process.returncode == 0
+
+
 PARENT = """
 import sys, time
 from unpool_xp.bench.measure.workers import Worker
 worker = Worker("fake:hang")
 print(worker.facts["pid"], flush=True)
-worker._process.stdin.write(sys.argv[1])
-worker._process.stdin.flush()
+if sys.argv[1]:
+    worker._resume()
+    worker._process.stdin.write(sys.argv[1])
+    worker._process.stdin.flush()
 print("sent", flush=True)
 time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("case", [CASE, FATAL], ids=["idle", "busy"])
-def test_no_worker_outlives_a_killed_parent(case: Case) -> None:
-    request = {"command": "prepare", "session": "s", "mode": "eager", "case": case.to_json()}
-    line = json.dumps({**request, "implementation": "portable"}) + "\n"
+def request(case: Case) -> str:
+    arguments = {"session": "s", "mode": "eager", "implementation": "portable"}
+    return json.dumps({"command": "prepare", "case": case.to_json(), **arguments}) + "\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["", request(CASE), request(FATAL)], ids=["suspended", "idle", "busy"]
+)
+def test_no_worker_outlives_a_killed_parent(line: str) -> None:
     command = [sys.executable, "-c", PARENT, line]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -162,3 +186,14 @@ def test_no_worker_outlives_a_killed_parent(case: Case) -> None:
         assert parent.stdout.readline() == "sent\n"
         parent.kill()
     assert gone(pid)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups are of POSIX")
+def test_without_a_death_signal_the_system_ends_a_suspended_group(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # As on systems other than Linux: the worker is told that it runs on one.
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.platform = 'darwin'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
+    test_no_worker_outlives_a_killed_parent("")

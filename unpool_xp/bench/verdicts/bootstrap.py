@@ -12,7 +12,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ THRESHOLD = 0.05
 CONFIDENCE = 0.95
 _MIN_SAMPLES = 3  # samples: below, an interval says nothing
 _RESAMPLES = 2000
+_SEED = 0
 _BLOCK_RESAMPLES = 100  # resamples of pairs at once, so that many samples still fit the memory
 
 # Of fewer than five processes the resamples spread too little; so much wider the intervals are:
@@ -61,8 +62,6 @@ def ratio(
     a_samples: Sequence[float],
     b_samples: Sequence[float],
     *,
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
     paired: bool = False,
     processes: tuple[Sequence[int], Sequence[int]] = ((), ()),
 ) -> Ratio:
@@ -72,10 +71,6 @@ def ratio(
     ----------
     a_samples, b_samples : sequence of float
         Seconds.
-    confidence : float, optional
-        Of the interval.
-    seed : int, optional
-        Of the bootstrap.
     paired : bool, optional
         Whether the samples were taken in turns, a pair a turn, so that what slowed down one
         slowed down the other.
@@ -91,8 +86,8 @@ def ratio(
     Raises
     ------
     ValueError
-        If there is no sample, one is not above zero and finite, `confidence` is not between 0
-        and 1, or there are pairs to be made of unequal numbers.
+        If there is no sample, one is not above zero and finite, or there are pairs to be made of
+        unequal numbers.
 
     Examples
     --------
@@ -100,10 +95,8 @@ def ratio(
     >>> ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
     Ratio(estimate=2.0, low=2.0, high=2.0)
     """
-    a, b = (
-        _validate_samples("ratio: a_samples", a_samples),
-        _validate_samples("ratio: b_samples", b_samples),
-    )
+    a = _validate_samples("ratio: a_samples", a_samples)
+    b = _validate_samples("ratio: b_samples", b_samples)
     if paired and len(a) != len(b):
         raise ValueError(
             f"ratio: paired=True needs as many a_samples as b_samples, got {len(a)} and {len(b)}"
@@ -113,14 +106,14 @@ def ratio(
         low, high = 0.0, math.inf
     else:
         if paired:
-            draws = _paired_medians(a, b, seed)
+            draws = _paired_medians(a, b)
         else:
-            draws = _draw_medians(a, processes[0], seed), _draw_medians(b, processes[1], seed)
+            draws = _draw_medians(a, processes[0]), _draw_medians(b, processes[1])
             # One's first stream meets the other's second, and the other way round: swapping the
             # two gives the same pairs of medians, so the inverse ratios.
             draws = draws[0].ravel(), draws[1][::-1].ravel()
         # In logarithms, where a ratio and its inverse lie alike.
-        low, high = _percentiles(np.log(draws[0]) - np.log(draws[1]), confidence)
+        low, high = _percentiles(np.log(draws[0]) - np.log(draws[1]))
         low, high = math.exp(low), math.exp(high)
     return Ratio(estimate, low, high)
 
@@ -130,13 +123,7 @@ def typical_seconds(samples: Sequence[float] | Floats, process: Sequence[int] = 
     return float(np.median([np.median(own) for own in _by_process(samples, process)]))
 
 
-def median_interval(
-    samples: Sequence[float],
-    process: Sequence[int] = (),
-    *,
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
-) -> Interval:
+def median_interval(samples: Sequence[float], process: Sequence[int] = ()) -> Interval:
     """Return the bootstrap interval of `typical_seconds`: (0, inf) of fewer than three samples.
 
     It refuses what `ratio` refuses.
@@ -144,7 +131,7 @@ def median_interval(
     values = _validate_samples("median_interval: samples", samples)
     if len(values) < _MIN_SAMPLES:
         return Interval(0.0, math.inf)
-    return Interval(*_percentiles(_draw_medians(values, process, seed).ravel(), confidence))
+    return Interval(*_percentiles(_draw_medians(values, process).ravel()))
 
 
 def noise_floor(samples: Sequence[float]) -> float:
@@ -175,7 +162,7 @@ def noise_floor(samples: Sequence[float]) -> float:
     """
     values = _validate_samples("noise_floor: samples", samples)
     middle = len(values) // 2
-    if middle < 3:
+    if middle < _MIN_SAMPLES:
         return math.inf
     halves = [(values[::2], values[1::2]), (values[:middle], values[middle:])]
     medians = [(float(np.median(a)), float(np.median(b))) for a, b in halves]
@@ -237,10 +224,8 @@ def _validate_samples(name: str, samples: Sequence[float]) -> Floats:
     return values
 
 
-def _percentiles(draws: Floats, confidence: float) -> tuple[float, float]:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence!r} must be between 0 and 1")
-    tail = (1 - confidence) / 2
+def _percentiles(draws: Floats) -> tuple[float, float]:
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -256,24 +241,22 @@ def _by_process(samples: Sequence[float] | Floats, process: Sequence[int]) -> li
     return [values[np.asarray(process) == number] for number in dict.fromkeys(process)]
 
 
-def _draw_medians(samples: Floats, process: Sequence[int], seed: int) -> Floats:
+def _draw_medians(samples: Floats, process: Sequence[int]) -> Floats:
     """Return resampled medians: shape (2 streams, resamples)."""
     groups = _by_process(samples, process)
-    drawn = np.stack(
-        [_medians(own, _resampled_ranks(len(own), seed + n)) for n, own in enumerate(groups)]
-    )
+    drawn = np.stack([_medians(own, _SEED + number) for number, own in enumerate(groups)])
     if len(groups) == 1:
-        return drawn[0]
-    picks = np.random.default_rng(seed).integers(len(groups), size=drawn.shape)
+        return np.asarray(drawn[0])
+    picks = np.random.default_rng(_SEED).integers(len(groups), size=drawn.shape)
     # The same process twice is the same draw twice: what differs between processes counts most.
-    medians: Floats = np.median(np.take_along_axis(drawn, picks, axis=0), axis=0)
+    medians = np.median(np.take_along_axis(drawn, picks, axis=0), axis=0)
     center = typical_seconds(samples, process)
     widened: Floats = center * (medians / center) ** _WIDER.get(len(groups), 1.0)
     return widened
 
 
-def _medians(samples: Floats, ranks: NDArray[Any]) -> Floats:
-    medians: Floats = np.sort(samples)[ranks].mean(axis=0)
+def _medians(samples: Floats, seed: int) -> Floats:
+    medians: Floats = np.sort(samples)[_resampled_ranks(len(samples), seed)].mean(axis=0)
     return medians
 
 
@@ -294,8 +277,8 @@ def _resampled_ranks(n: int, seed: int) -> NDArray[np.int64]:
     return ranks
 
 
-def _paired_medians(a: Floats, b: Floats, seed: int) -> tuple[Floats, Floats]:
-    generator, pairs = np.random.default_rng(seed), np.stack([a, b])
+def _paired_medians(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    generator, pairs = np.random.default_rng(_SEED), np.stack([a, b])
     blocks = (
         generator.integers(len(a), size=(_BLOCK_RESAMPLES, len(a)))
         for _ in range(_RESAMPLES // _BLOCK_RESAMPLES)
