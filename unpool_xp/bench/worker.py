@@ -114,11 +114,6 @@ class Service:
         measured = [msgspec.to_builtins(session.finish()) for session in opened]
         return {"sessions": dict(zip(sessions, measured, strict=True))}
 
-    def finish(self, session: str) -> dict[str, Any]:
-        """Close a session; return what was measured."""
-        measured: dict[str, Any] = msgspec.to_builtins(self._sessions.pop(session).finish())
-        return measured
-
     def drop(self) -> dict[str, Any]:
         """Close all sessions and let go of all arrays."""
         self._sessions.clear()

@@ -76,7 +76,7 @@ class RowWriter:
         OSError
             If the disk is full, or the like. The rows before it are whole, and it is not there.
         """
-        fields = msgspec.structs.asdict(row)
+        fields = msgspec.to_builtins(row)
         try:
             row_of(fields)
         except ValueError as error:
