@@ -134,6 +134,41 @@ def median_interval(samples: Sequence[float], process: Sequence[int] = ()) -> In
     return Interval(*_percentiles(_draw_medians(values, process).ravel()))
 
 
+@dataclass(frozen=True)
+class Times:
+    """The seconds of a call in several samples, taken in one or several processes."""
+
+    seconds: Sequence[float]
+    process: Sequence[int] = ()  # of each sample; empty where it is not known
+    disturbed: bool = False  # most of them, by other programs: they decide nothing
+
+    @functools.cached_property
+    def typical(self) -> float:
+        """The `typical_seconds`."""
+        return typical_seconds(self.seconds, self.process)
+
+    @functools.cached_property
+    def noise(self) -> float:
+        """The `noise_floor`."""
+        return noise_floor(self.seconds)
+
+
+def compare_times(
+    a: Times,
+    b: Times,
+    threshold: float = THRESHOLD,
+    *,
+    noise: float | None = None,
+    paired: bool = False,
+) -> tuple[Ratio, Verdict]:
+    """Return the ratio of two times, and what it shows; the noise is by default their own."""
+    processes = (a.process, b.process)
+    found = ratio(a.seconds, b.seconds, paired=paired, processes=processes)
+    if a.disturbed or b.disturbed:
+        return found, Verdict.UNDECIDED
+    return found, verdict(found, max(a.noise, b.noise) if noise is None else noise, threshold)
+
+
 def noise_floor(samples: Sequence[float]) -> float:
     """Estimate how much the same code differs from itself.
 

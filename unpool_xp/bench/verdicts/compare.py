@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from unpool_xp.bench.rows import asv, pytest_benchmark
 from unpool_xp.bench.rows.names import name_of_case
 from unpool_xp.bench.rows.schema import Key, Row, case_key, failure_reason, latest
-from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, noise_floor, ratio, verdict
+from unpool_xp.bench.verdicts.bootstrap import Ratio, Times, Verdict, compare_times
 from unpool_xp.bench.verdicts.compare_notes import notes_on
+from unpool_xp.bench.verdicts.ranking import times_of
 from unpool_xp.bench.verdicts.thresholds import Thresholds
 
 # The first is the worst, and listed first.
@@ -179,11 +180,15 @@ def _compare_case(
     if note is None:
         assert base is not None
         assert head is not None
-        a, b = head.samples_s, base.samples_s
-        floor = noise.get(case_key(row), max(noise_floor(a), noise_floor(b)))
-        found = ratio(a, b, paired=paired and len(a) == len(b))
-        decided = verdict(found, floor, threshold)
+        a, b = times_of(head), times_of(base)
+        assert isinstance(a, Times)
+        assert isinstance(b, Times)
+        floor = noise.get(case_key(row), max(a.noise, b.noise))
+        pairs = paired and len(a.seconds) == len(b.seconds)
+        found, decided = compare_times(a, b, threshold, noise=floor, paired=pairs)
         note = _undecided_reason(base, head, found, floor, threshold, decided)
+        if a.disturbed or b.disturbed:
+            note = "other programs were at work"
     return CaseComparison(name, base, head, found, floor, threshold, decided, note)
 
 

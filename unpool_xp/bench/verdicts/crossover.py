@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from unpool_xp.bench.rows.schema import Row, elements, failure_reason, label, workload_key
-from unpool_xp.bench.verdicts.bootstrap import Verdict, noise_floor, ratio, verdict
+from unpool_xp.bench.verdicts.bootstrap import Times, Verdict, compare_times
 from unpool_xp.bench.verdicts.ranking import (
     Ranking,
     by_workload,
     require_one_machine,
-    samples_with_transfer,
+    times_of,
 )
 
 _WORDS = {
@@ -200,22 +199,21 @@ def _device_verdicts(
 ) -> Iterator[Verdict | None]:
     """Yield the verdict of one case, if there is one: None where the device failed."""
     mine = [row for row in case if row.backend == backend]
-    host = _fastest_samples((row for row in case if not is_gpu(row.backend)), with_transfer)
+    host = _fastest((row for row in case if not is_gpu(row.backend)), with_transfer)
     if not mine or host is None:
         return
-    device = _fastest_samples(mine, with_transfer)
+    device = _fastest(mine, with_transfer)
     if device is not None:
-        noise = max(noise_floor(device), noise_floor(host))
-        yield verdict(ratio(device, host), noise)
+        yield compare_times(device, host)[1]
     elif all(failure_reason(row) for row in mine):
         yield None
 
 
-def _fastest_samples(rows: Iterable[Row], with_transfer: bool) -> list[float] | None:
-    """Return the samples of the quickest row; None where no row has a time that counts."""
-    counted = (samples_with_transfer(row, with_transfer=with_transfer) for row in rows)
-    timed = [samples for samples, reason in counted if reason is None]
-    return min(timed, key=statistics.median, default=None)
+def _fastest(rows: Iterable[Row], with_transfer: bool) -> Times | None:
+    """Return the times of the quickest row; None where no row has a time that counts."""
+    found = (times_of(row, with_transfer=with_transfer) for row in rows)
+    timed = [times for times in found if isinstance(times, Times)]
+    return min(timed, key=lambda times: times.typical, default=None)
 
 
 def _describe(crossing: DeviceCrossover) -> tuple[str, list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,11 +11,10 @@ from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, labe
 from unpool_xp.bench.verdicts.bootstrap import (
     Interval,
     Ratio,
+    Times,
     Verdict,
+    compare_times,
     median_interval,
-    noise_floor,
-    ratio,
-    verdict,
 )
 
 _TIES = (Verdict.SAME, Verdict.UNDECIDED)
@@ -31,6 +29,7 @@ class Ranked:
     seconds: float  # the median, including the copies if they count
     interval: Interval  # of the seconds
     noise: float  # how far the same code is found to be from itself, as `noise_floor` has it
+    disturbed: bool  # other programs were at work during most of the samples
     to_best: Ratio  # the seconds over the best row's
     verdict: Verdict  # this row beside the best; SAME for the best itself
     tied_with_best: bool  # not known to be slower than it
@@ -100,24 +99,22 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> Ranking:
     """
     rows = list(rows)
     _require_one_workload(rows)
-    timed: list[tuple[list[float], Row]] = []
+    timed: list[tuple[Times, Row]] = []
     failed: list[tuple[Row, str]] = []
     for row in rows:
-        samples, reason = samples_with_transfer(row, with_transfer=with_transfer)
-        if reason is None:
-            timed.append((samples, row))
+        times = times_of(row, with_transfer=with_transfer)
+        if isinstance(times, Times):
+            timed.append((times, row))
         else:
-            failed.append((row, reason))
-    timed.sort(key=lambda pair: statistics.median(pair[0]))
-    noise = [noise_floor(samples) for samples, _ in timed]
+            failed.append((row, times))
+    timed.sort(key=lambda pair: pair[0].typical)
 
     def compare_pair(one: int, other: int) -> tuple[Ratio, Verdict]:
-        found = ratio(timed[one][0], timed[other][0])
-        return found, verdict(found, max(noise[one], noise[other]))
+        return compare_times(timed[one][0], timed[other][0])
 
     ranked: list[Ranked] = []
     leader = 0  # of those that share a place
-    for number, (samples, row) in enumerate(timed):
+    for number, (times, row) in enumerate(timed):
         to_best, beside_best = Ratio(1.0, 1.0, 1.0), Verdict.SAME
         if number:
             to_best, beside_best = compare_pair(number, 0)
@@ -127,9 +124,10 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> Ranking:
             Ranked(
                 row,
                 place=leader + 1,
-                seconds=statistics.median(samples),
-                interval=median_interval(samples),
-                noise=noise[number],
+                seconds=times.typical,
+                interval=median_interval(times.seconds, times.process),
+                noise=times.noise,
+                disturbed=times.disturbed,
                 to_best=to_best,
                 verdict=beside_best,
                 tied_with_best=number > 0 and beside_best in _TIES,
@@ -145,15 +143,26 @@ def copy_seconds(row: Row) -> float | None:
     return None if there is None or back is None else there + back
 
 
-def samples_with_transfer(row: Row, *, with_transfer: bool) -> tuple[list[float], str | None]:
-    """Return the seconds of each sample, with the copies if they count, or why there are none."""
-    reason = failure_reason(row)
-    if reason is not None or not with_transfer:
-        return ([] if reason else row.samples_s), reason
-    copies = copy_seconds(row)
+def times_of(row: Row, *, with_transfer: bool = False) -> Times | str:
+    """Return the times of a row, with the copies if they count, or why there are none.
+
+    Disturbed samples are left out where no more than half of them are disturbed.
+    """
+    reason, copies = failure_reason(row), copy_seconds(row) if with_transfer else 0.0
+    if reason is not None:
+        return reason
     if copies is None:
-        return [], "the copies to and from the device were not timed"
-    return [sample + copies for sample in row.samples_s], None
+        return "the copies to and from the device were not timed"
+    kept = list(range(len(row.samples_s)))
+    quiet = [number for number in kept if not (row.disturbed and row.disturbed[number])]
+    disturbed = 2 * len(quiet) < len(kept)
+    if not disturbed:
+        kept = quiet
+    return Times(
+        [row.samples_s[number] + copies for number in kept],
+        [row.process[number] for number in kept] if row.process else (),
+        disturbed,
+    )
 
 
 def require_one_machine(caller: str, rows: Sequence[Row]) -> None:
@@ -176,20 +185,20 @@ def _require_one_workload(rows: Sequence[Row]) -> None:
 
 def tax(rows: Iterable[Row]) -> list[Tax]:
     """Return what portability costs, for each backend and mode that has both."""
-    rows = [row for row in rows if failure_reason(row) is None]
+    rows = list(rows)
     _require_one_workload(rows)
+    timed = [(row, found) for row in rows if isinstance(found := times_of(row), Times)]
     taxes = []
-    for row in rows:
+    for row, times in timed:
         backend_mode = backend_mode_of(row)
         natives = [
-            other
-            for other in rows
+            (other_times, other.function)
+            for other, other_times in timed
             if other.implementation == "native" and backend_mode_of(other) == backend_mode
         ]
         if row.implementation == "portable" and natives:
-            best = min(natives, key=lambda native: statistics.median(native.samples_s))
-            over_best = ratio(row.samples_s, best.samples_s)
-            taxes.append(Tax(backend_mode, best.function, over_best))
+            best, function = min(natives, key=lambda native: native[0].typical)
+            taxes.append(Tax(backend_mode, function, compare_times(times, best)[0]))
     return taxes
 
 
