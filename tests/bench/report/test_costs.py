@@ -9,7 +9,8 @@ from tests.support.rows import native, timed
 from unpool_xp.bench.report.costs import (
     break_even_calls,
     compile_break_evens,
-    device_series,
+    crossovers,
+    device_points,
 )
 from unpool_xp.bench.rows.schema import Row
 
@@ -52,12 +53,9 @@ def crossing_rows() -> list[Row]:
     return rows
 
 
-def test_the_gpu_is_faster_from_a_size_on_with_and_without_copies():
-    (found,) = device_series(cases_of(*crossing_rows()))
-    assert [point.case.first_row.shape[-1] for point in found.points] == [16, 32, 64]
-    ((here, copied),) = found.crossovers
-    assert (here.wins_from, copied.wins_from) == (8 * 32**2, 8 * 64**2)
-    assert device_series(cases_of(timed("numpy", 1.0))) == []
+def test_the_points_of_a_chart_go_from_small_to_large():
+    (points,) = device_points(cases_of(*crossing_rows()))
+    assert [point.case.first_row.shape[-1] for point in points] == [16, 32, 64]
 
 
 def test_the_page_and_the_summary_say_where_the_gpu_takes_over(tmp_path):
@@ -84,8 +82,8 @@ def test_without_a_gpu_no_figure_of_one_stands_anywhere(tmp_path):
 
 def test_copies_that_were_not_timed_make_no_crossover_with_them():
     rows = [timed("numpy", 1.0), timed("torch:cuda", 0.5, to_device_s=None)]
-    (found,) = device_series(cases_of(*rows))
-    ((here, copied),) = found.crossovers
+    ((_, here, copied),) = crossovers(cases_of(*rows))
     assert (here.wins_from, copied.wins_from) == (8 * 32**2, None)
     assert "copies" in copied.text
-    assert [point.ratio_with_copies for point in found.points] == [None]
+    (points,) = device_points(cases_of(*rows))
+    assert [point.ratio_with_copies for point in points] == [None]
