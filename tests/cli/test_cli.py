@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fake_backend
 from tests.support.command import run
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.choose import Choice, choose, scale_case
@@ -97,8 +96,7 @@ def test_choose_refuses_what_cannot_be_before_it_starts(arguments: list[str], me
     assert "Traceback" not in shown.stderr
 
 
-def test_a_choice_where_nothing_ran_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+def test_a_choice_where_nothing_ran_says_so(fake_backends: None) -> None:
     case = Case("max_pool", (1, 2, 4, 4), kernel=(2, 2))
     choice = choose(case, ["fake:wrong"], budget_s=3, modes=eager)
     assert choice.ranking().best is None
@@ -109,8 +107,7 @@ def test_a_choice_where_nothing_ran_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         choose(case, [], modes=eager)
 
 
-def test_a_device_that_answers_late_is_never_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+def test_a_device_that_answers_late_is_never_quicker(fake_backends: None) -> None:
     case = Case("nearest_unpool", (1, 2, 4, 4), scale=(2, 2))
     choice = choose(case, ["numpy", "fake:async"], budget_s=6, modes=eager)
     for copies in (False, True):

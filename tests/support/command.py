@@ -1,4 +1,4 @@
-"""The command `unpool-xp`: run in a process of its own, or only parsed."""
+"""Programs in a process of their own, and the command `unpool-xp`, which may only be parsed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,24 @@ from unpool_xp.cli import main
 APP: Any = typer.main.get_command(main.app)
 
 
-def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = dict(os.environ) | ({"PYTHONPATH": str(path)} if path else {})
+def python(
+    *arguments: str | Path, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python, with these variables in its environment."""
     return subprocess.run(
-        [sys.executable, "-m", "unpool_xp", *arguments],
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        env=environment,
-        cwd=path,
+        timeout=300,
         check=False,
     )
+
+
+def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    variables = {"PYTHONPATH": str(path)} if path else {}
+    return python("-m", "unpool_xp", *arguments, cwd=path, **variables)
 
 
 def problem(arguments: list[str]) -> str | None:

@@ -14,7 +14,6 @@ import pytest
 
 import unpool_xp
 from tests.conftest import CPU
-from tests.support import fake_backend
 from tests.support.command import run
 from unpool_xp import backends, capabilities
 from unpool_xp.bench.check import trials
@@ -93,8 +92,7 @@ def test_what_is_wrong_is_found(kind: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert re.search(said[kind], found["nearest_unpool"].detail)
 
 
-def test_a_process_that_dies_fails_its_backend_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+def test_a_process_that_dies_fails_its_backend_alone(fake_backends: None) -> None:
     results = check_backends(["fake:crash", "numpy"], operations=["max_pool"])
     dead = [result for result in results if result.backend == "fake:crash"]
     (crash,) = {r.detail for r in dead if "crashed" in r.detail}
