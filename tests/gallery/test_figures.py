@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from tests.support.command import python
 from unpool_xp import backends
 from unpool_xp.gallery.checkerboard import checkerboard
 from unpool_xp.gallery.figures import checkerboard_figure, grid_figure, save, shift_figure
@@ -112,5 +111,4 @@ def test_a_name_that_the_font_lacks_is_saved(small: Photograph, tmp_path: Path) 
 def test_pyplot_is_not_imported() -> None:
     # It would choose a backend for the whole process.
     code = "import sys, unpool_xp.gallery.report; print('matplotlib.pyplot' in sys.modules)"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "False"
+    assert python("-c", code).stdout.strip() == "False"

@@ -107,8 +107,6 @@ def test_quantize_hides_the_last_bits_of_ties() -> None:
     for error in (-1e-15, 0, 1e-15):
         np.testing.assert_array_equal(quantize(ties + error), np.arange(1, 101) / 65535)
     np.testing.assert_array_equal(quantize(np.asarray([-0.1, 1.1])), [0, 1])
-    exact = np.arange(256) / 255
-    np.testing.assert_allclose(quantize(exact), exact, atol=1e-12)
 
 
 @pytest.mark.parametrize("stride", [2, 3, 4])

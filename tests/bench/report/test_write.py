@@ -46,6 +46,7 @@ def test_the_page_carries_every_time_and_every_failure(page):
     reasons = [names["reason"][reason] for reason in machine["failures"]["reason"]]
     assert reasons == ["out of memory"] * 2
     assert len(machine["tax"]["ratio"]) == 2
+    assert machine["crossovers"] == machine["devices"] == []
 
 
 def test_the_rows_of_a_page_are_those_that_it_was_made_from(page):
@@ -58,8 +59,9 @@ def test_the_summary_has_the_same(page):
     text = page.summary
     assert re.search(r"^\| 1 \| torch:cpu eager native max_pool2d \|", text, re.MULTILINE)
     assert f"({page.pngs[0].name})" in text
-    for words in ("out of memory", "torn", "No GPU was measured here."):
+    for words in ("out of memory", "torn", "No GPU was measured here. No crossover"):
         assert words in text
+    assert "CPU and GPU\n" not in text
     assert text.count("| max_pool |") == 1  # the answer, first of all
     assert text.index("| max_pool |") < text.index("### max_pool")
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
@@ -106,15 +108,6 @@ def test_ties_are_called_ties(tmp_path):
     assert places[1][2] == "same"
     assert places[2][1:] == ("jax:cpu", "undecided")
     assert "tie first in 1 of 1" in page.words
-
-
-def test_machines_are_kept_apart_and_this_is_said(tmp_path):
-    rows = [timed("numpy", 1.0, machine="slow-box"), timed("numpy", 0.5, machine="fast-box")]
-    page = report(tmp_path, rows)
-    assert "no time is compared with one of another machine" in page.text
-    assert [machine["id"] for machine in page.data["machines"]] == ["fast-box", "slow-box"]
-    assert [machine["rows"]["place"] for machine in page.data["machines"]] == [[1], [1]]
-    assert ("select", {"id": "machine"}) in page.tags
 
 
 def test_the_newest_row_counts_and_the_older_are_counted(tmp_path):

@@ -75,6 +75,8 @@ def _machine_view(
     cases = ranked.cases
     found, fastest = answers(cases), count_fastest(cases)
     failed = [failure for case in cases for failure in case.failed]
+    by_operation = itertools.groupby(cases, key=attrgetter("operation"))
+    groups = {operation: list(same) for operation, same in by_operation}
     bands = sorted({answer.size_class for answer in found})
     rows, of = number_of(len(ranked.rows), "row"), number_of(len(cases), "case")
     return {
@@ -103,8 +105,7 @@ def _machine_view(
                 "spec": time_png_spec(mine, backends, ranked.host_copy_rate),
                 "cases": mine,
             }
-            for operation, group in itertools.groupby(cases, key=attrgetter("operation"))
-            for mine in [list(group)]
+            for operation, mine in groups.items()
         ],
     }
 

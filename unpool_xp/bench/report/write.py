@@ -38,6 +38,7 @@ _CAPTION = (
     "Filled: portable; hollow: native. Dashed: compiled. Dotted grey: a plain copy of the bytes."
 )
 _SCRIPTS = ("core.js", "tables.js", "charts.js", "answers.js", "sections.js", "start.js")
+# What the template of the summary calls.
 _WORDS = (case_name, contender_text, interval_text, seconds_text, three_digits, times_text)
 
 
