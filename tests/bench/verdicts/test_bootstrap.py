@@ -86,8 +86,8 @@ def test_the_resampled_medians_are_those_of_a_plain_bootstrap(n):
     samples = np.arange(1.0, n + 1)
     generator = np.random.default_rng(1)
     plain = np.median(generator.choice(samples, (20_000, n)), axis=1)
-    expected = np.quantile(plain, [0.1, 0.9])
-    found = median_interval(samples.tolist(), confidence=0.8)
+    expected = np.quantile(plain, [0.025, 0.975])
+    found = median_interval(samples.tolist())
     assert (found.low, found.high) == pytest.approx(expected, abs=0.5 if n < 20 else 1.0)
 
 
@@ -106,12 +106,6 @@ def test_pairs_take_out_what_slowed_both():
     paired = ratio((1.1 * a).tolist(), b.tolist(), paired=True)
     assert alone.low < 1 < alone.high
     assert paired.high - paired.low < alone.high - alone.low
-
-
-def test_the_seed_settles_the_interval():
-    a, b = noisy(1.0, seed=1), noisy(1.0, seed=2)
-    assert ratio(a, b, seed=3) == ratio(a, b, seed=3)
-    assert ratio(a, b, seed=3) != ratio(a, b, seed=4)
 
 
 @pytest.mark.parametrize(
@@ -169,8 +163,6 @@ def test_samples_that_cannot_be_are_refused(bad):
 def test_arguments_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match="as many"):
         ratio([1.0] * 3, [1.0] * 4, paired=True)
-    with pytest.raises(ValueError, match=r"confidence=1\.5"):
-        ratio([1.0] * 3, [1.0] * 3, confidence=1.5)
     with pytest.raises(ValueError, match=r"threshold=-0\.1"):
         verdict(Ratio(1, 1, 1), 0.0, threshold=-0.1)
     with pytest.raises(ValueError, match="noise_floor=nan"):

@@ -62,7 +62,7 @@ def test_the_ratio_is_head_over_base() -> None:
     assert entry.ratio.low < 1.5 < entry.ratio.high
     assert entry.ratio.estimate == pytest.approx(1.5, rel=0.02)
     assert entry.verdict is Verdict.SLOWER
-    assert (entry.name, entry.label, entry.mode) == (NAME, "numpy", "eager")
+    assert (entry.name, entry.row.backend) == (NAME, "numpy")
     assert entry.noise < 0.05
     assert entry.threshold == 0.05
 
@@ -72,7 +72,7 @@ def test_one_slower_case_outweighs_all_that_are_faster() -> None:
     head = [timed(t, backend=row.backend) for t, row in zip((0.5, 2, 0.5), base, strict=True)]
     found = compare(base, head)
     assert found.exit_code == 1
-    assert found.entries[0].label == "dask"
+    assert found.entries[0].row.backend == "dask"
     assert found.geometric_mean == pytest.approx(0.5 ** (1 / 3), rel=0.02)
 
 
@@ -82,7 +82,7 @@ def test_the_worst_is_listed_first() -> None:
     head = [timed(factor, backend=label) for label, factor in ratios.items()]
     head.append(failed_row("crash", backend="cupy:cuda"))
     found = compare(base, head)
-    labels = [entry.label for entry in found.entries]
+    labels = [entry.row.backend for entry in found.entries]
     assert labels == ["cupy:cuda", "jax:cpu", "dask", "torch:cpu", "numpy"]
 
 
