@@ -7,17 +7,12 @@ from hypothesis import strategies as st
 
 from tests.support.reports import cases_of, report
 from tests.support.rows import native, timed
-from unpool_xp.bench.report.costs import (
-    break_even_calls,
-    compile_break_evens,
-    crossovers,
-    device_points,
-)
+from unpool_xp.bench.report import costs
 
 
 @given(compiled=st.integers(1, 50), eager=st.integers(1, 50), first=st.integers(1, 500))
 def test_compiling_pays_back_from_the_first_call_that_takes_less_in_all(compiled, eager, first):
-    calls = break_even_calls(compiled, eager, first)
+    calls = costs.break_even_calls(compiled, eager, first)
     assert (calls is None) == (compiled >= eager)
     if calls is not None:
         assert first + (calls - 1) * compiled < calls * eager
@@ -31,7 +26,7 @@ def test_compiled_is_held_against_the_same_function_eager():
         native("jax:cpu", 1.0, "jax.other", mode="compiled"),
         timed("torch:cpu", 0.1),
     ]
-    (found,) = compile_break_evens(cases_of(*rows))
+    (found,) = costs.compile_break_evens(cases_of(*rows))
     assert found.compiled.row.backend == found.eager.row.backend == "jax:cpu"
     assert found.calls in (5, 6)
     assert found.clear
@@ -60,8 +55,8 @@ def test_the_page_and_the_summary_say_where_the_gpu_takes_over(tmp_path):
 
 def test_copies_that_were_not_timed_make_no_crossover_with_them():
     rows = [timed("numpy", 1.0), timed("torch:cuda", 0.5, to_device_s=None)]
-    ((_, here, copied),) = crossovers(cases_of(*rows))
+    ((_, here, copied),) = costs.crossovers(cases_of(*rows))
     assert (here.wins_from, copied.wins_from) == (8 * 32**2, None)
     assert "copies" in copied.text
-    (points,) = device_points(cases_of(*rows))
+    (points,) = costs.device_points(cases_of(*rows))
     assert [point.ratio_with_copies for point in points] == [None]
