@@ -168,8 +168,8 @@ def _gpu() -> tuple[Case, ...]:
         cases.append(conv_transpose_case(shape, channels, 2))
         cases.append(conv_transpose_case(shape, channels, 4, 2, 1))
     for power in (28, 22, 16):
-        shape = _shape_of_size(power)
-        cases += (*max_pool_cases(shape, 3, 2), *max_pool_cases(shape, 2, dtype="float16"))
+        filling = _shape_of_size(power)
+        cases += (*max_pool_cases(filling, 3, 2), *max_pool_cases(filling, 2, dtype="float16"))
     for power in (13, 30, 10):
         cases += pool_cases(_shape_of_size(power), 2)
     return tuple(dict.fromkeys(cases))
