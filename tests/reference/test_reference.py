@@ -1,6 +1,7 @@
-"""The reference against onnxruntime, plain definitions and, in a few ways, PyTorch.
+"""The reference against plain definitions and, in a few ways, PyTorch.
 
-`tests/operations/test_against_torch.py` compares it with PyTorch over generated arguments.
+`tests/operations/test_against_torch.py` compares it with PyTorch over generated arguments. With
+onnxruntime it agrees by way of our operations, which are compared with both.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from tests.support import onnx_models
 from tests.support.closeness import assert_close
 from unpool_xp import reference
 from unpool_xp.reference.indices import CONVENTIONS
@@ -51,26 +51,6 @@ def draw_pooling(
     }
     lead = (int(generator.integers(1, 3)), int(generator.integers(1, 4)))
     return (*lead, *plane), options
-
-
-def draw_for_onnx(rank: int, seed: int) -> tuple[np.ndarray, dict[str, Any], dict[str, Any]]:
-    """Return an array and a pooling of it, as options of ours and as onnxruntime's.
-
-    Each side has a padding of its own, below the kernel.
-    """
-    generator = np.random.default_rng((seed, rank))
-    shape, options = draw_pooling(generator, rank)
-    x = generator.standard_normal((*shape[:2], *(n + 6 for n in shape[2:]))).astype(np.float32)
-    kernel = options["kernel"]
-    options["padding"] = tuple(tuple(map(int, generator.integers(k, size=2))) for k in kernel)
-    options["ceil_mode"] = False
-    theirs = {
-        "kernel_shape": kernel,
-        "strides": options["stride"],
-        "dilations": options["dilation"],
-        "pads": np.transpose(options["padding"]).ravel().tolist(),
-    }
-    return x, options, theirs
 
 
 def test_a_last_window_must_start_before_the_padding_at_the_end() -> None:
@@ -107,18 +87,6 @@ def test_a_window_without_an_element_has_no_maximum() -> None:
         reference.max_pool(np.zeros(1), (2,), (1,), ((1, 1),), (2,), False)
 
 
-@pytest.mark.parametrize("rank", RANKS)
-@pytest.mark.parametrize("include", [True, False])
-@pytest.mark.parametrize("seed", range(8))
-def test_avg_pool_with_dilation_and_two_sided_padding_is_onnxs(
-    rank: int, include: bool, seed: int
-) -> None:
-    x, options, theirs = draw_for_onnx(rank, seed)
-    got = reference.avg_pool(x, **options, count_include_pad=include)
-    [wanted] = onnx_models.run("AveragePool", x, **theirs, count_include_pad=int(include))
-    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
-
-
 def test_avg_pool_divides_by_the_padding_but_not_by_what_lies_beyond() -> None:
     x = np.asarray([0.5, 1.0, 3.0])
     options = {"kernel": (3,), "stride": (2,), "dilation": (1,), "ceil_mode": True}
@@ -153,28 +121,6 @@ def test_nearest_unpool_moves_any_dtype(dtype: str) -> None:
     x = np.asarray([[1, 0], [1, 1]]).astype(dtype) * np.asarray(1, dtype)
     got = reference.nearest_unpool(x, scale_factor=(2, 3))
     np.testing.assert_array_equal(got, np.kron(x, np.ones((2, 3), dtype)), strict=True)
-
-
-@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel", "align_corners"])
-@pytest.mark.parametrize("rank", RANKS)
-@pytest.mark.parametrize("seed", range(6))
-def test_linear_unpool_is_onnxs(rank: int, seed: int, coordinates: str) -> None:
-    generator = np.random.default_rng((seed, rank))
-    plane = tuple(int(n) for n in generator.integers(2, 7, rank))
-    size = tuple(n + int(generator.integers(0, 9)) for n in plane)
-    x = generator.standard_normal((1, 1, *plane)).astype(np.float32)
-    [wanted] = onnx_models.run(
-        "Resize",
-        x,
-        None,
-        None,
-        np.asarray((1, 1, *size)),
-        mode="linear",
-        coordinate_transformation_mode=coordinates,
-    )
-    got = reference.linear_unpool(x, output_size=size, coordinates=coordinates)
-    assert got.dtype == np.float64
-    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_linear_unpool_by_hand() -> None:
@@ -310,9 +256,13 @@ def numbered(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
 @functools.cache
 def all_indices(seed: int, rank: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the indices of a pooling in each convention, none got from another, and its sizes."""
-    x, options, _ = draw_for_onnx(rank, seed)
-    _, places = reference.max_pool(x, **options)
+    generator = np.random.default_rng((seed, rank))
+    shape, options = draw_pooling(generator, rank)
     del options["ceil_mode"]
+    x = generator.standard_normal((*shape[:2], *(n + 6 for n in shape[2:])))
+    sides = [generator.integers(k, size=2) for k in options["kernel"]]
+    options["padding"] = tuple((int(before), int(after)) for before, after in sides)
+    _, places = reference.max_pool(x, **options, ceil_mode=False)
     flat = places.reshape(*x.shape[:2], -1)
     known = {
         name: np.take_along_axis(numbers.reshape((*flat.shape[:2], -1)), flat, 2).reshape(
@@ -340,21 +290,6 @@ def test_convert_indices(source: str, target: str, rank: int) -> None:
         known, options = all_indices(seed, rank)
         got = reference.convert_indices(known[source], source, target, **options)
         np.testing.assert_array_equal(got, known[target], strict=True)
-
-
-@pytest.mark.parametrize("storage_order", [0, 1])
-@pytest.mark.parametrize("rank", RANKS)
-@pytest.mark.parametrize("seed", range(6))
-def test_convert_indices_to_onnx_is_onnxruntimes(rank: int, seed: int, storage_order: int) -> None:
-    x, options, theirs = draw_for_onnx(rank, seed)
-    values, indices = onnx_models.run("MaxPool", x, **theirs, storage_order=storage_order)
-    wanted = reference.max_pool(x, **options)
-    np.testing.assert_array_equal(wanted[0], values, strict=True)
-    convention = ["onnx", "onnx_column_major"][storage_order]
-    got = reference.convert_indices(wanted[1], "torch", convention, x.shape)
-    np.testing.assert_array_equal(got, indices, strict=True)
-    back = reference.convert_indices(indices, convention, "torch", x.shape)
-    np.testing.assert_array_equal(back, wanted[1], strict=True)
 
 
 def test_convert_indices_names_what_it_does_not_know() -> None:

@@ -25,6 +25,9 @@ Layout: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # name -> shape, dty
 Outputs: TypeAlias = tuple[NDArray, ...]
 Planes: TypeAlias = list[int]
 RowRange: TypeAlias = tuple[int, int]  # from, to
+Function: TypeAlias = Callable[..., Any]
+Builder: TypeAlias = "Callable[[Case, Backend], Function]"
+Reason: TypeAlias = "Callable[[Case], str | None]"
 
 SIZE_FIELDS = ("kernel", "stride", "padding")
 
@@ -69,9 +72,6 @@ class Operation:
     dtype_kinds: str = "fiu"  # of dtype, as NumPy's letters
 
 
-# --- helpers -------------------------------------------------------------------------------------
-
-
 def total_bytes(layout: Layout) -> int:
     """Return the bytes of all the arrays."""
     return sum(math.prod(shape) * numpy_dtype(dtype).itemsize for shape, dtype in layout.values())
@@ -96,11 +96,6 @@ def select_planes(array: NDArray, rank: int, planes: Planes) -> NDArray:
 def to_64_bit(array: NDArray) -> NDArray:
     """Return an array in 64 bits."""
     return array.astype(np.int64 if array.dtype.kind in "iu" else np.float64)
-
-
-Function: TypeAlias = Callable[..., Any]
-Builder: TypeAlias = "Callable[[Case, Backend], Function]"
-Reason: TypeAlias = "Callable[[Case], str | None]"
 
 
 @dataclass(frozen=True)

@@ -76,15 +76,12 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
     shape = _FEATURE_MAPS[size]
     channels, out_channels = _CONV_TRANSPOSE_INPUTS[size]
     kernel, padding = _KERNELS[stride]
-    by_operation = {
-        case.operation: case
-        for case in (
-            *pool_cases(shape, stride),
-            *fractional_cases(shape, 1 / stride),
-            conv_transpose_case(channels, out_channels, kernel, stride, padding),
-        )
-    }
-    return by_operation[operation]
+    cases = (
+        *pool_cases(shape, stride),
+        *fractional_cases(shape, 1 / stride),
+        conv_transpose_case(channels, out_channels, kernel, stride, padding),
+    )
+    return next(case for case in cases if case.operation == operation)
 
 
 def panel_cases() -> tuple[Case, ...]:
