@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,13 +15,7 @@ from unpool_xp.bench.cases.formatting import markdown_table, seconds_text, three
 from unpool_xp.bench.portability.targets import NOISY, TaxEntry, TaxSummary, is_noisy, summarize
 from unpool_xp.bench.terminal.tables import text_table
 
-
-def short_function(name: str) -> str:
-    """Return a native's name without the module that a reader knows."""
-    for prefix in ("torch.nn.functional.", "numpy.lib.stride_tricks.", "numpy."):
-        if name.startswith(prefix):
-            return name.removeprefix(prefix)
-    return name
+_KNOWN_MODULES = re.compile(r"^(torch\.nn\.functional|numpy\.lib\.stride_tricks|numpy)\.")
 
 
 def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
@@ -55,7 +51,8 @@ def _fastest_natives(entries: Sequence[TaxEntry]) -> list[str]:
     for operation in dict.fromkeys(entry.case.operation for entry in entries):
         names = [e.function for e in entries if e.case.operation == operation and e.function]
         if names:
-            counted = (f"{short_function(n)} ({names.count(n)})" for n in dict.fromkeys(names))
+            short = (_KNOWN_MODULES.sub("", name) for name in names)
+            counted = (f"{name} ({number})" for name, number in Counter(short).items())
             lines.append(f"native of {operation}: {', '.join(counted)}")
     return lines
 
@@ -113,16 +110,7 @@ def _means_by_operation(
 def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
     """Return the summary, and the means by operation, in Markdown."""
     summaries = summarize(entries)
-    head = (
-        "where",
-        "held against",
-        "geometric mean",
-        "target",
-        "worst",
-        "target",
-        "worst case",
-        "",
-    )
+    columns = ("geometric mean", "target", "worst", "target", "worst case", "")
     lines = [
         [summary.target.name, summary.target.baseline, *_summary_line(summary)[1:]]
         for summary in summaries
@@ -132,7 +120,7 @@ def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
         [f"`{operation}`", *cells] for operation, cells in _means_by_operation(entries, summaries)
     ]
     tables = (
-        markdown_table(head, lines, text=str),
+        markdown_table(("where", "held against", *columns), lines, text=str),
         markdown_table(["operation", *names], means, text=str),
     )
     return "\n".join("\n".join([*table, ""]) for table in tables)
@@ -162,8 +150,8 @@ def tax_as_json(entries: Sequence[TaxEntry]) -> dict[str, Any]:
                 "case": entry.case.to_json(),
                 "name": entry.case.name,
                 "native": entry.function or None,
-                "portable_s": None if entry.ratio is None else entry.portable_s,
-                "native_s": None if entry.ratio is None else entry.native_s,
+                "portable_s": _number_or_none(entry.portable_s),
+                "native_s": _number_or_none(entry.native_s),
                 "ratio": None if entry.ratio is None else entry.ratio.estimate,
                 "interval": None
                 if entry.ratio is None
