@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import run
+from tests.support.command import python, run
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.choose import Choice, choose, scale_case
 from unpool_xp.bench.measure.sweep import SweepUnwritableError, run_sweep
@@ -39,7 +39,7 @@ def test_backends_says_what_is_here_and_what_is_missing() -> None:
 
 def test_version_and_help() -> None:
     assert run("--version").stdout.strip() == "0.1.0"
-    shown = run("--help").stdout
+    shown = python("-m", "unpool_xp", "--help").stdout
     assert "Usage: python -m unpool_xp [OPTIONS]" in shown
     assert "choose" in shown
 
@@ -49,7 +49,7 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
         "import runpy, sys; sys.modules['typer'] = None; "
         "runpy.run_module('unpool_xp', run_name='__main__')"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    shown = python("-c", code)
     assert shown.returncode == 1
     assert shown.stderr == (
         'unpool-xp: typer is not installed; the commands need pip install "unpool-xp[bench]"\n'
