@@ -8,7 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from unpool_xp.capabilities import DTYPES
-from unpool_xp.cli.common import BackendOption, JsonOption, app, err, fail, out, resolve_labels
+from unpool_xp.cli.common import (
+    BackendOption,
+    JsonOption,
+    WaitOption,
+    app,
+    fail,
+    out,
+    report_disturbed,
+    report_load,
+    resolve_labels,
+    status,
+)
 
 
 def _parse_numbers(
@@ -43,6 +54,7 @@ def choose(
     torch_compiled: Annotated[
         bool, typer.Option(help="Also measure torch.compile (seconds per size).")
     ] = False,
+    wait: WaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure which backend to use, and from which size on the answer changes."""
@@ -67,8 +79,9 @@ def choose(
         fail(str(error))
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
     labels = resolve_labels(backend, to_time=True)
+    report_load(wait=wait)
     try:
-        with err.status("") as status:
+        with status("") as shown:
             choice = measure(
                 case,
                 labels,
@@ -76,7 +89,7 @@ def choose(
                 modes=lambda label: (
                     ("eager", "compiled") if label.partition(":")[0] in compiled else ("eager",)
                 ),
-                progress=status.update,
+                progress=shown.update,
             )
     except MemoryError as error:
         fail(str(error))
@@ -84,5 +97,6 @@ def choose(
         print(json.dumps(show_choice.choice_as_json(choice), indent=1))
     else:
         show_choice.print_choice(out, choice)
+    report_disturbed(choice.rows)
     if choice.ranking().best is None:
         raise typer.Exit(2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -11,12 +13,17 @@ try:
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.status import Status
 except ImportError as missing:  # the library itself needs none of this
     need = 'the commands need pip install "unpool-xp[bench]"'
     sys.exit(f"unpool-xp: {missing.name} is not installed; {need}")
 
 from unpool_xp import backends
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
+
+_REFRESHES = 1  # a second: to draw takes time from what is measured
+_WAIT_SECONDS = 2.0
 
 app = typer.Typer(
     help="Choose an array library for pooling and unpooling, by measuring it here.",
@@ -37,6 +44,9 @@ OperationOption = Annotated[
 ResultsOption = Annotated[Path, typer.Option(help="The folder of all rows.")]
 ReportOption = Annotated[bool, typer.Option(help="Write the report at the end.")]
 AllOption = Annotated[bool, typer.Option("--all", help="List all cases, not only what changed.")]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Wait until other programs leave the machine alone.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PullRequestOption = Annotated[
     Path | None, typer.Option("--markdown", help="Write a summary for a pull request here.")
@@ -68,6 +78,33 @@ def require_known_operations(names: list[str] | None) -> None:
         fail(f"unknown operation {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}")
 
 
+def report_load(*, wait: bool) -> None:
+    """Say how much other programs keep busy, before anything is timed; or wait until they stop."""
+    from unpool_xp.bench.measure.host.load import describe_load
+
+    while (load := describe_load()) is not None:
+        if not wait:
+            err.print(f"[yellow]{load}: times will be off; --wait waits until they are done[/]")
+            return
+        with status(f"waiting: {load}"):
+            time.sleep(_WAIT_SECONDS)
+
+
+def report_disturbed(rows: Iterable[Row]) -> None:
+    """Say how many samples others have disturbed, if any."""
+    flags = [flag for row in rows for flag in row.disturbed or ()]
+    if any(flags):
+        err.print(
+            f"[yellow]{sum(flags)} of {len(flags)} samples were disturbed by other programs; a row "
+            "with more than half of its samples disturbed is marked ! and decides nothing[/]"
+        )
+
+
+def status(text: str = "") -> Status:
+    """Return a line on standard error that says what is going on, and takes next to no time."""
+    return err.status(text, refresh_per_second=_REFRESHES)
+
+
 def progress_bar() -> Progress:
     """Return a progress bar on standard error, so that output can be piped."""
     return Progress(
@@ -77,4 +114,5 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
         console=err,
         transient=True,
+        refresh_per_second=_REFRESHES,
     )

@@ -15,11 +15,13 @@ from unpool_xp.cli.common import (
     JsonOption,
     OperationOption,
     PullRequestOption,
+    WaitOption,
     app,
-    err,
     fail,
     out,
+    report_load,
     require_known_operations,
+    status,
 )
 
 
@@ -41,6 +43,7 @@ def gate(
     size: Annotated[str | None, typer.Option(help="small or large; default: both.")] = None,
     budget: Annotated[float, typer.Option(help="Seconds for the first passes.", min=1)] = 120.0,
     timeout: Annotated[float, typer.Option(help="Seconds for one request.", min=1)] = 60.0,
+    wait: WaitOption = False,
     everything: AllOption = False,
     as_json: JsonOption = False,
     markdown: PullRequestOption = None,
@@ -77,10 +80,11 @@ def gate(
         )
         sources = [build.find_source(Path.cwd(), ref) for ref in (base, head)]
         thresholds = Thresholds.read(sources[1].repository / "pyproject.toml")
-        with err.status("") as status:
+        report_load(wait=wait)
+        with status() as shown:
             builds = []
             for source in sources:
-                status.update(escape(f"building {source.ref}"))
+                shown.update(escape(f"building {source.ref}"))
                 builds.append(build.build(source, folder / "environments"))
             found = run_gate(
                 builds[0],
@@ -92,7 +96,7 @@ def gate(
                 budget_s=budget,
                 timeout_s=timeout,
                 notes=[*notes, *build.dependency_notes(*sources)],
-                progress=lambda text: status.update(escape(text)),
+                progress=lambda text: shown.update(escape(text)),
             )
     except (build.GateError, ImportError, OSError, ValueError) as error:
         fail(str(error))

@@ -22,12 +22,16 @@ from unpool_xp.cli.common import (
     OperationOption,
     ReportOption,
     ResultsOption,
+    WaitOption,
     app,
     err,
     fail,
     out,
     progress_bar,
+    report_disturbed,
+    report_load,
     require_known_operations,
+    status,
 )
 from unpool_xp.cli.report import write_report_from
 
@@ -46,6 +50,7 @@ def gpu(
     minutes: Annotated[float, typer.Option(help="For everything.", min=0.1)] = 8.0,
     results: ResultsOption = Path("results"),
     report: ReportOption = True,
+    wait: WaitOption = False,
 ) -> None:
     """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
     from unpool_xp.bench.catalog.presets import preset
@@ -59,12 +64,12 @@ def gpu(
 
     end = time.monotonic() + 60 * minutes
     require_known_operations(operation)
-    with err.status("looking for devices"):
+    with status("looking for devices"):
         labels = _cuda_labels(backend)
         cpu_labels = [*find_loadable([name for name in _CPU_LABELS if name not in labels])[0]]
     # The sweep checks each case as well, so a suite that takes long must not take its time.
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
-    with err.status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
+    with status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
         checked = check_backends(
             labels, operations=operation or tuple(OPERATIONS), budget_s=seconds
         )
@@ -74,6 +79,7 @@ def gpu(
         err.print(f"{left_out} not checked for want of time: unpool-xp check does all of it")
     failed = Counter(result.outcome for result in checked)["failed"]
 
+    report_load(wait=wait)
     chosen = preset("gpu")
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"
@@ -102,7 +108,9 @@ def gpu(
     )
     if summary.left:
         err.print(f"unpool-xp sweep --preset gpu --resume {path.stem} measures the rest")
-    _print_targets(read_rows([path]).rows, results / "report")
+    rows = read_rows([path]).rows
+    report_disturbed(rows)
+    _print_targets(rows, results / "report")
     if report:
         write_report_from([path], results / "report")
     if failed:

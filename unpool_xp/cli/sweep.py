@@ -15,11 +15,14 @@ from unpool_xp.cli.common import (
     OperationOption,
     ReportOption,
     ResultsOption,
+    WaitOption,
     app,
     err,
     fail,
     out,
     progress_bar,
+    report_disturbed,
+    report_load,
     require_known_operations,
     resolve_labels,
 )
@@ -40,6 +43,7 @@ def sweep(
     ] = None,
     memory: Annotated[bool, typer.Option(help="Measure peak memory too.")] = False,
     report: ReportOption = False,
+    wait: WaitOption = False,
     scheduler: Annotated[
         str | None,
         typer.Option(help="Of a dask.distributed cluster: measure on its machines, not here."),
@@ -55,6 +59,7 @@ def sweep(
     from unpool_xp.bench.catalog.presets import preset as preset_of
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
+    from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.terminal import ranking
 
     try:
@@ -85,6 +90,7 @@ def sweep(
     folder = results / "sweeps" / this_machine().id
     path = folder / f"{run_name(folder, resume)}.jsonl"
     err.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
+    report_load(wait=wait)
     try:
         with progress_bar() as progress:
             task = progress.add_task("cells", total=None)
@@ -107,6 +113,7 @@ def sweep(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.skipped} already there"
     )
+    report_disturbed(read_rows([path]).rows)
     if report:
         ranking.print_rankings(out, path)
         write_report_from([path], results / "report")

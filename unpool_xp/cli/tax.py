@@ -13,10 +13,12 @@ from unpool_xp.cli.common import (
     JsonOption,
     OperationOption,
     ResultsOption,
+    WaitOption,
     app,
     fail,
     out,
     progress_bar,
+    report_load,
     require_known_operations,
     resolve_labels,
 )
@@ -30,6 +32,7 @@ def tax(
     quick: Annotated[bool, typer.Option(help="Leave out the middle size.")] = False,
     results: ResultsOption = Path("results"),
     markdown: Annotated[Path | None, typer.Option(help="Write the summary here.")] = None,
+    wait: WaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure what portability costs: our time over that of each library's own function."""
@@ -45,6 +48,7 @@ def tax(
     cases = [c for c in tax_cases(quick) if not operation or c.operation in operation]
     if not cases:
         fail(f"no case of {', '.join(operation or ())}")
+    report_load(wait=wait)
     with row_recorder(results / "tax") as keep, progress_bar() as progress:
         task = progress.add_task("measuring", total=len(targets) * len(cases))
         entries = measure_taxes(

@@ -178,11 +178,19 @@ def _ranking_as_json(ranking: Ranking) -> list[dict[str, Any]]:
                 for end in (entry.interval.low, entry.interval.high)
             ],
             "tied_with_best": entry.tied_with_best,
+            "processes": len(set(entry.row.process)),
+            "disturbed": entry.disturbed,
+            "cold_s": entry.row.cold_s,
             "reason": None,
         }
         for entry in ranking.timed
     ]
-    nothing = {"place": None, "seconds": None, "interval": None, "tied_with_best": False}
+    nothing = {
+        **dict.fromkeys(("place", "seconds", "interval", "cold_s")),
+        "tied_with_best": False,
+        "processes": 0,
+        "disturbed": False,
+    }
     failed = [
         {"backend": row.backend, "mode": row.mode, **nothing, "reason": reason}
         for row, reason in ranking.failed

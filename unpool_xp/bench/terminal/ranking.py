@@ -31,7 +31,7 @@ def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
             str(backend_mode),
             seconds_text(entry.seconds),
             interval_text(entry.interval.low, entry.interval.high, entry.seconds),
-            f"{entry.to_best.estimate:.2f}",
+            f"{entry.to_best.estimate:.2f}{'!' * entry.disturbed}",
             "█" * max(round(_BAR_WIDTH * entry.seconds / slowest), 1),
             f"{beside.ratio.estimate:.2f}" if beside else "-",
         )
@@ -47,5 +47,5 @@ def print_rankings(console: Console, path: Path) -> None:
         console.print(f"\n[bold]{case_of(rows[0]).name}[/]")
         print_ranking(console, rank(portable), tax(rows))
     console.print(
-        "\n[dim]= tied; x own: time over that of the library's own function (below 1: faster)[/]"
+        "\n[dim]= tied; ! disturbed by other programs; x own: time over that of the library's own function (below 1: faster)[/]"
     )
