@@ -1,4 +1,4 @@
-"""Do repeated answers agree, and do their intervals hold what they promise?
+"""How well repeated answers agree, and whether their intervals hold what they promise.
 
     python benchmarks/repeatability.py
 

@@ -47,5 +47,6 @@ def print_rankings(console: Console, path: Path) -> None:
         console.print(f"\n[bold]{case_of(rows[0]).name}[/]")
         print_ranking(console, rank(portable), tax(rows))
     console.print(
-        "\n[dim]= tied; ! disturbed by other programs; x own: time over that of the library's own function (below 1: faster)[/]"
+        "\n[dim]= tied; ! disturbed by other programs; x own: time over that of the library's own "
+        "function (below 1: faster)[/]"
     )
