@@ -1,4 +1,4 @@
-"""Programs in a process of their own, and the command `unpool-xp`, which may only be parsed."""
+"""Programs in a process of their own, and the command `unpool-xp`, there, here, or only parsed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from click.testing import Result
+from typer.testing import CliRunner
 
 from unpool_xp.cli import main
 
@@ -33,6 +35,11 @@ def python(
 def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     variables = {"PYTHONPATH": str(path)} if path else {}
     return python("-m", "unpool_xp", *arguments, cwd=path, **variables)
+
+
+def invoke(*arguments: str) -> Result:
+    """Run the command in this process, which is quicker."""
+    return CliRunner().invoke(main.app, arguments)
 
 
 def problem(arguments: list[str]) -> str | None:
