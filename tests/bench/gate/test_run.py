@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
+import os
 import shutil
 import signal
 import subprocess
-import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -286,8 +286,7 @@ def test_what_goes_wrong_is_a_reason_and_the_rest_is_measured(
     assert told["counts"]["broken"] == 6
     assert {(e["passes"], e["again"]) for e in told["entries"] if e["ratio"]} >= {(1, 0)}
     json.dumps(told, allow_nan=False)
-    left = psutil.Process().children(recursive=True)
-    assert not [process for process in left if "gate/side.py" in " ".join(process.cmdline())]
+    assert not running_sides()
 
 
 def test_nothing_measured_is_not_nothing_slower(
@@ -377,54 +376,28 @@ def avg_pool(x, kernel_size, **options):
     open(f"{__file__}.{os.getpid()}.hangs", "w").close()
     time.sleep(3600)
 """
-HANGING = """
-import sys
-from pathlib import Path
-from unpool_xp.bench.gate.run import run_gate
-from unpool_xp.bench.gate.build import Build
-from unpool_xp.bench.cases.case import BackendMode
-from unpool_xp.bench.catalog.panel import panel_case
-
-on = [BackendMode("numpy")]
-one = Build("base", "0" * 40, Path(sys.argv[1]) / "bin" / "python", Path(sys.argv[1]))
-try:
-    run_gate(one, one, [panel_case("avg_pool", "small", 2)], on, out=Path(sys.argv[2]))
-except KeyboardInterrupt:
-    sys.exit(130)
-"""
 
 
-@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGKILL])
-def test_no_process_is_left_behind(
-    signal_sent: signal.Signals, repository: Path, built: Builder, tmp_path: Path
+def test_an_interrupt_leaves_no_process_behind(
+    repository: Path, built: Builder, tmp_path: Path
 ) -> None:
     one = built(commit_change(repository, HANG, "base", "hang"))
-    parent = subprocess.Popen([sys.executable, "-c", HANGING, one.folder, tmp_path])
-    try:
-        # In the call that does not end, all three.
-        marks = wait_for(lambda: found if len(found := hanging(one)) == 3 else None)
-        sides = [psutil.Process(int(mark.name.split(".")[-2])) for mark in marks]
-        parent.send_signal(signal_sent)
-        assert parent.wait(30) == (130 if signal_sent is signal.SIGINT else -signal_sent)
-        _, alive = psutil.wait_procs(sides, timeout=10)
-        assert not alive
-    finally:
-        parent.kill()
-        parent.wait()
-        for mark in hanging(one):
-            with contextlib.suppress(psutil.NoSuchProcess):  # as it should be
-                psutil.Process(int(mark.name.split(".")[-2])).kill()
-            mark.unlink()
-
-
-def hanging(build: Build) -> list[Path]:
-    return list(build.folder.rglob("*.hangs"))
-
-
-def wait_for(found: Callable[[], Any]) -> Any:
     end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if (value := found()) is not None:
-            return value
-        time.sleep(0.05)
-    raise TimeoutError
+
+    def interrupt() -> None:
+        # In the call that does not end, all three.
+        while len(list(one.folder.rglob("*.hangs"))) < 3 and time.monotonic() < end:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_gate(one, one, [SMALL["avg_pool"]], NUMPY, out=tmp_path)
+    assert time.monotonic() < end
+    assert not running_sides()
+
+
+def running_sides() -> list[psutil.Process]:
+    """Return the processes of the gate that run."""
+    children = psutil.Process().children(recursive=True)
+    return [process for process in children if "gate/side.py" in " ".join(process.cmdline())]
