@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import invoke, python, run
+from tests.support.command import python, run
 from tests.support.rows import make_row, write
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.choose import Choice, choose, scale_case
@@ -26,15 +26,15 @@ def test_backends_says_what_is_here_and_what_is_missing() -> None:
     assert shown.returncode == 0
     for label in ("numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict"):
         assert re.search(rf"^{label} +\d", shown.stdout, re.MULTILINE), label
-    (row,) = json.loads(invoke("backends", "--backend", "numpy", "--json").stdout)
+    (row,) = json.loads(run("backends", "--backend", "numpy", "--json").stdout)
     assert row["copy_gb_s"] > 0
     assert row["product_gflop_s"] > 0
-    assert invoke("backends", "--backend", "nothing").exit_code == 2
+    assert run("backends", "--backend", "nothing").returncode == 2
 
 
 def test_version_and_help() -> None:
-    assert invoke("--version").stdout.strip() == "0.1.0"
-    shown = run("--help").stdout
+    assert run("--version").stdout.strip() == "0.1.0"
+    shown = python("-m", "unpool_xp", "--help").stdout
     assert "Usage: python -m unpool_xp [OPTIONS]" in shown
     assert "choose" in shown
 
@@ -85,8 +85,8 @@ def test_choose_answers_scripts_in_json() -> None:
     ],
 )
 def test_choose_refuses_what_cannot_be_before_it_starts(arguments: list[str], message: str) -> None:
-    shown = invoke("choose", *arguments, "--backend", "numpy")
-    assert shown.exit_code == 2
+    shown = run("choose", *arguments, "--backend", "numpy")
+    assert shown.returncode == 2
     assert message in " ".join(shown.stderr.split())
 
 
@@ -155,11 +155,11 @@ def test_a_damaged_line_is_named_and_the_good_rows_are_read(tmp_path: Path) -> N
     path = write(tmp_path / "run.jsonl", make_row(), make_row(backend="torch:cpu"))
     with path.open("a", encoding="utf-8") as file:
         file.write('{"schema": 1, "torn')
-    shown = invoke("report", str(path), "--to", str(tmp_path / "report"))
-    assert shown.exit_code == 0
+    shown = run("report", str(path), "--to", str(tmp_path / "report"))
+    assert shown.returncode == 0
     assert "run.jsonl:3" in shown.stderr.replace("\n", "")
     assert "2 rows" in shown.stderr
-    assert invoke("report", str(tmp_path / "nowhere")).exit_code == 2
+    assert run("report", str(tmp_path / "nowhere")).returncode == 2
 
 
 def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
@@ -181,10 +181,10 @@ def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_bad_sweeps_are_refused(tmp_path: Path) -> None:
-    assert "known: quick" in invoke("sweep", "--preset", "huge").stderr
-    assert "known: max_pool" in invoke("sweep", "--operation", "upsample").stderr
-    shown = invoke(*sweep(tmp_path, "--resume", "last"))
-    assert shown.exit_code == 2
+    assert "known: quick" in run("sweep", "--preset", "huge").stderr
+    assert "known: max_pool" in run("sweep", "--operation", "upsample").stderr
+    shown = run(*sweep(tmp_path, "--resume", "last"))
+    assert shown.returncode == 2
     assert "there is no run in" in " ".join(shown.stderr.split())
 
 

@@ -15,7 +15,7 @@ import pytest
 
 import unpool_xp
 from tests.conftest import CPU
-from tests.support.command import invoke, run
+from tests.support.command import python, run
 from unpool_xp import backends, capabilities
 from unpool_xp.bench.check import trials
 from unpool_xp.bench.check.run import CheckResult, check_operation, to_json, to_junit
@@ -122,7 +122,8 @@ def test_an_operation_broken_on_purpose_is_named_and_exits_1(tmp_path: Path) -> 
     text, right = source.read_text(encoding="utf-8"), "(taps == values) * priorities"
     assert text.count(right) == 1
     source.write_text(text.replace(right, "(taps != values) * priorities"), encoding="utf-8")
-    shown = run("check", "--backend", "numpy", "--operation", "max_pool", path=tmp_path)
+    command = ("-m", "unpool_xp", "check", "--backend", "numpy", "--operation", "max_pool")
+    shown = python(*command, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert shown.returncode == 1, shown.stdout + shown.stderr
     assert "BAD max_pool on numpy, eager" in shown.stdout
 
@@ -139,6 +140,6 @@ def test_bad_arguments_exit_2_and_say_what_is_known(
     option: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cupy", None)  # also where it is
-    shown = invoke("check", option, value)
-    assert shown.exit_code == 2
+    shown = run("check", option, value)
+    assert shown.returncode == 2
     assert message in " ".join(shown.stderr.split())

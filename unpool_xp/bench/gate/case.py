@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,6 @@ def compare_rows(one: GateMeasurement, base: Row, head: Row) -> CaseComparison:
         notes.append(f"measured again in {len(one.retest_passes)} passes")
     return CaseComparison(
         one.gate_case.case.name,
-        **asdict(one.cell),
         base=base,
         head=head,
         ratio=estimate.ratio if estimate else None,
