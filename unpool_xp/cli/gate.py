@@ -20,7 +20,6 @@ from unpool_xp.cli.common import (
     fail,
     out,
     report_load,
-    require_known_operations,
     status,
 )
 
@@ -61,7 +60,6 @@ def gate(
     from unpool_xp.bench.terminal import gate as show_gate
     from unpool_xp.bench.verdicts.thresholds import Thresholds
 
-    require_known_operations(operation)
     if size not in (None, *SIZES):
         fail(f"unknown size {size!r}; known: {', '.join(SIZES)}")
     wanted_sizes = (size,) if size else SIZES

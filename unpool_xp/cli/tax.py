@@ -19,7 +19,6 @@ from unpool_xp.cli.common import (
     out,
     progress_bar,
     report_load,
-    require_known_operations,
     resolve_labels,
 )
 
@@ -40,7 +39,6 @@ def tax(
     from unpool_xp.bench.portability.targets import TARGETS, tax_cases
     from unpool_xp.bench.terminal import tax as tax_view
 
-    require_known_operations(operation)
     labels = resolve_labels(backend)
     targets = [t for t in TARGETS if t.label in labels and mode in (None, t.mode)]
     if not targets:
@@ -51,14 +49,11 @@ def tax(
     report_load(wait=wait)
     with row_recorder(results / "tax") as keep, progress_bar() as progress:
         task = progress.add_task("measuring", total=len(targets) * len(cases))
-        entries = measure_taxes(
-            cases,
-            targets,
-            record=keep,
-            progress=lambda found: progress.update(
-                task, advance=len(found), description=found[0].target.label
-            ),
-        )
+        entries = []
+        for case, measured, found in measure_taxes(cases, targets):
+            keep(case, measured)
+            entries += found
+            progress.update(task, advance=len(found), description=found[0].target.label)
     if markdown:
         markdown.write_text(tax_view.tax_as_markdown(entries), encoding="utf-8")
     if as_json:

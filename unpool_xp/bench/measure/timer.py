@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-MIN_ROUNDS = 6
+MIN_ROUNDS = 4
 SAMPLE_SECONDS = 20e-3  # a sample is at least this long
 # Before a sample: a thread pool that has slept needs some calls, or 16 ms, until it is awake.
 WARM_CALLS, WARM_SECONDS = 3, 10e-3

@@ -17,15 +17,22 @@ import msgspec
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.measure.measurement import Measurement
-from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, prepare_arguments, session_name
+from unpool_xp.bench.measure.rounds import (
+    TIMEOUT_SECONDS,
+    Cell,
+    open_pools,
+    prepare_arguments,
+    session_name,
+)
 from unpool_xp.bench.measure.sweep import make_row, provenance_fields
 from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.portability.targets import TARGETS, TaxEntry, TaxTarget
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.provenance import run_id
-from unpool_xp.bench.verdicts.bootstrap import Ratio, median_interval
+from unpool_xp.bench.verdicts.bootstrap import Ratio, median_interval, typical_seconds
 
-SECONDS = 0.6  # of samples for a case on a backend
+PROCESSES = 3  # one after the other
+SECONDS = 1.5  # of samples for a case on a backend
 _SLOW_FACTOR = 2.0  # a native this many times slower than the fastest is out of the running
 
 Measurements: TypeAlias = dict[Cell, Measurement]
@@ -37,10 +44,8 @@ def measure_taxes(
     *,
     seconds: float = SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
-    progress: Callable[[list[TaxEntry]], None] | None = None,
-    record: Callable[[Case, Measurements], None] | None = None,
-) -> list[TaxEntry]:
-    """Measure the tax of cases on backends.
+) -> Iterator[tuple[Case, Measurements, list[TaxEntry]]]:
+    """Measure the tax of cases on backends, one case on one backend at a time.
 
     Parameters
     ----------
@@ -52,30 +57,18 @@ def measure_taxes(
         Of samples for each case on each backend.
     timeout_s : float, optional
         Seconds that a worker may take for one request.
-    progress : callable, optional
-        Called with the entries of each case on each backend.
-    record : callable, optional
-        Called with each case and what was measured.
 
-    Returns
-    -------
-    list of TaxEntry
-        One for each target and case.
+    Yields
+    ------
+    tuple of Case, Measurements and list of TaxEntry
+        A case, what was measured of it on a backend, and an entry for each target there.
     """
-    found = []
-    with Pool() as pool:
-        for label in dict.fromkeys(target.label for target in targets):
-            here = [target for target in targets if target.label == label]
+    for label in dict.fromkeys(target.label for target in targets):
+        here = [target for target in targets if target.label == label]
+        with open_pools([label], PROCESSES) as pools:
             for case in cases:
-                measured = _measure(pool, case, _cells(case, here), seconds, timeout_s)
-                if record is not None:
-                    record(case, measured)
-                entries = [make_entry(target, case, measured) for target in here]
-                found += entries
-                if progress is not None:
-                    progress(entries)
-            pool.close()
-    return found
+                measured = _measure(pools, case, _cells(case, here), seconds, timeout_s)
+                yield case, measured, [make_entry(target, case, measured) for target in here]
 
 
 def _cells(case: Case, targets: Sequence[TaxTarget]) -> list[Cell]:
@@ -96,7 +89,32 @@ def _cells(case: Case, targets: Sequence[TaxTarget]) -> list[Cell]:
 
 
 def _measure(
-    pool: Pool, case: Case, cells: Sequence[Cell], seconds: float, timeout_s: float
+    pools: Sequence[Pool], case: Case, cells: Sequence[Cell], seconds: float, timeout_s: float
+) -> Measurements:
+    """Measure in one process after the other; the first says which natives are worth timing."""
+    found: Measurements = {}
+    for number, pool in enumerate(pools):
+        share = seconds / len(pools)
+        part = _measure_in_process(pool, case, cells, share, timeout_s, every=number > 0)
+        for cell, one in part.items():
+            if number and one.checked and found[cell].samples_s:
+                found[cell].extend(one, number)
+            elif not number or one.error is not None:
+                found[cell] = one
+        cells = [cell for cell, one in found.items() if one.samples_s]
+        if not cells:
+            break
+    return found
+
+
+def _measure_in_process(
+    pool: Pool,
+    case: Case,
+    cells: Sequence[Cell],
+    seconds: float,
+    timeout_s: float,
+    *,
+    every: bool,
 ) -> Measurements:
     """Prepare every cell, then take samples in turns."""
     measured = {cell: Measurement(error="not measured") for cell in cells}
@@ -111,7 +129,7 @@ def _measure(
             measured[cell] = msgspec.convert(answer["measured"], Measurement)
             if measured[cell].checked:
                 call_s[name] = answer["call_s"]
-        candidates = _candidates(names, call_s)
+        candidates = list(call_s) if every else _candidates(names, call_s)
         answer = pool[label].ask(
             "sample_rounds", timeout=timeout_s, sessions=candidates, seconds=seconds
         )
@@ -156,15 +174,21 @@ def make_entry(target: TaxTarget, case: Case, measured: Measurements) -> TaxEntr
     if not own:
         return TaxEntry(target, case, reason=f"{target.label} has nothing that does it")
     native_s, best = min(own, key=lambda pair: pair[0])
-    ratio = ratio_of_pairs(ours, measured[best].samples_s)
+    process = measured[portable].process
+    ratio = ratio_of_pairs(ours, measured[best].samples_s, process)
     return TaxEntry(target, case, best.function, statistics.median(ours), native_s, ratio)
 
 
-def ratio_of_pairs(a_samples: Sequence[float], b_samples: Sequence[float]) -> Ratio:
-    """Return the median of a over b, pair by pair, and the bootstrap interval of that median."""
+def ratio_of_pairs(
+    a_samples: Sequence[float], b_samples: Sequence[float], process: Sequence[int] = ()
+) -> Ratio:
+    """Return the typical ratio of a over b, pair by pair, and its bootstrap interval.
+
+    The pairs are of those processes; by default all of one.
+    """
     ratios = [a / b for a, b in zip(a_samples, b_samples, strict=True)]
-    interval = median_interval(ratios)
-    return Ratio(statistics.median(ratios), interval.low, interval.high)
+    interval = median_interval(ratios, process)
+    return Ratio(typical_seconds(ratios, process), interval.low, interval.high)
 
 
 @contextlib.contextmanager
