@@ -99,6 +99,7 @@ def test_a_process_that_dies_fails_its_backend_alone(monkeypatch: pytest.MonkeyP
     dead = [result for result in results if result.backend == "fake:crash"]
     (crash,) = {r.detail for r in dead if "crashed" in r.detail}
     assert crash == "crashed: fake:crash ended with exit code 7: the fake library's last words"
+    assert {result.dtype for result in dead} == set(capabilities.DTYPES)  # the rest goes on
     assert {result.outcome for result in results if result.backend == "numpy"} >= {"passed"}
 
 
