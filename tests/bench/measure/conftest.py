@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.support import fake_backend
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.sweep import SweepSummary, run_sweep
 from unpool_xp.bench.rows.files import read_rows
@@ -22,8 +21,8 @@ Sweep = Callable[..., tuple[SweepSummary, list[Row]]]
 
 
 @pytest.fixture(autouse=True)
-def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+def _fakes(fake_backends: None) -> None:
+    """Every test here may load them."""
 
 
 @pytest.fixture

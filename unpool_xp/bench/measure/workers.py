@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 START_SECONDS = 180.0  # importing a library with a cold disk cache
@@ -183,16 +183,19 @@ class Pool:
     ----------
     labels : sequence of str
         The labels to start at once, side by side.
+    start : callable, optional
+        Starts the worker of a label. Default: `Worker`.
     """
 
-    def __init__(self, labels: Sequence[str] = ()) -> None:
-        self._workers = {label: Worker(label) for label in labels}
+    def __init__(self, labels: Sequence[str] = (), start: Callable[[str], Worker] = Worker) -> None:
+        self._start = start
+        self._workers = {label: start(label) for label in labels}
 
     def __getitem__(self, label: str) -> Worker:
         if not self.is_running(label):
             if label in self._workers:
                 self._workers[label].kill()
-            self._workers[label] = Worker(label)
+            self._workers[label] = self._start(label)
         return self._workers[label]
 
     def is_running(self, label: str) -> bool:
