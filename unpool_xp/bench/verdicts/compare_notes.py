@@ -72,13 +72,11 @@ def _short(commit: str) -> str:
 def _environment_notes(pairs: Pairs) -> Iterable[str]:
     """Yield changes of library version, threads or device; unknown values count as unchanged."""
     for field, word in _FACTS:
-        changes: dict[tuple[object, object], list[str]] = {}
+        changes: dict[tuple[object, object], dict[str, None]] = {}
         for base, head in pairs:
             old, new = getattr(base, field), getattr(head, field)
             if not _same_fact(old, new):
-                labels = changes.setdefault((old, new), [])
-                if base.backend not in labels:
-                    labels.append(base.backend)
+                changes.setdefault((old, new), {})[base.backend] = None
         for (old, new), labels in changes.items():
             yield f"{', '.join(labels)}: {word} {old} in base, {new} in head"
 
