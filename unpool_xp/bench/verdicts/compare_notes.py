@@ -19,11 +19,8 @@ def notes_on(base: Sequence[Row], head: Sequence[Row], pairs: Pairs) -> list[str
 
     `base` and `head` are all rows of both sides, `pairs` those that are compared.
     """
-    notes = []
-    for side, rows in (("base", base), ("head", head)):
-        if not rows:
-            notes.append(f"{side} has no rows")
-    if not base or not head:
+    notes = [f"{side} has no rows" for side, rows in (("base", base), ("head", head)) if not rows]
+    if notes:
         return notes
     if not pairs:
         notes.append("no case was measured in both base and head")
