@@ -1,4 +1,4 @@
-"""What the harness needs to know about an operation, and the arguments that all share.
+"""What the harness needs to know about an operation, and about a library's own way to do it.
 
 The operations themselves are in `bench.catalog`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,78 +20,56 @@ from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 if TYPE_CHECKING:
     from unpool_xp.bench.cases.case import Case
 
+Arrays: TypeAlias = dict[str, NDArray]
 Layout: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # name -> shape, dtype
+Outputs: TypeAlias = tuple[NDArray, ...]
 Planes: TypeAlias = list[int]
 RowRange: TypeAlias = tuple[int, int]  # from, to
+Function: TypeAlias = Callable[..., Any]
+Builder: TypeAlias = "Callable[[Case, Backend], Function]"
+Reason: TypeAlias = "Callable[[Case], str | None]"
 
 SIZE_FIELDS = ("kernel", "stride", "padding")
 
 
-@dataclass(frozen=True)
-class Parameters:
-    """The arguments of an operation on one shape; `cases.Case` is the one that checks them."""
-
-    operation: str
-    shape: tuple[int, ...]
-    kernel: tuple[int, ...] | None = None
-    stride: tuple[int, ...] | None = None
-    padding: tuple[int, ...] | None = None
-    scale: tuple[float, ...] | None = None
-    out_channels: int | None = None
-    dtype: str = "float32"
-
-    @property
-    def rank(self) -> int:
-        """Number of trailing axes that the operation acts on."""
-        sizes = self.scale if self.kernel is None else self.kernel
-        return len(sizes or ())
-
-    @property
-    def lead(self) -> tuple[int, ...]:
-        """The axes before those of the plane."""
-        return self.shape[: len(self.shape) - self.rank]
-
-    @property
-    def plane(self) -> tuple[int, ...]:
-        """The trailing axes that the operation acts on."""
-        return self.shape[len(self.shape) - self.rank :]
-
-    @property
-    def window_size(self) -> int:
-        """Number of elements in a window."""
-        return math.prod(self.kernel or ())
-
-    @property
-    def padding_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Padding before and after, for each axis."""
-        return tuple((p, p) for p in self.padding or (0,) * self.rank)
+# By name; `bench.catalog` fills it with ours.
+OPERATIONS: dict[str, Operation] = {}
 
 
-@dataclass(frozen=True)
+def _sizes_as_options(case: Case) -> dict[str, Any]:
+    given = {
+        "kernel_size": case.kernel,
+        "stride": case.stride,
+        "padding": case.padding,
+        "scale_factor": case.scale,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Operation:
     """Everything the harness needs to know about an operation."""
 
     function: Callable[..., Any]
-    needs: tuple[str, ...]  # fields of Parameters
+    natives: tuple[Native, ...] = ()  # what the libraries themselves offer for it
+    needs: tuple[str, ...]  # fields of a case
     takes: tuple[str, ...]
-    inputs: Callable[[Parameters], Layout]
-    outputs: Callable[[Parameters], Layout]  # makes the plan, which checks the sizes
-    make_inputs: Callable[[Parameters], dict[str, NDArray]]
-    options: Callable[[Parameters], dict[str, Any]]
-    flops: Callable[[Parameters], int]
+    inputs: Callable[[Case], Layout] = lambda case: {"x": (case.shape, case.dtype)}
+    outputs: Callable[[Case], Layout]  # makes the plan, which checks the sizes
+    make_inputs: Callable[[Case], Arrays] = lambda case: {
+        "x": feature_map(case.shape, case.dtype, rank=case.rank)
+    }
+    options: Callable[[Case], dict[str, Any]] = _sizes_as_options
+    flops: Callable[[Case], int] = lambda case: 0
     # The expected outputs, shape (len(planes), *spatial), for the given planes of the output
     # (numbered over all leading axes) and the given rows of the first spatial axis.
-    expected: Callable[[Parameters, dict[str, NDArray], Planes, RowRange], tuple[NDArray, ...]]
-    reference_steps: Callable[[Parameters], float]  # of its innermost loop, for whole planes
-    work_per_step: Callable[[Parameters], float] = lambda case: 1  # elements of a plane in a step
-    working_bytes: Callable[[Parameters], int] = lambda case: 0  # of copies from input to output
+    expected: Callable[[Case, Arrays, Planes, RowRange], Outputs]
+    reference_steps: Callable[[Case], float]  # of its innermost loop, for whole planes
+    work_per_step: Callable[[Case], float] = lambda case: 1  # elements of a plane in a step
+    working_bytes: Callable[[Case], int] = lambda case: 0  # of copies from input to output
     exact: bool = True  # moves values, computes none
-    extra_tolerance: Callable[[Parameters], float] = lambda case: 0  # relative to the largest
+    extra_tolerance: Callable[[Case], float] = lambda case: 0  # relative to the largest
     dtype_kinds: str = "fiu"  # of dtype, as NumPy's letters
-    natives: tuple[Native, ...] = ()  # what the libraries themselves offer for it
-
-
-# --- helpers -------------------------------------------------------------------------------------
 
 
 def total_bytes(layout: Layout) -> int:
@@ -104,30 +83,9 @@ def require(sizes: tuple[Any, ...] | None) -> tuple[Any, ...]:
     return sizes
 
 
-def single_input(case: Parameters) -> Layout:
-    """Return the inputs of an operation on one array."""
-    return {"x": (case.shape, case.dtype)}
-
-
-def photo_input(case: Parameters) -> dict[str, NDArray]:
-    """Return a feature map as the one input."""
-    return {"x": feature_map(case.shape, case.dtype, rank=case.rank)}
-
-
-def compute_dtype(case: Parameters) -> str:
+def compute_dtype(case: Case) -> str:
     """Return the dtype to compute in: NumPy cannot compute in bfloat16."""
     return case.dtype if numpy_dtype(case.dtype).kind in "iu" else "float32"
-
-
-def window_options(case: Parameters) -> dict[str, Any]:
-    """Return the options of an operation on windows."""
-    padding = {} if case.padding is None else {"padding": case.padding}
-    return {"kernel_size": case.kernel, "stride": case.stride, **padding}
-
-
-def scale_option(case: Parameters) -> dict[str, Any]:
-    """Return the options of an operation that takes a factor alone."""
-    return {"scale_factor": case.scale}
 
 
 def select_planes(array: NDArray, rank: int, planes: Planes) -> NDArray:
@@ -138,11 +96,6 @@ def select_planes(array: NDArray, rank: int, planes: Planes) -> NDArray:
 def to_64_bit(array: NDArray) -> NDArray:
     """Return an array in 64 bits."""
     return array.astype(np.int64 if array.dtype.kind in "iu" else np.float64)
-
-
-Function: TypeAlias = Callable[..., Any]
-
-Reason: TypeAlias = "Callable[[Case], str | None]"
 
 
 @dataclass(frozen=True)
@@ -165,7 +118,7 @@ class Native:
 
     library: str
     title: str
-    build: Callable[[Case, Backend], Function]
+    build: Builder
     reason: Reason = lambda case: None
     values_only: bool = False
 
@@ -187,41 +140,32 @@ def first_reason(*reasons: Reason) -> Reason:
     return lambda case: next((said for reason in reasons if (said := reason(case))), None)
 
 
-def requires_integer_scale(case: Case) -> str | None:
-    """Refuse a factor that does not repeat each element."""
-    whole = all(float(factor).is_integer() for factor in case.scale or ())
-    return None if whole else f"scale {case.scale} is not whole"
+def reason_unless(holds: Callable[[Case], bool], text: str) -> Reason:
+    """Return a check: where a case does not hold, the reason is the text about that case."""
+    return lambda case: None if holds(case) else text.format(case=case)
 
 
-def requires_exact_scale(case: Case) -> str | None:
-    """Reject a scale that is not exactly output size over input size."""
-    pairs = zip(case.plane, case.output_shape[-case.rank :], case.scale or (), strict=True)
-    exact = all(out == n * factor for n, out, factor in pairs)
-    return None if exact else f"scale {case.scale} is not output size over input size"
-
-
-def requires_image_shape(case: Case) -> str | None:
-    """Reject shapes that are not (N, C, *spatial) or (C, *spatial) with 1 to 3 axes."""
-    whole = case.rank <= 3 and len(case.shape) in (case.rank + 1, case.rank + 2)
-    return None if whole else f"shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
-
-
-def requires_disjoint_windows(case: Case) -> str | None:
-    """Refuse windows that overlap, leave gaps or are padded."""
-    if case.stride != case.kernel:
-        return f"stride {case.stride} is not the kernel {case.kernel}"
-    return requires_no_padding(case)
-
-
-def requires_no_padding(case: Case) -> str | None:
-    """Refuse padding."""
-    return f"padding {case.padding}" if case.padding else None
-
-
-def requires_batch(case: Case) -> str | None:
-    """Refuse what has no batch and channels, or more than three spatial axes."""
-    whole = case.rank <= 3 and len(case.shape) == case.rank + 2
-    return None if whole else f"shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
+_SHAPE = "shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
+requires_image_shape = reason_unless(  # or (C, *spatial)
+    lambda case: case.rank <= 3 and len(case.lead) in (1, 2), _SHAPE
+)
+requires_batch = reason_unless(lambda case: case.rank <= 3 and len(case.lead) == 2, _SHAPE)
+requires_integer_scale = reason_unless(
+    lambda case: all(float(factor).is_integer() for factor in case.scale or ()),
+    "scale {case.scale} is not whole",
+)
+requires_exact_scale = reason_unless(
+    lambda case: case.output_plane == tuple(map(operator.mul, case.plane, case.scale or ())),
+    "scale {case.scale} is not output size over input size",
+)
+requires_no_padding = reason_unless(lambda case: not case.padding, "padding {case.padding}")
+requires_disjoint_windows = first_reason(
+    reason_unless(
+        lambda case: case.stride == case.kernel,
+        "stride {case.stride} is not the kernel {case.kernel}",
+    ),
+    requires_no_padding,
+)
 
 
 def native_namespace(backend: Backend) -> Any:
@@ -230,9 +174,19 @@ def native_namespace(backend: Backend) -> Any:
     return importlib.import_module(names.get(backend.library, backend.library))
 
 
-def torch_function(call: Callable[[Any, Case], Function]) -> Callable[[Case, Backend], Function]:
-    """Return what builds a native from ``torch.nn.functional`` and a case."""
-    return lambda case, backend: call(importlib.import_module("torch.nn.functional"), case)
+def torch_native(
+    name: str,
+    reason: Reason,
+    options: Callable[[Case], dict[str, Any]] = lambda case: case.options(),
+) -> Native:
+    """Return the native of a function of ``torch.nn.functional``."""
+
+    def build(case: Case, backend: Backend) -> Function:
+        functional, given = importlib.import_module("torch.nn.functional"), options(case)
+        function = getattr(functional, name.format(d=case.rank))
+        return lambda *arrays: function(*arrays, **given)
+
+    return Native("torch", f"torch.nn.functional.{name}", build, reason)
 
 
 def lowest_value(dtype: str) -> Any:

@@ -19,7 +19,7 @@ import unpool_xp
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell
 from unpool_xp.bench.measure.sweep import copy_rate, measure_rows, provenance_fields
 from unpool_xp.bench.measure.workers import Pool, find_loadable
 from unpool_xp.bench.rows import provenance, schema
@@ -60,7 +60,8 @@ def _json_answer(function: Callable[[dict[str, Any]], dict[str, Any]], request: 
 def _describe(request: Mapping[str, Any]) -> dict[str, Any]:
     from distributed import get_worker
 
-    worker = get_worker()
+    worker, labels = get_worker(), request["labels"]
+    found, missing = find_loadable(backends.known() if labels is None else labels)
     return {
         "machine": this_machine().to_json(),
         "host": host(),
@@ -69,7 +70,10 @@ def _describe(request: Mapping[str, Any]) -> dict[str, Any]:
         "version": unpool_xp.__version__,
         "schema": schema.ROW_SCHEMA,
         "commit": provenance.git_commit(),
-        "backends": _find_backends(request["labels"]),
+        "backends": {
+            **{asked: {"label": label} for asked, label in found.items()},
+            **{asked: {"reason": reason} for asked, reason in missing.items()},
+        },
     }
 
 
@@ -79,14 +83,6 @@ def host() -> str:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return platform.node()
-
-
-def _find_backends(labels: list[str] | None) -> dict[str, dict[str, str]]:
-    found, missing = find_loadable(backends.known() if labels is None else labels)
-    return {
-        **{asked: {"label": label} for asked, label in found.items()},
-        **{asked: {"reason": reason} for asked, reason in missing.items()},
-    }
 
 
 class _IdleTimeoutPool:
@@ -108,7 +104,8 @@ class _IdleTimeoutPool:
                 pool = self._pool = self._pool or Pool()
                 for label in dict.fromkeys(cell.label for cell in cells):
                     if label not in self._copies:
-                        self._copies[label] = copy_rate(pool, label, options["timeout_s"])
+                        timeout_s = options.get("timeout_s", TIMEOUT_SECONDS)
+                        self._copies[label] = copy_rate(pool, label, timeout_s)
                 origin = {**provenance_fields(request["run"]), "machine": this_machine().id}
                 rows = measure_rows(pool, origin, case, cells, self._copies, **options)
                 return {"rows": msgspec.to_builtins(rows)}
