@@ -1,13 +1,16 @@
-"""Programs in a process of their own, and the command `unpool-xp`, which may only be parsed."""
+"""Python in a process of its own, and the command `unpool-xp` in this one, or only parsed."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 
 from unpool_xp.cli import main
@@ -31,8 +34,16 @@ def python(
 
 
 def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    variables = {"PYTHONPATH": str(path)} if path else {}
-    return python("-m", "unpool_xp", *arguments, cwd=path, **variables)
+    """Run unpool-xp, in a folder: here, as another process takes seconds to start."""
+    with (
+        contextlib.chdir(path or Path.cwd()),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+        pytest.raises(SystemExit) as left,
+    ):
+        APP(arguments, prog_name="unpool-xp")
+    code = left.value.code or 0
+    return subprocess.CompletedProcess(arguments, int(code), out.getvalue(), err.getvalue())
 
 
 def problem(arguments: list[str]) -> str | None:
