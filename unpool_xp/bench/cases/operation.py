@@ -5,10 +5,11 @@ The operations themselves are in `bench.catalog`.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -32,8 +33,11 @@ Reason: TypeAlias = "Callable[[Case], str | None]"
 SIZE_FIELDS = ("kernel", "stride", "padding")
 
 
-# By name; `bench.catalog` fills it with ours.
-OPERATIONS: dict[str, Operation] = {}
+@functools.cache
+def operations() -> Mapping[str, Operation]:
+    """Return the operations by name, loaded when first asked for: nothing here depends on them."""
+    found: Mapping[str, Operation] = importlib.import_module("unpool_xp.bench.catalog").OPERATIONS
+    return found
 
 
 def _sizes_as_options(case: Case) -> dict[str, Any]:
