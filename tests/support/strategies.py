@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import Target
+if TYPE_CHECKING:  # it imports every library, which the tests of the plans do without
+    from tests.conftest import Target
 
 
 def examples(number: int, **arguments: Any) -> Callable[[Callable[..., None]], Any]:
