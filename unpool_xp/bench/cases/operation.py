@@ -1,6 +1,6 @@
 """What the harness needs to know about an operation, and about a library's own way to do it.
 
-The operations themselves are in `bench.catalog`.
+The operations themselves are plugins, as `bench.catalog` is one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -35,8 +36,10 @@ SIZE_FIELDS = ("kernel", "stride", "padding")
 
 @functools.cache
 def operations() -> Mapping[str, Operation]:
-    """Return the operations by name, loaded when first asked for: nothing here depends on them."""
-    found: Mapping[str, Operation] = importlib.import_module("unpool_xp.bench.catalog").OPERATIONS
+    """Return the operations by name, of all installed packages that offer some: ours is one."""
+    found: dict[str, Operation] = {}
+    for point in entry_points(group="unpool_xp.operations"):
+        found |= point.load()
     return found
 
 
