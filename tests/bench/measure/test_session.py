@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dask.callbacks import Callback
 
+from tests.bench.measure.conftest import GOOD
 from tests.conftest import jax_without_64_bits
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
@@ -16,58 +18,39 @@ from unpool_xp.bench.measure.memory import peak_bytes
 from unpool_xp.bench.measure.session import DeviceInputs, Session, describe_error
 from unpool_xp.bench.measure.timer import SAMPLE_SECONDS, WARM_CALLS
 
-CASE = Case("max_pool", (1, 2, 4, 4), kernel=2)
 TIMES = ("first_call_s", "calls_per_sample", "check_scope")
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
 
-
-def delay() -> float:
-    return float(sys.modules["fake_backend"].DELAY)
-
-
-@pytest.mark.parametrize(
-    "case",
-    [
-        CASE,
-        Case("max_unpool", (1, 2, 2, 2), kernel=2),
-        Case("nearest_unpool", (1, 2, 4, 4), scale=2),
-    ],
-    ids=lambda case: case.operation,
-)
-def test_every_time_waits_for_the_result(case: Case) -> None:
-    session = Session(backends.load("fake:async"), case)
+def prepared(label: str, mode: str = "eager", **options: Any) -> Session:
+    session = Session(backends.load(label), GOOD, mode, **options)
     assert session.prepare(), session.measured.error
-    session.sample(2)
+    return session
+
+
+def test_every_time_waits_for_the_result() -> None:
+    session = prepared("fake:async")
+    delay = sys.modules["fake_backend"].DELAY
+    assert len(session.sample(2)) == 2
+    session._timed["call"].calls = 3
+    # A call that started before the last was ready would make the mean shorter than the delay.
+    session.sample(1)
     measured = session.finish()
-    assert len(measured.samples_s) == 2
+    assert len(measured.samples_s) == 3
     for seconds in (*measured.samples_s, measured.first_call_s):
-        assert seconds >= delay()
+        assert seconds >= delay
 
 
 def test_copies_and_cold_calls_are_sampled_like_calls() -> None:
-    session = Session(backends.load("fake:async"), CASE)
-    assert session.prepare()
+    session, delay = prepared("fake:async"), sys.modules["fake_backend"].DELAY
     for what in ("to_device", "cold"):
-        assert min(session.take(2, what).samples_s) >= delay()
+        assert min(session.take(2, what).samples_s) >= delay
     # What is copied back is ready before: the copy itself is quick.
-    assert max(session.take(2, "from_device").samples_s) < delay()
+    assert max(session.take(2, "from_device").samples_s) < delay
     assert session.measured.samples_s == []
 
 
-def test_many_calls_a_sample_are_each_waited_for() -> None:
-    session = Session(backends.load("fake:async"), CASE)
-    session.prepare()
-    session._timed["call"].calls = 3
-    # A call that started before the last was ready would make the mean shorter than the delay.
-    assert session.sample(1)[0] >= delay()
-
-
 def test_a_lazy_library_computes_within_the_time() -> None:
-    from dask.callbacks import Callback
-
-    session = Session(backends.load("dask"), CASE)
-    assert session.prepare()
+    session = prepared("dask")
     session._timed["call"].calls = 2
     runs: list[Any] = []
     with Callback(start=runs.append):
@@ -76,7 +59,7 @@ def test_a_lazy_library_computes_within_the_time() -> None:
 
 
 def test_a_wrong_result_has_a_reason_and_no_time() -> None:
-    session = Session(backends.load("fake:wrong"), CASE)
+    session = Session(backends.load("fake:wrong"), GOOD)
     assert not session.prepare()
     assert session.sample(5) == []
     measured = session.finish()
@@ -87,8 +70,7 @@ def test_a_wrong_result_has_a_reason_and_no_time() -> None:
 
 
 def test_a_call_that_fails_takes_back_the_samples_before_it() -> None:
-    session = Session(backends.load("numpy"), CASE)
-    assert session.prepare()
+    session = prepared("numpy")
     assert len(session.sample(2)) == 2
 
     def broken(x: Any) -> Any:
@@ -109,87 +91,64 @@ def test_an_exception_is_a_reason_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "mode", "implementation", "reason"),
+    ("label", "dtype", "options", "reason"),
     [
-        ("numpy", "compiled", "portable", "numpy: numpy has no compiler"),
-        ("numpy", "fast", "portable", "mode='fast' is not eager or compiled"),
-        ("numpy", "eager", "mine", "implementation='mine' is not portable or native"),
-        ("numpy", "eager", "native", "numpy has no native ''"),
+        ("numpy", "float32", {"mode": "compiled"}, "numpy: numpy has no compiler"),
+        ("numpy", "float32", {"mode": "fast"}, "mode='fast' is not eager or compiled"),
+        ("numpy", "float32", {"implementation": "mine"}, "'mine' is not portable or native"),
+        ("numpy", "float32", {"implementation": "native"}, "numpy has no native ''"),
+        ("numpy", "bfloat16", {}, "numpy has no bfloat16"),
+        ("torch:cpu", "uint16", {}, "torch compares no unsigned integers but uint8"),
+        ("jax:cpu", "float64", {}, "jax makes float32 of float64; set JAX_ENABLE_X64=1"),
     ],
 )
 def test_what_cannot_be_measured_says_why(
-    label: str, mode: str, implementation: str, reason: str
+    label: str, dtype: str, options: dict[str, str], reason: str
 ) -> None:
-    session = Session(backends.load(label), CASE, mode, implementation)
-    assert not session.prepare()
-    assert session.measured.error is not None
-    assert reason in session.measured.error
+    case = Case("max_pool", (1, 2, 4, 4), kernel=2, dtype=dtype)
+    with jax_without_64_bits():
+        session = Session(backends.load(label), case, **options)
+        assert not session.prepare()
+    assert reason in (session.measured.error or "")
+    assert session.finish().samples_s == []
 
 
 def test_compiled_is_measured_where_there_is_a_compiler() -> None:
-    session = Session(backends.load("jax:cpu"), CASE, "compiled")
-    assert session.prepare(), session.measured.error
-    measured = session.finish()
+    session = prepared("jax:cpu", "compiled")
     assert session.function == "unpool_xp.max_pool"
-    assert measured.first_call_s > 0
+    assert session.finish().first_call_s > 0
 
 
-def test_a_sample_of_a_short_call_has_many_of_them() -> None:
-    session = Session(backends.load("numpy"), CASE)
-    session.prepare()
-    assert session.measured.calls_per_sample is not None
-    assert session.measured.calls_per_sample >= 1
-    assert session.measured.calls_per_sample * session.call_s >= SAMPLE_SECONDS / 2
+def test_a_sample_of_a_short_call_has_many_without_the_garbage_collector() -> None:
+    session = prepared("numpy")
+    timed, calls = session._timed["call"], session.measured.calls_per_sample
+    assert calls * session.call_s >= SAMPLE_SECONDS / 2
+    call, seen = timed.call, []
 
-
-def test_untimed_calls_come_before_each_sample() -> None:
-    session = Session(backends.load("numpy"), CASE)
-    session.prepare()
-    timed, calls = session._timed["call"], 0
-    call, timed.calls = timed.call, 1
-
-    def counted(*arrays: Any) -> Any:
-        nonlocal calls
-        calls += 1
+    def watched(*arrays: Any) -> Any:
+        seen.append(gc.isenabled())
         return call(*arrays)
 
-    timed.call = counted
-    assert len(session.sample(2)) == 2
-    assert calls >= WARM_CALLS + 2
+    timed.call = watched
+    session.sample(1)
+    assert set(seen) == {False}
+    assert len(seen) >= WARM_CALLS + calls
+    assert gc.isenabled()
 
 
 def test_each_sample_says_what_else_went_on() -> None:
-    session = Session(backends.load("numpy"), CASE)
-    session.prepare()
-    taken = session.take(3)
+    taken = prepared("numpy").take(3)
     assert len(taken.disturbed) == 3
     for values in (getattr(taken.conditions, name) for name in taken.conditions.__struct_fields__):
         assert len(values) == 3
         assert min(values) >= 0
 
 
-def test_the_collector_rests_while_the_clock_runs() -> None:
-    seen = []
-    session = Session(backends.load("numpy"), CASE)
-    session.prepare()
-    call = session._timed["call"].call
-
-    def watched(*arrays: Any) -> Any:
-        seen.append(gc.isenabled())
-        return call(*arrays)
-
-    session._timed["call"].call = watched
-    session.sample(1)
-    assert set(seen) == {False}
-    assert gc.isenabled()
-
-
 def test_sessions_share_inputs() -> None:
-    backend = backends.load("numpy")
-    inputs = DeviceInputs(backend, CASE)
-    sessions = [Session(backend, CASE, inputs=inputs) for _ in range(2)]
-    assert all(session.prepare() for session in sessions)
-    np.testing.assert_array_equal(inputs.device[0], CASE.arrays()["x"])
+    inputs = DeviceInputs(backends.load("numpy"), GOOD)
+    for _ in range(2):
+        prepared("numpy", inputs=inputs)
+    np.testing.assert_array_equal(inputs.device[0], GOOD.arrays()["x"])
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident memory is Linux's")
@@ -200,22 +159,3 @@ def test_peak_memory_is_at_least_the_output_and_not_the_input() -> None:
     assert peak is not None
     assert output <= peak + 2**21  # the kernel counts resident pages a little late
     assert peak < 8 * output
-
-
-@pytest.mark.parametrize(
-    ("label", "dtype", "reason"),
-    [
-        ("numpy", "bfloat16", "numpy has no bfloat16"),
-        ("torch:cpu", "uint16", "torch compares no unsigned integers but uint8"),
-        ("jax:cpu", "float64", "jax makes float32 of float64; set JAX_ENABLE_X64=1"),
-    ],
-)
-def test_what_cannot_be_measured_says_so_in_the_words_of_the_declaration(
-    label: str, dtype: str, reason: str
-) -> None:
-    case = Case("max_pool", (1, 2, 4, 4), kernel=(2, 2), dtype=dtype)
-    with jax_without_64_bits():
-        session = Session(backends.load(label), case)
-        assert not session.prepare()
-    assert session.measured.error == reason
-    assert session.finish().samples_s == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,57 +15,37 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.bench.measure.conftest import FATAL, GOOD
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
-CASE = Case("max_pool", (1, 2, 4, 4), kernel=2)
-FATAL = Case("max_pool", (3, 2, 4, 4), kernel=2)
 
-pytestmark = pytest.mark.usefixtures("fake_backends")
-
-
-def prepare(worker: Worker, case: Case = CASE, *, timeout: float = 60, **more: Any) -> Any:
-    arguments = {"session": "s", "mode": "eager", "implementation": "portable", **more}
+def prepare(worker: Worker, case: Case = GOOD, *, timeout: float = 60) -> Any:
+    arguments = {"session": "s", "mode": "eager", "implementation": "portable"}
     return worker.ask("prepare", timeout=timeout, case=case.to_json(), **arguments)
 
 
-def gone(pid: int) -> bool:
-    """Wait until a process has ended; give up late, since a machine may be busy."""
-    for _ in range(600):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.1)
-    return False
+def wait_for_the_end(pid: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).wait(timeout=60)  # a machine may be busy
 
 
 def test_a_session_from_hello_to_finish() -> None:
-    worker = Worker("numpy")
-    try:
+    with contextlib.closing(Worker("numpy")) as worker:
         assert worker.facts["label"] == "numpy"
         assert worker.facts["threads"] == 1
         assert worker.facts["device"]
         assert worker.facts["pid"] != os.getpid()
+        os.kill(worker.facts["pid"], signal.SIGINT)  # an interrupt is for its parent
         assert prepare(worker)["measured"]["checked"]
         samples = worker.ask("sample", timeout=60, session="s", n=3)["taken"]["samples_s"]
         assert len(samples) == 3
         worker.ask("drop", timeout=60)
         with pytest.raises(WorkerError, match="KeyError"):
             worker.ask("sample", timeout=60, session="s")
-        peak = {"case": CASE.to_json(), "mode": "eager", "implementation": "portable"}
+        peak = {"case": GOOD.to_json(), "mode": "eager", "implementation": "portable"}
         assert "peak_bytes" in worker.ask("peak", timeout=60, **peak)
-    finally:
-        worker.close()
     assert not worker.alive
-
-
-def test_a_library_that_prints_does_not_break_the_protocol() -> None:
-    worker = Worker("fake:noisy")
-    try:
-        assert prepare(worker)["measured"]["checked"]
-    finally:
-        worker.close()
 
 
 def test_a_bad_request_is_answered_and_the_worker_goes_on() -> None:
@@ -80,79 +61,46 @@ def test_a_bad_request_is_answered_and_the_worker_goes_on() -> None:
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [answer["ok"] for answer in answers] == [False, False, False, False, True, False]
-    assert (
-        "unknown command '__class__'; known: hello, ceilings, make_inputs, prepare"
-        in answers[1]["error"]
-    )
+    known = "unknown command '__class__'; known: hello, ceilings, make_inputs, prepare"
+    assert known in answers[1]["error"]
 
 
-def test_a_missing_backend_is_an_answer() -> None:
-    for label, message in [
-        ("fake:missing", "pip install the missing part"),
-        ("nobody", "unknown backend 'nobody'; known: numpy"),
-    ]:
-        worker = Worker(label)
-        try:
-            with pytest.raises(WorkerError, match=message):
-                _ = worker.facts
-        finally:
-            worker.close()
-
-
-def test_a_crash_names_the_exit_code_and_the_last_words() -> None:
-    worker = Worker("fake:crash")
-    with pytest.raises(WorkerLostError, match=r"exit code 7: the fake library's last words"):
-        prepare(worker, FATAL)
-    worker.kill()
-
-
-def test_a_killed_worker_names_the_signal() -> None:
-    worker = Worker("fake:kill")
-    with pytest.raises(WorkerLostError, match=r"signal SIGKILL \(out of memory\?\)"):
-        prepare(worker, FATAL)
-    worker.kill()
-
-
-def test_a_hang_is_ended() -> None:
-    worker = Worker("fake:hang")
+@pytest.mark.parametrize(
+    ("label", "timeout", "reason"),
+    [
+        ("fake:kill", 60, r"signal SIGKILL \(out of memory\?\)"),
+        ("fake:hang", 1, "timed out: fake:hang did not answer 'prepare' in 1"),
+    ],
+)
+def test_a_lost_worker_says_why_and_is_gone(label: str, timeout: float, reason: str) -> None:
+    worker = Worker(label)
     pid = worker.facts["pid"]
-    with pytest.raises(WorkerLostError, match="timed out: fake:hang did not answer 'prepare' in 1"):
-        prepare(worker, FATAL, timeout=1)
+    with pytest.raises(WorkerLostError, match=reason):
+        prepare(worker, FATAL, timeout=timeout)
     assert not worker.alive
-    assert gone(pid)
+    worker.kill()
+    wait_for_the_end(pid)
 
 
 def test_the_pool_starts_a_lost_worker_again() -> None:
     with Pool(["fake:crash"]) as pool:
         first = pool["fake:crash"].facts["pid"]
-        with pytest.raises(WorkerLostError):
+        with pytest.raises(WorkerLostError, match="exit code 7: the fake library's last words"):
             prepare(pool["fake:crash"], FATAL)
         assert not pool.is_running("fake:crash")
         assert pool["fake:crash"].facts["pid"] != first
         assert prepare(pool["fake:crash"])["measured"]["checked"]
 
 
-def test_a_worker_leaves_interrupts_to_its_parent() -> None:
-    worker = Worker("numpy")
-    try:
-        os.kill(worker.facts["pid"], signal.SIGINT)
-        assert prepare(worker)["measured"]["checked"]
-    finally:
-        worker.close()
-
-
 def test_a_worker_runs_only_while_it_answers() -> None:
-    worker = Worker("numpy")
-    process = psutil.Process(worker.facts["pid"])
-    try:
+    with contextlib.closing(Worker("numpy")) as worker:
+        process = psutil.Process(worker.facts["pid"])
         for _ in range(100):
             if process.status() == psutil.STATUS_STOPPED:
                 break
             time.sleep(0.01)
         assert process.status() == psutil.STATUS_STOPPED
         assert prepare(worker)["measured"]["checked"]
-    finally:
-        worker.close()
     assert worker._process.returncode == 0
 
 
@@ -176,7 +124,7 @@ def request(case: Case) -> str:
 
 
 @pytest.mark.parametrize(
-    "line", ["", request(CASE), request(FATAL)], ids=["suspended", "idle", "busy"]
+    "line", ["", request(GOOD), request(FATAL)], ids=["suspended", "idle", "busy"]
 )
 def test_no_worker_outlives_a_killed_parent(line: str) -> None:
     command = [sys.executable, "-c", PARENT, line]
@@ -185,7 +133,7 @@ def test_no_worker_outlives_a_killed_parent(line: str) -> None:
         pid = int(parent.stdout.readline())
         assert parent.stdout.readline() == "sent\n"
         parent.kill()
-    assert gone(pid)
+    wait_for_the_end(pid)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are of POSIX")
@@ -194,6 +142,5 @@ def test_without_a_death_signal_the_system_ends_a_suspended_group(
 ) -> None:
     # As on systems other than Linux, whose C library has no prctl.
     (tmp_path / "sitecustomize.py").write_text("import ctypes\nctypes.CDLL = int\n")
-    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
     test_no_worker_outlives_a_killed_parent("")

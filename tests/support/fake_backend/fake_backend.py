@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -167,32 +168,13 @@ class _Noisy(Fake):
         return super().asarray(array)
 
 
-def load_async() -> Backend:
-    return Fake("fake:async", xp)
-
-
-def load_wrong() -> Backend:
-    return _Wrong("fake:wrong", xp)
-
-
-def load_crash() -> Backend:
-    return _Bad("fake:crash", _crash)
-
-
-def load_kill() -> Backend:
-    return _Bad("fake:kill", lambda: os.kill(os.getpid(), signal.SIGKILL))
-
-
-def load_hang() -> Backend:
-    return _Bad("fake:hang", lambda: time.sleep(3600))
-
-
-def load_noisy() -> Backend:
-    return _Noisy("fake:noisy", xp)
-
-
-def load_device() -> Backend:
-    return _Device("fake:cuda", xp)
+load_async = partial(Fake, "fake:async", xp)
+load_wrong = partial(_Wrong, "fake:wrong", xp)
+load_noisy = partial(_Noisy, "fake:noisy", xp)
+load_device = partial(_Device, "fake:cuda", xp)
+load_crash = partial(_Bad, "fake:crash", _crash)
+load_kill = partial(_Bad, "fake:kill", lambda: os.kill(os.getpid(), signal.SIGKILL))
+load_hang = partial(_Bad, "fake:hang", lambda: time.sleep(3600))
 
 
 def load_missing() -> Backend:

@@ -10,12 +10,12 @@ from typing import Any
 from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.cases.operation import (
-    OPERATIONS,
     SIZE_FIELDS,
     Arrays,
     Layout,
     Native,
     Operation,
+    operations,
     total_bytes,
 )
 
@@ -27,7 +27,7 @@ class Case:
     Parameters
     ----------
     operation : str
-        A name in `OPERATIONS`.
+        One of `operations`.
     shape : tuple of int
         Shape of the operation's first array.
     kernel, stride, padding : tuple of int, optional
@@ -78,9 +78,9 @@ class Case:
                 if not all(isinstance(n, allowed) and not isinstance(n, bool) for n in value):
                     raise ValueError(f"Case: {name}={value!r} must be numbers, one an axis")
                 set_field(name, tuple(value))
-        if self.operation not in OPERATIONS:
+        if self.operation not in operations():
             raise ValueError(
-                f"Case: unknown operation {self.operation!r}; known: {', '.join(OPERATIONS)}"
+                f"Case: unknown operation {self.operation!r}; known: {', '.join(operations())}"
             )
         if self.kernel is not None and self.stride is None and "stride" in self.definition.takes:
             set_field("stride", self.kernel)
@@ -117,7 +117,7 @@ class Case:
     @property
     def definition(self) -> Operation:
         """What describes the operation."""
-        return OPERATIONS[self.operation]
+        return operations()[self.operation]
 
     @property
     def rank(self) -> int:

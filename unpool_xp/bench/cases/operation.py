@@ -1,15 +1,17 @@
 """What the harness needs to know about an operation, and about a library's own way to do it.
 
-The operations themselves are in `bench.catalog`.
+The operations themselves are plugins, as `bench.catalog` is one.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -32,8 +34,13 @@ Reason: TypeAlias = "Callable[[Case], str | None]"
 SIZE_FIELDS = ("kernel", "stride", "padding")
 
 
-# By name; `bench.catalog` fills it with ours.
-OPERATIONS: dict[str, Operation] = {}
+@functools.cache
+def operations() -> Mapping[str, Operation]:
+    """Return the operations by name, of all installed packages that offer some: ours is one."""
+    found: dict[str, Operation] = {}
+    for point in entry_points(group="unpool_xp.operations"):
+        found |= point.load()
+    return found
 
 
 def _sizes_as_options(case: Case) -> dict[str, Any]:

@@ -6,11 +6,10 @@ in a table here.
 
 from __future__ import annotations
 
-from unpool_xp.bench.cases.operation import OPERATIONS
 from unpool_xp.bench.catalog.convolution import CONVOLUTION
 from unpool_xp.bench.catalog.pooling import POOLING
 from unpool_xp.bench.catalog.unpooling import UNPOOLING
 
 __all__ = ["OPERATIONS"]
 
-OPERATIONS.update(POOLING | UNPOOLING | CONVOLUTION)
+OPERATIONS = POOLING | UNPOOLING | CONVOLUTION

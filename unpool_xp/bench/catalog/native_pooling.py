@@ -88,8 +88,7 @@ def _window_view(case: Case, backend: Backend, fill: Any) -> Function:
 
 def _split_windows(case: Case) -> Function:
     """Return what gives windows that do not overlap as axes of their own, count by taps."""
-    counts = case.output_plane
-    pairs = list(zip(counts, case.kernel or (), strict=True))
+    pairs = list(zip(case.output_plane, case.kernel or (), strict=True))
     crop = (..., *(slice(count * taps) for count, taps in pairs))
     shape = (*case.lead, *(n for pair in pairs for n in pair))
     return lambda x: x[crop].reshape(shape)
@@ -121,11 +120,9 @@ def _looked_up_positions(case: Case, backend: Backend) -> Function:
     spans = [math.prod(case.plane[axis + 1 :]) for axis in range(rank)]
     taps = np.indices(kernel).reshape(rank, -1)
     offsets = xp.asarray(sum(span * tap for span, tap in zip(spans, taps, strict=True)))
-    starts = np.zeros((1,) * rank, np.int64)
-    for axis, (count, step) in enumerate(zip(case.output_plane, case.stride or (), strict=True)):
-        first = np.arange(count) * step - case.padding_pairs[axis][0]
-        starts = starts + spans[axis] * first.reshape(-1, *(1,) * (rank - 1 - axis))
-    first_cells = xp.asarray(starts)
+    axes = zip(case.output_plane, case.stride or (), case.padding_pairs, strict=True)
+    starts = np.ix_(*(np.arange(count) * step - before for count, step, (before, _) in axes))
+    first_cells = xp.asarray(sum(span * start for span, start in zip(spans, starts, strict=True)))
     return lambda place: xp.take(offsets, place) + first_cells
 
 

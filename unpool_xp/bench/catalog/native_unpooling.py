@@ -176,8 +176,7 @@ def _zoom(case: Case, backend: Backend) -> Function:
 def _matrix_products(case: Case, backend: Backend) -> Function:
     """Multiply by a matrix for each axis: what an element gives to an output cell."""
     xp, matrices = native_namespace(backend), []
-    out_plane = case.output_plane
-    for n, out, factor in zip(case.plane, out_plane, case.scale or (), strict=True):
+    for n, out, factor in zip(case.plane, case.output_plane, case.scale or (), strict=True):
         places = np.clip((np.arange(out) + 0.5) / factor - 0.5, 0, n - 1)
         # A tent over each element.
         matrix = np.maximum(1 - np.abs(places - np.arange(n)[:, None]), 0)

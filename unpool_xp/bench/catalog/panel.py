@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import product
 
 from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.cases.operation import OPERATIONS
+from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.families import conv_transpose_case, fractional_cases, pool_cases
 
 # The way a time is taken. A new version begins a new history: asv never compares two versions.

@@ -22,8 +22,6 @@ THRESHOLD = 0.05
 CONFIDENCE = 0.95
 _MIN_SAMPLES = 3  # samples: below, an interval says nothing
 _RESAMPLES = 2000
-_SEED = 0
-_BLOCK_RESAMPLES = 100  # resamples of pairs at once, so that many samples still fit the memory
 
 # Of fewer than five processes the resamples spread too little; so much wider the intervals are:
 # Student's quantile over the normal one, times the root of n / (n - 1).
@@ -62,7 +60,6 @@ def ratio(
     a_samples: Sequence[float],
     b_samples: Sequence[float],
     *,
-    paired: bool = False,
     processes: tuple[Sequence[int], Sequence[int]] = ((), ()),
 ) -> Ratio:
     """Return the median of `a_samples` over that of `b_samples`.
@@ -71,9 +68,6 @@ def ratio(
     ----------
     a_samples, b_samples : sequence of float
         Seconds.
-    paired : bool, optional
-        Whether the samples were taken in turns, a pair a turn, so that what slowed down one
-        slowed down the other.
     processes : pair of sequence of int, optional
         Which process each sample is of. Default: all of `a_samples` of one, and all of `b_samples`.
 
@@ -86,8 +80,7 @@ def ratio(
     Raises
     ------
     ValueError
-        If there is no sample, one is not above zero and finite, or there are pairs to be made of
-        unequal numbers.
+        If there is no sample, or one is not above zero and finite.
 
     Examples
     --------
@@ -97,23 +90,16 @@ def ratio(
     """
     a = _validate_samples("ratio: a_samples", a_samples)
     b = _validate_samples("ratio: b_samples", b_samples)
-    if paired and len(a) != len(b):
-        raise ValueError(
-            f"ratio: paired=True needs as many a_samples as b_samples, got {len(a)} and {len(b)}"
-        )
     estimate = typical_seconds(a, processes[0]) / typical_seconds(b, processes[1])
     if min(len(a), len(b)) < _MIN_SAMPLES:
         low, high = 0.0, math.inf
     else:
-        if paired:
-            draws = _paired_medians(a, b)
-        else:
-            draws = _draw_medians(a, processes[0]), _draw_medians(b, processes[1])
-            # One's first stream meets the other's second, and the other way round: swapping the
-            # two gives the same pairs of medians, so the inverse ratios.
-            draws = draws[0].ravel(), draws[1][::-1].ravel()
+        drawn_a, drawn_b = _draw_medians(a, processes[0]), _draw_medians(b, processes[1])
+        # One's first stream meets the other's second, and the other way round: swapping the two
+        # gives the same pairs of medians, so the inverse ratios.
+        draws = np.log(drawn_a) - np.log(drawn_b[::-1])
         # In logarithms, where a ratio and its inverse lie alike.
-        low, high = _percentiles(np.log(draws[0]) - np.log(draws[1]))
+        low, high = _percentiles(draws)
         low, high = math.exp(low), math.exp(high)
     return Ratio(estimate, low, high)
 
@@ -131,7 +117,7 @@ def median_interval(samples: Sequence[float], process: Sequence[int] = ()) -> In
     values = _validate_samples("median_interval: samples", samples)
     if len(values) < _MIN_SAMPLES:
         return Interval(0.0, math.inf)
-    return Interval(*_percentiles(_draw_medians(values, process).ravel()))
+    return Interval(*_percentiles(_draw_medians(values, process)))
 
 
 @dataclass(frozen=True)
@@ -153,20 +139,12 @@ class Times:
         return noise_floor(self.seconds)
 
 
-def compare_times(
-    a: Times,
-    b: Times,
-    threshold: float = THRESHOLD,
-    *,
-    noise: float | None = None,
-    paired: bool = False,
-) -> tuple[Ratio, Verdict]:
-    """Return the ratio of two times, and what it shows; the noise is by default their own."""
-    processes = (a.process, b.process)
-    found = ratio(a.seconds, b.seconds, paired=paired, processes=processes)
+def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Ratio, Verdict]:
+    """Return the ratio of two times, and what it shows."""
+    found = ratio(a.seconds, b.seconds, processes=(a.process, b.process))
     if a.disturbed or b.disturbed:
         return found, Verdict.UNDECIDED
-    return found, verdict(found, max(a.noise, b.noise) if noise is None else noise, threshold)
+    return found, verdict(found, max(a.noise, b.noise), threshold)
 
 
 def noise_floor(samples: Sequence[float]) -> float:
@@ -279,10 +257,10 @@ def _by_process(samples: Sequence[float] | Floats, process: Sequence[int]) -> li
 def _draw_medians(samples: Floats, process: Sequence[int]) -> Floats:
     """Return resampled medians: shape (2 streams, resamples)."""
     groups = _by_process(samples, process)
-    drawn = np.stack([_medians(own, _SEED + number) for number, own in enumerate(groups)])
+    drawn = np.stack([_medians(own, number) for number, own in enumerate(groups)])
     if len(groups) == 1:
         return np.asarray(drawn[0])
-    picks = np.random.default_rng(_SEED).integers(len(groups), size=drawn.shape)
+    picks = np.random.default_rng(0).integers(len(groups), size=drawn.shape)
     # The same process twice is the same draw twice: what differs between processes counts most.
     medians = np.median(np.take_along_axis(drawn, picks, axis=0), axis=0)
     center = typical_seconds(samples, process)
@@ -310,13 +288,3 @@ def _resampled_ranks(n: int, seed: int) -> NDArray[np.int64]:
     ranks: NDArray[np.int64] = np.minimum(np.stack([lower, upper]) * n, n - 1).astype(np.int64)
     ranks.flags.writeable = False
     return ranks
-
-
-def _paired_medians(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    generator, pairs = np.random.default_rng(_SEED), np.stack([a, b])
-    blocks = (
-        generator.integers(len(a), size=(_BLOCK_RESAMPLES, len(a)))
-        for _ in range(_RESAMPLES // _BLOCK_RESAMPLES)
-    )
-    medians = np.concatenate([np.median(pairs[:, picks], axis=-1) for picks in blocks], axis=1)
-    return medians[0], medians[1]
