@@ -145,6 +145,17 @@ def test_what_does_not_fit_is_refused_before_it_is_allocated(tmp_path: Path) -> 
         assert f"2 processes need about {2 * huge.needed_bytes} bytes" in (row.error or "")
 
 
+def test_what_the_container_has_left_is_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case("nearest_unpool", (1, 2, 4, 4), scale=2)
+    cells = [Cell(label, "eager", "portable", "nearest_unpool") for label in ("numpy", "dask")]
+    monkeypatch.setattr(sweep, "available_memory", lambda: 2 * case.needed_bytes)
+    assert sweep.memory_shortfall(case, cells) is None
+    monkeypatch.setattr(sweep, "available_memory", lambda: 2 * case.needed_bytes - 1)
+    assert f"{2 * case.needed_bytes - 1} are available" in (
+        sweep.memory_shortfall(case, cells) or ""
+    )
+
+
 def test_nothing_to_measure_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cases=\[\] and labels=\['numpy'\]"):
         run_sweep([], ["numpy"], out=tmp_path / "run.jsonl")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from unpool_xp.bench.measure.host.threads import thread_environment
 
 START_SECONDS = 180.0  # importing a library with a cold disk cache
 _QUIT_SECONDS = 5.0
@@ -35,7 +38,8 @@ class Worker:
     command : sequence of str, optional
         What to start. Default: `unpool_xp.bench.worker` with this Python.
     environment : mapping of str to str, optional
-        The variables of the process. Default: those of this one.
+        The variables of the process, to which `thread_environment` adds. Default: those of this
+        one.
 
     Raises
     ------
@@ -54,7 +58,7 @@ class Worker:
         # In a session of its own, so that Ctrl-C reaches the parent alone.
         self._process = subprocess.Popen(
             command or [sys.executable, "-m", "unpool_xp.bench.worker", label],
-            env=environment,
+            env=thread_environment(os.environ if environment is None else environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
