@@ -6,6 +6,8 @@ Put this folder on PYTHONPATH and the labels in its entry points can be loaded.
 from __future__ import annotations
 
 import functools
+import hashlib
+import math
 import os
 import queue
 import signal
@@ -212,6 +214,43 @@ class _Noisy(Fake):
         return super().asarray(array)
 
 
+class _Threads(_Namespace):
+    """Has a thread that spins after a product, and that takes time to wake."""
+
+    SPIN_SECONDS, WAKE_SECONDS = 0.05, 0.2
+
+    def __init__(self) -> None:
+        self._called = self._burnt = math.inf
+
+    def matmul(self, one: Any, other: Any) -> Any:
+        if self._called == math.inf:
+            threading.Thread(target=self._spin, daemon=True).start()
+        elif time.perf_counter() - self._called > 0.2:
+            time.sleep(self.WAKE_SECONDS)
+        self._called, self._burnt = time.perf_counter(), 0.0
+        return Array(one.value @ other.value)
+
+    def _spin(self) -> None:
+        while True:
+            start = time.thread_time()
+            resting = time.perf_counter() - self._called > 0.02  # not to slow calls down here
+            if resting and self._burnt < self.SPIN_SECONDS:
+                hashlib.pbkdf2_hmac("sha256", b"", b"", 1000)  # lets other threads run
+            else:
+                time.sleep(0.001)
+            self._burnt += time.thread_time() - start
+
+
+class _Threaded(Fake):
+    @property
+    def facts(self) -> DeviceFacts:
+        return DeviceFacts("fake processor", None, 2)
+
+
+def load_threaded() -> Backend:
+    return _Threaded("fake:threaded", _Threads())
+
+
 def load_async() -> Backend:
     return Fake("fake:async", xp)
 
@@ -222,6 +261,11 @@ def load_wrong() -> Backend:
 
 def load_crash() -> Backend:
     return _Bad("fake:crash", _crash)
+
+
+def load_dies() -> Backend:
+    _crash()
+    raise AssertionError
 
 
 def load_kill() -> Backend:
