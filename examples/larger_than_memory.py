@@ -11,6 +11,7 @@
 # %%
 import argparse
 import contextlib
+import functools
 import sys
 import tempfile
 from importlib.resources import files
@@ -85,12 +86,16 @@ def lazily(store):
 
 
 # %%
+@functools.cache
+def photograph(name):
+    pixels = imread(str(files("skimage") / "data" / name)).astype("float32") / 255
+    height, width = pixels.shape
+    return np.pad(pixels, ((0, SIZE - height), (0, SIZE - width)), mode="reflect")
+
+
 def picture(number):
     name = ("camera.png", "coins.png")[number % 2]
-    photograph = imread(str(files("skimage") / "data" / name)).astype("float32") / 255
-    height, width = photograph.shape
-    photograph = np.pad(photograph, ((0, SIZE - height), (0, SIZE - width)), mode="reflect")
-    return np.roll(photograph, (3 * number, 5 * number), (0, 1))
+    return np.roll(photograph(name), (3 * number, 5 * number), (0, 1))
 
 
 def make_stack(path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -137,6 +139,15 @@ def _load_target(label: str, mode: str) -> Target:
         if label in GPU:
             pytest.skip(f"needs a GPU: {missing}")
         raise
+
+
+@pytest.fixture
+def fake_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the labels of the fake backend known, here and in child processes."""
+    folder = Path(__file__).parent / "support" / "fake_backend"
+    monkeypatch.syspath_prepend(folder)
+    for path in (folder.parents[2], folder):
+        monkeypatch.setenv("PYTHONPATH", str(path), prepend=os.pathsep)
 
 
 @pytest.fixture(params=list(_params()))

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from unpool_xp.bench.cases.case import BackendMode, Case, short_name
+from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.formatting import seconds_text, three_digits
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.families import conv_transpose_case
@@ -181,7 +181,7 @@ def print_limit(
     for on in modes:
         with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=tasks) as process:
             for case in cases:
-                name = short_name(case)
+                name = case.short_name
                 print(f"{on} {name}", file=sys.stderr)
                 try:
                     answer = process.submit(limit.measure, on, case).result()

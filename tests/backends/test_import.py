@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import unpool_xp
+from tests.support.command import python
 
 HEAVY = (
-    "torch",
-    "jax",
-    "dask",
-    "cupy",
-    "scipy",
-    "altair",
-    "rich",
-    "typer",
-    "matplotlib",
-    "skimage",
-    "distributed",
-    "zarr",
+    *("torch", "jax", "dask", "cupy", "scipy", "altair", "rich", "typer", "matplotlib"),
+    *("skimage", "distributed", "zarr"),
 )
 
 
@@ -31,8 +20,7 @@ def test_import_brings_no_array_library_along() -> None:
         f"print([name for name in {HEAVY} if name in sys.modules], "
         "any(name.startswith('unpool_xp.bench') for name in sys.modules))"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[] False"
+    assert python("-c", code).stdout.strip() == "[] False"
 
 
 def test_every_public_name_is_there_and_listed_in_order() -> None:
@@ -59,7 +47,4 @@ def test_planning_imports_no_array_library() -> None:
         "p.__path__ = [sys.argv[1]]; sys.modules['unpool_xp'] = p; "
         "import unpool_xp._plan.windows; print('fine')"
     )
-    shown = subprocess.run(
-        [sys.executable, "-c", code, str(package)], capture_output=True, text=True, check=True
-    )
-    assert shown.stdout.strip() == "fine"
+    assert python("-c", code, package).stdout.strip() == "fine"

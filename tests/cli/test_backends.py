@@ -6,14 +6,12 @@ import json
 
 import pytest
 
-from tests.support import fake_backend
 from tests.support.command import run
 from unpool_xp.backends.base import usable_cores
 
 
 @pytest.fixture(autouse=True)
-def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+def _fakes(fake_backends: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAKE_DELAY", "0")
     monkeypatch.setenv("COLUMNS", "80")
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import fake_backend
-from tests.support.command import run
+from tests.support.command import python, run
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.choose import Choice, choose, scale_case
 from unpool_xp.bench.measure.sweep import SweepUnwritableError, run_sweep
@@ -40,7 +39,7 @@ def test_backends_says_what_is_here_and_what_is_missing() -> None:
 
 def test_version_and_help() -> None:
     assert run("--version").stdout.strip() == "0.1.0"
-    shown = run("--help").stdout
+    shown = python("-m", "unpool_xp", "--help").stdout
     assert "Usage: python -m unpool_xp [OPTIONS]" in shown
     assert "choose" in shown
 
@@ -50,7 +49,7 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
         "import runpy, sys; sys.modules['typer'] = None; "
         "runpy.run_module('unpool_xp', run_name='__main__')"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    shown = python("-c", code)
     assert shown.returncode == 1
     assert shown.stderr == (
         'unpool-xp: typer is not installed; the commands need pip install "unpool-xp[bench]"\n'
@@ -97,8 +96,7 @@ def test_choose_refuses_what_cannot_be_before_it_starts(arguments: list[str], me
     assert "Traceback" not in shown.stderr
 
 
-def test_a_choice_where_nothing_ran_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+def test_a_choice_where_nothing_ran_says_so(fake_backends: None) -> None:
     case = Case("max_pool", (1, 2, 4, 4), kernel=(2, 2))
     choice = choose(case, ["fake:wrong"], budget_s=3, modes=eager)
     assert choice.ranking().best is None
@@ -109,8 +107,7 @@ def test_a_choice_where_nothing_ran_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         choose(case, [], modes=eager)
 
 
-def test_a_device_that_answers_late_is_never_quicker(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+def test_a_device_that_answers_late_is_never_quicker(fake_backends: None) -> None:
     case = Case("nearest_unpool", (1, 2, 4, 4), scale=(2, 2))
     choice = choose(case, ["numpy", "fake:async"], budget_s=6, modes=eager)
     for copies in (False, True):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +16,7 @@ import pytest
 
 import unpool_xp as ux
 from tests.support.calls import chunked, every_call, outputs
+from tests.support.command import python
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +79,7 @@ def test_a_worker_that_is_killed_loses_nothing(
 
 def test_the_example_of_large_arrays_runs_on_processes_too(tmp_path: Path) -> None:
     script = Path(__file__).parents[2] / "examples" / "larger_than_memory.py"
-    command = [sys.executable, "-W", "error", str(script), "--scheduler", "processes"]
-    done = subprocess.run(
-        [*command, "--pictures", "16"], cwd=tmp_path, capture_output=True, text=True, timeout=240
-    )
+    options = ("--scheduler", "processes", "--pictures", "4")
+    done = python("-W", "error", script, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "25.0% of the pixels kept" in done.stdout

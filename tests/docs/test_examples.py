@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests.support.command import problem, python
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -27,14 +27,8 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 def run_script(script: Path, cwd: Path) -> str:
     # Where nothing of the checkout is in reach but the package.
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    variables = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    done = python("-W", "error", script, cwd=cwd, **variables)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -121,8 +115,6 @@ def test_claims_of_the_examples_hold() -> None:
 
 
 def test_the_workflow_checks_the_library_of_the_entry_point() -> None:
-    from tests.support.command import problem
-
     folder = EXAMPLES / "maintainer"
     text = (folder / "check.yml").read_text(encoding="utf-8")
     (command,) = re.findall(r"- run: (unpool-xp .*)", text)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.command import python
 from tests.support.script import load_script
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "harness_accuracy.py"
@@ -30,12 +29,7 @@ def test_five_cases_of_several_operations_and_backends(harness: Any) -> None:
 
 def test_all_three_time_the_case() -> None:
     options = ("--case", "numpy small", "--processes", "2", "--values", "4", "--json")
-    ran = subprocess.run(
-        (sys.executable, str(SCRIPT), *options, "--tolerance", "inf"),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    ran = python(SCRIPT, *options, "--tolerance", "inf")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     (case,) = json.loads(ran.stdout)["cases"]
     assert case["name"] == "numpy small"

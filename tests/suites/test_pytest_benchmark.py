@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.support import fake_backend
+from tests.support.script import load_script
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.rows import files, schema
 
@@ -19,10 +20,7 @@ ROOT = Path(__file__).parents[2]
 CASE = panel_case("max_pool", "small", 2)
 ONE = ("--operation", "max_pool", "--size", "small", "--stride", "2")
 
-
-@pytest.fixture(autouse=True)
-def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+pytestmark = pytest.mark.usefixtures("fake_backends")
 
 
 def pytest_benchmarks(*options: str, storage: Path) -> subprocess.CompletedProcess[str]:
@@ -81,18 +79,15 @@ def test_a_session_without_a_measured_cell_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--backend", "fake:missing"), "pip install the missing part"),
-        (("--backend", "nmpy"), "unknown backend 'nmpy'; known: numpy"),
-        (("--operation", "max_poll"), "'max_poll'"),
-        (("--backend", "numpy", "--numprocesses", "2"), "measured in one process"),
+        ({"backend": ["fake:missing"]}, "pip install the missing part"),
+        ({"backend": ["nmpy"]}, "unknown backend 'nmpy'; known: numpy"),
+        ({"backend": ["numpy"], "numprocesses": 2}, "measured in one process"),
     ],
 )
-def test_what_cannot_be_asked_for_is_a_usage_error(
-    options: tuple[str, ...], message: str, tmp_path: Path
-) -> None:
-    ran = pytest_benchmarks(*options, storage=tmp_path)
-    assert ran.returncode == pytest.ExitCode.USAGE_ERROR, ran.stdout + ran.stderr
-    assert message in ran.stderr
+def test_what_cannot_be_asked_for_is_a_usage_error(options: dict[str, Any], message: str) -> None:
+    config = SimpleNamespace(option=SimpleNamespace(**options, benchmark_disable=False), stash={})
+    with pytest.raises(pytest.UsageError, match=message):
+        load_script(ROOT / "benchmarks" / "conftest.py").pytest_configure(config)
 
 
 def test_the_tests_do_not_collect_the_benchmarks(pytestconfig: pytest.Config) -> None:

@@ -1,13 +1,16 @@
-"""The command `unpool-xp`: run in a process of its own, or only parsed."""
+"""Python in a process of its own, and the command `unpool-xp` in this one, or only parsed."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 
 from unpool_xp.cli import main
@@ -15,16 +18,32 @@ from unpool_xp.cli import main
 APP: Any = typer.main.get_command(main.app)
 
 
-def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = dict(os.environ) | ({"PYTHONPATH": str(path)} if path else {})
+def python(
+    *arguments: str | Path, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python, with these variables in its environment."""
     return subprocess.run(
-        [sys.executable, "-m", "unpool_xp", *arguments],
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        env=environment,
-        cwd=path,
+        timeout=300,
         check=False,
     )
+
+
+def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run unpool-xp, in a folder: here, as another process takes seconds to start."""
+    with (
+        contextlib.chdir(path or Path.cwd()),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+        pytest.raises(SystemExit) as left,
+    ):
+        APP(arguments, prog_name="unpool-xp")
+    code = left.value.code or 0
+    return subprocess.CompletedProcess(arguments, int(code), out.getvalue(), err.getvalue())
 
 
 def problem(arguments: list[str]) -> str | None:

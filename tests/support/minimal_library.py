@@ -29,8 +29,6 @@ DTYPES = (
 class Array:
     """An immutable array."""
 
-    __slots__ = ("_data",)
-
     def __init__(self, data: Any) -> None:
         self._data = np.array(data)
         self._data.flags.writeable = False
@@ -47,7 +45,7 @@ class Array:
     def __getitem__(self, key: Any) -> Array:
         for part in key if isinstance(key, tuple) else (key,):
             assert part is None or part is Ellipsis or isinstance(part, int | slice), part
-        return Array(self._data[key])
+        return type(self)(self._data[key])
 
     def __bool__(self) -> builtins.bool:
         return builtins.bool(self._data)
@@ -56,19 +54,16 @@ class Array:
         return int(self._data)
 
 
-def _binary(function: Callable[[Any, Any], Any]) -> Callable[[Array, Any], Array]:
-    return lambda self, other: Array(function(self._data, _bare(other)))
-
-
-def _reflected(function: Callable[[Any, Any], Any]) -> Callable[[Array, Any], Array]:
-    return lambda self, other: Array(function(_bare(other), self._data))
+def _operator(function: Callable[[Any, Any], Any]) -> Callable[[Array, Any], Array]:
+    return lambda self, other: type(self)(function(self._data, _bare(other)))
 
 
 for _name in "add sub mul truediv floordiv mod".split():
-    setattr(Array, f"__{_name}__", _binary(getattr(operator, _name)))
-    setattr(Array, f"__r{_name}__", _reflected(getattr(operator, _name)))
+    _function = getattr(operator, _name)
+    setattr(Array, f"__{_name}__", _operator(_function))
+    setattr(Array, f"__r{_name}__", _operator(lambda a, b, swapped=_function: swapped(b, a)))
 for _name in "lt le gt ge eq ne and_ or_".split():
-    setattr(Array, f"__{_name.strip('_')}__", _binary(getattr(operator, _name)))
+    setattr(Array, f"__{_name.strip('_')}__", _operator(getattr(operator, _name)))
 
 
 def _bare(value: Any) -> Any:
@@ -79,23 +74,27 @@ def _bare(value: Any) -> Any:
     return value
 
 
-def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+def _wrapped(function: Callable[..., Any], kind: type[Array]) -> Callable[..., Any]:
     def call(*args: Any, device: Any = None, **kwargs: Any) -> Any:
         result = function(*_bare(args), **{k: _bare(v) for k, v in kwargs.items()})
-        return Array(result) if isinstance(result, np.ndarray | np.generic) else result
+        return kind(result) if isinstance(result, np.ndarray | np.generic) else result
 
     return call
 
 
-for _name in FUNCTIONS:
-    globals()[_name] = _wrapped(getattr(standard, _name))
-for _name in DTYPES:
-    globals()[_name] = np.dtype(_name)
-
-
-def __array_namespace_info__() -> Any:
+def _info() -> Any:
     types = {"real floating": "float64", "complex floating": "complex128"}
     types |= {"integral": "int64", "indexing": "int64"}
     return SimpleNamespace(
         default_dtypes=lambda device=None: {kind: np.dtype(name) for kind, name in types.items()}
     )
+
+
+def names_of(kind: type[Array]) -> dict[str, Any]:
+    """Return what a namespace of such arrays has in it."""
+    functions = {name: _wrapped(getattr(standard, name), kind) for name in FUNCTIONS}
+    dtypes = {name: np.dtype(name) for name in DTYPES}
+    return {**functions, **dtypes, "__array_namespace_info__": _info}
+
+
+globals().update(names_of(Array))

@@ -2,3 +2,5 @@
 
 Imports the library, `backends`, `reference`, `capabilities` and `gallery`; only `cli` imports it.
 """
+
+import unpool_xp.bench.catalog  # noqa: F401 -- a case finds our operations there

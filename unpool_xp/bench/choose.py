@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
-from unpool_xp.bench.measure.sweep import make_row, memory_shortfall, provenance_fields
+from unpool_xp.bench.measure.rounds import cells_of
+from unpool_xp.bench.measure.sweep import measure_rows, memory_shortfall, provenance_fields
 from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.rows import provenance
 from unpool_xp.bench.rows.schema import Row, elements
@@ -130,7 +129,8 @@ def choose(
         left = budget_s - (time.monotonic() - start)
         progress(f"measuring {case.name}")
         origin = provenance_fields(provenance.run_id())
-        rows = _measure(pool, origin, case, cells, _MAIN_SHARE * left)
+        unknown = dict.fromkeys(labels)  # the rates of a copy, which would take time to measure
+        rows = measure_rows(pool, origin, case, cells, unknown, budget_s=_MAIN_SHARE * left)
         portable = [cell for cell in cells if cell.implementation == "portable"]
         other_sizes: dict[int, list[Row]] = {}
         others = [other for factor in _FACTORS if (other := scale_case(case, factor)) is not None]
@@ -139,8 +139,9 @@ def choose(
             if left > 0 and memory_shortfall(other, portable) is None:
                 progress(f"other sizes: {other.name}")
                 share = left / (len(others) - number)
-                measured = _measure(pool, origin, other, portable, share)
-                other_sizes[math.prod(other.shape)] = measured
+                other_sizes[math.prod(other.shape)] = measure_rows(
+                    pool, origin, other, portable, unknown, budget_s=share
+                )
     return Choice(case, rows, other_sizes)
 
 
@@ -153,10 +154,3 @@ def scale_case(case: Case, factor: float) -> Case | None:
         return None if shape == case.shape else replace(case, shape=shape)
     except ValueError:  # the kernel no longer fits
         return None
-
-
-def _measure(
-    pool: Pool, origin: dict[str, Any], case: Case, cells: Sequence[Cell], budget_s: float
-) -> list[Row]:
-    measured = measure_case(pool, case, cells, budget_s)
-    return [make_row(origin, case, cell, measured[cell]) for cell in cells]

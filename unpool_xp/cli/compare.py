@@ -29,8 +29,8 @@ def compare(
     """Report what became faster or slower; exit 0: nothing slower, 1: some, 2: cannot tell."""
     from unpool_xp.bench.rows.readers import read_results
     from unpool_xp.bench.terminal import comparison
-    from unpool_xp.bench.verdicts.compare import Thresholds
     from unpool_xp.bench.verdicts.compare import compare as compare_rows
+    from unpool_xp.bench.verdicts.thresholds import Thresholds
 
     default = Path("pyproject.toml")
     try:

@@ -14,8 +14,7 @@ import pytest
 
 import unpool_xp
 from tests.conftest import CPU
-from tests.support import fake_backend
-from tests.support.command import run
+from tests.support.command import python, run
 from unpool_xp import backends, capabilities
 from unpool_xp.bench.check import trials
 from unpool_xp.bench.check.run import (
@@ -93,8 +92,7 @@ def test_what_is_wrong_is_found(kind: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert re.search(said[kind], found["nearest_unpool"].detail)
 
 
-def test_a_process_that_dies_fails_its_backend_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+def test_a_process_that_dies_fails_its_backend_alone(fake_backends: None) -> None:
     results = check_backends(["fake:crash", "numpy"], operations=["max_pool"])
     dead = [result for result in results if result.backend == "fake:crash"]
     (crash,) = {r.detail for r in dead if "crashed" in r.detail}
@@ -152,7 +150,8 @@ def test_an_operation_broken_on_purpose_is_named_and_exits_1(
     text = source.read_text(encoding="utf-8")
     assert text.count(right) == 1
     source.write_text(text.replace(right, wrong), encoding="utf-8")
-    shown = run("check", "--backend", "numpy", path=tmp_path)
+    command = ("-m", "unpool_xp", "check", "--backend", "numpy", "--operation", operation)
+    shown = python(*command, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert shown.returncode == 1, shown.stdout + shown.stderr
     assert f"BAD {operation} on numpy, eager" in shown.stdout
 

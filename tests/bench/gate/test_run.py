@@ -347,7 +347,7 @@ def test_nothing_measured_is_not_nothing_slower(
 
 
 def by_operation(found: GateResult, label: str = "numpy") -> dict[str, Any]:
-    return {e.name.partition("-")[0]: e for e in found.comparison.entries if e.label == label}
+    return {e.name.partition("-")[0]: e for e in found.comparison.entries if e.row.backend == label}
 
 
 # --- the command ---------------------------------------------------------------------------------

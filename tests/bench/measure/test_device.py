@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from tests.support import fake_backend
 from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.backends import Backend, cuda
@@ -99,8 +98,7 @@ def test_nothing_changes_on_the_host(label: str) -> None:
     assert backend.peak_meter() is None
 
 
-def test_a_row_of_a_device_has_both_clocks(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    fake_backend.install(monkeypatch)
+def test_a_row_of_a_device_has_both_clocks(fake_backends: None, tmp_path: Any) -> None:
     out = tmp_path / "run.jsonl"
     run_sweep([CASE], ["fake:cuda", "numpy"], out=out, rounds=2, cell_s=0.0, memory=True)
     rows = {row.backend: row for row in read_rows([out]).rows if row.checked}
@@ -112,8 +110,9 @@ def test_a_row_of_a_device_has_both_clocks(monkeypatch: pytest.MonkeyPatch, tmp_
     assert there.clock_mhz is None  # there is no driver to ask
 
 
-def test_a_failure_on_the_device_takes_back_both_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+def test_a_failure_on_the_device_takes_back_both_clocks(
+    fake_backends: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     backend = backends.load("fake:cuda")
     session = Session(backend, CASE)
     assert session.prepare(), session.measured.error
@@ -126,8 +125,7 @@ def test_a_failure_on_the_device_takes_back_both_clocks(monkeypatch: pytest.Monk
     assert "ZeroDivisionError" in session.measured.error
 
 
-def test_an_allocator_that_is_asked_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+def test_an_allocator_that_is_asked_is_believed(fake_backends: None) -> None:
     assert peak_bytes(backends.load("fake:cuda"), CASE) == 1234
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.support import fake_backend
 from tests.support.command import run
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
@@ -30,10 +29,7 @@ FULL = Case("max_pool", (4, 2, 4, 4), kernel=2)
 LARGE = Case("max_pool", (1, 2, 64, 64), kernel=2)
 QUICKLY: dict[str, Any] = {"rounds": 2, "cell_s": 0.0}
 
-
-@pytest.fixture(autouse=True)
-def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+pytestmark = pytest.mark.usefixtures("fake_backends")
 
 
 def swept(tmp_path: Path, *cases: Case, label: str = "fake:cuda", **options: Any) -> list[Row]:

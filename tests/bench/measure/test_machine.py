@@ -50,7 +50,7 @@ def test_the_environment_is_read_anew_and_does_not_change_the_id(monkeypatch):
 def test_the_slow_facts_are_asked_for_once(monkeypatch):
     this_machine()
     monkeypatch.setattr(machine.platform, "processor", pytest.fail)
-    monkeypatch.setattr(machine, "_gpus", pytest.fail)
+    monkeypatch.setattr(machine.psutil, "virtual_memory", pytest.fail)
     this_machine()
 
 
@@ -141,13 +141,13 @@ def test_what_is_no_machine_is_refused():
 
 def test_no_gpu_is_no_error(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert machine._gpus() == ()
+    assert nvidia.query(["name"]) == []
     tool = tmp_path / "nvidia-smi"
     tool.write_text("#!/bin/sh\necho 'NVIDIA H100'\necho 'NVIDIA H100'\n")
     tool.chmod(0o755)
-    assert machine._gpus() == ("NVIDIA H100", "NVIDIA H100")
+    assert nvidia.query(["name"]) == [{"name": "NVIDIA H100"}] * 2
     tool.write_text("#!/bin/sh\nexit 9\n")
-    assert machine._gpus() == ()
+    assert nvidia.query(["name"]) == []
 
 
 # --- what the driver says ------------------------------------------------------------------------
@@ -180,10 +180,10 @@ def smi(tmp_path, monkeypatch):
 
 def test_the_driver_is_asked_for_clocks_and_their_maximum(smi):
     smi()
-    (facts,) = nvidia.gpu_facts()
+    (facts,) = nvidia.query(nvidia.FACTS)
     assert (facts["clocks.sm"], facts["clocks.max.sm"]) == ("345 MHz", "1980 MHz")
     assert facts["power.limit"] == "700.00 W"
-    assert machine._gpus() == ("Made-up GPU",)
+    assert nvidia.query(["name"]) == [{"name": "Made-up GPU"}]
     told = structs.replace(this_machine(), gpu_facts=(facts,))
     assert Machine.from_json(json.loads(json.dumps(told.to_json()))) == told
 
@@ -198,7 +198,7 @@ def test_the_clock_is_that_of_the_first_gpu_in_use(smi, monkeypatch, clock, numb
 
 def test_without_a_driver_nothing_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert nvidia.gpu_facts() == ()
+    assert nvidia.query(nvidia.FACTS) == []
     assert nvidia.clock_mhz() is None
 
 

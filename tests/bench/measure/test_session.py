@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tests.conftest import jax_without_64_bits
-from tests.support import fake_backend
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.memory import peak_bytes
@@ -19,10 +18,7 @@ from unpool_xp.bench.measure.session import SAMPLE_SECONDS, DeviceInputs, Sessio
 CASE = Case("max_pool", (1, 2, 4, 4), kernel=2)
 TIMES = ("first_call_s", "to_device_s", "from_device_s", "calls_per_sample", "check_scope")
 
-
-@pytest.fixture(autouse=True)
-def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+pytestmark = pytest.mark.usefixtures("fake_backends")
 
 
 def delay() -> float:

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from tests.support import fake_backend
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure import rounds, sweep
 from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
@@ -29,10 +28,7 @@ FATAL = Case("max_pool", (3, 2, 4, 4), kernel=2)
 OTHER = Case("nearest_unpool", (1, 2, 3, 3), scale=2)
 QUICKLY: dict[str, Any] = {"rounds": 2, "cell_s": 0.0}
 
-
-@pytest.fixture(autouse=True)
-def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
+pytestmark = pytest.mark.usefixtures("fake_backends")
 
 
 def rows_of(path: Path) -> list[Row]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,20 +10,16 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
 
+from tests.support.browser import chromium
 from tests.support.rows import ATTACK, failed_row, make_row
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.report.write import write_report
 from unpool_xp.bench.rows.schema import Row, parse_row
 
 _PATIENCE = 20  # seconds; far more than anything here takes
-_FLAGS = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--no-first-run", "--hide-scrollbars"),
-)
 
 
 class Browser:
@@ -98,21 +93,11 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    chromedriver = shutil.which("chromedriver")
-    if not chromium or not chromedriver:
-        pytest.skip("needs chromium and chromedriver")
     folder = tmp_path_factory.mktemp("browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*_FLAGS, f"--user-data-dir={folder / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(chromedriver))
-    downloads = {"behavior": "allow", "downloadPath": str(folder)}
-    driver.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
-    yield Browser(driver, folder)
-    driver.quit()
+    with chromium(folder) as driver:
+        downloads = {"behavior": "allow", "downloadPath": str(folder)}
+        driver.execute_cdp_cmd("Browser.setDownloadBehavior", downloads)
+        yield Browser(driver, folder)
 
 
 def the_rows() -> list[Row]:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ from msgspec.structs import asdict
 from tests.support.rows import failed_row, make_row, write
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.rows import readers
-from unpool_xp.bench.rows.files import ReadResult
+from unpool_xp.bench.rows.files import ReadResult, read_rows
 from unpool_xp.bench.rows.readers import read_results
 from unpool_xp.bench.rows.schema import failure_reason, row_of
 
@@ -66,8 +66,8 @@ def in_folder(folder: Path, *command: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def asv_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results folder of a run of asv with samples, and of one without, of the next commit."""
+def asv_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The result file of a run of asv with samples."""
     folder = tmp_path_factory.mktemp("asv")
     (folder / "suite").mkdir()
     (folder / "suite" / "__init__.py").touch()
@@ -79,26 +79,12 @@ def asv_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / ".asv-machine.json").write_text(json.dumps({"toy": machine, "version": 1}))
     git = ("git", "-c", "user.name=n", "-c", "user.email=e@example.org")
     in_folder(folder, *git, "init", "-q")
-    asv = (sys.executable, "-m", "asv", "run", "--machine=toy", "--python=same")
-    for options in (("--record-samples",), ("--bench", "numpy", "--quick")):
-        in_folder(folder, *git, "commit", "-q", "--allow-empty", "--no-verify", "-m", "one")
-        head = in_folder(folder, *git, "rev-parse", "HEAD")
-        in_folder(folder, *asv, f"--set-commit-hash={head}", *options)
-    return folder / "results"
-
-
-def asv_files(results: Path) -> tuple[Path, Path]:
-    """Return the file that has samples, and the one that has none."""
-    files = [path for path in results.glob("toy/*.json") if path.name != "machine.json"]
-    with_samples = [file for file in files if _columns(file).get("samples")]
-    (without,) = set(files) - set(with_samples)
-    return with_samples[0], without
-
-
-def _columns(file: Path) -> dict[str, Any]:
-    data = json.loads(file.read_text())
-    (values,) = data["results"].values()
-    return dict(zip(data["result_columns"], values, strict=False))
+    in_folder(folder, *git, "commit", "-q", "--allow-empty", "--no-verify", "-m", "one")
+    commit = f"--set-commit-hash={in_folder(folder, *git, 'rev-parse', 'HEAD')}"
+    asv = (sys.executable, "-m", "asv", "run", "--machine=toy", "--python=same", commit)
+    in_folder(folder, *asv, "--record-samples")
+    (file,) = (folder / "results" / "toy").glob("[!m]*.json")  # beside machine.json
+    return file
 
 
 @pytest.fixture(scope="session")
@@ -118,45 +104,29 @@ def pytest_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- asv -----------------------------------------------------------------------------------------
 
 
-def test_a_run_of_asv_gives_a_row_for_each_set_of_parameters(asv_results: Path) -> None:
-    file, _ = asv_files(asv_results)
-    found = read_results([file])
+def test_a_run_of_asv_gives_a_row_for_each_set_of_parameters(asv_file: Path) -> None:
+    found = read_results([asv_file.parents[1], asv_file])
     assert found.problems == []
-    assert len(found.rows) == 4
-    first = found.rows[0]
+    first, second, *_ = found.rows
     case = panel_case("max_pool", "small", 2)
     assert {name: getattr(first, name) for name in case.to_json()} == case.to_json()
     assert (first.backend, first.mode) == ("numpy", "eager")
-    assert (found.rows[1].backend, found.rows[1].mode) == ("torch:cpu", "compiled")
+    assert (second.backend, second.mode) == ("torch:cpu", "compiled")
     assert (first.implementation, first.function) == ("portable", "unpool_xp.max_pool")
     assert (first.machine, first.device, first.backend_version) == ("toy", "A CPU", "")
-    assert first.commit == json.loads(file.read_text())["commit_hash"]
+    assert first.commit == json.loads(asv_file.read_text())["commit_hash"]
     assert (first.calls_per_sample, len(first.samples_s)) == (1, 6)
     assert all(sample > 1e-3 for sample in first.samples_s)  # it slept
     assert (first.bytes_moved, first.flops) == (case.bytes_moved, case.flops)
     assert first.time > "2024-01-01T00:00:00+00:00"
-
-
-def test_what_asv_failed_at_is_a_row_with_the_reason_and_what_it_skipped_none(
-    asv_results: Path,
-) -> None:
-    rows = read_results([asv_files(asv_results)[0]]).rows
-    reasons = {(r.stride[0], r.backend): failure_reason(r) for r in rows if r.stride}
-    assert reasons.pop((3, "torch:cpu")) == "failed in asv, whose results do not say why"
-    assert reasons == {(2, "numpy"): None, (2, "torch:cpu"): None, (3, "numpy"): None}
-
-
-def test_asv_without_samples_gives_the_median_alone(asv_results: Path) -> None:
-    rows = read_results([asv_files(asv_results)[1]]).rows
-    assert [row.backend for row in rows] == ["numpy"] * 2  # asv was asked for no others
-    assert [len(row.samples_s) for row in rows] == [1, 1]
-
-
-def test_the_folder_of_asv_has_both_commits_and_no_problem(asv_results: Path) -> None:
-    found = read_results([asv_results, *asv_files(asv_results)])
-    assert found.problems == []
-    assert len({row.commit for row in found.rows}) == 2
-    assert len(found.rows) == 4 + 2
+    # What it failed at is a row with the reason, what it skipped none.
+    reasons = [(row.stride, row.backend, failure_reason(row)) for row in found.rows]
+    assert reasons == [
+        ([2, 2], "numpy", None),
+        ([2, 2], "torch:cpu", None),
+        ([3, 3], "numpy", None),
+        ([3, 3], "torch:cpu", "failed in asv, whose results do not say why"),
+    ]
 
 
 def changed(source: Path, target: Path, **columns: Any) -> Path:
@@ -168,6 +138,11 @@ def changed(source: Path, target: Path, **columns: Any) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(data))
     return target
+
+
+def test_asv_without_samples_gives_the_median_alone(asv_file: Path, tmp_path: Path) -> None:
+    rows = read_results([changed(asv_file, tmp_path / "a.json", samples=None)]).rows
+    assert [len(row.samples_s) for row in rows] == [1, 1, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -192,9 +167,9 @@ def changed(source: Path, target: Path, **columns: Any) -> Path:
     ],
 )
 def test_damaged_columns_of_asv_are_problems(
-    asv_results: Path, tmp_path: Path, columns: dict[str, Any], rows: int, reason: str | None
+    asv_file: Path, tmp_path: Path, columns: dict[str, Any], rows: int, reason: str | None
 ) -> None:
-    found = read_results([changed(asv_files(asv_results)[0], tmp_path / "a.json", **columns)])
+    found = read_results([changed(asv_file, tmp_path / "a.json", **columns)])
     assert len(found.rows) == rows
     if reason is None:
         assert found.problems == []
@@ -204,12 +179,11 @@ def test_damaged_columns_of_asv_are_problems(
 
 
 def test_results_of_another_version_of_the_benchmark_are_left_out(
-    asv_results: Path, tmp_path: Path
+    asv_file: Path, tmp_path: Path
 ) -> None:
-    benchmarks = asv_results / "benchmarks.json"
+    benchmarks = asv_file.parents[1] / "benchmarks.json"
     (tmp_path / "benchmarks.json").write_bytes(benchmarks.read_bytes())
-    file = asv_files(asv_results)[0]
-    changed(file, tmp_path / "toy" / "old.json", version="another")
+    changed(asv_file, tmp_path / "toy" / "old.json", version="another")
     found = read_results([tmp_path])
     assert found.rows == []
     assert "another version" in found.problems[0].reason
@@ -217,13 +191,12 @@ def test_results_of_another_version_of_the_benchmark_are_left_out(
     assert len(read_results([tmp_path]).rows) == 4
 
 
-def test_a_suite_in_a_folder_of_the_suite_is_found(asv_results: Path, tmp_path: Path) -> None:
-    data = json.loads(asv_files(asv_results)[0].read_text())
+def test_a_suite_in_a_folder_of_the_suite_is_found(asv_file: Path, tmp_path: Path) -> None:
+    data = json.loads(changed(asv_file, tmp_path / "a.json", samples=None).read_text())
     data["results"] = {f"panel.{name}": value for name, value in data["results"].items()}
     data["requirements"] = {"numpy": "2.1", "torch": "", "pip+cupy-cuda12x": "13.6"}
     (values,) = data["results"].values()
     values[data["result_columns"].index("result")] = [1.0] * 6
-    values[data["result_columns"].index("samples")] = None
     (tmp_path / "a.json").write_text(json.dumps(data))
     rows = read_results([tmp_path]).rows
     versions = {row.backend: row.backend_version for row in rows}
@@ -297,9 +270,9 @@ def read_whole(path: Path) -> ReadResult:
 @pytest.mark.parametrize("tool", ["asv", "pytest"])
 @given(data=st.data())
 def test_no_value_in_a_file_raises(
-    tool: str, asv_results: Path, pytest_file: Path, tmp_path_factory: Any, data: Any
+    tool: str, asv_file: Path, pytest_file: Path, tmp_path_factory: Any, data: Any
 ) -> None:
-    source = asv_files(asv_results)[0] if tool == "asv" else pytest_file
+    source = asv_file if tool == "asv" else pytest_file
     original = json.loads(source.read_text())
     kept = {k: v for k, v in original.items() if k not in ("machine_info", "commit_info")}
     at = data.draw(st.sampled_from(list(places(kept))))
@@ -310,9 +283,9 @@ def test_no_value_in_a_file_raises(
 
 @given(data=st.data())
 def test_no_cut_and_no_bytes_raise(
-    asv_results: Path, pytest_file: Path, tmp_path_factory: Any, data: Any
+    asv_file: Path, pytest_file: Path, tmp_path_factory: Any, data: Any
 ) -> None:
-    source = data.draw(st.sampled_from([asv_files(asv_results)[0], pytest_file]))
+    source = data.draw(st.sampled_from([asv_file, pytest_file]))
     whole = source.read_bytes()
     cut = data.draw(st.integers(0, len(whole) - 2))
     path = tmp_path_factory.mktemp("torn") / "a.json"
@@ -324,11 +297,11 @@ def test_no_cut_and_no_bytes_raise(
 
 
 def test_all_formats_in_one_folder_are_told_apart(
-    asv_results: Path, pytest_file: Path, tmp_path: Path
+    asv_file: Path, pytest_file: Path, tmp_path: Path
 ) -> None:
     write(tmp_path / "sweeps" / "m" / "run.jsonl", make_row(), failed_row("crash"))
     (tmp_path / "sweeps" / "m" / "machine.json").write_text("{}")
-    (tmp_path / "asv.json").write_bytes(asv_files(asv_results)[0].read_bytes())
+    (tmp_path / "asv.json").write_bytes(asv_file.read_bytes())
     (tmp_path / "p.json").write_bytes(pytest_file.read_bytes())
     (tmp_path / "notes.txt").write_text("no result")
     (tmp_path / "other.json").write_text('{"a": 1}')
@@ -359,28 +332,24 @@ def test_a_file_of_no_kind_is_one_problem(tmp_path: Path, content: bytes) -> Non
 
 
 def test_a_file_that_may_not_be_read_costs_only_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pytest_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = write(tmp_path / "good.jsonl", make_row())
-    bad = write(tmp_path / "bad.jsonl", make_row())
-    read_rows = readers.read_rows
+    def refuse(path: Path) -> NoReturn:
+        raise PermissionError(13, "Permission denied")
 
-    def refuse(paths: list[Path]) -> ReadResult:
-        if paths == [bad]:
-            raise PermissionError(13, "Permission denied")
-        return read_rows(paths)
-
-    monkeypatch.setattr(readers, "read_rows", refuse)
-    found = read_results([bad, good])
+    monkeypatch.setattr(readers, "read_lines", refuse)
+    found = read_results([write(tmp_path / "run.jsonl", make_row()), pytest_file])
     assert len(found.rows) == 1
-    assert [(p.path, p.reason) for p in found.problems] == [
-        (bad, "cannot be read: Permission denied")
-    ]
+    assert found.problems[0].reason == "cannot be read: Permission denied"
 
 
-def test_an_empty_folder_has_nothing_and_a_missing_path_is_named(tmp_path: Path) -> None:
-    assert read_results([tmp_path]) == ReadResult([], [])
+@pytest.mark.parametrize("read", [read_rows, read_results])
+def test_folders_are_searched_and_no_file_is_read_twice(read: Any, tmp_path: Path) -> None:
+    assert read([tmp_path]) == ReadResult([], [])
+    inner = write(tmp_path / "machine" / "run.jsonl", make_row())
+    (tmp_path / "notes.txt").write_text("no rows")
+    assert read([tmp_path, inner, tmp_path / "machine"]) == ReadResult([make_row()], [])
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        read_results([tmp_path / "nowhere"])
+        read([tmp_path / "nowhere"])
     with pytest.raises(TypeError, match="must be a list"):
-        read_results(str(tmp_path))
+        read(str(tmp_path))

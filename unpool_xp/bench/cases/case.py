@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from unpool_xp.bench.cases.inputs import NDArray, numpy_dtype
+from unpool_xp.bench.cases.formatting import sizes_text
+from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.cases.operation import (
+    OPERATIONS,
     SIZE_FIELDS,
+    Arrays,
     Layout,
     Native,
     Operation,
-    Parameters,
     total_bytes,
 )
 
 
 @dataclass(frozen=True)
-class Case(Parameters):
+class Case:
     """One operation on one shape.
 
     Parameters
     ----------
     operation : str
-        A name in `catalog.OPERATIONS`.
+        A name in `OPERATIONS`.
     shape : tuple of int
         Shape of the operation's first array.
     kernel, stride, padding : tuple of int, optional
@@ -49,6 +52,15 @@ class Case(Parameters):
     'max_pool-1x8x32x32-k2x2-s2x2-float32'
     """
 
+    operation: str
+    shape: tuple[int, ...]
+    kernel: tuple[int, ...] | None = None
+    stride: tuple[int, ...] | None = None
+    padding: tuple[int, ...] | None = None
+    scale: tuple[float, ...] | None = None
+    out_channels: int | None = None
+    dtype: str = "float32"
+
     def __post_init__(self) -> None:
         def set_field(name: str, value: object) -> None:
             object.__setattr__(self, name, value)  # frozen from here on
@@ -66,9 +78,9 @@ class Case(Parameters):
                 if not all(isinstance(n, allowed) and not isinstance(n, bool) for n in value):
                     raise ValueError(f"Case: {name}={value!r} must be numbers, one an axis")
                 set_field(name, tuple(value))
-        if self.operation not in (known := _operations()):
+        if self.operation not in OPERATIONS:
             raise ValueError(
-                f"Case: unknown operation {self.operation!r}; known: {', '.join(known)}"
+                f"Case: unknown operation {self.operation!r}; known: {', '.join(OPERATIONS)}"
             )
         if self.kernel is not None and self.stride is None and "stride" in self.definition.takes:
             set_field("stride", self.kernel)
@@ -105,18 +117,54 @@ class Case(Parameters):
     @property
     def definition(self) -> Operation:
         """What describes the operation."""
-        return _operations()[self.operation]
+        return OPERATIONS[self.operation]
+
+    @property
+    def rank(self) -> int:
+        """Number of trailing axes that the operation acts on."""
+        sizes = self.scale if self.kernel is None else self.kernel
+        return len(sizes or ())
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """The axes before those of the plane."""
+        return self.shape[: len(self.shape) - self.rank]
+
+    @property
+    def plane(self) -> tuple[int, ...]:
+        """The trailing axes that the operation acts on."""
+        return self.shape[len(self.shape) - self.rank :]
+
+    @property
+    def window_size(self) -> int:
+        """Number of elements in a window."""
+        return math.prod(self.kernel or ())
+
+    @property
+    def padding_pairs(self) -> tuple[tuple[int, int], ...]:
+        """Padding before and after, for each axis."""
+        return tuple((p, p) for p in self.padding or (0,) * self.rank)
 
     @property
     def name(self) -> str:
         """A stable, readable name."""
-        parts = [self.operation, "x".join(map(str, self.shape))]
-        for letter, size in zip("kspf", (self.kernel, self.stride, self.padding, self.scale)):  # noqa: B905
+        return "-".join([*self._name_parts(), self.dtype])
+
+    @property
+    def short_name(self) -> str:
+        """The name without the dtype and with one number for equal sizes of the axes."""
+        return " ".join(self._name_parts(brief=True))
+
+    def _name_parts(self, *, brief: bool = False) -> list[str]:
+        parts = [self.operation, sizes_text(self.shape)]
+        sizes = (self.kernel, self.stride, self.padding, self.scale)
+        for letter, size in zip("kspf", sizes, strict=True):
             if size is not None:
-                parts.append(letter + "x".join(f"{n:g}" for n in size))
+                alike = brief and len(set(size)) == 1
+                parts.append(letter + sizes_text(size[:1] if alike else size))
         if self.out_channels is not None:
             parts.append(f"c{self.out_channels}")
-        return "-".join([*parts, self.dtype])
+        return parts
 
     def to_json(self) -> dict[str, Any]:
         """Return the case as plain lists, numbers and strings."""
@@ -148,13 +196,18 @@ class Case(Parameters):
             )
         return by_name[name]
 
-    def arrays(self) -> dict[str, NDArray]:
+    def arrays(self) -> Arrays:
         """Return the inputs on the host, in the order of the arguments."""
         return self.definition.make_inputs(self)
 
     def options(self) -> dict[str, Any]:
         """Return the keyword options of the portable call."""
         return self.definition.options(self)
+
+    @property
+    def inputs(self) -> Layout:
+        """The shape and the dtype of each input."""
+        return self.definition.inputs(self)
 
     @property
     def outputs(self) -> Layout:
@@ -169,7 +222,7 @@ class Case(Parameters):
     @property
     def bytes_moved(self) -> int:
         """Inputs read once, outputs written once."""
-        return total_bytes(self.definition.inputs(self)) + total_bytes(self.outputs)
+        return total_bytes(self.inputs) + total_bytes(self.outputs)
 
     @property
     def flops(self) -> int:
@@ -179,7 +232,7 @@ class Case(Parameters):
     @property
     def needed_bytes(self) -> int:
         """An estimate for one process: inputs and outputs on host and device, working copies."""
-        arrays = 2 * total_bytes(self.definition.inputs(self)) + 5 * total_bytes(self.outputs)
+        arrays = 2 * total_bytes(self.inputs) + 5 * total_bytes(self.outputs)
         return arrays + self.definition.working_bytes(self)
 
 
@@ -221,21 +274,3 @@ class BackendMode:
 
     def __str__(self) -> str:
         return self.label if self.mode == "eager" else f"{self.label} {self.mode}"
-
-
-def _operations() -> dict[str, Operation]:
-    from unpool_xp.bench.catalog import OPERATIONS  # which is made of cases
-
-    return OPERATIONS
-
-
-def short_name(case: Case) -> str:
-    """Return a case without its dtype and with one number for equal sizes of its axes."""
-    parts = [case.operation, "x".join(map(str, case.shape))]
-    for letter, size in zip("kspf", (case.kernel, case.stride, case.padding, case.scale)):  # noqa: B905
-        if size is not None:
-            alike = size[:1] if len(set(size)) == 1 else size
-            parts.append(letter + "x".join(f"{n:g}" for n in alike))
-    if case.out_channels is not None:
-        parts.append(f"c{case.out_channels}")
-    return " ".join(parts)

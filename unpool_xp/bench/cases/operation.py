@@ -1,4 +1,4 @@
-"""What the harness needs to know about an operation, and the arguments that all share.
+"""What the harness needs to know about an operation, and about a library's own way to do it.
 
 The operations themselves are in `bench.catalog`.
 """
@@ -19,75 +19,53 @@ from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 if TYPE_CHECKING:
     from unpool_xp.bench.cases.case import Case
 
+Arrays: TypeAlias = dict[str, NDArray]
 Layout: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # name -> shape, dtype
+Outputs: TypeAlias = tuple[NDArray, ...]
 Planes: TypeAlias = list[int]
 RowRange: TypeAlias = tuple[int, int]  # from, to
 
 SIZE_FIELDS = ("kernel", "stride", "padding")
 
 
-@dataclass(frozen=True)
-class Parameters:
-    """The arguments of an operation on one shape; `cases.Case` is the one that checks them."""
-
-    operation: str
-    shape: tuple[int, ...]
-    kernel: tuple[int, ...] | None = None
-    stride: tuple[int, ...] | None = None
-    padding: tuple[int, ...] | None = None
-    scale: tuple[float, ...] | None = None
-    out_channels: int | None = None
-    dtype: str = "float32"
-
-    @property
-    def rank(self) -> int:
-        """Number of trailing axes that the operation acts on."""
-        sizes = self.scale if self.kernel is None else self.kernel
-        return len(sizes or ())
-
-    @property
-    def lead(self) -> tuple[int, ...]:
-        """The axes before those of the plane."""
-        return self.shape[: len(self.shape) - self.rank]
-
-    @property
-    def plane(self) -> tuple[int, ...]:
-        """The trailing axes that the operation acts on."""
-        return self.shape[len(self.shape) - self.rank :]
-
-    @property
-    def window_size(self) -> int:
-        """Number of elements in a window."""
-        return math.prod(self.kernel or ())
-
-    @property
-    def padding_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Padding before and after, for each axis."""
-        return tuple((p, p) for p in self.padding or (0,) * self.rank)
+# By name; `bench.catalog` fills it with ours.
+OPERATIONS: dict[str, Operation] = {}
 
 
-@dataclass(frozen=True)
+def _sizes_as_options(case: Case) -> dict[str, Any]:
+    given = {
+        "kernel_size": case.kernel,
+        "stride": case.stride,
+        "padding": case.padding,
+        "scale_factor": case.scale,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Operation:
     """Everything the harness needs to know about an operation."""
 
     function: Callable[..., Any]
-    needs: tuple[str, ...]  # fields of Parameters
+    natives: tuple[Native, ...] = ()  # what the libraries themselves offer for it
+    needs: tuple[str, ...]  # fields of a case
     takes: tuple[str, ...]
-    inputs: Callable[[Parameters], Layout]
-    outputs: Callable[[Parameters], Layout]  # makes the plan, which checks the sizes
-    make_inputs: Callable[[Parameters], dict[str, NDArray]]
-    options: Callable[[Parameters], dict[str, Any]]
-    flops: Callable[[Parameters], int]
+    inputs: Callable[[Case], Layout] = lambda case: {"x": (case.shape, case.dtype)}
+    outputs: Callable[[Case], Layout]  # makes the plan, which checks the sizes
+    make_inputs: Callable[[Case], Arrays] = lambda case: {
+        "x": feature_map(case.shape, case.dtype, rank=case.rank)
+    }
+    options: Callable[[Case], dict[str, Any]] = _sizes_as_options
+    flops: Callable[[Case], int] = lambda case: 0
     # The expected outputs, shape (len(planes), *spatial), for the given planes of the output
     # (numbered over all leading axes) and the given rows of the first spatial axis.
-    expected: Callable[[Parameters, dict[str, NDArray], Planes, RowRange], tuple[NDArray, ...]]
-    reference_steps: Callable[[Parameters], float]  # of its innermost loop, for whole planes
-    work_per_step: Callable[[Parameters], float] = lambda case: 1  # elements of a plane in a step
-    working_bytes: Callable[[Parameters], int] = lambda case: 0  # of copies from input to output
+    expected: Callable[[Case, Arrays, Planes, RowRange], Outputs]
+    reference_steps: Callable[[Case], float]  # of its innermost loop, for whole planes
+    work_per_step: Callable[[Case], float] = lambda case: 1  # elements of a plane in a step
+    working_bytes: Callable[[Case], int] = lambda case: 0  # of copies from input to output
     exact: bool = True  # moves values, computes none
-    extra_tolerance: Callable[[Parameters], float] = lambda case: 0  # relative to the largest
+    extra_tolerance: Callable[[Case], float] = lambda case: 0  # relative to the largest
     dtype_kinds: str = "fiu"  # of dtype, as NumPy's letters
-    natives: tuple[Native, ...] = ()  # what the libraries themselves offer for it
 
 
 # --- helpers -------------------------------------------------------------------------------------
@@ -104,30 +82,9 @@ def require(sizes: tuple[Any, ...] | None) -> tuple[Any, ...]:
     return sizes
 
 
-def single_input(case: Parameters) -> Layout:
-    """Return the inputs of an operation on one array."""
-    return {"x": (case.shape, case.dtype)}
-
-
-def photo_input(case: Parameters) -> dict[str, NDArray]:
-    """Return a feature map as the one input."""
-    return {"x": feature_map(case.shape, case.dtype, rank=case.rank)}
-
-
-def compute_dtype(case: Parameters) -> str:
+def compute_dtype(case: Case) -> str:
     """Return the dtype to compute in: NumPy cannot compute in bfloat16."""
     return case.dtype if numpy_dtype(case.dtype).kind in "iu" else "float32"
-
-
-def window_options(case: Parameters) -> dict[str, Any]:
-    """Return the options of an operation on windows."""
-    padding = {} if case.padding is None else {"padding": case.padding}
-    return {"kernel_size": case.kernel, "stride": case.stride, **padding}
-
-
-def scale_option(case: Parameters) -> dict[str, Any]:
-    """Return the options of an operation that takes a factor alone."""
-    return {"scale_factor": case.scale}
 
 
 def select_planes(array: NDArray, rank: int, planes: Planes) -> NDArray:
@@ -141,7 +98,7 @@ def to_64_bit(array: NDArray) -> NDArray:
 
 
 Function: TypeAlias = Callable[..., Any]
-
+Builder: TypeAlias = "Callable[[Case, Backend], Function]"
 Reason: TypeAlias = "Callable[[Case], str | None]"
 
 
@@ -165,7 +122,7 @@ class Native:
 
     library: str
     title: str
-    build: Callable[[Case, Backend], Function]
+    build: Builder
     reason: Reason = lambda case: None
     values_only: bool = False
 
@@ -230,9 +187,19 @@ def native_namespace(backend: Backend) -> Any:
     return importlib.import_module(names.get(backend.library, backend.library))
 
 
-def torch_function(call: Callable[[Any, Case], Function]) -> Callable[[Case, Backend], Function]:
-    """Return what builds a native from ``torch.nn.functional`` and a case."""
-    return lambda case, backend: call(importlib.import_module("torch.nn.functional"), case)
+def torch_native(
+    name: str,
+    reason: Reason,
+    options: Callable[[Case], dict[str, Any]] = lambda case: case.options(),
+) -> Native:
+    """Return the native of a function of ``torch.nn.functional``."""
+
+    def build(case: Case, backend: Backend) -> Function:
+        functional, given = importlib.import_module("torch.nn.functional"), options(case)
+        function = getattr(functional, name.format(d=case.rank))
+        return lambda *arrays: function(*arrays, **given)
+
+    return Native("torch", f"torch.nn.functional.{name}", build, reason)
 
 
 def lowest_value(dtype: str) -> Any:

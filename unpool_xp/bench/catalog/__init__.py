@@ -6,11 +6,11 @@ in a table here.
 
 from __future__ import annotations
 
-from unpool_xp.bench.cases.operation import Operation
+from unpool_xp.bench.cases.operation import OPERATIONS
 from unpool_xp.bench.catalog.convolution import CONVOLUTION
 from unpool_xp.bench.catalog.pooling import POOLING
 from unpool_xp.bench.catalog.unpooling import UNPOOLING
 
 __all__ = ["OPERATIONS"]
 
-OPERATIONS: dict[str, Operation] = {**POOLING, **UNPOOLING, **CONVOLUTION}
+OPERATIONS.update(POOLING | UNPOOLING | CONVOLUTION)

@@ -10,12 +10,14 @@ import numpy as np
 import unpool_xp
 from unpool_xp import reference
 from unpool_xp._plan import transposed
-from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.inputs import feature_map, numpy_dtype
 from unpool_xp.bench.cases.operation import (
     SIZE_FIELDS,
+    Arrays,
     Layout,
     Operation,
-    Parameters,
+    Outputs,
     Planes,
     RowRange,
     require,
@@ -24,21 +26,21 @@ from unpool_xp.bench.cases.operation import (
 from unpool_xp.bench.catalog.native_convolution import CONVOLUTION_NATIVES
 
 
-def _channels(case: Parameters) -> tuple[int, int]:
+def _channels(case: Case) -> tuple[int, int]:
     assert case.out_channels is not None  # Case.validate has seen to it
     # An array without channels is refused by the plan, which is made first.
     return case.lead[-1] if case.lead else 1, case.out_channels
 
 
-def _weight_shape(case: Parameters) -> tuple[int, ...]:
+def _weight_shape(case: Case) -> tuple[int, ...]:
     return (*_channels(case), *require(case.kernel))
 
 
-def _inputs(case: Parameters) -> Layout:
+def _inputs(case: Case) -> Layout:
     return {"x": (case.shape, case.dtype), "weight": (_weight_shape(case), case.dtype)}
 
 
-def _outputs(case: Parameters) -> Layout:
+def _outputs(case: Case) -> Layout:
     plan = transposed.plan_conv_transpose(
         "conv_transpose",
         case.shape,
@@ -55,12 +57,12 @@ def _outputs(case: Parameters) -> Layout:
     return {"convolved": (shape, case.dtype)}
 
 
-def _output_plane(case: Parameters) -> tuple[int, ...]:
+def _output_plane(case: Case) -> tuple[int, ...]:
     """Return the plane of the output."""
     return _outputs(case)["convolved"][0][-case.rank :]
 
 
-def _make_inputs(case: Parameters) -> dict[str, NDArray]:
+def _make_inputs(case: Case) -> Arrays:
     # Uniform, as wide as a fresh layer has them (arXiv 1502.01852).
     bound = 1 / math.sqrt(_channels(case)[1] * case.window_size)
     rng = np.random.default_rng(0)
@@ -68,26 +70,24 @@ def _make_inputs(case: Parameters) -> dict[str, NDArray]:
     return {"x": feature_map(case.shape, case.dtype, rank=case.rank), "weight": weight}
 
 
-def _options(case: Parameters) -> dict[str, Any]:
+def _options(case: Case) -> dict[str, Any]:
     padding = {} if case.padding is None else {"padding": case.padding}
     return {"stride": case.stride, **padding}
 
 
-def _multiplications(case: Parameters) -> int:
+def _multiplications(case: Case) -> int:
     """Return how many elements meet a weight."""
     items, (channels, out_channels) = math.prod(case.lead[:-1]), _channels(case)
     return items * channels * out_channels * case.window_size * math.prod(case.plane)
 
 
-def _columns_bytes(case: Parameters) -> int:
+def _columns_bytes(case: Case) -> int:
     # Each element's share in every tap, computed in single precision at least.
     itemsize = max(numpy_dtype(case.dtype).itemsize, 4)
     return _multiplications(case) // _channels(case)[0] * itemsize
 
 
-def _expected(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
-) -> tuple[NDArray, ...]:
+def _expected(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
     (channels, out_channels), rank = _channels(case), case.rank
     k, s = require(case.kernel)[0], require(case.stride)[0]
     start = rows[0] + case.padding_pairs[0][0]  # of these rows, in the output before it is cropped

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from unpool_xp.bench.cases.case import Case
 
 
@@ -9,29 +11,30 @@ def max_pool_cases(
     shape: tuple[int, ...], size: int, step: int | None = None, dtype: str = "float32"
 ) -> tuple[Case, ...]:
     """Return max pooling of a shape, then max and nearest unpooling of the result."""
-    rank = len(shape) - 2
-    step = size if step is None else step
-    kernel, stride = (size,) * rank, (step,) * rank
-    padding = ((size - step + 1) // 2,) * rank
-    pool = Case("max_pool", shape, kernel, stride, padding, dtype=dtype)
+    pool = _window_case("max_pool", shape, size, step, dtype)
     pooled = pool.output_shape
-    unpool = Case("max_unpool", pooled, kernel, stride, padding, dtype=dtype)
+    unpool = replace(pool, operation="max_unpool", shape=pooled)
     if step == 1:
         return pool, unpool
-    return pool, unpool, Case("nearest_unpool", pooled, scale=stride, dtype=dtype)
+    return pool, unpool, Case("nearest_unpool", pooled, scale=pool.stride, dtype=dtype)
 
 
 def avg_pool_cases(
     shape: tuple[int, ...], size: int, step: int | None = None, dtype: str = "float32"
 ) -> tuple[Case, ...]:
     """Return average pooling of a shape, then linear unpooling of the result."""
-    rank = len(shape) - 2
-    step = size if step is None else step
-    padding = ((size - step + 1) // 2,) * rank
-    pool = Case("avg_pool", shape, (size,) * rank, (step,) * rank, padding, dtype=dtype)
+    pool = _window_case("avg_pool", shape, size, step, dtype)
     if step == 1:
         return (pool,)
-    return pool, Case("linear_unpool", pool.output_shape, scale=(step,) * rank, dtype=dtype)
+    return pool, Case("linear_unpool", pool.output_shape, scale=pool.stride, dtype=dtype)
+
+
+def _window_case(
+    operation: str, shape: tuple[int, ...], size: int, step: int | None, dtype: str
+) -> Case:
+    rank, step = len(shape) - 2, step or size
+    padding = ((size - step + 1) // 2,) * rank
+    return Case(operation, shape, (size,) * rank, (step,) * rank, padding, dtype=dtype)
 
 
 def fractional_cases(
@@ -53,13 +56,5 @@ def conv_transpose_case(
     dtype: str = "float32",
 ) -> Case:
     """Return a transposed convolution of a shape to the given number of channels."""
-    rank = len(shape) - 2
-    return Case(
-        "conv_transpose",
-        shape,
-        (size,) * rank,
-        (size if step is None else step,) * rank,
-        (padding,) * rank,
-        out_channels=channels,
-        dtype=dtype,
-    )
+    kernel, stride, pads = ((n,) * (len(shape) - 2) for n in (size, step or size, padding))
+    return Case("conv_transpose", shape, kernel, stride, pads, out_channels=channels, dtype=dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,18 @@ from unpool_xp.bench.cases.operation import (
     native_namespace,
     requires_batch,
     requires_image_shape,
+    torch_native,
 )
 
+_TORCH = torch_native("conv_transpose{d}d", requires_image_shape)
 
-def _torch_convolve(case: Case, backend: Backend) -> Function:
+
+def _torch_without_tf32(case: Case, backend: Backend) -> Function:
     torch = importlib.import_module("torch")
     if backend.label.endswith(":cuda"):
         # TF32 has three digits. For the whole process: a compiled call cannot set it.
         torch.backends.cudnn.allow_tf32 = False
-    convolve = getattr(torch.nn.functional, f"conv_transpose{case.rank}d")
-    options = case.options()
-    return lambda x, weight: convolve(x, weight, **options)
+    return _TORCH.build(case, backend)
 
 
 def _jax_convolve(case: Case, backend: Backend) -> Function:
@@ -71,9 +73,7 @@ def _slice_addition(case: Case, backend: Backend) -> Function:
 
 CONVOLUTION_NATIVES: dict[str, tuple[Native, ...]] = {
     "conv_transpose": (
-        Native(
-            "torch", "torch.nn.functional.conv_transpose{d}d", _torch_convolve, requires_image_shape
-        ),
+        replace(_TORCH, build=_torch_without_tf32),
         Native("jax", "jax.lax.conv_transpose", _jax_convolve, requires_batch),
         Native("numpy", "numpy.matmul + slice addition", _slice_addition),
         Native("cupy", "cupy.matmul + slice addition", _slice_addition),

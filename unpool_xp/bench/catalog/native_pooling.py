@@ -15,6 +15,7 @@ from unpool_xp.backends import Backend
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.cases.operation import (
+    Builder,
     Function,
     Native,
     first_reason,
@@ -23,7 +24,7 @@ from unpool_xp.bench.cases.operation import (
     requires_disjoint_windows,
     requires_image_shape,
     requires_no_padding,
-    torch_function,
+    torch_native,
 )
 
 # --- torch ----------------------------------------------------------------------------------------
@@ -34,15 +35,7 @@ def _requires_half_padding(case: Case) -> str | None:
     return "padding is more than half the kernel" if any(2 * p > k for p, k in pairs) else None
 
 
-def _torch_max(functional: Any, case: Case) -> Function:
-    pool = getattr(functional, f"max_pool{case.rank}d")
-    options = {**case.options(), "return_indices": True}
-    return lambda x: pool(x, **options)
-
-
-def _torch_avg(functional: Any, case: Case) -> Function:
-    pool, options = getattr(functional, f"avg_pool{case.rank}d"), case.options()
-    return lambda x: pool(x, **options)
+_requires_torch_windows = first_reason(requires_image_shape, _requires_half_padding)
 
 
 def _torch_fractional(case: Case, backend: Backend) -> Function:
@@ -67,7 +60,7 @@ def _requires_float32_or_float64(case: Case) -> str | None:
     return f"it places the regions in the dtype of the values, {case.dtype}"
 
 
-# --- views of windows: numpy, cupy ----------------------------------------------------------------
+# --- windows along axes of their own --------------------------------------------------------------
 
 
 def _window_view(case: Case, backend: Backend, fill: Any) -> Function:
@@ -87,29 +80,6 @@ def _window_view(case: Case, backend: Backend, fill: Any) -> Function:
     return windows
 
 
-def _sliding_max(case: Case, backend: Backend) -> Function:
-    """Take argmax over each window, and from its place in the window to the plane."""
-    xp, rank = native_namespace(backend), case.rank
-    windows_of, in_plane = (
-        _window_view(case, backend, lowest_value(case.dtype)),
-        _window_to_plane_indices(case, xp),
-    )
-
-    def pool(x: Any) -> tuple[Any, Any]:
-        windows = windows_of(x)
-        windows = windows.reshape(*windows.shape[:-rank], -1)
-        place = windows.argmax(-1)
-        values = xp.take_along_axis(windows, place[..., None], -1)[..., 0]
-        return values, in_plane(place)
-
-    return pool
-
-
-def _sliding_mean(case: Case, backend: Backend) -> Function:
-    windows_of, axes = _window_view(case, backend, 0), tuple(range(-case.rank, 0))
-    return lambda x: windows_of(x).mean(axis=axes)
-
-
 def _split_windows(case: Case) -> Function:
     """Return what gives windows that do not overlap as axes of their own, count by taps."""
     counts = case.output_shape[-case.rank :]
@@ -119,18 +89,19 @@ def _split_windows(case: Case) -> Function:
     return lambda x: x[crop].reshape(shape)
 
 
-def _block_max(case: Case, backend: Backend) -> Function:
-    xp, rank, first = native_namespace(backend), case.rank, len(case.lead)
-    split, shape, in_plane = (
-        _split_windows(case),
-        (*case.output_shape, -1),
-        _window_to_plane_indices(case, xp),
-    )
-    order = [*range(first), *range(first, first + 2 * rank, 2)]
-    order += range(first + 1, first + 2 * rank, 2)
+def _split_windows_taps_last(case: Case) -> Function:
+    split, shape = _split_windows(case), (*case.output_shape, -1)
+    first, end = len(case.lead), len(case.lead) + 2 * case.rank
+    order = [*range(first), *range(first, end, 2), *range(first + 1, end, 2)]
+    return lambda x: split(x).transpose(order).reshape(shape)
+
+
+def _max_of_windows(backend: Backend, windows_of: Function, in_plane: Function) -> Function:
+    """Take argmax over each window, its last axis, and from its place there to the plane."""
+    xp = native_namespace(backend)
 
     def pool(x: Any) -> tuple[Any, Any]:
-        windows = split(x).transpose(order).reshape(shape)
+        windows = windows_of(x)
         place = windows.argmax(-1)
         values = xp.take_along_axis(windows, place[..., None], -1)[..., 0]
         return values, in_plane(place)
@@ -138,14 +109,9 @@ def _block_max(case: Case, backend: Backend) -> Function:
     return pool
 
 
-def _block_mean(case: Case, backend: Backend) -> Function:
-    split, axes = _split_windows(case), tuple(range(1 - 2 * case.rank, 0, 2))
-    return lambda x: split(x).mean(axis=axes)
-
-
-def _window_to_plane_indices(case: Case, xp: Any) -> Function:
+def _looked_up_positions(case: Case, backend: Backend) -> Function:
     """Return what makes row-major positions in the plane of positions in each window."""
-    kernel, rank = case.kernel or (), case.rank
+    xp, kernel, rank = native_namespace(backend), case.kernel or (), case.rank
     spans = [math.prod(case.plane[axis + 1 :]) for axis in range(rank)]
     taps = np.indices(kernel).reshape(rank, -1)
     offsets = xp.asarray(sum(span * tap for span, tap in zip(spans, taps, strict=True)))
@@ -159,10 +125,47 @@ def _window_to_plane_indices(case: Case, xp: Any) -> Function:
     return lambda place: xp.take(offsets, place) + first_cells
 
 
-# --- jax, cupy, dask ------------------------------------------------------------------------------
+def _computed_positions(case: Case, backend: Backend) -> Function:
+    """Return the same for windows that do not overlap, without an array kept for it."""
+    xp, kernel, rank = native_namespace(backend), case.kernel or (), case.rank
+    counts = case.output_shape[-rank:]
+
+    def in_plane(place: Any) -> Any:
+        indices = 0
+        for axis, tap in enumerate(xp.unravel_index(place, kernel)):
+            starts = xp.arange(counts[axis]) * kernel[axis]
+            starts = starts.reshape(-1, *(1,) * (rank - 1 - axis))
+            indices = indices * case.plane[axis] + tap + starts
+        return indices
+
+    return in_plane
 
 
-def _jax_window(case: Case) -> tuple[tuple[int, ...], tuple[int, ...], list[tuple[int, int]]]:
+def _sliding_max(case: Case, backend: Backend) -> Function:
+    view, shape = _window_view(case, backend, lowest_value(case.dtype)), (*case.output_shape, -1)
+    in_plane = _looked_up_positions(case, backend)
+    return _max_of_windows(backend, lambda x: view(x).reshape(shape), in_plane)
+
+
+def _block_max(case: Case, backend: Backend) -> Function:
+    positions = _computed_positions if backend.library == "jax" else _looked_up_positions
+    return _max_of_windows(backend, _split_windows_taps_last(case), positions(case, backend))
+
+
+def _sliding_mean(case: Case, backend: Backend) -> Function:
+    windows_of, axes = _window_view(case, backend, 0), tuple(range(-case.rank, 0))
+    return lambda x: windows_of(x).mean(axis=axes)
+
+
+def _block_mean(case: Case, backend: Backend) -> Function:
+    split, axes = _split_windows(case), tuple(range(1 - 2 * case.rank, 0, 2))
+    return lambda x: split(x).mean(axis=axes)
+
+
+# --- jax, cupy, dask, numpy -----------------------------------------------------------------------
+
+
+def _all_axes(case: Case) -> tuple[tuple[int, ...], tuple[int, ...], list[tuple[int, int]]]:
     """Return kernel, stride and padding for all axes."""
     ones = (1,) * len(case.lead)
     kernel, stride = (*ones, *(case.kernel or ())), (*ones, *(case.stride or ()))
@@ -170,13 +173,13 @@ def _jax_window(case: Case) -> tuple[tuple[int, ...], tuple[int, ...], list[tupl
 
 
 def _jax_max(case: Case, backend: Backend) -> Function:
-    jax, window, start = importlib.import_module("jax"), _jax_window(case), lowest_value(case.dtype)
+    jax, window, start = importlib.import_module("jax"), _all_axes(case), lowest_value(case.dtype)
     return lambda x: jax.lax.reduce_window(x, start, jax.lax.max, *window)
 
 
 def _jax_max_with_indices(case: Case, backend: Backend) -> Function:
     """Reduce pairs of value and position, of two equal values the first."""
-    jax, window, start = importlib.import_module("jax"), _jax_window(case), lowest_value(case.dtype)
+    jax, window, start = importlib.import_module("jax"), _all_axes(case), lowest_value(case.dtype)
     jnp = native_namespace(backend)
     last = np.int32(math.prod(case.plane))
     plane = np.arange(last, dtype=np.int32).reshape(case.plane)
@@ -192,7 +195,7 @@ def _jax_max_with_indices(case: Case, backend: Backend) -> Function:
 
 
 def _jax_avg(case: Case, backend: Backend) -> Function:
-    jax, window = importlib.import_module("jax"), _jax_window(case)
+    jax, window = importlib.import_module("jax"), _all_axes(case)
     window_size, zero = case.window_size, numpy_dtype(case.dtype).type(0)
     return lambda x: jax.lax.reduce_window(x, zero, jax.lax.add, *window) / window_size
 
@@ -200,16 +203,15 @@ def _jax_avg(case: Case, backend: Backend) -> Function:
 def _cupy_maximum_filter(case: Case, backend: Backend) -> Function:
     """Filter every pixel, keep each stride-th: simple, and more work than needed."""
     filters = importlib.import_module("cupyx.scipy.ndimage")
-    kernel, stride = case.kernel or (), case.stride or ()
-    lead, rank = (1,) * (len(case.shape) - case.rank), case.rank
+    size, _, _ = _all_axes(case)
     # The filter's window is centred; here it starts at the pixel.
-    origin = (0,) * len(lead) + tuple(-(k // 2) for k in kernel)
-    counts = case.output_shape[-rank:]
-    keep = (..., *(slice(0, (c - 1) * s + 1, s) for c, s in zip(counts, stride, strict=True)))
-    return lambda x: filters.maximum_filter(x, size=(*lead, *kernel), origin=origin)[keep].copy()
+    origin = tuple(-(k // 2) for k in size)
+    counts = zip(case.output_shape[-case.rank :], case.stride or (), strict=True)
+    keep = (..., *(slice(0, (count - 1) * step + 1, step) for count, step in counts))
+    return lambda x: filters.maximum_filter(x, size=size, origin=origin)[keep].copy()
 
 
-def _dask_coarsen(reduction: Any) -> Any:
+def _dask_coarsen(reduction: Any) -> Builder:
     def build(case: Case, backend: Backend) -> Function:
         axes = {len(case.lead) + axis: taps for axis, taps in enumerate(case.kernel or ())}
         return lambda x: native_namespace(backend).coarsen(reduction, x, axes, trim_excess=True)
@@ -217,22 +219,13 @@ def _dask_coarsen(reduction: Any) -> Any:
     return build
 
 
-_F = "torch.nn.functional."
-_TORCH_WINDOWS = first_reason(requires_image_shape, _requires_half_padding)
-
-
 def _slices_mean(case: Case, backend: Backend) -> Function:
     """Add up, tap by tap, the elements that the windows have there."""
     rank, kernel, stride = case.rank, case.kernel or (), case.stride or ()
     spans = [(c - 1) * s + 1 for c, s in zip(case.output_shape[-rank:], stride, strict=True)]
-    padded = [
-        n + before + after
-        for n, (before, after) in zip(case.plane, case.padding_pairs, strict=True)
-    ]
-    inner: Any = (
-        ...,
-        *(slice(b, b + n) for n, (b, _) in zip(case.plane, case.padding_pairs, strict=True)),
-    )
+    paddings = case.padding or (0,) * rank
+    padded = [n + 2 * p for n, p in zip(case.plane, paddings, strict=True)]
+    inner: Any = (..., *(slice(p, p + n) for n, p in zip(case.plane, paddings, strict=True)))
     taps = [
         (..., *(slice(t, t + n, s) for t, n, s in zip(tap, spans, stride, strict=True)))
         for tap in np.ndindex(*kernel)
@@ -253,34 +246,13 @@ def _slices_mean(case: Case, backend: Backend) -> Function:
     return mean
 
 
-def _jax_block_max(case: Case, backend: Backend) -> Function:
-    jnp, rank, first = native_namespace(backend), case.rank, len(case.lead)
-    counts, kernel = case.output_shape[-rank:], case.kernel or ()
-    crop = (..., *(slice(c * k) for c, k in zip(counts, kernel, strict=True)))
-    split = (*case.lead, *(n for pair in zip(counts, kernel, strict=True) for n in pair))
-    order = [
-        *range(first),
-        *range(first, first + 2 * rank, 2),
-        *range(first + 1, first + 2 * rank, 2),
-    ]
-
-    def pool(x: Any) -> tuple[Any, Any]:
-        windows = x[crop].reshape(split).transpose(order).reshape(*case.output_shape, -1)
-        place = windows.argmax(-1)
-        values = jnp.take_along_axis(windows, place[..., None], -1)[..., 0]
-        indices = 0
-        for axis, tap in enumerate(jnp.unravel_index(place, kernel)):
-            starts = jnp.arange(counts[axis]) * kernel[axis]
-            starts = starts.reshape(-1, *(1,) * (rank - 1 - axis))
-            indices = indices * case.plane[axis] + tap + starts
-        return values, indices
-
-    return pool
-
-
 POOLING_NATIVES: dict[str, tuple[Native, ...]] = {
     "max_pool": (
-        Native("torch", _F + "max_pool{d}d", torch_function(_torch_max), _TORCH_WINDOWS),
+        torch_native(
+            "max_pool{d}d",
+            _requires_torch_windows,
+            lambda case: {**case.options(), "return_indices": True},
+        ),
         Native("jax", "jax.lax.reduce_window", _jax_max, values_only=True),
         Native("jax", "jax.lax.reduce_window of pairs", _jax_max_with_indices),
         Native("numpy", "numpy.lib.stride_tricks.sliding_window_view", _sliding_max),
@@ -300,10 +272,10 @@ POOLING_NATIVES: dict[str, tuple[Native, ...]] = {
             requires_disjoint_windows,
             values_only=True,
         ),
-        Native("jax", "jax.numpy.reshape + argmax", _jax_block_max, requires_disjoint_windows),
+        Native("jax", "jax.numpy.reshape + argmax", _block_max, requires_disjoint_windows),
     ),
     "avg_pool": (
-        Native("torch", _F + "avg_pool{d}d", torch_function(_torch_avg), _TORCH_WINDOWS),
+        torch_native("avg_pool{d}d", _requires_torch_windows),
         Native("jax", "jax.lax.reduce_window", _jax_avg),
         Native("numpy", "numpy.lib.stride_tricks.sliding_window_view", _sliding_mean),
         Native("numpy", "numpy.ndarray.reshape + mean", _block_mean, requires_disjoint_windows),
@@ -315,7 +287,7 @@ POOLING_NATIVES: dict[str, tuple[Native, ...]] = {
     "fractional_max_pool": (
         Native(
             "torch",
-            _F + "fractional_max_pool{d}d",
+            "torch.nn.functional.fractional_max_pool{d}d",
             _torch_fractional,
             first_reason(
                 requires_image_shape, _requires_two_or_three_axes, _requires_float32_or_float64

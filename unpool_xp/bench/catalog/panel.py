@@ -6,8 +6,10 @@ worth nothing once a case behind a name changes, so a case is added or dropped, 
 
 from __future__ import annotations
 
+from itertools import product
+
 from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.cases.operation import OPERATIONS
 from unpool_xp.bench.catalog.families import (
     avg_pool_cases,
     conv_transpose_case,
@@ -20,20 +22,17 @@ HARNESS_VERSION = "1"
 SIZES = ("small", "large")
 STRIDES = (2, 3)
 # Backend and mode are one axis, the same whatever is installed; missing backends are skipped.
-BACKEND_MODES = tuple(
-    BackendMode.parse(text)
-    for text in (
-        "numpy",
-        "torch:cpu",
-        "torch:cpu compiled",
-        "jax:cpu",
-        "jax:cpu compiled",
-        "dask",
-        "cupy:cuda",
-        "torch:cuda",
-        "torch:cuda compiled",
-        "jax:cuda compiled",
-    )
+BACKEND_MODES = (
+    BackendMode("numpy"),
+    BackendMode("torch:cpu"),
+    BackendMode("torch:cpu", "compiled"),
+    BackendMode("jax:cpu"),
+    BackendMode("jax:cpu", "compiled"),
+    BackendMode("dask"),
+    BackendMode("cupy:cuda"),
+    BackendMode("torch:cuda"),
+    BackendMode("torch:cuda", "compiled"),
+    BackendMode("jax:cuda", "compiled"),
 )
 # The larger side of the pooling or unpooling: within a cache, and beyond it.
 _FEATURE_MAPS = {"small": (1, 16, 36, 36), "large": (4, 32, 192, 192)}
@@ -48,7 +47,7 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
     Parameters
     ----------
     operation : str
-        A name in `unpool_xp.bench.catalog.OPERATIONS`.
+        A name in `OPERATIONS`.
     size : {"small", "large"}
         Whether its arrays fit into a cache.
     stride : {2, 3}
@@ -96,9 +95,4 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
 
 def panel_cases() -> tuple[Case, ...]:
     """Return all cases of the panel."""
-    return tuple(
-        panel_case(operation, size, stride)
-        for operation in OPERATIONS
-        for size in SIZES
-        for stride in STRIDES
-    )
+    return tuple(panel_case(*cell) for cell in product(OPERATIONS, SIZES, STRIDES))

@@ -10,81 +10,72 @@ import numpy as np
 import unpool_xp
 from unpool_xp import reference
 from unpool_xp._plan import fractional, windows
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.cases.operation import (
     SIZE_FIELDS,
+    Arrays,
     Layout,
     Operation,
-    Parameters,
+    Outputs,
     Planes,
     RowRange,
-    photo_input,
     require,
     select_planes,
-    single_input,
     total_bytes,
-    window_options,
 )
 from unpool_xp.bench.catalog.native_pooling import POOLING_NATIVES
 
 
-def _output_shape(case: Parameters) -> tuple[int, ...]:
-    options = {"padding": 0, **window_options(case), "dilation": 1, "ceil_mode": False}
+def value_index_layout(shape: tuple[int, ...], dtype: str) -> Layout:
+    """Return the layout of maxima and where they were."""
+    return {"values": (shape, dtype), "indices": (shape, "int64")}
+
+
+def _output_shape(case: Case) -> tuple[int, ...]:
+    options = {"padding": 0, **case.options(), "dilation": 1, "ceil_mode": False}
     return (*case.lead, *windows.plan_max_pool(case.operation, case.shape, **options).output)
 
 
-def _reference_steps(case: Parameters) -> float:
+def _reference_steps(case: Case) -> float:
     return math.prod(_output_shape(case)[len(case.lead) :]) * case.window_size
 
 
-def _input_rows(
-    case: Parameters, x: NDArray, rows: RowRange
-) -> tuple[NDArray, tuple[tuple[int, int], ...], int]:
-    """Return what the windows of these rows meet, the padding around it, and its first row."""
+def _reference_arguments(
+    case: Case, arrays: Arrays, planes: Planes, rows: RowRange
+) -> tuple[dict[str, Any], int]:
+    """Return what the reference makes these rows of, and the first row of its input."""
+    x = select_planes(arrays["x"], case.rank, planes)
     kernel, stride, pairs = require(case.kernel), require(case.stride), case.padding_pairs
     first = rows[0] * stride[0] - pairs[0][0]
     end = (rows[1] - 1) * stride[0] - pairs[0][0] + kernel[0]
     low, high = max(first, 0), min(end, x.shape[1])
-    return x[:, low:high], ((low - first, end - high), *pairs[1:]), low
+    arguments = {
+        "x": x[:, low:high],
+        "kernel": kernel,
+        "stride": stride,
+        "padding": ((low - first, end - high), *pairs[1:]),
+        "dilation": (1,) * case.rank,
+        "ceil_mode": False,
+    }
+    return arguments, low
 
 
-# --- max_pool ------------------------------------------------------------------------------------
+def _expected_max_pool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
+    arguments, low = _reference_arguments(case, arrays, planes, rows)
+    values, indices = reference.max_pool(**arguments)
+    return values, indices + low * math.prod(case.plane[1:])
 
 
-def _expected_max_pool(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
-) -> tuple[NDArray, ...]:
-    x, pairs, low = _input_rows(case, select_planes(arrays["x"], case.rank, planes), rows)
-    ones = (1,) * case.rank
-    kernel, stride = require(case.kernel), require(case.stride)
-    values, indices = reference.max_pool(x, kernel, stride, pairs, ones, False)
-    return values, indices + low * math.prod(x.shape[2:])
+def _expected_avg_pool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
+    arguments, _ = _reference_arguments(case, arrays, planes, rows)
+    return (reference.avg_pool(**arguments, count_include_pad=True),)
 
 
-# --- avg_pool ------------------------------------------------------------------------------------
-
-
-def _expected_avg_pool(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
-) -> tuple[NDArray, ...]:
-    x, pairs, _ = _input_rows(case, select_planes(arrays["x"], case.rank, planes), rows)
-    ones = (1,) * case.rank
-    kernel, stride = require(case.kernel), require(case.stride)
-    return (reference.avg_pool(x, kernel, stride, pairs, ones, False, True),)
-
-
-# --- fractional_max_pool -------------------------------------------------------------------------
-
-
-def _region_counts(case: Parameters) -> tuple[int, ...]:
+def _region_counts(case: Case) -> tuple[int, ...]:
     """Return the number of regions along each axis."""
     kernel, ratio = require(case.kernel), require(case.scale)
     return fractional.plan_fractional_sizes(case.operation, case.shape, kernel, None, ratio).output
-
-
-def _fractional_outputs(case: Parameters) -> Layout:
-    shape = (*case.lead, *_region_counts(case))
-    return {"values": (shape, case.dtype), "indices": (shape, "int64")}
 
 
 def draw_samples(
@@ -114,14 +105,14 @@ def _starts(n: int, k: int, out: int, u: NDArray) -> NDArray:
     return starts
 
 
-def _fractional_options(case: Parameters) -> dict[str, Any]:
+def _fractional_options(case: Case) -> dict[str, Any]:
     samples = draw_samples(case.lead, case.plane, require(case.kernel), _region_counts(case))
     return {"kernel_size": case.kernel, "output_ratio": case.scale, "samples": samples}
 
 
 def _expected_fractional_max_pool(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
-) -> tuple[NDArray, ...]:
+    case: Case, arrays: Arrays, planes: Planes, rows: RowRange
+) -> Outputs:
     x = select_planes(arrays["x"], case.rank, planes)
     (k, *others), (out, *columns) = require(case.kernel), _region_counts(case)
     samples = _fractional_options(case)["samples"].reshape(-1, case.rank)[planes]
@@ -148,13 +139,7 @@ POOLING: dict[str, Operation] = {
         natives=POOLING_NATIVES["max_pool"],
         needs=("kernel",),
         takes=SIZE_FIELDS,
-        inputs=single_input,
-        outputs=lambda c: {
-            "values": (_output_shape(c), c.dtype),
-            "indices": (_output_shape(c), "int64"),
-        },
-        make_inputs=photo_input,
-        options=window_options,
+        outputs=lambda c: value_index_layout(_output_shape(c), c.dtype),
         flops=lambda c: math.prod(_output_shape(c)) * (c.window_size - 1),
         expected=_expected_max_pool,
         reference_steps=_reference_steps,
@@ -164,14 +149,11 @@ POOLING: dict[str, Operation] = {
         natives=POOLING_NATIVES["avg_pool"],
         needs=("kernel",),
         takes=SIZE_FIELDS,
-        inputs=single_input,
         outputs=lambda c: {"averages": (_output_shape(c), c.dtype)},
-        make_inputs=photo_input,
-        options=window_options,
         flops=lambda c: math.prod(_output_shape(c)) * c.window_size,
         expected=_expected_avg_pool,
         reference_steps=_reference_steps,
-        working_bytes=lambda c: 2 * total_bytes(single_input(c)),
+        working_bytes=lambda c: 2 * total_bytes(c.inputs),
         exact=False,
         dtype_kinds="f",
     ),
@@ -180,13 +162,11 @@ POOLING: dict[str, Operation] = {
         natives=POOLING_NATIVES["fractional_max_pool"],
         needs=("kernel", "scale"),
         takes=("kernel", "scale"),
-        inputs=single_input,
-        outputs=_fractional_outputs,
-        make_inputs=photo_input,
+        outputs=lambda c: value_index_layout((*c.lead, *_region_counts(c)), c.dtype),
         options=_fractional_options,
         flops=lambda c: math.prod((*c.lead, *_region_counts(c))) * (c.window_size - 1),
         expected=_expected_fractional_max_pool,
         reference_steps=lambda c: 2 * math.prod(_region_counts(c)) * c.window_size,  # a dear step
-        working_bytes=lambda c: 4 * total_bytes(single_input(c)),  # the places of each plane
+        working_bytes=lambda c: 4 * total_bytes(c.inputs),  # the places of each plane
     ),
 }

@@ -10,49 +10,38 @@ import numpy as np
 import unpool_xp
 from unpool_xp import reference
 from unpool_xp._plan import resize, transposed
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.cases.operation import (
     SIZE_FIELDS,
+    Arrays,
     Layout,
     Operation,
-    Parameters,
+    Outputs,
     Planes,
     RowRange,
     compute_dtype,
-    photo_input,
     require,
-    scale_option,
     select_planes,
-    single_input,
-    window_options,
 )
 from unpool_xp.bench.catalog.native_unpooling import UNPOOLING_NATIVES
-from unpool_xp.bench.catalog.pooling import draw_samples
+from unpool_xp.bench.catalog.pooling import draw_samples, value_index_layout
 
 # What fractional pooling takes the maximum of, before its unpooling.
 _REGION_SIZE = 2
 
 
-def _value_index_layout(case: Parameters) -> Layout:
-    return {"values": (case.shape, case.dtype), "indices": (case.shape, "int64")}
-
-
-def _pooled_inputs(case: Parameters, pooled: Any) -> dict[str, NDArray]:
+def _pooled_inputs(case: Case, pooled: Any) -> Arrays:
     values = pooled.values.astype(numpy_dtype(case.dtype))
     return {"values": values, "indices": pooled.indices.astype(np.int64)}
 
 
-def _resized_shape(case: Parameters) -> tuple[int, ...]:
+def _resized_shape(case: Case) -> tuple[int, ...]:
     plan = resize.plan_resize(case.operation, case.shape, case.scale, None)
     return (*case.lead, *(axis.output for axis in plan))
 
 
-# --- nearest_unpool ------------------------------------------------------------------------------
-
-
-def _expected_nearest_unpool(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
-) -> tuple[NDArray, ...]:
+def _expected_nearest_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
     x = select_planes(arrays["x"], case.rank, planes)
     factor = require(case.scale)[0]
     # With a whole factor it may start at any row, otherwise at the first only.
@@ -63,22 +52,18 @@ def _expected_nearest_unpool(
     return (found[:, rows[0] - skipped : rows[1] - skipped],)
 
 
-# --- linear_unpool -------------------------------------------------------------------------------
-
 # Those that the libraries' own functions have.
 _COORDINATES = "half_pixel"
 
 
-def _expected_linear_unpool(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
-) -> tuple[NDArray, ...]:
+def _expected_linear_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
     x = select_planes(arrays["x"], case.rank, planes)
     if rows != (0, _resized_shape(case)[-case.rank]):
         return (linear_unpool_rows(case, x, rows, _COORDINATES),)
     return (reference.linear_unpool(x, scale_factor=case.scale, coordinates=_COORDINATES),)
 
 
-def _linear_flops(case: Parameters) -> int:
+def _linear_flops(case: Case) -> int:
     # Axis by axis, the last one first: two products and a sum for each element.
     size, out = list(case.shape), _resized_shape(case)
     flops = 0
@@ -88,36 +73,29 @@ def _linear_flops(case: Parameters) -> int:
     return flops
 
 
-def _linear_extra_tolerance(case: Parameters) -> float:
+def _linear_extra_tolerance(case: Case) -> float:
     # The libraries find the place of a cell in the precision that they compute values in; what
     # that loses grows with the place.
     computing = np.finfo(np.float64 if case.dtype == "float64" else np.float32)
     return 2 * sum(case.plane) * float(computing.eps)
 
 
-def _linear_reference_steps(case: Parameters) -> float:
+def _linear_reference_steps(case: Case) -> float:
     return math.prod((*_resized_shape(case)[-case.rank :], *(2,) * case.rank))
 
 
-# --- max_unpool ----------------------------------------------------------------------------------
-
-
-def _unpooled_shape(case: Parameters) -> tuple[int, ...]:
-    options = {"padding": 0, **window_options(case), "dilation": 1, "output_size": None}
+def _unpooled_shape(case: Case) -> tuple[int, ...]:
+    options = {"padding": 0, **case.options(), "dilation": 1, "output_size": None}
     return (*case.lead, *transposed.plan_max_unpool("max_unpool", case.shape, **options).plane)
 
 
-def _max_unpool_inputs(case: Parameters) -> dict[str, NDArray]:
+def _max_unpool_inputs(case: Case) -> Arrays:
     x = feature_map(_unpooled_shape(case), compute_dtype(case), rank=case.rank)
-    return _pooled_inputs(case, unpool_xp.max_pool(x, **window_options(case)))
+    return _pooled_inputs(case, unpool_xp.max_pool(x, **case.options()))
 
 
-def _expected_max_unpool(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
-) -> tuple[NDArray, ...]:
-    values, indices = (
-        select_planes(arrays[name], case.rank, planes) for name in ("values", "indices")
-    )
+def _expected_max_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
+    values, indices = (select_planes(array, case.rank, planes) for array in arrays.values())
     _, *others = _unpooled_shape(case)[-case.rank :]
     before = case.padding_pairs[0][0]
     # The windows that reach into these rows; what they have elsewhere falls outside.
@@ -128,10 +106,7 @@ def _expected_max_unpool(
     return (reference.max_unpool(values[:, low:high], places, plane, "any"),)
 
 
-# --- fractional_max_unpool -----------------------------------------------------------------------
-
-
-def _fractional_outputs(case: Parameters) -> Layout:
+def _fractional_outputs(case: Case) -> Layout:
     shape = _resized_shape(case)
     for n, out in zip(case.plane, shape[-case.rank :], strict=True):
         if n + _REGION_SIZE - 1 > out:
@@ -142,22 +117,18 @@ def _fractional_outputs(case: Parameters) -> Layout:
     return {"unpooled": (shape, case.dtype)}
 
 
-def _fractional_unpool_inputs(case: Parameters) -> dict[str, NDArray]:
-    kernel, x = (
-        (_REGION_SIZE,) * case.rank,
-        feature_map(_resized_shape(case), compute_dtype(case), rank=case.rank),
-    )
+def _fractional_unpool_inputs(case: Case) -> Arrays:
+    kernel = (_REGION_SIZE,) * case.rank
+    x = feature_map(_resized_shape(case), compute_dtype(case), rank=case.rank)
     samples = draw_samples(case.lead, x.shape[-case.rank :], kernel, case.plane)
     pooled = unpool_xp.fractional_max_pool(x, kernel, output_size=case.plane, samples=samples)
     return _pooled_inputs(case, pooled)
 
 
 def _expected_fractional_max_unpool(
-    case: Parameters, arrays: dict[str, NDArray], planes: Planes, rows: RowRange
-) -> tuple[NDArray, ...]:
-    values, indices = (
-        select_planes(arrays[name], case.rank, planes) for name in ("values", "indices")
-    )
+    case: Case, arrays: Arrays, planes: Planes, rows: RowRange
+) -> Outputs:
+    values, indices = (select_planes(array, case.rank, planes) for array in arrays.values())
     out, *others = _resized_shape(case)[-case.rank :]
     if rows == (0, out):
         return (reference.fractional_max_unpool(values, indices, scale_factor=case.scale),)
@@ -177,11 +148,9 @@ UNPOOLING: dict[str, Operation] = {
         natives=UNPOOLING_NATIVES["max_unpool"],
         needs=("kernel",),
         takes=SIZE_FIELDS,
-        inputs=_value_index_layout,
+        inputs=lambda c: value_index_layout(c.shape, c.dtype),
         outputs=lambda c: {"unpooled": (_unpooled_shape(c), c.dtype)},
         make_inputs=_max_unpool_inputs,
-        options=window_options,
-        flops=lambda c: 0,
         expected=_expected_max_unpool,
         reference_steps=lambda c: math.prod(c.plane),
         work_per_step=lambda c: 5,  # a scattered write
@@ -191,11 +160,7 @@ UNPOOLING: dict[str, Operation] = {
         natives=UNPOOLING_NATIVES["nearest_unpool"],
         needs=("scale",),
         takes=("scale",),
-        inputs=single_input,
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
-        make_inputs=photo_input,
-        options=scale_option,
-        flops=lambda c: 0,
         expected=_expected_nearest_unpool,
         reference_steps=lambda c: math.prod(_resized_shape(c)[-c.rank :]) / 3,  # a cheap step
     ),
@@ -204,10 +169,8 @@ UNPOOLING: dict[str, Operation] = {
         natives=UNPOOLING_NATIVES["linear_unpool"],
         needs=("scale",),
         takes=("scale",),
-        inputs=single_input,
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
-        make_inputs=photo_input,
-        options=lambda c: {**scale_option(c), "coordinates": _COORDINATES},
+        options=lambda c: {"scale_factor": c.scale, "coordinates": _COORDINATES},
         flops=_linear_flops,
         expected=_expected_linear_unpool,
         reference_steps=_linear_reference_steps,
@@ -219,10 +182,9 @@ UNPOOLING: dict[str, Operation] = {
         function=unpool_xp.fractional_max_unpool,
         needs=("scale",),
         takes=("scale",),
-        inputs=_value_index_layout,
+        inputs=lambda c: value_index_layout(c.shape, c.dtype),
         outputs=_fractional_outputs,
         make_inputs=_fractional_unpool_inputs,
-        options=scale_option,
         flops=_linear_flops,
         expected=_expected_fractional_max_unpool,
         reference_steps=lambda c: _linear_reference_steps(c) + math.prod(c.plane),
@@ -232,7 +194,7 @@ UNPOOLING: dict[str, Operation] = {
 }
 
 
-def linear_unpool_rows(case: Parameters, x: NDArray, rows: RowRange, coordinates: str) -> NDArray:
+def linear_unpool_rows(case: Case, x: NDArray, rows: RowRange, coordinates: str) -> NDArray:
     """Return some rows of the linear interpolation of planes, shape (planes, *spatial)."""
     factor = require(case.scale)
     # Interpolation is separable: do the first axis in full, then keep only the wanted rows.

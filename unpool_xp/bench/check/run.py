@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -111,27 +112,21 @@ def _check_label(
         order = [(operation, dtype) for dtype in dtypes for operation in operations]
     with Pool() as pool:
         for operation, dtype in order:
-            left = end - time.monotonic()
-            if left <= 0:
-                yield CheckResult(label, "eager", operation, dtype, "skipped", OUT_OF_TIME)
-                continue
-            wait = max(min(left, _OPERATION_SECONDS), _MIN_WAIT_SECONDS)
+            left, arguments = end - time.monotonic(), {"operation": operation, "dtype": dtype}
+            outcome: Outcome = "skipped"
+            detail = OUT_OF_TIME
             try:
-                answer = pool[label].ask(
-                    "check",
-                    timeout=wait,
-                    operation=operation,
-                    dtype=dtype,
-                    torch_compiled=torch_compiled,
-                )
-                yield from (CheckResult(**one) for one in answer["checked"])
-            except WorkerError as error:
-                yield CheckResult(label, "eager", operation, dtype, "failed", str(error))
-            except WorkerLostError as error:
-                if time.monotonic() >= end:
-                    yield CheckResult(label, "eager", operation, dtype, "skipped", OUT_OF_TIME)
-                else:
-                    yield CheckResult(label, "eager", operation, dtype, "failed", str(error))
+                if left > 0:
+                    wait = max(min(left, _OPERATION_SECONDS), _MIN_WAIT_SECONDS)
+                    answer = pool[label].ask(
+                        "check", timeout=wait, torch_compiled=torch_compiled, **arguments
+                    )
+                    yield from (CheckResult(**one) for one in answer["checked"])
+                    continue
+            except (WorkerError, WorkerLostError) as error:
+                if isinstance(error, WorkerError) or time.monotonic() < end:
+                    outcome, detail = "failed", str(error)
+            yield CheckResult(label, "eager", operation, dtype, outcome, detail)
 
 
 def check_operation(
@@ -217,24 +212,20 @@ def to_json(results: Iterable[CheckResult]) -> list[dict[str, str]]:
 
 def to_junit(results: Sequence[CheckResult]) -> bytes:
     """Return the results as a JUnit report, which CI systems read."""
-    counts = {
-        name: str(sum(result.outcome == outcome for result in results))
-        for name, outcome in (("failures", "failed"), ("skipped", "skipped"))
-    }
+    outcomes = Counter(result.outcome for result in results)
     suite = ElementTree.Element(
-        "testsuite", {"name": "unpool-xp check", "tests": str(len(results)), **counts}
+        "testsuite",
+        name="unpool-xp check",
+        tests=str(len(results)),
+        failures=str(outcomes["failed"]),
+        skipped=str(outcomes["skipped"]),
     )
     for result in results:
-        case = ElementTree.SubElement(
-            suite,
-            "testcase",
-            {
-                "classname": f"{result.backend}.{result.mode}",
-                "name": f"{result.operation}[{result.dtype}]",
-            },
-        )
+        name = f"{result.operation}[{result.dtype}]"
+        where = f"{result.backend}.{result.mode}"
+        case = ElementTree.SubElement(suite, "testcase", classname=where, name=name)
         if result.outcome != "passed":
             tag = "failure" if result.outcome == "failed" else "skipped"
-            ElementTree.SubElement(case, tag, {"message": result.detail})
+            ElementTree.SubElement(case, tag, message=result.detail)
     text: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return text

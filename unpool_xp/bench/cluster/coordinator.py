@@ -18,13 +18,7 @@ from typing import Any
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import remote
-from unpool_xp.bench.cluster.files import (
-    LOST_PREFIX,
-    MachineFiles,
-    failed_row,
-    parse_answer,
-    worker_name,
-)
+from unpool_xp.bench.cluster.files import LOST_PREFIX, MachineFiles, failed_row, parse_answer
 from unpool_xp.bench.cluster.jobs import MAX_LOSSES, Job, JobQueue, WorkerInfo, required_resources
 from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted, build_grid
@@ -41,15 +35,15 @@ class ClusterError(RuntimeError):
     """The cluster cannot run the sweep; the message says what is missing, and where."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class ClusterSummary:
     """What a sweep over machines has done."""
 
-    paths: tuple[Path, ...]  # the files of the rows, one per machine
-    measured: int  # cells with samples
-    failed: int  # cells with a reason instead
-    skipped: int  # cells that were there already
-    notes: tuple[str, ...]  # workers left out, other commits, rows that were refused
+    paths: list[Path] = field(default_factory=list)  # the files of the rows, one per machine
+    measured: int = 0  # cells with samples
+    failed: int = 0  # cells with a reason instead
+    skipped: int = 0  # cells that were there already
+    notes: list[str] = field(default_factory=list)  # left out, other commits, refused rows
 
 
 @dataclass
@@ -75,10 +69,7 @@ class ClusterSweep:
     running: dict[str, tuple[WorkerInfo, Job, Any]] = field(default_factory=dict)  # by key
     planned: dict[str | None, set[str]] = field(default_factory=dict)
     answers: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
-    notes: list[str] = field(default_factory=list)
-    measured: int = 0
-    failed: int = 0
-    skipped: int = 0
+    summary: ClusterSummary = field(default_factory=ClusterSummary)  # so far
     total: int = 0
 
     def run(self, resume: bool) -> ClusterSummary:
@@ -98,15 +89,19 @@ class ClusterSweep:
             self._close()
         except KeyboardInterrupt:
             raise SweepInterrupted(
-                f"interrupted after {self.measured + self.failed} of {self.total} cells; every row "
-                f"in {self.files.folder} is whole; run the same sweep with --resume to measure the "
+                f"interrupted after {self._done} of {self.total} cells; every row in "
+                f"{self.files.folder} is whole; run the same sweep with --resume to measure the "
                 "rest (a worker ends the case that it is at, and its answer is dropped)"
             ) from None
         finally:
             for _, _, future in self.running.values():
                 future.cancel()
-        counts = (self.measured, self.failed, self.skipped)
-        return ClusterSummary(tuple(self.files.paths), *counts, tuple(self.notes))
+        self.summary.paths = self.files.paths
+        return self.summary
+
+    @property
+    def _done(self) -> int:
+        return self.summary.measured + self.summary.failed
 
     # --- who is there ----------------------------------------------------------------------------
 
@@ -129,8 +124,8 @@ class ClusterSweep:
                 self._await_answer()
         for label in self.labels or ():
             if not any(label not in m.missing for m in self.workers.values()):
-                everyone = sorted(self.workers.values(), key=worker_name)
-                reasons = "; ".join(f"{worker_name(m)}: {m.missing[label]}" for m in everyone)
+                everyone = sorted(self.workers.values(), key=str)
+                reasons = "; ".join(f"{member}: {member.missing[label]}" for member in everyone)
                 raise ClusterError(f"no worker has the backend {label!r}: {reasons}")
 
     def _update_workers(self) -> None:
@@ -144,7 +139,7 @@ class ClusterSweep:
         for address in set(self.workers) - there:
             worker = self.workers.pop(address)
             self.lost_workers.append(worker)
-            self._note(f"{worker_name(worker)} left")
+            self._note(f"{worker} left")
             for key in [k for k, (m, _, _) in self.running.items() if m is worker]:
                 self._requeue(key)
         for address in set(self.describing) - there:
@@ -165,21 +160,15 @@ class ClusterSweep:
         self.workers[address] = worker
         ours = git_commit()
         if worker.commit != ours:
-            self._note(f"{worker_name(worker)} runs commit {worker.commit}, this is {ours}")
+            self._note(f"{worker} runs commit {worker.commit}, this is {ours}")
         for label, reason in worker.missing.items() if self.labels is not None else ():
-            self._note(f"{worker_name(worker)} does not measure {label}: {reason}")
+            self._note(f"{worker} does not measure {label}: {reason}")
 
     def _exclude_worker(self, address: str, reason: str) -> None:
         self.unusable[address] = reason
         self._note(f"worker {address} is left out: {reason}")
 
     # --- what is to do ---------------------------------------------------------------------------
-
-    def _labels_to_measure(self, worker: WorkerInfo) -> list[str]:
-        """Return the labels of a worker that this sweep measures."""
-        if self.labels is None:
-            return [label for label in worker.labels if not label.endswith("strict")]
-        return list(worker.labels)
 
     def _can_remeasure(self, row: Row) -> bool:
         return any(
@@ -189,19 +178,22 @@ class ClusterSweep:
 
     def _plan_jobs(self) -> None:
         """Queue the jobs that the connected workers can run."""
-        labels_by_group: dict[str | None, dict[str, None]] = {}
+        labels_by_group: dict[str | None, set[str]] = {}
         for worker in self.workers.values():
             group = None if self.share else worker.machine.id
-            labels = dict.fromkeys(self._labels_to_measure(worker))
-            labels_by_group.setdefault(group, {}).update(labels)
+            labels_by_group.setdefault(group, set()).update(
+                label
+                for label in worker.labels
+                if self.labels is not None or not label.endswith("strict")
+            )
         for group, labels in labels_by_group.items():
             planned = self.planned.setdefault(group, set())
-            new = sorted(set(labels) - planned)
-            planned |= set(new)
+            new = sorted(labels - planned)
+            planned |= labels
             done, rng = self.files.done_on(group), random.Random(self.seed)
             grid, skipped = build_grid(self.cases, new, self.modes, done, rng)
             self.job_queue.jobs += [Job(group, case, cells) for case, cells in grid]
-            self.skipped += skipped
+            self.summary.skipped += skipped
             self.total += sum(len(cells) for _, cells in grid)
 
     def _assign_jobs(self) -> None:
@@ -263,7 +255,10 @@ class ClusterSweep:
                 self._requeue(future.key)
             else:
                 worker, job, _ = self.running.pop(future.key)
-                self._store_answer(worker, job, text)
+                rows, refused = parse_answer(text, worker, self.files.run, job.case, job.cells)
+                for reason in refused:
+                    self._note(f"refused: {reason}")
+                self._write(worker, job.case, rows)
         # Any other is late: its worker was thought to be lost, and its cells are elsewhere.
 
     def _answer_text(self, future: Any) -> object:
@@ -282,19 +277,14 @@ class ClusterSweep:
             return None
         return text
 
-    def _store_answer(self, worker: WorkerInfo, job: Job, text: object) -> None:
-        rows, refused = parse_answer(text, worker, self.files.run, job.case, job.cells)
-        for reason in refused:
-            self._note(f"refused: {reason}")
-        self._write(worker, job.case, rows)
-
     def _write(self, worker: WorkerInfo, case: Case, rows: list[Row]) -> None:
         new = self.files.write(worker.machine, rows)
         good = sum(row.checked for row in new)
-        self.measured, self.failed = self.measured + good, self.failed + len(rows) - good
+        self.summary.measured += good
+        self.summary.failed += len(rows) - good
         if self.progress is not None:
-            done = self.measured + self.failed
-            self.progress(Progress(done, self.total, case, self.failed, worker.machine.id))
+            failed = self.summary.failed
+            self.progress(Progress(self._done, self.total, case, failed, worker.machine.id))
 
     def _requeue(self, key: str) -> None:
         """Put the job of a lost worker back; it is measured elsewhere, and counted once."""
@@ -318,7 +308,7 @@ class ClusterSweep:
             for worker in {member.address: member for member in last.values()}.values():
                 cells = [cell for cell in job.cells if last[cell] is worker]
                 labels = ", ".join(dict.fromkeys(cell.label for cell in cells))
-                reason = f"{LOST_PREFIX}{worker_name(worker)} left and no other has {labels}"
+                reason = f"{LOST_PREFIX}{worker} left and no other has {labels}"
                 self._fail_job(worker, replace(job, cells=cells), reason)
 
     def _fail_job(self, worker: WorkerInfo, job: Job, reason: str) -> None:
@@ -327,7 +317,7 @@ class ClusterSweep:
         self._write(worker, job.case, rows)
 
     def _note(self, text: str) -> None:
-        self.notes.append(text)
+        self.summary.notes.append(text)
         if self.notify is not None:
             self.notify(text)
 

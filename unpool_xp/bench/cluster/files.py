@@ -51,20 +51,15 @@ def parse_answer(
             found[cell] = row
         except ValueError as error:
             refused.append(f"a row {error}")
-    refusal = f"{worker_name(worker)}: " + ("; ".join(refused) or "it sent no row of this")
+    refusal = f"{worker}: " + ("; ".join(refused) or "it sent no row of this")
     rows = [found.get(cell) or failed_row(worker, run, case, cell, refusal) for cell in cells]
-    return rows, [f"{worker_name(worker)}: {reason}" for reason in refused]
+    return rows, [f"{worker}: {reason}" for reason in refused]
 
 
 def failed_row(worker: WorkerInfo, run: str, case: Case, cell: Cell, reason: str) -> Row:
     """Return the row of a cell that has no time, as if its worker had said why."""
     origin = {"run": run, "commit": worker.commit, "machine": worker.machine.id}
     return make_row(origin, case, cell, Measurement(error=reason))
-
-
-def worker_name(worker: WorkerInfo) -> str:
-    """Return a worker in words."""
-    return f"worker {worker.name} ({worker.address})"
 
 
 class MachineFiles:

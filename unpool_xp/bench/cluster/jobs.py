@@ -33,6 +33,9 @@ class WorkerInfo:
     version: str  # of unpool_xp
     commit: str | None  # of unpool_xp, if it runs from a checkout
 
+    def __str__(self) -> str:
+        return f"worker {self.name} ({self.address})"
+
     @classmethod
     def from_answer(cls, address: str, text: object) -> WorkerInfo:
         """Return the worker that an answer of `describe` describes.

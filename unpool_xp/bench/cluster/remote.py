@@ -60,7 +60,8 @@ def _json_answer(function: Callable[[dict[str, Any]], dict[str, Any]], request: 
 def _describe(request: Mapping[str, Any]) -> dict[str, Any]:
     from distributed import get_worker
 
-    worker = get_worker()
+    worker, labels = get_worker(), request["labels"]
+    found, missing = find_loadable(backends.known() if labels is None else labels)
     return {
         "machine": this_machine().to_json(),
         "host": host(),
@@ -69,7 +70,10 @@ def _describe(request: Mapping[str, Any]) -> dict[str, Any]:
         "version": unpool_xp.__version__,
         "schema": schema.ROW_SCHEMA,
         "commit": provenance.git_commit(),
-        "backends": _find_backends(request["labels"]),
+        "backends": {
+            **{asked: {"label": label} for asked, label in found.items()},
+            **{asked: {"reason": reason} for asked, reason in missing.items()},
+        },
     }
 
 
@@ -79,14 +83,6 @@ def host() -> str:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return platform.node()
-
-
-def _find_backends(labels: list[str] | None) -> dict[str, dict[str, str]]:
-    found, missing = find_loadable(backends.known() if labels is None else labels)
-    return {
-        **{asked: {"label": label} for asked, label in found.items()},
-        **{asked: {"reason": reason} for asked, reason in missing.items()},
-    }
 
 
 class _IdleTimeoutPool:

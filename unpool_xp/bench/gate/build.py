@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
 import tomllib
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,6 @@ _INSTALLED_PATHS = ("unpool_xp", "pyproject.toml")  # what an installation depen
 _METADATA = ("README.md", "LICENSE", "CHANGELOG.md")
 _PIP_SECONDS = 600.0
 _TAIL_LINES = 12
-_MARKER_FILE = "built.json"
 
 
 class GateError(RuntimeError):
@@ -52,12 +50,8 @@ class Source:
 
     repository: Path
     ref: str
-    commit: str
-
-    @property
-    def dirty(self) -> bool:
-        """Whether it is the working tree, with changes that are in no commit."""
-        return self.commit.endswith("+dirty")
+    commit: str  # as in `Build`
+    tree: str  # the hash of the files, for git
 
 
 def find_source(repository: Path, ref: str | None) -> Source:
@@ -75,7 +69,7 @@ def find_source(repository: Path, ref: str | None) -> Source:
     try:
         # No option, whatever it is called.
         wanted = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        commit = _git(root, *wanted).decode().strip()
+        commit = tree = _git(root, *wanted).decode().strip()
     except subprocess.CalledProcessError:
         advice = "give a branch, a tag or a hash that `git log` knows"
         if _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
@@ -85,39 +79,26 @@ def find_source(repository: Path, ref: str | None) -> Source:
             )
         raise GateError(f"there is no commit {name!r} in {root}; {advice}") from None
     if ref is None and _git(root, "status", "--porcelain", "--", *_INSTALLED_PATHS).strip():
-        commit += "+dirty"
-    return Source(root, "the working tree" if ref is None else ref, commit)
+        commit, tree = f"{commit}+dirty", _store_working_tree(root)
+    return Source(root, "the working tree" if ref is None else ref, commit, tree)
 
 
-def _git(folder: Path, *arguments: str) -> bytes:
+def _store_working_tree(repository: Path) -> str:
+    """Store the package as it is in the working tree, new files too; return the tree's hash."""
+    names = [name for name in (*_INSTALLED_PATHS, *_METADATA) if (repository / name).exists()]
+    with tempfile.TemporaryDirectory() as scratch:
+        index = f"{scratch}/index"  # that of the repository stays as it is
+        _git(repository, "read-tree", "HEAD", index=index)
+        _git(repository, "add", "--all", "--", *names, index=index)
+        return _git(repository, "write-tree", index=index).decode().strip()
+
+
+def _git(folder: Path, *arguments: str, index: str | None = None) -> bytes:
     # Within a git hook these name the repository of the hook.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    environment |= {"GIT_INDEX_FILE": index} if index else {}
     command = ["git", "-C", str(folder), *arguments]
     return subprocess.run(command, check=True, capture_output=True, env=environment).stdout
-
-
-def copy_tree(source: Source, to: Path) -> None:
-    """Write the files of a version into a new folder."""
-    to.mkdir(parents=True)
-    if not source.dirty:
-        archive = _git(source.repository, "archive", "--format=tar", source.commit)
-        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-            files.extractall(to, filter="data")
-        return
-    for name in _files(source):
-        (to / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source.repository / name, to / name)
-
-
-def _files(source: Source) -> list[str]:
-    """Return what the working tree has for an installation, new files that git may see too."""
-    listing = _git(
-        source.repository,
-        *("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"),
-        *(*_INSTALLED_PATHS, *_METADATA),
-    )
-    names = sorted({name for name in os.fsdecode(listing).split("\0") if name})
-    return [name for name in names if (source.repository / name).is_file()]
 
 
 def build(
@@ -130,63 +111,40 @@ def build(
     lines of pip if it fails. All names in the cache have one length, because the length of a path
     moves a program's memory.
     """
-    folder = cache.resolve() / _cache_key(source)
+    dependencies = list(dict.fromkeys(map(sysconfig.get_path, ("purelib", "platlib"))))
+    key = hashlib.sha256(f"{source.tree}\0{sys.version}\0{dependencies}".encode()).hexdigest()[:16]
+    folder = cache.resolve() / key
     built = Build(source.ref, source.commit, folder / "bin" / "python", folder)
-    if (folder / _MARKER_FILE).is_file():
+    if folder.exists():
         return built
-    work = folder.with_name(f"{folder.name}.{os.getpid()}")  # whole, or not there
-    tree = work.with_name(f"{work.name}.tree")
-    try:
-        for leftover in (folder, work, tree):
-            shutil.rmtree(leftover, ignore_errors=True)
-        copy_tree(source, tree)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        tree, work = Path(scratch) / key, Path(scratch) / "environment"
+        archive = _git(source.repository, "archive", "--format=tar", source.tree)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            files.extractall(tree, filter="data")
         venv.EnvBuilder(symlinks=os.name == "posix").create(work)
         (install or pip_install)(tree, work / "bin" / "python")
         # Last, so that pip does not take the dependencies' environment for its own.
-        _add_dependencies(work)
-        (work / _MARKER_FILE).write_text(json.dumps({"commit": source.commit}), encoding="utf-8")
+        _add_dependencies(work, dependencies)
         with contextlib.suppress(OSError):  # another gate was quicker
-            work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(tree, ignore_errors=True)
+            work.rename(folder)  # whole, or not there
     return built
 
 
-def _cache_key(source: Source) -> str:
-    """Return a name for a version over these dependencies."""
-    digest = hashlib.sha256(f"{source.commit}\0{sys.version}\0{_dependencies()}".encode())
-    if source.dirty:
-        for name in _files(source):
-            content = (source.repository / name).read_bytes()
-            digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()[:16]
-
-
-def _dependencies() -> list[str]:
-    return list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))
-
-
-def _add_dependencies(environment: Path) -> None:
+def _add_dependencies(environment: Path, dependencies: list[str]) -> None:
     site = environment / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    lines = [f"import site; site.addsitedir({folder!r})" for folder in _dependencies()]
+    lines = [f"import site; site.addsitedir({folder!r})" for folder in dependencies]
     # A path file comes after what lies beside it: the environment's own package is found first.
     (site / "site-packages" / "dependencies.pth").write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def pip_install(tree: Path, python: Path) -> None:
     """Install the package of a tree, without its dependencies."""
+    failure = f"installing {tree.name} failed"
     options = ("--no-deps", "--quiet", "--disable-pip-version-check", "--no-warn-script-location")
-    run_or_raise(
-        [sys.executable, "-m", "pip", "--python", str(python), "install", *options, str(tree)],
-        f"installing {tree.name.partition('.')[0]} failed",
-    )
-
-
-def run_or_raise(command: Sequence[str], failure: str) -> None:
-    """Run a command to its end; a GateError with its last lines where it fails."""
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "pip", "--python", str(python), "install", *options, str(tree)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
@@ -205,7 +163,7 @@ def run_or_raise(command: Sequence[str], failure: str) -> None:
         process.wait()
     if process.returncode:
         last = [line for line in output.splitlines() if line.strip()][-_TAIL_LINES:]
-        raise GateError("\n".join([f"{failure}; the last lines of {command[2]}:", *last]))
+        raise GateError("\n".join([f"{failure}; the last lines of pip:", *last]))
 
 
 def dependency_notes(base: Source, head: Source) -> list[str]:
@@ -222,12 +180,9 @@ def dependency_notes(base: Source, head: Source) -> list[str]:
 
 def _declared_dependencies(source: Source) -> set[str] | None:
     try:
-        if source.dirty:
-            text = (source.repository / "pyproject.toml").read_text(encoding="utf-8")
-        else:
-            text = _git(source.repository, "show", f"{source.commit}:pyproject.toml").decode()
+        text = _git(source.repository, "show", f"{source.tree}:pyproject.toml").decode()
         project = tomllib.loads(text)["project"]
-    except (subprocess.CalledProcessError, OSError, ValueError, KeyError):
+    except (subprocess.CalledProcessError, ValueError, KeyError):
         return None
     extras = project.get("optional-dependencies", {})
     timed = (extras.get(name, []) for name in ("torch", "jax", "dask"))

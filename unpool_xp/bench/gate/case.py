@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.cases.case import BackendMode
+import numpy as np
+
+from unpool_xp.bench.cases.case import BackendMode, Case
+from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.gate.build import Build
 from unpool_xp.bench.gate.statistics import GateEstimate, PassSamples, estimate_change, needs_retest
-from unpool_xp.bench.gate.trio import GateCase, PassResult
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.rounds import Cell, cells_of
+from unpool_xp.bench.measure.session import describe_error
 from unpool_xp.bench.measure.sweep import make_row
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.schema import Row
@@ -23,6 +26,45 @@ from unpool_xp.bench.verdicts.compare import CaseComparison, missing_reason
 
 PASSES = 3  # over all cases
 RETEST_PASSES = 3  # passes over what looks changed, twice as many where these do not decide
+
+
+@dataclass
+class GateCase:
+    """A case, its inputs on disk, and the outputs checked so far."""
+
+    case: Case
+    folder: Path  # of its arrays
+    # From the digest of outputs to the scope of the check, or to the mismatch.
+    check_results: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+    _expected: ExpectedOutputs | None = None
+
+    @property
+    def prepare_arguments(self) -> dict[str, Any]:
+        """Arguments of the "prepare" command; all builds read the arrays from one file."""
+        path = self.folder / f"{self.case.name}.npz"
+        options = self.case.options()
+        arrays = {k: v for k, v in options.items() if isinstance(v, np.ndarray)}
+        if not path.exists():
+            np.savez(path, *self.case.arrays().values(), *arrays.values())
+        return {
+            "operation": self.case.definition.function.__name__,
+            "inputs": str(path),
+            "options": {k: v for k, v in options.items() if k not in arrays},
+            "named": list(arrays),
+        }
+
+    def check(self, digest: str, outputs: Path) -> None:
+        """Check outputs against the reference; store the scope, or the mismatch."""
+        if digest in self.check_results:
+            return
+        if self._expected is None:
+            self._expected = ExpectedOutputs(self.case, self.case.arrays())
+        with np.load(outputs) as archive:
+            arrays = [archive[name] for name in archive.files]
+        try:
+            self.check_results[digest] = self._expected.check(arrays), None
+        except MismatchError as error:
+            self.check_results[digest] = None, describe_error(error)
 
 
 @dataclass
@@ -71,13 +113,6 @@ class GateMeasurement:
             return True
         return estimate.verdict is Verdict.UNDECIDED and len(self.retest_passes) < 2 * RETEST_PASSES
 
-    def add(self, result: PassResult, passes: list[PassSamples]) -> None:
-        """Keep what a pass has taken; a side that failed once is not tried again."""
-        self.errors |= result.errors
-        self.calls, self.scope = result.calls or self.calls, result.scope or self.scope
-        if result.samples is not None:
-            passes.append(result.samples)
-
 
 def write_rows(
     measured: Sequence[GateMeasurement],
@@ -124,7 +159,6 @@ def compare_rows(one: GateMeasurement, base: Row, head: Row) -> CaseComparison:
         notes.append(f"measured again in {len(one.retest_passes)} passes")
     return CaseComparison(
         one.gate_case.case.name,
-        **asdict(one.cell),
         base=base,
         head=head,
         ratio=estimate.ratio if estimate else None,

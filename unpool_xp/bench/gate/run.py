@@ -12,7 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from unpool_xp.bench.gate.build import Build
 from unpool_xp.bench.gate.case import (
     PASSES,
     RETEST_PASSES,
+    GateCase,
     GateMeasurement,
     compare_rows,
     write_rows,
 )
 from unpool_xp.bench.gate.statistics import aa_differences
-from unpool_xp.bench.gate.trio import GateCase, ProcessTrio
+from unpool_xp.bench.gate.trio import ProcessTrio
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.bench.verdicts.compare import Comparison, severity_key
@@ -193,27 +194,22 @@ def run_gate(
     return GateResult(base, head, comparison, measured, folder, time.monotonic() - start)
 
 
+@dataclass
 class _PassRunner:
     """Runs passes: new processes each time, backends and cases in random order."""
 
-    def __init__(
-        self,
-        base: Build,
-        head: Build,
-        timeout_s: float,
-        run: str,
-        progress: Callable[[str], None],
-    ) -> None:
-        self.base, self.head, self.timeout_s = base, head, timeout_s
-        self.progress = progress
-        self.facts: dict[BackendMode, dict[str, dict[str, Any]]] = {}  # by side
-        self._count = 0
-        self._run = run
+    base: Build
+    head: Build
+    timeout_s: float
+    run_name: str
+    progress: Callable[[str], None]
+    facts: dict[BackendMode, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by side
+    count: int = 0
 
     def run(self, wanted: Sequence[GateMeasurement], what: str, *, retest: bool) -> None:
         """Measure cases once more, each backend in three new processes."""
-        self._count += 1
-        rng = random.Random(f"{self._run} {self._count}")
+        self.count += 1
+        rng = random.Random(f"{self.run_name} {self.count}")
         backend_modes = list(dict.fromkeys(one.backend_mode for one in wanted))
         rng.shuffle(backend_modes)
         for on in backend_modes:
@@ -236,8 +232,8 @@ class _PassRunner:
                     continue
                 name = one.gate_case.case.operation
                 self.progress(f"{what}: {on}, {number} of {len(wanted)}, {name}")
-                result = trio.run_pass(one.gate_case, seed=f"{self._run} {self._count} {number}")
-                one.add(result, one.retest_passes if retest else one.first_passes)
+                passes = one.retest_passes if retest else one.first_passes
+                trio.run_pass(one, passes, seed=f"{self.run_name} {self.count} {number}")
 
 
 def _cases_to_retest(measured: Sequence[GateMeasurement]) -> list[GateMeasurement]:

@@ -8,18 +8,14 @@ import os
 import signal
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.gate.build import Build, GateError
+from unpool_xp.bench.gate.case import GateMeasurement
 from unpool_xp.bench.gate.statistics import SIDES, PassSamples, round_orders
-from unpool_xp.bench.measure.session import describe_error
-from unpool_xp.bench.measure.workers import Worker, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
 # A sample is at least this long; longer ones are more often cut by other programs.
 SAMPLE_SECONDS = 2e-3
@@ -40,60 +36,11 @@ class BuildProcess(Worker):
             environment={k: v for k, v in os.environ.items() if k not in _DROPPED_VARIABLES},
         )
 
-    def kill(self) -> None:
-        """End the process and any children started by a library."""
+    def close(self) -> None:
+        """End the process, which has nothing to finish, and any children started by a library."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        super().kill()
-
-
-@dataclass
-class GateCase:
-    """A case, its inputs on disk, and the outputs checked so far."""
-
-    case: Case
-    folder: Path  # of its arrays
-    # From the digest of outputs to the scope of the check, or to the mismatch.
-    check_results: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
-    _expected: ExpectedOutputs | None = None
-
-    @property
-    def prepare_arguments(self) -> dict[str, Any]:
-        """Arguments of the "prepare" command; all builds read the arrays from one file."""
-        path = self.folder / f"{self.case.name}.npz"
-        options = self.case.options()
-        arrays = {k: v for k, v in options.items() if isinstance(v, np.ndarray)}
-        if not path.exists():
-            np.savez(path, *self.case.arrays().values(), *arrays.values())
-        return {
-            "operation": self.case.definition.function.__name__,
-            "inputs": str(path),
-            "options": {k: v for k, v in options.items() if k not in arrays},
-            "named": list(arrays),
-        }
-
-    def check(self, digest: str, outputs: Path) -> None:
-        """Check outputs against the reference; store the scope, or the mismatch."""
-        if digest in self.check_results:
-            return
-        if self._expected is None:
-            self._expected = ExpectedOutputs(self.case, self.case.arrays())
-        with np.load(outputs) as archive:
-            arrays = [archive[name] for name in archive.files]
-        try:
-            self.check_results[digest] = self._expected.check(arrays), None
-        except MismatchError as error:
-            self.check_results[digest] = None, describe_error(error)
-
-
-@dataclass
-class PassResult:
-    """Result of one pass of a case: samples, or why a build has none."""
-
-    samples: PassSamples | None = None
-    calls: int | None = None
-    scope: str | None = None
-    errors: dict[str, str] = field(default_factory=dict)
+        super().close()
 
 
 class ProcessTrio:
@@ -103,29 +50,16 @@ class ProcessTrio:
     """
 
     def __init__(self, base: Build, head: Build, on: BackendMode, timeout_s: float) -> None:
-        self.builds = {"base": base, "control": base, "head": head}
-        self.label, self.mode, self.timeout_s = on.label, on.mode, timeout_s
+        self.builds = builds = {"base": base, "control": base, "head": head}
+        self.mode, self.timeout_s = on.mode, timeout_s
         self._threads = ThreadPoolExecutor(len(SIDES))
-        self._processes: dict[str, BuildProcess] = {}
+        self._processes = Pool(start=lambda side: BuildProcess(builds[side], on.label))
 
     def __enter__(self) -> ProcessTrio:
-        try:
-            for side in SIDES:
-                self._processes[side] = BuildProcess(self.builds[side], self.label)
-        except OSError as error:
-            self._end()
-            raise GateError(f"{self.builds[side].python} could not be started: {error}") from error
-        except BaseException:
-            self._end()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
-
-    def _end(self) -> None:
-        for side in self._processes.values():
-            side.kill()  # it has nothing to finish
+        self._processes.close()
         self._threads.shutdown(cancel_futures=True)
 
     def facts(self) -> dict[str, dict[str, Any]]:
@@ -140,35 +74,35 @@ class ProcessTrio:
         def ask(side: str) -> dict[str, Any]:
             try:
                 worker = self._processes[side]
-                if not worker.alive:
-                    worker.kill()
-                    worker = self._processes[side] = BuildProcess(self.builds[side], self.label)
-                if command == "hello":
-                    return {"error": None, **worker.facts}
-                _ = worker.facts  # its start has a time-out of its own
-                answer = worker.ask(command, timeout=self.timeout_s, **arguments[side])
+                answer = worker.facts  # its start has a time-out of its own
+                if command != "hello":
+                    answer = worker.ask(command, timeout=self.timeout_s, **arguments[side])
                 return {"error": None, **answer}
             except (WorkerError, WorkerLostError) as error:
                 return {"error": str(error)}
+            except OSError as error:
+                python = self.builds[side].python
+                raise GateError(f"{python} could not be started: {error}") from error
 
         wanted = list(arguments)
         return dict(zip(wanted, self._threads.map(ask, wanted), strict=True))
 
-    def run_pass(self, gate_case: GateCase, *, seed: str) -> PassResult:
-        """Prepare a case in all three processes, check their outputs, sample in random order."""
-        result = PassResult()
-        message = {**gate_case.prepare_arguments, "mode": self.mode}
-        answers = self._ask_all("prepare", dict.fromkeys(SIDES, message))
-        self._check(gate_case, answers, result)
-        good = [side for side in SIDES if side not in result.errors]
-        if "head" in good or {"base", "control"} <= set(good):
-            self._sample(good, answers, result, seed)
-        self._ask_all("drop", {side: {} for side in SIDES if self._processes[side].alive})
-        return result
+    def run_pass(self, one: GateMeasurement, passes: list[PassSamples], *, seed: str) -> None:
+        """Prepare a case in all three processes, check their outputs, sample in random order.
 
-    def _check(
-        self, gate_case: GateCase, answers: dict[str, dict[str, Any]], result: PassResult
-    ) -> None:
+        What fails is entered under the errors of the case, the samples under `passes`.
+        """
+        message = {**one.gate_case.prepare_arguments, "mode": self.mode}
+        answers = self._ask_all("prepare", dict.fromkeys(SIDES, message))
+        self._check(one, answers)
+        good = [side for side in SIDES if side not in one.errors]
+        if "head" in good or {"base", "control"} <= set(good):
+            passes.append(PassSamples([], [], []))
+            self._sample(one, passes[-1], {side: answers[side]["call_s"] for side in good}, seed)
+        self._ask_all("drop", {side: {} for side in SIDES if self._processes.is_running(side)})
+
+    def _check(self, one: GateMeasurement, answers: dict[str, dict[str, Any]]) -> None:
+        gate_case = one.gate_case
         good = [side for side in SIDES if answers[side]["error"] is None]
         if any(answers[side]["digest"] not in gate_case.check_results for side in good):
             # All of them, so that they have all done the same before they are timed.
@@ -181,27 +115,25 @@ class ProcessTrio:
         for side in SIDES:
             error = answers[side]["error"]
             if error is None:
-                result.scope, error = gate_case.check_results[answers[side]["digest"]]
+                scope, error = gate_case.check_results[answers[side]["digest"]]
+                one.scope = scope or one.scope
             if error is not None:
-                result.errors[side] = error
+                one.errors[side] = error
 
     def _sample(
-        self, good: list[str], answers: dict[str, dict[str, Any]], result: PassResult, seed: str
+        self, one: GateMeasurement, samples: PassSamples, call_s: Mapping[str, float], seed: str
     ) -> None:
         """Sample the builds whose output was correct, even if only one is left."""
-        seconds = [max(answers[side]["call_s"], 1e-9) for side in good]
+        seconds = [max(call_s[side], 1e-9) for side in call_s]
         # As many calls for all, as the quickest needs.
-        result.calls = max(1, math.ceil(SAMPLE_SECONDS / min(seconds)))
-        round_seconds = sum(seconds) * result.calls
-        rounds = min(max(int(ROUND_SECONDS / round_seconds), MIN_ROUNDS), MAX_ROUNDS)
-        samples: dict[str, list[float]] = {side: [] for side in SIDES}
-        result.samples = PassSamples(**samples)
-        for order in round_orders(rounds, seed):
-            for side in (name for name in order if name in good):
+        one.calls = max(1, math.ceil(SAMPLE_SECONDS / min(seconds)))
+        rounds = int(ROUND_SECONDS / (sum(seconds) * one.calls))
+        for order in round_orders(min(max(rounds, MIN_ROUNDS), MAX_ROUNDS), seed):
+            for side in (name for name in order if name in call_s):
                 try:
                     worker = self._processes[side]
-                    answer = worker.ask("sample", timeout=self.timeout_s, calls=result.calls)
+                    answer = worker.ask("sample", timeout=self.timeout_s, calls=one.calls)
                 except (WorkerError, WorkerLostError) as error:
-                    result.errors[side] = str(error)
+                    one.errors[side] = str(error)
                     return
-                samples[side].append(answer["seconds"])
+                getattr(samples, side).append(answer["seconds"])

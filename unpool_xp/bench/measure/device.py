@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from unpool_xp.backends import Backend
-from unpool_xp.bench.measure.timer import time_calls
+from unpool_xp.bench.measure.timer import gc_disabled, time_calls
 
 _CACHE_MULTIPLE = 4  # a working set of less than so many caches is kept out of the cache
 _REPEATS = 3
@@ -82,15 +82,16 @@ def device_sample(
         What is queued before each call.
     """
     clocks = []
-    for _ in range(calls):
-        clock = backend.device_clock()
-        if clock is None:
-            return []
-        if flush is not None:
-            flush.queue()
-        clock.start()
-        output = call(*arrays)
-        clock.stop()
-        del output
-        clocks.append(clock)
+    with gc_disabled():
+        for _ in range(calls):
+            clock = backend.device_clock()
+            if clock is None:
+                return []
+            if flush is not None:
+                flush.queue()
+            clock.start()
+            output = call(*arrays)
+            clock.stop()
+            del output
+            clocks.append(clock)
     return [sum(clock.seconds() for clock in clocks) / calls]

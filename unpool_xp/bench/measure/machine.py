@@ -131,7 +131,7 @@ def this_machine() -> Machine:
         python=f"{platform.python_implementation()} {platform.python_version()}",
         governor=_read_text(_SYSFS_CPUS / "cpu0/cpufreq/scaling_governor"),
         environment={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-        gpu_facts=nvidia.gpu_facts() if hardware["gpus"] else (),
+        gpu_facts=tuple(nvidia.query(nvidia.FACTS)) if hardware["gpus"] else (),
     )
 
 
@@ -230,7 +230,7 @@ def _hardware() -> dict[str, Any]:
         "logical_cores": logical,
         "caches": _caches(usable[0] if usable else 0) or _cpuinfo_caches(cpu),
         "memory_bytes": memory,
-        "gpus": _gpus(),
+        "gpus": tuple(gpu["name"] for gpu in nvidia.query(["name"])),
         "cpu_quota": quota if quota is not None and quota < logical else None,
         "memory_limit_bytes": limit if limit is not None and limit < memory else None,
     }
@@ -259,10 +259,6 @@ def _caches(number: int) -> dict[str, int]:
 def _cpuinfo_caches(cpu: Mapping[str, Any]) -> dict[str, int]:
     names = {"L1 data": "l1_data_cache_size", "L2": "l2_cache_size", "L3": "l3_cache_size"}
     return {name: cpu[key] for name, key in names.items() if isinstance(cpu.get(key), int)}
-
-
-def _gpus() -> tuple[str, ...]:
-    return tuple(gpu["name"] for gpu in nvidia.query(["name"]))
 
 
 def _read_text(path: Path) -> str | None:

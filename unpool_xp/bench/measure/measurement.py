@@ -32,13 +32,7 @@ class Measurement(msgspec.Struct, kw_only=True):
 
     def failed(self, reason: str) -> Measurement:
         """Return what is left of it after a failure: no time of what is not checked."""
-        return Measurement(
-            error=reason,
-            bytes_moved=self.bytes_moved,
-            backend_version=self.backend_version,
-            device=self.device,
-            threads=self.threads,
-        )
+        return Measurement(error=reason, bytes_moved=self.bytes_moved)
 
     def describe(self, facts: Mapping[str, Any]) -> None:
         """Enter what a worker says of its backend."""

@@ -52,11 +52,6 @@ def query(names: Sequence[str], which: str | None = None) -> list[dict[str, str]
     return [dict(zip(names, words, strict=True)) for words in lines if len(words) == len(names)]
 
 
-def gpu_facts() -> tuple[dict[str, str], ...]:
-    """Return the driver, the clocks and their maximum, the power limit and the temperature."""
-    return tuple(query(FACTS))
-
-
 def clock_mhz() -> int | None:
     """Return the clock of the processors of the first GPU that this process may use, now."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()

@@ -58,17 +58,10 @@ class Cell:
 
 def cells_of(case: Case, label: str, modes: Sequence[str] = ("eager",)) -> list[Cell]:
     """Return the cells of a case on a backend: the portable function, then the natives."""
-    library = label.partition(":")[0]
-    portable = f"unpool_xp.{case.definition.function.__name__}"
-    own = [native.name(case) for native in case.natives(library)]
-    return [
-        cell
-        for mode in modes
-        for cell in (
-            Cell(label, mode, "portable", portable),
-            *(Cell(label, mode, "native", name) for name in own),
-        )
-    ]
+    functions = [("portable", f"unpool_xp.{case.definition.function.__name__}")]
+    natives = case.natives(label.partition(":")[0])
+    functions += [("native", native.name(case)) for native in natives]
+    return [Cell(label, mode, *function) for mode in modes for function in functions]
 
 
 class Interleaver:
@@ -114,11 +107,10 @@ class Interleaver:
         if answer is None:
             return
         measured, before = msgspec.convert(answer["measured"], Measurement), self.measured[cell]
-        if measured.error is not None and is_device_lost(measured.error):
-            self._restart_worker(cell, measured.error)
-            return
         self.measured[cell] = measured
-        if measured.calls_per_sample is not None:
+        if measured.error is not None:
+            self._fail(cell, measured.error, is_device_lost(measured.error))
+        elif measured.calls_per_sample is not None:
             # It may have been prepared before, in a worker that was lost.
             measured.samples_s = before.samples_s
             measured.device_samples_s = before.device_samples_s
@@ -131,10 +123,7 @@ class Interleaver:
         if answer is None:
             return
         if answer["error"] is not None:
-            if is_device_lost(answer["error"]):
-                self._restart_worker(cell, answer["error"])
-            else:
-                self._fail(cell, answer["error"])
+            self._fail(cell, answer["error"], is_device_lost(answer["error"]))
             return
         measured = self.measured[cell]
         measured.samples_s += answer["samples_s"]
@@ -162,11 +151,6 @@ class Interleaver:
             with contextlib.suppress(WorkerError, WorkerLostError):
                 if self.pool.is_running(label):
                     self.pool[label].ask("drop", timeout=self.timeout_s)
-        self.sample_seconds.clear()
-
-    def _fail(self, cell: Cell, reason: str) -> None:
-        self.measured[cell] = self.measured[cell].failed(reason)
-        self.sample_seconds.pop(cell, None)
 
     def _ask(self, cell: Cell, command: str, **arguments: Any) -> dict[str, Any] | None:
         """Send a command to the cell's worker; an error or a lost worker fails the cell."""
@@ -174,21 +158,19 @@ class Interleaver:
             worker = self.pool[cell.label]
             self.facts[cell.label] = worker.facts
             return worker.ask(command, timeout=self._answer_timeout, **arguments)
-        except WorkerError as error:
+        except (WorkerError, WorkerLostError) as error:
             self._fail(cell, str(error))
-        except WorkerLostError as error:
-            self._fail(cell, str(error))
-            self._prepare_other_cells(cell)
         return None
 
-    def _restart_worker(self, cell: Cell, reason: str) -> None:
-        """Restart a process that lost its device, and continue with its other cells."""
-        self.pool[cell.label].kill()
-        self._fail(cell, f"{reason} (the device was lost; its process was started anew)")
-        self._prepare_other_cells(cell)
-
-    def _prepare_other_cells(self, cell: Cell) -> None:
-        # The sessions of its other cells went with the worker.
+    def _fail(self, cell: Cell, reason: str, device_lost: bool = False) -> None:
+        """Drop a cell; where the worker is lost, reopen the sessions of its other cells."""
+        if device_lost:
+            self.pool[cell.label].kill()
+            reason += " (the device was lost; its process was started anew)"
+        self.measured[cell] = self.measured[cell].failed(reason)
+        self.sample_seconds.pop(cell, None)
+        if self.pool.is_running(cell.label):
+            return
         lost = [other for other in self.sample_seconds if other.label == cell.label]
         for other in lost:
             del self.sample_seconds[other]
@@ -247,27 +229,24 @@ def measure_case(
         # The workers' start and the checks may take two thirds, the samples have the rest.
         if budget_s is None or time.monotonic() - start < budget_s * 2 / 3:
             interleaver.prepare(cell)
-    now = time.monotonic()
-    deadline = (
-        now + cell_s * len(interleaver.sample_seconds) if budget_s is None else start + budget_s
-    )
-    grace = _GRACE_SECONDS if budget_s is None else 0
+    if budget_s is None:
+        deadline = time.monotonic() + cell_s * len(interleaver.sample_seconds)
+        grace = _GRACE_SECONDS
+    else:
+        deadline, grace = start + budget_s, 0.0
     for round_number in range(rounds):
-        overrun = time.monotonic() - deadline
-        if round_number >= 2 and overrun >= (grace if round_number < _MIN_ROUNDS else 0):
+        now, order = time.monotonic(), list(interleaver.sample_seconds)
+        limit = grace if round_number < _MIN_ROUNDS else 0.0
+        if not order or now >= until or (round_number >= 2 and now - deadline >= limit):
             break
-        if time.monotonic() >= until:
-            break
-        left = max(deadline - time.monotonic(), 0.0)
-        share = left / (rounds - round_number) / max(len(interleaver.sample_seconds), 1)
-        order = list(interleaver.sample_seconds)
+        share = max(deadline - now, 0.0) / (rounds - round_number) / len(order)
         for cell in to_and_fro(order, round_number):
             if cell in interleaver.sample_seconds:  # its worker may be lost by now
                 interleaver.sample(cell, share)
-    if any(on_cuda(cell.label) for cell in interleaver.sample_seconds):
-        clock = clock_mhz()
-        for cell in interleaver.sample_seconds:
-            interleaver.measured[cell].clock_mhz = clock if on_cuda(cell.label) else None
+    on_gpu = [cell for cell in interleaver.sample_seconds if on_cuda(cell.label)]
+    clock = clock_mhz() if on_gpu else None
+    for cell in on_gpu:
+        interleaver.measured[cell].clock_mhz = clock
     interleaver.close()
     with_memory = [
         cell

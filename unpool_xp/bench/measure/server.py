@@ -14,14 +14,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import IO, Any
+from typing import Any
 
 _WATCH_SECONDS = 1.0
 _LONGEST_REASON = 400
 
 
 def serve(label: str, start: Callable[[], Any], commands: Sequence[str]) -> None:
-    """Answer the requests on standard input until there are no more, or one says "quit".
+    """Answer the requests on standard input until there are no more.
 
     Parameters
     ----------
@@ -44,38 +44,24 @@ def serve(label: str, start: Callable[[], Any], commands: Sequence[str]) -> None
     stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
-    def answer(**message: Any) -> None:
-        stream.write(json.dumps(message) + "\n")
-        stream.flush()
-
-    _answer_all(sys.stdin, answer, start, commands)
-
-
-def _answer_all(
-    requests: IO[str],
-    answer: Callable[..., None],
-    start: Callable[[], Any],
-    commands: Sequence[str],
-) -> None:
-    service, broken = None, None
+    broken: Exception | None = None
     try:
         service = start()
     except Exception as error:  # a missing library is an answer, not a crash
-        broken = error_text(error)
-    for line in requests:
+        broken = error
+    for line in sys.stdin:
         try:
             request = json.loads(line)
             command = request.pop("command")
-            if command == "quit":
-                return
             if broken is not None:
-                answer(ok=False, error=broken)
-                continue
+                raise broken
             if command not in commands:
                 raise ValueError(f"unknown command {command!r}; known: {', '.join(commands)}")
-            answer(ok=True, **getattr(service, command)(**request))
+            answer = json.dumps({"ok": True, **getattr(service, command)(**request)})
         except Exception as error:
-            answer(ok=False, error=error_text(error))
+            answer = json.dumps({"ok": False, "error": error_text(error)})
+        stream.write(answer + "\n")
+        stream.flush()
 
 
 def error_text(error: BaseException) -> str:

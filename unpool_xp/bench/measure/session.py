@@ -18,7 +18,7 @@ from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.measurement import Measurement
-from unpool_xp.bench.measure.timer import gc_disabled, time_calls
+from unpool_xp.bench.measure.timer import time_calls
 from unpool_xp.capabilities import why_not
 
 SAMPLE_SECONDS = 2e-3  # a sample is at least this long: well above what the clock resolves
@@ -63,9 +63,9 @@ class DeviceInputs:
             raise UnsupportedCaseError(reason)
         backend.dtype(case.dtype)  # a TypeError where a library nobody has described has none
         self.backend, self.case = backend, case
-        self._host_inputs = HostInputs(case) if host_inputs is None else host_inputs
-        self.host = self._host_inputs.arrays
-        self.copy_back_seconds: dict[Any, float] = {}  # seconds, by the shapes and dtypes
+        self.host_inputs = host_inputs or HostInputs(case)
+        self.host = self.host_inputs.arrays
+        self._copy_back_s: dict[Any, float] = {}  # by the shapes and dtypes of the outputs
         samples = []
         for _ in range(_copy_count(self.host.values())):
             self.device: list[Any] = []  # never two copies alive
@@ -85,10 +85,22 @@ class DeviceInputs:
         """The cache flush before each call; None if the case is much larger than the cache."""
         return Flush.if_needed(self.backend, self.case.bytes_moved)
 
-    @property
-    def expected(self) -> ExpectedOutputs:
-        """What the outputs have to be."""
-        return self._host_inputs.expected
+    def copy_back_s(self, outputs: list[NDArray]) -> float:
+        """Return the seconds that outputs like these take to the host, measured once."""
+        kind = tuple((array.shape, array.dtype.name) for array in outputs)
+        if kind not in self._copy_back_s:
+            # Settled copies, new each time: a lazy output would be computed again, and some
+            # libraries keep what they have copied once.
+            samples = []
+            for _ in range(_copy_count(outputs)):
+                settled = [self.backend.asarray(array) for array in outputs]
+                self.backend.synchronize(*settled)
+                start = time.perf_counter()
+                for array in settled:
+                    self.backend.to_numpy(array)
+                samples.append(time.perf_counter() - start)
+            self._copy_back_s[kind] = statistics.median(samples)
+        return self._copy_back_s[kind]
 
 
 def _copy_count(arrays: Iterable[NDArray]) -> int:
@@ -130,7 +142,6 @@ class Session:
         self.call_s = 0.0  # a first guess
         self._inputs = inputs
         self._call: Callable[..., Any] | None = None
-        self._flush: Flush | None = None
 
     def prepare(self) -> bool:
         """Copy the inputs, call once, check the result, choose the number of calls per sample.
@@ -144,32 +155,27 @@ class Session:
             self._prepare()
         except Exception as error:  # whatever a library raises is a reason, never a time
             self.measured = self.measured.failed(describe_error(error))
-            self._call = None
         return self.measured.checked
 
     def _prepare(self) -> None:
         call, values_only = self.build_call()
         measured = self.measured
-        if self._inputs is None:
-            self._inputs = DeviceInputs(self.backend, self.case)
-        measured.to_device_s = self._inputs.to_device_s
-        arrays = self._inputs.device
+        inputs = self._inputs = self._inputs or DeviceInputs(self.backend, self.case)
+        measured.to_device_s = inputs.to_device_s
         start = time.perf_counter()
-        output = call(*arrays)
+        output = call(*inputs.device)
         self.backend.synchronize(*outputs_of(output))
         measured.first_call_s = time.perf_counter() - start
 
         host = [self.backend.to_numpy(array) for array in outputs_of(output)]
         del output
-        measured.check_scope = self._inputs.expected.check(host, values_only=values_only)
-        self._call = call
-        measured.from_device_s = self._time_copy_back(host)
+        measured.check_scope = inputs.host_inputs.expected.check(host, values_only=values_only)
+        measured.from_device_s = inputs.copy_back_s(host)
         del host
-        self._flush = self._inputs.flush
-        self.call_s = min(self._time_calls(1), self._time_calls(1))
-        took = self.call_s + (self._flush.seconds if self._flush else 0)
+        self.call_s = min(self._time_calls(call, inputs) for _ in range(2))
+        took = self.call_s + (inputs.flush.seconds if inputs.flush else 0)
         measured.calls_per_sample = max(1, math.ceil(SAMPLE_SECONDS / max(took, 1e-9)))
-        measured.checked = True
+        measured.checked, self._call = True, call
 
     def build_call(self) -> tuple[Callable[..., Any], bool]:
         """Return the function of the arrays alone, and whether it gives no indices."""
@@ -189,24 +195,6 @@ class Session:
         if self.mode not in ("eager", "compiled"):
             raise ValueError(f"mode={self.mode!r} is not eager or compiled")
         return (self.backend.compile(call) if self.mode == "compiled" else call), values_only
-
-    def _time_copy_back(self, host: list[NDArray]) -> float:
-        assert self._inputs is not None
-        kind = tuple((array.shape, array.dtype.name) for array in host)
-        if kind in self._inputs.copy_back_seconds:  # as of another function's outputs
-            return self._inputs.copy_back_seconds[kind]
-        # Settled copies, new each time: a lazy output would be computed again, and some
-        # libraries keep what they have copied once.
-        samples = []
-        for _ in range(_copy_count(host)):
-            settled = [self.backend.asarray(array) for array in host]
-            self.backend.synchronize(*settled)
-            start = time.perf_counter()
-            for array in settled:
-                self.backend.to_numpy(array)
-            samples.append(time.perf_counter() - start)
-        self._inputs.copy_back_seconds[kind] = statistics.median(samples)
-        return self._inputs.copy_back_seconds[kind]
 
     def caller(self) -> Callable[[], None]:
         """Return one call as a function without arguments, for other harnesses to time.
@@ -232,13 +220,10 @@ class Session:
 
         return once
 
-    def _time_calls(self, calls: int) -> float:
+    def _time_calls(self, call: Callable[..., Any], inputs: DeviceInputs, calls: int = 1) -> float:
         """Return seconds per call."""
-        assert self._call is not None
-        assert self._inputs is not None
-        before = self._flush.wait if self._flush is not None else None
-        arrays, synchronize = self._inputs.device, self.backend.synchronize
-        return time_calls(self._call, arrays, synchronize, calls, before)
+        before = inputs.flush.wait if inputs.flush else None
+        return time_calls(call, inputs.device, self.backend.synchronize, calls, before)
 
     def sample(self, n: int = 1) -> list[float]:
         """Take n samples.
@@ -254,12 +239,12 @@ class Session:
             Seconds a call, one entry a sample; empty where the result was not checked, or where
             a call failed, which takes back the samples before it, too.
         """
-        calls = self.measured.calls_per_sample
-        if not self.measured.checked or calls is None:
+        call, inputs, calls = self._call, self._inputs, self.measured.calls_per_sample
+        if call is None or inputs is None or calls is None:
             return []
         try:
-            taken = [self._time_calls(calls) for _ in range(n)]
-            by_device = self._time_on_device(calls)
+            taken = [self._time_calls(call, inputs, calls) for _ in range(n)]
+            by_device = device_sample(self.backend, call, inputs.device, calls, inputs.flush)
         except Exception as error:
             self.measured = self.measured.failed(describe_error(error))
             return []
@@ -267,16 +252,9 @@ class Session:
         self.measured.device_samples_s += by_device
         return taken
 
-    def _time_on_device(self, calls: int) -> list[float]:
-        """Return a sample by the device's own clock, or nothing if it has no clock."""
-        assert self._call is not None
-        assert self._inputs is not None
-        with gc_disabled():
-            return device_sample(self.backend, self._call, self._inputs.device, calls, self._flush)
-
     def finish(self) -> Measurement:
         """Let go of the arrays; return what was measured."""
-        self._inputs = self._call = self._flush = None
+        self._inputs = self._call = None
         return self.measured
 
 

@@ -21,14 +21,7 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.host.cgroup import available_memory
 from unpool_xp.bench.measure.machine import this_machine, write_machine
 from unpool_xp.bench.measure.measurement import Measurement
-from unpool_xp.bench.measure.rounds import (
-    CELL_SECONDS,
-    ROUNDS,
-    TIMEOUT_SECONDS,
-    Cell,
-    cells_of,
-    measure_case,
-)
+from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, cells_of, measure_case
 from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
 from unpool_xp.bench.rows import files, provenance, schema
 
@@ -93,14 +86,11 @@ def run_sweep(
     modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
-    rounds: int = ROUNDS,
-    cell_s: float = CELL_SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
-    memory: bool | Callable[[Case, Cell], bool] = False,
-    seed: int = 0,
     budget_s: float | None = None,
     in_order: bool = False,
     wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
+    **options: Any,
 ) -> SweepSummary:
     """Measure cases on backends; append one row per cell to a file.
 
@@ -118,16 +108,8 @@ def run_sweep(
         Whether to leave out what the file has a row for.
     progress : callable, optional
         Called after each case.
-    rounds : int, optional
-        Turns for each cell of a case.
-    cell_s : float, optional
-        Seconds of samples for each cell.
     timeout_s : float, optional
         Seconds that a worker may take for one request.
-    memory : bool or callable, optional
-        Whether to measure the peak memory as well, each in a new process; of which cells.
-    seed : int, optional
-        Of the order of the cases, and of the cells in a case.
     budget_s : float, optional
         Seconds after which no further case is begun, and a worker that is still busy is ended;
         what was cut off has no row. Default: no end.
@@ -135,6 +117,8 @@ def run_sweep(
         Whether the cases keep their order, the most telling first, as a budget wants it.
     wanted : callable, optional
         Whether a case is measured with a cell. Default: each with all.
+    **options
+        The `rounds`, the `cell_s` and the `memory` of `measure_case`.
 
     Returns
     -------
@@ -155,28 +139,26 @@ def run_sweep(
         raise ValueError(f"run_sweep: cases={cases!r} and labels={labels!r} must not be empty")
     if out.exists() and not resume:
         raise ValueError(f"run_sweep: out={str(out)!r} exists; resume it, or name another file")
-    start = time.monotonic()
-    existing = files.read_rows([out]).rows if out.exists() else []
-    done = schema.done_keys(existing)
-    grid, skipped = build_grid(cases, labels, modes, done, random.Random(seed), wanted)
+    end = math.inf if budget_s is None else time.monotonic() + budget_s
+    done = schema.done_keys(files.read_rows([out]).rows if out.exists() else [])
+    grid, skipped = build_grid(cases, labels, modes, done, random.Random(0), wanted)
     if in_order:
-        place = {case: number for number, case in enumerate(cases)}
-        grid.sort(key=lambda entry: place[entry[0]])
+        grid.sort(key=lambda entry: cases.index(entry[0]))
+    if not grid:
+        labels = ()
     total = sum(len(cells) for _, cells in grid)
     origin = provenance_fields(out.stem)
-    options: dict[str, Any] = {"rounds": rounds, "cell_s": cell_s}
-    end = math.inf if budget_s is None else start + budget_s
-    options |= {"timeout_s": timeout_s, "memory": memory, "until": end}
+    options |= {"timeout_s": timeout_s, "until": end}
     measured = failed = 0
     try:
         with report_disk_errors(out):
             write_machine(out.parent)
             writer = files.RowWriter(out)
-        with writer, Pool(list(labels) if grid else []) as pool:
-            for label in labels if grid else ():  # started side by side, before anything is timed
+        with writer, Pool(labels) as pool:
+            for label in labels:  # started side by side, before anything is timed
                 with contextlib.suppress(WorkerError, WorkerLostError):
                     _ = pool[label].facts
-            copy_rates = {label: copy_rate(pool, label, timeout_s) for label in labels if grid}
+            copy_rates = {label: copy_rate(pool, label, timeout_s) for label in labels}
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
@@ -208,13 +190,10 @@ def measure_rows(
 ) -> list[schema.Row]:
     """Return a row for each cell, with a reason where the case would not fit into memory."""
     reason = memory_shortfall(case, cells)
-    if reason is None:
-        reasons = {label: device_memory_shortfall(pool, label, case) for label in copy_rates}
-        fits = [cell for cell in cells if reasons[cell.label] is None]
-        measured = measure_case(pool, case, fits, **options) if fits else {}
-        measured |= {c: Measurement(error=reasons[c.label]) for c in cells if c not in measured}
-    else:
-        measured = {cell: Measurement(error=reason) for cell in cells}
+    reasons = {label: reason or device_memory_shortfall(pool, label, case) for label in copy_rates}
+    fits = [cell for cell in cells if reasons[cell.label] is None]
+    measured = measure_case(pool, case, fits, **options)
+    measured |= {c: Measurement(error=reasons[c.label]) for c in cells if c not in measured}
     return [make_row(origin, case, cell, measured[cell], copy_rates[cell.label]) for cell in cells]
 
 
@@ -277,16 +256,14 @@ def device_memory_shortfall(pool: Pool, label: str, case: Case) -> str | None:
     """Return why a case does not fit into device memory, or None if it fits."""
     if label.partition(":")[2] in ("", "cpu"):  # the host's is looked at apart
         return None
-    try:
+    with contextlib.suppress(WorkerError, WorkerLostError):  # its rows will say why
         memory = pool[label].facts["memory_bytes"]
-    except (WorkerError, WorkerLostError):  # its rows will say why
-        return None
-    if memory is None or case.needed_bytes <= memory:
-        return None
-    return (
-        f"too large for the device: about {case.needed_bytes} bytes "
-        f"({case.needed_bytes / 1e9:.1f} GB) are needed, it has {memory}"
-    )
+        if memory is not None and case.needed_bytes > memory:
+            return (
+                f"too large for the device: about {case.needed_bytes} bytes "
+                f"({case.needed_bytes / 1e9:.1f} GB) are needed, it has {memory}"
+            )
+    return None
 
 
 def provenance_fields(run: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import queue
@@ -10,9 +11,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any
 
 from unpool_xp.bench.measure.host.threads import thread_environment
 
@@ -56,7 +56,7 @@ class Worker:
     ) -> None:
         self.label = label
         # In a session of its own, so that Ctrl-C reaches the parent alone.
-        self._process = subprocess.Popen(
+        process = self._process = subprocess.Popen(
             command or [sys.executable, "-m", "unpool_xp.bench.worker", label],
             env=thread_environment(os.environ if environment is None else environment),
             stdin=subprocess.PIPE,
@@ -67,34 +67,36 @@ class Worker:
             errors="replace",
             start_new_session=True,
         )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._requests = process.stdin
         self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._stderr_tail: deque[str] = deque(maxlen=5)
+        self._last_words = ""
         self._readers = [
-            threading.Thread(target=target, daemon=True)
-            for target in (self._read_answers, self._read_errors)
+            threading.Thread(target=self._read_answers, args=(process.stdout,), daemon=True),
+            threading.Thread(target=self._read_errors, args=(process.stderr,), daemon=True),
         ]
         for reader in self._readers:
             reader.start()
-        self._facts: dict[str, Any] | None = None
 
-    def _read_answers(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._answers.put(line)
+    def _read_answers(self, stdout: IO[str]) -> None:
+        with stdout:
+            for line in stdout:
+                self._answers.put(line)
         self._answers.put(None)
 
-    def _read_errors(self) -> None:
-        assert self._process.stderr is not None
-        for line in self._process.stderr:
-            if line.strip():
-                self._stderr_tail.append(line.strip())
+    def _read_errors(self, stderr: IO[str]) -> None:
+        with stderr:
+            for line in stderr:
+                self._last_words = line.strip() or self._last_words
 
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
         return self._process.poll() is None
 
-    @property
+    @functools.cached_property
     def facts(self) -> dict[str, Any]:
         """The worker's answer to "hello"; the first access waits for it.
 
@@ -105,9 +107,7 @@ class Worker:
         WorkerLostError
             If the worker is gone.
         """
-        if self._facts is None:
-            self._facts = self.ask("hello", timeout=START_SECONDS)
-        return self._facts
+        return self.ask("hello", timeout=START_SECONDS)
 
     def ask(self, command: str, *, timeout: float, **arguments: Any) -> dict[str, Any]:
         """Send a request and wait for its answer.
@@ -133,10 +133,9 @@ class Worker:
         WorkerLostError
             If it is gone, or does not answer in time.
         """
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps({"command": command, **arguments}) + "\n")
-            self._process.stdin.flush()
+            self._requests.write(json.dumps({"command": command, **arguments}) + "\n")
+            self._requests.flush()
             line = self._answers.get(timeout=timeout)
         except queue.Empty:
             self.kill()
@@ -160,35 +159,25 @@ class Worker:
             cause += " (out of memory?)" if code == -9 else ""
         else:
             cause = f"exit code {code}"
-        last = f": {self._stderr_tail[-1]}" if self._stderr_tail else ""
+        last = f": {self._last_words}" if self._last_words else ""
         return f"crashed: {self.label} ended with {cause}{last}"
 
     def close(self) -> None:
         """Let the worker finish what it does, or end it."""
         with contextlib.suppress(OSError):
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+            self._requests.close()
         try:
             self._process.wait(_QUIT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-        self._close_streams()
+            self._process.wait()
+        for reader in self._readers:
+            reader.join(timeout=_QUIT_SECONDS)
 
     def kill(self) -> None:
         """End the worker at once."""
         self._process.kill()
-        with contextlib.suppress(OSError):
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-        self._close_streams()
-
-    def _close_streams(self) -> None:
-        self._process.wait()
-        for reader in self._readers:
-            reader.join(timeout=_QUIT_SECONDS)
-        for stream in (self._process.stdout, self._process.stderr):
-            assert stream is not None
-            stream.close()
+        self.close()
 
 
 class Pool:
@@ -198,23 +187,24 @@ class Pool:
     ----------
     labels : sequence of str
         The labels to start at once, side by side.
+    start : callable, optional
+        Starts the worker of a label. Default: `Worker`.
     """
 
-    def __init__(self, labels: tuple[str, ...] | list[str] = ()) -> None:
-        self._workers: dict[str, Worker] = {label: Worker(label) for label in labels}
+    def __init__(self, labels: Sequence[str] = (), start: Callable[[str], Worker] = Worker) -> None:
+        self._start = start
+        self._workers = {label: start(label) for label in labels}
 
     def __getitem__(self, label: str) -> Worker:
-        worker = self._workers.get(label)
-        if worker is None or not worker.alive:
-            if worker is not None:
-                worker.kill()
-            worker = self._workers[label] = Worker(label)
-        return worker
+        if not self.is_running(label):
+            if label in self._workers:
+                self._workers[label].kill()
+            self._workers[label] = self._start(label)
+        return self._workers[label]
 
     def is_running(self, label: str) -> bool:
         """Return whether there is a worker of that label, and it runs."""
-        worker = self._workers.get(label)
-        return worker is not None and worker.alive
+        return label in self._workers and self._workers[label].alive
 
     def __enter__(self) -> Pool:
         return self
@@ -247,7 +237,7 @@ def find_loadable(labels: Sequence[str]) -> tuple[dict[str, str], dict[str, str]
         Why the others do not.
     """
     found, missing = {}, {}
-    with Pool(list(labels)) as pool:
+    with Pool(labels) as pool:
         for label in labels:
             try:
                 found[label] = str(pool[label].facts["label"])

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import unpool_xp
 from unpool_xp.bench.cases.formatting import three_digits, times_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.cases.operation import OPERATIONS
 from unpool_xp.bench.report.answers import is_slower
 from unpool_xp.bench.report.costs import Ceilings
 from unpool_xp.bench.report.ranked import Contender, RankedCase

@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.cases.case import BackendMode, Case
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.catalog.panel import panel_case
-from unpool_xp.bench.rows.files import Problem, ReadResult
-from unpool_xp.bench.rows.schema import ROW_SCHEMA, row_of
+from unpool_xp.bench.rows.files import Problem
+from unpool_xp.bench.rows.schema import ROW_SCHEMA, Row, row_of
 
 BENCHMARK = "operations.Time.time_call"
 RUN_PREFIX = "asv-"  # begins the run of each row from here
@@ -33,46 +33,31 @@ def is_asv(data: Any) -> bool:
     return isinstance(data, dict) and {"result_columns", "results", "params"} <= data.keys()
 
 
-def rows_of_asv(path: Path, data: Mapping[str, Any], benchmarks: Any = None) -> ReadResult:
-    """Return the rows of a result file of asv.
+def rows_of_asv(
+    path: Path, data: Mapping[str, Any], benchmarks: Any = None
+) -> Iterator[Row | Problem]:
+    """Yield a row for each combination of parameters of the panel's benchmark that was run.
 
-    Parameters
-    ----------
-    path : Path
-        The file, for the problems.
-    data : mapping
-        What is in it.
-    benchmarks : mapping, optional
-        What is in the ``benchmarks.json`` of the results: results of another version of a
-        benchmark than it has are left out, as asv does.
-
-    Returns
-    -------
-    ReadResult
-        A row for each combination of parameters of the panel's benchmark; a failed one where the
-        benchmark failed, none where it was not run. Other benchmarks are not looked at.
+    `benchmarks` is what ``benchmarks.json`` holds: like asv, this raises a ValueError on results
+    of another version of the benchmark, and on what is no list of results.
     """
-    try:
-        columns, version = _columns(data)
-        names = _parameter_names(benchmarks, version)
-        cells = list(_parameter_sets(columns, names))
-        origin = _provenance(path, data, columns)
-    except ValueError as error:
-        return ReadResult([], [Problem(path, 1, str(error))])
-    found = ReadResult([], [])
+    columns = _columns(data)
+    names = _parameter_names(benchmarks, columns.get("version"))
+    cells = list(_parameter_sets(columns, names))
+    origin = _provenance(path, data, columns)
     for place, cell in enumerate(cells):
         try:
-            if _was_not_run(columns, place):
+            median = _column_value(columns, "result", place)
+            if isinstance(median, float) and math.isnan(median):  # skipped, or not selected
                 continue
-            found.rows.append(row_of({**origin, **_fields(cell, columns, place, data)}))
+            yield row_of({**origin, **_fields(cell, columns, place, data)})
         except ValueError as error:
             shown = ", ".join(str(value) for value in cell.values())
-            found.problems.append(Problem(path, 1, f"{BENCHMARK}({shown}) {error}"))
-    return found
+            yield Problem(path, 1, f"{BENCHMARK}({shown}) {error}")
 
 
-def _columns(data: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return what the file has of the benchmark by name, and the version of the benchmark."""
+def _columns(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the file has of the benchmark, by name."""
     heads, results = data["result_columns"], data["results"]
     if not isinstance(heads, list) or not isinstance(results, dict):
         raise ValueError("result_columns and results are no list and no object")
@@ -82,8 +67,7 @@ def _columns(data: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     values = results[found[0]]
     if not isinstance(values, list) or not all(isinstance(head, str) for head in heads):
         raise ValueError(f"{BENCHMARK} has no list of results")
-    columns = dict(zip(heads, values, strict=False))  # asv cuts off nulls at the end
-    return columns, columns.get("version")
+    return dict(zip(heads, values, strict=False))  # asv cuts off nulls at the end
 
 
 def _parameter_names(benchmarks: Any, version: Any) -> tuple[str, ...]:
@@ -104,9 +88,7 @@ def _parameter_names(benchmarks: Any, version: Any) -> tuple[str, ...]:
 def _parameter_sets(columns: Mapping[str, Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the parameters of each result."""
     params, results = columns.get("params"), columns.get("result")
-    if not isinstance(params, list) or len(params) != len(names):
-        raise ValueError(f"{BENCHMARK} has params={str(params)[:60]!r}, not one list a parameter")
-    if not all(isinstance(values, list) for values in params):
+    if not isinstance(params, list) or [type(values) for values in params] != [list] * len(names):
         raise ValueError(f"{BENCHMARK} has params={str(params)[:60]!r}, not one list a parameter")
     number = math.prod(len(values) for values in params)
     if number > _MOST_CELLS or (isinstance(results, list) and len(results) != number):
@@ -152,16 +134,17 @@ def _provenance(path: Path, data: Mapping[str, Any], columns: Mapping[str, Any])
 def _fields(
     cell: Mapping[str, Any], columns: Mapping[str, Any], place: int, data: Mapping[str, Any]
 ) -> dict[str, Any]:
-    case: Case = panel_case(cell["operation"], cell["size"], cell["stride"])
+    case = panel_case(cell["operation"], cell["size"], cell["stride"])
     backend_mode = BackendMode.parse(str(cell["how"]))
-    label = backend_mode.label
+    label, cpu = backend_mode.label, data["params"].get("cpu")
     samples, error = _samples(columns, place)
     number = _column_value(columns, "stats_number", place)
     unknown = ("threads", "check_scope", "first_call_s", "to_device_s", "from_device_s")
     return {
+        **dict.fromkeys((*unknown, "copy_gb_s", "peak_bytes")),  # asv's is of the whole process
         "backend": label,
         "backend_version": _version(label, data.get("requirements")),
-        "device": _device(label, data["params"]),
+        "device": cpu if isinstance(cpu, str) and not label.endswith(":cuda") else "",
         "mode": backend_mode.mode,
         "implementation": "portable",
         "function": f"unpool_xp.{case.definition.function.__name__}",
@@ -173,16 +156,7 @@ def _fields(
         "calls_per_sample": number if samples and isinstance(number, int) else None,
         "bytes_moved": case.bytes_moved,
         "flops": case.flops,
-        "peak_bytes": None,  # asv's is of the whole process
-        "copy_gb_s": None,
-        **dict.fromkeys(unknown),
     }
-
-
-def _was_not_run(columns: Mapping[str, Any], place: int) -> bool:
-    """Return whether asv did not run this combination: skipped, or not selected."""
-    value = _column_value(columns, "result", place)
-    return isinstance(value, float) and math.isnan(value)
 
 
 def _samples(columns: Mapping[str, Any], place: int) -> tuple[list[Any], str | None]:
@@ -216,8 +190,3 @@ def _version(label: str, requirements: Any) -> str:
         if isinstance(version, str) and (plain == library or plain.startswith(f"{library}_cuda")):
             return version
     return ""
-
-
-def _device(label: str, params: Mapping[str, Any]) -> str:
-    cpu = params.get("cpu")
-    return cpu if isinstance(cpu, str) and not label.endswith(":cuda") else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,34 +16,16 @@ from unpool_xp.bench.rows.schema import Row, parse_row, row_of
 
 @dataclass(frozen=True)
 class Problem:
-    """A line that could not be read.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    line : int
-        Its number, from 1.
-    reason : str
-        What is wrong with it.
-    """
+    """A line that could not be read, and what is wrong with it."""
 
     path: Path
-    line: int
+    line: int  # from 1
     reason: str
 
 
 @dataclass(frozen=True)
 class ReadResult:
-    """What files of rows hold.
-
-    Attributes
-    ----------
-    rows : list of Row
-        Those that could be read.
-    problems : list of Problem
-        Those that could not.
-    """
+    """What files hold: the rows that could be read, and what could not."""
 
     rows: list[Row]
     problems: list[Problem]
@@ -145,21 +127,39 @@ def read_rows(paths: Iterable[str | Path]) -> ReadResult:
     TypeError
         If `paths` is one path instead of several.
     """
+    return read_files("read_rows", paths, lambda path: path.suffix == ".jsonl", read_lines)
+
+
+def read_files(
+    caller: str,
+    paths: Iterable[str | Path],
+    is_wanted: Callable[[Path], bool],
+    read: Callable[[Path], Iterable[Row | Problem]],
+) -> ReadResult:
+    """Read files, and the wanted ones of all folders, each of them once."""
     if isinstance(paths, str | Path):
-        raise TypeError(f"read_rows: paths={str(paths)!r} must be a list of paths, not one")
+        raise TypeError(f"{caller}: paths={str(paths)!r} must be a list of paths, not one")
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise FileNotFoundError(f"{caller}: there is no file or folder {str(path)!r}")
+        files += sorted(filter(is_wanted, path.rglob("*"))) if path.is_dir() else [path]
     result = ReadResult([], [])
-    for path in dict.fromkeys(file for given in paths for file in _files(Path(given))):
-        # Bytes, not text: a line that is not UTF-8 must not take the others with it.
-        for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-            if line.strip():
-                try:
-                    result.rows.append(parse_row(line))
-                except ValueError as error:
-                    result.problems.append(Problem(path, number, str(error)))
+    for file in dict.fromkeys(file.resolve() for file in files):
+        for found in read(file):
+            if isinstance(found, Row):
+                result.rows.append(found)
+            else:
+                result.problems.append(found)
     return result
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if not path.exists():
-        raise FileNotFoundError(f"read_rows: there is no file or folder {str(path)!r}")
-    yield from (f.resolve() for f in (sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]))
+def read_lines(path: Path) -> Iterator[Row | Problem]:
+    """Yield the row of each line of a file, or why it is none."""
+    # Bytes, not text: a line that is not UTF-8 must not take the others with it.
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if line.strip():
+            try:
+                yield parse_row(line)
+            except ValueError as error:
+                yield Problem(path, number, str(error))

@@ -2,52 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.rows.files import Problem, ReadResult
-from unpool_xp.bench.rows.schema import row_of
+from unpool_xp.bench.rows.files import Problem
+from unpool_xp.bench.rows.schema import Row, row_of
 
 RUN_PREFIX = "pytest-"  # begins the run of each row from here
-_MEASURED = ("samples_s", "calls_per_sample")
 
 
 def is_pytest_benchmark(data: Any) -> bool:
     """Return whether what a JSON file holds has the shape of pytest-benchmark's."""
-    return (
-        isinstance(data, dict)
-        and {"machine_info", "commit_info"} <= data.keys()
-        and isinstance(data.get("benchmarks"), list)
-    )
+    shape = isinstance(data, dict) and {"machine_info", "commit_info"} <= data.keys()
+    return shape and isinstance(data.get("benchmarks"), list)
 
 
-def rows_of_pytest_benchmark(path: Path, data: Mapping[str, Any]) -> ReadResult:
-    """Return the rows of a file of pytest-benchmark.
-
-    Parameters
-    ----------
-    path : Path
-        The file, for the problems.
-    data : mapping
-        What is in it.
-
-    Returns
-    -------
-    ReadResult
-        A row for each benchmark whose ``extra_info["row"]`` has the other fields of one.
-    """
-    found = ReadResult([], [])
+def rows_of_pytest_benchmark(path: Path, data: Mapping[str, Any]) -> Iterator[Row | Problem]:
+    """Yield a row for each benchmark whose ``extra_info["row"]`` has the other fields of one."""
     for number, benchmark in enumerate(data["benchmarks"], start=1):
         name = f"benchmark {number}"
         try:
             if not isinstance(benchmark, dict):
                 raise ValueError("is no object")
             name = f"{name}, {str(benchmark.get('fullname'))[:200]},"
-            found.rows.append(row_of(_row(benchmark)))
+            yield row_of(_row(benchmark))
         except ValueError as error:
-            found.problems.append(Problem(path, 1, f"{name} {error}"))
-    return found
+            yield Problem(path, 1, f"{name} {error}")
 
 
 def _row(benchmark: Mapping[str, Any]) -> Any:

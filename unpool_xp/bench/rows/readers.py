@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from unpool_xp.bench.rows.asv import is_asv, rows_of_asv
-from unpool_xp.bench.rows.files import Problem, ReadResult, read_rows
+from unpool_xp.bench.rows.files import Problem, ReadResult, read_files, read_lines
 from unpool_xp.bench.rows.pytest_benchmark import is_pytest_benchmark, rows_of_pytest_benchmark
+from unpool_xp.bench.rows.schema import Row
 
 # Beside results, and no results.
 _NOT_RESULTS = ("machine.json", "benchmarks.json", "asv.conf.json", ".asv-machine.json")
@@ -47,47 +48,40 @@ def read_results(paths: Iterable[str | Path]) -> ReadResult:
     ...     read_results([folder])
     ReadResult(rows=[], problems=[])
     """
-    if isinstance(paths, str | Path):
-        raise TypeError(f"read_results: paths={str(paths)!r} must be a list of paths, not one")
-    result = ReadResult([], [])
-    for path in dict.fromkeys(file for given in paths for file in _files(Path(given))):
-        try:
-            found = _read_file(path)
-        except OSError as error:
-            found = _problem(path, f"cannot be read: {error.strerror or error}")
-        result.rows.extend(found.rows)
-        result.problems.extend(found.problems)
-    return result
+    return read_files("read_results", paths, _may_hold_rows, _read_any)
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if not path.exists():
-        raise FileNotFoundError(f"read_results: there is no file or folder {str(path)!r}")
-    if not path.is_dir():
-        yield path.resolve()
-        return
-    for file in sorted(path.rglob("*.json*")):
-        if file.suffix in (".json", ".jsonl") and file.name not in _NOT_RESULTS and file.is_file():
-            yield file.resolve()
+def _may_hold_rows(path: Path) -> bool:
+    return path.suffix in (".json", ".jsonl") and path.name not in _NOT_RESULTS and path.is_file()
 
 
-def _read_file(path: Path) -> ReadResult:
+def _read_any(path: Path) -> Iterator[Row | Problem]:
+    """Yield what a file of any format holds; a file that cannot be read is a problem."""
+    try:
+        yield from _read_file(path)
+    except OSError as error:
+        yield Problem(path, 1, f"cannot be read: {error.strerror or error}")
+    except ValueError as error:
+        yield Problem(path, 1, str(error))
+
+
+def _read_file(path: Path) -> Iterable[Row | Problem]:
     if path.suffix == ".jsonl":
-        return read_rows([path])
+        return read_lines(path)
     try:
         data = _read_json(path)
     except ValueError as error:
         if _starts_with_row(path):  # of a sweep, under another name
-            return read_rows([path])
+            return read_lines(path)
         line = error.lineno if isinstance(error, json.JSONDecodeError) else 1
-        return _problem(path, f"not readable as JSON: {error}", line)
+        return [Problem(path, line, f"not readable as JSON: {error}")]
     if is_asv(data):
         return rows_of_asv(path, data, _asv_benchmarks(path))
     if is_pytest_benchmark(data):
         return rows_of_pytest_benchmark(path, data)
     if isinstance(data, dict) and "schema" in data:  # one row
-        return read_rows([path])
-    return _problem(path, "is no result of a sweep, of asv or of pytest-benchmark")
+        return read_lines(path)
+    raise ValueError("is no result of a sweep, of asv or of pytest-benchmark")
 
 
 def _read_json(path: Path) -> Any:
@@ -101,8 +95,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _starts_with_row(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.readline().lstrip().startswith(b'{"schema"')
+    return path.read_bytes().partition(b"\n")[0].lstrip().startswith(b'{"schema"')
 
 
 def _asv_benchmarks(path: Path) -> Any:
@@ -111,7 +104,3 @@ def _asv_benchmarks(path: Path) -> Any:
         return _read_json(path.parent.parent / "benchmarks.json")
     except (OSError, ValueError):
         return None
-
-
-def _problem(path: Path, reason: str, line: int = 1) -> ReadResult:
-    return ReadResult([], [Problem(path, line, reason)])

@@ -15,22 +15,18 @@ from unpool_xp.bench.terminal.tables import text_table
 def print_checks(console: Console, results: Sequence[CheckResult]) -> None:
     """Print a table of operations and backends, and every mismatch with the reference."""
     columns = list(dict.fromkeys((result.backend, result.mode) for result in results))
-    names = [label.replace("array_api_strict", "strict") for label, _ in columns]
     heads = [
-        name if mode == "eager" else f"{name}\n{mode}"
-        for name, (_, mode) in zip(names, columns, strict=True)
+        label.replace("array_api_strict", "strict") + (f"\n{mode}" if mode != "eager" else "")
+        for label, mode in columns
     ]
     table = text_table("operation", *heads, align="L" + "r" * len(heads))
+    number = Counter((one.operation, one.backend, one.mode, one.outcome) for one in results)
     for operation in dict.fromkeys(result.operation for result in results):
         cells = []
         for column in columns:
-            counts = Counter(
-                result.outcome
-                for result in results
-                if result.operation == operation and (result.backend, result.mode) == column
-            )
-            passed = f"[green]{counts['passed']} ok[/]"
-            cells.append(f"[bold red]{counts['failed']} BAD[/]" if counts["failed"] else passed)
+            failed = number[operation, *column, "failed"]
+            passed = f"[green]{number[operation, *column, 'passed']} ok[/]"
+            cells.append(f"[bold red]{failed} BAD[/]" if failed else passed)
         table.add_row(operation, *cells)
     console.print(table)
     failures: dict[tuple[str, str], list[str]] = {}

@@ -110,7 +110,7 @@ def code_for(case: Case, row: Row) -> list[str]:
     The names of the inputs are those of the operation's arguments.
     """
     function = case.definition.function.__name__
-    arrays = ", ".join(case.definition.inputs(case))
+    arrays = ", ".join(case.inputs)
     given = case.options()
     if "samples" in given:  # of this very shape; everybody draws their own
         del given["samples"]

@@ -20,6 +20,7 @@ from unpool_xp.bench.cases.formatting import (
     three_digits,
 )
 from unpool_xp.bench.rows.files import Problem
+from unpool_xp.bench.rows.names import backend_mode_of
 from unpool_xp.bench.rows.schema import Row, failure_reason
 from unpool_xp.bench.verdicts.compare import OUTCOMES, CaseComparison, Comparison
 
@@ -103,8 +104,9 @@ def _short(value: float) -> str:
 
 def measured_with(entry: CaseComparison) -> str:
     """Return the backend of an entry, its mode if not eager, its function if not ours."""
-    native = "" if entry.implementation == "portable" else f", {entry.function}"
-    return printable(f"{entry.backend_mode}{native}")
+    row = entry.row
+    native = "" if row.implementation == "portable" else f", {row.function}"
+    return printable(f"{backend_mode_of(row)}{native}")
 
 
 def _unlisted_lines(entries: Sequence[CaseComparison], shown: Sequence[str]) -> Iterable[str]:
@@ -113,7 +115,7 @@ def _unlisted_lines(entries: Sequence[CaseComparison], shown: Sequence[str]) -> 
         unlisted = [entry for entry in entries if entry.outcome == outcome]
         if not unlisted or outcome in shown:
             continue
-        of_what = (entry.note if outcome == "undecided" else entry.label for entry in unlisted)
+        of_what = (e.note if outcome == "undecided" else e.row.backend for e in unlisted)
         parts = Counter(printable(part or "") for part in of_what).most_common()
         listed = ", ".join(f"{number} {part}" for part, number in parts)
         meaning = f", {_MEANINGS[outcome]}" if outcome in _MEANINGS else ""
@@ -175,13 +177,13 @@ def comparison_as_json(comparison: Comparison, problems: Sequence[Problem] = ())
 
 
 def _entry_as_json(entry: CaseComparison) -> dict[str, Any]:
-    found = entry.ratio
+    found, row = entry.ratio, entry.row
     return {
         "name": entry.name,
-        "backend": entry.label,
-        "mode": entry.mode,
-        "implementation": entry.implementation,
-        "function": entry.function,
+        "backend": row.backend,
+        "mode": row.mode,
+        "implementation": row.implementation,
+        "function": row.function,
         "outcome": entry.outcome,
         "verdict": entry.verdict.value,
         "ratio": found and found.estimate,
@@ -198,12 +200,9 @@ def _row_as_json(row: Row | None) -> dict[str, Any] | None:
     if row is None:
         return None
     reason = failure_reason(row)
+    origin = ("run", "time", "commit", "machine", "backend_version")
     return {
-        "run": row.run,
-        "time": row.time,
-        "commit": row.commit,
-        "machine": row.machine,
-        "backend_version": row.backend_version,
+        **{name: getattr(row, name) for name in origin},
         "median_s": None if reason else statistics.median(row.samples_s),
         "samples": len(row.samples_s),
         "error": reason,

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from unpool_xp.bench.cases.case import short_name
 from unpool_xp.bench.cases.formatting import markdown_table, seconds_text, three_digits
 from unpool_xp.bench.portability.targets import NOISY, TaxEntry, TaxSummary, is_noisy, summarize
 from unpool_xp.bench.terminal.tables import text_table
 
-
-def short_function(name: str) -> str:
-    """Return a native's name without the module that a reader knows."""
-    for prefix in ("torch.nn.functional.", "numpy.lib.stride_tricks.", "numpy."):
-        if name.startswith(prefix):
-            return name.removeprefix(prefix)
-    return name
+_KNOWN_MODULES = re.compile(r"^(torch\.nn\.functional|numpy\.lib\.stride_tricks|numpy)\.")
 
 
 def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
@@ -34,7 +29,7 @@ def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
                 estimate = three_digits(entry.ratio.estimate)
                 missed = entry.ratio.estimate > target.worst_limit
                 table.add_row(
-                    short_name(entry.case),
+                    entry.case.short_name,
                     seconds_text(entry.portable_s),
                     seconds_text(entry.native_s),
                     f"[bold red]{estimate}[/]" if missed else estimate,
@@ -46,7 +41,7 @@ def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
             console.print(f"[dim]{escape(line)}[/]")
         for entry in here:
             if entry.reason is not None:
-                reason = escape(f"{short_name(entry.case)}: {entry.reason}")
+                reason = escape(f"{entry.case.short_name}: {entry.reason}")
                 console.print(f"[yellow]{reason}[/]", soft_wrap=True)
 
 
@@ -56,7 +51,8 @@ def _fastest_natives(entries: Sequence[TaxEntry]) -> list[str]:
     for operation in dict.fromkeys(entry.case.operation for entry in entries):
         names = [e.function for e in entries if e.case.operation == operation and e.function]
         if names:
-            counted = (f"{short_function(n)} ({names.count(n)})" for n in dict.fromkeys(names))
+            short = (_KNOWN_MODULES.sub("", name) for name in names)
+            counted = (f"{name} ({number})" for name, number in Counter(short).items())
             lines.append(f"native of {operation}: {', '.join(counted)}")
     return lines
 
@@ -70,7 +66,7 @@ def _summary_line(summary: TaxSummary) -> list[str]:
         met += f" ({summary.failed} without a time)"
     means = (three_digits(summary.mean), f"<= {target.mean_limit:g}")
     worsts = (three_digits(_worst_ratio(summary)), f"<= {target.worst_limit:g}")
-    return [target.name, *means, *worsts, "" if worst is None else short_name(worst.case), met]
+    return [target.name, *means, *worsts, "" if worst is None else worst.case.short_name, met]
 
 
 def _worst_ratio(summary: TaxSummary) -> float:
@@ -114,16 +110,7 @@ def _means_by_operation(
 def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
     """Return the summary, and the means by operation, in Markdown."""
     summaries = summarize(entries)
-    head = (
-        "where",
-        "held against",
-        "geometric mean",
-        "target",
-        "worst",
-        "target",
-        "worst case",
-        "",
-    )
+    columns = ("geometric mean", "target", "worst", "target", "worst case", "")
     lines = [
         [summary.target.name, summary.target.baseline, *_summary_line(summary)[1:]]
         for summary in summaries
@@ -133,7 +120,7 @@ def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
         [f"`{operation}`", *cells] for operation, cells in _means_by_operation(entries, summaries)
     ]
     tables = (
-        markdown_table(head, lines, text=str),
+        markdown_table(("where", "held against", *columns), lines, text=str),
         markdown_table(["operation", *names], means, text=str),
     )
     return "\n".join("\n".join([*table, ""]) for table in tables)
@@ -163,8 +150,8 @@ def tax_as_json(entries: Sequence[TaxEntry]) -> dict[str, Any]:
                 "case": entry.case.to_json(),
                 "name": entry.case.name,
                 "native": entry.function or None,
-                "portable_s": None if entry.ratio is None else entry.portable_s,
-                "native_s": None if entry.ratio is None else entry.native_s,
+                "portable_s": _number_or_none(entry.portable_s),
+                "native_s": _number_or_none(entry.native_s),
                 "ratio": None if entry.ratio is None else entry.ratio.estimate,
                 "interval": None
                 if entry.ratio is None

@@ -10,7 +10,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ THRESHOLD = 0.05
 CONFIDENCE = 0.95
 _MIN_SAMPLES = 3  # samples: below, an interval says nothing
 _RESAMPLES = 2000
+_SEED = 0
 _BLOCK_RESAMPLES = 100  # resamples of pairs at once, so that many samples still fit the memory
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -55,8 +56,6 @@ def ratio(
     a_samples: Sequence[float],
     b_samples: Sequence[float],
     *,
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
     paired: bool = False,
 ) -> Ratio:
     """Return the median of `a_samples` over that of `b_samples`.
@@ -65,10 +64,6 @@ def ratio(
     ----------
     a_samples, b_samples : sequence of float
         Seconds.
-    confidence : float, optional
-        Of the interval.
-    seed : int, optional
-        Of the bootstrap.
     paired : bool, optional
         Whether the samples were taken in turns, a pair a turn, so that what slowed down one
         slowed down the other.
@@ -82,8 +77,8 @@ def ratio(
     Raises
     ------
     ValueError
-        If there is no sample, one is not above zero and finite, `confidence` is not between 0
-        and 1, or there are pairs to be made of unequal numbers.
+        If there is no sample, one is not above zero and finite, or there are pairs to be made of
+        unequal numbers.
 
     Examples
     --------
@@ -91,10 +86,8 @@ def ratio(
     >>> ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
     Ratio(estimate=2.0, low=2.0, high=2.0)
     """
-    a, b = (
-        _validate_samples("ratio: a_samples", a_samples),
-        _validate_samples("ratio: b_samples", b_samples),
-    )
+    a = _validate_samples("ratio: a_samples", a_samples)
+    b = _validate_samples("ratio: b_samples", b_samples)
     if paired and len(a) != len(b):
         raise ValueError(
             f"ratio: paired=True needs as many a_samples as b_samples, got {len(a)} and {len(b)}"
@@ -103,16 +96,14 @@ def ratio(
     if min(len(a), len(b)) < _MIN_SAMPLES:
         low, high = 0.0, math.inf
     else:
-        draws = _paired_medians(a, b, seed) if paired else _unpaired_medians(a, b, seed)
+        draws = _paired_medians(a, b) if paired else _unpaired_medians(a, b)
         # In logarithms, where a ratio and its inverse lie alike.
-        low, high = _percentiles(np.log(draws[0]) - np.log(draws[1]), confidence)
+        low, high = _percentiles(np.log(draws[0]) - np.log(draws[1]))
         low, high = math.exp(low), math.exp(high)
     return Ratio(estimate, low, high)
 
 
-def median_interval(
-    samples: Sequence[float], *, confidence: float = CONFIDENCE, seed: int = 0
-) -> Interval:
+def median_interval(samples: Sequence[float]) -> Interval:
     """Return the bootstrap interval of the median: (0, inf) of fewer than three samples.
 
     It refuses what `ratio` refuses.
@@ -120,8 +111,7 @@ def median_interval(
     values = _validate_samples("median_interval: samples", samples)
     if len(values) < _MIN_SAMPLES:
         return Interval(0.0, math.inf)
-    draws = _medians(values, _resampled_ranks(len(values), seed)).ravel()
-    return Interval(*_percentiles(draws, confidence))
+    return Interval(*_percentiles(_medians(values).ravel()))
 
 
 def noise_floor(samples: Sequence[float]) -> float:
@@ -152,7 +142,7 @@ def noise_floor(samples: Sequence[float]) -> float:
     """
     values = _validate_samples("noise_floor: samples", samples)
     middle = len(values) // 2
-    if middle < 3:
+    if middle < _MIN_SAMPLES:
         return math.inf
     halves = [(values[::2], values[1::2]), (values[:middle], values[middle:])]
     medians = [(float(np.median(a)), float(np.median(b))) for a, b in halves]
@@ -214,34 +204,31 @@ def _validate_samples(name: str, samples: Sequence[float]) -> Floats:
     return values
 
 
-def _percentiles(draws: Floats, confidence: float) -> tuple[float, float]:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence={confidence!r} must be between 0 and 1")
-    tail = (1 - confidence) / 2
+def _percentiles(draws: Floats) -> tuple[float, float]:
+    tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _unpaired_medians(a: Floats, b: Floats, seed: int) -> tuple[Floats, Floats]:
-    drawn_a, drawn_b = (_medians(s, _resampled_ranks(len(s), seed)) for s in (a, b))
+def _unpaired_medians(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     # One's first stream meets the other's second, and the other way round: swapping the two
     # gives the same pairs of medians, so the inverse ratios.
-    return drawn_a.ravel(), drawn_b[::-1].ravel()
+    return _medians(a).ravel(), _medians(b)[::-1].ravel()
 
 
-def _medians(samples: Floats, ranks: NDArray[Any]) -> Floats:
-    medians: Floats = np.sort(samples)[ranks].mean(axis=0)
+def _medians(samples: Floats) -> Floats:
+    medians: Floats = np.sort(samples)[_resampled_ranks(len(samples))].mean(axis=0)
     return medians
 
 
 @functools.lru_cache(maxsize=256)
-def _resampled_ranks(n: int, seed: int) -> NDArray[np.int64]:
+def _resampled_ranks(n: int) -> NDArray[np.int64]:
     """Return which of n sorted samples the two middle ones of each resample are.
 
     The k-th smallest of n uniform numbers has the distribution Beta(k, n - k + 1), so the middle
     of a resample is drawn at once, whatever n. Shape (2 middle ones, 2 streams, resamples).
     """
-    uniform = np.random.default_rng(seed).random((2, 2, _RESAMPLES // 2))
+    uniform = np.random.default_rng(_SEED).random((2, 2, _RESAMPLES // 2))
     k = (n + 1) // 2
     lower = upper = special.betaincinv(k, n - k + 1, uniform[0])
     if n % 2 == 0:  # the next is the smallest of the n - k that lie above
@@ -251,8 +238,8 @@ def _resampled_ranks(n: int, seed: int) -> NDArray[np.int64]:
     return ranks
 
 
-def _paired_medians(a: Floats, b: Floats, seed: int) -> tuple[Floats, Floats]:
-    generator, pairs = np.random.default_rng(seed), np.stack([a, b])
+def _paired_medians(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    generator, pairs = np.random.default_rng(_SEED), np.stack([a, b])
     blocks = (
         generator.integers(len(a), size=(_BLOCK_RESAMPLES, len(a)))
         for _ in range(_RESAMPLES // _BLOCK_RESAMPLES)

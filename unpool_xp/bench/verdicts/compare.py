@@ -8,20 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.rows import asv, pytest_benchmark
 from unpool_xp.bench.rows.names import name_of_case
 from unpool_xp.bench.rows.schema import Key, Row, case_key, failure_reason, latest
 from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, noise_floor, ratio, verdict
 from unpool_xp.bench.verdicts.compare_notes import notes_on
 from unpool_xp.bench.verdicts.thresholds import Thresholds
-
-__all__ = [
-    "CaseComparison",
-    "Comparison",
-    "Thresholds",
-    "compare",
-]
 
 # The first is the worst, and listed first.
 OUTCOMES = (
@@ -35,8 +27,6 @@ OUTCOMES = (
     "only base",
     "only head",
 )
-
-
 _ADVICE = {
     asv.RUN_PREFIX: "; run asv with --record-samples, without --quick",
     pytest_benchmark.RUN_PREFIX: "; save with --benchmark-save-data",
@@ -48,10 +38,6 @@ class CaseComparison:
     """One case in base and head."""
 
     name: str  # as `Case.name` has it
-    label: str
-    mode: str
-    implementation: str
-    function: str
     base: Row | None  # the newest row of the case
     head: Row | None
     ratio: Ratio | None  # the time in head over that in base: above 1 is slower
@@ -61,9 +47,11 @@ class CaseComparison:
     note: str | None  # why there is no ratio, or why it is not decided
 
     @property
-    def backend_mode(self) -> BackendMode:
-        """The backend, and how functions ran on it."""
-        return BackendMode(self.label, self.mode)
+    def row(self) -> Row:
+        """What was measured: the row of head, or of base where head has none."""
+        row = self.head or self.base
+        assert row is not None
+        return row
 
     @property
     def outcome(self) -> str:
@@ -146,18 +134,15 @@ def compare(
     2
     """
     thresholds = thresholds if thresholds is not None else Thresholds()
-    machines = _machine_ids(base), _machine_ids(head)
-    across = not set(machines[0]) & set(machines[1])
-    if across and not across_machines and all(machines):
-        machine_names = [", ".join(names) for names in machines]
-        return Comparison(
-            notes=[
-                f"base was measured on {machine_names[0]}, head on {machine_names[1]}: "
-                "times of different machines "
-                "say nothing about the code (--across-machines compares them all the same)"
-            ]
+    machines = [{row.machine for row in rows} for rows in (base, head)]
+    shared = machines[0] & machines[1]
+    if not shared and not across_machines and all(machines):
+        names = [", ".join(sorted(side)) for side in machines]
+        note = (
+            f"base was measured on {names[0]}, head on {names[1]}: times of different machines "
+            "say nothing about the code (--across-machines compares them all the same)"
         )
-    shared = None if across else set(machines[0]) & set(machines[1])
+        return Comparison(notes=[note])
     sides = [_latest_by_case(rows, shared) for rows in (base, head)]
     entries, pairs = [], []
     for key in dict.fromkeys([*sides[0], *sides[1]]):
@@ -169,13 +154,9 @@ def compare(
     return Comparison(entries, notes_on(base, head, pairs))
 
 
-def _machine_ids(rows: Iterable[Row]) -> list[str]:
-    return sorted({row.machine for row in rows})
-
-
-def _latest_by_case(rows: Iterable[Row], machines: set[str] | None) -> dict[Key, Row]:
-    """Return the newest row of each case, and of each machine where several are compared."""
-    if machines is not None:
+def _latest_by_case(rows: Iterable[Row], machines: set[str]) -> dict[Key, Row]:
+    """Return the newest row of each case on each of these machines, or where none is given."""
+    if machines:
         newest = latest(row for row in rows if row.machine in machines)
         return {(row.machine, case_key(row)): row for row in newest}
     # Of the machines that one side has, the newest row of a case.
@@ -203,20 +184,7 @@ def _compare_case(
         found = ratio(a, b, paired=paired and len(a) == len(b))
         decided = verdict(found, floor, threshold)
         note = _undecided_reason(base, head, found, floor, threshold, decided)
-    return CaseComparison(
-        name,
-        row.backend,
-        row.mode,
-        row.implementation,
-        row.function,
-        base,
-        head,
-        found,
-        floor,
-        threshold,
-        decided,
-        note,
-    )
+    return CaseComparison(name, base, head, found, floor, threshold, decided, note)
 
 
 def missing_reason(base: Row | None, head: Row | None) -> str | None:
@@ -250,4 +218,4 @@ def severity_key(entry: CaseComparison) -> tuple[int, float, str, str]:
     """Return a sort key: worst outcome first, then the largest change either way."""
     found = entry.ratio.estimate if entry.ratio is not None else 1.0
     far = -abs(math.log(found))
-    return (OUTCOMES.index(entry.outcome), far, entry.name, entry.label)
+    return (OUTCOMES.index(entry.outcome), far, entry.name, entry.row.backend)

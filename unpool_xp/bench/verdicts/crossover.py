@@ -224,14 +224,18 @@ def _describe(crossing: DeviceCrossover) -> tuple[str, list[str]]:
     if not runs:
         copies = ", copies included" if crossing.with_transfer else ""
         return f"no size has times of both{copies}", []
-    others = [run.text for run in runs if run.verdict is not Verdict.FASTER]
-    if runs[0].verdict in (Verdict.SLOWER, Verdict.UNDECIDED, Verdict.SAME) and others:
-        others[0] = f"{_WORDS[runs[0].verdict]} up to {runs[0].last:,}"
-    wins = [run for run in runs if run.verdict is Verdict.FASTER]
     if len(crossing.verdicts) == 1:
-        return f"{_WORDS[runs[0].verdict]} at {runs[0].first:,} elements, the only size", []
+        return f"{runs[0].text} elements, the only size", []
+    wins = [run for run in runs if run.verdict is Verdict.FASTER]
+    others = [run.text for run in runs if run not in wins]
+    if runs[0].verdict not in (Verdict.FASTER, None):
+        others[0] = f"{_WORDS[runs[0].verdict]} up to {runs[0].last:,}"
     if not wins:
-        return _describe_without_win(crossing, others)
+        if len(runs) == 1 and runs[0].verdict is None:
+            return f"failed at every size up to {runs[0].last:,} elements", []
+        sure = "not known to be" if crossing.undecided else "never"
+        head = f"{sure} quicker up to {runs[-1].last:,} elements"
+        return head, others if len(runs) > 1 else []
     if crossing.wins_from is None:
         if len(wins) == 1:
             return f"quicker {wins[0].sizes} elements", others
@@ -242,11 +246,3 @@ def _describe(crossing: DeviceCrossover) -> tuple[str, list[str]]:
     if crossing.alternates:
         return head, ["by turns below: " + ", ".join(run.text for run in runs[:-1])]
     return head, others
-
-
-def _describe_without_win(crossing: DeviceCrossover, others: list[str]) -> tuple[str, list[str]]:
-    found, largest = set(crossing.verdicts.values()), max(crossing.verdicts)
-    if found == {None}:
-        return f"failed at every size up to {largest:,} elements", []
-    sure = "never" if Verdict.UNDECIDED not in found else "not known to be"
-    return f"{sure} quicker up to {largest:,} elements", others if len(found) > 1 else []

@@ -47,12 +47,7 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         for name, value in (("threshold", self.default), *self.patterns.items()):
-            known: Any = value
-            if (
-                isinstance(known, bool)
-                or not isinstance(known, int | float)
-                or not 0 < known < math.inf
-            ):
+            if type(value) not in (int, float) or not 0 < value < math.inf:
                 raise ValueError(f"Thresholds: {name!r} = {value!r} must be a number above 0")
 
     def threshold_for(self, case_name: str, label: str, mode: str) -> float:

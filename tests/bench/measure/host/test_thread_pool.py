@@ -7,22 +7,18 @@ from typing import Any
 
 import pytest
 
-from tests.support import fake_backend
 from unpool_xp import backends
 from unpool_xp.backends.base import usable_cores
 from unpool_xp.bench.measure.host import thread_pool
 from unpool_xp.bench.measure.host.thread_pool import ThreadPool, measure_thread_pool
 from unpool_xp.bench.measure.workers import Worker
 
-
-@pytest.fixture(autouse=True)
-def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_backend.install(monkeypatch)
-    monkeypatch.setenv("FAKE_DELAY", "0")
+pytestmark = pytest.mark.usefixtures("fake_backends")
 
 
 @pytest.fixture
-def threaded() -> Iterator[dict[str, Any]]:
+def threaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    monkeypatch.setenv("FAKE_DELAY", "0")
     worker = Worker("fake:threaded")
     try:
         yield worker.ask("thread_pool", timeout=60)
