@@ -14,16 +14,8 @@ from unpool_xp.backends import base, libraries, registry
 
 
 def test_known_labels_come_in_the_order_of_the_documentation() -> None:
-    assert backends.known()[:8] == [
-        "numpy",
-        "torch:cpu",
-        "torch:cuda",
-        "cupy:cuda",
-        "jax:cpu",
-        "jax:cuda",
-        "dask",
-        "array_api_strict",
-    ]
+    labels = "numpy torch:cpu torch:cuda cupy:cuda jax:cpu jax:cuda dask array_api_strict"
+    assert backends.known()[:8] == labels.split()
 
 
 def test_cpu_backends_are_available() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -14,16 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import python, run
+from tests.support.rows import make_row, write
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.choose import Choice, choose, scale_case
-from unpool_xp.bench.measure.sweep import SweepUnwritableError, run_sweep
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import case_key
 from unpool_xp.bench.terminal import choice as show_choice
-
-
-def eager(label: str) -> tuple[str, ...]:
-    return ("eager",)
 
 
 def test_backends_says_what_is_here_and_what_is_missing() -> None:
@@ -31,9 +26,9 @@ def test_backends_says_what_is_here_and_what_is_missing() -> None:
     assert shown.returncode == 0
     for label in ("numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict"):
         assert re.search(rf"^{label} +\d", shown.stdout, re.MULTILINE), label
-    rows = json.loads(run("backends", "--backend", "numpy", "--json").stdout)
-    assert rows[0]["copy_gb_s"] > 0
-    assert rows[0]["product_gflop_s"] > 0
+    (row,) = json.loads(run("backends", "--backend", "numpy", "--json").stdout)
+    assert row["copy_gb_s"] > 0
+    assert row["product_gflop_s"] > 0
     assert run("backends", "--backend", "nothing").returncode == 2
 
 
@@ -93,23 +88,22 @@ def test_choose_refuses_what_cannot_be_before_it_starts(arguments: list[str], me
     shown = run("choose", *arguments, "--backend", "numpy")
     assert shown.returncode == 2
     assert message in " ".join(shown.stderr.split())
-    assert "Traceback" not in shown.stderr
 
 
 def test_a_choice_where_nothing_ran_says_so(fake_backends: None) -> None:
     case = Case("max_pool", (1, 2, 4, 4), kernel=(2, 2))
-    choice = choose(case, ["fake:wrong"], budget_s=3, modes=eager)
+    choice = choose(case, ["fake:wrong"], budget_s=3, modes=lambda label: ("eager",))
     assert choice.ranking().best is None
     answer = show_choice.choice_as_json(choice)
     assert answer["use"] == []
     assert answer["ranking"][0]["reason"]
     with pytest.raises(ValueError, match="labels must name"):
-        choose(case, [], modes=eager)
+        choose(case, [], modes=lambda label: ("eager",))
 
 
 def test_a_device_that_answers_late_is_never_quicker(fake_backends: None) -> None:
     case = Case("nearest_unpool", (1, 2, 4, 4), scale=(2, 2))
-    choice = choose(case, ["numpy", "fake:async"], budget_s=6, modes=eager)
+    choice = choose(case, ["numpy", "fake:async"], budget_s=6, modes=lambda label: ("eager",))
     for copies in (False, True):
         (crossing,) = choice.device_crossovers(with_transfer=copies)
         assert crossing.label == "fake:async"
@@ -124,7 +118,7 @@ def test_the_answer_changes_with_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert larger is not None
     assert (smaller.shape, larger.shape) == ((1, 2, 4, 4), (1, 2, 16, 16))
     assert scale_case(case, 0.01) is None
-    choice = choose(case, ["numpy"], budget_s=4, modes=eager)
+    choice = choose(case, ["numpy"], budget_s=4, modes=lambda label: ("eager",))
     assert isinstance(choice, Choice)
     assert choice.crossovers()[0].winner == "numpy eager portable"
     assert 32 in choice.other_sizes
@@ -158,23 +152,19 @@ def test_a_sweep_leaves_rows_and_a_report_that_can_be_made_again(tmp_path: Path)
 
 
 def test_a_damaged_line_is_named_and_the_good_rows_are_read(tmp_path: Path) -> None:
-    run(*sweep(tmp_path))
-    (path,) = tmp_path.glob("sweeps/*/*.jsonl")
-    good = len(read_rows([path]).rows)
-    text = path.read_text(encoding="utf-8")
-    path.write_text(text + '{"schema": 1, "torn', encoding="utf-8")
+    path = write(tmp_path / "run.jsonl", make_row(), make_row(backend="torch:cpu"))
+    with path.open("a", encoding="utf-8") as file:
+        file.write('{"schema": 1, "torn')
     shown = run("report", str(path), "--to", str(tmp_path / "report"))
     assert shown.returncode == 0
-    assert f"{path.name}:{good + 1}" in shown.stderr.replace("\n", "")
-    assert f"{good} rows" in shown.stderr
+    assert "run.jsonl:3" in shown.stderr.replace("\n", "")
+    assert "2 rows" in shown.stderr
     assert run("report", str(tmp_path / "nowhere")).returncode == 2
 
 
 def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "unpool_xp", *sweep(tmp_path)]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not any(p.stat().st_size for p in tmp_path.glob("sweeps/*/*.jsonl")):
         assert time.monotonic() < deadline
@@ -188,9 +178,6 @@ def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
         return
     assert process.returncode == 130
     assert f"--resume {path.stem}" in said
-    assert run(*sweep(tmp_path, "--resume", path.stem)).returncode == 0
-    keys = [case_key(row) for row in read_rows([path]).rows]
-    assert len(keys) == len(set(keys))
 
 
 def test_bad_sweeps_are_refused(tmp_path: Path) -> None:
@@ -201,24 +188,15 @@ def test_bad_sweeps_are_refused(tmp_path: Path) -> None:
     assert "there is no run in" in " ".join(shown.stderr.split())
 
 
-def test_a_sweep_that_cannot_write_says_so(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    case = Case("max_pool", (1, 2, 4, 4), kernel=2)
-    with pytest.raises(SweepUnwritableError, match=r"cannot write .*file.*--resume"):
-        run_sweep([case], ["numpy"], out=tmp_path / "file" / "run.jsonl")
-
-
 def test_a_sweep_on_a_full_disk_ends_with_whole_rows_and_goes_on_later(tmp_path: Path) -> None:
     limit = 9000  # bytes a file: some rows, not all
-
     # Within the new process: after a fork, what JAX has started here might hang.
     code = (
         "import resource, runpy, sys; "
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
         "runpy.run_module('unpool_xp', run_name='__main__', alter_sys=True)"
     )
-    command = [sys.executable, "-W", "ignore", "-c", code, *sweep(tmp_path)]
-    shown = subprocess.run(command, capture_output=True, text=True)
+    shown = python("-W", "ignore", "-c", code, *sweep(tmp_path))
     said = " ".join(shown.stderr.split())
     assert shown.returncode == 1, said
     assert said.count("File too large") == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from unpool_xp import backends
@@ -15,11 +14,6 @@ def small() -> Photograph:
     """A colour detail of a photograph; the strides do not divide its sides."""
     pixels = shipped_photograph("chelsea").pixels[:, 60:163, 90:217]
     return Photograph("small", pixels, (50, 60))
-
-
-@pytest.fixture(scope="package")
-def flat() -> Photograph:
-    return Photograph("flat", np.full((1, 20, 20), 128 / 255), (9, 9))
 
 
 @pytest.fixture(scope="package")

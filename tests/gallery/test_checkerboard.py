@@ -38,6 +38,7 @@ def test_only_a_kernel_that_the_stride_does_not_divide_is_uneven(small: Photogra
         assert result.picture[:, 8:-8, 8:-8].mean() == pytest.approx(brightness, rel=0.05)
 
 
-def test_a_photograph_without_an_inside_is_refused(flat: Photograph) -> None:
+def test_a_photograph_without_an_inside_is_refused() -> None:
+    flat = Photograph("flat", np.full((1, 20, 20), 0.5), (9, 9))
     with pytest.raises(ValueError, match="flat must have at least 32 rows"):
         checkerboard(flat, NUMPY)

@@ -18,150 +18,75 @@ I2 = np.zeros((1, 2, 4, 4), dtype=np.int64)
 W = np.ones((2, 3, 3, 3), dtype=np.float32)
 
 # Of the sizes one for each operation: tests/plan has the others, which no library takes part in.
-# operation, the shapes of its arrays, options, the error, what its message must say
-CASES: list[tuple[Any, tuple[np.ndarray, ...], dict[str, Any], type[Exception], str]] = [
-    (ux.max_pool, (X,), {"kernel_size": 0}, ValueError, "kernel_size=0 must be >= 1"),
-    (ux.max_pool, (X > 3,), {"kernel_size": 2}, TypeError, "x must have a real dtype"),
-    (ux.max_pool, (X.astype(np.complex64),), {"kernel_size": 2}, TypeError, "must have a real"),
-    (ux.nearest_unpool, (X,), {}, ValueError, "give either scale_factor or output_size"),
-    (
-        ux.nearest_unpool,
-        (X,),
-        {"scale_factor": 2, "coordinates": "align_corners"},
-        ValueError,
-        "coordinates='align_corners' is not one of asymmetric, half_pixel",
-    ),
-    (ux.max_unpool, (X, I2), {}, ValueError, "kernel_size or output_size must be given"),
-    (ux.max_unpool, (X, I2[:, :1]), {"kernel_size": 2}, ValueError, "must have the same shape"),
-    (ux.max_unpool, (X, X), {"kernel_size": 2}, TypeError, "indices must have an integer dtype"),
-    (
-        ux.max_unpool,
-        (X > 3, I2),
-        {"kernel_size": 2, "duplicates": "sum"},
-        TypeError,
-        "values must have a numeric dtype",
-    ),
-    (
-        ux.max_unpool,
-        (X, I2),
-        {"kernel_size": 2, "duplicates": "mean"},
-        ValueError,
-        "duplicates='mean' is not one of any, sum",
-    ),
-    (ux.avg_pool, (X,), {"kernel_size": 0}, ValueError, "kernel_size=0 must be >= 1"),
-    (ux.avg_pool, (X.astype(np.int32),), {"kernel_size": 2}, TypeError, "a real floating dtype"),
-    (ux.fractional_max_pool, (X,), {"kernel_size": 2}, ValueError, "give either output_size or"),
-    (
-        ux.fractional_max_pool,
-        (X > 3,),
-        {"kernel_size": 2, "output_size": 2},
-        TypeError,
-        "x must have a real dtype",
-    ),
-    (ux.linear_unpool, (X,), {}, ValueError, "give either scale_factor or output_size"),
-    (
-        ux.linear_unpool,
-        (X,),
-        {"scale_factor": 2, "coordinates": "nearest"},
-        ValueError,
-        "coordinates='nearest' is not one of asymmetric, half_pixel, align_corners",
-    ),
-    (
-        ux.linear_unpool,
-        (I2,),
-        {"scale_factor": 2},
-        TypeError,
-        "x must have a real floating dtype",
-    ),
-    (ux.fractional_max_unpool, (X,), {}, ValueError, "give either scale_factor or output_size"),
-    (
-        ux.fractional_max_unpool,
-        (X, I2[:, :1]),
-        {"scale_factor": 2},
-        ValueError,
-        "must have the same shape",
-    ),
-    (
-        ux.fractional_max_unpool,
-        (X, X),
-        {"scale_factor": 2},
-        TypeError,
-        "indices must have an integer dtype",
-    ),
-    (
-        ux.fractional_max_unpool,
-        (I2,),
-        {"scale_factor": 2},
-        TypeError,
-        "values must have a real floating dtype",
-    ),
-    (ux.conv_transpose, (X, W), {"stride": 0}, ValueError, "stride=0 must be >= 1"),
-    (ux.conv_transpose, (X, W.astype("f8")), {}, TypeError, "all arrays must have one dtype"),
-    (ux.conv_transpose, (X > 3, W > 3), {}, TypeError, "x must have a numeric dtype"),
-    (
-        ux.convert_indices,
-        (I2,),
-        {"source": "caffe", "target": "onnx", "input_shape": (1, 2, 8, 8)},
-        ValueError,
-        "source='caffe' is not one of torch, onnx, onnx_column_major, tensorflow",
-    ),
-    (
-        ux.convert_indices,
-        (I2,),
-        {"source": "torch", "target": "caffe", "input_shape": (1, 2, 8, 8)},
-        ValueError,
-        "target='caffe' is not one of",
-    ),
-    (
-        ux.convert_indices,
-        (I2,),
-        {"source": "torch", "target": "onnx", "input_shape": (8, 8)},
-        ValueError,
-        "input_shape=(8, 8) must be (N, C, *spatial)",
-    ),
-    (
-        ux.convert_indices,
-        (I2,),
-        {"source": "torch", "target": "onnx", "input_shape": (3, 2, 8, 8)},
-        ValueError,
-        "must agree in N and C",
-    ),
-    (
-        ux.convert_indices,
-        (I2,),
-        {"source": "torch", "target": "onnx", "input_shape": (1, 2, 8.0, 8)},
-        TypeError,
-        "input_shape must be an int",
-    ),
-    (
-        ux.convert_indices,
-        (I2,),
-        {"source": "torch", "target": "chainer", "input_shape": (1, 2, 8, 8)},
-        ValueError,
-        "kernel_size must be given for the convention chainer",
-    ),
-    (
-        ux.convert_indices,
-        (I2,),
-        {"source": "chainer", "target": "torch", "input_shape": (1, 2, 8, 8), "kernel_size": 3},
-        ValueError,
-        "give a map of (3, 3), but indices have (4, 4)",
-    ),
-    (
-        ux.convert_indices,
-        (X,),
-        {"source": "torch", "target": "onnx", "input_shape": (1, 2, 8, 8)},
-        TypeError,
-        "indices must have an integer dtype",
-    ),
-]
+CASES: list[Any] = []
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0].__name__}-{case[2]}")
-def test_bad_input_is_named(eager: Target, case: Any) -> None:
-    function, arrays, options, error, message = case
-    with pytest.raises(error, match=re.escape(message)) as caught:
+def bad(function: Any, error: str, *arrays: np.ndarray, **options: Any) -> None:
+    """Add a case: the operation, its error with what the message must say, and its arguments."""
+    name = f"{function.__name__}-{error}"
+    CASES.append(pytest.param(function, error.split(": ", 1), arrays, options, id=name))
+
+
+bad(ux.max_pool, "ValueError: kernel_size=0 must be >= 1", X, kernel_size=0)
+bad(ux.max_pool, "TypeError: x must have a real dtype", X > 3, kernel_size=2)
+bad(ux.max_pool, "TypeError: x must have a real dtype", X.astype(np.complex64), kernel_size=2)
+
+bad(ux.avg_pool, "ValueError: kernel_size=0 must be >= 1", X, kernel_size=0)
+bad(ux.avg_pool, "TypeError: x must have a real floating dtype", I2, kernel_size=2)
+
+bad(ux.fractional_max_pool, "ValueError: give either output_size or", X, kernel_size=2)
+bad(ux.fractional_max_pool, "TypeError: x must have a real", X > 3, kernel_size=2, output_size=2)
+
+NEAREST = "ValueError: coordinates='align_corners' is not one of asymmetric, half_pixel"
+bad(ux.nearest_unpool, "ValueError: give either scale_factor or output_size", X)
+bad(ux.nearest_unpool, NEAREST, X, scale_factor=2, coordinates="align_corners")
+
+LINEAR = "ValueError: coordinates='nearest' is not one of asymmetric, half_pixel, align_corners"
+bad(ux.linear_unpool, "ValueError: give either scale_factor or output_size", X)
+bad(ux.linear_unpool, LINEAR, X, scale_factor=2, coordinates="nearest")
+bad(ux.linear_unpool, "TypeError: x must have a real floating dtype", I2, scale_factor=2)
+
+SUMS = "TypeError: values must have a numeric dtype"
+MEAN = "ValueError: duplicates='mean' is not one of any, sum"
+bad(ux.max_unpool, "ValueError: kernel_size or output_size must be given", X, I2)
+bad(ux.max_unpool, "ValueError: must have the same shape", X, I2[:, :1], kernel_size=2)
+bad(ux.max_unpool, "TypeError: indices must have an integer dtype", X, X, kernel_size=2)
+bad(ux.max_unpool, SUMS, X > 3, I2, kernel_size=2, duplicates="sum")
+bad(ux.max_unpool, MEAN, X, I2, kernel_size=2, duplicates="mean")
+
+FRACTIONAL = ux.fractional_max_unpool
+bad(FRACTIONAL, "ValueError: give either scale_factor or output_size", X)
+bad(FRACTIONAL, "ValueError: must have the same shape", X, I2[:, :1], scale_factor=2)
+bad(FRACTIONAL, "TypeError: indices must have an integer dtype", X, X, scale_factor=2)
+bad(FRACTIONAL, "TypeError: values must have a real floating dtype", I2, scale_factor=2)
+
+bad(ux.conv_transpose, "ValueError: stride=0 must be >= 1", X, W, stride=0)
+bad(ux.conv_transpose, "TypeError: all arrays must have one dtype", X, W.astype("f8"))
+bad(ux.conv_transpose, "TypeError: x must have a numeric dtype", X > 3, W > 3)
+
+CONVERT = {"source": "torch", "target": "onnx", "input_shape": (1, 2, 8, 8)}
+for message, change in {
+    "source='caffe' is not one of torch, onnx, onnx_column_major, tensorflow": {"source": "caffe"},
+    "target='caffe' is not one of": {"target": "caffe"},
+    "input_shape=(8, 8) must be (N, C, *spatial)": {"input_shape": (8, 8)},
+    "must agree in N and C": {"input_shape": (3, 2, 8, 8)},
+    "kernel_size must be given for the convention chainer": {"target": "chainer"},
+    "give a map of (3, 3), but indices have (4, 4)": {"source": "chainer", "kernel_size": 3},
+}.items():
+    bad(ux.convert_indices, f"ValueError: {message}", I2, **(CONVERT | change))
+REAL_SIZE = CONVERT | {"input_shape": (1, 2, 8.0, 8)}
+bad(ux.convert_indices, "TypeError: input_shape must be an int", I2, **REAL_SIZE)
+bad(ux.convert_indices, "TypeError: indices must have an integer dtype", X, **CONVERT)
+
+
+@pytest.mark.parametrize(("function", "error", "arrays", "options"), CASES)
+def test_bad_input_is_named(
+    eager: Target, function: Any, error: Any, arrays: Any, options: Any
+) -> None:
+    name, message = error
+    with pytest.raises((TypeError, ValueError), match=re.escape(message)) as caught:
         eager.call(function, *map(eager.asarray, arrays), **options)
+    assert caught.type.__name__ == name
     assert str(caught.value).startswith(f"{function.__name__}: ")
 
 

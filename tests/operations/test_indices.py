@@ -37,7 +37,7 @@ def four(case: PoolingArguments) -> bool:
 
 @examples(
     25,
-    case=poolings(least_lead=2).filter(four),
+    case=poolings(lead=st.tuples(st.integers(0, 3), st.integers(0, 3))).filter(four),
     seed=seeds,
     pair=st.tuples(*[st.sampled_from(CONVENTIONS)] * 2),
 )

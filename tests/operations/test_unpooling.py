@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import unpool_xp as ux
@@ -71,31 +70,6 @@ def test_max_unpool(
     np.testing.assert_array_equal(got, wanted, strict=True)
 
 
-@given(case=poolings(least_lead=1), seed=seeds)
-@settings(max_examples=40)
-def test_the_default_size_pools_to_the_size_of_the_values(
-    case: PoolingArguments, seed: int
-) -> None:
-    shape = [max(n, 1) for n in case.shape]
-    options = {"kernel_size": case.kernel, "stride": case.stride, "dilation": case.dilation}
-    indices = np.zeros(shape, dtype=np.int64)
-    try:
-        out = ux.max_unpool(values(tuple(shape), "int64", seed), indices, **options)
-    except ValueError as error:
-        assert "leaves a window" in str(error) or "nothing" in str(error)  # noqa: PT017
-        return
-    assert ux.max_pool(out, **options).values.shape == tuple(shape)
-
-
-def test_the_article_s_example(target: Target) -> None:
-    four, place = np.asarray([[[[4.0]]]]), np.asarray([[[[3]]]])
-    unpooled = target(ux.max_unpool, four, place, kernel_size=2)
-    assert unpooled.tolist() == [[[[0, 0], [0, 4.0]]]]
-    wide = target(ux.max_unpool, four, np.asarray([[[[5]]]]), output_size=4)
-    assert wide[0, 0, 1, 1] == 4
-    assert wide.sum() == 4
-
-
 @pytest.mark.parametrize("duplicates", ["any", "sum"])
 def test_an_entry_outside_is_dropped_where_nobody_looks(target: Target, duplicates: Any) -> None:
     data = np.asarray([[[1.0, 2.0, 3.0, 4.0, 5.0]]])
@@ -157,15 +131,3 @@ def test_fractional_max_unpool_without_indices(target: Target) -> None:
     got = target(ux.fractional_max_unpool, x, output_size=(9, 7))
     wanted = reference.fractional_max_unpool(x, output_size=(9, 7))
     assert_close(got, wanted)
-
-
-@pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 0, 4, 4)])
-def test_a_batch_of_none_is_a_batch(target: Target, shape: tuple[int, ...]) -> None:
-    x = np.zeros(shape, dtype=np.float32)
-    indices = np.zeros(shape, dtype=np.int64)
-    assert target(ux.nearest_unpool, x, scale_factor=2).shape == (*shape[:2], 8, 8)
-    assert target(ux.nearest_unpool, x, scale_factor=1.5).shape == (*shape[:2], 6, 6)
-    assert target(ux.linear_unpool, x, scale_factor=2).shape == (*shape[:2], 8, 8)
-    assert target(ux.max_unpool, x, indices, kernel_size=2).shape == (*shape[:2], 8, 8)
-    got = target(ux.fractional_max_unpool, x, indices, scale_factor=1.5)
-    assert got.shape == (*shape[:2], 6, 6)

@@ -7,7 +7,6 @@ import http.server
 import json
 import os
 import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.support.browser import chromium
 from tests.support.command import python
+from tests.support.injected_regression import git
 from tests.support.script import load_script
 
 ROOT = Path(__file__).parents[2]
@@ -26,12 +26,6 @@ CELL = r"^operations\..*\('nearest_unpool', 'small', 2, 'numpy'\)"
 BENCHMARK = "operations.Time.time_call"
 
 pytestmark = pytest.mark.timeout(300)
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=someone", "-c", "user.email=someone@example.org")
-    command = ["git", "-C", str(folder), *who, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _asv(folder: Path, *arguments: str) -> None:
@@ -43,8 +37,8 @@ def _asv(folder: Path, *arguments: str) -> None:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone without results."""
     folder = tmp_path_factory.mktemp("clone") / "unpool_xp"
-    _git(ROOT, "clone", "--quiet", "--no-hardlinks", str(ROOT), str(folder))
-    _git(folder, "checkout", "--quiet", "-B", "main")
+    git(ROOT, "clone", "--quiet", "--no-hardlinks", str(ROOT), str(folder))
+    git(folder, "checkout", "--quiet", "-B", "main")
     # As in this working tree, committed or not.
     shutil.copy(ROOT / "asv.conf.json", folder)
     shutil.copytree(ROOT / "benchmarks" / "panel", folder / "benchmarks/panel", dirs_exist_ok=True)
@@ -56,8 +50,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def commits(clone: Path) -> list[str]:
     """The three commits that the page is of."""
     for number in range(3):  # a shallow clone may have one commit alone
-        _git(clone, "commit", "--quiet", "--allow-empty", "--message", f"Change {number}")
-    return _git(clone, "rev-list", "--first-parent", "--max-count=3", "main").split()
+        git(clone, "commit", "--quiet", "--allow-empty", "--message", f"Change {number}")
+    return git(clone, "rev-list", "--first-parent", "--max-count=3", "main").split()
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ per run.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shutil
 import statistics
@@ -112,13 +113,20 @@ def summarize(answer: dict[str, Any], operation: str | None) -> dict[str, Any]:
     noise = [apart["median"] for apart in answer["noise"].values() if apart]
     return {
         "alarms": len(slower) - len(hits),
-        "found": len(hits),
-        "of": len(slowed),
-        "ratio": statistics.median(e["ratio"] for e in slowed) if slowed else None,
-        "noise": statistics.median(noise) if noise else None,
+        "hits": len(hits),
+        "found": f"{len(hits)} of {len(slowed)}" if operation else "-",
+        "ratio": f"{statistics.median(e['ratio'] for e in slowed):.2f}" if slowed else "-",
+        "noise": f"{100 * statistics.median(noise):.1f}%" if noise else "-",
         "undecided": answer["counts"]["undecided"],
-        "seconds": answer["seconds"],
+        "s": f"{answer['seconds']:.0f}",
     }
+
+
+LINE = (
+    "{factor:>6} {run:>4} {planted:16} {alarms:>6} {found:>7} {ratio:>6} {noise:>6} "
+    "{undecided:>9} {s:>4}"
+)
+COLUMNS = ("factor", "run", "alarms", "found", "ratio", "noise", "undecided", "s")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -129,39 +137,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--operations", nargs="*", default=list(OPERATIONS), help="planted in turn")
     parser.add_argument("rest", nargs="*", help="options of unpool-xp gate, after --")
     options = parser.parse_args(arguments)
+    alarms, found = 0, dict.fromkeys(options.factors, 0)
     # Interleaved: whatever the machine does meanwhile, it does to all kinds.
+    kinds = itertools.product(range(options.runs), (1.0, *options.factors))
     with tempfile.TemporaryDirectory(prefix="unpool-planted-") as scratch:
         repository = Path(scratch) / "repository"
         base = scratch_repository(repository)
-        form = "{:>6} {:>4} {:16} {:>6} {:>7} {:>6} {:>6} {:>9} {:>4}"
-        print(
-            form.format(
-                *("factor", "run", "planted in", "alarms", "found", "ratio", "noise"),
-                *("undecided", "s"),
-            ),
-            flush=True,
-        )
-        alarms, found = 0, dict.fromkeys(options.factors, 0)
-        for run in range(options.runs):
-            for factor in (1.0, *options.factors):
-                operation = (
-                    options.operations[run % len(options.operations)] if factor > 1 else None
-                )
-                # Another commit, even if nothing is planted: an environment of its own.
-                if operation is None:
-                    head = commit_change(repository, "# the same\n", base, "same")
-                else:
-                    head = inject_slowdown(repository, operation, factor, base)
-                result = summarize(run_gate(repository, base, head, *options.rest), operation)
-                alarms += bool(result["alarms"])
-                if operation is not None:
-                    found[factor] += bool(result["found"])
-                ratio = "-" if result["ratio"] is None else f"{result['ratio']:.2f}"
-                noise = "-" if result["noise"] is None else f"{100 * result['noise']:.1f}%"
-                hits = f"{result['found']} of {result['of']}" if operation else "-"
-                cells = (factor, run + 1, operation or "-", result["alarms"], hits, ratio, noise)
-                more = (result["undecided"], f"{result['seconds']:.0f}")
-                print(form.format(*cells, *more), flush=True)
+        print(LINE.format(planted="planted in", **{name: name for name in COLUMNS}), flush=True)
+        for run, factor in kinds:
+            if factor > 1:
+                operation = options.operations[run % len(options.operations)]
+                head = inject_slowdown(repository, operation, factor, base)
+            else:  # another commit even so: an environment of its own
+                operation = None
+                head = commit_change(repository, "# the same\n", base, "same")
+            result = summarize(run_gate(repository, base, head, *options.rest), operation)
+            alarms += bool(result["alarms"])
+            if operation is not None:
+                found[factor] += bool(result["hits"])
+            where = {"factor": factor, "run": run + 1, "planted": operation or "-"}
+            print(LINE.format(**where, **result), flush=True)
     print(
         "runs with an alarm where nothing was planted: "
         f"{alarms} of {options.runs * (1 + len(found))}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.support.rows import failed_row, native, timed
 from unpool_xp.bench.measure.machine import Machine
-from unpool_xp.bench.report.ranked import ranked_cases
+from unpool_xp.bench.report.ranked import ranked_cases, ranked_machines
 from unpool_xp.bench.report.write import ReportFiles, write_report
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row, parse_row
@@ -83,3 +83,8 @@ def some_rows(**fields: Any) -> list[Row]:
 
 def cases_of(*rows: Row) -> Any:
     return ranked_cases(rows)
+
+
+def machine_of(*rows: Row) -> Any:
+    (machine,) = ranked_machines(rows)
+    return machine

@@ -32,6 +32,7 @@ def examples(number: int, **arguments: Any) -> Callable[[Callable[..., None]], A
 
 
 Pairs = tuple[tuple[int, int], ...]
+seeds = st.integers(0, 2**31)
 
 
 @dataclass(frozen=True)
@@ -60,46 +61,71 @@ class PoolingArguments:
         return self.shape[len(self.shape) - len(self.kernel) :]
 
 
+LEAD = st.lists(st.integers(0, 3), max_size=2)
+BATCH = st.tuples(st.integers(1, 2), st.integers(1, 2))
+
+
+def two_sides(kernel: int, extent: int) -> st.SearchStrategy[tuple[int, int]]:
+    """Draw a padding below what the dilated kernel spans."""
+    return st.tuples(st.integers(0, extent - 1), st.integers(0, extent - 1))
+
+
 @st.composite
-def poolings(draw: st.DrawFn, *, max_rank: int = 3, least_lead: int = 0) -> PoolingArguments:
+def poolings(
+    draw: st.DrawFn, *, max_rank: int = 3, lead: Any = LEAD, sides: Any = two_sides
+) -> PoolingArguments:
     """Draw a pooling of one to three axes whose every window holds an element."""
     rank = draw(st.integers(1, max_rank))
-    lead = draw(st.lists(st.integers(0, 3), min_size=least_lead, max_size=2))
     ints = st.integers(1, 3)
     kernel = tuple(draw(ints) for _ in range(rank))
     dilation = tuple(draw(ints) for _ in range(rank))
     stride = tuple(draw(st.integers(1, 4)) for _ in range(rank))
     extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
-    sides = [st.integers(0, extent - 1) for extent in extents]
-    padding = tuple((draw(side), draw(side)) for side in sides)
+    padding = tuple(draw(sides(k, extent)) for k, extent in zip(kernel, extents, strict=True))
     # An axis at least as long as the dilation: no window can step over all of it.
     plane = tuple(
         draw(st.integers(max(d, extent - before - after, 1), max(d, extent) + 6))
         for d, extent, (before, after) in zip(dilation, extents, padding, strict=True)
     )
-    return PoolingArguments((*lead, *plane), kernel, stride, padding, dilation, draw(st.booleans()))
+    shape = (*draw(lead), *plane)
+    return PoolingArguments(shape, kernel, stride, padding, dilation, draw(st.booleans()))
 
 
 @st.composite
-def resizes(draw: st.DrawFn) -> tuple[tuple[int, ...], dict[str, Any]]:
+def fractions(draw: st.DrawFn, *, lead: Any = LEAD) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Draw a shape, and options of a fractional pooling whose regions are given."""
+    rank = draw(st.integers(1, 3))
+    leading = tuple(draw(lead))
+    plane = tuple(draw(st.integers(2, 9)) for _ in range(rank))
+    kernel = tuple(draw(st.integers(1, min(3, n))) for n in plane)
+    output = tuple(draw(st.integers(1, n - k + 1)) for n, k in zip(plane, kernel, strict=True))
+    samples = np.random.default_rng(draw(seeds)).random((*leading, rank))
+    if draw(st.booleans()):  # the same for every plane
+        samples = np.asarray([draw(st.floats(0, 1, exclude_max=True)) for _ in plane])
+    options = {"kernel_size": kernel, "output_size": output, "samples": samples}
+    return (*leading, *plane), options
+
+
+@st.composite
+def resizes(draw: st.DrawFn, *, lead: Any = LEAD) -> tuple[tuple[int, ...], dict[str, Any]]:
     """Draw a shape and either scale_factor or output_size, up and down."""
     rank = draw(st.integers(1, 3))
-    lead = draw(st.lists(st.integers(0, 3), max_size=2))
     plane = tuple(draw(st.integers(1, 6)) for _ in range(rank))
+    shape = (*draw(lead), *plane)
     if draw(st.booleans()):
-        return (*lead, *plane), {"output_size": tuple(draw(st.integers(1, 9)) for _ in plane)}
+        return shape, {"output_size": tuple(draw(st.integers(1, 9)) for _ in plane)}
     whole = st.integers(1, 4).map(float)
     real = st.floats(1.0, 3.5).map(lambda value: round(value, 3))
     down = st.sampled_from([0.5, 0.75, 1.0]).filter(
         lambda value: all(n * value >= 1 for n in plane)
     )
     factor = st.one_of(whole, real, down) if min(plane) > 1 else st.one_of(whole, real)
-    return (*lead, *plane), {"scale_factor": tuple(draw(factor) for _ in plane)}
+    return shape, {"scale_factor": tuple(draw(factor) for _ in plane)}
 
 
 @st.composite
 def convolutions(
-    draw: st.DrawFn, *, longest: int = 4
+    draw: st.DrawFn, *, longest: int = 4, symmetric: bool = False
 ) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
     """Draw the shapes of x, weight and bias, and the options."""
     rank = draw(st.integers(1, 3))
@@ -115,8 +141,9 @@ def convolutions(
     padding = []
     for n, k, s, d in zip(plane, kernel, stride, dilation, strict=True):
         extent, size = d * (k - 1) + 1, (n - 1) * s + d * (k - 1) + 1
-        before = draw(st.integers(0, min(extent - 1, size - 1)))
-        padding.append((before, draw(st.integers(0, min(extent - 1, size - 1 - before)))))
+        before = draw(st.integers(0, min(extent - 1, (size - 1) // (1 + symmetric))))
+        after = draw(st.integers(0, min(extent - 1, size - 1 - before)))
+        padding.append((before, before if symmetric else after))
     shapes = [
         (draw(st.integers(0, 2)), groups * per_group_in, *plane),
         (groups * per_group_in, per_group_out, *kernel),
@@ -156,4 +183,8 @@ def real_values(shape: tuple[int, ...], seed: int, dtype: str = "float64") -> np
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-seeds = st.integers(0, 2**31)
+def mixed_values(shape: tuple[int, ...], seed: int, dtype: str = "float64") -> np.ndarray:
+    """Return values without ties, or few different ones, or those with NaN and infinities."""
+    if seed % 3 == 0 and np.dtype(dtype).kind == "f":
+        return real_values(shape, seed, dtype)
+    return values(shape, dtype, seed, special=seed % 3 == 1)

@@ -19,7 +19,6 @@ from unpool_xp.cli.common import (
     fail,
     out,
     progress_bar,
-    require_known_operations,
     resolve_labels,
 )
 
@@ -37,7 +36,6 @@ def check(
     """Check operations, dtypes and backends; exit 1 on a mismatch, 2 if nothing ran."""
     from unpool_xp.bench.terminal import checks
 
-    require_known_operations(operation)
     labels = resolve_labels(backend)
     with progress_bar() as progress:
         task = progress.add_task("checking", total=len(labels))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 try:
     import typer
@@ -18,6 +20,9 @@ except ImportError as missing:  # the library itself needs none of this
 from unpool_xp import backends
 from unpool_xp.capabilities import OPERATIONS
 
+if TYPE_CHECKING:
+    from unpool_xp.bench.measure.sweep import Progress as SweepProgress
+
 app = typer.Typer(
     help="Choose an array library for pooling and unpooling, by measuring it here.",
     no_args_is_help=True,
@@ -27,12 +32,30 @@ app = typer.Typer(
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    """Print an error and exit."""
+    err.print(f"[red]error:[/] {escape(message)}")
+    raise typer.Exit(code)
+
+
+def _known_operations(names: list[str] | None) -> list[str] | None:
+    """Exit with a list of the known operations if a name is unknown."""
+    unknown = set(names or ()) - set(OPERATIONS)
+    if unknown:
+        fail(f"unknown operation {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}")
+    return names
+
+
 BackendOption = Annotated[
     list[str] | None,
     typer.Option("--backend", "-b", help="A backend's label; may be given several times."),
 ]
 OperationOption = Annotated[
-    list[str] | None, typer.Option("--operation", "-o", help="May be given several times.")
+    list[str] | None,
+    typer.Option(
+        "--operation", "-o", help="May be given several times.", callback=_known_operations
+    ),
 ]
 ResultsOption = Annotated[Path, typer.Option(help="The folder of all rows.")]
 ReportOption = Annotated[bool, typer.Option(help="Write the report at the end.")]
@@ -41,12 +64,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PullRequestOption = Annotated[
     Path | None, typer.Option("--markdown", help="Write a summary for a pull request here.")
 ]
-
-
-def fail(message: str, code: int = 2) -> NoReturn:
-    """Print an error and exit."""
-    err.print(f"[red]error:[/] {escape(message)}")
-    raise typer.Exit(code)
 
 
 def resolve_labels(labels: list[str] | None, *, to_time: bool = False) -> list[str]:
@@ -61,13 +78,6 @@ def resolve_labels(labels: list[str] | None, *, to_time: bool = False) -> list[s
         fail(str(error))
 
 
-def require_known_operations(names: list[str] | None) -> None:
-    """Exit with a list of the known operations if a name is unknown."""
-    unknown = set(names or ()) - set(OPERATIONS)
-    if unknown:
-        fail(f"unknown operation {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}")
-
-
 def progress_bar() -> Progress:
     """Return a progress bar on standard error, so that output can be piped."""
     return Progress(
@@ -78,3 +88,29 @@ def progress_bar() -> Progress:
         console=err,
         transient=True,
     )
+
+
+@contextlib.contextmanager
+def sweep_progress(what: str) -> Iterator[Callable[[SweepProgress], None]]:
+    """Show a progress bar for a sweep, and yield what it reports to."""
+    with progress_bar() as progress:
+        task = progress.add_task(what, total=None)
+
+        def update(at: SweepProgress) -> None:
+            doing = at.case.operation + (f" on {at.machine}" if at.machine else "")
+            progress.update(task, completed=at.done, total=at.total, description=doing)
+
+        yield update
+
+
+@contextlib.contextmanager
+def resumable(command: str) -> Iterator[None]:
+    """Exit with the command that goes on, where a sweep is interrupted or cannot write."""
+    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError
+
+    try:
+        yield
+    except (SweepInterrupted, SweepUnwritableError) as stopped:
+        err.print(f"[yellow]{escape(str(stopped))}[/]")
+        err.print(command)
+        raise typer.Exit(130 if isinstance(stopped, SweepInterrupted) else 1) from None

@@ -19,7 +19,6 @@ from unpool_xp.cli.common import (
     err,
     fail,
     out,
-    require_known_operations,
 )
 
 
@@ -58,7 +57,6 @@ def gate(
     from unpool_xp.bench.terminal import gate as show_gate
     from unpool_xp.bench.verdicts.thresholds import Thresholds
 
-    require_known_operations(operation)
     if size not in (None, *SIZES):
         fail(f"unknown size {size!r}; known: {', '.join(SIZES)}")
     wanted_sizes = (size,) if size else SIZES

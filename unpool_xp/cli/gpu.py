@@ -26,8 +26,7 @@ from unpool_xp.cli.common import (
     err,
     fail,
     out,
-    progress_bar,
-    require_known_operations,
+    sweep_progress,
 )
 from unpool_xp.cli.report import write_report_from
 
@@ -58,7 +57,6 @@ def gpu(
     from unpool_xp.bench.terminal import checks
 
     end = time.monotonic() + 60 * minutes
-    require_known_operations(operation)
     with err.status("looking for devices"):
         labels = _cuda_labels(backend)
         cpu_labels = [*find_loadable([name for name in _CPU_LABELS if name not in labels])[0]]
@@ -79,8 +77,7 @@ def gpu(
     path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"
     err.print(f"{len(cases)} cases on {', '.join([*labels, *cpu_labels])}; rows go to {path}")
     try:
-        with progress_bar() as progress:
-            task = progress.add_task("cells", total=None)
+        with sweep_progress("cells") as progress:
             summary = run_sweep(
                 cases,
                 [*labels, *cpu_labels],
@@ -90,9 +87,7 @@ def gpu(
                 budget_s=max(end - time.monotonic() - (_REPORT_SECONDS if report else 0), 0),
                 in_order=True,
                 wanted=_should_measure,
-                progress=lambda at: progress.update(
-                    task, completed=at.done, total=at.total, description=at.case.operation
-                ),
+                progress=progress,
             )
     except (SweepInterrupted, SweepUnwritableError) as stopped:
         fail(str(stopped), 130 if isinstance(stopped, SweepInterrupted) else 1)

@@ -19,9 +19,9 @@ from unpool_xp.cli.common import (
     err,
     fail,
     out,
-    progress_bar,
-    require_known_operations,
     resolve_labels,
+    resumable,
+    sweep_progress,
 )
 from unpool_xp.cli.report import write_report_from
 
@@ -54,14 +54,13 @@ def sweep(
     """Measure a set of cases on every backend, one row per measurement."""
     from unpool_xp.bench.catalog.presets import preset as preset_of
     from unpool_xp.bench.measure.machine import this_machine
-    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
+    from unpool_xp.bench.measure.sweep import run_sweep
     from unpool_xp.bench.terminal import ranking
 
     try:
         chosen = preset_of(preset)
     except ValueError as error:
         fail(str(error))
-    require_known_operations(operation)
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     if not cases:
         fail(f"preset {preset} has no case of {', '.join(operation or ())}")
@@ -85,24 +84,17 @@ def sweep(
     folder = results / "sweeps" / this_machine().id
     path = folder / f"{run_name(folder, resume)}.jsonl"
     err.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
-    try:
-        with progress_bar() as progress:
-            task = progress.add_task("cells", total=None)
-            summary = run_sweep(
-                cases,
-                labels,
-                out=path,
-                modes=chosen.modes,
-                resume=resume is not None,
-                memory=memory,
-                progress=lambda at: progress.update(
-                    task, completed=at.done, total=at.total, description=at.case.operation
-                ),
-            )
-    except (SweepInterrupted, SweepUnwritableError) as stopped:
-        err.print(f"[yellow]{escape(str(stopped))}[/]")
-        err.print(f"unpool-xp sweep --preset {preset} --resume {path.stem}")
-        raise typer.Exit(130 if isinstance(stopped, SweepInterrupted) else 1) from None
+    command = f"unpool-xp sweep --preset {preset} --resume {path.stem}"
+    with resumable(command), sweep_progress("cells") as progress:
+        summary = run_sweep(
+            cases,
+            labels,
+            out=path,
+            modes=chosen.modes,
+            resume=resume is not None,
+            memory=memory,
+            progress=progress,
+        )
     err.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.skipped} already there"
@@ -123,34 +115,23 @@ def sweep_cluster(
 ) -> list[Path]:
     """Measure on the machines of a cluster; return the row files, one per machine."""
     from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
-    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError
 
     run = run_name(folder, resume, "*/*.jsonl")
     err.print(f"{len(cases)} cases; rows go to {folder / '<machine>' / run}.jsonl")
     try:
-        with progress_bar() as progress:
-            task = progress.add_task("workers", total=None)
+        with resumable(f"{resume_command} --resume {run}"), sweep_progress("workers") as progress:
             summary = run_cluster_sweep(
                 cases,
                 labels,
                 folder=folder,
                 run=run,
                 resume=resume is not None,
-                progress=lambda at: progress.update(
-                    task,
-                    completed=at.done,
-                    total=at.total,
-                    description=f"{at.case.operation} on {at.machine}",
-                ),
+                progress=progress,
                 note=lambda text: err.print(f"[yellow]{escape(text)}[/]"),
                 **options,
             )
     except ClusterError as error:
         fail(str(error))
-    except (SweepInterrupted, SweepUnwritableError) as stopped:
-        err.print(f"[yellow]{escape(str(stopped))}[/]")
-        err.print(f"{resume_command} --resume {run}")
-        raise typer.Exit(130 if isinstance(stopped, SweepInterrupted) else 1) from None
     err.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.skipped} already there; {len(summary.paths)} machines"

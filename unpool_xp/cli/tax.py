@@ -17,7 +17,6 @@ from unpool_xp.cli.common import (
     fail,
     out,
     progress_bar,
-    require_known_operations,
     resolve_labels,
 )
 
@@ -37,7 +36,6 @@ def tax(
     from unpool_xp.bench.portability.targets import TARGETS, tax_cases
     from unpool_xp.bench.terminal import tax as tax_view
 
-    require_known_operations(operation)
     labels = resolve_labels(backend)
     targets = [t for t in TARGETS if t.label in labels and mode in (None, t.mode)]
     if not targets:
@@ -47,14 +45,11 @@ def tax(
         fail(f"no case of {', '.join(operation or ())}")
     with row_recorder(results / "tax") as keep, progress_bar() as progress:
         task = progress.add_task("measuring", total=len(targets) * len(cases))
-        entries = measure_taxes(
-            cases,
-            targets,
-            record=keep,
-            progress=lambda found: progress.update(
-                task, advance=len(found), description=found[0].target.label
-            ),
-        )
+        entries = []
+        for case, measured, found in measure_taxes(cases, targets):
+            keep(case, measured)
+            entries += found
+            progress.update(task, advance=len(found), description=found[0].target.label)
     if markdown:
         markdown.write_text(tax_view.tax_as_markdown(entries), encoding="utf-8")
     if as_json:

@@ -18,9 +18,6 @@ Pairs: TypeAlias = tuple[tuple[int, int], ...]
 _quiet = np.errstate(invalid="ignore", over="ignore")
 
 
-# --- from large to small -------------------------------------------------------------------------
-
-
 def max_pool(
     x: NDArray, kernel: Sizes, stride: Sizes, padding: Pairs, dilation: Sizes, ceil_mode: bool
 ) -> tuple[NDArray, NDArray]:
@@ -188,12 +185,6 @@ def _maximum(window: Iterable[tuple[NDArray, Any]]) -> tuple[NDArray, NDArray]:
         better = (value > best) | (value != value)  # a NaN always is: the last one stays
         best, where = np.where(better, value, best), np.where(better, position, where)
     return best, where
-
-
-# --- from small to large -------------------------------------------------------------------------
-
-
-# --- layout --------------------------------------------------------------------------------------
 
 
 def _cells_first(x: NDArray, rank: int) -> NDArray:

@@ -35,7 +35,7 @@ def test_one_wrong_element_is_found_and_named(case: Case, place: int) -> None:
             check(case, outputs)
 
 
-def test_a_wrong_dtype_shape_or_number_is_found() -> None:
+def test_a_wrong_dtype_shape_number_or_nan_is_found() -> None:
     case = SMALL[0]
     values, indices = result(case)
     for outputs, message in [
@@ -43,6 +43,7 @@ def test_a_wrong_dtype_shape_or_number_is_found() -> None:
         ([values, indices.astype(np.float64)], "indices has dtype float64, should be int64"),
         ([values[:1], indices], r"values has shape \(1, 3, 4, 5\), should be \(2, 3, 4, 5\)"),
         ([values], "1 outputs, should be 2"),
+        ([values * np.float32(np.nan), indices], "is nan"),
     ]:
         with pytest.raises(MismatchError, match=message):
             check(case, outputs)
@@ -59,14 +60,6 @@ def test_what_is_computed_may_be_rounded_and_no_more() -> None:
         assert check(case, [good + np.float32(0.9e-5 * largest)]) == "all"
         with pytest.raises(MismatchError, match="elements looked at differ, by up to"):
             check(case, [good + np.float32(2e-5 * largest)])
-
-
-def test_nan_is_not_a_number_that_passes() -> None:
-    case = SMALL[0]
-    outputs = result(case)
-    outputs[0][0, 0, 0, 0] = np.nan
-    with pytest.raises(MismatchError, match="is nan"):
-        check(case, outputs)
 
 
 def test_a_large_output_is_held_at_planes_the_first_and_the_last_among_them(
@@ -89,15 +82,8 @@ def test_a_huge_plane_is_held_at_its_first_and_last_rows(monkeypatch: pytest.Mon
     monkeypatch.setattr("unpool_xp.bench.cases.expected.CHECK_SECONDS", 1e-3)
     for case in (
         Case("max_pool", (2, 3, 31, 32), kernel=3, stride=2, padding=1),
-        Case("max_unpool", (2, 3, 31, 32), kernel=3, stride=2, padding=1),
-        Case("nearest_unpool", (2, 3, 31, 32), scale=3),
-        Case("nearest_unpool", (2, 3, 31, 32), scale=2.3),
         Case("max_unpool", (2, 3, 2000), kernel=2),
-        Case("avg_pool", (2, 3, 31, 32), kernel=3, stride=2, padding=1),
-        Case("fractional_max_pool", (2, 3, 31, 32), kernel=2, scale=0.7),
         Case("linear_unpool", (2, 3, 31, 32), scale=2.3),
-        Case("linear_unpool", (2, 3, 2000), scale=2),
-        Case("fractional_max_unpool", (2, 3, 31, 32), scale=1.3),
         Case("conv_transpose", (2, 3, 31, 32), kernel=3, stride=2, padding=1, out_channels=2),
     ):
         oracle = ExpectedOutputs(case, case.arrays())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,13 +18,7 @@ from tests.conftest import CPU
 from tests.support.command import python, run
 from unpool_xp import backends, capabilities
 from unpool_xp.bench.check import trials
-from unpool_xp.bench.check.run import (
-    CheckResult,
-    check_backends,
-    check_operation,
-    to_json,
-    to_junit,
-)
+from unpool_xp.bench.check.run import CheckResult, check_operation, to_json, to_junit
 
 
 def checked(label: str, operations: Iterable[str]) -> list[CheckResult]:
@@ -92,14 +87,6 @@ def test_what_is_wrong_is_found(kind: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert re.search(said[kind], found["nearest_unpool"].detail)
 
 
-def test_a_process_that_dies_fails_its_backend_alone(fake_backends: None) -> None:
-    results = check_backends(["fake:crash", "numpy"], operations=["max_pool"])
-    dead = [result for result in results if result.backend == "fake:crash"]
-    (crash,) = {r.detail for r in dead if "crashed" in r.detail}
-    assert crash == "crashed: fake:crash ended with exit code 7: the fake library's last words"
-    assert {result.outcome for result in results if result.backend == "numpy"} >= {"passed"}
-
-
 def test_json_and_junit_say_the_same() -> None:
     results = [
         CheckResult("numpy", "eager", "max_pool", "float32", "passed"),
@@ -129,41 +116,30 @@ def test_the_command_is_green_and_writes_both_formats(tmp_path: Path) -> None:
     assert "0 bad" in table.stdout
 
 
-@pytest.mark.parametrize(
-    ("file", "right", "wrong", "operation"),
-    [
-        (
-            "_impl/max_pool.py",
-            "(taps == values) * priorities",
-            "(taps != values) * priorities",
-            "max_pool",
-        ),
-        ("_plan/resize.py", "2 * o + half", "2 * o + half + 1", "nearest_unpool"),
-        ("_array/scatter.py", "part[flat] = values", "part[flat] = -values", "max_unpool"),
-    ],
-)
-def test_an_operation_broken_on_purpose_is_named_and_exits_1(
-    tmp_path: Path, file: str, right: str, wrong: str, operation: str
-) -> None:
+def test_an_operation_broken_on_purpose_is_named_and_exits_1(tmp_path: Path) -> None:
     shutil.copytree(Path(unpool_xp.__file__).parent, tmp_path / "unpool_xp")
-    source = tmp_path / "unpool_xp" / file
-    text = source.read_text(encoding="utf-8")
+    source = tmp_path / "unpool_xp" / "_impl" / "max_pool.py"
+    text, right = source.read_text(encoding="utf-8"), "(taps == values) * priorities"
     assert text.count(right) == 1
-    source.write_text(text.replace(right, wrong), encoding="utf-8")
-    command = ("-m", "unpool_xp", "check", "--backend", "numpy", "--operation", operation)
+    source.write_text(text.replace(right, "(taps != values) * priorities"), encoding="utf-8")
+    command = ("-m", "unpool_xp", "check", "--backend", "numpy", "--operation", "max_pool")
     shown = python(*command, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert shown.returncode == 1, shown.stdout + shown.stderr
-    assert f"BAD {operation} on numpy, eager" in shown.stdout
+    assert "BAD max_pool on numpy, eager" in shown.stdout
 
 
-def test_bad_arguments_exit_2_and_list_what_is_known() -> None:
-    unknown = run("check", "--operation", "upsample")
-    assert unknown.returncode == 2
-    assert "unknown operation upsample; known: max_pool" in unknown.stderr
-    nobody = run("check", "--backend", "tensorflow")
-    assert nobody.returncode == 2
-    assert "unknown backend 'tensorflow'; known: numpy" in nobody.stderr
-    missing = run("check", "--backend", "jax:cuda", "--backend", "numpy")
-    if missing.returncode:
-        assert missing.returncode == 2
-        assert "jax finds no cuda device" in missing.stderr.replace("\n", " ")
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--operation", "upsample", "unknown operation upsample; known: max_pool"),
+        ("--backend", "tensorflow", "unknown backend 'tensorflow'; known: numpy"),
+        ("--backend", "cupy:cuda", "cupy is not installed here; pip install"),
+    ],
+)
+def test_bad_arguments_exit_2_and_say_what_is_known(
+    option: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cupy", None)  # also where it is
+    shown = run("check", option, value)
+    assert shown.returncode == 2
+    assert message in " ".join(shown.stderr.split())

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from msgspec.structs import asdict
 
-from tests.support.rows import make_row
+from tests.support.cluster import answered_rows, described
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import coordinator
 from unpool_xp.bench.cluster.run import ClusterError, ClusterSummary, run_cluster_sweep
 from unpool_xp.bench.measure.machine import machine_id, this_machine
 from unpool_xp.bench.measure.rounds import cells_of
+from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key
 
@@ -68,9 +68,13 @@ class Cluster:
         (address,) = options["workers"]
         future, asked = Future(options["key"]), json.loads(request)
         if function.__name__ == "describe":
-            future.finish(json.dumps(self.describe(address)))
+            host, machine = self.workers[address], self.machine(address)
+            told = described(name=address, host=host, machine=machine, commit=self.commit)
+            future.finish(json.dumps(told))
         elif function.__name__ == "measure":
-            answer = json.dumps({"rows": self.rows(address, asked)})
+            machine_id = self.machine(address)["id"]
+            rows = answered_rows(asked["case"], asked["cells"], asked["run"], machine_id)
+            answer = json.dumps({"rows": rows})
             if self.on_measure(address, asked, future, answer):
                 future.finish(answer)
         else:
@@ -80,30 +84,6 @@ class Cluster:
     def machine(self, address: str) -> dict[str, Any]:
         facts = structs.replace(this_machine(), cpu=self.workers[address]).to_json()
         return {**facts, "id": machine_id(facts)}
-
-    def describe(self, address: str) -> dict[str, Any]:
-        return {
-            "machine": self.machine(address),
-            "host": self.workers[address],
-            "name": address,
-            "resources": {},
-            "version": "0",
-            "schema": 1,
-            "commit": self.commit,
-            "backends": {"numpy": {"label": "numpy"}, "torch": {"reason": "not here"}},
-        }
-
-    def rows(self, address: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
-        return [
-            {
-                **asdict(make_row(**asked["case"])),
-                "run": asked["run"],
-                "machine": self.machine(address)["id"],
-                "backend": cell["label"],
-                **{name: cell[name] for name in ("mode", "implementation", "function")},
-            }
-            for cell in asked["cells"]
-        ]
 
 
 @pytest.fixture(autouse=True)
@@ -246,6 +226,23 @@ def test_the_lost_are_measured_when_it_goes_on(tmp_path: Path) -> None:
     assert all(row.checked for row in rows)
 
 
+def test_where_machines_share_another_measures_what_is_lost(tmp_path: Path) -> None:
+    def on_measure(address: str, asked: Any, future: Future, answer: str) -> bool:
+        if asked["case"] == first:
+            return True
+        return bool(there.workers.pop(address, None)) and False
+
+    there = Cluster({"tcp://a:1": "one"}, on_measure)
+    first = CASES[0].to_json()
+    lost, _ = swept(there, tmp_path, worker_timeout_s=0, share=True)
+    assert lost.failed >= EACH
+    there = Cluster({"tcp://b:1": "two"}, lambda *_: True)
+    summary, rows = swept(there, tmp_path, resume=True, share=True)
+    assert summary.measured == lost.failed
+    assert len(rows) == EACH * len(CASES)
+    assert all(row.checked for row in rows)
+
+
 def test_a_bad_row_is_refused_and_the_sweep_goes_on(tmp_path: Path) -> None:
     def on_measure(address: str, asked: Any, future: Future, answer: str) -> bool:
         if asked["case"] != CASES[0].to_json():
@@ -279,3 +276,15 @@ def test_what_nobody_has_is_said_before_anything_is_measured(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="must not be empty"):
         swept(there, tmp_path, labels=[])
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
+    def interrupt(at: Progress) -> None:
+        raise KeyboardInterrupt
+
+    there = Cluster({"tcp://a:1": "one"}, lambda *_: True)
+    with pytest.raises(SweepInterrupted, match=f"after {EACH} of {3 * EACH} cells.*--resume"):
+        swept(there, tmp_path, progress=interrupt)
+    assert len(read_rows([tmp_path]).rows) == EACH
+    with pytest.raises(ValueError, match="run='run' has rows; resume it"):
+        swept(there, tmp_path)

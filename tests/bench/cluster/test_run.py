@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ import distributed
 import psutil
 import pytest
 from msgspec import structs
-from msgspec.structs import asdict
 
+from tests.support.cluster import answered_rows, described
 from tests.support.command import run as run_command
-from tests.support.rows import make_row
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import remote, run
 from unpool_xp.bench.cluster.files import MachineFiles, parse_answer
@@ -30,7 +30,7 @@ from unpool_xp.bench.cluster.jobs import (
 from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
 from unpool_xp.bench.measure.machine import machine_id, read_machines, this_machine
 from unpool_xp.bench.measure.rounds import cells_of
-from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted
+from unpool_xp.bench.measure.sweep import Progress
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key
 
@@ -109,52 +109,6 @@ def test_every_machine_measures_every_case_though_a_worker_is_killed(
     assert rows_of(tmp_path) == rows
 
 
-def test_workers_of_one_host_never_measure_at_once_and_share_the_cases(
-    two: distributed.Client, tmp_path: Path
-) -> None:
-    at_once = []
-
-    def look(at: Progress) -> None:
-        at_once.append(sum(map(len, two.processing().values())))
-
-    summary = run_cluster_sweep(
-        CASES, ["numpy"], scheduler=two, folder=tmp_path, progress=look, **QUICKLY
-    )
-    assert summary.measured == len(rows_of(tmp_path)) == EACH * len(CASES)
-    assert max(at_once) <= 1
-    with pytest.raises(ValueError, match="run='a-run' has rows; resume it"):
-        run_cluster_sweep(CASES, ["numpy"], scheduler=two, folder=tmp_path, **QUICKLY)
-
-
-def test_what_nobody_can_measure_any_more_has_a_row_that_says_so_until_it_is_resumed(
-    two: distributed.Client, tmp_path: Path
-) -> None:
-    two.register_plugin(OwnMachine())
-    local = two.cluster
-    local.scale(1)
-    two.wait_for_workers(1)
-
-    def retire(at: Progress) -> None:
-        if at.done == EACH:
-            local.scale(0)
-
-    options = {"scheduler": two, "folder": tmp_path, **QUICKLY}
-    summary = run_cluster_sweep(CASES, ["numpy"], progress=retire, worker_timeout_s=0, **options)
-    rows = rows_of(tmp_path)
-    assert len(rows) == EACH * len(CASES)
-    lost = [row for row in rows if not row.checked]
-    assert len(lost) == summary.failed
-    assert EACH <= len(lost) < len(rows)
-    assert all("left and no other has numpy" in (row.error or "") for row in lost)
-    with pytest.raises(ClusterError, match="it has none; start dask worker"):
-        run_cluster_sweep(CASES, ["numpy"], resume=True, **options)
-    local.scale(1)
-    two.wait_for_workers(1)
-    again = run_cluster_sweep(CASES, ["numpy"], resume=True, share=True, **options)
-    assert again.measured == len(lost)
-    assert all(row.checked for row in rows_of(tmp_path))
-
-
 def test_the_command_goes_to_the_scheduler_and_says_what_is_missing(
     two: distributed.Client, tmp_path: Path
 ) -> None:
@@ -177,17 +131,6 @@ def test_the_command_goes_to_the_scheduler_and_says_what_is_missing(
     )
     assert "0 measured" in shown.stderr
     assert run_command(*arguments, address, "--resume", "none").returncode == 2
-
-
-def test_an_interrupt_says_how_to_go_on(two: distributed.Client, tmp_path: Path) -> None:
-    def interrupt(at: Progress) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(SweepInterrupted, match=f"after {EACH} of {3 * EACH} cells.*--resume"):
-        run_cluster_sweep(
-            CASES, ["numpy"], scheduler=two, folder=tmp_path, progress=interrupt, **QUICKLY
-        )
-    assert len(rows_of(tmp_path)) == EACH
 
 
 # --- without a cluster ---------------------------------------------------------------------------
@@ -240,18 +183,8 @@ def test_what_is_declared_is_set_aside() -> None:
 
 
 def good_rows(one: WorkerInfo) -> list[dict[str, Any]]:
-    return [
-        {
-            **asdict(make_row(**CASES[0].to_json())),
-            "run": "a-run",
-            "machine": one.machine.id,
-            "backend": cell.label,
-            "mode": cell.mode,
-            "implementation": cell.implementation,
-            "function": cell.function,
-        }
-        for cell in cells_of(CASES[0], "numpy")
-    ]
+    cells = map(asdict, cells_of(CASES[0], "numpy"))
+    return answered_rows(CASES[0].to_json(), cells, "a-run", one.machine.id)
 
 
 @pytest.mark.parametrize(
@@ -309,22 +242,6 @@ def test_an_answer_that_is_none_leaves_rows_with_the_reason(answer: object, reas
     assert all(reason in (row.error or "") for row in rows)
 
 
-def described(**change: Any) -> str:
-    return json.dumps(
-        {
-            "machine": this_machine().to_json(),
-            "host": "h",
-            "name": "n",
-            "resources": {},
-            "version": "0",
-            "schema": 1,
-            "commit": None,
-            "backends": {},
-            **change,
-        }
-    )
-
-
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -342,9 +259,10 @@ def described(**change: Any) -> str:
 def test_a_worker_that_cannot_be_understood_is_left_out(
     change: dict[str, Any], reason: str
 ) -> None:
-    assert WorkerInfo.from_answer("tcp://a:1", described()).machine == this_machine()
+    good, bad = json.dumps(described()), json.dumps(described(**change))
+    assert WorkerInfo.from_answer("tcp://a:1", good).machine == this_machine()
     with pytest.raises(ValueError, match=reason):
-        WorkerInfo.from_answer("tcp://a:1", described(**change))
+        WorkerInfo.from_answer("tcp://a:1", bad)
 
 
 def test_a_request_that_cannot_be_is_an_answer() -> None:

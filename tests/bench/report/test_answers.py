@@ -6,20 +6,22 @@ import pytest
 
 from tests.support.reports import cases_of
 from tests.support.rows import native, timed
-from unpool_xp.bench.report.answers import answers
+from unpool_xp.bench.report.answers import Answer, answers
 from unpool_xp.bench.report.ranked import SIZE_CLASSES
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
+
+
+def answer_of(*rows: Row) -> Answer:
+    (answer,) = answers(cases_of(*rows))
+    return answer
 
 
 def test_the_answer_is_the_fastest_over_all_cases_of_a_size():
     small, smaller = {"shape": [1, 8, 32, 32]}, {"shape": [1, 8, 16, 16]}
-    (answer,) = answers(
-        cases_of(
-            timed("numpy", 1.0, **small),
-            timed("dask", 1.5, **small),
-            timed("numpy", 1.5, **smaller),
-            timed("dask", 1.4, **smaller),
-        )
+    answer = answer_of(
+        *(timed("numpy", 1.0, **small), timed("dask", 1.5, **small)),
+        *(timed("numpy", 1.5, **smaller), timed("dask", 1.4, **smaller)),
     )
     assert str(answer.winner) == "numpy, portable"
     assert (answer.cases, answer.first_in) == (2, 1)
@@ -30,11 +32,8 @@ def test_the_answer_is_the_fastest_over_all_cases_of_a_size():
 
 def test_what_lacks_a_case_is_not_the_answer():
     small, large = {"shape": [1, 8, 16, 16]}, {"shape": [1, 8, 32, 32]}
-    (answer,) = answers(
-        cases_of(
-            timed("numpy", 1.0, **small), timed("dask", 0.1, **small), timed("numpy", 1.0, **large)
-        )
-    )
+    rows = timed("numpy", 1.0, **small), timed("dask", 0.1, **small), timed("numpy", 1.0, **large)
+    answer = answer_of(*rows)
     assert answer.winner.on.label == "numpy"
     assert answer.runner_up is None
 
@@ -56,12 +55,12 @@ def test_sizes_and_dtypes_have_answers_of_their_own():
 
 
 def test_an_answer_from_too_few_samples_is_not_clear():
-    (answer,) = answers(cases_of(timed("numpy", 1.0, n=2), timed("dask", 9.0, n=2)))
+    answer = answer_of(timed("numpy", 1.0, n=2), timed("dask", 9.0, n=2))
     assert answer.runner_up.verdict is Verdict.UNDECIDED
 
 
 def test_the_best_portable_stands_beside_a_native_winner():
-    (answer,) = answers(cases_of(timed("numpy", 3.0), native("torch:cpu", 1.0, "torch.max_pool2d")))
+    answer = answer_of(timed("numpy", 3.0), native("torch:cpu", 1.0, "torch.max_pool2d"))
     assert str(answer.winner) == "torch:cpu, native"
     assert str(answer.portable.contender) == "numpy, portable"
     assert answer.portable.ratio.estimate == pytest.approx(3, rel=0.02)

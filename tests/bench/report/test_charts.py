@@ -16,7 +16,6 @@ from unpool_xp.bench.report.chart_specs import chart_specs, time_png_spec
 def test_a_picture_draws_a_symbol_for_every_time():
     backends = ["dask", "jax:cpu", "numpy", "torch:cpu"]
     spec = time_png_spec(cases_of(*some_rows()), backends, 20.0)
-    assert spec is not None
     assert len(spec["datasets"]["points"]) == 8
     drawn = vl_convert.vegalite_to_svg({**spec, "width": 400}, config=charts.theme(backends))
     assert drawn.count('aria-roledescription="point"') == 8
@@ -29,7 +28,6 @@ def test_a_picture_draws_a_symbol_for_every_time():
 def test_a_picture_of_too_much_shows_the_settings_of_most_sizes():
     rows = [row for row in synthetic_rows(3000) if row.operation == "max_pool"]
     spec = time_png_spec(cases_of(*rows), sorted({row.backend for row in rows}), None)
-    assert spec is not None
     assert {point["settings"] for point in spec["datasets"]["points"]} == {spec["title"]["text"]}
     assert len(spec["datasets"]["points"]) < len(rows)
 
@@ -37,7 +35,6 @@ def test_a_picture_of_too_much_shows_the_settings_of_most_sizes():
 def test_a_picture_whose_lines_join_different_kernels_says_so():
     rows = [timed("numpy", 1.0), timed("numpy", 2.0, shape=[1, 8, 64, 64], kernel=[4, 4])]
     spec = time_png_spec(cases_of(*rows), ["numpy"], None)
-    assert spec is not None
     assert "joins different ones" in spec["title"]["text"]
     assert {point["settings"] for point in spec["datasets"]["points"]} == {"all"}
 
@@ -54,13 +51,8 @@ def test_the_charts_of_the_page_are_whole_but_for_their_data():
         assert {parameter["name"] for parameter in spec["params"]} >= {"xticks", "yticks"}
 
 
-def test_a_backend_looks_the_same_in_every_report():
-    (alone,) = charts.styles(["numpy"])
-    assert charts.styles(["dask", "numpy"])[1] == alone
-
-
-def test_no_two_of_many_backends_look_the_same():
-    names = [f"library{number}" for number in range(40)]
-    looks = charts.styles([*names, "numpy"])
+def test_no_two_of_many_backends_look_the_same_and_a_known_one_always_does():
+    looks = charts.styles([*(f"library{number}" for number in range(40)), "numpy"])
+    assert looks[-1:] == charts.styles(["numpy"])
     assert len({(look.light, look.glyph) for look in looks}) == 41
     assert all(look.light != look.dark for look in looks)

@@ -32,6 +32,9 @@ def test_machines_stand_side_by_side_over_the_cases_that_all_have(tmp_path: Path
     portable = [row for row in on_machine("fast", 1.0, 40) if row.implementation == "portable"]
     assert sum(line["cases"] for line in lines) == len(portable)
     page = report(tmp_path, rows)
+    assert "no time is compared with one of another machine" in page.text
+    assert ("select", {"id": "machine"}) in page.tags
+    assert [min(machine["rows"]["place"]) for machine in page.data["machines"]] == [1, 1]
     assert "## Machines side by side" in page.summary
     assert page.summary.count("fastest |") == len(lines)
     assert page.words.count("3.00x (") >= len(lines)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 from pathlib import Path
 
 import pytest
 from msgspec import structs
+from PIL import Image
 
 from tests.support.reports import cases_of, report, some_rows
 from tests.support.rows import ATTACK, failed_row, make_row, timed
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.report.claims import CLAIMS
 from unpool_xp.bench.rows.files import Problem
 
 
@@ -31,7 +30,7 @@ def test_the_page_says_who_is_fastest_where_and_how_sure_that_is(page):
         *(here.id, here.cpu, "numpy 2.0 on cpu", "0123456789abcdef", "2025-01-01"),
         "numpy and torch:cpu are each fastest, or tied with the fastest, in 1 of 2 cases.",
         "clear first in 1 of 1",
-        *("a.jsonl", "torn", *(claim.text for claim in CLAIMS)),
+        *("a.jsonl", "torn", "Nearest is the quickest", "Unpooling adds trainable parameters"),
     ):
         assert words in page.words
     assert re.search(r"tiny up to 256 KiB\s*small up to 4 MiB", page.words)
@@ -49,15 +48,14 @@ def test_the_page_carries_every_time_and_every_failure(page):
     (machine,) = page.data["machines"]
     rows, names = machine["rows"], machine["names"]
     assert len(rows["seconds"]) == 8
-    assert {names["backend"][names["how"][how][0]] for how in rows["how"]} == {
-        *("numpy", "torch:cpu", "jax:cpu")
-    }
+    labels = {names["backend"][names["how"][how][0]] for how in rows["how"]}
+    assert labels == {"numpy", "torch:cpu", "jax:cpu"}
     bounds = zip(rows["low"], rows["seconds"], rows["high"], strict=True)
     assert all(low <= seconds <= high for low, seconds, high in bounds)
-    assert [names["reason"][reason] for reason in machine["failures"]["reason"]] == [
-        "out of memory"
-    ] * 2
+    reasons = [names["reason"][reason] for reason in machine["failures"]["reason"]]
+    assert reasons == ["out of memory"] * 2
     assert len(machine["tax"]["ratio"]) == 2
+    assert machine["crossovers"] == machine["devices"] == []
 
 
 def test_the_rows_of_a_page_are_those_that_it_was_made_from(page):
@@ -70,8 +68,9 @@ def test_the_summary_has_the_same(page):
     text = page.summary
     assert re.search(r"^\| 1 \| torch:cpu eager native max_pool2d \|", text, re.MULTILINE)
     assert f"({page.pngs[0].name})" in text
-    for words in ("out of memory", "torn", "No GPU was measured here."):
+    for words in ("out of memory", "torn", "No GPU was measured here. No crossover"):
         assert words in text
+    assert "CPU and GPU\n" not in text
     assert text.count("| max_pool |") == 1  # the answer, first of all
     assert text.index("| max_pool |") < text.index("### max_pool")
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
@@ -103,8 +102,7 @@ def test_failures_alone_are_shown(tmp_path):
 
 
 def test_one_backend_alone_is_compared_with_nothing(tmp_path):
-    rows = [timed("numpy", 1.0), timed("numpy", 2.0, shape=[1, 8, 64, 64])]
-    page = report(tmp_path, rows)
+    page = report(tmp_path, [make_row()])
     assert "Only numpy was measured: there is no other backend to compare." in page.words
     assert "no other" in page.words
     assert "clear first" not in page.words
@@ -119,15 +117,6 @@ def test_ties_are_called_ties(tmp_path):
     assert places[1][2] == "same"
     assert places[2][1:] == ("jax:cpu", "undecided")
     assert "tie first in 1 of 1" in page.words
-
-
-def test_machines_are_kept_apart_and_this_is_said(tmp_path):
-    rows = [timed("numpy", 1.0, machine="slow-box"), timed("numpy", 0.5, machine="fast-box")]
-    page = report(tmp_path, rows)
-    assert "no time is compared with one of another machine" in page.text
-    assert [machine["id"] for machine in page.data["machines"]] == ["fast-box", "slow-box"]
-    assert [machine["rows"]["place"] for machine in page.data["machines"]] == [[1], [1]]
-    assert ("select", {"id": "machine"}) in page.tags
 
 
 def test_the_newest_row_counts_and_the_older_are_counted(tmp_path):
@@ -151,9 +140,8 @@ def test_copies_are_told_where_they_change_the_answer():
 
 
 def test_a_bandwidth_above_the_device_s_own_copy_is_flagged_from_a_size_on(tmp_path):
-    (machine,) = report(
-        tmp_path, [make_row(copy_gb_s=20.0), make_row(backend="dask", copy_gb_s=9.0)]
-    ).data["machines"]
+    rows = [make_row(copy_gb_s=20.0), make_row(backend="dask", copy_gb_s=9.0)]
+    (machine,) = report(tmp_path, rows).data["machines"]
     assert machine["ceilings"] == [[20.0, "numpy", "cpu"]]
     assert machine["beyond_cache"] == 2**27
 
@@ -165,41 +153,23 @@ def test_the_page_loads_nothing(page):
             assert "//" not in value, (tag, attributes)
             assert not value or name == "href"
         assert tag not in ("iframe", "link", "object", "embed", "base", "img")
-    policy = [
-        a["content"] for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"
-    ]
-    assert policy
-    assert policy[0].startswith("default-src 'none'")
-    assert "http" not in policy[0]
-    assert "http" not in json.dumps(page.data)
-
-
-def test_styles_load_nothing_and_scripts_parse_no_markup(page):
-    (styles,) = re.findall(r"<style>(.*?)</style>", page.html, re.DOTALL)
-    assert not re.search(r"url\(|@import", styles)
-    script = page.html[page.html.index("<script>") :]
-    assert len(script) > 10_000
-    markup = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser"
-    assert not re.search(markup, script)
+    policies = [a["content"] for _, a in page.tags if "http-equiv" in a]
+    assert policies[0].startswith("default-src 'none'")
+    assert "http" not in json.dumps([policies, page.data])
 
 
 def test_nothing_that_a_row_says_becomes_code(tmp_path):
-    attacks = [
-        *(ATTACK, "</script>" + ATTACK, '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "<!--")
-    ]
+    attacks = ["</script>" + ATTACK, '"><img src=x onerror=alert(1)>', "{{ 7 * 7 }}", "<!--"]
     texts = ("error", "backend", "function", "operation", "machine", "device", "commit", "dtype")
     texts += ("backend_version", "run", "check_scope")
     rows = [make_row(**dict.fromkeys(texts, attack)) for attack in attacks]
     failed = ("machine", "operation", "dtype")
     rows += [failed_row(attack, **dict.fromkeys(failed, attack)) for attack in attacks]
-    honest = report(tmp_path / "honest", [make_row(), failed_row("x", backend="dask")])
     page = report(tmp_path / "attacked", rows, [Problem(Path(text), 1, text) for text in attacks])
     tags = [tag for tag, _ in page.tags]
-    assert tags.count("script") == [tag for tag, _ in honest.tags].count("script")
+    assert tags.count("script") == 4  # the page's own
     assert "img" not in tags
     assert all(attack in page.text for attack in attacks)
-    shown = {name for machine in page.data["machines"] for name in machine["names"]["operation"]}
-    assert shown == set(attacks)
     assert page.rows == rows
     assert "<script" not in page.summary
     assert "<img" not in page.summary
@@ -226,7 +196,5 @@ def test_rows_that_say_odd_things_do_not_break_the_page(tmp_path):
 
 def test_a_picture_has_its_size(page):
     (path,) = page.pngs
-    data = path.read_bytes()
-    assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    width, height = struct.unpack(">II", data[16:24])
-    assert width > height > 500
+    with Image.open(path) as image:
+        assert (image.format, image.width > image.height > 500) == ("PNG", True)

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from tests.support.rows import make_row
-from unpool_xp.bench.rows import files as files_module
-from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.files import RowWriter, read_rows
 
 
 def test_a_full_disk_takes_back_what_was_written_of_a_row(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "run.jsonl"
-    with files_module.RowWriter(path) as writer:
+    with RowWriter(path) as writer:
         writer.write(make_row())
         good = path.read_bytes()
         file, left = writer._file, [100]
@@ -43,8 +42,5 @@ def test_a_full_disk_takes_back_what_was_written_of_a_row(tmp_path: Path, monkey
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_the_device_that_is_always_full_is_an_error_of_one_line() -> None:
-    with (
-        files_module.RowWriter("/dev/full") as writer,
-        pytest.raises(OSError, match="No space left"),
-    ):
+    with RowWriter("/dev/full") as writer, pytest.raises(OSError, match="No space left"):
         writer.write(make_row())

@@ -85,15 +85,12 @@ def test_a_device_is_said_to_win_from_a_size_on_with_and_without_copies() -> Non
     assert found["torch:cuda", True]["sizes"] == [384, 8 * 64 * 1024**2]
 
 
-def test_without_another_device_nothing_is_said_of_one() -> None:
-    choice = at_two_sizes(second_wins_when_large=True)
-    assert "beside the best on the CPU" not in shown(choice)
-    assert choice_as_json(choice)["device_crossovers"] == []
-
-
-def test_where_nothing_changes_it_says_how_far() -> None:
-    text = shown(at_two_sizes(second_wins_when_large=False))
+def test_without_a_change_it_says_how_far_and_nothing_of_a_device_that_is_not_there() -> None:
+    choice = at_two_sizes(second_wins_when_large=False)
+    text = shown(choice)
     assert "no other answer is sure from 384 to 1,536 elements" in text
+    assert "beside the best on the CPU" not in text
+    assert choice_as_json(choice)["device_crossovers"] == []
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -56,13 +56,6 @@ def test_swapping_inverts_the_ratio_and_the_verdict(a, b):
     assert judged(a, a) in (Verdict.SAME, Verdict.UNDECIDED)
 
 
-@given(st.lists(st.tuples(SECONDS, SECONDS), min_size=3, max_size=20))
-def test_swapping_inverts_paired_ratios(pairs):
-    a, b = map(list, zip(*pairs, strict=True))
-    found, swapped = ratio(a, b, paired=True), ratio(b, a, paired=True)
-    assert (swapped.low, swapped.high) == pytest.approx((1 / found.high, 1 / found.low))
-
-
 @given(SAMPLES, SAMPLES)
 def test_few_samples_have_an_interval_without_ends(a, b):
     found = ratio(a, b)
@@ -89,15 +82,6 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
         found = ratio(noisy(1.0, 25, 0.1, seed), noisy(2.0, 25, 0.1, 1000 + seed))
         hits += found.low <= 0.5 <= found.high
     assert 180 <= hits <= 199
-
-
-def test_pairs_take_out_what_slowed_both():
-    drift = np.linspace(1.0, 3.0, 30)
-    a, b = (drift * np.array(noisy(1.0, 30, 0.005, seed)) for seed in (1, 2))
-    alone = ratio((1.1 * a).tolist(), b.tolist())
-    paired = ratio((1.1 * a).tolist(), b.tolist(), paired=True)
-    assert alone.low < 1 < alone.high
-    assert paired.high - paired.low < alone.high - alone.low
 
 
 @pytest.mark.parametrize(
@@ -149,8 +133,6 @@ def test_samples_that_cannot_be_are_refused(bad):
 
 
 def test_arguments_that_cannot_be_are_refused():
-    with pytest.raises(ValueError, match="as many"):
-        ratio([1.0] * 3, [1.0] * 4, paired=True)
     with pytest.raises(ValueError, match=r"threshold=-0\.1"):
         verdict(Ratio(1, 1, 1), 0.0, threshold=-0.1)
     with pytest.raises(ValueError, match="noise_floor=nan"):

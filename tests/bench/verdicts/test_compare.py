@@ -12,7 +12,7 @@ import pytest
 from tests.support.command import run
 from tests.support.rows import failed_row, make_row, write
 from unpool_xp.bench.rows.names import name_of_case
-from unpool_xp.bench.rows.schema import Row, case_key
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.terminal import comparison
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import Comparison, compare
@@ -89,27 +89,6 @@ def test_the_newest_row_of_a_case_counts_even_if_it_failed() -> None:
     assert one(compare([timed(1.0)], [failed_row("x", time=new), head[1]])).outcome == "broken"
 
 
-def test_measured_noise_is_taken_where_it_is_given() -> None:
-    base, head = timed(1.0), timed(1.2)
-    assert one(compare([base], [head])).outcome == "slower"
-    entry = one(compare([base], [head], noise={case_key(base): 0.5}))
-    assert (entry.outcome, entry.noise, entry.note) == ("undecided", 0.5, "within the noise")
-    assert one(compare([base], [head], noise={("another",): 0.5})).outcome == "slower"
-
-
-def test_samples_taken_in_turns_are_compared_in_pairs() -> None:
-    drift = np.linspace(1.0, 3.0, 30)
-    base = make_row(samples_s=drift.tolist())
-    head = make_row(samples_s=(1.5 * drift).tolist())
-    alone, paired = (
-        one(compare([base], [head], noise={case_key(base): 0.0}, paired=paired))
-        for paired in (False, True)
-    )
-    assert paired.ratio.high - paired.ratio.low < alone.ratio.high - alone.ratio.low
-    short = make_row(samples_s=head.samples_s[:-1])
-    assert one(compare([base], [short], paired=True)).ratio is not None
-
-
 def test_why_a_case_is_undecided_is_said() -> None:
     base, single = timed(1.0), timed(2.0, n=1)
     assert one(compare([base], [single])).note == "one number in head"
@@ -117,6 +96,11 @@ def test_why_a_case_is_undecided_is_said() -> None:
         assert option in one(compare([timed(2.0, n=1, run=of)], [base])).note
     assert one(compare([timed(1.0, n=2)], [base])).note == "2 samples in base"
     assert "noise floor" in one(compare([timed(1.0, n=4)], [timed(9.0, n=4)])).note
+    drift = [1.0] * 12 + [1.5] * 12
+    noisy = one(
+        compare([make_row(samples_s=drift)], [make_row(samples_s=[1.2 * s for s in drift])])
+    )
+    assert (noisy.outcome, noisy.noise, noisy.note) == ("undecided", 0.5, "within the noise")
     wide = compare([timed(1.0, spread=0.3)], [timed(1.0, n=25, spread=0.3)])
     assert one(wide).note == "the interval is too wide"
     broken = compare([base], [failed_row("MemoryError: too large")])

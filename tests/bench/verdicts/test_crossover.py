@@ -134,9 +134,7 @@ def test_wins_and_losses_give_the_bracket_and_the_words(signs, text):
             rows.append(failed_row("crash", backend="torch:cuda", shape=[1, 8, side, side]))
     found = only(rows)
     assert found.text == text
-    assert found.undecided == [
-        size for size, sign in zip(SIZES, signs, strict=False) if sign == "?"
-    ]
+    assert found.undecided == [SIZES[place] for place, sign in enumerate(signs) if sign == "?"]
     assert found.loses_at == (SIZES[signs.rindex("-")] if "-" in signs else None)
     assert found.wins_from == (SIZES[len(signs.rstrip("+"))] if signs.endswith("+") else None)
     assert found.alternates is ("+" in signs.rstrip("+"))

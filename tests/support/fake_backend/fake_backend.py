@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -203,41 +204,15 @@ class _Threaded(Fake):
         return DeviceFacts("fake processor", None, 2)
 
 
-def load_threaded() -> Backend:
-    return _Threaded("fake:threaded", _Threads())
-
-
-def load_async() -> Backend:
-    return Fake("fake:async", xp)
-
-
-def load_wrong() -> Backend:
-    return _Wrong("fake:wrong", xp)
-
-
-def load_crash() -> Backend:
-    return _Bad("fake:crash", _crash)
-
-
-def load_dies() -> Backend:
-    _crash()
-    raise AssertionError
-
-
-def load_kill() -> Backend:
-    return _Bad("fake:kill", lambda: os.kill(os.getpid(), signal.SIGKILL))
-
-
-def load_hang() -> Backend:
-    return _Bad("fake:hang", lambda: time.sleep(3600))
-
-
-def load_noisy() -> Backend:
-    return _Noisy("fake:noisy", xp)
-
-
-def load_device() -> Backend:
-    return _Device("fake:cuda", xp)
+load_async = partial(Fake, "fake:async", xp)
+load_wrong = partial(_Wrong, "fake:wrong", xp)
+load_noisy = partial(_Noisy, "fake:noisy", xp)
+load_device = partial(_Device, "fake:cuda", xp)
+load_threaded = partial(_Threaded, "fake:threaded", _Threads())
+load_dies = _crash
+load_crash = partial(_Bad, "fake:crash", _crash)
+load_kill = partial(_Bad, "fake:kill", lambda: os.kill(os.getpid(), signal.SIGKILL))
+load_hang = partial(_Bad, "fake:hang", lambda: time.sleep(3600))
 
 
 def load_missing() -> Backend:

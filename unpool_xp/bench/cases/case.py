@@ -220,6 +220,11 @@ class Case:
         return next(iter(self.outputs.values()))[0]
 
     @property
+    def output_plane(self) -> tuple[int, ...]:
+        """The trailing axes of the outputs."""
+        return self.output_shape[len(self.output_shape) - self.rank :]
+
+    @property
     def bytes_moved(self) -> int:
         """Inputs read once, outputs written once."""
         return total_bytes(self.inputs) + total_bytes(self.outputs)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -24,6 +25,9 @@ Layout: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # name -> shape, dty
 Outputs: TypeAlias = tuple[NDArray, ...]
 Planes: TypeAlias = list[int]
 RowRange: TypeAlias = tuple[int, int]  # from, to
+Function: TypeAlias = Callable[..., Any]
+Builder: TypeAlias = "Callable[[Case, Backend], Function]"
+Reason: TypeAlias = "Callable[[Case], str | None]"
 
 SIZE_FIELDS = ("kernel", "stride", "padding")
 
@@ -68,9 +72,6 @@ class Operation:
     dtype_kinds: str = "fiu"  # of dtype, as NumPy's letters
 
 
-# --- helpers -------------------------------------------------------------------------------------
-
-
 def total_bytes(layout: Layout) -> int:
     """Return the bytes of all the arrays."""
     return sum(math.prod(shape) * numpy_dtype(dtype).itemsize for shape, dtype in layout.values())
@@ -95,11 +96,6 @@ def select_planes(array: NDArray, rank: int, planes: Planes) -> NDArray:
 def to_64_bit(array: NDArray) -> NDArray:
     """Return an array in 64 bits."""
     return array.astype(np.int64 if array.dtype.kind in "iu" else np.float64)
-
-
-Function: TypeAlias = Callable[..., Any]
-Builder: TypeAlias = "Callable[[Case, Backend], Function]"
-Reason: TypeAlias = "Callable[[Case], str | None]"
 
 
 @dataclass(frozen=True)
@@ -144,41 +140,32 @@ def first_reason(*reasons: Reason) -> Reason:
     return lambda case: next((said for reason in reasons if (said := reason(case))), None)
 
 
-def requires_integer_scale(case: Case) -> str | None:
-    """Refuse a factor that does not repeat each element."""
-    whole = all(float(factor).is_integer() for factor in case.scale or ())
-    return None if whole else f"scale {case.scale} is not whole"
+def reason_unless(holds: Callable[[Case], bool], text: str) -> Reason:
+    """Return a check: where a case does not hold, the reason is the text about that case."""
+    return lambda case: None if holds(case) else text.format(case=case)
 
 
-def requires_exact_scale(case: Case) -> str | None:
-    """Reject a scale that is not exactly output size over input size."""
-    pairs = zip(case.plane, case.output_shape[-case.rank :], case.scale or (), strict=True)
-    exact = all(out == n * factor for n, out, factor in pairs)
-    return None if exact else f"scale {case.scale} is not output size over input size"
-
-
-def requires_image_shape(case: Case) -> str | None:
-    """Reject shapes that are not (N, C, *spatial) or (C, *spatial) with 1 to 3 axes."""
-    whole = case.rank <= 3 and len(case.shape) in (case.rank + 1, case.rank + 2)
-    return None if whole else f"shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
-
-
-def requires_disjoint_windows(case: Case) -> str | None:
-    """Refuse windows that overlap, leave gaps or are padded."""
-    if case.stride != case.kernel:
-        return f"stride {case.stride} is not the kernel {case.kernel}"
-    return requires_no_padding(case)
-
-
-def requires_no_padding(case: Case) -> str | None:
-    """Refuse padding."""
-    return f"padding {case.padding}" if case.padding else None
-
-
-def requires_batch(case: Case) -> str | None:
-    """Refuse what has no batch and channels, or more than three spatial axes."""
-    whole = case.rank <= 3 and len(case.shape) == case.rank + 2
-    return None if whole else f"shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
+_SHAPE = "shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
+requires_image_shape = reason_unless(  # or (C, *spatial)
+    lambda case: case.rank <= 3 and len(case.lead) in (1, 2), _SHAPE
+)
+requires_batch = reason_unless(lambda case: case.rank <= 3 and len(case.lead) == 2, _SHAPE)
+requires_integer_scale = reason_unless(
+    lambda case: all(float(factor).is_integer() for factor in case.scale or ()),
+    "scale {case.scale} is not whole",
+)
+requires_exact_scale = reason_unless(
+    lambda case: case.output_plane == tuple(map(operator.mul, case.plane, case.scale or ())),
+    "scale {case.scale} is not output size over input size",
+)
+requires_no_padding = reason_unless(lambda case: not case.padding, "padding {case.padding}")
+requires_disjoint_windows = first_reason(
+    reason_unless(
+        lambda case: case.stride == case.kernel,
+        "stride {case.stride} is not the kernel {case.kernel}",
+    ),
+    requires_no_padding,
+)
 
 
 def native_namespace(backend: Backend) -> Any:

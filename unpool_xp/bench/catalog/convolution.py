@@ -23,7 +23,7 @@ from unpool_xp.bench.cases.operation import (
     require,
     to_64_bit,
 )
-from unpool_xp.bench.catalog.native_convolution import CONVOLUTION_NATIVES
+from unpool_xp.bench.catalog.native_convolution import CONV_TRANSPOSE_NATIVES
 
 
 def _channels(case: Case) -> tuple[int, int]:
@@ -55,11 +55,6 @@ def _outputs(case: Case) -> Layout:
     )
     shape = (*case.lead[:-1], _channels(case)[1], *(axis.output for axis in plan.axes))
     return {"convolved": (shape, case.dtype)}
-
-
-def _output_plane(case: Case) -> tuple[int, ...]:
-    """Return the plane of the output."""
-    return _outputs(case)["convolved"][0][-case.rank :]
 
 
 def _make_inputs(case: Case) -> Arrays:
@@ -118,7 +113,7 @@ def _expected(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Out
 CONVOLUTION: dict[str, Operation] = {
     "conv_transpose": Operation(
         function=unpool_xp.conv_transpose,
-        natives=CONVOLUTION_NATIVES["conv_transpose"],
+        natives=CONV_TRANSPOSE_NATIVES,
         needs=("kernel", "out_channels"),
         takes=(*SIZE_FIELDS, "out_channels"),
         inputs=_inputs,
@@ -127,7 +122,7 @@ CONVOLUTION: dict[str, Operation] = {
         options=_options,
         flops=lambda c: 2 * _multiplications(c),
         expected=_expected,
-        reference_steps=lambda c: math.prod(_output_plane(c)) * c.window_size,
+        reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
         # A short product; most taps of an output cell meet no element, and have none to do.
         work_per_step=lambda c: (2 + _channels(c)[0] / 20) / math.prod(require(c.stride)),
         working_bytes=lambda c: 2 * _columns_bytes(c),

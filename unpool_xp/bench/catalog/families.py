@@ -29,6 +29,11 @@ def avg_pool_cases(
     return pool, Case("linear_unpool", pool.output_shape, scale=pool.stride, dtype=dtype)
 
 
+def pool_cases(shape: tuple[int, ...], size: int, step: int | None = None) -> tuple[Case, ...]:
+    """Return max pooling and average pooling of a shape, each with its unpoolings."""
+    return (*max_pool_cases(shape, size, step), *avg_pool_cases(shape, size, step))
+
+
 def _window_case(
     operation: str, shape: tuple[int, ...], size: int, step: int | None, dtype: str
 ) -> Case:

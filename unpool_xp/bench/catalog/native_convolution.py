@@ -71,11 +71,9 @@ def _slice_addition(case: Case, backend: Backend) -> Function:
     return convolve
 
 
-CONVOLUTION_NATIVES: dict[str, tuple[Native, ...]] = {
-    "conv_transpose": (
-        replace(_TORCH, build=_torch_without_tf32),
-        Native("jax", "jax.lax.conv_transpose", _jax_convolve, requires_batch),
-        Native("numpy", "numpy.matmul + slice addition", _slice_addition),
-        Native("cupy", "cupy.matmul + slice addition", _slice_addition),
-    ),
-}
+CONV_TRANSPOSE_NATIVES: tuple[Native, ...] = (
+    replace(_TORCH, build=_torch_without_tf32),
+    Native("jax", "jax.lax.conv_transpose", _jax_convolve, requires_batch),
+    Native("numpy", "numpy.matmul + slice addition", _slice_addition),
+    Native("cupy", "cupy.matmul + slice addition", _slice_addition),
+)

@@ -21,6 +21,7 @@ from unpool_xp.bench.cases.operation import (
     first_reason,
     lowest_value,
     native_namespace,
+    reason_unless,
     requires_disjoint_windows,
     requires_image_shape,
     requires_no_padding,
@@ -30,12 +31,15 @@ from unpool_xp.bench.cases.operation import (
 # --- torch ----------------------------------------------------------------------------------------
 
 
-def _requires_half_padding(case: Case) -> str | None:
-    pairs = zip(case.padding or (), case.kernel or (), strict=False)
-    return "padding is more than half the kernel" if any(2 * p > k for p, k in pairs) else None
-
-
-_requires_torch_windows = first_reason(requires_image_shape, _requires_half_padding)
+_requires_torch_windows = first_reason(
+    requires_image_shape,
+    reason_unless(
+        lambda case: all(
+            2 * p <= k for (p, _), k in zip(case.padding_pairs, case.kernel or (), strict=True)
+        ),
+        "padding is more than half the kernel",
+    ),
+)
 
 
 def _torch_fractional(case: Case, backend: Backend) -> Function:
@@ -46,18 +50,20 @@ def _torch_fractional(case: Case, backend: Backend) -> Function:
     if case.rank == 2:
         samples = samples[..., ::-1]  # which takes those of the columns first
     drawn = backend.asarray(np.ascontiguousarray(samples, dtype=numpy_dtype(case.dtype)))
-    output_options = {"output_size": case.output_shape[-case.rank :], "return_indices": True}
+    output_options = {"output_size": case.output_plane, "return_indices": True}
     return lambda x: pool(x, options["kernel_size"], **output_options, _random_samples=drawn)
 
 
-def _requires_two_or_three_axes(case: Case) -> str | None:
-    return None if case.rank in (2, 3) else f"shape {case.shape} has {case.rank} spatial axes"
-
-
-def _requires_float32_or_float64(case: Case) -> str | None:
-    if case.dtype in ("float32", "float64"):
-        return None
-    return f"it places the regions in the dtype of the values, {case.dtype}"
+_requires_torch_regions = first_reason(
+    requires_image_shape,
+    reason_unless(
+        lambda case: case.rank in (2, 3), "shape {case.shape} has {case.rank} spatial axes"
+    ),
+    reason_unless(
+        lambda case: case.dtype in ("float32", "float64"),
+        "it places the regions in the dtype of the values, {case.dtype}",
+    ),
+)
 
 
 # --- windows along axes of their own --------------------------------------------------------------
@@ -82,8 +88,7 @@ def _window_view(case: Case, backend: Backend, fill: Any) -> Function:
 
 def _split_windows(case: Case) -> Function:
     """Return what gives windows that do not overlap as axes of their own, count by taps."""
-    counts = case.output_shape[-case.rank :]
-    pairs = list(zip(counts, case.kernel or (), strict=True))
+    pairs = list(zip(case.output_plane, case.kernel or (), strict=True))
     crop = (..., *(slice(count * taps) for count, taps in pairs))
     shape = (*case.lead, *(n for pair in pairs for n in pair))
     return lambda x: x[crop].reshape(shape)
@@ -115,20 +120,16 @@ def _looked_up_positions(case: Case, backend: Backend) -> Function:
     spans = [math.prod(case.plane[axis + 1 :]) for axis in range(rank)]
     taps = np.indices(kernel).reshape(rank, -1)
     offsets = xp.asarray(sum(span * tap for span, tap in zip(spans, taps, strict=True)))
-    starts = np.zeros((1,) * rank, np.int64)
-    for axis, (count, step) in enumerate(
-        zip(case.output_shape[-rank:], case.stride or (), strict=True)
-    ):
-        first = np.arange(count) * step - case.padding_pairs[axis][0]
-        starts = starts + spans[axis] * first.reshape(-1, *(1,) * (rank - 1 - axis))
-    first_cells = xp.asarray(starts)
+    axes = zip(case.output_plane, case.stride or (), case.padding_pairs, strict=True)
+    starts = np.ix_(*(np.arange(count) * step - before for count, step, (before, _) in axes))
+    first_cells = xp.asarray(sum(span * start for span, start in zip(spans, starts, strict=True)))
     return lambda place: xp.take(offsets, place) + first_cells
 
 
 def _computed_positions(case: Case, backend: Backend) -> Function:
     """Return the same for windows that do not overlap, without an array kept for it."""
     xp, kernel, rank = native_namespace(backend), case.kernel or (), case.rank
-    counts = case.output_shape[-rank:]
+    counts = case.output_plane
 
     def in_plane(place: Any) -> Any:
         indices = 0
@@ -206,7 +207,7 @@ def _cupy_maximum_filter(case: Case, backend: Backend) -> Function:
     size, _, _ = _all_axes(case)
     # The filter's window is centred; here it starts at the pixel.
     origin = tuple(-(k // 2) for k in size)
-    counts = zip(case.output_shape[-case.rank :], case.stride or (), strict=True)
+    counts = zip(case.output_plane, case.stride or (), strict=True)
     keep = (..., *(slice(0, (count - 1) * step + 1, step) for count, step in counts))
     return lambda x: filters.maximum_filter(x, size=size, origin=origin)[keep].copy()
 
@@ -222,7 +223,7 @@ def _dask_coarsen(reduction: Any) -> Builder:
 def _slices_mean(case: Case, backend: Backend) -> Function:
     """Add up, tap by tap, the elements that the windows have there."""
     rank, kernel, stride = case.rank, case.kernel or (), case.stride or ()
-    spans = [(c - 1) * s + 1 for c, s in zip(case.output_shape[-rank:], stride, strict=True)]
+    spans = [(c - 1) * s + 1 for c, s in zip(case.output_plane, stride, strict=True)]
     paddings = case.padding or (0,) * rank
     padded = [n + 2 * p for n, p in zip(case.plane, paddings, strict=True)]
     inner: Any = (..., *(slice(p, p + n) for n, p in zip(case.plane, paddings, strict=True)))
@@ -289,9 +290,7 @@ POOLING_NATIVES: dict[str, tuple[Native, ...]] = {
             "torch",
             "torch.nn.functional.fractional_max_pool{d}d",
             _torch_fractional,
-            first_reason(
-                requires_image_shape, _requires_two_or_three_axes, _requires_float32_or_float64
-            ),
+            _requires_torch_regions,
         ),
     ),
 }

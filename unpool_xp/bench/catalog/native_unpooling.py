@@ -22,6 +22,7 @@ from unpool_xp.bench.cases.operation import (
     Native,
     first_reason,
     native_namespace,
+    reason_unless,
     requires_batch,
     requires_exact_scale,
     requires_image_shape,
@@ -35,7 +36,7 @@ def _map_blocks(build: Builder) -> Builder:
 
     def build_by_blocks(case: Case, backend: Backend) -> Function:
         function = build(case, backends.load("numpy"))
-        plane = tuple((n,) for n in case.output_shape[-case.rank :])
+        plane = tuple((n,) for n in case.output_plane)
 
         def by_blocks(x: Any, *others: Any) -> Any:
             chunks = (*x.chunks[: x.ndim - case.rank], *plane)
@@ -100,7 +101,7 @@ def _jax_set_flat(case: Case, backend: Backend) -> Function:
 
 
 def _put_along_axis(case: Case, backend: Backend) -> Function:
-    rank, plane = case.rank, case.output_shape[-case.rank :]
+    rank, plane = case.rank, case.output_plane
 
     def put(values: Any, indices: Any) -> Any:
         lead = values.shape[:-rank]  # of a block, perhaps
@@ -159,6 +160,11 @@ def _torch_linear_options(case: Case) -> dict[str, Any]:
     return {"scale_factor": case.scale, "mode": mode, "align_corners": False}
 
 
+_requires_no_float16 = reason_unless(
+    lambda case: case.dtype != "float16", "SciPy's ndimage has no float16"
+)
+
+
 def _zoom(case: Case, backend: Backend) -> Function:
     """Use SciPy's spline of order 1, whose grid mode has half-pixel coordinates."""
     cupy = "cupyx." if backend.library == "cupy" else ""
@@ -167,15 +173,10 @@ def _zoom(case: Case, backend: Backend) -> Function:
     return lambda x: ndimage.zoom(x, factors, order=1, mode="nearest", grid_mode=True)
 
 
-def _requires_no_float16(case: Case) -> str | None:
-    return "SciPy's ndimage has no float16" if case.dtype == "float16" else None
-
-
 def _matrix_products(case: Case, backend: Backend) -> Function:
     """Multiply by a matrix for each axis: what an element gives to an output cell."""
     xp, matrices = native_namespace(backend), []
-    out_plane = case.output_shape[-case.rank :]
-    for n, out, factor in zip(case.plane, out_plane, case.scale or (), strict=True):
+    for n, out, factor in zip(case.plane, case.output_plane, case.scale or (), strict=True):
         places = np.clip((np.arange(out) + 0.5) / factor - 0.5, 0, n - 1)
         # A tent over each element.
         matrix = np.maximum(1 - np.abs(places - np.arange(n)[:, None]), 0)

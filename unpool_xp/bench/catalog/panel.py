@@ -10,12 +10,7 @@ from itertools import product
 
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.operation import OPERATIONS
-from unpool_xp.bench.catalog.families import (
-    avg_pool_cases,
-    conv_transpose_case,
-    fractional_cases,
-    max_pool_cases,
-)
+from unpool_xp.bench.catalog.families import conv_transpose_case, fractional_cases, pool_cases
 
 # The way a time is taken. A new version begins a new history: asv never compares two versions.
 HARNESS_VERSION = "1"
@@ -81,16 +76,12 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
     shape = _FEATURE_MAPS[size]
     channels, out_channels = _CONV_TRANSPOSE_INPUTS[size]
     kernel, padding = _KERNELS[stride]
-    by_operation = {
-        case.operation: case
-        for case in (
-            *max_pool_cases(shape, stride),
-            *avg_pool_cases(shape, stride),
-            *fractional_cases(shape, 1 / stride),
-            conv_transpose_case(channels, out_channels, kernel, stride, padding),
-        )
-    }
-    return by_operation[operation]
+    cases = (
+        *pool_cases(shape, stride),
+        *fractional_cases(shape, 1 / stride),
+        conv_transpose_case(channels, out_channels, kernel, stride, padding),
+    )
+    return next(case for case in cases if case.operation == operation)
 
 
 def panel_cases() -> tuple[Case, ...]:

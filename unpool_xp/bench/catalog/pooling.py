@@ -37,10 +37,6 @@ def _output_shape(case: Case) -> tuple[int, ...]:
     return (*case.lead, *windows.plan_max_pool(case.operation, case.shape, **options).output)
 
 
-def _reference_steps(case: Case) -> float:
-    return math.prod(_output_shape(case)[len(case.lead) :]) * case.window_size
-
-
 def _reference_arguments(
     case: Case, arrays: Arrays, planes: Planes, rows: RowRange
 ) -> tuple[dict[str, Any], int]:
@@ -140,9 +136,9 @@ POOLING: dict[str, Operation] = {
         needs=("kernel",),
         takes=SIZE_FIELDS,
         outputs=lambda c: value_index_layout(_output_shape(c), c.dtype),
-        flops=lambda c: math.prod(_output_shape(c)) * (c.window_size - 1),
+        flops=lambda c: math.prod(c.output_shape) * (c.window_size - 1),
         expected=_expected_max_pool,
-        reference_steps=_reference_steps,
+        reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
     ),
     "avg_pool": Operation(
         function=unpool_xp.avg_pool,
@@ -150,9 +146,9 @@ POOLING: dict[str, Operation] = {
         needs=("kernel",),
         takes=SIZE_FIELDS,
         outputs=lambda c: {"averages": (_output_shape(c), c.dtype)},
-        flops=lambda c: math.prod(_output_shape(c)) * c.window_size,
+        flops=lambda c: math.prod(c.output_shape) * c.window_size,
         expected=_expected_avg_pool,
-        reference_steps=_reference_steps,
+        reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
         working_bytes=lambda c: 2 * total_bytes(c.inputs),
         exact=False,
         dtype_kinds="f",
@@ -164,9 +160,9 @@ POOLING: dict[str, Operation] = {
         takes=("kernel", "scale"),
         outputs=lambda c: value_index_layout((*c.lead, *_region_counts(c)), c.dtype),
         options=_fractional_options,
-        flops=lambda c: math.prod((*c.lead, *_region_counts(c))) * (c.window_size - 1),
+        flops=lambda c: math.prod(c.output_shape) * (c.window_size - 1),
         expected=_expected_fractional_max_pool,
-        reference_steps=lambda c: 2 * math.prod(_region_counts(c)) * c.window_size,  # a dear step
+        reference_steps=lambda c: 2 * math.prod(c.output_plane) * c.window_size,  # a dear step
         working_bytes=lambda c: 4 * total_bytes(c.inputs),  # the places of each plane
     ),
 }

@@ -14,6 +14,7 @@ from unpool_xp.bench.catalog.families import (
     conv_transpose_case,
     fractional_cases,
     max_pool_cases,
+    pool_cases,
 )
 
 # Channels and size before each of the five poolings of a 224x224 picture.
@@ -74,9 +75,9 @@ def _quick() -> tuple[Case, ...]:
     # Three sizes, strides 2 to 4, and one of overlapping windows.
     small, middle, large = (1, 16, 32, 32), (2, 32, 96, 96), (4, 32, 128, 128)
     return (
-        *(case for of in (max_pool_cases, avg_pool_cases) for case in of(small, 2)),
-        *(case for of in (max_pool_cases, avg_pool_cases) for case in of(middle, 3)),
-        *(case for of in (max_pool_cases, avg_pool_cases) for case in of(large, 4)),
+        *pool_cases(small, 2),
+        *pool_cases(middle, 3),
+        *pool_cases(large, 4),
         *max_pool_cases(middle, 3, 2),
         avg_pool_cases(middle, 3, 2)[0],
         *fractional_cases(small, 0.5),
@@ -124,12 +125,11 @@ def _full() -> tuple[Case, ...]:
     for batch, channels, size in sizes:
         shape = (batch, channels, size, size)
         for kernel in (2, 3, 4, 8):
-            cases += (*max_pool_cases(shape, kernel), *avg_pool_cases(shape, kernel))
+            cases += pool_cases(shape, kernel)
         for ratio in (0.5, 0.625, 0.75):
             cases += fractional_cases(shape, ratio)
     for size, (kernel, stride) in product((64, 256), ((3, 1), (3, 2), (5, 2), (8, 4))):
-        shape = (4, 32, size, size)
-        cases += (*max_pool_cases(shape, kernel, stride), *avg_pool_cases(shape, kernel, stride))
+        cases += pool_cases((4, 32, size, size), kernel, stride)
     for (batch, channels, size), kernel in product(
         ((1, 16, 16), (1, 64, 64), (8, 64, 64)), (2, 3, 4)
     ):
@@ -162,26 +162,16 @@ def _gpu() -> tuple[Case, ...]:
     """
     cases: list[Case] = []
     for power in (28, 22, 16, 25, 19):
-        cases += (
-            *max_pool_cases(_shape_of_size(power), 2),
-            *avg_pool_cases(_shape_of_size(power), 2),
-        )
+        cases += pool_cases(_shape_of_size(power), 2)
     for batch, channels, size in ((16, 256, 64), (4, 64, 64), (1, 32, 32)):
         shape = (batch, channels, size, size)
-        cases += (
-            conv_transpose_case(shape, channels, 2),
-            conv_transpose_case(shape, channels, 4, 2, 1),
-        )
+        cases.append(conv_transpose_case(shape, channels, 2))
+        cases.append(conv_transpose_case(shape, channels, 4, 2, 1))
     for power in (28, 22, 16):
-        cases += (
-            *max_pool_cases(_shape_of_size(power), 3, 2),
-            *max_pool_cases(_shape_of_size(power), 2, dtype="float16"),
-        )
+        filling = _shape_of_size(power)
+        cases += (*max_pool_cases(filling, 3, 2), *max_pool_cases(filling, 2, dtype="float16"))
     for power in (13, 30, 10):
-        cases += (
-            *max_pool_cases(_shape_of_size(power), 2),
-            *avg_pool_cases(_shape_of_size(power), 2),
-        )
+        cases += pool_cases(_shape_of_size(power), 2)
     return tuple(dict.fromkeys(cases))
 
 

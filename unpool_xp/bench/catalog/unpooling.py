@@ -58,19 +58,17 @@ _COORDINATES = "half_pixel"
 
 def _expected_linear_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
     x = select_planes(arrays["x"], case.rank, planes)
-    if rows != (0, _resized_shape(case)[-case.rank]):
+    if rows != (0, case.output_plane[0]):
         return (linear_unpool_rows(case, x, rows, _COORDINATES),)
     return (reference.linear_unpool(x, scale_factor=case.scale, coordinates=_COORDINATES),)
 
 
 def _linear_flops(case: Case) -> int:
     # Axis by axis, the last one first: two products and a sum for each element.
-    size, out = list(case.shape), _resized_shape(case)
-    flops = 0
-    for axis in range(-1, -case.rank - 1, -1):
-        size[axis] = out[axis]
-        flops += 3 * math.prod(size)
-    return flops
+    shapes = [
+        (*case.lead, *case.plane[:axis], *case.output_plane[axis:]) for axis in range(case.rank)
+    ]
+    return sum(3 * math.prod(shape) for shape in shapes)
 
 
 def _linear_extra_tolerance(case: Case) -> float:
@@ -81,7 +79,7 @@ def _linear_extra_tolerance(case: Case) -> float:
 
 
 def _linear_reference_steps(case: Case) -> float:
-    return math.prod((*_resized_shape(case)[-case.rank :], *(2,) * case.rank))
+    return math.prod((*case.output_plane, *(2,) * case.rank))
 
 
 def _unpooled_shape(case: Case) -> tuple[int, ...]:
@@ -96,7 +94,7 @@ def _max_unpool_inputs(case: Case) -> Arrays:
 
 def _expected_max_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
     values, indices = (select_planes(array, case.rank, planes) for array in arrays.values())
-    _, *others = _unpooled_shape(case)[-case.rank :]
+    _, *others = case.output_plane
     before = case.padding_pairs[0][0]
     # The windows that reach into these rows; what they have elsewhere falls outside.
     low = max(-(-(rows[0] + before - require(case.kernel)[0] + 1) // require(case.stride)[0]), 0)
@@ -129,7 +127,7 @@ def _expected_fractional_max_unpool(
     case: Case, arrays: Arrays, planes: Planes, rows: RowRange
 ) -> Outputs:
     values, indices = (select_planes(array, case.rank, planes) for array in arrays.values())
-    out, *others = _resized_shape(case)[-case.rank :]
+    out, *others = case.output_plane
     if rows == (0, out):
         return (reference.fractional_max_unpool(values, indices, scale_factor=case.scale),)
     # What has one position has one value, so it does not matter which is kept.
@@ -162,7 +160,7 @@ UNPOOLING: dict[str, Operation] = {
         takes=("scale",),
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         expected=_expected_nearest_unpool,
-        reference_steps=lambda c: math.prod(_resized_shape(c)[-c.rank :]) / 3,  # a cheap step
+        reference_steps=lambda c: math.prod(c.output_plane) / 3,  # a cheap step
     ),
     "linear_unpool": Operation(
         function=unpool_xp.linear_unpool,

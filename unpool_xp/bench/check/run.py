@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
@@ -84,11 +85,8 @@ def check_backends(
     stop = threading.Event()
 
     def check_label(label: str) -> list[CheckResult]:
-        results = []
-        for result in _check_label(label, names, torch_compiled, end):
-            results.append(result)
-            if stop.is_set():
-                break
+        checked = _check_label(label, names, torch_compiled, end)
+        results = list(itertools.takewhile(lambda result: not stop.is_set(), checked))
         progress(label)
         return results
 

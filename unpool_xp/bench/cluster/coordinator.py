@@ -58,9 +58,8 @@ class ClusterSweep:
     share: bool
     options: dict[str, Any]
     worker_timeout_s: float
-    seed: int
-    progress: Callable[[Progress], None] | None = None
-    notify: Callable[[str], None] | None = None
+    progress: Callable[[Progress], None]
+    notify: Callable[[str], None]
     job_queue: JobQueue = field(default_factory=JobQueue)
     workers: dict[str, WorkerInfo] = field(default_factory=dict)
     lost_workers: list[WorkerInfo] = field(default_factory=list)
@@ -190,7 +189,7 @@ class ClusterSweep:
             planned = self.planned.setdefault(group, set())
             new = sorted(labels - planned)
             planned |= labels
-            done, rng = self.files.done_on(group), random.Random(self.seed)
+            done, rng = self.files.done_on(group), random.Random(0)
             grid, skipped = build_grid(self.cases, new, self.modes, done, rng)
             self.job_queue.jobs += [Job(group, case, cells) for case, cells in grid]
             self.summary.skipped += skipped
@@ -282,9 +281,8 @@ class ClusterSweep:
         good = sum(row.checked for row in new)
         self.summary.measured += good
         self.summary.failed += len(rows) - good
-        if self.progress is not None:
-            failed = self.summary.failed
-            self.progress(Progress(self._done, self.total, case, failed, worker.machine.id))
+        failed, machine = self.summary.failed, worker.machine.id
+        self.progress(Progress(self._done, self.total, case, failed, machine))
 
     def _requeue(self, key: str) -> None:
         """Put the job of a lost worker back; it is measured elsewhere, and counted once."""
@@ -318,8 +316,7 @@ class ClusterSweep:
 
     def _note(self, text: str) -> None:
         self.summary.notes.append(text)
-        if self.notify is not None:
-            self.notify(text)
+        self.notify(text)
 
     def _close(self) -> None:
         """End the processes that the workers keep."""

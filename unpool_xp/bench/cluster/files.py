@@ -62,23 +62,17 @@ def failed_row(worker: WorkerInfo, run: str, case: Case, cell: Cell, reason: str
     return make_row(origin, case, cell, Measurement(error=reason))
 
 
-class MachineFiles:
+class MachineFiles(contextlib.ExitStack):
     """The files of a run, one in each machine's folder, and the cells they contain."""
 
     def __init__(self, folder: Path, run: str) -> None:
+        super().__init__()
         self.folder, self.run = folder, run
-        self._open = contextlib.ExitStack()
         self._writers: dict[str, RowWriter] = {}
         self.done: dict[str, set[Key]] = {}
         for path in sorted(folder.glob(f"*/{run}.jsonl")):
             rows = files.read_rows([path]).rows
             self.done[path.parent.name] = schema.done_keys(rows)
-
-    def __enter__(self) -> MachineFiles:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
 
     @property
     def paths(self) -> list[Path]:
@@ -101,7 +95,7 @@ class MachineFiles:
         with report_disk_errors(path):
             if machine.id not in self._writers:
                 write_machine(path.parent, machine)
-                self._writers[machine.id] = self._open.enter_context(RowWriter(path))
+                self._writers[machine.id] = self.enter_context(RowWriter(path))
             done = self.done.setdefault(machine.id, set())
             new = []
             for row in rows:

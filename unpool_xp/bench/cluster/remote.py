@@ -19,7 +19,7 @@ import unpool_xp
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell
 from unpool_xp.bench.measure.sweep import copy_rate, measure_rows, provenance_fields
 from unpool_xp.bench.measure.workers import Pool, find_loadable
 from unpool_xp.bench.rows import provenance, schema
@@ -104,7 +104,8 @@ class _IdleTimeoutPool:
                 pool = self._pool = self._pool or Pool()
                 for label in dict.fromkeys(cell.label for cell in cells):
                     if label not in self._copies:
-                        self._copies[label] = copy_rate(pool, label, options["timeout_s"])
+                        timeout_s = options.get("timeout_s", TIMEOUT_SECONDS)
+                        self._copies[label] = copy_rate(pool, label, timeout_s)
                 origin = {**provenance_fields(request["run"]), "machine": this_machine().id}
                 rows = measure_rows(pool, origin, case, cells, self._copies, **options)
                 return {"rows": msgspec.to_builtins(rows)}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster.coordinator import ClusterError, ClusterSummary, ClusterSweep
 from unpool_xp.bench.cluster.files import MachineFiles
-from unpool_xp.bench.measure.rounds import CELL_SECONDS, ROUNDS, TIMEOUT_SECONDS
 from unpool_xp.bench.measure.sweep import Progress
 
 if TYPE_CHECKING:
@@ -31,14 +30,10 @@ def run_cluster_sweep(
     modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
     share: bool = False,
     resume: bool = False,
-    progress: Callable[[Progress], None] | None = None,
-    note: Callable[[str], None] | None = None,
+    progress: Callable[[Progress], None] = lambda at: None,
+    note: Callable[[str], None] = lambda text: None,
     worker_timeout_s: float = WORKER_TIMEOUT_SECONDS,
-    rounds: int = ROUNDS,
-    cell_s: float = CELL_SECONDS,
-    timeout_s: float = TIMEOUT_SECONDS,
-    memory: bool = False,
-    seed: int = 0,
+    **options: Any,
 ) -> ClusterSummary:
     """Measure cases on the machines of a cluster; append rows to one file per machine.
 
@@ -68,16 +63,8 @@ def run_cluster_sweep(
         Called with each note as it comes up.
     worker_timeout_s : float, optional
         Seconds to wait for a worker that can measure what is left, once none is there.
-    rounds : int, optional
-        Turns for each cell of a case.
-    cell_s : float, optional
-        Seconds of samples for each cell.
-    timeout_s : float, optional
-        Seconds that a backend's process may take for one request.
-    memory : bool, optional
-        Whether to measure the peak memory as well, each in a new process.
-    seed : int, optional
-        Of the order of the cases, and of the cells in a case.
+    **options
+        `rounds`, `cell_s`, `timeout_s` and `memory`, as in `bench.measure.rounds.measure_case`.
 
     Returns
     -------
@@ -101,13 +88,11 @@ def run_cluster_sweep(
     files = MachineFiles(Path(folder), run)
     if files.done and not resume:
         raise ValueError(f"run_cluster_sweep: run={run!r} has rows; resume it, or name another")
-    options = {"rounds": rounds, "cell_s": cell_s, "timeout_s": timeout_s, "memory": memory}
     client = connect(scheduler) if isinstance(scheduler, str) else scheduler
     try:
         sweep = ClusterSweep(
-            client, cases, labels, modes, files, share, options, worker_timeout_s, seed
+            client, cases, labels, modes, files, share, options, worker_timeout_s, progress, note
         )
-        sweep.progress, sweep.notify = progress, note
         with files:
             return sweep.run(resume)
     finally:

@@ -43,9 +43,7 @@ class GateEstimate:
     verdict: Verdict
 
 
-def estimate_change(
-    passes: Sequence[PassSamples], threshold: float, *, seed: int = 0
-) -> GateEstimate:
+def estimate_change(passes: Sequence[PassSamples], threshold: float) -> GateEstimate:
     """Estimate a change from at least one pass; the ratio is the median of the passes' medians.
 
     Examples
@@ -60,16 +58,16 @@ def estimate_change(
         base, control, head = (np.log(getattr(taken, side)) for side in SIDES)
         change_logs.append(head - (base + control) / 2)
         aa_logs.append(base - control)
-    change_interval = _interval(change_logs, seed)
-    aa_interval = _interval(aa_logs, seed)
+    change_interval = _interval(change_logs)
+    aa_interval = _interval(aa_logs)
     noise = math.exp(max(-aa_interval[1], aa_interval[2])) - 1
     ratio = Ratio(*(math.exp(value) for value in change_interval))
     return GateEstimate(ratio, max(noise, 0.0), verdict(ratio, max(noise, 0.0), threshold))
 
 
-def _interval(logs: Sequence[Floats], seed: int) -> tuple[float, float, float]:
+def _interval(logs: Sequence[Floats]) -> tuple[float, float, float]:
     """Return the median of the passes' medians, and its bootstrap interval."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     estimate = float(np.median([np.median(turns) for turns in logs]))
     medians = np.stack(
         [

@@ -37,10 +37,8 @@ def measure_taxes(
     *,
     seconds: float = SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
-    progress: Callable[[list[TaxEntry]], None] | None = None,
-    record: Callable[[Case, Measurements], None] | None = None,
-) -> list[TaxEntry]:
-    """Measure the tax of cases on backends.
+) -> Iterator[tuple[Case, Measurements, list[TaxEntry]]]:
+    """Measure the tax of cases on backends, one case on one backend at a time.
 
     Parameters
     ----------
@@ -52,30 +50,19 @@ def measure_taxes(
         Of samples for each case on each backend.
     timeout_s : float, optional
         Seconds that a worker may take for one request.
-    progress : callable, optional
-        Called with the entries of each case on each backend.
-    record : callable, optional
-        Called with each case and what was measured.
 
-    Returns
-    -------
-    list of TaxEntry
-        One for each target and case.
+    Yields
+    ------
+    tuple of Case, Measurements and list of TaxEntry
+        A case, what was measured of it on a backend, and an entry for each target there.
     """
-    found = []
     with Pool() as pool:
         for label in dict.fromkeys(target.label for target in targets):
             here = [target for target in targets if target.label == label]
             for case in cases:
                 measured = _measure(pool, case, _cells(case, here), seconds, timeout_s)
-                if record is not None:
-                    record(case, measured)
-                entries = [make_entry(target, case, measured) for target in here]
-                found += entries
-                if progress is not None:
-                    progress(entries)
+                yield case, measured, [make_entry(target, case, measured) for target in here]
             pool.close()
-    return found
 
 
 def _cells(case: Case, targets: Sequence[TaxTarget]) -> list[Cell]:

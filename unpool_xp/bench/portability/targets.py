@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from unpool_xp.bench.cases.case import Case
@@ -125,12 +125,11 @@ def summarize(entries: Iterable[TaxEntry]) -> list[TaxSummary]:
     groups: dict[TaxTarget, list[TaxEntry]] = {}
     for entry in entries:
         groups.setdefault(entry.target, []).append(entry)
-    return [_summary(target, group) for target, group in groups.items()]
-
-
-def _summary(target: TaxTarget, entries: Sequence[TaxEntry]) -> TaxSummary:
-    timed = [(entry.ratio.estimate, entry) for entry in entries if entry.ratio is not None]
-    mean = statistics.geometric_mean([estimate for estimate, _ in timed]) if timed else math.nan
-    worst = max(timed, key=lambda pair: pair[0])[1] if timed else None
-    noisy = sum(map(is_noisy, entries))
-    return TaxSummary(target, mean, worst, len(timed), len(entries) - len(timed), noisy)
+    summaries = []
+    for target, group in groups.items():
+        timed = [(entry.ratio.estimate, entry) for entry in group if entry.ratio is not None]
+        mean = statistics.geometric_mean(estimate for estimate, _ in timed) if timed else math.nan
+        worst = max(timed, key=lambda pair: pair[0])[1] if timed else None
+        failed, noisy = len(group) - len(timed), sum(map(is_noisy, group))
+        summaries.append(TaxSummary(target, mean, worst, len(timed), failed, noisy))
+    return summaries

@@ -6,6 +6,7 @@ The page repeats this in JavaScript for filtered rows; both use the medians and 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -47,13 +48,10 @@ class Answer:
 def answers(cases: Iterable[RankedCase]) -> list[Answer]:
     """Return the answers of one machine: by dtype, the most cases first; by operation; by size."""
     groups: dict[tuple[str, str, int], list[RankedCase]] = {}
-    count: dict[str, int] = {}
-    for case in cases:
-        if case.timed:
-            dtype = case.first_row.dtype
-            key = (dtype, case.operation, size_class_of(case.bytes_moved))
-            groups.setdefault(key, []).append(case)
-            count[dtype] = count.get(dtype, 0) + 1
+    for case in (case for case in cases if case.timed):
+        key = (case.first_row.dtype, case.operation, size_class_of(case.bytes_moved))
+        groups.setdefault(key, []).append(case)
+    count = Counter(case.first_row.dtype for group in groups.values() for case in group)
     order = sorted(groups, key=lambda key: (-count[key[0]], *key))
     return [_answer(key, groups[key]) for key in order]
 
@@ -143,10 +141,7 @@ class FastestCounts(NamedTuple):
 
 def count_fastest(cases: Iterable[RankedCase]) -> FastestCounts:
     """Return which backends are the fastest most often on one machine."""
-    counts: dict[str, int] = {}
-    number = 0
-    for case in cases:
-        number += bool(case.timed)
-        for backend in {t.row.backend for t in case.timed if t.is_fastest}:
-            counts[backend] = counts.get(backend, 0) + 1
-    return FastestCounts(dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))), number)
+    fastest = [{t.row.backend for t in case.timed if t.is_fastest} for case in cases if case.timed]
+    counts = Counter(backend for tied in fastest for backend in tied)
+    by_count = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return FastestCounts(dict(by_count), len(fastest))

@@ -139,7 +139,6 @@ def byte_ticks(values: Sequence[int]) -> list[int]:
 # --- the charts ----------------------------------------------------------------------------------
 
 
-_BACKEND_FIELD = {"field": "backend", "type": "nominal", "title": "backend", "sort": None}
 _TOOLTIP_FIELDS = ("backend:N", "mode:N", "implementation:N", "function:N")
 
 
@@ -164,13 +163,13 @@ def _reference_line() -> Any:
 
 def _backend(legend: Any) -> dict[str, Any]:
     shown = None if legend is None else alt.Legend(values=legend)
-    return {**_BACKEND_FIELD, "legend": shown}
+    field = {"field": "backend", "type": "nominal", "title": "backend", "sort": None}
+    return {**field, "legend": shown}
 
 
 def _marks(chart: Any, backends: Sequence[str], legend: Any = None, **encoding: Any) -> Any:
     """Return symbols: the colour and shape are the backend, filled is portable, hollow native."""
-    domain = list(backends)
-    backend = _backend(legend)
+    domain, backend = list(backends), _backend(legend)
     scale = alt.Scale(domain=domain)
     filled = alt.Scale(domain=["portable", "native"], range=[1, 0])
     return chart.mark_point(size=60, strokeWidth=1.6, strokeDash=[]).encode(
@@ -210,21 +209,20 @@ def _time_chart(backends: Sequence[str], legend: Any = None) -> Any:
     rules = chart.mark_rule(strokeWidth=1.5).encode(
         x=x, y="low:Q", y2="high:Q", color=colour, opacity=opacity
     )
-    tooltip = [
-        *_TOOLTIP_FIELDS,
-        *(alt.Tooltip(f"{name}:N", title=title) for name, title in _TIME_WORDS),
-    ]
+    words = {
+        "case": "case",
+        "median": "median",
+        "interval": "95 % interval",
+        "over": "over the best",
+        "rate": "bandwidth",
+    }
+    titled = (alt.Tooltip(f"{name}:N", title=title) for name, title in words.items())
+    tooltip = [*_TOOLTIP_FIELDS, *titled]
     symbols = _marks(chart, backends, legend, x=x, y=y, opacity=opacity, tooltip=tooltip)
     copy = copies.mark_line(strokeWidth=1, strokeDash=[2, 3], opacity=0.7, color="#8a93a0")
     copied = copy.encode(x=x, y=y)
     # The selection is of the symbols: a line or a rule is too thin to point at.
     return _with_ticks(copied + lines + rules + symbols.add_params(near))
-
-
-_TIME_WORDS = (
-    *(("case", "case"), ("median", "median"), ("interval", "95 % interval")),
-    *(("over", "over the best"), ("rate", "bandwidth")),
-)
 
 
 def _dot_plot(

@@ -1,4 +1,4 @@
-"""How charts look and how they are drawn; what they show is in `charts_specs`."""
+"""How charts look and how they are drawn; what they show is in `chart_specs`."""
 
 from __future__ import annotations
 
@@ -48,17 +48,9 @@ _KNOWN_BACKENDS = (
 
 def styles(backends: Sequence[str]) -> list[Style]:
     """Return how backends look: known ones always the same, others in their order."""
-    others = [name for name in backends if name not in _KNOWN_BACKENDS]
-    found = []
-    for name in backends:
-        number = (
-            _KNOWN_BACKENDS.index(name)
-            if name in _KNOWN_BACKENDS
-            else len(_KNOWN_BACKENDS) + others.index(name)
-        )
-        colour, shape = _COLOURS[number % len(_COLOURS)], _SHAPES[number % len(_SHAPES)]
-        found.append(Style(*colour, *shape))
-    return found
+    order = [*_KNOWN_BACKENDS, *(name for name in backends if name not in _KNOWN_BACKENDS)]
+    numbers = map(order.index, backends)
+    return [Style(*_COLOURS[n % len(_COLOURS)], *_SHAPES[n % len(_SHAPES)]) for n in numbers]
 
 
 def theme(backends: Sequence[str], *, dark: bool = False) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Check common claims about unpooling against the rows and a photograph.
 
-A new claim is one entry in `CLAIMS`: its words, and a function that judges it by the evidence.
+A new claim is one function that judges it by the rows, under its words in `_claim`.
 """
 
 from __future__ import annotations
@@ -8,16 +8,14 @@ from __future__ import annotations
 import inspect
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import unpool_xp
 from unpool_xp.bench.cases.formatting import three_digits, times_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
-from unpool_xp.bench.cases.operation import OPERATIONS
 from unpool_xp.bench.report.answers import is_slower
-from unpool_xp.bench.report.costs import Ceilings
-from unpool_xp.bench.report.ranked import Contender, RankedCase
+from unpool_xp.bench.report.ranked import Contender, RankedCase, RankedMachine
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.ranking import Ranked
 from unpool_xp.gallery.scores import max_pool_scores
@@ -27,33 +25,11 @@ _CHEAP_SHARE = 0.5  # of the speed of a plain copy: a call then takes no longer 
 _NOTABLE_SHARE = 0.1  # bytes of positions a byte of values
 _UNPOOLING = ("nearest_unpool", "max_unpool", "linear_unpool", "fractional_max_unpool")
 Findings = tuple[str, str]  # the verdict, and what was measured
+Judge = Callable[[RankedMachine], Findings]
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What a claim is judged by: the rows of one machine."""
-
-    cases: Sequence[RankedCase]
-    ceilings: Ceilings
-
-    @property
-    def rows(self) -> list[Row]:
-        """Those with a time."""
-        return [timed.row for case in self.cases for timed in case.timed]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim, what it is measured by, and the function that judges it."""
-
-    text: str
-    measure: str
-    judge: Callable[[Evidence], Findings]
-
-
-@dataclass(frozen=True)
-class ClaimVerdict:
-    """A claim with its verdict: TRUE, PARTLY, FALSE or UNMEASURED."""
+class ClaimVerdict(NamedTuple):
+    """A claim, what it is measured by, and its verdict: TRUE, PARTLY, FALSE or UNMEASURED."""
 
     text: str
     measure: str
@@ -61,17 +37,33 @@ class ClaimVerdict:
     measured: str
 
 
-def judge_claims(cases: Sequence[RankedCase], ceilings: Ceilings) -> list[ClaimVerdict]:
-    """Judge every claim, in the order of `CLAIMS`, by the cases of one machine."""
-    evidence = Evidence(cases, ceilings)
-    return [ClaimVerdict(claim.text, claim.measure, *claim.judge(evidence)) for claim in CLAIMS]
+_CLAIMS: list[tuple[str, str, Judge]] = []
+
+
+def _claim(text: str, measure: str) -> Callable[[Judge], Judge]:
+    """Make a function the judge of a claim."""
+
+    def register(judge: Judge) -> Judge:
+        _CLAIMS.append((text, measure, judge))
+        return judge
+
+    return register
+
+
+def judge_claims(machine: RankedMachine) -> list[ClaimVerdict]:
+    """Judge every claim, in the order of this file, by the cases of one machine."""
+    return [ClaimVerdict(text, measure, *judge(machine)) for text, measure, judge in _CLAIMS]
 
 
 # --- times ---------------------------------------------------------------------------------------
 
 
-def _nearest_is_quickest(evidence: Evidence) -> Findings:
-    groups = [g for g in _group_by_output(evidence.cases) if "nearest_unpool" in g and len(g) > 1]
+@_claim(
+    "Nearest is the quickest and simplest",
+    "Time of the methods at the same output, on every backend",
+)
+def _nearest_is_quickest(machine: RankedMachine) -> Findings:
+    groups = [g for g in _group_by_output(machine.cases) if "nearest_unpool" in g and len(g) > 1]
     if not groups:
         return UNMEASURED, "No backend has nearest and another method at the same output size."
     first = sum(
@@ -91,8 +83,8 @@ def _nearest_is_quickest(evidence: Evidence) -> Findings:
     )
 
 
-def _fractional_costs_more(evidence: Evidence) -> tuple[str | None, str]:
-    groups = [g for g in _group_by_output(evidence.cases) if "fractional_max_unpool" in g]
+def _fractional_costs_more(machine: RankedMachine) -> tuple[str | None, str]:
+    groups = [g for g in _group_by_output(machine.cases) if "fractional_max_unpool" in g]
     pairs = [
         (group["fractional_max_unpool"], group[name])
         for group in groups
@@ -137,31 +129,14 @@ def _verdict_of_share(number: int, of: int) -> str:
     return TRUE if number == of else PARTLY if 2 * number > of else FALSE
 
 
-def _unpooling_is_cheap(evidence: Evidence) -> Findings:
-    best: dict[str, tuple[int, float]] = {}
-    for case in evidence.cases:
-        if case.operation in _UNPOOLING and case.timed:
-            ceiling = evidence.ceilings.get(case.timed[0].row.device)
-            if ceiling and case.bytes_moved >= best.get(case.operation, (0,))[0]:
-                best[case.operation] = (case.bytes_moved, case.timed[0].gb_s / ceiling[0])
-    if not best:
-        return UNMEASURED, "No unpooling was timed on a device whose copy was timed too."
-    shares = ", ".join(f"{name} {share:.0%}" for name, (_, share) in sorted(best.items()))
-    cheap = sum(share >= _CHEAP_SHARE for _, share in best.values())
-    verdict = TRUE if cheap == len(best) else PARTLY if cheap else FALSE
-    cached = any(share > 1 for _, share in best.values())
-    return verdict, (
-        f"Share of a plain copy's speed, the best backend at the largest size: {shares}. "
-        f"Counted as cheap from {_CHEAP_SHARE:.0%} on."
-        + " Above 100% the data may have come from a cache."
-        * cached
-    )
-
-
 # --- pictures ------------------------------------------------------------------------------------
 
 
-def _max_keeps_more(evidence: Evidence) -> Findings:
+@_claim(
+    "Max unpooling keeps more of the detail than nearest",
+    "PSNR and SSIM to the picture before pooling, and the error at the maxima",
+)
+def _max_keeps_more(machine: RankedMachine) -> Findings:
     found = max_pool_scores()
     pairs = [(ways["max_unpool"], ways["nearest_unpool"]) for ways in found.values()]
     closer = sum(ours.psnr > theirs.psnr and ours.ssim > theirs.ssim for ours, theirs in pairs)
@@ -178,7 +153,11 @@ def _max_keeps_more(evidence: Evidence) -> Findings:
     )
 
 
-def _large_strides_are_blocky(evidence: Evidence) -> Findings:
+@_claim(
+    "With a large stride or kernel the result is blocky",
+    "Steps across window borders against the stride",
+)
+def _large_strides_are_blocky(machine: RankedMachine) -> Findings:
     found = max_pool_scores()
     strides = sorted(found)
     shown = {name: [found[s][name].blockiness for s in strides] for name in found[strides[0]]}
@@ -193,7 +172,11 @@ def _large_strides_are_blocky(evidence: Evidence) -> Findings:
     )
 
 
-def _fractional_is_smoother(evidence: Evidence) -> Findings:
+@_claim(
+    "Fractional gives smoother output, at a higher cost",
+    "Total variation; time over nearest and max",
+)
+def _fractional_is_smoother(machine: RankedMachine) -> Findings:
     found = max_pool_scores()
     pairs = [
         (w["fractional_max_unpool"].variation, w["nearest_unpool"].variation)
@@ -201,7 +184,7 @@ def _fractional_is_smoother(evidence: Evidence) -> Findings:
     ]
     smoother = _verdict_of_share(sum(a < b for a, b in pairs), len(pairs))
     words = "; ".join(f"{a:.2f} against {b:.2f}" for a, b in pairs)
-    costlier, cost = _fractional_costs_more(evidence)
+    costlier, cost = _fractional_costs_more(machine)
     text = f"Total variation, fractional against nearest: {words}. {cost}"
     if costlier is None:
         return UNMEASURED, f"{text} Smoother: {smoother}."
@@ -212,9 +195,10 @@ def _fractional_is_smoother(evidence: Evidence) -> Findings:
 # --- memory and parameters -----------------------------------------------------------------------
 
 
-def _positions_cost_memory(evidence: Evidence) -> Findings:
+@_claim("Storing positions costs memory", "Bytes of indices beside values; peak memory")
+def _positions_cost_memory(machine: RankedMachine) -> Findings:
     ratios = set()
-    for case in evidence.cases:
+    for case in machine.cases:
         if case.operation == "max_pool" and case.outputs and len(case.outputs) == 2:
             values, indices = (numpy_dtype(dtype).itemsize for _, dtype in case.outputs.values())
             ratios.add((indices / values, case.first_row.dtype))
@@ -223,13 +207,13 @@ def _positions_cost_memory(evidence: Evidence) -> Findings:
     words = ", ".join(f"{three_digits(ratio)}x those of {dtype}" for ratio, dtype in sorted(ratios))
     verdict = TRUE if min(ratios)[0] >= _NOTABLE_SHARE else FALSE
     text = f"Bytes of the positions beside the values: {words}; int32 would take half of it, "
-    return verdict, text + f"one byte a window fits up to 16x16. {_peak_memory_text(evidence)}"
+    return verdict, text + f"one byte a window fits up to 16x16. {_peak_memory_text(machine)}"
 
 
-def _peak_memory_text(evidence: Evidence) -> str:
+def _peak_memory_text(machine: RankedMachine) -> str:
     """Return what max pooling adds at its peak, beside the pooling that keeps no positions."""
     peaks: dict[tuple[object, ...], dict[str, int]] = {}
-    for row in evidence.rows:
+    for row in (timed.row for case in machine.cases for timed in case.timed):
         if row.peak_bytes and row.implementation == "portable":
             sizes = (getattr(row, n) for n in ("shape", "kernel", "stride", "padding"))
             key = (row.backend, row.mode, row.dtype, *map(str, sizes))
@@ -243,10 +227,34 @@ def _peak_memory_text(evidence: Evidence) -> str:
     )
 
 
-def _adds_parameters(evidence: Evidence) -> Findings:
-    trained = [name for name in OPERATIONS if "weight" in _parameters(name)]
+@_claim("Unpooling is cheap", "Share of the machine's copy bandwidth")
+def _unpooling_is_cheap(machine: RankedMachine) -> Findings:
+    best: dict[str, tuple[int, float]] = {}
+    for case in machine.cases:
+        if case.operation in _UNPOOLING and case.timed:
+            ceiling = machine.ceilings.get(case.timed[0].row.device)
+            if ceiling and case.bytes_moved >= best.get(case.operation, (0,))[0]:
+                best[case.operation] = (case.bytes_moved, case.timed[0].gb_s / ceiling[0])
+    if not best:
+        return UNMEASURED, "No unpooling was timed on a device whose copy was timed too."
+    shares = ", ".join(f"{name} {share:.0%}" for name, (_, share) in sorted(best.items()))
+    cheap = sum(share >= _CHEAP_SHARE for _, share in best.values())
+    verdict = TRUE if cheap == len(best) else PARTLY if cheap else FALSE
+    cached = any(share > 1 for _, share in best.values())
+    return verdict, (
+        f"Share of a plain copy's speed, the best backend at the largest size: {shares}. "
+        f"Counted as cheap from {_CHEAP_SHARE:.0%} on."
+        + " Above 100% the data may have come from a cache."
+        * cached
+    )
+
+
+@_claim("Unpooling adds trainable parameters, and with them cost and overfitting", "Their number")
+def _adds_parameters(machine: RankedMachine) -> Findings:
+    functions = inspect.getmembers(unpool_xp, inspect.isfunction)
+    trained = [name for name, f in functions if "weight" in inspect.signature(f).parameters]
     without = [name for name in _UNPOOLING if name not in trained]
-    rows = [case.first_row for case in evidence.cases if case.operation in trained]
+    rows = [case.first_row for case in machine.cases if case.operation in trained]
     if rows:
         counts = sorted({_weight_count(row) for row in rows})
         span = three_digits(counts[0]) if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
@@ -259,51 +267,8 @@ def _adds_parameters(evidence: Evidence) -> Findings:
     )
 
 
-def _parameters(operation: str) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(getattr(unpool_xp, operation)).parameters
-
-
 def _weight_count(row: Row) -> int:
     kernel = row.kernel or []
     channel = len(row.shape) - len(kernel) - 1
     channels = row.shape[channel] if 0 <= channel < len(row.shape) else 1
     return channels * (row.out_channels or 1) * math.prod(kernel)
-
-
-CLAIMS = (
-    Claim(
-        "Nearest is the quickest and simplest",
-        "Time of the methods at the same output, on every backend",
-        _nearest_is_quickest,
-    ),
-    Claim(
-        "Max unpooling keeps more of the detail than nearest",
-        "PSNR and SSIM to the picture before pooling, and the error at the maxima",
-        _max_keeps_more,
-    ),
-    Claim(
-        "With a large stride or kernel the result is blocky",
-        "Steps across window borders against the stride",
-        _large_strides_are_blocky,
-    ),
-    Claim(
-        "Fractional gives smoother output, at a higher cost",
-        "Total variation; time over nearest and max",
-        _fractional_is_smoother,
-    ),
-    Claim(
-        "Storing positions costs memory",
-        "Bytes of indices beside values; peak memory",
-        _positions_cost_memory,
-    ),
-    Claim(
-        "Unpooling is cheap",
-        "Share of the machine's copy bandwidth",
-        _unpooling_is_cheap,
-    ),
-    Claim(
-        "Unpooling adds trainable parameters, and with them cost and overfitting",
-        "Their number",
-        _adds_parameters,
-    ),
-)

@@ -1,14 +1,14 @@
-"""Costs that a steady-state time leaves out: compilation, memory, transfers, the ceiling."""
+"""What a time alone leaves out: the cost of compiling, and on which device to run."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from unpool_xp.bench.report.answers import mean_ratio
 from unpool_xp.bench.report.ranked import RankedCase, by_series, fastest_with_copies
-from unpool_xp.bench.rows.schema import Row, failure_reason
 from unpool_xp.bench.verdicts.bootstrap import Verdict, verdict
 from unpool_xp.bench.verdicts.crossover import (
     DeviceCrossover,
@@ -63,25 +63,6 @@ def break_even_calls(compiled_s: float, eager_s: float, first_s: float) -> int |
     return max(1, math.floor((first_s - compiled_s) / (eager_s - compiled_s)) + 1)
 
 
-Ceilings = Mapping[str, tuple[float, str]]  # by device: GB/s, and the backend that reached it
-
-
-def copy_ceilings(rows: Iterable[Row]) -> Ceilings:
-    """Return what the fastest plain copy on each device reached, in GB/s, and whose it was."""
-    best: dict[str, tuple[float, str]] = {}
-    for row in rows:
-        rate = row.copy_gb_s
-        if rate and rate > best.get(row.device, (0.0, ""))[0] and not failure_reason(row):
-            best[row.device] = (rate, row.backend)
-    return best
-
-
-def host_copy_rate(ceilings: Ceilings) -> float | None:
-    """Return what the fastest plain copy on a CPU reached, or, where there is none, on a GPU."""
-    on_cpu = [rate for rate, backend in ceilings.values() if not is_gpu(backend)]
-    return max(on_cpu or [rate for rate, _ in ceilings.values()], default=None)
-
-
 @dataclass(frozen=True)
 class DevicePoint:
     """The best CPU backend beside the best GPU backend at one size."""
@@ -93,43 +74,36 @@ class DevicePoint:
     ratio_with_copies: float | None  # the data starts, and is wanted, on the host
 
 
-def device_points(cases: Iterable[RankedCase]) -> list[DevicePoint]:
-    """Return CPU beside GPU for each case that has both."""
-    points = []
-    for case in cases:
-        cpus = [t for t in case.timed if not is_gpu(t.row.backend)]
-        gpus = [t for t in case.timed if is_gpu(t.row.backend)]
-        if not cpus or not gpus:
-            continue
+def device_points(cases: Iterable[RankedCase]) -> list[list[DevicePoint]]:
+    """Return CPU beside GPU for each case that has both, by operation, settings and size."""
+    series = ([point for case in same for point in _points_of(case)] for same in by_series(cases))
+    return [points for points in series if points]
+
+
+def _points_of(case: RankedCase) -> Iterator[DevicePoint]:
+    cpus = [t for t in case.timed if not is_gpu(t.row.backend)]
+    gpus = [t for t in case.timed if is_gpu(t.row.backend)]
+    if cpus and gpus:
         near, far = fastest_with_copies(cpus), fastest_with_copies(gpus)
         copied = near[0] / far[0] if near is not None and far is not None else None
-        points.append(
-            DevicePoint(case, cpus[0], gpus[0], cpus[0].seconds / gpus[0].seconds, copied)
-        )
-    return points
+        yield DevicePoint(case, cpus[0], gpus[0], cpus[0].seconds / gpus[0].seconds, copied)
 
 
-@dataclass(frozen=True)
-class DeviceSeries:
-    """The best GPU backend, and each of them, beside the best CPU backend, small to large.
+class Crossovers(NamedTuple):
+    """A GPU backend beside the best CPU backend, for cases that differ in size alone."""
 
-    `crossovers` has each GPU backend twice: with the data there, and with the copies counted.
-    """
-
-    first: RankedCase
-    points: Sequence[DevicePoint]
-    crossovers: Sequence[tuple[DeviceCrossover, DeviceCrossover]]
+    first: RankedCase  # the smallest
+    here: DeviceCrossover  # the data is on the device
+    copied: DeviceCrossover  # it is on the host
 
 
-def device_series(cases: Iterable[RankedCase]) -> list[DeviceSeries]:
-    """Return CPU beside GPU for each operation, kernel, stride and dtype that has rows of a GPU."""
+def crossovers(cases: Iterable[RankedCase]) -> list[Crossovers]:
+    """Return from which size on each GPU backend is faster, by operation and settings."""
     found = []
     for series in by_series(cases):
         rows = [row for case in series for row in case.rows]
         here, copied = (device_crossovers(rows, with_transfer=copies) for copies in (False, True))
-        if here:
-            crossings = list(zip(here, copied, strict=True))
-            found.append(DeviceSeries(series[0], device_points(series), crossings))
+        found += [Crossovers(series[0], *pair) for pair in zip(here, copied, strict=True)]
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,21 +78,15 @@ def _tax_result(rows: Sequence[Row], mode: str, most: float) -> TargetResult:
     text = f"portable over native on torch:cuda, {mode}, geometric mean"
     target = f"at most {most:g}"
     mine = [row for row in rows if row.backend == "torch:cuda" and not failure_reason(row)]
+    # Compiled, ours is compared with torch's own function both eager and compiled.
+    modes = ("eager",) if mode == "eager" else ("eager", "compiled")
     ratios = []
     for case in by_workload(mine).values():
-        ours = _fastest(case, lambda row: _is_portable(row, mode))
-        # Compiled, ours is compared with torch's own function both eager and compiled.
-        modes = ("eager",) if mode == "eager" else ("eager", "compiled")
-        own = _fastest(
-            case,
-            lambda row, modes=modes: (  # type: ignore[misc]
-                row.mode in modes
-                and row.implementation == "native"
-                and row.function.startswith("torch.nn.functional.")
-            ),
-        )
-        if ours is not None and own is not None:
-            ratios.append(ours / own)
+        seconds = [(row, statistics.median(row.samples_s)) for row in case]
+        ours = [time for row, time in seconds if _is_portable(row, mode)]
+        own = [time for row, time in seconds if row.mode in modes and _is_torch_native(row)]
+        if ours and own:
+            ratios.append(min(ours) / min(own))
     if not ratios:
         return TargetResult(text, target, None, None, "no case has both")
     mean = statistics.geometric_mean(ratios)
@@ -103,9 +97,8 @@ def _is_portable(row: Row, mode: str) -> bool:
     return row.implementation == "portable" and row.mode == mode
 
 
-def _fastest(rows: Iterable[Row], which: Callable[[Row], bool]) -> float | None:
-    times = (statistics.median(row.samples_s) for row in rows if which(row))
-    return min(times, default=None)
+def _is_torch_native(row: Row) -> bool:
+    return row.implementation == "native" and row.function.startswith("torch.nn.functional.")
 
 
 def result_cells(line: TargetResult) -> list[str]:

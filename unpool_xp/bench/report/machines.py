@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from unpool_xp.bench.cases.formatting import range_text, seconds_text, times_text
 from unpool_xp.bench.report.answers import mean_ratio
-from unpool_xp.bench.report.ranked import RankedCase
+from unpool_xp.bench.report.ranked import RankedCase, RankedMachine
 from unpool_xp.bench.rows.schema import Key, workload_key
 from unpool_xp.bench.verdicts.ranking import Ranked
 
 PortableKey = tuple[str, str, str, str]
 
 
-def compare_machines(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[str, Any]]:
+def compare_machines(machines: Sequence[RankedMachine]) -> list[dict[str, Any]]:
     """Return a line for each operation and way to run it that several machines have.
 
     Of unpool_xp's own functions alone: the same code everywhere. "cases" is how many cases all
@@ -23,7 +23,7 @@ def compare_machines(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[
     its times ("seconds"), over that of the fastest machine ("ratio", with its 95 % interval in
     "limits"), and whether it is the fastest ("first").
     """
-    times = {name: _times(cases) for name, cases in machines.items()}
+    times = {machine.name: _times(machine.cases) for machine in machines}
     lines = []
     for way in sorted({way for found in times.values() for way in found}):
         having = {name: found[way] for name, found in times.items() if way in found}
@@ -36,19 +36,15 @@ def compare_machines(machines: Mapping[str, Iterable[RankedCase]]) -> list[dict[
             for name, timed in ours.items()
         }
         first = min(means, key=means.__getitem__)
-        operation, dtype, backend, mode = way
         lines.append(
             {
-                "operation": operation,
-                "dtype": dtype,
-                "backend": backend,
-                "mode": mode,
+                **dict(zip(("operation", "dtype", "backend", "mode"), way, strict=True)),
                 "cases": len(common),
                 "cells": [
                     _cell(ours[name], ours[first], means[name], name == first)
                     if name in ours
                     else None
-                    for name in machines
+                    for name in times
                 ],
             }
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import json
 import math
@@ -13,9 +14,11 @@ from typing import Any
 from msgspec.structs import asdict
 
 from unpool_xp.bench.cases.formatting import sizes_text
-from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, Contender
+from unpool_xp.bench.report import charts
+from unpool_xp.bench.report.chart_specs import chart_specs
+from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, SIZE_CLASSES, Contender
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.verdicts.bootstrap import Verdict
+from unpool_xp.bench.verdicts.bootstrap import THRESHOLD, Verdict
 from unpool_xp.bench.verdicts.crossover import WinnerChange
 from unpool_xp.bench.verdicts.ranking import Ranked, copy_seconds
 
@@ -26,19 +29,6 @@ _NAMES = (
 )
 
 
-class _StringTable:
-    """Words by number: each stands in the page once."""
-
-    def __init__(self, known: Sequence[Any] = ()) -> None:
-        self.numbers: dict[Any, int] = {word: number for number, word in enumerate(known)}
-
-    def __call__(self, word: Any) -> int:
-        return self.numbers.setdefault(word, len(self.numbers))
-
-    def words(self) -> list[Any]:
-        return list(self.numbers)
-
-
 def round_number(number: float | None) -> float | None:
     """Return a number with few digits; None where it is not finite."""
     if number is None or not math.isfinite(number):
@@ -46,21 +36,46 @@ def round_number(number: float | None) -> float | None:
     return float(f"{number:.{_DIGITS}g}")
 
 
-def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
+def page_data(view: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all numbers of a page, and how its charts look."""
+    backends = [backend["name"] for backend in view["backends"]]
+    return {
+        "backends": view["backends"],
+        "threshold": THRESHOLD,
+        "bands": [[most, name] for most, name in SIZE_CLASSES],
+        "specs": chart_specs(backends),
+        "themes": {"light": charts.theme(backends), "dark": charts.theme(backends, dark=True)},
+        "machines": [
+            {
+                **{name: machine[name] for name in ("id", "title", "anchor")},
+                "bandNumbers": [band["number"] for band in machine["bands"]],
+                **_machine_data(machine, backends),
+            }
+            for machine in view["machines"]
+        ],
+    }
+
+
+def _machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
     """Return the numbers of one of the "machines" of `report_view`, as plain values.
 
     "names" has words, to which numbers refer; "cases", "rows", "failures", "tax" and "paybacks"
     have a list a column; "devices", "crossovers" and "changes" a list of records.
     """
-    names = {name: _StringTable(backends if name == "backend" else ()) for name in _NAMES}
+    # Words by number: each stands in the page once.
+    numbers: dict[str, dict[Any, int]] = {name: {} for name in _NAMES}
+    numbers["backend"] = {backend: number for number, backend in enumerate(backends)}
     cases, ceilings = machine["cases"], machine["ceilings"]
     case_numbers = {id(case): number for number, case in enumerate(cases)}
     timed = [(number, t) for number, case in enumerate(cases) for t in case.timed]
     rows = {id(t.row): number for number, (_, t) in enumerate(timed)}
 
+    def number_of(name: str, word: Any) -> int:
+        return numbers[name].setdefault(word, len(numbers[name]))
+
     def contender_number(contender: Contender) -> int:
         on, implementation = contender
-        return names["how"]((names["backend"](on.label), on.mode, implementation))
+        return number_of("how", (number_of("backend", on.label), on.mode, implementation))
 
     def change_data(change: WinnerChange) -> dict[str, Any]:
         at, before = rows[id(change.row)], change.before
@@ -68,14 +83,14 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
             "case": timed[at][0],
             "row": at,
             "after": None if before is None else timed[rows[id(before)]][0],
-            "tied": [names["backend"](name) for name in sorted(change.tied)],
+            "tied": [number_of("backend", name) for name in sorted(change.tied)],
         }
 
     row_columns: dict[str, list[Any]] = {
         "case": [number for number, _ in timed],
         "how": [contender_number(Contender.of(t.row)) for _, t in timed],
-        "function": [names["function"](t.row.function) for _, t in timed],
-        "device": [names["device"](t.row.device) for _, t in timed],
+        "function": [number_of("function", t.row.function) for _, t in timed],
+        "device": [number_of("device", t.row.device) for _, t in timed],
         "seconds": [round_number(t.seconds) for _, t in timed],
         "low": [round_number(t.interval.low) for _, t in timed],
         "high": [round_number(t.interval.high) for _, t in timed],
@@ -83,16 +98,16 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
         "place": [t.place for _, t in timed],
         "tie": [_tie(t) for _, t in timed],
         "samples": [len(t.row.samples_s) for _, t in timed],
-        "scope": [names["scope"](t.row.check_scope or "yes") for _, t in timed],
+        "scope": [number_of("scope", t.row.check_scope or "yes") for _, t in timed],
         "first": [round_number(t.row.first_call_s) for _, t in timed],
         "copies": [round_number(copy_seconds(t.row)) for _, t in timed],
         "peak": [t.row.peak_bytes for _, t in timed],
         "bytes": [t.row.bytes_moved for _, t in timed],
     }
     case_columns: dict[str, list[Any]] = {
-        "operation": [names["operation"](case.operation) for case in cases],
-        "settings": [names["settings"](case.settings) for case in cases],
-        "dtype": [names["dtype"](case.first_row.dtype) for case in cases],
+        "operation": [number_of("operation", case.operation) for case in cases],
+        "settings": [number_of("settings", case.settings) for case in cases],
+        "dtype": [number_of("dtype", case.first_row.dtype) for case in cases],
         "shape": [sizes_text(case.first_row.shape) for case in cases],
         "elements": [case.elements for case in cases],
         "bytes": [case.bytes_moved for case in cases],
@@ -107,13 +122,13 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
         "failures": {
             "case": [number for number, _, _ in failed],
             "how": [contender_number(Contender.of(row)) for _, row, _ in failed],
-            "function": [names["function"](row.function) for _, row, _ in failed],
-            "reason": [names["reason"](reason) for _, _, reason in failed],
+            "function": [number_of("function", row.function) for _, row, _ in failed],
+            "reason": [number_of("reason", reason) for _, _, reason in failed],
         },
         "tax": {
             "case": [number for number, _ in taxes],
             "how": [contender_number(Contender(t.backend_mode, "portable")) for _, t in taxes],
-            "function": [names["function"](t.function) for _, t in taxes],
+            "function": [number_of("function", t.function) for _, t in taxes],
             "ratio": [round_number(t.ratio.estimate) for _, t in taxes],
             "low": [round_number(t.ratio.low) for _, t in taxes],
             "high": [round_number(t.ratio.high) for _, t in taxes],
@@ -126,33 +141,31 @@ def machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[st
         },
         "devices": [
             {
-                "case": [case_numbers[id(p.case)] for p in series.points],
-                "cpu": [rows[id(p.cpu.row)] for p in series.points],
-                "gpu": [rows[id(p.gpu.row)] for p in series.points],
-                "ratio": [round_number(p.ratio) for p in series.points],
-                "copied": [round_number(p.ratio_with_copies) for p in series.points],
+                "case": [case_numbers[id(p.case)] for p in points],
+                "cpu": [rows[id(p.cpu.row)] for p in points],
+                "gpu": [rows[id(p.gpu.row)] for p in points],
+                "ratio": [round_number(p.ratio) for p in points],
+                "copied": [round_number(p.ratio_with_copies) for p in points],
             }
-            for series in machine["devices"]
-            if series.points
+            for points in machine["devices"]
         ],
         "crossovers": [
             {
-                "case": case_numbers[id(series.first)],
-                "backend": names["backend"](here.label),
+                "case": case_numbers[id(first)],
+                "backend": number_of("backend", here.label),
                 "sizes": len(here.verdicts),
                 "from": [here.wins_from, copied.wins_from],
                 "text": [here.text, copied.text],
             }
-            for series in machine["devices"]
-            for here, copied in series.crossovers
+            for first, here, copied in machine["crossovers"]
         ],
         "changes": [[change_data(change) for change in changes] for changes in machine["changes"]],
         "ceilings": [
             [*ceilings[device], device] if device in ceilings else None
-            for device in names["device"].words()
+            for device in numbers["device"]
         ],
         "beyond_cache": BEYOND_CACHE_BYTES,
-        "names": {name: found.words() for name, found in names.items()},
+        "names": {name: list(words) for name, words in numbers.items()},
     }
 
 
@@ -164,10 +177,6 @@ def _tie(timed: Ranked) -> int:
 
 
 RAW_BYTES = 5_500_000  # of the rows in a page, squeezed and in base64
-
-_UNCHANGED, _LEFT_OUT = "as they were read", "left out"
-
-Samples = Callable[[list[float]], list[float]]
 
 
 @dataclass(frozen=True)
@@ -197,34 +206,32 @@ def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> PackedRows:
     With every row and every field. Where all samples are too much they are rounded, and where that
     is too much, few are kept, evenly from the smallest to the largest.
     """
-    for samples, left in _SAMPLE_REDUCTIONS:
+    # Without samples more rows than a page should have are no reason to lose one.
+    for words, samples in _SAMPLE_REDUCTIONS.items():
         kept = ({**asdict(row), "samples_s": samples(row.samples_s)} for row in rows)
         lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in kept)
         text = gzip_base64(lines.encode("utf-8", "replace"))
-        # Without samples more rows than a page should have are no reason to lose one.
-        if len(text) <= most or left == _LEFT_OUT:
+        packed = PackedRows(text, len(rows), words, whole=samples is list)
+        if len(text) <= most:
             break
-    return PackedRows(text, len(rows), left, left == _UNCHANGED)
+    return packed
 
 
 def _round_samples(samples: list[float]) -> list[float]:
     return [float(f"{sample:.4g}") for sample in samples]
 
 
-def _quantiles(number: int) -> Samples:
-    def few(samples: list[float]) -> list[float]:
-        ordered, last = sorted(samples), len(samples) - 1
-        if last >= number:
-            ordered = [ordered[round(i * last / (number - 1))] for i in range(number)]
-        return _round_samples(ordered)
-
-    return few
+def _quantiles(number: int, samples: list[float]) -> list[float]:
+    ordered, last = sorted(samples), len(samples) - 1
+    if last >= number:
+        ordered = [ordered[round(i * last / (number - 1))] for i in range(number)]
+    return _round_samples(ordered)
 
 
-_SAMPLE_REDUCTIONS: tuple[tuple[Samples, str], ...] = (
-    (list, _UNCHANGED),
-    (_round_samples, "rounded to four digits"),
-    (_quantiles(9), "nine a row, evenly from the smallest to the largest"),
-    (_quantiles(5), "five a row, evenly from the smallest to the largest"),
-    (lambda samples: [], _LEFT_OUT),
-)
+_SAMPLE_REDUCTIONS: dict[str, Callable[[list[float]], list[float]]] = {
+    "as they were read": list,
+    "rounded to four digits": _round_samples,
+    "nine a row, evenly from the smallest to the largest": functools.partial(_quantiles, 9),
+    "five a row, evenly from the smallest to the largest": functools.partial(_quantiles, 5),
+    "left out": lambda samples: [],
+}

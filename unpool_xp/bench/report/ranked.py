@@ -1,10 +1,12 @@
-"""The cases of one machine, each ranked once: what all parts of a report are made from."""
+"""The cases of each machine, ranked once: what all parts of a report are made from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
+from operator import attrgetter
 from statistics import median
 from typing import NamedTuple
 
@@ -12,7 +14,8 @@ from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.cases.operation import Layout
 from unpool_xp.bench.rows.names import backend_mode_of, case_of, contender_text, settings_text
-from unpool_xp.bench.rows.schema import Row, elements
+from unpool_xp.bench.rows.schema import Row, elements, latest
+from unpool_xp.bench.verdicts.crossover import is_gpu
 from unpool_xp.bench.verdicts.ranking import (
     Ranked,
     Ranking,
@@ -55,7 +58,6 @@ class RankedCase(Ranking):
     """One case on one machine."""
 
     rows: Sequence[Row]
-    taxes: Sequence[Tax]
 
     @property
     def first_row(self) -> Row:
@@ -88,6 +90,11 @@ class RankedCase(Ranking):
         return outputs_of(self.first_row)
 
     @cached_property
+    def taxes(self) -> list[Tax]:
+        """What portability costs, for each backend and mode that has both."""
+        return tax(self.rows)
+
+    @cached_property
     def notes(self) -> list[str]:
         """What a reader of this case's numbers must know."""
         notes = []
@@ -114,13 +121,55 @@ def outputs_of(row: Row) -> Layout | None:
         return None
 
 
+Ceilings = Mapping[str, tuple[float, str]]  # by device: GB/s, and the backend that reached it
+
+
+@dataclass(frozen=True)
+class RankedMachine:
+    """The newest rows of one machine, by case."""
+
+    name: str
+    cases: Sequence[RankedCase]  # by operation and size
+    older: int  # rows of the same cases, left out
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows of all cases, with a time or without."""
+        return [row for case in self.cases for row in case.rows]
+
+    @cached_property
+    def ceilings(self) -> Ceilings:
+        """What the fastest plain copy on each device reached, and whose it was."""
+        best: dict[str, tuple[float, str]] = {}
+        for row in (timed.row for case in self.cases for timed in case.timed):
+            if row.copy_gb_s is not None and row.copy_gb_s > best.get(row.device, (0.0, ""))[0]:
+                best[row.device] = (row.copy_gb_s, row.backend)
+        return best
+
+    @property
+    def host_copy_rate(self) -> float | None:
+        """What the fastest plain copy on a CPU reached, or, where there is none, on a GPU."""
+        on_cpu = [rate for rate, backend in self.ceilings.values() if not is_gpu(backend)]
+        return max(on_cpu or [rate for rate, _ in self.ceilings.values()], default=None)
+
+
+def ranked_machines(rows: Sequence[Row]) -> list[RankedMachine]:
+    """Return the machines by name; of several rows of the same case the newest counts."""
+    machines = []
+    for name in sorted({row.machine for row in rows}):
+        mine = [row for row in rows if row.machine == name]
+        newest = latest(mine)
+        machines.append(RankedMachine(name, ranked_cases(newest), len(mine) - len(newest)))
+    return machines
+
+
 def ranked_cases(rows: Iterable[Row]) -> list[RankedCase]:
     """Return the cases of one machine, by operation and size."""
     cases = []
     for group in by_workload(rows).values():
         ranking = rank(group)
-        cases.append(RankedCase(ranking.timed, ranking.failed, group, tax(group)))
-    return sorted(cases, key=lambda case: (case.operation, case.elements, case.settings))
+        cases.append(RankedCase(ranking.timed, ranking.failed, group))
+    return sorted(cases, key=attrgetter("operation", "elements", "settings"))
 
 
 def fastest_with_copies(timed: Iterable[Ranked]) -> tuple[float, Ranked] | None:
@@ -130,17 +179,7 @@ def fastest_with_copies(timed: Iterable[Ranked]) -> tuple[float, Ranked] | None:
     return min(whole, key=lambda pair: pair[0], default=None)
 
 
-def by_operation(cases: Iterable[RankedCase]) -> dict[str, list[RankedCase]]:
-    """Group cases by their operation, by name."""
-    groups: dict[str, list[RankedCase]] = {}
-    for case in sorted(cases, key=lambda case: case.operation):
-        groups.setdefault(case.operation, []).append(case)
-    return groups
-
-
 def by_series(cases: Iterable[RankedCase]) -> list[list[RankedCase]]:
     """Group cases that differ in size alone, the smallest first."""
-    groups: dict[tuple[str, str], list[RankedCase]] = {}
-    for case in cases:
-        groups.setdefault((case.operation, case.settings), []).append(case)
-    return [sorted(groups[key], key=lambda case: case.elements) for key in sorted(groups)]
+    ordered = sorted(cases, key=attrgetter("operation", "settings", "elements"))
+    return [list(same) for _, same in groupby(ordered, key=attrgetter("operation", "settings"))]

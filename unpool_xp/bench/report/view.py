@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import statistics
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import unpool_xp
@@ -22,22 +24,15 @@ from unpool_xp.bench.report.chart_specs import time_png_spec
 from unpool_xp.bench.report.charts import styles
 from unpool_xp.bench.report.claims import judge_claims
 from unpool_xp.bench.report.costs import (
-    Ceilings,
     backend_changes,
     compile_break_evens,
-    copy_ceilings,
-    device_series,
-    host_copy_rate,
+    crossovers,
+    device_points,
 )
 from unpool_xp.bench.report.machines import compare_machines
-from unpool_xp.bench.report.ranked import (
-    SIZE_CLASSES,
-    RankedCase,
-    by_operation,
-    ranked_cases,
-)
+from unpool_xp.bench.report.ranked import SIZE_CLASSES, RankedMachine, ranked_machines
 from unpool_xp.bench.rows.files import Problem
-from unpool_xp.bench.rows.schema import Row, latest
+from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.crossover import is_gpu
 
@@ -50,22 +45,17 @@ _CERTAINTY = {
 
 
 def report_view(
-    rows: list[Row], problems: Sequence[Problem], known: Mapping[str, Machine]
+    rows: Sequence[Row], problems: Sequence[Problem], known: Mapping[str, Machine]
 ) -> dict[str, Any]:
     """Return what is to be shown, grouped by machine.
 
     "backends" has labels and how they look, "side_by_side" is as `compare_machines` returns it. A
-    machine has what was found once, for all that is made of it: "cases", "ceilings", "devices",
-    "break_evens" and "changes".
+    machine has what was found once, for all that is made of it: "cases", "failed", "ceilings",
+    "devices", "crossovers", "break_evens" and "changes".
     """
-    kept = latest(rows)
-    backends = sorted({row.backend for row in kept})
+    ranked = ranked_machines(rows)
+    backends = sorted({row.backend for machine in ranked for row in machine.rows})
     names: set[str] = set()
-    machines = []
-    for machine in sorted({row.machine for row in kept}):
-        mine = [row for row in kept if row.machine == machine]
-        older = sum(row.machine == machine for row in rows) - len(mine)
-        machines.append(_machine_view(machine, mine, older, known.get(machine), backends, names))
     looks = [
         {"name": name, "light": style.light, "dark": style.dark, "glyph": style.glyph}
         for name, style in zip(backends, styles(backends), strict=True)
@@ -73,49 +63,49 @@ def report_view(
     return {
         "version": unpool_xp.__version__,
         "backends": looks,
-        "machines": machines,
-        "side_by_side": compare_machines({one["id"]: one["cases"] for one in machines}),
+        "machines": [_machine_view(one, known.get(one.name), backends, names) for one in ranked],
+        "side_by_side": compare_machines(ranked),
         "problems": problems,
     }
 
 
 def _machine_view(
-    name: str,
-    rows: list[Row],
-    older: int,
-    machine: Machine | None,
-    backends: Sequence[str],
-    names: set[str],
+    ranked: RankedMachine, machine: Machine | None, backends: Sequence[str], names: set[str]
 ) -> dict[str, Any]:
-    cases = ranked_cases(rows)
-    found = answers(cases)
-    failed = sum(len(case.failed) for case in cases)
-    fastest, ceilings = count_fastest(cases), copy_ceilings(rows)
+    cases = ranked.cases
+    found, fastest = answers(cases), count_fastest(cases)
+    failed = [failure for case in cases for failure in case.failed]
+    by_operation = itertools.groupby(cases, key=attrgetter("operation"))
+    groups = {operation: list(same) for operation, same in by_operation}
+    bands = sorted({answer.size_class for answer in found})
+    rows, of = number_of(len(ranked.rows), "row"), number_of(len(cases), "case")
     return {
-        "id": name,
-        "anchor": _unique_slug(f"machine-{name}", names),
-        "title": _title(name, machine),
-        "line": f"{number_of(len(rows), 'row')} of {number_of(len(cases), 'case')}",
-        "facts": [*_machine_facts(machine), *_row_facts(rows, older, ceilings)],
-        "summary": _summary(fastest, {row.backend for row in rows}),
-        "tiles": _tiles(fastest, cases, len(rows), failed, ceilings),
-        "tables": _tables(found, backends),
-        "bands": _size_class_texts(found),
-        "claims": judge_claims(cases, ceilings) if found else [],
-        "gpu": any(is_gpu(row.backend) for row in rows),
-        "devices": device_series(cases),
+        "id": ranked.name,
+        "anchor": _unique_slug(f"machine-{ranked.name}", names),
+        "title": _title(ranked.name, machine),
+        "line": f"{rows} of {of}",
+        "facts": [*_machine_facts(machine), *_row_facts(ranked)],
+        "summary": _summary(fastest, {row.backend for row in ranked.rows}),
+        "tiles": _tiles(ranked, fastest, len(failed)),
+        "tables": _tables(found, bands, backends),
+        "bands": [_band(number) for number in bands],
+        "claims": judge_claims(ranked) if found else [],
+        "gpu": any(is_gpu(row.backend) for row in ranked.rows),
+        "devices": device_points(cases),
+        "crossovers": crossovers(cases),
         "break_evens": compile_break_evens(cases),
         "changes": backend_changes(cases),
-        "ceilings": ceilings,
+        "ceilings": ranked.ceilings,
         "cases": cases,
+        "failed": failed,
         "operations": [
             {
                 "name": operation,
-                "png": _unique_slug(f"{operation}-{name}", names) + ".png",
-                "spec": time_png_spec(mine, backends, host_copy_rate(ceilings)),
+                "png": _unique_slug(f"{operation}-{ranked.name}", names) + ".png",
+                "spec": time_png_spec(mine, backends, ranked.host_copy_rate),
                 "cases": mine,
             }
-            for operation, mine in by_operation(cases).items()
+            for operation, mine in groups.items()
         ],
     }
 
@@ -154,7 +144,8 @@ def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _row_facts(rows: Sequence[Row], older: int, ceilings: Ceilings) -> list[tuple[str, str]]:
+def _row_facts(ranked: RankedMachine) -> list[tuple[str, str]]:
+    rows = ranked.rows
     used = {(row.backend, row.backend_version, row.device, row.threads) for row in rows}
     backends = [
         f"{backend} {version} on {device}"
@@ -163,7 +154,7 @@ def _row_facts(rows: Sequence[Row], older: int, ceilings: Ceilings) -> list[tupl
     ]
     copies = [
         f"{three_digits(rate)} GB/s on {device} (reached by {backend})"
-        for device, (rate, backend) in sorted(ceilings.items())
+        for device, (rate, backend) in sorted(ranked.ceilings.items())
     ]
     days = sorted({row.time[:10] for row in rows})
     facts = [
@@ -172,8 +163,8 @@ def _row_facts(rows: Sequence[Row], older: int, ceilings: Ceilings) -> list[tupl
         ("commit", ", ".join(sorted({row.commit or "unknown" for row in rows}))),
         ("measured", days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"),
     ]
-    if older:
-        facts.append(("left out", f"{count_text(older)} older rows of the same cases"))
+    if ranked.older:
+        facts.append(("left out", f"{count_text(ranked.older)} older rows of the same cases"))
     return facts
 
 
@@ -194,65 +185,44 @@ def _summary(fastest: FastestCounts, backends: set[str]) -> str:
     return "; ".join([best, *([", ".join(others[:3])] if others else [])]) + "."
 
 
-def _tiles(
-    fastest: FastestCounts,
-    cases: Sequence[RankedCase],
-    rows: int,
-    failed: int,
-    ceilings: Ceilings,
-) -> list[dict[str, str]]:
+def _tiles(ranked: RankedMachine, fastest: FastestCounts, failed: int) -> list[dict[str, str]]:
     """Return the few numbers to know first: a value, what it is, and a word about it."""
     tiles = []
     if fastest.counts:
         about = f"in {fastest.most} of {fastest.cases} cases, ties counted"
         tiles.append((", ".join(fastest.leaders), "fastest most often", about))
-    taxes = [tax.ratio.estimate for case in cases for tax in case.taxes]
+    taxes = [tax.ratio.estimate for case in ranked.cases for tax in case.taxes]
     if taxes:
         about = f"portable over native, geometric mean of {count_text(len(taxes))}"
         tiles.append((times_text(statistics.geometric_mean(taxes)), "portability tax", about))
-    for device, (rate, backend) in sorted(ceilings.items()):
+    for device, (rate, backend) in sorted(ranked.ceilings.items()):
         about = f"reached by {backend}: the ceiling"
         tiles.append((f"{three_digits(rate)} GB/s", f"copy on {device}", about))
-    about = f"of {count_text(rows)} rows" + ("; reasons below" if failed else "")
+    about = f"of {count_text(len(ranked.rows))} rows" + ("; reasons below" if failed else "")
     tiles.append((count_text(failed), "without a time", about))
     return [dict(zip(("value", "name", "about"), tile, strict=True)) for tile in tiles]
 
 
-def _size_class_texts(found: Sequence[Answer]) -> list[dict[str, Any]]:
-    """Return the bands of sizes that have an answer: their number, name and limits."""
-    shown = sorted({answer.size_class for answer in found})
-    words = []
-    for number in shown:
-        most, name = SIZE_CLASSES[number]
-        size = re.sub(r"\.0+", "", bytes_text(most))
-        limits = f"up to {size}" if number + 1 < len(SIZE_CLASSES) else "beyond"
-        words.append({"number": number, "name": name, "limits": limits})
-    return words
+def _band(number: int) -> dict[str, Any]:
+    """Return a band of sizes: its number, name and limits."""
+    most, name = SIZE_CLASSES[number]
+    size = re.sub(r"\.0+", "", bytes_text(most))
+    limits = f"up to {size}" if number + 1 < len(SIZE_CLASSES) else "beyond"
+    return {"number": number, "name": name, "limits": limits}
 
 
-def _tables(found: Sequence[Answer], backends: Sequence[str]) -> list[dict[str, Any]]:
+def _tables(
+    found: Sequence[Answer], bands: Sequence[int], backends: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return a table a dtype: a row an operation, a cell a band of sizes."""
-    bands = sorted({answer.size_class for answer in found})
-    by_dtype: dict[str, dict[str, dict[int, Answer]]] = {}
-    for answer in found:
-        operations = by_dtype.setdefault(answer.dtype, {})
-        operations.setdefault(answer.operation, {})[answer.size_class] = answer
-    return [
-        {
-            "dtype": dtype,
-            "rows": [
-                {
-                    "operation": operation,
-                    "cells": [
-                        _answer_cell(cells[band], backends) if band in cells else None
-                        for band in bands
-                    ],
-                }
-                for operation, cells in operations.items()
-            ],
-        }
-        for dtype, operations in by_dtype.items()
-    ]
+    tables = []
+    for dtype, of_dtype in itertools.groupby(found, key=attrgetter("dtype")):
+        rows = []
+        for operation, mine in itertools.groupby(of_dtype, key=attrgetter("operation")):
+            cells = {answer.size_class: _answer_cell(answer, backends) for answer in mine}
+            rows.append({"operation": operation, "cells": [cells.get(band) for band in bands]})
+        tables.append({"dtype": dtype, "rows": rows})
+    return tables
 
 
 def _answer_cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,29 +11,35 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from unpool_xp.bench.cases.formatting import (
+    escape_markdown,
+    interval_text,
+    seconds_text,
+    three_digits,
+    times_text,
+)
 from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.report import charts
-from unpool_xp.bench.report.chart_specs import chart_specs
-from unpool_xp.bench.report.markdown import markdown
-from unpool_xp.bench.report.payload import gzip_base64, gzip_base64_json, machine_data, pack_rows
-from unpool_xp.bench.report.ranked import SIZE_CLASSES
+from unpool_xp.bench.report.payload import (
+    PackedRows,
+    gzip_base64,
+    gzip_base64_json,
+    pack_rows,
+    page_data,
+)
 from unpool_xp.bench.report.view import report_view
 from unpool_xp.bench.rows.files import Problem
+from unpool_xp.bench.rows.names import case_name, contender_text
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.verdicts.bootstrap import THRESHOLD
 
-_MOST_PROBLEMS = 100  # listed
+_MOST_LINES = 100  # of a table of problems, and of some in the summary
+_MOST_CASES = 200  # with tables in the summary; beyond, the page has them
 _CAPTION = (
     "Filled: portable; hollow: native. Dashed: compiled. Dotted grey: a plain copy of the bytes."
 )
-_SCRIPTS = (
-    "core.js",
-    "tables.js",
-    "charts.js",
-    "answers.js",
-    "sections.js",
-    "start.js",
-)
+_SCRIPTS = ("core.js", "tables.js", "charts.js", "answers.js", "sections.js", "start.js")
+# What the template of the summary calls.
+_WORDS = (case_name, contender_text, interval_text, seconds_text, three_digits, times_text)
 
 
 @dataclass(frozen=True)
@@ -95,50 +101,49 @@ def write_report(
         if part["spec"] is not None
     ]
     page, summary = out_dir / "report.html", out_dir / "report.md"
-    page.write_text(_html(view, rows, backends), encoding="utf-8")
-    summary.write_text(markdown(view), encoding="utf-8")
+    page.write_text(_html(view, pack_rows(rows)), encoding="utf-8")
+    summary.write_text(_markdown(view), encoding="utf-8")
     return ReportFiles(page, summary, tuple(pngs))
 
 
-def _html(view: Mapping[str, Any], rows: Sequence[Row], backends: Sequence[str]) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+def _html(view: Mapping[str, Any], raw: PackedRows) -> str:
     drawn = bool(view["machines"])
-    raw = pack_rows(rows)
-    return environment.from_string(_read("template.html")).render(
+    return _render(
+        "template.html",
         **view,
-        shown=_MOST_PROBLEMS,
+        shown=_MOST_LINES,
         style=Markup(_read("style.css")),
-        scripts=Markup("\n".join(_read(name) for name in _SCRIPTS) if drawn else ""),
+        scripts=Markup("\n".join(map(_read, _SCRIPTS)) if drawn else ""),
         # Squeezed: base64 holds nothing that a browser takes for markup, whatever rows say.
         vega=gzip_base64(charts.javascript().encode()) if drawn else "",
-        data=gzip_base64_json(_data(view, backends)) if drawn else "",
+        data=gzip_base64_json(page_data(view)) if drawn else "",
         raw=raw,
     )
 
 
-def _data(view: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
-    return {
-        "backends": view["backends"],
-        "threshold": THRESHOLD,
-        "bands": [[most, name] for most, name in SIZE_CLASSES],
-        "specs": chart_specs(backends),
-        "themes": {
-            "light": charts.theme(backends),
-            "dark": charts.theme(backends, dark=True),
-        },
-        "machines": [
-            {
-                "id": machine["id"],
-                "title": machine["title"],
-                "anchor": machine["anchor"],
-                "bandNumbers": [band["number"] for band in machine["bands"]],
-                **machine_data(machine, backends),
-            }
-            for machine in view["machines"]
-        ],
-    }
+def _markdown(view: Mapping[str, Any]) -> str:
+    text = _render(
+        "template.md",
+        lambda value: value if isinstance(value, Markup) else Markup(escape_markdown(value)),
+        **view,
+        **{function.__name__: function for function in _WORDS},
+        most_cases=_MOST_CASES,
+        most_lines=_MOST_LINES,
+    )
+    return text.rstrip() + "\n"
+
+
+def _render(
+    template: str, escape: Callable[[object], object] | None = None, **values: object
+) -> str:
+    environment = jinja2.Environment(
+        autoescape=True,
+        finalize=escape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.from_string(_read(template)).render(values)
 
 
 def _read(name: str) -> str:

@@ -59,7 +59,7 @@ class RowWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._file.close()
 
     def write(self, row: Row) -> None:
         """Append a row.
@@ -85,26 +85,20 @@ class RowWriter:
         line = json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         size = self._file.seek(0, os.SEEK_END)
         try:
-            self._append(line if self._ends_with_newline(size) else b"\n" + line)
+            data = line if self._ends_with_newline(size) else b"\n" + line
+            while data:  # a disk that is nearly full takes a part
+                data = data[self._file.write(data) :]
             os.fsync(self._file.fileno())
         except OSError:
             with contextlib.suppress(OSError):  # what is wrong is said once
                 self._file.truncate(size)  # needs no room, unlike the rest of a row
             raise
 
-    def _append(self, data: bytes) -> None:
-        while data:  # a disk that is nearly full takes a part
-            data = data[self._file.write(data) :]
-
     def _ends_with_newline(self, size: int) -> bool:
         if size == 0:
             return True
         self._file.seek(-1, os.SEEK_END)
         return self._file.read(1) == b"\n"
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 def read_rows(paths: Iterable[str | Path]) -> ReadResult:

@@ -34,8 +34,8 @@ def print_choice(console: Console, choice: Choice) -> None:
         console.print("[bold red]nothing could be measured[/]")
         return
     answer = f"[bold green]use {backend_mode_of(best.row)}[/]"
+    tied = [entry for entry in ranking.timed if entry.tied_with_best]
     for words, verdict in (("as fast", Verdict.SAME), ("too close to call", Verdict.UNDECIDED)):
-        tied = [entry for entry in ranking.timed if entry.tied_with_best]
         others = [str(backend_mode_of(entry.row)) for entry in tied if entry.verdict is verdict]
         if others:
             answer += f"; {words}: {', '.join(others)}"
@@ -117,11 +117,7 @@ def code_for(case: Case, row: Row) -> list[str]:
         given["seed"] = 0
     options = ", ".join(f"{name}={value!r}" for name, value in given.items())
     library, _, device = row.backend.partition(":")
-    imports = {
-        "numpy": "import numpy as np",
-        "jax": "import jax",
-        "dask": "import dask.array as da",
-    }
+    imports = {"numpy": "import numpy as np", "dask": "import dask.array as da"}
     lines = [imports.get(library, f"import {library}"), f"from unpool_xp import {function}"]
     call = f"{function}({', '.join(filter(None, (arrays, options)))})"
     if row.mode == "compiled":

@@ -20,8 +20,6 @@ THRESHOLD = 0.05
 CONFIDENCE = 0.95
 _MIN_SAMPLES = 3  # samples: below, an interval says nothing
 _RESAMPLES = 2000
-_SEED = 0
-_BLOCK_RESAMPLES = 100  # resamples of pairs at once, so that many samples still fit the memory
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -52,21 +50,13 @@ class Ratio:
     high: float
 
 
-def ratio(
-    a_samples: Sequence[float],
-    b_samples: Sequence[float],
-    *,
-    paired: bool = False,
-) -> Ratio:
+def ratio(a_samples: Sequence[float], b_samples: Sequence[float]) -> Ratio:
     """Return the median of `a_samples` over that of `b_samples`.
 
     Parameters
     ----------
     a_samples, b_samples : sequence of float
         Seconds.
-    paired : bool, optional
-        Whether the samples were taken in turns, a pair a turn, so that what slowed down one
-        slowed down the other.
 
     Returns
     -------
@@ -77,8 +67,7 @@ def ratio(
     Raises
     ------
     ValueError
-        If there is no sample, one is not above zero and finite, or there are pairs to be made of
-        unequal numbers.
+        If there is no sample, or one is not above zero and finite.
 
     Examples
     --------
@@ -88,17 +77,15 @@ def ratio(
     """
     a = _validate_samples("ratio: a_samples", a_samples)
     b = _validate_samples("ratio: b_samples", b_samples)
-    if paired and len(a) != len(b):
-        raise ValueError(
-            f"ratio: paired=True needs as many a_samples as b_samples, got {len(a)} and {len(b)}"
-        )
     estimate = float(np.median(a) / np.median(b))
     if min(len(a), len(b)) < _MIN_SAMPLES:
         low, high = 0.0, math.inf
     else:
-        draws = _paired_medians(a, b) if paired else _unpaired_medians(a, b)
+        # One's first stream meets the other's second, and the other way round: swapping the two
+        # gives the same pairs of medians, so the inverse ratios.
+        draws = np.log(_medians(a)) - np.log(_medians(b)[::-1])
         # In logarithms, where a ratio and its inverse lie alike.
-        low, high = _percentiles(np.log(draws[0]) - np.log(draws[1]))
+        low, high = _percentiles(draws)
         low, high = math.exp(low), math.exp(high)
     return Ratio(estimate, low, high)
 
@@ -111,7 +98,7 @@ def median_interval(samples: Sequence[float]) -> Interval:
     values = _validate_samples("median_interval: samples", samples)
     if len(values) < _MIN_SAMPLES:
         return Interval(0.0, math.inf)
-    return Interval(*_percentiles(_medians(values).ravel()))
+    return Interval(*_percentiles(_medians(values)))
 
 
 def noise_floor(samples: Sequence[float]) -> float:
@@ -210,13 +197,8 @@ def _percentiles(draws: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _unpaired_medians(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    # One's first stream meets the other's second, and the other way round: swapping the two
-    # gives the same pairs of medians, so the inverse ratios.
-    return _medians(a).ravel(), _medians(b)[::-1].ravel()
-
-
 def _medians(samples: Floats) -> Floats:
+    """Return the medians of resamples, in two streams."""
     medians: Floats = np.sort(samples)[_resampled_ranks(len(samples))].mean(axis=0)
     return medians
 
@@ -228,7 +210,7 @@ def _resampled_ranks(n: int) -> NDArray[np.int64]:
     The k-th smallest of n uniform numbers has the distribution Beta(k, n - k + 1), so the middle
     of a resample is drawn at once, whatever n. Shape (2 middle ones, 2 streams, resamples).
     """
-    uniform = np.random.default_rng(_SEED).random((2, 2, _RESAMPLES // 2))
+    uniform = np.random.default_rng(0).random((2, 2, _RESAMPLES // 2))
     k = (n + 1) // 2
     lower = upper = special.betaincinv(k, n - k + 1, uniform[0])
     if n % 2 == 0:  # the next is the smallest of the n - k that lie above
@@ -236,13 +218,3 @@ def _resampled_ranks(n: int) -> NDArray[np.int64]:
     ranks: NDArray[np.int64] = np.minimum(np.stack([lower, upper]) * n, n - 1).astype(np.int64)
     ranks.flags.writeable = False
     return ranks
-
-
-def _paired_medians(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    generator, pairs = np.random.default_rng(_SEED), np.stack([a, b])
-    blocks = (
-        generator.integers(len(a), size=(_BLOCK_RESAMPLES, len(a)))
-        for _ in range(_RESAMPLES // _BLOCK_RESAMPLES)
-    )
-    medians = np.concatenate([np.median(pairs[:, picks], axis=-1) for picks in blocks], axis=1)
-    return medians[0], medians[1]

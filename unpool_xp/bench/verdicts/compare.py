@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from unpool_xp.bench.rows import asv, pytest_benchmark
@@ -100,8 +100,6 @@ def compare(
     head: Sequence[Row],
     *,
     thresholds: Thresholds | None = None,
-    noise: Mapping[Key, float] | None = None,
-    paired: bool = False,
     across_machines: bool = False,
 ) -> Comparison:
     """Compare the newest row of each case in base and in head.
@@ -112,11 +110,6 @@ def compare(
         Of any runs; of the rows of a case on a machine the newest counts, even if it failed.
     thresholds : Thresholds, optional
         The smallest difference that matters, for each case. Default: 5 %.
-    noise : mapping, optional
-        From `case_key` to the noise floor, where it was measured; elsewhere, and by default, it is
-        that of the samples of both sides.
-    paired : bool, optional
-        Whether the samples of base and head were taken in turns.
     across_machines : bool, optional
         Whether to compare, where base and head have no machine in common, what was measured on
         different ones.
@@ -147,7 +140,7 @@ def compare(
     entries, pairs = [], []
     for key in dict.fromkeys([*sides[0], *sides[1]]):
         old, new = (side.get(key) for side in sides)
-        entries.append(_compare_case(old, new, thresholds, noise or {}, paired))
+        entries.append(_compare_case(old, new, thresholds))
         if old is not None and new is not None:
             pairs.append((old, new))
     entries.sort(key=severity_key)
@@ -164,13 +157,7 @@ def _latest_by_case(rows: Iterable[Row], machines: set[str]) -> dict[Key, Row]:
     return {case_key(row): row for row in newest}
 
 
-def _compare_case(
-    base: Row | None,
-    head: Row | None,
-    thresholds: Thresholds,
-    noise: Mapping[Key, float],
-    paired: bool,
-) -> CaseComparison:
+def _compare_case(base: Row | None, head: Row | None, thresholds: Thresholds) -> CaseComparison:
     row = head if head is not None else base
     assert row is not None
     name = name_of_case(row)
@@ -179,9 +166,8 @@ def _compare_case(
     if note is None:
         assert base is not None
         assert head is not None
-        a, b = head.samples_s, base.samples_s
-        floor = noise.get(case_key(row), max(noise_floor(a), noise_floor(b)))
-        found = ratio(a, b, paired=paired and len(a) == len(b))
+        floor = max(noise_floor(head.samples_s), noise_floor(base.samples_s))
+        found = ratio(head.samples_s, base.samples_s)
         decided = verdict(found, floor, threshold)
         note = _undecided_reason(base, head, found, floor, threshold, decided)
     return CaseComparison(name, base, head, found, floor, threshold, decided, note)

@@ -19,11 +19,8 @@ def notes_on(base: Sequence[Row], head: Sequence[Row], pairs: Pairs) -> list[str
 
     `base` and `head` are all rows of both sides, `pairs` those that are compared.
     """
-    notes = []
-    for side, rows in (("base", base), ("head", head)):
-        if not rows:
-            notes.append(f"{side} has no rows")
-    if not base or not head:
+    notes = [f"{side} has no rows" for side, rows in (("base", base), ("head", head)) if not rows]
+    if notes:
         return notes
     if not pairs:
         notes.append("no case was measured in both base and head")
@@ -72,13 +69,11 @@ def _short(commit: str) -> str:
 def _environment_notes(pairs: Pairs) -> Iterable[str]:
     """Yield changes of library version, threads or device; unknown values count as unchanged."""
     for field, word in _FACTS:
-        changes: dict[tuple[object, object], list[str]] = {}
+        changes: dict[tuple[object, object], dict[str, None]] = {}
         for base, head in pairs:
             old, new = getattr(base, field), getattr(head, field)
             if not _same_fact(old, new):
-                labels = changes.setdefault((old, new), [])
-                if base.backend not in labels:
-                    labels.append(base.backend)
+                changes.setdefault((old, new), {})[base.backend] = None
         for (old, new), labels in changes.items():
             yield f"{', '.join(labels)}: {word} {old} in base, {new} in head"
 
