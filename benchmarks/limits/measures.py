@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import psutil
 from call_recorder import build_replay, record_calls
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs
 from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.measure.host.cgroup import available_memory
 from unpool_xp.bench.measure.memory import peak_bytes
 from unpool_xp.bench.measure.session import SAMPLE_SECONDS, DeviceInputs, Session
 from unpool_xp.bench.measure.timer import MIN_ROUNDS, sample_rounds
@@ -109,7 +109,7 @@ def scaling(on: BackendMode, case: Case, copies: Sequence[int] = COPIES) -> dict
     """Return the seconds per element of so many copies of a case; None beyond the memory."""
     return {
         count: _seconds_per_element(on, case, count)
-        if count * ELEMENTS * _BYTES_PER_ELEMENT <= psutil.virtual_memory().available
+        if count * ELEMENTS * _BYTES_PER_ELEMENT <= available_memory()
         else None
         for count in copies
     }

@@ -129,7 +129,7 @@ class _Jax(Backend):
         if self.device.platform != "cpu":
             memory = (self.device.memory_stats() or {}).get("bytes_limit")
             return DeviceFacts(self.device.device_kind, memory, None)
-        return DeviceFacts(cpu_name(), host_memory(), usable_cores())
+        return DeviceFacts(cpu_name(), host_memory(), _xla_threads())
 
     def asarray(self, array: np.ndarray[Any, Any]) -> Array:
         jax = importlib.import_module("jax")
@@ -158,7 +158,7 @@ class _Dask(Backend):
 
     @property
     def facts(self) -> DeviceFacts:
-        return DeviceFacts(cpu_name(), host_memory(), usable_cores())
+        return DeviceFacts(cpu_name(), host_memory(), _dask_threads())
 
     def dtype(self, name: str) -> Any:
         # Its blocks are NumPy's, whose half precision the namespace does not list.
@@ -166,8 +166,8 @@ class _Dask(Backend):
 
     def asarray(self, array: np.ndarray[Any, Any]) -> Array:
         dask_array = importlib.import_module("dask.array")
-        # Chunks over the leading axes, enough of them to keep every core busy.
-        chunks, wanted = list(array.shape), usable_cores()
+        # Chunks over the leading axes, enough of them to keep every thread busy.
+        chunks, wanted = list(array.shape), _dask_threads()
         for axis in range(min(2, array.ndim - 1)):
             pieces = min(wanted, array.shape[axis]) or 1
             chunks[axis] = -(-array.shape[axis] // pieces)
@@ -180,6 +180,18 @@ class _Dask(Backend):
     def synchronize(self, *arrays: Array) -> None:
         # A lazy result is ready once its chunks are computed; they are dropped, not glued.
         importlib.import_module("dask").persist(*arrays)
+
+
+def _xla_threads() -> int:
+    """Return how many threads XLA computes with on the CPU."""
+    wanted = os.environ.get("PJRT_NPROC") or os.environ.get("NPROC") or ""
+    return int(wanted) if wanted.isdecimal() else usable_cores()
+
+
+def _dask_threads() -> int:
+    """Return how many threads Dask's own scheduler starts."""
+    wanted = importlib.import_module("dask.config").get("num_workers", None)
+    return int(wanted or importlib.import_module("dask.system").CPU_COUNT)
 
 
 def _import(label: str, module: str, install: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.check.run import check_operation, to_json
 from unpool_xp.bench.measure.ceilings import ceilings
+from unpool_xp.bench.measure.host.thread_pool import measure_thread_pool
 from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.memory import peak_bytes
 from unpool_xp.bench.measure.server import serve
@@ -57,8 +59,8 @@ class Service:
         }
 
     def ceilings(self) -> dict[str, Any]:
-        """Measure what a plain copy reaches here."""
-        return {"copy_gb_s": round(ceilings(self.backend).copy_gb_s, 2)}
+        """Measure what a plain copy and a matrix product reach here."""
+        return {name: round(rate, 2) for name, rate in asdict(ceilings(self.backend)).items()}
 
     def make_inputs(self, case: dict[str, Any]) -> dict[str, Any]:
         """Make the inputs and the expected outputs of a case, for `prepare`."""
@@ -136,6 +138,10 @@ class Service:
         """Check one operation and dtype against the reference, in a dedicated process."""
         results = check_operation(self.backend, operation, dtype, torch_compiled=torch_compiled)
         return {"checked": to_json(results)}
+
+    def thread_pool(self) -> dict[str, Any]:
+        """Measure what the library's threads cost between two calls."""
+        return asdict(measure_thread_pool(self.backend))
 
 
 COMMANDS = tuple(name for name in vars(Service) if not name.startswith("_"))

@@ -3,53 +3,60 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from unpool_xp import backends
 from unpool_xp.cli.common import BackendOption, JsonOption, app, fail, out, progress_bar
 
+_LOAD_SECONDS = 0.5
+_TIMEOUT_SECONDS = 120.0
+
 
 @app.command("backends")
 def show_backends(
     backend: BackendOption = None,
     as_json: JsonOption = False,
-    quick: Annotated[bool, typer.Option(help="Leave out the measured rates.")] = False,
+    quick: Annotated[bool, typer.Option(help="Leave out what has to be measured.")] = False,
 ) -> None:
-    """List the installed backends, their devices, and their copy and matmul rates."""
-    from unpool_xp.bench.measure import ceilings
-    from unpool_xp.bench.terminal import checks
+    """List the installed backends, their devices, copy and matmul rates, and thread pools."""
+    from unpool_xp.bench.measure.host.load import other_cpus
+    from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
+    from unpool_xp.bench.terminal import backends as terminal
 
-    rows: list[dict[str, object]] = []
-    with progress_bar() as progress:
-        labels = backend or backends.known()
-        task = progress.add_task("measuring", total=len(labels))
-        for label in labels:
+    labels = list(dict.fromkeys(backend or backends.known()))
+    rows: dict[str, dict[str, Any]] = {}
+    others = None if quick else other_cpus(_LOAD_SECONDS)
+    with progress_bar() as progress, Pool(labels) as pool:
+        task = progress.add_task("starting", total=len(labels))
+        for label in labels:  # all of them, before anything is measured
             try:
-                loaded = backends.load(label)
-            except ValueError as error:
-                fail(str(error))
-            except backends.BackendUnavailableError as error:
-                rows.append({"backend": label, "missing": str(error).partition(": ")[2]})
+                facts = pool[label].facts
+            except (WorkerError, WorkerLostError) as error:
+                kind, _, reason = str(error).partition(": ")
+                if kind == "ValueError":  # no such label
+                    fail(reason)
+                rows[label] = {"backend": label, "missing": reason}
             else:
-                facts = loaded.facts
-                row: dict[str, object] = {
-                    "backend": loaded.label,
-                    "version": loaded.version,
-                    "device": facts.name,
-                    "memory_bytes": facts.memory_bytes,
-                    "threads": facts.threads,
-                }
-                if not quick:
-                    rates = ceilings.ceilings(loaded)
-                    row["copy_gb_s"] = round(rates.copy_gb_s, 1)
-                    row["product_gflop_s"] = round(rates.product_gflop_s, 1)
-                rows.append(row)
+                names = ("version", "device", "memory_bytes", "threads")
+                rows[label] = {"backend": facts["label"], **{name: facts[name] for name in names}}
+            progress.advance(task)
+        present = [label for label in labels if "missing" not in rows[label] and not quick]
+        task = progress.add_task("measuring", total=len(present))
+        for label in present:
+            row = rows[label] | {"other_cpus": others}
+            try:
+                for command in ("ceilings", "thread_pool"):
+                    row |= pool[label].ask(command, timeout=_TIMEOUT_SECONDS)
+            except (WorkerError, WorkerLostError) as error:
+                row["not_measured"] = str(error)
+            rows[label] = row
             progress.advance(task)
     if as_json:
-        print(json.dumps(rows, indent=1))
+        print(json.dumps([*rows.values()], indent=1))
     else:
-        checks.print_backends(out, rows)
-    if backend and any("missing" in row for row in rows):
+        terminal.print_backends(out, [*rows.values()])
+        terminal.print_machine(out, others)
+    if backend and any("missing" in row for row in rows.values()):
         raise typer.Exit(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,45 @@ def test_other_hardware_has_another_id_and_a_little_less_memory_the_same():
     assert len(ids | {machine_id(HARDWARE)}) == 7
     less = {**HARDWARE, "memory_bytes": HARDWARE["memory_bytes"] - 50 * 2**20}
     assert machine_id(less) == machine_id(HARDWARE)
+
+
+def test_a_limit_of_the_container_makes_another_machine():
+    none = machine_id({**HARDWARE, "cpu_quota": None, "memory_limit_bytes": None})
+    ids = {
+        machine_id({**HARDWARE, **limits})
+        for limits in (
+            {"cpu_quota": 0.4},
+            {"cpu_quota": 2.0},
+            {"memory_limit_bytes": 2**30},
+            {"cpu_quota": 0.4, "memory_limit_bytes": 2**30},
+        )
+    }
+    assert none == machine_id(HARDWARE)
+    assert len({none, *ids}) == 5
+
+
+def test_the_committed_machines_keep_their_ids():
+    files = sorted((Path(__file__).parents[3] / "results" / "sweeps").rglob("machine.json"))
+    assert files
+    for file in files:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        assert machine_id(facts) == facts["id"] == file.parent.name
+        assert Machine.from_json(facts).cpu_quota is None
+
+
+@pytest.mark.parametrize(
+    ("quota", "limit", "told"),
+    [
+        (0.4, 2**30, (0.4, 2**30)),
+        (None, None, (None, None)),
+        (1e6, 2**61, (None, None)),  # more than the machine has
+    ],
+)
+def test_limits_of_the_container_are_told(monkeypatch, quota, limit, told):
+    monkeypatch.setattr(machine, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(machine, "memory_limit", lambda: limit)
+    facts = machine._hardware.__wrapped__()
+    assert (facts["cpu_quota"], facts["memory_limit_bytes"]) == told
 
 
 def test_machines_are_found_in_folders_and_beside_files(tmp_path):

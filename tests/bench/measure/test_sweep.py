@@ -17,6 +17,7 @@ import pytest
 from tests.bench.measure.conftest import FATAL, GOOD, OTHER, Sweep
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure import rounds
+from unpool_xp.bench.measure import sweep as measure_sweep
 from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
 from unpool_xp.bench.measure.sweep import Progress, build_grid
 from unpool_xp.bench.measure.workers import Pool
@@ -155,6 +156,15 @@ def test_the_order_is_shuffled_and_the_same_for_a_seed() -> None:
     assert order(1) == order(1) != order(2)
     assert sorted(order(1), key=str) == sorted(cases, key=str)
     assert order(1) != cases
+
+
+def test_what_the_container_has_left_is_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [Cell(label, "eager", "portable", "nearest_unpool") for label in ("numpy", "dask")]
+    needed = 2 * OTHER.needed_bytes
+    monkeypatch.setattr(measure_sweep, "available_memory", lambda: needed)
+    assert measure_sweep.memory_shortfall(OTHER, cells) is None
+    monkeypatch.setattr(measure_sweep, "available_memory", lambda: needed - 1)
+    assert f"{needed - 1} are available" in (measure_sweep.memory_shortfall(OTHER, cells) or "")
 
 
 def test_nothing_to_measure_is_named(sweep: Sweep) -> None:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from PIL import Image
 
 from tests.support.reports import cases_of, report, some_rows
@@ -33,6 +34,14 @@ def test_the_page_says_who_is_fastest_where_and_how_sure_that_is(page):
     ):
         assert words in page.words
     assert re.search(r"tiny up to 256 KiB\s*small up to 4 MiB", page.words)
+
+
+def test_limits_of_a_container_are_in_the_title_and_the_facts(tmp_path):
+    box = structs.replace(this_machine(), id="box", cpu_quota=0.4, memory_limit_bytes=2**29)
+    page = report(tmp_path, some_rows(machine="box"), box=box)
+    assert f"{box.cpu}, 0.4 of {box.physical_cores} core" in page.words
+    assert re.search(r"limit of CPU time\s*0.4 cores", page.words)
+    assert re.search(r"limit of memory\s*512 MiB", page.words)
 
 
 def test_the_page_carries_every_time_and_every_failure(page):

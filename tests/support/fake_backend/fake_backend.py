@@ -5,6 +5,8 @@ Put this folder on PYTHONPATH and the labels in its entry points can be loaded.
 
 from __future__ import annotations
 
+import hashlib
+import math
 import operator
 import os
 import queue
@@ -168,10 +170,46 @@ class _Noisy(Fake):
         return super().asarray(array)
 
 
+class _Threads:
+    """A namespace with a thread that spins after a product, and that takes time to wake."""
+
+    SPIN_SECONDS, WAKE_SECONDS = 0.05, 0.2
+
+    def __init__(self) -> None:
+        self.asarray = vars(xp)["asarray"]
+        self._called = self._burnt = math.inf
+
+    def matmul(self, one: Any, other: Any) -> Any:
+        if self._called == math.inf:
+            threading.Thread(target=self._spin, daemon=True).start()
+        elif time.perf_counter() - self._called > 0.2:
+            time.sleep(self.WAKE_SECONDS)
+        self._called, self._burnt = time.perf_counter(), 0.0
+        return one[:1]  # not the product: the threads of a real one would add their own times
+
+    def _spin(self) -> None:
+        while True:
+            start = time.thread_time()
+            resting = time.perf_counter() - self._called > 0.02  # not to slow calls down here
+            if resting and self._burnt < self.SPIN_SECONDS:
+                hashlib.pbkdf2_hmac("sha256", b"", b"", 1000)  # lets other threads run
+            else:
+                time.sleep(0.001)
+            self._burnt += time.thread_time() - start
+
+
+class _Threaded(Fake):
+    @property
+    def facts(self) -> DeviceFacts:
+        return DeviceFacts("fake processor", None, 2)
+
+
 load_async = partial(Fake, "fake:async", xp)
 load_wrong = partial(_Wrong, "fake:wrong", xp)
 load_noisy = partial(_Noisy, "fake:noisy", xp)
 load_device = partial(_Device, "fake:cuda", xp)
+load_threaded = partial(_Threaded, "fake:threaded", _Threads())
+load_dies = _crash
 load_crash = partial(_Bad, "fake:crash", _crash)
 load_kill = partial(_Bad, "fake:kill", lambda: os.kill(os.getpid(), signal.SIGKILL))
 load_hang = partial(_Bad, "fake:hang", lambda: time.sleep(3600))

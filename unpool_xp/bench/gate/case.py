@@ -13,7 +13,13 @@ import numpy as np
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.gate.build import Build
-from unpool_xp.bench.gate.statistics import GateEstimate, PassSamples, estimate_change, needs_retest
+from unpool_xp.bench.gate.statistics import (
+    SIDES,
+    GateEstimate,
+    PassSamples,
+    estimate_change,
+    needs_retest,
+)
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.rounds import Cell, cells_of
@@ -92,11 +98,21 @@ class GateMeasurement:
         return self.retest_passes or self.first_passes
 
     @property
+    def is_disturbed(self) -> bool:
+        """Whether other programs were at work in most passes, which decide nothing then."""
+        flags = [taken.disturbed for taken in self.deciding_passes]
+        return 2 * sum(flags) > len(flags)
+
+    @property
     def estimate(self) -> GateEstimate | None:
         """The verdict so far; None where there is nothing to judge."""
         if self.errors or not self.deciding_passes:
             return None
-        estimate = estimate_change(self.deciding_passes, self.threshold)
+        quiet = [taken for taken in self.deciding_passes if not taken.disturbed]
+        passes = self.deciding_passes if self.is_disturbed else quiet
+        estimate = estimate_change(passes, self.threshold)
+        if self.is_disturbed:
+            return replace(estimate, verdict=Verdict.UNDECIDED)
         changed = estimate.verdict in (Verdict.SLOWER, Verdict.FASTER)
         if changed and not self.retest_passes:
             # With many cases some look changed by chance; only later samples decide.
@@ -139,11 +155,19 @@ def _measurement(one: GateMeasurement, side: str) -> Measurement:
     reason = next((one.errors[name] for name in names if name in one.errors), None)
     if reason is not None or not one.deciding_passes:
         return Measurement(error=reason or "not measured")
+    taken = [
+        (number * len(SIDES) + SIDES.index(name), one_pass.disturbed, seconds)
+        for number, one_pass in enumerate(one.deciding_passes)
+        for name in names
+        for seconds in getattr(one_pass, name)
+    ]
     return Measurement(
         checked=True,
         check_scope=one.scope,
         calls_per_sample=one.calls,
-        samples_s=[s for taken in one.deciding_passes for n in names for s in getattr(taken, n)],
+        samples_s=[seconds for _, _, seconds in taken],
+        process=[process for process, _, _ in taken],
+        disturbed=[disturbed for _, disturbed, _ in taken],
     )
 
 
@@ -153,6 +177,8 @@ def compare_rows(one: GateMeasurement, base: Row, head: Row) -> CaseComparison:
     if estimate is not None and estimate.verdict is Verdict.UNDECIDED:
         looks_changed = needs_retest(estimate, one.threshold) and estimate.noise > one.threshold
         notes.append("within the noise" if looks_changed else "the interval is too wide")
+        if one.is_disturbed:
+            notes = ["other programs were at work"]
     if not one.retest_passes and one.needs_retest:
         notes = ["looks changed, not measured again"]
     if estimate is not None and one.retest_passes:

@@ -25,13 +25,14 @@ _RESAMPLES = 2000
 Floats: TypeAlias = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass
 class PassSamples:
     """The samples of a case in one pass: seconds per call, one per build and round."""
 
     base: list[float]
     control: list[float]
     head: list[float]
+    disturbed: bool = False  # by other programs
 
 
 @dataclass(frozen=True)

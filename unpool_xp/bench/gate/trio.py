@@ -14,6 +14,7 @@ from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.gate.build import Build, GateError
 from unpool_xp.bench.gate.case import GateMeasurement
 from unpool_xp.bench.gate.statistics import SIDES, PassSamples, round_orders
+from unpool_xp.bench.measure.host.load import LoadWatch
 from unpool_xp.bench.measure.timer import WARM_SECONDS, calls_per_sample
 from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
@@ -130,6 +131,7 @@ class ProcessTrio:
                 one.errors[side] = str(error)
                 raise
 
+        watch = LoadWatch()
         with contextlib.suppress(WorkerError, WorkerLostError):
             # One by one: the others are suspended meanwhile.
             call_s = [ask(side, "call_seconds")["call_s"] for side in good]
@@ -140,3 +142,4 @@ class ProcessTrio:
                 for side in (name for name in order if name in good):
                     taken = ask(side, "sample", calls=one.calls)
                     getattr(samples, side).append(taken["seconds"])
+        samples.disturbed = watch.is_disturbed()

@@ -17,6 +17,7 @@ import psutil
 from msgspec import Meta
 
 from unpool_xp.bench.measure import nvidia
+from unpool_xp.bench.measure.host.cgroup import cpu_quota, memory_limit
 
 # What changes the threads or the kernels of a numeric library; nothing else is ever recorded.
 ENVIRONMENT = (
@@ -72,6 +73,10 @@ class Machine(msgspec.Struct, frozen=True):
     gpu_facts : tuple of dict of str to str
         Of each GPU the driver, the clocks beside their maximum, the power limit and the
         temperature, as ``nvidia-smi`` gave them just now; empty where there is none.
+    cpu_quota : float or None
+        Cores' worth of CPU time that the container may use, where that is less than the cores.
+    memory_limit_bytes : int or None
+        Bytes that the container may have, where that is less than the memory.
     """
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,80}\Z")]  # a folder is named by it
@@ -87,6 +92,8 @@ class Machine(msgspec.Struct, frozen=True):
     governor: str | None
     environment: dict[str, str]
     gpu_facts: tuple[dict[str, str], ...] = ()
+    cpu_quota: float | None = None
+    memory_limit_bytes: _Count | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts as plain lists, numbers and strings."""
@@ -135,7 +142,8 @@ def machine_id(hardware: Mapping[str, Any]) -> str:
     ----------
     hardware : mapping
         The facts `cpu`, `architecture`, `physical_cores`, `logical_cores`, `caches`,
-        `memory_bytes` and `gpus` of a `Machine`; others are left out of account.
+        `memory_bytes` and `gpus` of a `Machine`, and its limits if it has any; others are left out
+        of account.
 
     Returns
     -------
@@ -146,6 +154,9 @@ def machine_id(hardware: Mapping[str, Any]) -> str:
     # The kernel keeps a little of the memory for itself, and more or less of it in each version.
     gibibytes = round(hardware["memory_bytes"] / 2**30)
     facts = [*(hardware[name] for name in names), gibibytes]
+    # Only where there are any, so that a machine without keeps the id that it had before.
+    limits = {name: hardware.get(name) for name in ("cpu_quota", "memory_limit_bytes")}
+    facts += [[name, limit] for name, limit in limits.items() if limit is not None]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     name = re.sub(r"\((r|tm)\)|\bcpu\b|\bprocessor\b|@.*|\d+-core", " ", hardware["cpu"].lower())
     slug = re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:40].strip("-") or "cpu"
@@ -211,14 +222,17 @@ def _hardware() -> dict[str, Any]:
     cpu = cpuinfo.get_cpu_info()
     usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     logical = len(usable) if usable else psutil.cpu_count() or 1
+    memory, limit, quota = psutil.virtual_memory().total, memory_limit(), cpu_quota()
     return {
         "cpu": cpu.get("brand_raw") or platform.processor() or platform.machine() or "unknown",
         "architecture": platform.machine(),
         "physical_cores": _physical_cores(usable, logical),
         "logical_cores": logical,
         "caches": _caches(usable[0] if usable else 0) or _cpuinfo_caches(cpu),
-        "memory_bytes": psutil.virtual_memory().total,
+        "memory_bytes": memory,
         "gpus": tuple(gpu["name"] for gpu in nvidia.query(["name"])),
+        "cpu_quota": quota if quota is not None and quota < logical else None,
+        "memory_limit_bytes": limit if limit is not None and limit < memory else None,
     }
 
 

@@ -14,8 +14,8 @@ from unpool_xp.backends import Backend, CompileUnavailableError
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.inputs import NDArray
-from unpool_xp.bench.measure.conditions import process_watch
 from unpool_xp.bench.measure.device import Flush, device_sample
+from unpool_xp.bench.measure.host.load import sample_watch
 from unpool_xp.bench.measure.measurement import Measurement, Samples
 from unpool_xp.bench.measure.server import digest
 from unpool_xp.bench.measure.timer import TimedCall
@@ -269,7 +269,7 @@ class Session:
                     time.sleep(REST_SECONDS)
                     taken.samples_s.append(self._timed["call"].time(1))
                 return taken
-            timed, watch = self._timed[what], process_watch()
+            timed, watch = self._timed[what], sample_watch()
             timed.warm_up()
             for _ in range(n):
                 watch.start()

@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
 from msgspec.structs import asdict
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.host.cgroup import available_memory
 from unpool_xp.bench.measure.machine import this_machine, write_machine
 from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.rounds import (
@@ -252,7 +252,7 @@ def copy_rate(pool: Pool, label: str, timeout_s: float) -> float | None:
 def memory_shortfall(case: Case, cells: Sequence[Cell]) -> str | None:
     """Return why a case does not fit into memory, or None if it fits."""
     processes = len({cell.label for cell in cells})
-    needed, available = case.needed_bytes * processes, psutil.virtual_memory().available
+    needed, available = case.needed_bytes * processes, available_memory()
     if needed <= available:
         return None
     return (

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 import psutil
+
+from unpool_xp.bench.measure.host.threads import thread_environment
 
 START_SECONDS = 180.0  # importing a library with a cold disk cache
 _QUIT_SECONDS = 5.0
@@ -42,7 +45,8 @@ class Worker:
     command : sequence of str, optional
         What to start. Default: `unpool_xp.bench.worker` with this Python.
     environment : mapping of str to str, optional
-        The variables of the process. Default: those of this one.
+        The variables of the process, to which `thread_environment` adds. Default: those of this
+        one.
 
     Raises
     ------
@@ -62,7 +66,7 @@ class Worker:
         # session, so that a group that is suspended when the parent dies is ended by the system.
         process = self._process = subprocess.Popen(
             command or [sys.executable, "-m", "unpool_xp.bench.worker", label],
-            env=environment,
+            env=thread_environment(os.environ if environment is None else environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -117,18 +117,24 @@ def _title(name: str, machine: Machine | None) -> str:
     if machine is None:
         return name
     gpus = "".join(f" + {gpu}" for gpu in machine.gpus)
-    return f"{machine.cpu}, {number_of(machine.physical_cores, 'core')}{gpus}"
+    cores = number_of(machine.physical_cores, "core")
+    if machine.cpu_quota is not None:
+        cores = f"{machine.cpu_quota:g} of {cores}"
+    return f"{machine.cpu}, {cores}{gpus}"
 
 
 def _machine_facts(machine: Machine | None) -> list[tuple[str, str]]:
     if machine is None:
         return []
     caches = ", ".join(f"{name} {bytes_text(size)}" for name, size in machine.caches.items())
+    quota, limit = machine.cpu_quota, machine.memory_limit_bytes
     facts = [
         ("CPU", machine.cpu),
         ("cores in use", f"{machine.physical_cores} ({machine.logical_cores} threads)"),
+        ("limit of CPU time", "" if quota is None else f"{quota:g} cores"),
         ("caches", caches),
         ("memory", bytes_text(machine.memory_bytes)),
+        ("limit of memory", "" if limit is None else bytes_text(limit)),
         ("GPU", ", ".join(machine.gpus)),
         *(("of a GPU", ", ".join(f"{k} {v}" for k, v in gpu.items())) for gpu in machine.gpu_facts),
         ("system", f"{machine.os}, {machine.python}"),

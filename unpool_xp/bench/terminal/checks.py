@@ -1,29 +1,15 @@
-"""What `backends` and `check` print."""
+"""What `check` prints."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 
 from unpool_xp.bench.check.run import CheckResult
 from unpool_xp.bench.terminal.tables import text_table
-
-
-def print_backends(console: Console, rows: Sequence[Mapping[str, object]]) -> None:
-    """Print what is here, and what is missing and why."""
-    columns = ("backend", "version", "threads", "copy GB/s", "matmul GFLOP/s", "device")
-    table = text_table(*columns, align="LLrrrl")
-    for row in rows:
-        if "missing" not in row:
-            keys = ("version", "threads", "copy_gb_s", "product_gflop_s", "device")
-            table.add_row(str(row["backend"]), *(str(row.get(key) or "-") for key in keys))
-    console.print(table)
-    for row in rows:
-        if "missing" in row:
-            console.print(f"[dim]not here: {row['backend']}: {escape(str(row['missing']))}[/]")
 
 
 def print_checks(console: Console, results: Sequence[CheckResult]) -> None:
