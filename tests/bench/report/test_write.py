@@ -11,7 +11,7 @@ from msgspec import structs
 from PIL import Image
 
 from tests.support.reports import cases_of, report, some_rows
-from tests.support.rows import ATTACK, failed_row, make_row, timed
+from tests.support.rows import ATTACK, failed_row, in_processes, make_row, timed
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.rows.files import Problem
 
@@ -150,10 +150,10 @@ def test_a_bandwidth_above_the_device_s_own_copy_is_flagged_from_a_size_on(tmp_p
 def test_new_rows_compare_with_the_fastest_copy_of_their_own_size(tmp_path):
     large = {"shape": [1, 8, 256, 256], "bytes_moved": 10**8}
     rows = [
-        new_row("numpy", copy_gb_s=90.0),
-        new_row("torch:cpu", copy_gb_s=80.0),
-        new_row("numpy", copy_gb_s=11.0, **large),
-        new_row("torch:cpu", copy_gb_s=12.0, **large),
+        in_processes("numpy", copy_gb_s=90.0),
+        in_processes("torch:cpu", copy_gb_s=80.0),
+        in_processes("numpy", copy_gb_s=11.0, **large),
+        in_processes("torch:cpu", copy_gb_s=12.0, **large),
     ]
     page = report(tmp_path / "new", rows)
     (machine,) = page.data["machines"]
@@ -167,20 +167,10 @@ def test_new_rows_compare_with_the_fastest_copy_of_their_own_size(tmp_path):
     assert sorted(machine["rows"]["limit"]) == [7.0, 12.0, 12.0, 90.0, 90.0]
 
 
-def new_row(backend, *medians, **fields):
-    """Return a row of three processes with these medians."""
-    samples = [median * (1 + k / 1000) for median in medians or (1e-3,) * 3 for k in range(4)]
-    process = [number // 4 for number in range(len(samples))]
-    known = {"disturbed": [False] * len(samples), "cold_s": 17e-3}
-    return make_row(
-        **known | {"backend": backend, "samples_s": samples, "process": process} | fields
-    )
-
-
 def test_what_is_disturbed_cold_or_differs_between_processes_is_shown_and_explained(tmp_path):
     rows = [
-        new_row("numpy", 244e-6, 578e-6, 250e-6),
-        new_row("torch:cpu", cold_s=None, disturbed=[True] * 12),
+        in_processes("numpy", 244e-6, 578e-6, 250e-6),
+        in_processes("torch:cpu", cold_s=None, disturbed=[True] * 12),
     ]
     page = report(tmp_path / "new", rows)
     (machine,) = page.data["machines"]
