@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -187,6 +188,12 @@ def test_what_is_disturbed_cold_or_differs_between_processes_is_shown_and_explai
     assert "; 244 to 579 µs between processes | 17.0 ms | 1.00x" in quick
     assert "1.00 ms ! |" in slow
     assert "! marks the times" in page.summary
+    with (tmp_path / "new" / "report.csv").open(encoding="utf-8", newline="") as file:
+        numpy, torch = csv.DictReader(file)
+    assert [numpy[name] for name in ("backend", "place", "disturbed")] == ["numpy", "1", "0"]
+    assert float(numpy["between_low"]) == pytest.approx(244e-6, rel=0.01)
+    assert (numpy["cold_s"], numpy["copy_gb_s"]) == ("0.017", "20.0")
+    assert [torch[name] for name in ("disturbed", "between_low", "cold_s")] == ["1", "", ""]
     old = report(tmp_path / "old", some_rows())
     assert "disturbed" not in old.words + old.summary
     assert "after a rest" not in old.words + old.summary
