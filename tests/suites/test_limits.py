@@ -82,7 +82,7 @@ def test_a_growing_case_is_checked_at_both_ends(monkeypatch: pytest.MonkeyPatch)
         return out
 
     broken = SimpleNamespace(**{**vars(OPERATIONS[CASE.operation]), "function": wrong_at_the_end})
-    monkeypatch.setitem(OPERATIONS, CASE.operation, broken)
+    monkeypatch.setitem(operations(), CASE.operation, broken)
     with pytest.raises(ValueError, match="should be"):
         measures.scaling(NUMPY, CASE, (3,))
 
