@@ -19,7 +19,9 @@ from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs
 from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.measure.ceilings import plain_copy
 from unpool_xp.bench.measure.host.cgroup import available_memory
+from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.memory import peak_bytes
 from unpool_xp.bench.measure.session import DeviceInputs, Session
 from unpool_xp.bench.measure.timer import MIN_ROUNDS, TimedCall, sample_rounds
@@ -69,12 +71,17 @@ def _share_of_best(call: Callable[[], Any], best: Callable[[], Any]) -> dict[str
 
 
 def bandwidth_share(on: BackendMode, case: Case) -> dict[str, float]:
-    """Compare an operation with a plain copy of as many bytes into new memory."""
+    """Compare an operation with a plain copy of as many bytes into new memory.
+
+    Also says whether they fit into the last cache, where the share is no target.
+    """
     backend, _, session = _prepare(on, case)
-    source = backend.asarray(np.ones(case.bytes_moved // 8, np.float32))
-    return _share_of_best(
-        session.caller(), lambda: backend.synchronize(backend.xp.asarray(source, copy=True))
-    )
+    copy, source = plain_copy(backend, case.bytes_moved // 2)
+    caches = this_machine().caches.values()
+    return {
+        **_share_of_best(session.caller(), lambda: backend.synchronize(copy(source))),
+        "cached": case.bytes_moved <= max(caches, default=0),
+    }
 
 
 def gemm_share(on: BackendMode, case: Case) -> dict[str, float]:

@@ -102,6 +102,9 @@ def test_the_limits_are_printed_and_a_failure_has_its_reason(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bandwidth, scaling = limits.LIMITS[0], limits.LIMITS[-1]
+    half = {"seconds": 1.0, "best_seconds": 0.5, "share": 0.5}
+    assert bandwidth.cells(half | {"cached": False})[-1] == "[bold red]50%[/]"
+    assert bandwidth.cells(half | {"cached": True})[-1] == "50% in the cache"
     unsupported = Case("max_pool", (1, 1, 4, 4), kernel=2, dtype="bfloat16")
     tiny = [replace(limit, cases=(CASE, unsupported)) for limit in (bandwidth, limits.LIMITS[3])]
     monkeypatch.setattr(limits, "LIMITS", tiny)

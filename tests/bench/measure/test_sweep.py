@@ -80,6 +80,9 @@ def test_rows_say_what_was_measured_and_where(sweep: Sweep, tmp_path: Path) -> N
         assert row.peak_bytes is not None or not sys.platform.startswith("linux")
         assert row.calls_per_sample is not None
         assert row.device_samples_s == []
+        assert row.copy_gb_s is not None
+        assert 0 < row.copy_gb_s < 10  # so few bytes take the time of a call
+    assert len({(row.bytes_moved, row.copy_gb_s) for row in rows}) == 1  # shared by all of a size
     assert (tmp_path / "machine.json").exists()
 
 

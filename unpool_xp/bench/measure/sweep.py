@@ -9,7 +9,7 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,9 +27,8 @@ from unpool_xp.bench.measure.rounds import (
     Cell,
     cells_of,
     measure_case,
-    open_pools,
 )
-from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError, open_pools
 from unpool_xp.bench.rows import files, provenance, schema
 
 
@@ -165,11 +164,10 @@ def run_sweep(
             write_machine(out.parent)
             writer = files.RowWriter(out)
         with writer, open_pools(labels, processes) as pools:
-            copy_rates = {label: copy_rate(pools[0], label, timeout_s) for label in labels}
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
-                rows = measure_rows(pools, origin, case, cells, copy_rates, **options)
+                rows = measure_rows(pools, origin, case, cells, **options)
                 if time.monotonic() >= end:  # what was cut off is for another time
                     rows = [row for row in rows if row.checked and row.samples_s]
                 with report_disk_errors(out):
@@ -192,18 +190,18 @@ def measure_rows(
     origin: dict[str, Any],
     case: Case,
     cells: Sequence[Cell],
-    copy_rates: Mapping[str, float | None],
     **options: Any,
 ) -> list[schema.Row]:
     """Return a row for each cell, with a reason where the case would not fit into memory."""
     reason = memory_shortfall(case, cells)
     reasons = {
-        label: reason or device_memory_shortfall(pools[0], label, case) for label in copy_rates
+        label: reason or device_memory_shortfall(pools[0], label, case)
+        for label in {cell.label for cell in cells}
     }
     fits = [cell for cell in cells if reasons[cell.label] is None]
     measured = measure_case(pools, case, fits, **options)
     measured |= {c: Measurement(error=reasons[c.label]) for c in cells if c not in measured}
-    return [make_row(origin, case, cell, measured[cell], copy_rates[cell.label]) for cell in cells]
+    return [make_row(origin, case, cell, measured[cell]) for cell in cells]
 
 
 @contextlib.contextmanager
@@ -238,15 +236,6 @@ def build_grid(
             grid.append((case, left))
     rng.shuffle(grid)
     return grid, skipped
-
-
-def copy_rate(pool: Pool, label: str, timeout_s: float) -> float | None:
-    """Return the bandwidth of a plain copy on a backend, the ceiling for all operations."""
-    try:
-        rate: float = pool[label].ask("ceilings", timeout=timeout_s)["copy_gb_s"]
-    except (WorkerError, WorkerLostError):  # its rows will say why
-        return None
-    return rate
 
 
 def memory_shortfall(case: Case, cells: Sequence[Cell]) -> str | None:
@@ -291,13 +280,7 @@ def case_fields(case: Case, cell: Cell) -> dict[str, Any]:
     }
 
 
-def make_row(
-    origin: dict[str, Any],
-    case: Case,
-    cell: Cell,
-    measured: Measurement,
-    copy_gb_s: float | None = None,
-) -> schema.Row:
+def make_row(origin: dict[str, Any], case: Case, cell: Cell, measured: Measurement) -> schema.Row:
     """Return the row of a cell."""
     known = asdict(measured)
     if measured.bytes_moved is None:
@@ -305,7 +288,6 @@ def make_row(
     return schema.Row(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         flops=case.flops,
-        copy_gb_s=copy_gb_s,
         **origin,
         **known,
         **case_fields(case, cell),
