@@ -29,7 +29,7 @@ from unpool_xp.bench.measure.rounds import (
     measure_case,
     open_pools,
 )
-from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.workers import Place, Pool, WorkerError, WorkerLostError, places_of
 from unpool_xp.bench.rows import files, provenance, schema
 
 
@@ -91,6 +91,7 @@ def run_sweep(
     *,
     out: str | Path,
     modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
+    threads: Sequence[int] = (),
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
     timeout_s: float = TIMEOUT_SECONDS,
@@ -112,6 +113,9 @@ def run_sweep(
         The file of JSON lines to append to; its name without the ending is the run's.
     modes : callable, optional
         From a label to the modes to measure it in, such as `Preset.modes`. Default: eager.
+    threads : sequence of int, optional
+        With how many threads the backends of the CPU are measured, each apart. Default: once, with
+        as many as they choose.
     resume : bool, optional
         Whether to leave out what the file has a row for.
     progress : callable, optional
@@ -151,11 +155,12 @@ def run_sweep(
         raise ValueError(f"run_sweep: out={str(out)!r} exists; resume it, or name another file")
     end = math.inf if budget_s is None else time.monotonic() + budget_s
     done = schema.done_keys(files.read_rows([out]).rows if out.exists() else [])
-    grid, skipped = build_grid(cases, labels, modes, done, random.Random(0), wanted)
+    places = places_of(labels, threads)
+    grid, skipped = build_grid(cases, places, modes, done, random.Random(0), wanted)
     if in_order:
         grid.sort(key=lambda entry: cases.index(entry[0]))
     if not grid:
-        labels = ()
+        places = []
     total = sum(len(cells) for _, cells in grid)
     origin = provenance_fields(out.stem)
     options |= {"timeout_s": timeout_s, "until": end}
@@ -164,8 +169,8 @@ def run_sweep(
         with report_disk_errors(out):
             write_machine(out.parent)
             writer = files.RowWriter(out)
-        with writer, open_pools(labels, processes) as pools:
-            copy_rates = {label: copy_rate(pools[0], label, timeout_s) for label in labels}
+        with writer, open_pools(places, processes) as pools:
+            copy_rates = {place: copy_rate(pools[0], place, timeout_s) for place in places}
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
@@ -192,18 +197,20 @@ def measure_rows(
     origin: dict[str, Any],
     case: Case,
     cells: Sequence[Cell],
-    copy_rates: Mapping[str, float | None],
+    copy_rates: Mapping[Place, float | None],
     **options: Any,
 ) -> list[schema.Row]:
     """Return a row for each cell, with a reason where the case would not fit into memory."""
     reason = memory_shortfall(case, cells)
     reasons = {
-        label: reason or device_memory_shortfall(pools[0], label, case) for label in copy_rates
+        place: reason or device_memory_shortfall(pools[0], place, case) for place in copy_rates
     }
-    fits = [cell for cell in cells if reasons[cell.label] is None]
+    fits = [cell for cell in cells if reasons[cell.runs_on] is None]
     measured = measure_case(pools, case, fits, **options)
-    measured |= {c: Measurement(error=reasons[c.label]) for c in cells if c not in measured}
-    return [make_row(origin, case, cell, measured[cell], copy_rates[cell.label]) for cell in cells]
+    measured |= {c: Measurement(error=reasons[c.runs_on]) for c in cells if c not in measured}
+    return [
+        make_row(origin, case, cell, measured[cell], copy_rates[cell.runs_on]) for cell in cells
+    ]
 
 
 @contextlib.contextmanager
@@ -220,7 +227,7 @@ def report_disk_errors(out: Path) -> Iterator[None]:
 
 def build_grid(
     cases: Sequence[Case],
-    labels: Sequence[str],
+    places: Sequence[Place],
     modes: Callable[[str], Sequence[str]],
     done: set[schema.Key],
     rng: random.Random,
@@ -229,7 +236,11 @@ def build_grid(
     """Return the cases in random order, each with the cells that have no row yet."""
     grid, skipped = [], 0
     for case in dict.fromkeys(cases):
-        every = (cell for label in labels for cell in cells_of(case, label, modes(label)))
+        every = (
+            cell
+            for label, threads in places
+            for cell in cells_of(case, label, modes(label), threads)
+        )
         cells = [cell for cell in every if wanted(case, cell)]
         left = [cell for cell in cells if schema.fields_key(case_fields(case, cell)) not in done]
         skipped += len(cells) - len(left)
@@ -240,10 +251,10 @@ def build_grid(
     return grid, skipped
 
 
-def copy_rate(pool: Pool, label: str, timeout_s: float) -> float | None:
+def copy_rate(pool: Pool, place: Place, timeout_s: float) -> float | None:
     """Return the bandwidth of a plain copy on a backend, the ceiling for all operations."""
     try:
-        rate: float = pool[label].ask("ceilings", timeout=timeout_s)["copy_gb_s"]
+        rate: float = pool[place].ask("ceilings", timeout=timeout_s)["copy_gb_s"]
     except (WorkerError, WorkerLostError):  # its rows will say why
         return None
     return rate
@@ -251,7 +262,7 @@ def copy_rate(pool: Pool, label: str, timeout_s: float) -> float | None:
 
 def memory_shortfall(case: Case, cells: Sequence[Cell]) -> str | None:
     """Return why a case does not fit into memory, or None if it fits."""
-    processes = len({cell.label for cell in cells})
+    processes = len({cell.runs_on for cell in cells})
     needed, available = case.needed_bytes * processes, available_memory()
     if needed <= available:
         return None
@@ -261,12 +272,12 @@ def memory_shortfall(case: Case, cells: Sequence[Cell]) -> str | None:
     )
 
 
-def device_memory_shortfall(pool: Pool, label: str, case: Case) -> str | None:
+def device_memory_shortfall(pool: Pool, place: Place, case: Case) -> str | None:
     """Return why a case does not fit into device memory, or None if it fits."""
-    if label.partition(":")[2] in ("", "cpu"):  # the host's is looked at apart
+    if place.label.partition(":")[2] in ("", "cpu"):  # the host's is looked at apart
         return None
     with contextlib.suppress(WorkerError, WorkerLostError):  # its rows will say why
-        memory = pool[label].facts["memory_bytes"]
+        memory = pool[place].facts["memory_bytes"]
         if memory is not None and case.needed_bytes > memory:
             return (
                 f"too large for the device: about {case.needed_bytes} bytes "
@@ -285,6 +296,7 @@ def case_fields(case: Case, cell: Cell) -> dict[str, Any]:
     return {
         "backend": cell.label,
         "mode": cell.mode,
+        "threads_asked": cell.threads,
         "implementation": cell.implementation,
         "function": cell.function,
         **case.to_json(),

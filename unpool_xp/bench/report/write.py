@@ -15,6 +15,7 @@ from unpool_xp.bench.cases.formatting import (
     escape_markdown,
     interval_text,
     seconds_text,
+    threads_text,
     three_digits,
     times_text,
 )
@@ -39,7 +40,10 @@ _CAPTION = (
 )
 _SCRIPTS = ("core.js", "tables.js", "charts.js", "answers.js", "sections.js", "start.js")
 # What the template of the summary calls.
-_WORDS = (case_name, contender_text, interval_text, seconds_text, three_digits, times_text)
+_WORDS = (
+    *(case_name, contender_text, interval_text, seconds_text, threads_text, three_digits),
+    times_text,
+)
 
 
 @dataclass(frozen=True)
