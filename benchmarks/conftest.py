@@ -17,8 +17,9 @@ from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import BACKEND_MODES, SIZES, STRIDES, panel_case
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.rounds import Cell, cells_of
-from unpool_xp.bench.measure.session import SAMPLE_SECONDS, DeviceInputs, Session
+from unpool_xp.bench.measure.session import DeviceInputs, Session
 from unpool_xp.bench.measure.sweep import make_row, provenance_fields
+from unpool_xp.bench.measure.timer import SAMPLE_SECONDS
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.capabilities import why_not
 

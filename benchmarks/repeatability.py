@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 from collections import defaultdict
@@ -30,11 +31,11 @@ QUESTIONS = {
 RUNS, BUDGET = 10, 12.0
 COVERAGE, SPREAD = 0.9, 1.3
 
-Answers = dict[tuple[str, ...], list[tuple[float, Interval]]]
+Answers = dict[tuple[str, ...], list[tuple[float, Interval, int]]]
 
 
 def ask(runs: int, budget_s: float, names: list[str]) -> Answers:
-    """Return the typical seconds and their interval in each run, by question and function."""
+    """Return the typical seconds, their interval and the processes in each run."""
     found: Answers = defaultdict(list)
     for number in range(runs):
         for name in names:
@@ -49,7 +50,8 @@ def ask(runs: int, budget_s: float, names: list[str]) -> Answers:
                 times = times_of(row)
                 if isinstance(times, Times):
                     interval = median_interval(times.seconds, times.process)
-                    found[name, row.backend, row.function].append((times.typical, interval))
+                    answer = (times.typical, interval, len(set(times.process)))
+                    found[name, row.backend, row.function].append(answer)
     return found
 
 
@@ -57,17 +59,19 @@ def summary(answers: Answers) -> list[dict[str, Any]]:
     """Return the coverage and the spread of each function."""
     entries = []
     for key, runs in answers.items():
-        medians = [typical for typical, _ in runs]
+        medians = [typical for typical, *_ in runs]
         middle = statistics.median(medians)
-        held = sum(interval.low <= middle <= interval.high for _, interval in runs)
-        width = statistics.median(interval.high / interval.low for _, interval in runs)
+        held = sum(interval.low <= middle <= interval.high for _, interval, _ in runs)
+        # Of fewer than three samples an interval has no end.
+        widths = [i.high / i.low if i.low else math.inf for _, i, _ in runs]
         entries.append(
             {
                 "what": " ".join(key),
                 "runs": len(runs),
                 "held": held,
                 "spread": max(medians) / min(medians),
-                "width": width,
+                "width": statistics.median(widths),
+                "processes": statistics.median(processes for *_, processes in runs),
                 "median_s": middle,
             }
         )
@@ -93,7 +97,7 @@ def main() -> int:
         for e in entries:
             print(
                 f"{e['what']:<58} {e['median_s'] * 1e6:9.3g} us  held {e['held']}/{e['runs']}  "
-                f"spread {e['spread']:.2f}  interval {e['width']:.2f}"
+                f"spread {e['spread']:.2f}  interval {e['width']:.2f}  of {e['processes']:g}"
             )
         print(f"coverage {coverage:.0%}; worst spread {worst:.2f}")
     return int(coverage < COVERAGE or worst > SPREAD)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import timeit
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -20,10 +19,12 @@ from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs
 from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.measure.ceilings import plain_copy
 from unpool_xp.bench.measure.host.cgroup import available_memory
+from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.memory import peak_bytes
-from unpool_xp.bench.measure.session import SAMPLE_SECONDS, DeviceInputs, Session
-from unpool_xp.bench.measure.timer import MIN_ROUNDS, sample_rounds
+from unpool_xp.bench.measure.session import DeviceInputs, Session
+from unpool_xp.bench.measure.timer import MIN_ROUNDS, TimedCall, sample_rounds
 from unpool_xp.bench.portability.measure import ratio_of_pairs
 
 # The case of `scaling` has 2**16 elements on its larger side; more copies of it make it grow.
@@ -38,14 +39,12 @@ def _interleave(
     calls: Sequence[Callable[[], Any]], seconds: float = _SECONDS, fewest: int = MIN_ROUNDS
 ) -> list[list[float]]:
     """Return the samples of each, seconds per call, taken in turns to and fro."""
-    timers = [timeit.Timer(call) for call in calls]  # without garbage collection
-    numbers = [
-        max(1, math.ceil(SAMPLE_SECONDS / max(min(timer.repeat(2, 1)), 1e-9))) for timer in timers
-    ]
+    timers = [TimedCall(call, (), lambda *_: None) for call in calls]
     samples: list[list[float]] = [[] for _ in timers]
 
     def sample(i: int) -> None:
-        samples[i].append(timers[i].timeit(numbers[i]) / numbers[i])
+        timers[i].warm_up()
+        samples[i].append(timers[i].sample())
 
     sample_rounds([partial(sample, i) for i in range(len(timers))], seconds, fewest)
     return samples
@@ -72,12 +71,17 @@ def _share_of_best(call: Callable[[], Any], best: Callable[[], Any]) -> dict[str
 
 
 def bandwidth_share(on: BackendMode, case: Case) -> dict[str, float]:
-    """Compare an operation with a plain copy of as many bytes into new memory."""
+    """Compare an operation with a plain copy of as many bytes into new memory.
+
+    Also says whether they fit into the last cache, where the share is no target.
+    """
     backend, _, session = _prepare(on, case)
-    source = backend.asarray(np.ones(case.bytes_moved // 8, np.float32))
-    return _share_of_best(
-        session.caller(), lambda: backend.synchronize(backend.xp.asarray(source, copy=True))
-    )
+    copy, source = plain_copy(backend, case.bytes_moved // 2)
+    caches = this_machine().caches.values()
+    return {
+        **_share_of_best(session.caller(), lambda: backend.synchronize(copy(source))),
+        "cached": case.bytes_moved <= max(caches, default=0),
+    }
 
 
 def gemm_share(on: BackendMode, case: Case) -> dict[str, float]:

@@ -69,7 +69,11 @@ def _mark_missed(text: str, good: bool) -> str:
 
 def _share_cells(least: float) -> Callable[[dict[str, Any]], list[str]]:
     def cells(answer: dict[str, Any]) -> list[str]:
-        share = _mark_missed(f"{answer['share']:.0%}", answer["share"] >= least)
+        share = f"{answer['share']:.0%}"
+        if answer.get("cached"):  # no target there
+            share += " in the cache"
+        else:
+            share = _mark_missed(share, answer["share"] >= least)
         return [seconds_text(answer["seconds"]), seconds_text(answer["best_seconds"]), share]
 
     return cells

@@ -15,7 +15,7 @@ import pytest
 import unpool_xp
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.cases.operation import operations
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks" / "limits"))
 call_recorder, measures, limits = map(importlib.import_module, ("call_recorder", "measures", "run"))
@@ -81,8 +81,8 @@ def test_a_growing_case_is_checked_at_both_ends(monkeypatch: pytest.MonkeyPatch)
         out[-1, -1, -1, -1] += 1
         return out
 
-    broken = SimpleNamespace(**{**vars(OPERATIONS[CASE.operation]), "function": wrong_at_the_end})
-    monkeypatch.setitem(OPERATIONS, CASE.operation, broken)
+    broken = SimpleNamespace(**{**vars(operations()[CASE.operation]), "function": wrong_at_the_end})
+    monkeypatch.setitem(operations(), CASE.operation, broken)
     with pytest.raises(ValueError, match="should be"):
         measures.scaling(NUMPY, CASE, (3,))
 
@@ -102,6 +102,9 @@ def test_the_limits_are_printed_and_a_failure_has_its_reason(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bandwidth, scaling = limits.LIMITS[0], limits.LIMITS[-1]
+    half = {"seconds": 1.0, "best_seconds": 0.5, "share": 0.5}
+    assert bandwidth.cells(half | {"cached": False})[-1] == "[bold red]50%[/]"
+    assert bandwidth.cells(half | {"cached": True})[-1] == "50% in the cache"
     unsupported = Case("max_pool", (1, 1, 4, 4), kernel=2, dtype="bfloat16")
     tiny = [replace(limit, cases=(CASE, unsupported)) for limit in (bandwidth, limits.LIMITS[3])]
     monkeypatch.setattr(limits, "LIMITS", tiny)

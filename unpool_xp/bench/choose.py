@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.rounds import cells_of, open_pools
+from unpool_xp.bench.measure.rounds import cells_of
 from unpool_xp.bench.measure.sweep import measure_rows, memory_shortfall, provenance_fields
-from unpool_xp.bench.measure.workers import places_of
+from unpool_xp.bench.measure.workers import open_pools, places_of
 from unpool_xp.bench.rows import provenance
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.verdicts.crossover import (
@@ -133,8 +133,8 @@ def choose(
         left = budget_s - (time.monotonic() - start)
         progress(f"measuring {case.name}")
         origin = provenance_fields(provenance.run_id())
-        unknown = dict.fromkeys(places)  # the rates of a copy, which would take time to measure
-        rows = measure_rows(pools, origin, case, cells, unknown, budget_s=_MAIN_SHARE * left)
+        main_s = _MAIN_SHARE * left
+        rows = measure_rows(pools, origin, case, cells, budget_s=main_s, limit=False)
         portable = [cell for cell in cells if cell.implementation == "portable"]
         other_sizes: dict[int, list[Row]] = {}
         others = [other for factor in _FACTORS if (other := scale_case(case, factor)) is not None]
@@ -144,7 +144,7 @@ def choose(
                 progress(f"other sizes: {other.name}")
                 share = left / (len(others) - number)
                 other_sizes[math.prod(other.shape)] = measure_rows(
-                    pools, origin, other, portable, unknown, budget_s=share
+                    pools, origin, other, portable, budget_s=share, limit=False
                 )
     return Choice(case, rows, other_sizes)
 

@@ -16,7 +16,7 @@ def report(
     paths: Annotated[list[Path], typer.Argument(help="Files of rows, or folders of them.")],
     to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/report"),
 ) -> None:
-    """Write one self-contained HTML page, charts beside it, and a summary in Markdown."""
+    """Write one self-contained HTML page, charts, a summary in Markdown and a table in CSV."""
     write_report_from(paths, to)
 
 

@@ -38,6 +38,7 @@ from unpool_xp.bench.gate.statistics import (
     needs_retest,
     round_orders,
 )
+from unpool_xp.bench.measure.host.load import LoadWatch
 from unpool_xp.bench.measure.workers import WorkerError
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.terminal import gate
@@ -239,6 +240,19 @@ def test_a_commit_beside_itself_raises_no_alarm(
     assert not {"slower", "broken"} & {entry.outcome for entry in found.comparison.entries}
 
 
+def test_what_other_programs_disturbed_decides_nothing(
+    repository: Path, built: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LoadWatch, "is_disturbed", lambda watch: True)
+    head = built(inject_slowdown(repository, "avg_pool", 3.0, "base"))
+    found = run_gate(built("base"), head, [SMALL["avg_pool"]], NUMPY, out=tmp_path, budget_s=1)
+    (entry,) = found.comparison.entries
+    assert (entry.outcome, found.exit_code) == ("undecided", 2)
+    assert "other programs were at work" in entry.note
+    assert entry.head is not None
+    assert set(entry.head.disturbed or ()) == {True}
+
+
 FAULTS = """
 def max_unpool(values, indices, kernel_size=None, **options):
     return values
@@ -317,6 +331,8 @@ def test_the_command_finds_a_slowdown_and_nothing_else(
 ) -> None:
     head = inject_slowdown(repository, "max_unpool", 2.0, "base")
     monkeypatch.chdir(repository)
+    # Where other tests run beside this one, nothing would be decided.
+    monkeypatch.setattr(LoadWatch, "is_disturbed", lambda watch: False)
     arguments = ["base", "--head", head, "-b", "numpy", "-o", "max_unpool", "-o", "avg_pool"]
     summary = tmp_path / "gate.md"
     options = ["--size", "small", "--folder", str(tmp_path), "--markdown", str(summary)]

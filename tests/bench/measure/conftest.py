@@ -17,6 +17,8 @@ GOOD = Case("max_pool", (1, 2, 4, 4), kernel=2)
 FATAL = Case("max_pool", (3, 2, 4, 4), kernel=2)
 OTHER = Case("nearest_unpool", (1, 2, 3, 3), scale=2)
 
+QUICKLY: dict[str, Any] = {"rounds": 2, "cell_s": 0.0, "processes": 1}
+
 Sweep = Callable[..., tuple[SweepSummary, list[Row]]]
 
 
@@ -33,7 +35,7 @@ def sweep(tmp_path: Path) -> Sweep:
         cases: Sequence[Case], labels: Sequence[str], **options: Any
     ) -> tuple[SweepSummary, list[Row]]:
         out = tmp_path / "run.jsonl"
-        summary = run_sweep(cases, labels, out=out, **{"rounds": 2, "cell_s": 0.0, **options})
+        summary = run_sweep(cases, labels, out=out, **(QUICKLY | options))
         return summary, read_rows([out]).rows
 
     return run

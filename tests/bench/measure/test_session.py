@@ -49,6 +49,29 @@ def test_copies_and_cold_calls_are_sampled_like_calls() -> None:
     assert session.measured.samples_s == []
 
 
+@pytest.mark.parametrize("label", ["numpy", "torch:cpu", "jax:cpu", "dask"])
+def test_the_limit_is_a_copy_of_as_many_bytes_as_the_call_moves(label: str) -> None:
+    session = prepared(label)
+    copy = session._plain_copy()
+    (source,) = copy.arrays
+    made = session.backend.to_numpy(copy.call(source))
+    assert 2 * made.nbytes == GOOD.bytes_moved // 8 * 8
+    np.testing.assert_array_equal(made, session.backend.to_numpy(source))
+    assert len(session.take(2, "copy").samples_s) == 2
+
+
+def test_a_limit_that_cannot_be_measured_leaves_the_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = prepared("numpy")
+
+    def broken(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr("unpool_xp.bench.measure.session.plain_copy", broken)
+    assert session.take(1, "copy").samples_s == []
+    assert session.measured.error is None
+    assert len(session.sample()) == 1
+
+
 def test_a_lazy_library_computes_within_the_time() -> None:
     session = prepared("dask")
     session._timed["call"].calls = 2

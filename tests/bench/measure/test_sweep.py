@@ -20,7 +20,7 @@ from unpool_xp.bench.measure import rounds
 from unpool_xp.bench.measure import sweep as measure_sweep
 from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
 from unpool_xp.bench.measure.sweep import Progress, build_grid
-from unpool_xp.bench.measure.workers import Pool, places_of
+from unpool_xp.bench.measure.workers import open_pools, places_of
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import case_key, latest
 from unpool_xp.bench.verdicts.ranking import rank
@@ -82,6 +82,9 @@ def test_rows_say_what_was_measured_and_where(sweep: Sweep, tmp_path: Path) -> N
         assert row.peak_bytes is not None or not sys.platform.startswith("linux")
         assert row.calls_per_sample is not None
         assert row.device_samples_s == []
+        assert row.copy_gb_s is not None
+        assert 0 < row.copy_gb_s < 10  # so few bytes take the time of a call
+    assert len({(row.bytes_moved, row.copy_gb_s) for row in rows}) == 1  # shared by all of a size
     assert (tmp_path / "machine.json").exists()
 
 
@@ -201,14 +204,34 @@ def test_rounds_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(rounds.Interleaver, "sample", watched)
     cells = cells_of(OTHER, "numpy")
-    with Pool(places_of(["numpy"])) as pool:
-        late = measure_case(pool, OTHER, cells, budget_s=0.0)
-        measured = measure_case(pool, OTHER, cells, rounds=3, cell_s=1.0)
+    with open_pools(places_of(["numpy"]), 2) as pools:
+        late = measure_case(pools, OTHER, cells, budget_s=0.0)
+        measured = measure_case(pools, OTHER, cells, rounds=3, cell_s=2.0)
     assert {one.error for one in late.values()} == {"not measured: out of time"}
     names = [cell.function for cell in cells]
     assert len(names) == 5
-    assert order == [*names, *reversed(names), *names]
-    assert all(len(measured[cell].samples_s) >= 3 for cell in cells)
+    assert order == [*names, *reversed(names), *names] * 2  # once in each process
+    for one in measured.values():
+        assert len(one.samples_s) == len(one.process) == len(one.disturbed) >= 6
+        assert set(one.process) == {0, 1}
+        assert one.process == sorted(one.process)
+        assert min(one.to_device_s, one.from_device_s, one.cold_s) > 0
+
+
+def test_a_failure_in_a_later_process_takes_the_samples_back() -> None:
+    with open_pools(places_of(["fake:async"]), 2) as pools:
+        interleaver = rounds.Interleaver(GOOD, cells_of(GOOD, "fake:async"), timeout_s=60)
+        (cell,) = interleaver.enter(pools[0], 0)
+        interleaver.prepare(cell)
+        interleaver.sample(cell, 0)
+        interleaver.close()
+        assert len(interleaver.measured[cell].samples_s) == 1
+        interleaver.enter(pools[1], 1)
+        interleaver.prepare(cell)
+        pools[1][cell.runs_on].kill()
+        interleaver.sample(cell, 0)
+    assert not interleaver.measured[cell].checked
+    assert interleaver.measured[cell].samples_s == []
 
 
 SWEEP = """
@@ -218,7 +241,7 @@ from unpool_xp.bench.measure.sweep import run_sweep
 cases = [Case("max_pool", (1, n, 4, 4), kernel=2) for n in range(1, 5)]
 try:
     run_sweep(cases, ["fake:async", "fake:noisy"], out=sys.argv[1], rounds=4, cell_s=0.3,
-              resume=True, progress=lambda p: print(p.done, flush=True))
+              processes=1, resume=True, progress=lambda p: print(p.done, flush=True))
 except KeyboardInterrupt as said:
     print(said, flush=True)
     sys.exit(130)

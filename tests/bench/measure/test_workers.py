@@ -136,11 +136,22 @@ def test_no_worker_outlives_a_killed_parent(line: str) -> None:
     wait_for_the_end(pid)
 
 
+WITHOUT_PRCTL = """
+import ctypes
+class CDLL(ctypes.CDLL):
+    def __init__(self, name, *args, **kwargs):
+        if name is None:
+            raise OSError
+        super().__init__(name, *args, **kwargs)
+ctypes.CDLL = CDLL
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are of POSIX")
 def test_without_a_death_signal_the_system_ends_a_suspended_group(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # As on systems other than Linux, whose C library has no prctl.
-    (tmp_path / "sitecustomize.py").write_text("import ctypes\nctypes.CDLL = int\n")
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_PRCTL)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
     test_no_worker_outlives_a_killed_parent("")

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.support.browser import chromium
-from tests.support.rows import ATTACK, failed_row, make_row
+from tests.support.rows import ATTACK, failed_row, in_processes, make_row
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.report.write import write_report
 from unpool_xp.bench.rows.schema import Row, parse_row
@@ -339,6 +339,23 @@ def test_what_a_row_says_is_text_in_the_browser_too(browser, tmp_path):
     assert browser.run("return window.hit") is None
     assert browser.run("return document.querySelectorAll('img').length") == 0
     assert any(attack in text for text in browser.texts("#cases td code"))
+
+
+def test_what_is_disturbed_cold_or_differs_between_processes_is_in_the_tables(browser, tmp_path):
+    rows = [
+        in_processes("numpy", 244e-6, 578e-6, 250e-6),
+        in_processes("torch:cpu", disturbed=[True] * 12),
+    ]
+    browser.open(write_report(rows, [], tmp_path).html)
+    for section in ("time", "cases"):
+        browser.visit(section)
+        browser.each(f"#{section} details", "open = true")
+        found = f"return document.querySelector('#{section} table')?.textContent"
+        text = browser.until(found)
+        for words in ("after a rest", "17.0 ms", "1.00 ms !", "244 to 579 µs between processes"):
+            assert words in text
+    browser.visit("share")
+    assert "plain copy of as many bytes" in browser.texts("#share .note")[0]
 
 
 def test_many_rows_do_not_make_many_elements(browser, tmp_path):

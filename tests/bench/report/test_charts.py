@@ -13,9 +13,24 @@ from unpool_xp.bench.report import charts
 from unpool_xp.bench.report.chart_specs import chart_specs, time_png_spec
 
 
+def no_copy(case: object) -> None:
+    """No copy was measured beside a case."""
+
+
+def test_the_line_of_copies_goes_through_each_and_enters_where_the_times_do():
+    sizes = {10**6: 100.0, 10**8: 10.0, 10**9: 10.0}  # 10 µs, 10 ms and 0.1 s
+    rows = [timed("numpy", 2e-3, n=2, bytes_moved=size, shape=[size]) for size in sizes]
+    spec = time_png_spec(cases_of(*rows), ["numpy"], lambda case: sizes[case.bytes_moved])
+    least = min(point["low"] for point in spec["datasets"]["points"]) / 2
+    first, *line = spec["datasets"]["lines"]
+    assert line == [{"bytes": 10**8, "seconds": 1e-2}, {"bytes": 10**9, "seconds": 0.1}]
+    assert first["seconds"] == least
+    assert 10**6 < first["bytes"] < 10**8
+
+
 def test_a_picture_draws_a_symbol_for_every_time():
     backends = ["dask", "jax:cpu", "numpy", "torch:cpu"]
-    spec = time_png_spec(cases_of(*some_rows()), backends, 20.0)
+    spec = time_png_spec(cases_of(*some_rows()), backends, lambda case: 20.0)
     assert len(spec["datasets"]["points"]) == 8
     drawn = vl_convert.vegalite_to_svg({**spec, "width": 400}, config=charts.theme(backends))
     assert drawn.count('aria-roledescription="point"') == 8
@@ -27,21 +42,21 @@ def test_a_picture_draws_a_symbol_for_every_time():
 
 def test_a_picture_of_too_much_shows_the_settings_of_most_sizes():
     rows = [row for row in synthetic_rows(3000) if row.operation == "max_pool"]
-    spec = time_png_spec(cases_of(*rows), sorted({row.backend for row in rows}), None)
+    spec = time_png_spec(cases_of(*rows), sorted({row.backend for row in rows}), no_copy)
     assert {point["settings"] for point in spec["datasets"]["points"]} == {spec["title"]["text"]}
     assert len(spec["datasets"]["points"]) < len(rows)
 
 
 def test_a_picture_whose_lines_join_different_kernels_says_so():
     rows = [timed("numpy", 1.0), timed("numpy", 2.0, shape=[1, 8, 64, 64], kernel=[4, 4])]
-    spec = time_png_spec(cases_of(*rows), ["numpy"], None)
+    spec = time_png_spec(cases_of(*rows), ["numpy"], no_copy)
     assert "joins different ones" in spec["title"]["text"]
     assert {point["settings"] for point in spec["datasets"]["points"]} == {"all"}
 
 
 def test_a_picture_of_nothing_is_none():
-    assert time_png_spec(cases_of(failed_row("crash")), ["numpy"], 1.0) is None
-    assert time_png_spec(cases_of(make_row(bytes_moved=0)), ["numpy"], 1.0) is None
+    assert time_png_spec(cases_of(failed_row("crash")), ["numpy"], no_copy) is None
+    assert time_png_spec(cases_of(make_row(bytes_moved=0)), ["numpy"], no_copy) is None
 
 
 def test_the_charts_of_the_page_are_whole_but_for_their_data():

@@ -7,17 +7,33 @@ import gzip
 import json
 
 import pytest
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from tests.support.reports import report
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.report import payload
 from unpool_xp.bench.report import write as report_module
 from unpool_xp.bench.report.payload import pack_rows
+from unpool_xp.bench.rows.schema import Conditions, Row
+
+SAMPLED = ("samples_s", "process", "disturbed")  # an entry a sample
+
+
+def in_processes(row: Row) -> Row:
+    """Return a row of two processes, the second of which is slower, and disturbed."""
+    samples = [float(f"{second:.4g}") for second in row.samples_s]
+    slower = [second > 1.01 * min(samples) for second in samples]
+    return replace(
+        row,
+        samples_s=samples,
+        process=list(map(int, slower)),
+        disturbed=slower,
+        conditions=Conditions(other_cpus=[0.0] * len(slower)),
+    )
 
 
 def test_rows_are_packed_into_less_and_less_room():
-    rows, room, seen = synthetic_rows(40, samples=30), 10**9, []
+    rows, room, seen = [in_processes(row) for row in synthetic_rows(40, samples=30)], 10**9, []
     while not seen or seen[-1] != "left out":
         packed = pack_rows(rows, room)
         seen.append(packed.samples)
@@ -26,8 +42,12 @@ def test_rows_are_packed_into_less_and_less_room():
         assert len(packed.text) <= room or seen[-1] == "left out"
         for row, line in zip(rows, lines, strict=True):
             kept = json.loads(line)
-            samples = kept.pop("samples_s")
-            assert kept == {k: v for k, v in asdict(row).items() if k != "samples_s"}
+            samples, process, disturbed = (kept.pop(name) for name in SAMPLED)
+            left_out = {*SAMPLED, "conditions"}
+            assert kept.pop("conditions") is None
+            assert kept == {k: v for k, v in asdict(row).items() if k not in left_out}
+            assert process == [int(sample > 1.01 * min(row.samples_s)) for sample in samples]
+            assert disturbed == [bool(number) for number in process]
             if samples:
                 assert min(samples) == pytest.approx(min(row.samples_s), rel=1e-3)
                 assert max(samples) == pytest.approx(max(row.samples_s), rel=1e-3)

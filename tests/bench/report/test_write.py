@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ from msgspec import structs
 from PIL import Image
 
 from tests.support.reports import cases_of, report, some_rows
-from tests.support.rows import ATTACK, failed_row, make_row, timed
+from tests.support.rows import ATTACK, failed_row, in_processes, make_row, timed
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.rows.files import Problem
 
@@ -142,8 +143,60 @@ def test_copies_are_told_where_they_change_the_answer():
 def test_a_bandwidth_above_the_device_s_own_copy_is_flagged_from_a_size_on(tmp_path):
     rows = [make_row(copy_gb_s=20.0), make_row(backend="dask", copy_gb_s=9.0)]
     (machine,) = report(tmp_path, rows).data["machines"]
-    assert machine["ceilings"] == [[20.0, "numpy", "cpu"]]
+    assert machine["ceilings"] == [[20.0, "numpy", None, "cpu"]]
+    assert machine["rows"]["limit"] == [20.0, 20.0]
     assert machine["beyond_cache"] == 2**27
+
+
+def test_new_rows_compare_with_the_fastest_copy_of_their_own_size(tmp_path):
+    large = {"shape": [1, 8, 256, 256], "bytes_moved": 10**8}
+    rows = [
+        in_processes("numpy", copy_gb_s=90.0),
+        in_processes("torch:cpu", copy_gb_s=80.0),
+        in_processes("numpy", copy_gb_s=11.0, **large),
+        in_processes("torch:cpu", copy_gb_s=12.0, **large),
+    ]
+    page = report(tmp_path / "new", rows)
+    (machine,) = page.data["machines"]
+    assert machine["rows"]["limit"] == [90.0, 90.0, 12.0, 12.0]
+    assert machine["cases"]["copy"] == [90.0, 12.0]
+    assert machine["ceilings"] == [[12.0, "torch:cpu", 10**8, "cpu"]]
+    assert "12.0 GB/s on cpu (reached by torch:cpu), 95.4 MiB in and out" in page.words
+    # Older rows have theirs, whatever their size.
+    old = timed("dask", 1e-3, copy_gb_s=7.0, shape=[1, 8, 128, 128])
+    (machine,) = report(tmp_path / "both", [*rows, old]).data["machines"]
+    assert sorted(machine["rows"]["limit"]) == [7.0, 12.0, 12.0, 90.0, 90.0]
+
+
+def test_what_is_disturbed_cold_or_differs_between_processes_is_shown_and_explained(tmp_path):
+    rows = [
+        in_processes("numpy", 244e-6, 578e-6, 250e-6),
+        in_processes("torch:cpu", cold_s=None, disturbed=[True] * 12),
+    ]
+    page = report(tmp_path / "new", rows)
+    (machine,) = page.data["machines"]
+    assert machine["rows"]["disturbed"] == [0, 1]
+    assert machine["rows"]["between"] == ["244 to 579 µs between processes", ""]
+    assert machine["rows"]["cold"] == [17e-3, None]
+    for words in (
+        "! Other programs have disturbed",
+        "after a rest A single call",
+        "between processes Each",
+    ):
+        assert words in page.words
+    quick, slow = re.findall(r"^\| [12]=? \| .*$", page.summary, re.MULTILINE)
+    assert "; 244 to 579 µs between processes | 17.0 ms | 1.00x" in quick
+    assert "1.00 ms ! |" in slow
+    assert "! marks the times" in page.summary
+    with (tmp_path / "new" / "report.csv").open(encoding="utf-8", newline="") as file:
+        numpy, torch = csv.DictReader(file)
+    assert [numpy[name] for name in ("backend", "place", "disturbed")] == ["numpy", "1", "0"]
+    assert float(numpy["between_low"]) == pytest.approx(244e-6, rel=0.01)
+    assert (numpy["cold_s"], numpy["copy_gb_s"]) == ("0.017", "20.0")
+    assert [torch[name] for name in ("disturbed", "between_low", "cold_s")] == ["1", "", ""]
+    old = report(tmp_path / "old", some_rows())
+    assert "disturbed" not in old.words + old.summary
+    assert "after a rest" not in old.words + old.summary
 
 
 def test_the_page_loads_nothing(page):

@@ -117,6 +117,28 @@ def test_the_line_to_paste_runs(operation: str, label: str, mode: str) -> None:
     assert tuple((result[0] if isinstance(result, tuple) else result).shape) == case.output_shape
 
 
+def test_a_call_after_a_rest_and_processes_that_disagree_are_shown() -> None:
+    seconds = [number * 1e-6 for number in (244, 245, 246, 578, 579, 580)]
+    rows = [
+        replace(row(CASE, "numpy", 1e-3), cold_s=2e-3),
+        replace(row(CASE, "torch:cpu", 1.0), samples_s=seconds, process=[0] * 3 + [1] * 3),
+        replace(row(CASE, "torch:cpu", 2e-3, "compiled"), cold_s=1.7e-2, disturbed=[True] * 12),
+    ]
+    text = shown(Choice(CASE, rows, {}))
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line for line in lines if "a rest" in line]
+    torch, numpy, compiled = (line for line in lines if line[:2].strip(" =").isdigit())
+    assert " - " in torch
+    assert " 2.00 ms " in numpy
+    assert " 17.0 ms " in compiled
+    assert "! " in compiled
+    assert "torch:cpu: 245 to 579 µs between processes" in lines
+    first, second, _ = choice_as_json(Choice(CASE, rows, {}))["ranking"]
+    assert first["between_processes"] == [seconds[1], seconds[4]]
+    assert (second["between_processes"], second["cold_s"]) == (None, 2e-3)
+
+
 def test_json_has_no_infinity() -> None:
     choice = Choice(CASE, [row(CASE, "numpy", 1e-5, count=2)], {})
     answer = json.loads(json.dumps(choice_as_json(choice), allow_nan=False))

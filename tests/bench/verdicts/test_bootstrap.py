@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from tests.support.rows import noisy
 from unpool_xp.bench.verdicts.bootstrap import (
+    Interval,
     Ratio,
+    Times,
     Verdict,
     median_interval,
     noise_floor,
@@ -118,6 +120,31 @@ def test_the_noise_floor_sees_jitter_and_drift():
     assert noise_floor(np.linspace(1.0, 1.3, 60).tolist()) > 0.12  # 0.07 of it is the spread
     assert noise_floor(noisy(1.0, 100)) < 0.05
     assert noise_floor([1.0] * 5) == noise_floor([1.0]) == math.inf
+
+
+def in_processes(*samples: list[float]) -> Times:
+    numbers = [number for number, own in enumerate(samples) for _ in own]
+    return Times([second for own in samples for second in own], numbers)
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([[0.9, 1.0, 1.01], [2.0, 2.0, 2.1], [1.5, 1.5, 1.5]], Interval(1.0, 2.0)),
+        ([[1.0] * 3, [1.26] * 3], Interval(1.0, 1.26)),
+        ([[1.0] * 3, [1.24] * 3], None),
+        ([[1.0] * 3, [1.7, 2.0, 2.3]], None),  # noise of one process
+        ([[1.0] * 3, [2.0] * 2], None),  # too few to know
+        ([[1.0, 1.0, 1.0, 2.0, 2.0, 2.0]], None),
+    ],
+)
+def test_steady_processes_that_differ_disagree(samples, expected):
+    assert in_processes(*samples).disagreement == expected
+
+
+def test_disturbed_times_have_no_end_of_noise():
+    assert Times([1.0] * 8).noise == 0
+    assert Times([1.0] * 8, disturbed=True).noise == math.inf
 
 
 @pytest.mark.parametrize("bad", [[], [0.0, 1.0, 1.0], [-1.0], [math.nan] * 3, [math.inf] * 3])

@@ -156,6 +156,7 @@ def test_only_machines_that_both_have_are_compared(across: bool) -> None:
         ({"device": "other"}, "numpy: device cpu in base, other in head"),
         ({"copy_gb_s": 10.0}, "numpy: a plain copy reached 20 GB/s in base and 10 in head"),
         ({"copy_gb_s": 19.0}, None),
+        ({"copy_gb_s": 10.0, "process": [0] * 40}, None),  # of its own size, base of 256 MiB
         ({"backend_version": ""}, None),  # not known
         ({"backend_version": "2.0+cpu"}, None),
         ({"threads": None}, None),

@@ -19,9 +19,9 @@ import unpool_xp
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.measure.rounds import PROCESSES, TIMEOUT_SECONDS, Cell
-from unpool_xp.bench.measure.sweep import copy_rate, measure_rows, provenance_fields
-from unpool_xp.bench.measure.workers import Place, Pool, find_loadable
+from unpool_xp.bench.measure.rounds import PROCESSES, Cell
+from unpool_xp.bench.measure.sweep import measure_rows, provenance_fields
+from unpool_xp.bench.measure.workers import Pool, find_loadable
 from unpool_xp.bench.rows import provenance, schema
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -91,7 +91,6 @@ class _IdleTimeoutPool:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # a worker may have several threads
         self._pools: list[Pool] = []
-        self._copies: dict[Place, float | None] = {}
         self._timer: threading.Timer | None = None
 
     def measure(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,12 +101,8 @@ class _IdleTimeoutPool:
             self._stop_timer()
             try:
                 self._pools = self._pools or [Pool() for _ in range(PROCESSES)]
-                for place in dict.fromkeys(cell.runs_on for cell in cells):
-                    if place not in self._copies:
-                        timeout_s = options.get("timeout_s", TIMEOUT_SECONDS)
-                        self._copies[place] = copy_rate(self._pools[0], place, timeout_s)
                 origin = {**provenance_fields(request["run"]), "machine": this_machine().id}
-                rows = measure_rows(self._pools, origin, case, cells, self._copies, **options)
+                rows = measure_rows(self._pools, origin, case, cells, **options)
                 return {"rows": msgspec.to_builtins(rows)}
             finally:
                 # A client that went away does not say so.
@@ -118,7 +113,6 @@ class _IdleTimeoutPool:
     def close(self) -> dict[str, Any]:
         with self._lock:
             self._stop_timer()
-            self._copies.clear()
             while self._pools:
                 self._pools.pop().close()
         return {}

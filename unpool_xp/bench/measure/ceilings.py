@@ -57,27 +57,32 @@ def ceilings(
     Ceilings
         The medians of a few repetitions.
     """
-    generator = np.random.default_rng(0)
     # On a GPU, enough that neither its cache nor the start of the copy counts.
     copy_bytes = max(copy_bytes, _CACHE_MULTIPLE * (backend.cache_bytes or 0))
-    rows = max(copy_bytes // 4 // 2**16, 1)
-    some = generator.random((min(rows, 64), 2**16), dtype=np.float32)
-    source = backend.asarray(np.resize(some, (rows, 2**16)))
-    seconds = _median_seconds(backend, _copy(backend), source)
-    copy_rate = 2 * rows * 2**16 * 4 / seconds / 1e9
-    del source
+    seconds = _median_seconds(backend, *plain_copy(backend, copy_bytes))
+    copy_rate = 2 * copy_bytes / seconds / 1e9
 
+    generator = np.random.default_rng(0)
     square = backend.asarray(generator.random((product_size, product_size), dtype=np.float32))
     seconds = _median_seconds(backend, lambda a: backend.xp.matmul(a, a), square)
     return Ceilings(copy_rate, 2 * product_size**3 / seconds / 1e9)
 
 
-def _copy(backend: Backend) -> Callable[[Any], Any]:
+def plain_copy(backend: Backend, nbytes: int) -> tuple[Callable[[Any], Any], Any]:
+    """Return the quickest copy of a library into new memory, and an array of so many bytes."""
+    elements = max(nbytes // 4, 1)
+    some = np.random.default_rng(0).random(min(elements, 2**22), dtype=np.float32)
+    source = backend.asarray(np.resize(some, elements))
     if backend.library == "dask":  # whose own copy is the same lazy graph again
-        return lambda array: array.map_blocks(np.copy)
+        return lambda array: array.map_blocks(np.copy), source
     if backend.library == "cupy":  # whose asarray copies by a kernel, at a third of the rate
-        return _driver_copy
-    return lambda array: backend.xp.asarray(array, copy=True)
+        return _driver_copy, source
+
+    def copy(array: Any) -> Any:
+        return backend.xp.asarray(array, copy=True)
+
+    # Eager, JAX spends longer on the way to a small copy than on a compiled operation.
+    return backend.compile(copy) if backend.library == "jax" else copy, source
 
 
 def _driver_copy(array: Any) -> Any:

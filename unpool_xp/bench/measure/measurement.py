@@ -40,6 +40,7 @@ class Measurement(Samples, kw_only=True):
     calls_per_sample: int | None = None
     first_call_s: float | None = None
     cold_s: float | None = None
+    copy_gb_s: float | None = None
     to_device_s: float | None = None
     from_device_s: float | None = None
     peak_bytes: int | None = None

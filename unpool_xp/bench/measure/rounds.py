@@ -10,14 +10,13 @@ import contextlib
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
-import psutil
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.measurement import Measurement, Samples
@@ -37,9 +36,8 @@ _ENOUGH_PROCESSES, _LONG_CELL_SECONDS = 3, 5.0
 _MEMORY_PROCESSES = 4  # processes
 _LARGE_BYTES = 2**26  # of a case whose inputs take long to make
 _MIN_ANSWER_SECONDS = 1.0  # for an answer after the end of everything
-_MEMORY_SHARE = 0.2  # of what is free: what the workers of one pool may take
 _OUT_OF_TIME = "not measured: out of time"
-_BESIDE = {"to_device_s": "to_device", "from_device_s": "from_device", "cold_s": "cold"}
+_BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed beside the calls
 
 
 @dataclass(frozen=True)
@@ -100,12 +98,13 @@ class Interleaver:
         self, case: Case, cells: Sequence[Cell], timeout_s: float, until: float = math.inf
     ) -> None:
         self.case, self.timeout_s, self.until = case, timeout_s, until
+        self.kinds = list(_BESIDE)
         self.measured = {cell: Measurement(error=_OUT_OF_TIME) for cell in cells}
         self.facts: dict[Place, dict[str, Any]] = {}  # what the workers say of their backends
         self.open: dict[Cell, _Open] = {}
         self.spent_s = dict.fromkeys(cells, 0.0)
         self._known: dict[Cell, dict[str, str]] = {cell: {} for cell in cells}  # right outputs
-        self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of copies and cold calls
+        self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
         self._pool, self._process = Pool(), 0
 
     @property
@@ -162,22 +161,25 @@ class Interleaver:
             self.open[cell].sample_s = typical * (measured.calls_per_sample or 1)
 
     def sample_beside(self) -> None:
-        """Time the copies of each backend, and a call after a rest of each cell, once."""
+        """Time what is beside the calls, once: of each backend, or of each cell."""
         done = set()
         for cell in list(self.open):
             if cell not in self.open:  # its worker is lost
                 continue
-            for what in ("to_device", "from_device", "cold"):
+            for what in self.kinds:
                 key = self._beside_key(cell, what)
                 if key not in done and (taken := self._take(cell, what, 1)) is not None:
                     done.add(key)
                     self._beside.setdefault(key, []).extend(taken.samples_s)
 
     def _beside_key(self, cell: Cell, what: str) -> tuple[Any, ...]:
-        if what == "cold":
-            return (what, cell.runs_on, session_name(cell))
-        # All cells of a backend have the same inputs, and most the same kind of outputs.
-        return (what, cell.runs_on, self.open[cell].outputs if what == "from_device" else "")
+        # Cells of a backend have the same inputs, and mostly the same outputs and as many bytes.
+        own = {
+            "from_device": self.open[cell].outputs,
+            "copy": str(self.measured[cell].bytes_moved),
+            "cold": session_name(cell),
+        }
+        return (what, cell.runs_on, own.get(what, ""))
 
     def _take(self, cell: Cell, what: str, n: int) -> Samples | None:
         answer = self._ask(cell, "sample", n=n, session=session_name(cell), what=what)
@@ -206,9 +208,13 @@ class Interleaver:
         """Drop the sessions, so that the next case finds the memory free."""
         for cell in self.open:
             measured = self.measured[cell]
-            for name, what in _BESIDE.items():
+            for what in self.kinds:
                 taken = self._beside.get(self._beside_key(cell, what))
-                setattr(measured, name, statistics.median(taken) if taken else None)
+                seconds = statistics.median(taken) if taken else None
+                if what != "copy":
+                    setattr(measured, f"{what}_s", seconds)
+                elif seconds is not None:
+                    measured.copy_gb_s = (measured.bytes_moved or 0) / seconds / 1e9
         self.open.clear()
         for place in {cell.runs_on for cell in self.measured}:
             with contextlib.suppress(WorkerError, WorkerLostError):
@@ -254,6 +260,7 @@ def measure_case(
     cell_s: float = CELL_SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
     memory: bool | Callable[[Case, Cell], bool] = False,
+    limit: bool = True,
     until: float = math.inf,
 ) -> dict[Cell, Measurement]:
     """Measure a case with each of the cells, in turns, in several processes one after the other.
@@ -277,6 +284,8 @@ def measure_case(
         How long a worker may take for a request, before it is ended.
     memory : bool or callable, optional
         Whether to measure the peak memory as well, each in a new process; of which cells.
+    limit : bool, optional
+        Whether to time a plain copy of as many bytes as well.
     until : float, optional
         The moment of `time.monotonic` at which everything ends: what is not done by then has
         failed, and a worker that is still busy is ended.
@@ -288,6 +297,8 @@ def measure_case(
     """
     end = math.inf if budget_s is None else time.monotonic() + budget_s
     interleaver = Interleaver(case, cells, timeout_s, until)
+    if not limit:
+        interleaver.kinds.remove("copy")
     for process, pool in enumerate(pools):
         now = time.monotonic()
         if process and now >= min(end, until):
@@ -345,44 +356,6 @@ def _measure_in_process(
     for cell in on_gpu:
         interleaver.measured[cell].clock_mhz = clock
     interleaver.close()
-
-
-@contextlib.contextmanager
-def open_pools(
-    places: Sequence[Place], processes: int, seconds: float = math.inf
-) -> Iterator[list[Pool]]:
-    """Start several workers for each place, and end them.
-
-    Parameters
-    ----------
-    places : sequence of Place
-        The backends and their threads.
-    processes : int
-        How many workers for each; fewer where the memory is short.
-    seconds : float, optional
-        When so much time has gone, no more are started.
-
-    Yields
-    ------
-    list of Pool
-        At least one; all of their workers are ready, or have failed.
-    """
-    start = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        pools: list[Pool] = []
-        while len(pools) < processes:
-            taken = time.monotonic() - start
-            # The next takes as long as the last, and as much memory.
-            if pools and taken * (1 + 1 / len(pools)) > seconds:
-                break
-            available = psutil.virtual_memory().available
-            if pools and pools[0].resident_bytes() > _MEMORY_SHARE * available:
-                break
-            pools.append(stack.enter_context(Pool(places)))
-            for place in places:
-                with contextlib.suppress(WorkerError, WorkerLostError):  # its rows will say why
-                    _ = pools[-1][place].facts
-        yield pools
 
 
 def session_name(cell: Cell) -> str:

@@ -87,7 +87,7 @@ def error_text(error: BaseException) -> str:
 def _end_with_parent() -> None:
     """Do not outlive the parent: not in the middle of a call, and not while suspended either."""
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
+        with contextlib.suppress(OSError, AttributeError, TypeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # Other systems end a suspended process group that has lost its parent by SIGHUP.
     if hasattr(os, "getppid"):

@@ -14,6 +14,7 @@ from unpool_xp.backends import Backend, CompileUnavailableError
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.inputs import NDArray
+from unpool_xp.bench.measure.ceilings import plain_copy
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.host.load import sample_watch
 from unpool_xp.bench.measure.measurement import Measurement, Samples
@@ -252,13 +253,14 @@ class Session:
         ----------
         n : int, optional
             How many.
-        what : {"call", "to_device", "from_device", "cold"}, optional
-            A call, the copy of the inputs or of the outputs, or a single call after a rest.
+        what : {"call", "to_device", "from_device", "cold", "copy"}, optional
+            A call, the copy of the inputs or of the outputs, a single call after a rest, or a plain
+            copy on the device, which moves as many bytes as a call.
 
         Returns
         -------
         Samples
-            Empty where the result was not checked, or the call fails.
+            Empty where the result was not checked, or the call or the copy fails.
         """
         taken = Samples()
         if not self._timed:
@@ -269,7 +271,8 @@ class Session:
                     time.sleep(REST_SECONDS)
                     taken.samples_s.append(self._timed["call"].time(1))
                 return taken
-            timed, watch = self._timed[what], sample_watch()
+            timed = self._plain_copy() if what == "copy" else self._timed[what]
+            watch = sample_watch()
             timed.warm_up()
             for _ in range(n):
                 watch.start()
@@ -281,9 +284,16 @@ class Session:
                     self.backend, timed.call, timed.arrays, timed.calls, flush
                 )
         except Exception as error:
-            self.measured = self.measured.failed(describe_error(error))
+            if what != "copy":  # a limit that cannot be measured leaves the times as they are
+                self.measured = self.measured.failed(describe_error(error))
             return Samples()
         return taken
+
+    def _plain_copy(self) -> TimedCall:
+        """Return a copy that reads half of the bytes that a call moves, and writes half of them."""
+        copy, source = plain_copy(self.backend, (self.measured.bytes_moved or 0) // 2)
+        before = self._timed["call"].before
+        return TimedCall(copy, (source,), self.backend.synchronize, before)
 
     def finish(self) -> Measurement:
         """Let go of the arrays; return what was measured."""

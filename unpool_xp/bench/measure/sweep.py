@@ -9,7 +9,7 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,9 +27,15 @@ from unpool_xp.bench.measure.rounds import (
     Cell,
     cells_of,
     measure_case,
-    open_pools,
 )
-from unpool_xp.bench.measure.workers import Place, Pool, WorkerError, WorkerLostError, places_of
+from unpool_xp.bench.measure.workers import (
+    Place,
+    Pool,
+    WorkerError,
+    WorkerLostError,
+    open_pools,
+    places_of,
+)
 from unpool_xp.bench.rows import files, provenance, schema
 
 
@@ -170,11 +176,10 @@ def run_sweep(
             write_machine(out.parent)
             writer = files.RowWriter(out)
         with writer, open_pools(places, processes) as pools:
-            copy_rates = {place: copy_rate(pools[0], place, timeout_s) for place in places}
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
-                rows = measure_rows(pools, origin, case, cells, copy_rates, **options)
+                rows = measure_rows(pools, origin, case, cells, **options)
                 if time.monotonic() >= end:  # what was cut off is for another time
                     rows = [row for row in rows if row.checked and row.samples_s]
                 with report_disk_errors(out):
@@ -197,20 +202,18 @@ def measure_rows(
     origin: dict[str, Any],
     case: Case,
     cells: Sequence[Cell],
-    copy_rates: Mapping[Place, float | None],
     **options: Any,
 ) -> list[schema.Row]:
     """Return a row for each cell, with a reason where the case would not fit into memory."""
     reason = memory_shortfall(case, cells)
     reasons = {
-        place: reason or device_memory_shortfall(pools[0], place, case) for place in copy_rates
+        place: reason or device_memory_shortfall(pools[0], place, case)
+        for place in {cell.runs_on for cell in cells}
     }
     fits = [cell for cell in cells if reasons[cell.runs_on] is None]
     measured = measure_case(pools, case, fits, **options)
     measured |= {c: Measurement(error=reasons[c.runs_on]) for c in cells if c not in measured}
-    return [
-        make_row(origin, case, cell, measured[cell], copy_rates[cell.runs_on]) for cell in cells
-    ]
+    return [make_row(origin, case, cell, measured[cell]) for cell in cells]
 
 
 @contextlib.contextmanager
@@ -249,15 +252,6 @@ def build_grid(
             grid.append((case, left))
     rng.shuffle(grid)
     return grid, skipped
-
-
-def copy_rate(pool: Pool, place: Place, timeout_s: float) -> float | None:
-    """Return the bandwidth of a plain copy on a backend, the ceiling for all operations."""
-    try:
-        rate: float = pool[place].ask("ceilings", timeout=timeout_s)["copy_gb_s"]
-    except (WorkerError, WorkerLostError):  # its rows will say why
-        return None
-    return rate
 
 
 def memory_shortfall(case: Case, cells: Sequence[Cell]) -> str | None:
@@ -303,13 +297,7 @@ def case_fields(case: Case, cell: Cell) -> dict[str, Any]:
     }
 
 
-def make_row(
-    origin: dict[str, Any],
-    case: Case,
-    cell: Cell,
-    measured: Measurement,
-    copy_gb_s: float | None = None,
-) -> schema.Row:
+def make_row(origin: dict[str, Any], case: Case, cell: Cell, measured: Measurement) -> schema.Row:
     """Return the row of a cell."""
     known = asdict(measured)
     if measured.bytes_moved is None:
@@ -317,7 +305,6 @@ def make_row(
     return schema.Row(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         flops=case.flops,
-        copy_gb_s=copy_gb_s,
         **origin,
         **known,
         **case_fields(case, cell),

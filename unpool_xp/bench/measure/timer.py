@@ -84,7 +84,7 @@ class TimedCall:
         before: Callable[[], None] | None = None,
     ) -> None:
         self.call, self.arrays, self.synchronize = call, arrays, synchronize
-        self._before = before
+        self.before = before
         self.calls = 0  # of a sample; chosen by the first warm-up
 
     def warm_up(self) -> float:
@@ -114,7 +114,7 @@ class TimedCall:
 
     def time(self, calls: int) -> float:
         """Return the seconds per call."""
-        return time_calls(self.call, self.arrays, self.synchronize, calls, self._before)
+        return time_calls(self.call, self.arrays, self.synchronize, calls, self.before)
 
 
 def calls_per_sample(call_s: float) -> int:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 import psutil
@@ -25,6 +27,7 @@ from unpool_xp.bench.measure.host.threads import chosen_environment, thread_envi
 
 START_SECONDS = 180.0  # importing a library with a cold disk cache
 _QUIT_SECONDS = 5.0
+_MEMORY_SHARE = 0.2  # of what is free: what the workers of one pool may take
 
 
 class WorkerError(RuntimeError):
@@ -307,3 +310,43 @@ def find_loadable(labels: Sequence[str]) -> tuple[dict[str, str], dict[str, str]
             except (WorkerError, WorkerLostError) as error:
                 missing[label] = str(error).removeprefix("ValueError: ")
     return found, missing
+
+
+@contextlib.contextmanager
+def open_pools(
+    places: Sequence[Place], processes: int, seconds: float = math.inf
+) -> Iterator[list[Pool]]:
+    """Start several workers for each place, and end them.
+
+    Parameters
+    ----------
+    places : sequence of Place
+        The backends and their threads.
+    processes : int
+        How many workers for each; fewer where the memory is short.
+    seconds : float, optional
+        When so much time has gone, no more are started.
+
+    Yields
+    ------
+    list of Pool
+        At least one; all of their workers are ready, or have failed.
+    """
+    start = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        pools: list[Pool] = []
+        while len(pools) < processes:
+            taken = time.monotonic() - start
+            # The next takes as long as the last, and as much memory.
+            if pools and taken * (1 + 1 / len(pools)) > seconds:
+                break
+            if (
+                pools
+                and pools[0].resident_bytes() > _MEMORY_SHARE * psutil.virtual_memory().available
+            ):
+                break
+            pools.append(stack.enter_context(Pool(places)))
+            for place in places:
+                with contextlib.suppress(WorkerError, WorkerLostError):  # its rows will say why
+                    _ = pools[-1][place].facts
+        yield pools

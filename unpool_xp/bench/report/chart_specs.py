@@ -6,7 +6,7 @@ import functools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import altair as alt
@@ -46,7 +46,9 @@ def chart_specs(backends: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def time_png_spec(
-    cases: Iterable[RankedCase], backends: Sequence[str], copy_gb_s: float | None
+    cases: Iterable[RankedCase],
+    backends: Sequence[str],
+    copy_rate: Callable[[RankedCase], float | None],
 ) -> dict[str, Any] | None:
     """Return the chart of time against size of one operation on one machine, with its data.
 
@@ -77,7 +79,8 @@ def time_png_spec(
     spec: dict[str, Any] = json.loads(_time_png_json(tuple(backends), legend))
     sizes = [point["bytes"] for point in points]
     least = min(point["low"] for point in points) / 2
-    spec["datasets"] = {"points": points, "lines": _copy_line(copy_gb_s, sizes, least)}
+    copies = [(case.bytes_moved, rate) for case in cases if (rate := copy_rate(case))]
+    spec["datasets"] = {"points": points, "lines": _copy_line(copies, least)}
     if not spec["datasets"]["lines"]:
         spec["layer"] = [layer for layer in spec["layer"] if layer["data"]["name"] != "lines"]
     ticks = {
@@ -107,15 +110,16 @@ def _time_png_json(backends: tuple[str, ...], legend: tuple[str, ...]) -> str:
     return json.dumps(_page_spec(_time_chart(backends, _bytes_axis(), legend=list(legend))))
 
 
-def _copy_line(
-    copy_gb_s: float | None, sizes: Sequence[int], least: float
-) -> list[dict[str, float]]:
-    """Return the time of a plain copy, as far as it takes no less than this."""
-    if not copy_gb_s:
-        return []
-    first, last = max(min(sizes), least * copy_gb_s * 1e9), max(sizes)
-    ends = (first, last) if first < last else ()
-    return [{"bytes": size, "seconds": size / copy_gb_s / 1e9} for size in ends]
+def _copy_line(copies: Iterable[tuple[int, float]], least: float) -> list[dict[str, float]]:
+    """Return the times of plain copies, as far as they take no less than this."""
+    line = sorted((size, size / rate / 1e9) for size, rate in set(copies))
+    start = next((i for i, (_, seconds) in enumerate(line) if seconds >= least), len(line))
+    points = line[start:]
+    if 0 < start < len(line):  # it enters between two sizes
+        (before, quick), (size, slow) = line[start - 1 : start + 1]
+        part = math.log(least / quick) / math.log(slow / quick)
+        points.insert(0, (before * (size / before) ** part, least))
+    return [{"bytes": size, "seconds": seconds} for size, seconds in points if len(points) > 1]
 
 
 def _line_groups(cases: Sequence[RankedCase]) -> list[str]:

@@ -15,7 +15,7 @@ from unpool_xp.bench.rows.schema import Row, elements, failure_reason, latest
 from unpool_xp.bench.verdicts.ranking import by_workload
 
 COPY_SHARE = 0.85  # of the rate of the device's own copy, at least
-LARGE_BYTES = 10**9  # of output, more than
+LARGE_BYTES = 10**9  # of output, more than; no cache has as many
 MOST_EAGER, MOST_COMPILED = 1.2, 1.0  # portable over native, at most
 _COPY_LABELS = ("torch:cuda", "cupy:cuda")
 _COPY_OPERATIONS = ("nearest_unpool", "max_unpool")

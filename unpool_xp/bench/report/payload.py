@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec.structs import asdict
+import msgspec
+from msgspec.structs import replace
 
 from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.report import charts
@@ -92,10 +93,14 @@ def _machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[s
         "how": [contender_number(Contender.of(t.row)) for _, t in timed],
         "function": [number_of("function", t.row.function) for _, t in timed],
         "device": [number_of("device", t.row.device) for _, t in timed],
+        "limit": [round_number(rate) for limits in machine["limits"] for rate in limits],
         "seconds": [round_number(t.seconds) for _, t in timed],
         "low": [round_number(t.interval.low) for _, t in timed],
         "high": [round_number(t.interval.high) for _, t in timed],
         "noise": [round_number(t.noise) for _, t in timed],
+        "disturbed": [int(t.disturbed) for _, t in timed],
+        "between": [t.disagreement_text for _, t in timed],
+        "cold": [round_number(t.row.cold_s) for _, t in timed],
         "place": [t.place for _, t in timed],
         "tie": [_tie(t) for _, t in timed],
         "samples": [len(t.row.samples_s) for _, t in timed],
@@ -112,6 +117,7 @@ def _machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[s
         "shape": [sizes_text(case.first_row.shape) for case in cases],
         "elements": [case.elements for case in cases],
         "bytes": [case.bytes_moved for case in cases],
+        "copy": [round_number(rate) for rate in machine["copies"]],
         "notes": [case.notes for case in cases],
     }
     failed = [(number, *found) for number, case in enumerate(cases) for found in case.failed]
@@ -204,35 +210,48 @@ def gzip_base64_json(value: Any) -> str:
 def pack_rows(rows: Sequence[Row], most: int = RAW_BYTES) -> PackedRows:
     """Return rows to be carried by a page, in no more than so many bytes if that can be.
 
-    With every row and every field. Where all samples are too much they are rounded, and where that
-    is too much, few are kept, evenly from the smallest to the largest.
+    With every row, and every field but the conditions of each sample. Where all samples are too
+    much they are rounded, and where that is too much, few are kept, evenly from the smallest to the
+    largest.
     """
     # Without samples more rows than a page should have are no reason to lose one.
-    for words, samples in _SAMPLE_REDUCTIONS.items():
-        kept = ({**asdict(row), "samples_s": samples(row.samples_s)} for row in rows)
+    for words, reduced in _SAMPLE_REDUCTIONS.items():
+        # What else went on during each sample would take most of the room.
+        kept = (msgspec.to_builtins(replace(reduced(row), conditions=None)) for row in rows)
         lines = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in kept)
         text = gzip_base64(lines.encode("utf-8", "replace"))
-        packed = PackedRows(text, len(rows), words, whole=samples is list)
+        packed = PackedRows(text, len(rows), words, whole=reduced is _all_samples)
         if len(text) <= most:
             break
     return packed
 
 
-def _round_samples(samples: list[float]) -> list[float]:
-    return [float(f"{sample:.4g}") for sample in samples]
+def _all_samples(row: Row) -> Row:
+    return row
 
 
-def _quantiles(number: int, samples: list[float]) -> list[float]:
-    ordered, last = sorted(samples), len(samples) - 1
-    if last >= number:
-        ordered = [ordered[round(i * last / (number - 1))] for i in range(number)]
-    return _round_samples(ordered)
+def _reduce_samples(row: Row, most: float) -> Row:
+    """Return a row with no more than so many samples, evenly from the smallest, in four digits."""
+    kept, last = list(range(len(row.samples_s))), len(row.samples_s) - 1
+    if last >= most:
+        ordered = sorted(kept, key=row.samples_s.__getitem__)
+        kept = [ordered[round(i * last / (most - 1))] for i in range(int(most))]
+    return replace(
+        row,
+        samples_s=[float(f"{row.samples_s[i]:.4g}") for i in kept],
+        process=[row.process[i] for i in kept if row.process],
+        disturbed=row.disturbed and [row.disturbed[i] for i in kept],
+    )
 
 
-_SAMPLE_REDUCTIONS: dict[str, Callable[[list[float]], list[float]]] = {
-    "as they were read": list,
-    "rounded to four digits": _round_samples,
-    "nine a row, evenly from the smallest to the largest": functools.partial(_quantiles, 9),
-    "five a row, evenly from the smallest to the largest": functools.partial(_quantiles, 5),
-    "left out": lambda samples: [],
+_SAMPLE_REDUCTIONS: dict[str, Callable[[Row], Row]] = {
+    "as they were read": _all_samples,
+    "rounded to four digits": functools.partial(_reduce_samples, most=math.inf),
+    "nine a row, evenly from the smallest to the largest": functools.partial(
+        _reduce_samples, most=9
+    ),
+    "five a row, evenly from the smallest to the largest": functools.partial(
+        _reduce_samples, most=5
+    ),
+    "left out": functools.partial(_reduce_samples, most=0),
 }

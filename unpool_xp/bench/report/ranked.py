@@ -13,6 +13,7 @@ from typing import NamedTuple
 from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.cases.operation import Layout
+from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.rows.names import backend_mode_of, case_of, contender_text, settings_text
 from unpool_xp.bench.rows.schema import Row, elements, latest
 from unpool_xp.bench.verdicts.crossover import is_gpu
@@ -29,7 +30,7 @@ from unpool_xp.bench.verdicts.ranking import (
 # What a call moves. Each band is sixteen times the one before: a core's own cache, a shared
 # cache, beyond most caches, far beyond.
 SIZE_CLASSES = ((2**18, "tiny"), (2**22, "small"), (2**26, "medium"), (2**63, "large"))
-# Where a call moves less, a cache may well be faster than the memory's copy.
+# Where a call moves less, a cache may well be faster than memory; for GPUs and unknown machines.
 BEYOND_CACHE_BYTES = 2**27
 
 
@@ -51,6 +52,23 @@ class Contender(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.on}, {self.implementation}"
+
+
+class PlainCopy(NamedTuple):
+    """A plain copy on a device."""
+
+    gb_s: float
+    backend: str  # whose it is
+    bytes_moved: int | None  # None for the one of 256 MiB of older rows
+
+
+def _fastest_copies(rows: Iterable[Row]) -> dict[str, PlainCopy]:
+    best: dict[str, PlainCopy] = {}
+    for row in rows:
+        if row.copy_gb_s and (row.device not in best or row.copy_gb_s > best[row.device].gb_s):
+            moved = row.bytes_moved if row.process else None
+            best[row.device] = PlainCopy(row.copy_gb_s, row.backend, moved)
+    return best
 
 
 @dataclass(frozen=True)
@@ -112,6 +130,11 @@ class RankedCase(Ranking):
             notes.append(f"By the clock of the device itself: {'; '.join(told)}.")
         return notes
 
+    @cached_property
+    def copies(self) -> dict[str, PlainCopy]:
+        """The fastest plain copy of as many bytes, by device; older rows have none."""
+        return _fastest_copies(timed.row for timed in self.timed if timed.row.process)
+
 
 def outputs_of(row: Row) -> Layout | None:
     """Return shapes and dtypes of the outputs; None for a case that this version does not know."""
@@ -121,9 +144,6 @@ def outputs_of(row: Row) -> Layout | None:
         return None
 
 
-Ceilings = Mapping[str, tuple[float, str]]  # by device: GB/s, and the backend that reached it
-
-
 @dataclass(frozen=True)
 class RankedMachine:
     """The newest rows of one machine, by case."""
@@ -131,6 +151,7 @@ class RankedMachine:
     name: str
     cases: Sequence[RankedCase]  # by operation and size
     older: int  # rows of the same cases, left out
+    cache_bytes: int = BEYOND_CACHE_BYTES  # of its CPU
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -138,28 +159,46 @@ class RankedMachine:
         return [row for case in self.cases for row in case.rows]
 
     @cached_property
-    def ceilings(self) -> Ceilings:
-        """What the fastest plain copy on each device reached, and whose it was."""
-        best: dict[str, tuple[float, str]] = {}
-        for row in (timed.row for case in self.cases for timed in case.timed):
-            if row.copy_gb_s is not None and row.copy_gb_s > best.get(row.device, (0.0, ""))[0]:
-                best[row.device] = (row.copy_gb_s, row.backend)
-        return best
+    def ceilings(self) -> dict[str, PlainCopy]:
+        """The fastest plain copy by device: the one of 256 MiB, or that beside the largest case."""
+        by_size = sorted(self.cases, key=attrgetter("bytes_moved"))
+        beside = {name: copy for case in by_size for name, copy in case.copies.items()}
+        return beside | self._old_copies
 
-    @property
-    def host_copy_rate(self) -> float | None:
-        """What the fastest plain copy on a CPU reached, or, where there is none, on a GPU."""
-        on_cpu = [rate for rate, backend in self.ceilings.values() if not is_gpu(backend)]
-        return max(on_cpu or [rate for rate, _ in self.ceilings.values()], default=None)
+    @cached_property
+    def _old_copies(self) -> dict[str, PlainCopy]:
+        rows = (timed.row for case in self.cases for timed in case.timed)
+        return _fastest_copies(row for row in rows if not row.process)
+
+    def limit(self, case: RankedCase, device: str) -> float | None:
+        """Return the GB/s of the plain copy beside a case; of older rows of that of 256 MiB."""
+        found = case.copies.get(device, self._old_copies.get(device))
+        return found.gb_s if found else None
+
+    def host_copy_rate(self, case: RankedCase) -> float | None:
+        """Return the limit of a case on the CPU, or, where none was measured, on a GPU."""
+        devices = [d for d, copy in self.ceilings.items() if not is_gpu(copy.backend)]
+        limits = (self.limit(case, device) for device in devices or self.ceilings)
+        return max((limit for limit in limits if limit is not None), default=None)
+
+    def is_in_cache(self, row: Row) -> bool:
+        """Return whether the data of a call may come from a cache, so that a copy is no limit."""
+        cache_bytes = BEYOND_CACHE_BYTES if is_gpu(row.backend) else self.cache_bytes
+        return row.bytes_moved <= cache_bytes
 
 
-def ranked_machines(rows: Sequence[Row]) -> list[RankedMachine]:
+def ranked_machines(
+    rows: Sequence[Row], known: Mapping[str, Machine] | None = None
+) -> list[RankedMachine]:
     """Return the machines by name; of several rows of the same case the newest counts."""
     machines = []
     for name in sorted({row.machine for row in rows}):
         mine = [row for row in rows if row.machine == name]
         newest = latest(mine)
-        machines.append(RankedMachine(name, ranked_cases(newest), len(mine) - len(newest)))
+        caches = known[name].caches.values() if known and name in known else ()
+        cache_bytes = max(caches, default=BEYOND_CACHE_BYTES)
+        older = len(mine) - len(newest)
+        machines.append(RankedMachine(name, ranked_cases(newest), older, cache_bytes))
     return machines
 
 

@@ -51,9 +51,10 @@ def report_view(
 
     "backends" has labels and how they look, "side_by_side" is as `compare_machines` returns it. A
     machine has what was found once, for all that is made of it: "cases", "failed", "ceilings",
-    "devices", "crossovers", "break_evens" and "changes".
+    "limits" (of each case, one a timed row), "copies" (one a case), "devices", "crossovers",
+    "break_evens" and "changes".
     """
-    ranked = ranked_machines(rows)
+    ranked = ranked_machines(rows, known)
     backends = sorted({row.backend for machine in ranked for row in machine.rows})
     names: set[str] = set()
     looks = [
@@ -96,6 +97,10 @@ def _machine_view(
         "break_evens": compile_break_evens(cases),
         "changes": backend_changes(cases),
         "ceilings": ranked.ceilings,
+        "limits": [[ranked.limit(case, t.row.device) for t in case.timed] for case in cases],
+        "copies": [ranked.host_copy_rate(case) for case in cases],
+        "has_disturbed": any(timed.disturbed for case in cases for timed in case.timed),
+        "has_cold": any(timed.row.cold_s is not None for case in cases for timed in case.timed),
         "cases": cases,
         "failed": failed,
         "operations": [
@@ -153,8 +158,9 @@ def _row_facts(ranked: RankedMachine) -> list[tuple[str, str]]:
         for backend, version, device, threads in sorted(used, key=str)
     ]
     copies = [
-        f"{three_digits(rate)} GB/s on {device} (reached by {backend})"
-        for device, (rate, backend) in sorted(ranked.ceilings.items())
+        f"{three_digits(copy.gb_s)} GB/s on {device} (reached by {copy.backend})"
+        + (f", {bytes_text(copy.bytes_moved)} in and out" if copy.bytes_moved else "")
+        for device, copy in sorted(ranked.ceilings.items())
     ]
     days = sorted({row.time[:10] for row in rows})
     facts = [
@@ -195,9 +201,12 @@ def _tiles(ranked: RankedMachine, fastest: FastestCounts, failed: int) -> list[d
     if taxes:
         about = f"portable over native, geometric mean of {count_text(len(taxes))}"
         tiles.append((times_text(statistics.geometric_mean(taxes)), "portability tax", about))
-    for device, (rate, backend) in sorted(ranked.ceilings.items()):
-        about = f"reached by {backend}: the ceiling"
-        tiles.append((f"{three_digits(rate)} GB/s", f"copy on {device}", about))
+    for device, copy in sorted(ranked.ceilings.items()):
+        size = (
+            f", {bytes_text(copy.bytes_moved)} in and out" if copy.bytes_moved else ": the ceiling"
+        )
+        about = f"reached by {copy.backend}{size}"
+        tiles.append((f"{three_digits(copy.gb_s)} GB/s", f"copy on {device}", about))
     about = f"of {count_text(len(ranked.rows))} rows" + ("; reasons below" if failed else "")
     tiles.append((count_text(failed), "without a time", about))
     return [dict(zip(("value", "name", "about"), tile, strict=True)) for tile in tiles]

@@ -1,9 +1,11 @@
-"""One HTML page that works offline, a PNG chart an operation, and a Markdown summary."""
+"""An HTML page that works offline, a PNG chart an operation, a Markdown summary and a CSV table."""
 
 from __future__ import annotations
 
+import csv
 import importlib.resources
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from markupsafe import Markup
 from unpool_xp.bench.cases.formatting import (
     escape_markdown,
     interval_text,
+    printable,
     seconds_text,
+    sizes_text,
     threads_text,
     three_digits,
     times_text,
@@ -30,10 +34,15 @@ from unpool_xp.bench.report.payload import (
 )
 from unpool_xp.bench.report.view import report_view
 from unpool_xp.bench.rows.files import Problem
-from unpool_xp.bench.rows.names import case_name, contender_text
+from unpool_xp.bench.rows.names import case_name, contender_text, settings_text
 from unpool_xp.bench.rows.schema import Row
 
 _MOST_LINES = 100  # of a table of problems, and of some in the summary
+_CSV_COLUMNS = (
+    *("machine", "operation", "shape", "settings", "backend", "mode", "implementation", "function"),
+    *("place", "seconds", "low", "high", "disturbed", "between_low", "between_high", "cold_s"),
+    *("first_call_s", "to_device_s", "from_device_s", "peak_bytes", "gb_s", "copy_gb_s", "reason"),
+)
 _MOST_CASES = 200  # with tables in the summary; beyond, the page has them
 _CAPTION = (
     "Filled: portable; hollow: native. Dashed: compiled. Dotted grey: a plain copy of the bytes."
@@ -52,6 +61,7 @@ class ReportFiles:
 
     html: Path
     markdown: Path
+    csv: Path
     pngs: tuple[Path, ...]
 
 
@@ -62,7 +72,7 @@ def write_report(
     *,
     machines: Mapping[str, Machine] | None = None,
 ) -> ReportFiles:
-    """Write ``report.html``, ``report.md`` and the charts.
+    """Write ``report.html``, ``report.md``, ``report.csv`` and the charts.
 
     Parameters
     ----------
@@ -104,10 +114,14 @@ def write_report(
         for part in machine["operations"]
         if part["spec"] is not None
     ]
-    page, summary = out_dir / "report.html", out_dir / "report.md"
+    page, summary, table = (out_dir / f"report.{ending}" for ending in ("html", "md", "csv"))
     page.write_text(_html(view, pack_rows(rows)), encoding="utf-8")
     summary.write_text(_markdown(view), encoding="utf-8")
-    return ReportFiles(page, summary, tuple(pngs))
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, _CSV_COLUMNS)
+        writer.writeheader()
+        writer.writerows(_csv_lines(view))
+    return ReportFiles(page, summary, table, tuple(pngs))
 
 
 def _html(view: Mapping[str, Any], raw: PackedRows) -> str:
@@ -135,6 +149,40 @@ def _markdown(view: Mapping[str, Any]) -> str:
         most_lines=_MOST_LINES,
     )
     return text.rstrip() + "\n"
+
+
+def _csv_lines(view: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for machine in view["machines"]:
+        for case, limits in zip(machine["cases"], machine["limits"], strict=True):
+            for timed, limit in zip(case.timed, limits, strict=True):
+                interval, between = timed.interval, timed.disagreement
+                yield {
+                    **_csv_cells(machine["id"], timed.row),
+                    "place": timed.place,
+                    "seconds": timed.seconds,
+                    # As on the page, too few samples have no interval.
+                    "low": interval.low or None,
+                    "high": interval.high if math.isfinite(interval.high) else None,
+                    "disturbed": int(timed.disturbed),
+                    "between_low": between and between.low,
+                    "between_high": between and between.high,
+                    "gb_s": timed.gb_s,
+                    "copy_gb_s": limit,
+                }
+            for row, reason in case.failed:
+                yield {**_csv_cells(machine["id"], row), "reason": printable(reason)}
+
+
+def _csv_cells(machine: str, row: Row) -> dict[str, Any]:
+    known = {name: getattr(row, name) for name in _CSV_COLUMNS if hasattr(row, name)}
+    return {
+        **known,
+        "machine": machine,
+        "shape": sizes_text(row.shape),
+        "settings": settings_text(row),
+        "disturbed": None,
+        "copy_gb_s": None,
+    }
 
 
 def _render(

@@ -69,7 +69,9 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     peak_bytes: Int | None
     bytes_moved: Int
     flops: Int
-    copy_gb_s: Float | None  # what a plain copy reached on the device, in this very process
+    # What a plain copy of `bytes_moved` reached, half read, half written, in the same processes; in
+    # rows without `process`, one of 256 MiB.
+    copy_gb_s: Float | None
     # Older rows lack these.
     device_samples_s: list[Float] = []  # like samples_s, by the device clock if there is one
     clock_mhz: Int | None = None  # of a GPU's processors, right after the samples

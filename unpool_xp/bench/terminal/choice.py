@@ -181,13 +181,16 @@ def _ranking_as_json(ranking: Ranking) -> list[dict[str, Any]]:
             "tied_with_best": entry.tied_with_best,
             "processes": len(set(entry.row.process)),
             "disturbed": entry.disturbed,
+            "between_processes": (
+                [entry.disagreement.low, entry.disagreement.high] if entry.disagreement else None
+            ),
             "cold_s": entry.row.cold_s,
             "reason": None,
         }
         for entry in ranking.timed
     ]
     nothing = {
-        **dict.fromkeys(("place", "seconds", "interval", "cold_s")),
+        **dict.fromkeys(("place", "seconds", "interval", "between_processes", "cold_s")),
         "tied_with_best": False,
         "processes": 0,
         "disturbed": False,

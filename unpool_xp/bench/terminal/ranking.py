@@ -14,14 +14,16 @@ from unpool_xp.bench.rows.schema import latest
 from unpool_xp.bench.terminal.tables import text_table
 from unpool_xp.bench.verdicts.ranking import Ranking, Tax, by_workload, rank, tax
 
-_BAR_WIDTH = 12
+_BAR_WIDTH = 10
 
 
 def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
     """Print a ranking as a table, with what each library's own function takes."""
     own = {entry.backend_mode: entry for entry in taxes}
-    columns = ("", "backend", "a call", "95 % interval", "x best", "", "x own")
-    table = text_table(*columns, align="RLRRRLR")
+    rested = any(entry.row.cold_s is not None for entry in ranking.timed)  # not in older rows
+    cold_column = ["after\na rest"] if rested else []
+    columns = ("", "backend", "a call", *cold_column, "95 % interval", "x best", "", "x own")
+    table = text_table(*columns, align="RLR" + "R" * rested + "RRLR")
     slowest = max((entry.seconds for entry in ranking.timed), default=0)
     for entry in ranking.timed:
         backend_mode = backend_mode_of(entry.row)
@@ -30,14 +32,23 @@ def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
             f"{entry.place}{'=' * (entry.tied_with_above or entry.tied_with_best)}".rjust(2),
             str(backend_mode),
             seconds_text(entry.seconds),
+            *([_cold_text(entry.row.cold_s)] if rested else []),
             interval_text(entry.interval.low, entry.interval.high, entry.seconds),
             f"{entry.to_best.estimate:.2f}{'!' * entry.disturbed}",
             "█" * max(round(_BAR_WIDTH * entry.seconds / slowest), 1),
             f"{beside.ratio.estimate:.2f}" if beside else "-",
         )
     console.print(table)
+    for entry in ranking.timed:
+        if entry.disagreement:
+            text = f"{backend_mode_of(entry.row)}: {entry.disagreement_text}"
+            console.print(f"[yellow]{escape(text)}[/]")
     for row, reason in ranking.failed:
         console.print(f"[yellow]{escape(f'{backend_mode_of(row)}: {reason}')}[/]")
+
+
+def _cold_text(seconds: float | None) -> str:
+    return "-" if seconds is None else seconds_text(seconds)
 
 
 def print_rankings(console: Console, path: Path) -> None:

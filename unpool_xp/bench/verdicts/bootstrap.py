@@ -21,6 +21,8 @@ from scipy import special
 THRESHOLD = 0.05
 CONFIDENCE = 0.95
 _MIN_SAMPLES = 3  # samples: below, an interval says nothing
+# The medians of processes disagree where they lie further apart, and each one's quartiles do not.
+_DISAGREEMENT, _STEADY = 1.25, 1.1
 _RESAMPLES = 2000
 
 # Of fewer than five processes the resamples spread too little; so much wider the intervals are:
@@ -135,8 +137,24 @@ class Times:
 
     @functools.cached_property
     def noise(self) -> float:
-        """The `noise_floor`."""
-        return noise_floor(self.seconds)
+        """The `noise_floor`; infinite where others have disturbed it."""
+        return math.inf if self.disturbed else noise_floor(self.seconds)
+
+    @functools.cached_property
+    def disagreement(self) -> Interval | None:
+        """The lowest and highest median of the processes, where they disagree.
+
+        That is where these lie further apart than 1.25x, while each process by itself is steady: a
+        call takes the one or the other time, and more samples of a process would not tell.
+        """
+        enough = [s for s in _by_process(self.seconds, self.process) if len(s) >= _MIN_SAMPLES]
+        if len(enough) < 2:
+            return None
+        first, medians, third = np.array([np.quantile(own, (0.25, 0.5, 0.75)) for own in enough]).T
+        low, high = float(medians.min()), float(medians.max())
+        if high <= _DISAGREEMENT * low or (third > _STEADY * first).any():
+            return None
+        return Interval(low, high)
 
 
 def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Ratio, Verdict]:

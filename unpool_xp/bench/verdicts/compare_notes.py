@@ -103,7 +103,8 @@ def _copy_rate_notes(pairs: Pairs) -> Iterable[str]:
     """Yield where a plain copy became faster or slower: the machine changed, not our code."""
     rates: dict[str, list[tuple[float, float]]] = {}
     for base, head in pairs:
-        if base.copy_gb_s and head.copy_gb_s:
+        # Older rows, without processes, have the copy of another size.
+        if base.copy_gb_s and head.copy_gb_s and bool(base.process) == bool(head.process):
             rates.setdefault(base.backend, []).append((base.copy_gb_s, head.copy_gb_s))
     for label, both in rates.items():
         old, new = (statistics.median(side) for side in zip(*both, strict=True))

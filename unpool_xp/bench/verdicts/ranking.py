@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from unpool_xp.bench.cases.case import BackendMode
+from unpool_xp.bench.cases.formatting import interval_text
 from unpool_xp.bench.rows.names import backend_mode_of
 from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, label, workload_key
 from unpool_xp.bench.verdicts.bootstrap import (
@@ -30,6 +31,7 @@ class Ranked:
     interval: Interval  # of the seconds
     noise: float  # how far the same code is found to be from itself, as `noise_floor` has it
     disturbed: bool  # other programs were at work during most of the samples
+    disagreement: Interval | None  # of its processes, as `Times` has it
     to_best: Ratio  # the seconds over the best row's
     verdict: Verdict  # this row beside the best; SAME for the best itself
     tied_with_best: bool  # not known to be slower than it
@@ -39,6 +41,14 @@ class Ranked:
     def is_fastest(self) -> bool:
         """Whether nothing is known to be faster."""
         return self.place == 1 or self.tied_with_best
+
+    @property
+    def disagreement_text(self) -> str:
+        """What its processes took, such as "244 to 578 µs between processes"; or nothing."""
+        if self.disagreement is None:
+            return ""
+        low, high = self.disagreement.low, self.disagreement.high
+        return f"{interval_text(low, high, self.seconds)} between processes"
 
     @property
     def gb_s(self) -> float:
@@ -128,6 +138,7 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> Ranking:
                 interval=median_interval(times.seconds, times.process),
                 noise=times.noise,
                 disturbed=times.disturbed,
+                disagreement=times.disagreement,
                 to_best=to_best,
                 verdict=beside_best,
                 tied_with_best=number > 0 and beside_best in _TIES,

@@ -13,7 +13,7 @@ function timeSection(selected) {
   const cards = h("div", { class: groups.length === 1 ? "cards one" : "cards" },
     ...groups.map(([operation, mine]) => timeCard(selected, operation, mine, groups.length === 1)));
   const columns = rowColumns(selected);
-  const shown = ["operation", "shape", "settings", "bytes", "backend", "implementation", "function", "time", "interval", "over", "rate", "share", "samples", "scope"];
+  const shown = ["operation", "shape", "settings", "bytes", "backend", "implementation", "function", "time", "interval", ...coldColumn(at), "over", "rate", "share", "samples", "scope"];
   const joined = groups.some(([, mine]) => oneSizeEach(at, mine));
   return [legend(selected, { dotted: "a plain copy of the bytes" }), cards,
     joined ? h("p", { class: "note" }, "Under “all settings”, where each kernel and stride was measured at one size alone, a line joins different ones.") : "",
@@ -37,7 +37,7 @@ function timeCard(selected, operation, rows, large) {
     const points = mine.map((i) => pointOf(selected, i)).filter((point) => point.bytes > 0);
     if (single) for (const point of points) point.settings = "all";
     const sizes = few(points.map((point) => point.bytes));
-    const lines = points.length ? copyLine(at, sizes, few(points.map((point) => point.low))[0] / 2) : [];
+    const lines = points.length ? copyLine(at, mine, few(points.map((point) => point.low))[0] / 2) : [];
     forget(place);
     place.replaceChildren(points.length ? chart("time", `Time of ${operation} against size; the table below has the numbers`, {
       points, lines, xticks: byteTicks(sizes, large ? 10 : 5), height: large ? 400 : 270,
@@ -49,13 +49,20 @@ function timeCard(selected, operation, rows, large) {
   return h("article", { class: "card", "data-operation": operation }, h("header", {}, h("h3", {}, operation), bySettings.length > 1 ? pick : ""), place);
 }
 
-// The time of a plain copy on the CPU, as far as it takes no less than this; a GPU's own on its own.
-function copyLine(at, [small, large], least) {
-  const cpu = new Set(at.rows.how.map((how, i) => (isGpu(page.backends[at.names.how[how][0]].name) ? -1 : at.rows.device[i])));
-  const mine = at.ceilings.filter((ceiling, i) => ceiling && (cpu.has(i) || (cpu.size === 1 && cpu.has(-1))));
-  const rate = Math.max(0, ...mine.map(([gigabytes]) => gigabytes)) * 1e9;
-  const first = Math.max(small, least * rate);
-  return rate && first < large ? [first, large].map((size) => ({ bytes: size, seconds: size / rate })) : [];
+// The times of plain copies on the CPU, as far as they take no less than this; a GPU's own on its own.
+function copyLine(at, rows, least) {
+  const cases = [...new Set(rows.map((i) => at.rows.case[i]))].filter((number) => at.cases.copy[number] && at.cases.bytes[number]);
+  const rates = new Map(cases.map((number) => [at.cases.bytes[number], at.cases.copy[number] * 1e9]));
+  const line = [...rates].map(([size, rate]) => ({ bytes: size, seconds: size / rate })).sort((a, b) => a.bytes - b.bytes);
+  const start = line.findIndex((point) => point.seconds >= least);
+  if (start < 0) return [];
+  const points = line.slice(start);
+  if (start > 0) { // it enters between two sizes
+    const [before, after] = [line[start - 1], line[start]];
+    const part = Math.log(least / before.seconds) / Math.log(after.seconds / before.seconds);
+    points.unshift({ bytes: before.bytes * (after.bytes / before.bytes) ** part, seconds: least });
+  }
+  return points.length > 1 ? points : [];
 }
 
 function oneSizeEach(at, rows) {
@@ -136,13 +143,17 @@ function shareSection(selected) {
   const points = largest.map((i) => ({ ...pointOf(selected, i), share: shareOf(at, i), words: `${percent(shareOf(at, i))} at ${bytes(at.rows.bytes[i])}` })).filter((point) => point.share > 0);
   const best = [...groupBy(points, (point) => point.operation)].map(([operation, some]) => [operation, Math.max(...some.map((point) => point.share))]).sort((a, b) => b[1] - a[1]);
   const flagged = rows.filter((i) => doubtful(at, i));
-  const ceilings = at.ceilings.filter(Boolean).map(([rate, backend, device]) => `${digits(rate)} GB/s on ${device} (${backend})`);
+  const copies = at.ceilings.filter(Boolean);
+  const ceilings = copies.map(([rate, backend, moved, device]) => `${digits(rate)} GB/s on ${device} (${backend}${moved === null ? "" : `, ${bytes(moved)} in and out`})`);
+  const note = copies.some(([, , moved]) => moved === null)
+    ? `A plain copy: ${ceilings.join("; ")}. Up to ${bytes(at.beyond_cache)} the data may fit a cache, which is faster than memory: more than 100% is possible there${flagged.length ? "." : "; no larger call is above it."}`
+    : `Beside the fastest plain copy of as many bytes on the same device, half of them read and half written; of the largest: ${ceilings.join("; ")}.`;
   const columns = rowColumns(selected);
   const shown = ["operation", "shape", "settings", "bytes", "backend", "implementation", "function", "time", "rate", "share"];
   return [
     listed("On the best backend, at the largest size of each", best.map(([operation, share]) => h("span", {}, h("b", {}, percent(share)), ` ${operation}`))),
     flagged.length ? h("p", { class: "warning" }, `${many(flagged.length, "row")} of more than ${bytes(at.beyond_cache)} above the speed of a plain copy: marked as doubtful in the table, not a success.`) : "",
-    h("p", { class: "note" }, `A plain copy: ${ceilings.join("; ")}. Up to ${bytes(at.beyond_cache)} the data may fit a cache, which is faster than memory: more than 100% is possible there`, flagged.length ? "." : "; no larger call is above it."),
+    h("p", { class: "note" }, note),
     legend(selected, { modes: false }),
     dots("share", "Share of the copy bandwidth by operation and backend", "share", points, 1),
     tableBehind(`Table: ${many(rows.length, "share")}`, () => pagedTable(shown.map((name) => columns[name]), rows)),
@@ -350,7 +361,7 @@ function caseDetails(selected, number, rows, failures) {
   details.addEventListener("toggle", () => {
     if (!details.open || details.children.length > 1) return;
     const columns = rowColumns(selected);
-    const shown = ["place", "backend", "implementation", "function", "time", "interval", "over", "rate", "share", "samples", "scope"];
+    const shown = ["place", "backend", "implementation", "function", "time", "interval", ...coldColumn(at), "over", "rate", "share", "samples", "scope"];
     details.append(
       ...at.cases.notes[number].map((note) => h("p", { class: "note" }, note)),
       rows.length ? pagedTable(shown.map((name) => columns[name]), rows) : h("p", { class: "warning" }, "Nothing here has a checked result."),

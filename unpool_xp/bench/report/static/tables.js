@@ -78,8 +78,9 @@ function rowColumns({ at, hows }) {
     backend: { name: "backend", value: (i) => how(i).label, cell: (i) => howCell(how(i)) },
     implementation: { name: "function is", value: (i) => how(i).implementation, cell: (i) => how(i).implementation },
     function: { name: "function", value: (i) => at.names.function[rows.function[i]], cell: (i) => h("code", {}, at.names.function[rows.function[i]]) },
-    time: { name: "time", number: true, value: (i) => rows.seconds[i], cell: (i) => seconds(rows.seconds[i]) },
-    interval: { name: "95 % interval", number: true, cell: (i) => interval(rows.low[i], rows.high[i], rows.seconds[i]) },
+    time: { name: "time", number: true, value: (i) => rows.seconds[i], cell: (i) => seconds(rows.seconds[i]) + (rows.disturbed[i] ? " !" : "") },
+    interval: { name: "95 % interval", number: true, cell: (i) => h("span", {}, interval(rows.low[i], rows.high[i], rows.seconds[i]), rows.between[i] && h("div", { class: "fine" }, rows.between[i])) },
+    cold: { name: "after a rest", number: true, value: (i) => rows.cold[i], cell: (i) => (rows.cold[i] === null ? "" : seconds(rows.cold[i])) },
     over: { name: "over the best", number: true, value: (i) => rows.seconds[i] / best[rows.case[i]], cell: (i) => overWords(at, i, best) },
     rate: { name: "GB/s", number: true, value: (i) => rateOf(at, i), cell: (i) => digits(rateOf(at, i)) },
     share: { name: "of a copy", number: true, value: (i) => shareOf(at, i), cell: (i) => shareCell(at, i) },
@@ -115,10 +116,11 @@ function overWords(at, i, best) {
   const tie = ["", "same", "undecided"][at.rows.tie[i]];
   return tie ? h("span", {}, h("span", { class: "sure" }, tie), ` ${over}`) : over;
 }
+// Older rows have no call after a rest.
+const coldColumn = (at) => (at.rows.cold.some((value) => value !== null) ? ["cold"] : []);
 const rateOf = (at, i) => at.rows.bytes[i] / at.rows.seconds[i] / 1e9;
 function shareOf(at, i) {
-  const ceiling = at.ceilings[at.rows.device[i]];
-  return ceiling ? rateOf(at, i) / ceiling[0] : null;
+  return at.rows.limit[i] ? rateOf(at, i) / at.rows.limit[i] : null;
 }
 const doubtful = (at, i) => shareOf(at, i) > 1 && at.rows.bytes[i] > at.beyond_cache;
 function shareCell(at, i) {
