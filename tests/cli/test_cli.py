@@ -90,6 +90,32 @@ def test_choose_refuses_what_cannot_be_before_it_starts(arguments: list[str], me
     assert message in " ".join(shown.stderr.split())
 
 
+@pytest.mark.parametrize("text", ["0", "a", "", "1,,2", "1, 2", "-1", "1.5", "2x", "12345"])
+def test_a_bad_number_of_threads_is_named(text: str) -> None:
+    shown = run("sweep", f"--threads={text}", "--backend", "numpy")
+    assert shown.returncode == 2
+    assert f"--threads {text}:" in shown.stderr
+    assert "is no number of threads" in " ".join(shown.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "command", [["choose", "max_pool", "--shape", "1,2,4,4", "--kernel", "2"], ["tax"], ["gpu"]]
+)
+def test_every_command_that_measures_takes_threads(command: list[str]) -> None:
+    shown = run(*command, "--threads", "0")
+    assert (shown.returncode, "--threads 0:" in shown.stderr) == (2, True)
+
+
+def test_choose_compares_numbers_of_threads() -> None:
+    arguments = ["choose", "nearest_unpool", "--shape", "1,4,16,16", "--scale", "2"]
+    shown = run(*arguments, "--budget", "6", "-b", "numpy", "--threads", "1,9999,1", "--json")
+    ranking = json.loads(shown.stdout)["ranking"]
+    assert sorted(entry["threads_asked"] for entry in ranking) == [1, 9999]
+    said = " ".join(shown.stderr.split())
+    assert "--threads 9999: only" in said
+    assert "cores can be used here" in said
+
+
 def test_a_choice_where_nothing_ran_says_so(fake_backends: None) -> None:
     case = Case("max_pool", (1, 2, 4, 4), kernel=(2, 2))
     choice = choose(case, ["fake:wrong"], budget_s=3, modes=lambda label: ("eager",))

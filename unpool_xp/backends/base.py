@@ -97,6 +97,9 @@ class Backend:
         # Element-wise work runs on one thread, whatever BLAS has.
         return DeviceFacts(cpu_name(), host_memory(), 1)
 
+    def set_threads(self, threads: int) -> None:
+        """Compute with so many threads on the CPU, where the environment does not settle it."""
+
     def dtype(self, name: str) -> Any:
         """Return the library's dtype of that name.
 

@@ -39,6 +39,9 @@ class _Torch(Backend):
             return DeviceFacts(properties.name, properties.total_memory, None)
         return DeviceFacts(cpu_name(), host_memory(), torch.get_num_threads())
 
+    def set_threads(self, threads: int) -> None:
+        importlib.import_module("torch").set_num_threads(threads)
+
     def asarray(self, array: np.ndarray[Any, Any]) -> Array:
         torch = importlib.import_module("torch")
         if array.dtype.name == "bfloat16":  # NumPy's protocol has no bfloat16: go by the bits

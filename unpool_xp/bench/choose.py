@@ -11,7 +11,7 @@ from functools import cached_property
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.rounds import cells_of
 from unpool_xp.bench.measure.sweep import measure_rows, memory_shortfall, provenance_fields
-from unpool_xp.bench.measure.workers import open_pools
+from unpool_xp.bench.measure.workers import open_pools, places_of
 from unpool_xp.bench.rows import provenance
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.verdicts.crossover import (
@@ -84,6 +84,7 @@ def choose(
     *,
     budget_s: float = BUDGET_SECONDS,
     modes: Callable[[str], Sequence[str]],
+    threads: Sequence[int] = (),
     progress: Callable[[str], None] = lambda doing: None,
 ) -> Choice:
     """Measure a case on backends, and find where the answer changes.
@@ -98,6 +99,8 @@ def choose(
         Seconds for all of it, the start of the workers included.
     modes : callable
         From a label to the modes to measure it in.
+    threads : sequence of int, optional
+        With how many threads the backends of the CPU are measured. Default: as many as they choose.
     progress : callable, optional
         Called with a word on what is being done.
 
@@ -116,7 +119,10 @@ def choose(
     """
     if not labels:
         raise ValueError("choose: labels must name at least one backend")
-    cells = [cell for label in labels for cell in cells_of(case, label, modes(label))]
+    places = places_of(labels, threads)
+    cells = [
+        cell for label, number in places for cell in cells_of(case, label, modes(label), number)
+    ]
     # What the answer needs comes first: where the budget ends, natives are left out.
     cells.sort(key=lambda cell: cell.implementation != "portable")
     reason = memory_shortfall(case, cells)
@@ -124,11 +130,11 @@ def choose(
         raise MemoryError(f"{case.name} is {reason}")
     start = time.monotonic()
     progress("starting the libraries")
-    with open_pools(labels, PROCESSES, _START_SHARE * budget_s) as pools:
-        left = max(budget_s - (time.monotonic() - start), _MIN_SECONDS)
+    with open_pools(places, PROCESSES, _START_SHARE * budget_s) as pools:
+        left = budget_s - (time.monotonic() - start)
         progress(f"measuring {case.name}")
         origin = provenance_fields(provenance.run_id())
-        main_s = _MAIN_SHARE * left
+        main_s = max(_MAIN_SHARE * left, _MIN_SECONDS)
         rows = measure_rows(pools, origin, case, cells, budget_s=main_s, limit=False)
         portable = [cell for cell in cells if cell.implementation == "portable"]
         other_sizes: dict[int, list[Row]] = {}

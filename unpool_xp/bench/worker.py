@@ -1,7 +1,7 @@
 """The process of one backend, and the table of what it can be asked.
 
-``python -m unpool_xp.bench.worker LABEL`` is started by `bench.measure.workers` and speaks the
-protocol of `bench.measure.server`.
+``python -m unpool_xp.bench.worker LABEL [THREADS]`` is started by `bench.measure.workers` and
+speaks the protocol of `bench.measure.server`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.check.run import check_operation, to_json
 from unpool_xp.bench.measure.ceilings import ceilings
-from unpool_xp.bench.measure.host.thread_pool import measure_thread_pool
+from unpool_xp.bench.measure.host.thread_pool import measure_thread_pool, pool_threads
 from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.memory import peak_bytes
 from unpool_xp.bench.measure.server import serve
@@ -33,10 +33,14 @@ class Service:
     ----------
     label : str
         The backend's label.
+    threads : int, optional
+        How many it computes with; the environment says so already. Default: as the library has it.
     """
 
-    def __init__(self, label: str) -> None:
-        self.backend = backends.load(label)
+    def __init__(self, label: str, threads: int | None = None) -> None:
+        self.backend, self._threads = backends.load(label), threads
+        if threads is not None:
+            self.backend.set_threads(threads)
         self._sessions: dict[str, Session] = {}
         self._inputs: DeviceInputs | None = None
         self._host_inputs: HostInputs | None = None
@@ -50,13 +54,17 @@ class Service:
             "version": self.backend.version,
             "device": facts.name,
             "memory_bytes": facts.memory_bytes,
-            "threads": facts.threads,
+            "threads": facts.threads if self._threads is None else self._threads_in_effect(),
             "pools": [
                 {key: pool[key] for key in ("user_api", "num_threads")}
                 for pool in threadpool_info()
             ],
             "pid": os.getpid(),
         }
+
+    def _threads_in_effect(self) -> int | None:
+        """Return the number that was chosen; None where the library does not follow it."""
+        return self._threads if pool_threads(self.backend) == self._threads else None
 
     def ceilings(self) -> dict[str, Any]:
         """Measure what a plain copy and a matrix product reach here."""
@@ -149,11 +157,11 @@ COMMANDS = tuple(name for name in vars(Service) if not name.startswith("_"))
 
 def main(arguments: list[str]) -> int:
     """Serve on the standard streams."""
-    if len(arguments) != 1:
-        print("usage: python -m unpool_xp.bench.worker LABEL", file=sys.stderr)
+    if len(arguments) not in (1, 2):
+        print("usage: python -m unpool_xp.bench.worker LABEL [THREADS]", file=sys.stderr)
         return 2
-    (label,) = arguments
-    serve(label, lambda: Service(label), COMMANDS)
+    label, *threads = arguments
+    serve(label, lambda: Service(label, *map(int, threads)), COMMANDS)
     return 0
 
 

@@ -11,10 +11,12 @@ from unpool_xp.capabilities import DTYPES
 from unpool_xp.cli.common import (
     BackendOption,
     JsonOption,
+    ThreadsOption,
     WaitOption,
     app,
     fail,
     out,
+    parse_threads,
     report_disturbed,
     report_load,
     resolve_labels,
@@ -50,6 +52,7 @@ def choose(
     out_channels: Annotated[int | None, typer.Option(help="Output channels.")] = None,
     dtype: Annotated[str, typer.Option(help="Of the values.")] = "float32",
     backend: BackendOption = None,
+    threads: ThreadsOption = None,
     budget: Annotated[float, typer.Option(help="Seconds to measure for.", min=1)] = 20.0,
     torch_compiled: Annotated[
         bool, typer.Option(help="Also measure torch.compile (seconds per size).")
@@ -77,6 +80,7 @@ def choose(
         )
     except (ValueError, TypeError) as error:
         fail(str(error))
+    numbers = parse_threads(threads)
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
     labels = resolve_labels(backend, to_time=True)
     report_load(wait=wait)
@@ -89,6 +93,7 @@ def choose(
                 modes=lambda label: (
                     ("eager", "compiled") if label.partition(":")[0] in compiled else ("eager",)
                 ),
+                threads=numbers,
                 progress=shown.update,
             )
     except MemoryError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ except ImportError as missing:  # the library itself needs none of this
     sys.exit(f"unpool-xp: {missing.name} is not installed; {need}")
 
 from unpool_xp import backends
+from unpool_xp.backends.base import usable_cores
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
 
@@ -69,6 +71,10 @@ AllOption = Annotated[bool, typer.Option("--all", help="List all cases, not only
 WaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait until other programs leave the machine alone.")
 ]
+ThreadsOption = Annotated[
+    str | None,
+    typer.Option(help="Threads of each backend on the CPU, e.g. 4, or 1,2,4 to compare them."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PullRequestOption = Annotated[
     Path | None, typer.Option("--markdown", help="Write a summary for a pull request here.")
@@ -85,6 +91,23 @@ def resolve_labels(labels: list[str] | None, *, to_time: bool = False) -> list[s
         return list(dict.fromkeys(backends.load(label).label for label in labels))
     except (ValueError, backends.BackendUnavailableError) as error:
         fail(str(error))
+
+
+def parse_threads(text: str | None) -> list[int]:
+    """Return the numbers of ``--threads``, none if it is not given; exit if there is a bad one."""
+    parts = [] if text is None else text.split(",")
+    for part in parts:
+        if not re.fullmatch(r"[1-9][0-9]{0,3}", part):
+            fail(f"--threads {text}: {part!r} is no number of threads from 1 to 9999, as in 1,2,4")
+    threads = list(dict.fromkeys(map(int, parts)))
+    cores = usable_cores()
+    too_many = ",".join(str(number) for number in threads if number > cores)
+    if too_many:
+        err.print(
+            f"[yellow]--threads {too_many}: only {cores} cores can be used here; "
+            "rows of a library that starts fewer threads have threads: null[/]"
+        )
+    return threads
 
 
 def report_load(*, wait: bool) -> None:

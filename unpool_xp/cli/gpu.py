@@ -22,11 +22,13 @@ from unpool_xp.cli.common import (
     OperationOption,
     ReportOption,
     ResultsOption,
+    ThreadsOption,
     WaitOption,
     app,
     err,
     fail,
     out,
+    parse_threads,
     report_disturbed,
     report_load,
     status,
@@ -46,6 +48,7 @@ _REPORT_SECONDS = 30.0  # for the report, and to end the processes
 def gpu(
     backend: BackendOption = None,
     operation: OperationOption = None,
+    threads: ThreadsOption = None,
     minutes: Annotated[float, typer.Option(help="For everything.", min=0.1)] = 8.0,
     results: ResultsOption = Path("results"),
     report: ReportOption = True,
@@ -62,6 +65,7 @@ def gpu(
     from unpool_xp.bench.terminal import checks
 
     end = time.monotonic() + 60 * minutes
+    numbers = parse_threads(threads)
     with status("looking for devices"):
         labels = _cuda_labels(backend)
         cpu_labels = [*find_loadable([name for name in _CPU_LABELS if name not in labels])[0]]
@@ -89,6 +93,7 @@ def gpu(
                 [*labels, *cpu_labels],
                 out=path,
                 modes=chosen.modes,
+                threads=numbers,
                 memory=_measures_memory,
                 budget_s=max(end - time.monotonic() - (_REPORT_SECONDS if report else 0), 0),
                 in_order=True,
@@ -102,7 +107,8 @@ def gpu(
         f"{summary.left} left out for want of time"
     )
     if summary.left:
-        err.print(f"unpool-xp sweep --preset gpu --resume {path.stem} measures the rest")
+        also = f" --threads {threads}" if numbers else ""
+        err.print(f"unpool-xp sweep --preset gpu{also} --resume {path.stem} measures the rest")
     rows = read_rows([path]).rows
     report_disturbed(rows)
     _print_targets(rows, results / "report")

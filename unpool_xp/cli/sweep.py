@@ -15,11 +15,13 @@ from unpool_xp.cli.common import (
     OperationOption,
     ReportOption,
     ResultsOption,
+    ThreadsOption,
     WaitOption,
     app,
     err,
     fail,
     out,
+    parse_threads,
     report_disturbed,
     report_load,
     resolve_labels,
@@ -36,6 +38,7 @@ def sweep(
     ] = "quick",
     operation: OperationOption = None,
     backend: BackendOption = None,
+    threads: ThreadsOption = None,
     results: ResultsOption = Path("results"),
     resume: Annotated[
         str | None,
@@ -62,6 +65,8 @@ def sweep(
     from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.terminal import ranking
 
+    numbers = parse_threads(threads)
+    again = f"unpool-xp sweep --preset {preset}" + (f" --threads {threads}" if numbers else "")
     try:
         chosen = preset_of(preset)
     except ValueError as error:
@@ -77,10 +82,11 @@ def sweep(
             folder=results / "sweeps",
             resume=resume,
             modes=chosen.modes,
+            threads=numbers,
             share=share,
             worker_timeout_s=patience,
             memory=memory,
-            resume_command=f"unpool-xp sweep --preset {preset} --scheduler {scheduler}",
+            resume_command=f"{again} --scheduler {scheduler}",
         )
         if report:
             write_report_from(paths, results / "report")
@@ -90,13 +96,13 @@ def sweep(
     path = folder / f"{run_name(folder, resume)}.jsonl"
     err.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
     report_load(wait=wait)
-    command = f"unpool-xp sweep --preset {preset} --resume {path.stem}"
-    with resumable(command), sweep_progress("cells") as progress:
+    with resumable(f"{again} --resume {path.stem}"), sweep_progress("cells") as progress:
         summary = run_sweep(
             cases,
             labels,
             out=path,
             modes=chosen.modes,
+            threads=numbers,
             resume=resume is not None,
             memory=memory,
             progress=progress,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +14,12 @@ from unpool_xp.cli.common import (
     JsonOption,
     OperationOption,
     ResultsOption,
+    ThreadsOption,
     WaitOption,
     app,
     fail,
     out,
+    parse_threads,
     progress_bar,
     report_load,
     resolve_labels,
@@ -28,6 +31,7 @@ def tax(
     backend: BackendOption = None,
     operation: OperationOption = None,
     mode: Annotated[str | None, typer.Option(help="eager or compiled; default: both.")] = None,
+    threads: ThreadsOption = None,
     quick: Annotated[bool, typer.Option(help="Leave out the middle size.")] = False,
     results: ResultsOption = Path("results"),
     markdown: Annotated[Path | None, typer.Option(help="Write the summary here.")] = None,
@@ -39,8 +43,14 @@ def tax(
     from unpool_xp.bench.portability.targets import TARGETS, tax_cases
     from unpool_xp.bench.terminal import tax as tax_view
 
+    numbers: list[int | None] = [*parse_threads(threads)] or [None]
     labels = resolve_labels(backend)
-    targets = [t for t in TARGETS if t.label in labels and mode in (None, t.mode)]
+    targets = [
+        replace(t, threads=number)
+        for t in TARGETS
+        if t.label in labels and mode in (None, t.mode)
+        for number in numbers
+    ]
     if not targets:
         fail(f"no target for these; there are {', '.join(t.name for t in TARGETS)}")
     cases = [c for c in tax_cases(quick) if not operation or c.operation in operation]

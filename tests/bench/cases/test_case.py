@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.cases import SMALL, result
-from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.inputs import feature_map
 
 ids = [case.name for case in SMALL]
@@ -150,3 +150,9 @@ def test_weights_are_as_wide_as_those_of_a_fresh_layer() -> None:
     assert 0.95 * bound < np.abs(weight).max() <= bound
     assert abs(weight.mean()) < bound / 20
     np.testing.assert_array_equal(case.arrays()["weight"], weight)
+
+
+def test_a_backend_says_its_mode_and_its_threads_where_they_were_chosen() -> None:
+    assert str(BackendMode("numpy")) == "numpy"
+    assert str(BackendMode("numpy", threads=1)) == "numpy 1 thread"
+    assert str(BackendMode("jax:cpu", "compiled", 2)) == "jax:cpu compiled 2 threads"

@@ -18,10 +18,12 @@ from tests.bench.measure.conftest import FATAL, GOOD, OTHER, Sweep
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure import rounds
 from unpool_xp.bench.measure import sweep as measure_sweep
-from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case, open_pools
+from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
 from unpool_xp.bench.measure.sweep import Progress, build_grid
+from unpool_xp.bench.measure.workers import open_pools, places_of
 from unpool_xp.bench.rows.files import read_rows
-from unpool_xp.bench.rows.schema import case_key
+from unpool_xp.bench.rows.schema import case_key, latest
+from unpool_xp.bench.verdicts.ranking import rank
 
 FULL = Case("max_pool", (4, 2, 4, 4), kernel=2)
 AVERAGE = Case("avg_pool", (4, 2, 4, 4), kernel=2)
@@ -105,6 +107,21 @@ def test_resume_measures_what_is_missing_once(sweep: Sweep, tmp_path: Path) -> N
     assert sweep(cases, labels, resume=True)[0].skipped == 6
 
 
+def test_each_number_of_threads_is_a_measurement_of_its_own(sweep: Sweep) -> None:
+    def wanted(case: Case, cell: Cell) -> bool:
+        return cell.implementation == "portable"
+
+    labels, options = ["numpy", "fake:async"], {"wanted": wanted, "processes": 1}
+    summary, rows = sweep([OTHER], labels, threads=[1, 9999], **options)
+    assert (summary.measured, summary.failed) == (3, 0)
+    found = {(row.backend, row.threads_asked): row.threads for row in rows}
+    assert found == {("numpy", 1): 1, ("numpy", 9999): None, ("fake:async", None): 1}
+    summary, rows = sweep([OTHER], labels, threads=[1, 9999, 2], resume=True, **options)
+    assert (summary.measured, summary.skipped) == (1, 3)
+    assert sweep([OTHER], labels, resume=True, **options)[0].measured == 1  # numpy as it chooses
+    assert len(latest(rows)) == len(rank(rows).timed) == 4
+
+
 def test_a_device_that_fails_costs_its_case_alone(sweep: Sweep) -> None:
     large = Case("max_pool", (1, 2, 64, 64), kernel=2)
     cases = [large, FULL, AVERAGE, FATAL, GOOD]
@@ -152,7 +169,10 @@ def test_the_order_is_shuffled_and_the_same_for_a_seed() -> None:
     def order(seed: int) -> list[Case]:
         rng = random.Random(seed)
         return [
-            case for case, _ in build_grid(cases, ["numpy"], lambda _: ("eager",), set(), rng)[0]
+            case
+            for case, _ in build_grid(
+                cases, places_of(["numpy"]), lambda _: ("eager",), set(), rng
+            )[0]
         ]
 
     assert order(1) == order(1) != order(2)
@@ -184,7 +204,7 @@ def test_rounds_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(rounds.Interleaver, "sample", watched)
     cells = cells_of(OTHER, "numpy")
-    with open_pools(["numpy"], 2) as pools:
+    with open_pools(places_of(["numpy"]), 2) as pools:
         late = measure_case(pools, OTHER, cells, budget_s=0.0)
         measured = measure_case(pools, OTHER, cells, rounds=3, cell_s=2.0)
     assert {one.error for one in late.values()} == {"not measured: out of time"}
@@ -199,9 +219,8 @@ def test_rounds_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_failure_in_a_later_process_takes_the_samples_back() -> None:
-    with open_pools(["fake:async"], 2) as pools:
-        label = "fake:async"
-        interleaver = rounds.Interleaver(GOOD, cells_of(GOOD, label), timeout_s=60)
+    with open_pools(places_of(["fake:async"]), 2) as pools:
+        interleaver = rounds.Interleaver(GOOD, cells_of(GOOD, "fake:async"), timeout_s=60)
         (cell,) = interleaver.enter(pools[0], 0)
         interleaver.prepare(cell)
         interleaver.sample(cell, 0)
@@ -209,7 +228,7 @@ def test_a_failure_in_a_later_process_takes_the_samples_back() -> None:
         assert len(interleaver.measured[cell].samples_s) == 1
         interleaver.enter(pools[1], 1)
         interleaver.prepare(cell)
-        pools[1][label].kill()
+        pools[1][cell.runs_on].kill()
         interleaver.sample(cell, 0)
     assert not interleaver.measured[cell].checked
     assert interleaver.measured[cell].samples_s == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -130,6 +131,20 @@ def test_the_tax_of_a_case_in_one_process_with_rows_that_can_be_read(tmp_path: P
     assert {"unpool_xp.nearest_unpool", PLAIN, LAST_FIRST} <= set(taken)
     assert len({len(samples) for samples in taken.values() if samples}) == 1
     assert len(taken[found.function]) >= 6
+
+
+def test_the_tax_with_each_number_of_threads() -> None:
+    targets = [replace(NUMPY, threads=number) for number in (1, 9999)]
+    entries = []
+    for (_, measured, found), number in zip(
+        measure_taxes([CASE], targets, seconds=0.01), (1, 9999), strict=True
+    ):
+        assert {(cell.threads, one.threads) for cell, one in measured.items()} == {
+            (number, 1 if number == 1 else None)
+        }
+        entries += found
+    names = [summary.target.name for summary in summarize(entries)]
+    assert names == ["numpy eager 1 thread", "numpy eager 9,999 threads"]
 
 
 def test_a_backend_that_is_not_there_is_a_reason() -> None:

@@ -301,6 +301,24 @@ def test_little_makes_a_page_too(browser, tmp_path, rows):
     browser.visit_all()
 
 
+def test_threads_have_a_chart_where_rows_were_measured_with_several(browser, tmp_path, page):
+    rows = [
+        make_row(threads_asked=n, samples_s=[1e-3 / n * (1 + i / 1000) for i in range(9)], **more)
+        for n in (1, 2, 4)
+        for more in ({}, {"shape": [1, 8, 64, 64]}, {"mode": "compiled", "backend": "jax:cpu"})
+    ]
+    browser.open(write_report([*rows, make_row(backend="dask")], [], tmp_path).html)
+    assert charts(browser, "threads") == 1
+    (told,) = browser.texts("#threads .finding")
+    assert "4.00x as fast with 4 threads as with 1: numpy, portable" in told
+    assert "4.00x as fast with 4 threads as with 1: jax:cpu compiled, portable" in told
+    browser.each("#threads details", "open = true")
+    browser.until("return document.querySelector('#threads td')")
+    assert "●numpy 4 threads" in browser.texts("#threads td")
+    browser.open(page)
+    assert browser.run("return document.getElementById('threads')") is None
+
+
 def test_what_a_row_says_is_text_in_the_browser_too(browser, tmp_path):
     attack = ATTACK + "<img src=x onerror='window.hit = 1'>"
     texts = ("backend", "function", "operation", "device", "dtype", "check_scope", "machine")

@@ -66,6 +66,26 @@ def test_the_charts_of_the_page_are_whole_but_for_their_data():
         assert {parameter["name"] for parameter in spec["params"]} >= {"xticks", "yticks"}
 
 
+def test_a_line_over_threads_joins_them():
+    spec = chart_specs(["numpy", "dask"])["threads"]
+    points = [
+        {"backend": backend, "mode": "eager", "ran": f"eager {n} threads", "settings": ""}
+        | {
+            "implementation": "portable",
+            "threads": n,
+            "seconds": 1 / n,
+            "low": 1 / n,
+            "high": 1 / n,
+        }
+        for backend in ("numpy", "dask")
+        for n in (1, 2, 4)
+    ]
+    spec["datasets"] = {"points": points, "lines": []}
+    drawn = vl_convert.vegalite_to_svg({**spec, "width": 400})
+    assert drawn.count('aria-roledescription="point"') == 6
+    assert drawn.count('aria-roledescription="line mark"') == 2
+
+
 def test_no_two_of_many_backends_look_the_same_and_a_known_one_always_does():
     looks = charts.styles([*(f"library{number}" for number in range(40)), "numpy"])
     assert looks[-1:] == charts.styles(["numpy"])

@@ -209,3 +209,10 @@ def test_the_commit_is_of_the_folder_and_says_dirty(tmp_path, monkeypatch):
     assert provenance.git_commit(outside) is None  # somebody else's repository
     (package / "module.py").write_text("2\n")
     assert provenance.git_commit(package) == f"{head}+dirty"
+
+
+def test_threads_that_were_chosen_are_part_of_what_is_measured_and_others_are_not():
+    default, other_default = make_row(threads=2), make_row(threads=8)
+    chosen = [make_row(threads=1, threads_asked=1), make_row(threads=None, threads_asked=2)]
+    assert schema.case_key(default) == schema.case_key(other_default)
+    assert schema.latest([default, *chosen, other_default]) == [other_default, *chosen]

@@ -22,6 +22,16 @@ from unpool_xp.bench.terminal.choice import choice_as_json, code_for, print_choi
 CASE = Case("max_unpool", (2, 3, 8, 8), kernel=2)
 
 
+def test_threads_that_were_chosen_are_part_of_the_answer() -> None:
+    rows = [replace(row(CASE, "numpy", 1 / n), threads_asked=n) for n in (1, 2)]
+    choice = Choice(CASE, rows, {})
+    assert "use numpy 2 threads" in shown(choice)
+    answer = choice_as_json(choice)
+    assert answer["use"] == ["numpy 2 threads"]
+    assert [entry["threads_asked"] for entry in answer["ranking"]] == [2, 1]
+    assert answer["code"][0] == "# before Python starts: export OMP_NUM_THREADS=2"
+
+
 def row(case: Case, backend: str, seconds: float, mode: Any = "eager", count: int = 12) -> Row:
     samples = [seconds * (1 + number / 1000) for number in range(count)]
     settled = case.to_json() | {"function": f"unpool_xp.{case.operation}"}

@@ -32,6 +32,15 @@ def one(found: Comparison) -> Any:
     return entry
 
 
+def test_rows_are_matched_by_the_threads_that_were_chosen_alone():
+    base = [timed(1.0, threads=2), timed(4.0, threads=1, threads_asked=1)]
+    head = [timed(1.0, n=25, threads=8), timed(3.0, n=25, threads=4, threads_asked=4)]
+    found = compare(base, head)
+    assert [entry.outcome for entry in found.entries] == ["same", "only base", "only head"]
+    assert "numpy: threads 2 in base, 8 in head" in found.notes
+    assert comparison.measured_with(found.entries[1]) == "numpy 1 thread"
+
+
 # --- verdicts ------------------------------------------------------------------------------------
 
 

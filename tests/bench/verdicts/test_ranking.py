@@ -68,6 +68,19 @@ def test_nothing_to_rank_is_no_error():
     assert tax([]) == []
 
 
+def test_a_number_of_threads_is_another_contender():
+    rows = [
+        *(timed("numpy", 1 / number, threads_asked=number) for number in (1, 4)),
+        *(native("numpy", 2 / number, "own", threads_asked=number) for number in (1, 4)),
+    ]
+    assert [entry.row.threads_asked for entry in rank(rows).timed] == [4, 4, 1, 1]
+    assert {entry.backend_mode.threads: entry.ratio.estimate for entry in tax(rows)} == (
+        pytest.approx({1: 0.5, 4: 0.5})
+    )
+    with pytest.raises(ValueError, match="numpy eager 4 threads portable"):
+        rank([*rows, rows[1]])
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from unpool_xp.bench.cases.formatting import sizes_text
+from unpool_xp.bench.cases.formatting import sizes_text, threads_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.cases.operation import (
     SIZE_FIELDS,
@@ -241,9 +241,9 @@ class Case:
         return arrays + self.definition.working_bytes(self)
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class BackendMode:
-    """A backend and how functions run on it, such as "torch:cpu" or "jax:cpu compiled".
+    """A backend and how functions run on it, such as "torch:cpu" or "jax:cpu compiled 2 threads".
 
     Parameters
     ----------
@@ -251,18 +251,21 @@ class BackendMode:
         The backend, as `unpool_xp.backends` labels it.
     mode : {"eager", "compiled"}, optional
         How functions run.
+    threads : int, optional
+        The number of threads that was chosen. Default: none was.
 
     Examples
     --------
     >>> from unpool_xp.bench.cases.case import BackendMode
     >>> BackendMode.parse("jax:cpu/compiled")
-    BackendMode(label='jax:cpu', mode='compiled')
+    BackendMode(label='jax:cpu', mode='compiled', threads=None)
     >>> str(BackendMode("torch:cpu"))
     'torch:cpu'
     """
 
     label: str
     mode: str = "eager"
+    threads: int | None = None
 
     @classmethod
     def parse(cls, text: str, default: str = "eager") -> BackendMode:
@@ -277,5 +280,11 @@ class BackendMode:
         """The library's name, "torch" for "torch:cpu"."""
         return self.label.partition(":")[0]
 
+    @property
+    def details(self) -> str:
+        """All but the label, such as "compiled 2 threads"; empty for the default."""
+        mode = "" if self.mode == "eager" else self.mode
+        return f"{mode}{threads_text(self.threads)}".strip()
+
     def __str__(self) -> str:
-        return self.label if self.mode == "eager" else f"{self.label} {self.mode}"
+        return f"{self.label} {self.details}".strip()

@@ -48,6 +48,11 @@ def number_of(count: int, word: str) -> str:
     return f"{count_text(count)} {word}{'' if count == 1 else 's'}"
 
 
+def threads_text(threads: int | None) -> str:
+    """Return a number of threads behind a space, " 2 threads"; nothing where none was chosen."""
+    return "" if threads is None else f" {number_of(threads, 'thread')}"
+
+
 def count_text(number: int) -> str:
     """Return a whole number with its thousands set apart."""
     return f"{number:,}"

@@ -22,6 +22,7 @@ from unpool_xp.bench.cluster.files import LOST_PREFIX, MachineFiles, failed_row,
 from unpool_xp.bench.cluster.jobs import MAX_LOSSES, Job, JobQueue, WorkerInfo, required_resources
 from unpool_xp.bench.measure.rounds import Cell
 from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted, build_grid
+from unpool_xp.bench.measure.workers import places_of
 from unpool_xp.bench.rows.provenance import git_commit
 from unpool_xp.bench.rows.schema import Row
 
@@ -60,6 +61,7 @@ class ClusterSweep:
     worker_timeout_s: float
     progress: Callable[[Progress], None]
     notify: Callable[[str], None]
+    threads: Sequence[int] = ()
     job_queue: JobQueue = field(default_factory=JobQueue)
     workers: dict[str, WorkerInfo] = field(default_factory=dict)
     lost_workers: list[WorkerInfo] = field(default_factory=list)
@@ -190,7 +192,9 @@ class ClusterSweep:
             new = sorted(labels - planned)
             planned |= labels
             done, rng = self.files.done_on(group), random.Random(0)
-            grid, skipped = build_grid(self.cases, new, self.modes, done, rng)
+            grid, skipped = build_grid(
+                self.cases, places_of(new, self.threads), self.modes, done, rng
+            )
             self.job_queue.jobs += [Job(group, case, cells) for case, cells in grid]
             self.summary.skipped += skipped
             self.total += sum(len(cells) for _, cells in grid)

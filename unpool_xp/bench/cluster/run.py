@@ -28,6 +28,7 @@ def run_cluster_sweep(
     folder: str | Path,
     run: str,
     modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
+    threads: Sequence[int] = (),
     share: bool = False,
     resume: bool = False,
     progress: Callable[[Progress], None] = lambda at: None,
@@ -51,6 +52,8 @@ def run_cluster_sweep(
         The run's name, the same on all machines.
     modes : callable, optional
         From a label to the modes to measure it in, such as `Preset.modes`. Default: eager.
+    threads : sequence of int, optional
+        As in `bench.measure.sweep.run_sweep`.
     share : bool, optional
         Whether each cell is measured once, on whichever machine is free. Default: every machine
         measures all that it can. Machines of one fingerprint share their cells in any case.
@@ -91,7 +94,17 @@ def run_cluster_sweep(
     client = connect(scheduler) if isinstance(scheduler, str) else scheduler
     try:
         sweep = ClusterSweep(
-            client, cases, labels, modes, files, share, options, worker_timeout_s, progress, note
+            client,
+            cases,
+            labels,
+            modes,
+            files,
+            share,
+            options,
+            worker_timeout_s,
+            progress,
+            note,
+            threads,
         )
         with files:
             return sweep.run(resume)

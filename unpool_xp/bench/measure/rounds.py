@@ -23,7 +23,7 @@ from unpool_xp.bench.measure.measurement import Measurement, Samples
 from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.timer import to_and_fro
-from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.workers import Place, Pool, Worker, WorkerError, WorkerLostError
 
 ROUNDS = 4  # in a process
 PROCESSES = 5  # of each backend, where there is no budget
@@ -54,20 +54,30 @@ class Cell:
         Whose function.
     function : str
         Its name.
+    threads : int, optional
+        How many it computes with. Default: as the library chooses.
     """
 
     label: str
     mode: str
     implementation: str
     function: str
+    threads: int | None = None
+
+    @property
+    def runs_on(self) -> Place:
+        """Where it is measured."""
+        return Place(self.label, self.threads)
 
 
-def cells_of(case: Case, label: str, modes: Sequence[str] = ("eager",)) -> list[Cell]:
+def cells_of(
+    case: Case, label: str, modes: Sequence[str] = ("eager",), threads: int | None = None
+) -> list[Cell]:
     """Return the cells of a case on a backend: the portable function, then the natives."""
     functions = [("portable", f"unpool_xp.{case.definition.function.__name__}")]
     natives = case.natives(label.partition(":")[0])
     functions += [("native", native.name(case)) for native in natives]
-    return [Cell(label, mode, *function) for mode in modes for function in functions]
+    return [Cell(label, mode, *function, threads) for mode in modes for function in functions]
 
 
 @dataclass
@@ -90,11 +100,11 @@ class Interleaver:
         self.case, self.timeout_s, self.until = case, timeout_s, until
         self.kinds = list(_BESIDE)
         self.measured = {cell: Measurement(error=_OUT_OF_TIME) for cell in cells}
-        self.facts: dict[str, dict[str, Any]] = {}  # what the workers say of their backends
+        self.facts: dict[Place, dict[str, Any]] = {}  # what the workers say of their backends
         self.open: dict[Cell, _Open] = {}
         self.spent_s = dict.fromkeys(cells, 0.0)
         self._known: dict[Cell, dict[str, str]] = {cell: {} for cell in cells}  # right outputs
-        self._beside: dict[tuple[str, ...], list[float]] = {}  # seconds of `kinds`
+        self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
         self._pool, self._process = Pool(), 0
 
     @property
@@ -106,14 +116,14 @@ class Interleaver:
         """Go on in the workers of a pool; return the cells that have not failed."""
         self._pool, self._process = pool, process
         cells = [cell for cell, one in self.measured.items() if one.error in (None, _OUT_OF_TIME)]
-        labels = list(dict.fromkeys(cell.label for cell in cells))
-        for label in labels:  # nothing starts any more once something is timed
+        places = list(dict.fromkeys(cell.runs_on for cell in cells))
+        for place in places:  # nothing starts any more once something is timed
             with contextlib.suppress(WorkerError, WorkerLostError):
-                self.facts[label] = pool[label].facts
-        if len(labels) < 2 or self.case.bytes_moved < _LARGE_BYTES:
+                self.facts[place] = pool[place].facts
+        if len(places) < 2 or self.case.bytes_moved < _LARGE_BYTES:
             return cells
         # The inputs of a large case are made in all workers at once: nothing is timed yet.
-        workers, case = [pool[label] for label in labels], self.case.to_json()
+        workers, case = [pool[place] for place in places], self.case.to_json()
 
         def make_inputs(worker: Worker) -> None:
             # Whatever fails here, fails again where its reason goes into a row.
@@ -162,14 +172,14 @@ class Interleaver:
                     done.add(key)
                     self._beside.setdefault(key, []).extend(taken.samples_s)
 
-    def _beside_key(self, cell: Cell, what: str) -> tuple[str, ...]:
+    def _beside_key(self, cell: Cell, what: str) -> tuple[Any, ...]:
         # Cells of a backend have the same inputs, and mostly the same outputs and as many bytes.
         own = {
             "from_device": self.open[cell].outputs,
             "copy": str(self.measured[cell].bytes_moved),
             "cold": session_name(cell),
         }
-        return (what, cell.label, own.get(what, ""))
+        return (what, cell.runs_on, own.get(what, ""))
 
     def _take(self, cell: Cell, what: str, n: int) -> Samples | None:
         answer = self._ask(cell, "sample", n=n, session=session_name(cell), what=what)
@@ -182,7 +192,7 @@ class Interleaver:
 
     def measure_peak(self, cell: Cell) -> None:
         """Measure the memory of a call, in a process of its own."""
-        worker = Worker(cell.label)
+        worker = Worker(*cell.runs_on)
         try:
             # Its failure leaves the times as they are.
             with contextlib.suppress(WorkerError, WorkerLostError):
@@ -206,17 +216,17 @@ class Interleaver:
                 elif seconds is not None:
                     measured.copy_gb_s = (measured.bytes_moved or 0) / seconds / 1e9
         self.open.clear()
-        for label in {cell.label for cell in self.measured}:
+        for place in {cell.runs_on for cell in self.measured}:
             with contextlib.suppress(WorkerError, WorkerLostError):
-                if self._pool.is_running(label):
-                    self._pool[label].ask("drop", timeout=self.timeout_s)
+                if self._pool.is_running(place):
+                    self._pool[place].ask("drop", timeout=self.timeout_s)
 
     def _ask(self, cell: Cell, command: str, **arguments: Any) -> dict[str, Any] | None:
         """Send a command to the cell's worker; an error or a lost worker fails the cell."""
         start = time.monotonic()
         try:
-            worker = self._pool[cell.label]
-            self.facts[cell.label] = worker.facts
+            worker = self._pool[cell.runs_on]
+            self.facts[cell.runs_on] = worker.facts
             return worker.ask(command, timeout=self._answer_timeout, **arguments)
         except (WorkerError, WorkerLostError) as error:
             self._fail(cell, str(error))
@@ -227,13 +237,13 @@ class Interleaver:
     def _fail(self, cell: Cell, reason: str, device_lost: bool = False) -> None:
         """Drop a cell; where the worker is lost, reopen the sessions of its other cells."""
         if device_lost:
-            self._pool[cell.label].kill()
+            self._pool[cell.runs_on].kill()
             reason += " (the device was lost; its process was started anew)"
         self.measured[cell] = self.measured[cell].failed(reason)
         self.open.pop(cell, None)
-        if self._pool.is_running(cell.label):
+        if self._pool.is_running(cell.runs_on):
             return
-        lost = [other for other in self.open if other.label == cell.label]
+        lost = [other for other in self.open if other.runs_on == cell.runs_on]
         for other in lost:
             del self.open[other]
         for other in lost:
@@ -305,7 +315,7 @@ def measure_case(
         with ThreadPoolExecutor(_MEMORY_PROCESSES) as threads:  # no time is measured there
             list(threads.map(interleaver.measure_peak, with_memory))
     for cell, measured in interleaver.measured.items():
-        measured.describe(interleaver.facts.get(cell.label, {}))
+        measured.describe(interleaver.facts.get(cell.runs_on, {}))
     return interleaver.measured
 
 

@@ -28,7 +28,14 @@ from unpool_xp.bench.measure.rounds import (
     cells_of,
     measure_case,
 )
-from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError, open_pools
+from unpool_xp.bench.measure.workers import (
+    Place,
+    Pool,
+    WorkerError,
+    WorkerLostError,
+    open_pools,
+    places_of,
+)
 from unpool_xp.bench.rows import files, provenance, schema
 
 
@@ -90,6 +97,7 @@ def run_sweep(
     *,
     out: str | Path,
     modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
+    threads: Sequence[int] = (),
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
     timeout_s: float = TIMEOUT_SECONDS,
@@ -111,6 +119,9 @@ def run_sweep(
         The file of JSON lines to append to; its name without the ending is the run's.
     modes : callable, optional
         From a label to the modes to measure it in, such as `Preset.modes`. Default: eager.
+    threads : sequence of int, optional
+        With how many threads the backends of the CPU are measured, each apart. Default: once, with
+        as many as they choose.
     resume : bool, optional
         Whether to leave out what the file has a row for.
     progress : callable, optional
@@ -150,11 +161,12 @@ def run_sweep(
         raise ValueError(f"run_sweep: out={str(out)!r} exists; resume it, or name another file")
     end = math.inf if budget_s is None else time.monotonic() + budget_s
     done = schema.done_keys(files.read_rows([out]).rows if out.exists() else [])
-    grid, skipped = build_grid(cases, labels, modes, done, random.Random(0), wanted)
+    places = places_of(labels, threads)
+    grid, skipped = build_grid(cases, places, modes, done, random.Random(0), wanted)
     if in_order:
         grid.sort(key=lambda entry: cases.index(entry[0]))
     if not grid:
-        labels = ()
+        places = []
     total = sum(len(cells) for _, cells in grid)
     origin = provenance_fields(out.stem)
     options |= {"timeout_s": timeout_s, "until": end}
@@ -163,7 +175,7 @@ def run_sweep(
         with report_disk_errors(out):
             write_machine(out.parent)
             writer = files.RowWriter(out)
-        with writer, open_pools(labels, processes) as pools:
+        with writer, open_pools(places, processes) as pools:
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
@@ -195,12 +207,12 @@ def measure_rows(
     """Return a row for each cell, with a reason where the case would not fit into memory."""
     reason = memory_shortfall(case, cells)
     reasons = {
-        label: reason or device_memory_shortfall(pools[0], label, case)
-        for label in {cell.label for cell in cells}
+        place: reason or device_memory_shortfall(pools[0], place, case)
+        for place in {cell.runs_on for cell in cells}
     }
-    fits = [cell for cell in cells if reasons[cell.label] is None]
+    fits = [cell for cell in cells if reasons[cell.runs_on] is None]
     measured = measure_case(pools, case, fits, **options)
-    measured |= {c: Measurement(error=reasons[c.label]) for c in cells if c not in measured}
+    measured |= {c: Measurement(error=reasons[c.runs_on]) for c in cells if c not in measured}
     return [make_row(origin, case, cell, measured[cell]) for cell in cells]
 
 
@@ -218,7 +230,7 @@ def report_disk_errors(out: Path) -> Iterator[None]:
 
 def build_grid(
     cases: Sequence[Case],
-    labels: Sequence[str],
+    places: Sequence[Place],
     modes: Callable[[str], Sequence[str]],
     done: set[schema.Key],
     rng: random.Random,
@@ -227,7 +239,11 @@ def build_grid(
     """Return the cases in random order, each with the cells that have no row yet."""
     grid, skipped = [], 0
     for case in dict.fromkeys(cases):
-        every = (cell for label in labels for cell in cells_of(case, label, modes(label)))
+        every = (
+            cell
+            for label, threads in places
+            for cell in cells_of(case, label, modes(label), threads)
+        )
         cells = [cell for cell in every if wanted(case, cell)]
         left = [cell for cell in cells if schema.fields_key(case_fields(case, cell)) not in done]
         skipped += len(cells) - len(left)
@@ -240,7 +256,7 @@ def build_grid(
 
 def memory_shortfall(case: Case, cells: Sequence[Cell]) -> str | None:
     """Return why a case does not fit into memory, or None if it fits."""
-    processes = len({cell.label for cell in cells})
+    processes = len({cell.runs_on for cell in cells})
     needed, available = case.needed_bytes * processes, available_memory()
     if needed <= available:
         return None
@@ -250,12 +266,12 @@ def memory_shortfall(case: Case, cells: Sequence[Cell]) -> str | None:
     )
 
 
-def device_memory_shortfall(pool: Pool, label: str, case: Case) -> str | None:
+def device_memory_shortfall(pool: Pool, place: Place, case: Case) -> str | None:
     """Return why a case does not fit into device memory, or None if it fits."""
-    if label.partition(":")[2] in ("", "cpu"):  # the host's is looked at apart
+    if place.label.partition(":")[2] in ("", "cpu"):  # the host's is looked at apart
         return None
     with contextlib.suppress(WorkerError, WorkerLostError):  # its rows will say why
-        memory = pool[label].facts["memory_bytes"]
+        memory = pool[place].facts["memory_bytes"]
         if memory is not None and case.needed_bytes > memory:
             return (
                 f"too large for the device: about {case.needed_bytes} bytes "
@@ -274,6 +290,7 @@ def case_fields(case: Case, cell: Cell) -> dict[str, Any]:
     return {
         "backend": cell.label,
         "mode": cell.mode,
+        "threads_asked": cell.threads,
         "implementation": cell.implementation,
         "function": cell.function,
         **case.to_json(),

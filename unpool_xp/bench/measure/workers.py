@@ -18,12 +18,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any, NamedTuple
 
 import psutil
 
-from unpool_xp.bench.measure.host.threads import thread_environment
+from unpool_xp.bench.measure.host.threads import chosen_environment, thread_environment
 
 START_SECONDS = 180.0  # importing a library with a cold disk cache
 _QUIT_SECONDS = 5.0
@@ -38,6 +38,22 @@ class WorkerLostError(RuntimeError):
     """A worker is gone: it crashed, or did not answer in time and was ended."""
 
 
+class Place(NamedTuple):
+    """Where something is measured: on a backend, with so many threads."""
+
+    label: str
+    threads: int | None = None  # None: as the library chooses
+
+
+def places_of(labels: Iterable[str], threads: Sequence[int] = ()) -> list[Place]:
+    """Return the places of backends: those of the CPU once for each number of threads."""
+    places = []
+    for label in labels:
+        on_cpu = label.partition(":")[2] in ("", "cpu")
+        places += [Place(label, number) for number in (threads if on_cpu else ()) or (None,)]
+    return places
+
+
 class Worker:
     """A process that measures on one backend.
 
@@ -45,11 +61,13 @@ class Worker:
     ----------
     label : str
         The backend's label.
+    threads : int, optional
+        How many it computes with. Default: as the library chooses.
     command : sequence of str, optional
         What to start. Default: `unpool_xp.bench.worker` with this Python.
     environment : mapping of str to str, optional
-        The variables of the process, to which `thread_environment` adds. Default: those of this
-        one.
+        The variables of the process, to which those of its threads are added. Default: those of
+        this one.
 
     Raises
     ------
@@ -60,16 +78,22 @@ class Worker:
     def __init__(
         self,
         label: str,
+        threads: int | None = None,
         *,
         command: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.label = label
+        variables = thread_environment(os.environ if environment is None else environment)
+        arguments = [label]
+        if threads is not None:
+            variables = chosen_environment(variables, label.partition(":")[0], threads)
+            arguments.append(str(threads))
         # In a process group of its own, so that Ctrl-C reaches the parent alone. In the same
         # session, so that a group that is suspended when the parent dies is ended by the system.
         process = self._process = subprocess.Popen(
-            command or [sys.executable, "-m", "unpool_xp.bench.worker", label],
-            env=thread_environment(os.environ if environment is None else environment),
+            command or [sys.executable, "-m", "unpool_xp.bench.worker", *arguments],
+            env=variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -209,31 +233,40 @@ class Worker:
         self.close()
 
 
+def start_worker(place: str | Place) -> Worker:
+    """Start the worker of a place, or of a label."""
+    return Worker(place) if isinstance(place, str) else Worker(*place)
+
+
 class Pool:
-    """One worker per label, started on first use and restarted after a loss.
+    """One worker per place or label, started on first use and restarted after a loss.
 
     Parameters
     ----------
-    labels : sequence of str
-        The labels to start at once, side by side.
+    places : sequence of str or Place
+        Those to start at once, side by side.
     start : callable, optional
-        Starts the worker of a label. Default: `Worker`.
+        Starts the worker of a place. Default: `start_worker`.
     """
 
-    def __init__(self, labels: Sequence[str] = (), start: Callable[[str], Worker] = Worker) -> None:
+    def __init__(
+        self,
+        places: Sequence[str | Place] = (),
+        start: Callable[[Any], Worker] = start_worker,
+    ) -> None:
         self._start = start
-        self._workers = {label: start(label) for label in labels}
+        self._workers = {place: start(place) for place in places}
 
-    def __getitem__(self, label: str) -> Worker:
-        if not self.is_running(label):
-            if label in self._workers:
-                self._workers[label].kill()
-            self._workers[label] = self._start(label)
-        return self._workers[label]
+    def __getitem__(self, place: str | Place) -> Worker:
+        if not self.is_running(place):
+            if place in self._workers:
+                self._workers[place].kill()
+            self._workers[place] = self._start(place)
+        return self._workers[place]
 
-    def is_running(self, label: str) -> bool:
-        """Return whether there is a worker of that label, and it runs."""
-        return label in self._workers and self._workers[label].alive
+    def is_running(self, place: str | Place) -> bool:
+        """Return whether there is a worker of that place, and it runs."""
+        return place in self._workers and self._workers[place].alive
 
     def resident_bytes(self) -> int:
         """Return the memory of all workers."""
@@ -281,14 +314,14 @@ def find_loadable(labels: Sequence[str]) -> tuple[dict[str, str], dict[str, str]
 
 @contextlib.contextmanager
 def open_pools(
-    labels: Sequence[str], processes: int, seconds: float = math.inf
+    places: Sequence[Place], processes: int, seconds: float = math.inf
 ) -> Iterator[list[Pool]]:
-    """Start several workers for each label, and end them.
+    """Start several workers for each place, and end them.
 
     Parameters
     ----------
-    labels : sequence of str
-        The backends.
+    places : sequence of Place
+        The backends and their threads.
     processes : int
         How many workers for each; fewer where the memory is short.
     seconds : float, optional
@@ -312,8 +345,8 @@ def open_pools(
                 and pools[0].resident_bytes() > _MEMORY_SHARE * psutil.virtual_memory().available
             ):
                 break
-            pools.append(stack.enter_context(Pool(labels)))
-            for label in labels:
+            pools.append(stack.enter_context(Pool(places)))
+            for place in places:
                 with contextlib.suppress(WorkerError, WorkerLostError):  # its rows will say why
-                    _ = pools[-1][label].facts
+                    _ = pools[-1][place].facts
         yield pools

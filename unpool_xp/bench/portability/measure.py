@@ -19,7 +19,7 @@ from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, prepare_arguments, session_name
 from unpool_xp.bench.measure.sweep import make_row, provenance_fields
-from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError, open_pools
+from unpool_xp.bench.measure.workers import Place, Pool, WorkerError, WorkerLostError, open_pools
 from unpool_xp.bench.portability.targets import TARGETS, TaxEntry, TaxTarget
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.provenance import run_id
@@ -46,7 +46,7 @@ def measure_taxes(
     cases : sequence of Case
         What to measure.
     targets : sequence of TaxTarget, optional
-        Where. Targets of one backend share its process, and its natives' times.
+        Where. Targets of one backend and as many threads share its process, and its natives' times.
     seconds : float, optional
         Of samples for each case on each backend.
     timeout_s : float, optional
@@ -57,24 +57,26 @@ def measure_taxes(
     tuple of Case, Measurements and list of TaxEntry
         A case, what was measured of it on a backend, and an entry for each target there.
     """
-    for label in dict.fromkeys(target.label for target in targets):
-        here = [target for target in targets if target.label == label]
-        with open_pools([label], PROCESSES) as pools:
+    by_place: dict[Place, list[TaxTarget]] = {}
+    for target in targets:
+        by_place.setdefault(Place(target.label, target.threads), []).append(target)
+    for place, here in by_place.items():
+        with open_pools([place], PROCESSES) as pools:
             for case in cases:
-                measured = _measure(pools, case, _cells(case, here), seconds, timeout_s)
+                measured = _measure(pools, case, _cells(case, place, here), seconds, timeout_s)
                 yield case, measured, [make_entry(target, case, measured) for target in here]
 
 
-def _cells(case: Case, targets: Sequence[TaxTarget]) -> list[Cell]:
-    label = targets[0].label
+def _cells(case: Case, place: Place, targets: Sequence[TaxTarget]) -> list[Cell]:
+    label, threads = place
     portable = f"unpool_xp.{case.definition.function.__name__}"
     return [
         *(
-            Cell(label, mode, "portable", portable)
+            Cell(label, mode, "portable", portable, threads)
             for mode in dict.fromkeys(target.mode for target in targets)
         ),
         *(
-            Cell(label, mode, "native", native.name(case))
+            Cell(label, mode, "native", native.name(case), threads)
             for mode in dict.fromkeys(target.native_mode for target in targets)
             for native in case.natives(label.partition(":")[0])
             if not native.values_only and native.reason(case) is None
@@ -112,19 +114,19 @@ def _measure_in_process(
 ) -> Measurements:
     """Prepare every cell, then take samples in turns."""
     measured = {cell: Measurement(error="not measured") for cell in cells}
-    label, names = cells[0].label, {session_name(cell): cell for cell in cells}
+    place, names = cells[0].runs_on, {session_name(cell): cell for cell in cells}
     facts: dict[str, Any] = {}
     call_s: dict[str, float] = {}  # of the sessions whose results are right
     try:
-        facts = pool[label].facts
+        facts = pool[place].facts
         for name, cell in names.items():
             arguments = prepare_arguments(case, cell)
-            answer = pool[label].ask("prepare", timeout=timeout_s, session=name, **arguments)
+            answer = pool[place].ask("prepare", timeout=timeout_s, session=name, **arguments)
             measured[cell] = msgspec.convert(answer["measured"], Measurement)
             if measured[cell].checked:
                 call_s[name] = answer["call_s"]
         candidates = list(call_s) if every else _candidates(names, call_s)
-        answer = pool[label].ask(
+        answer = pool[place].ask(
             "sample_rounds", timeout=timeout_s, sessions=candidates, seconds=seconds
         )
         for name in candidates:
@@ -133,7 +135,7 @@ def _measure_in_process(
         measured = {cell: Measurement(error=str(error)) for cell in cells}
     finally:
         with contextlib.suppress(WorkerError, WorkerLostError):
-            pool[label].ask("drop", timeout=timeout_s)
+            pool[place].ask("drop", timeout=timeout_s)
     for one in measured.values():
         one.describe(facts)
     return measured

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.formatting import threads_text
 from unpool_xp.bench.catalog.families import conv_transpose_case
 from unpool_xp.bench.verdicts.bootstrap import Ratio
 
@@ -27,11 +28,12 @@ class TaxTarget:
     baseline: str  # what those are, in words
     mean_limit: float  # of the geometric mean of the ratios, at most
     worst_limit: float  # of the worst ratio, at most
+    threads: int | None = None  # None: as the library chooses
 
     @property
     def name(self) -> str:
         """The backend and the mode of the portable function, such as "numpy eager"."""
-        return f"{self.label} {self.mode}"
+        return f"{self.label} {self.mode}{threads_text(self.threads)}"
 
 
 TARGETS = (

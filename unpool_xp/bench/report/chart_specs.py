@@ -11,6 +11,7 @@ from typing import Any
 
 import altair as alt
 
+from unpool_xp.bench.cases.formatting import threads_text
 from unpool_xp.bench.report.charts import styles
 from unpool_xp.bench.report.ranked import RankedCase, by_series
 
@@ -33,7 +34,8 @@ def chart_specs(backends: Sequence[str]) -> dict[str, dict[str, Any]]:
     "yticks".
     """
     return {
-        "time": _page_spec(_time_chart(backends)),
+        "time": _page_spec(_time_chart(backends, _bytes_axis())),
+        "threads": _page_spec(_time_chart(backends, _threads_axis(), line="mode")),
         "share": _page_spec(_dot_plot(backends, "share", "share of a plain copy", _SHARE, 1)),
         "payback": _page_spec(
             _dot_plot(backends, "calls", "calls until compiling has paid", _CALLS, None)
@@ -58,6 +60,7 @@ def time_png_spec(
         {
             "backend": t.row.backend,
             "mode": t.row.mode,
+            "ran": f"{t.row.mode}{threads_text(t.row.threads_asked)}",
             "implementation": t.row.implementation,
             "function": t.row.function,
             "settings": settings,
@@ -104,7 +107,7 @@ def _cases_to_draw(cases: list[RankedCase]) -> list[RankedCase]:
 
 @functools.cache
 def _time_png_json(backends: tuple[str, ...], legend: tuple[str, ...]) -> str:
-    return json.dumps(_page_spec(_time_chart(backends, legend=list(legend))))
+    return json.dumps(_page_spec(_time_chart(backends, _bytes_axis(), legend=list(legend))))
 
 
 def _copy_line(copies: Iterable[tuple[int, float]], least: float) -> list[dict[str, float]]:
@@ -143,7 +146,9 @@ def byte_ticks(values: Sequence[int]) -> list[int]:
 # --- the charts ----------------------------------------------------------------------------------
 
 
-_TOOLTIP_FIELDS = ("backend:N", "mode:N", "implementation:N", "function:N")
+_TOOLTIP_FIELDS = (
+    *("backend:N", alt.Tooltip("ran:N", title="mode"), "implementation:N", "function:N"),
+)
 
 
 def _log_axis(channel: Any, title: str, labels: str, ticks: str) -> Any:
@@ -155,6 +160,11 @@ def _bytes_axis() -> Any:
     x = alt.X("bytes:Q").scale(type="log", base=2, nice=False, padding=20)
     x = x.title("bytes in and out of a call")
     return x.axis(labelExpr=_BYTES, values={"expr": "xticks"}, grid=False)
+
+
+def _threads_axis() -> Any:
+    x = alt.X("threads:Q").scale(type="log", base=2, nice=False, padding=20)
+    return x.title("threads").axis(format="d", values={"expr": "xticks"}, grid=False)
 
 
 def _with_ticks(layers: Any) -> Any:
@@ -187,12 +197,13 @@ def _marks(chart: Any, backends: Sequence[str], legend: Any = None, **encoding: 
     )
 
 
-def _time_chart(backends: Sequence[str], legend: Any = None) -> Any:
+def _time_chart(backends: Sequence[str], x: Any, *, line: str = "ran", legend: Any = None) -> Any:
+    """Return the time over x; a line joins what has the same `line` and is else alike."""
     chart, copies = alt.Chart(alt.NamedData("points")), alt.Chart(alt.NamedData("lines"))
-    x, y = _bytes_axis(), _log_axis(alt.Y("seconds:Q"), "time of a call", _SECONDS, "yticks")
+    y = _log_axis(alt.Y("seconds:Q"), "time of a call", _SECONDS, "yticks")
     near = alt.selection_point(
         name="near",
-        fields=["backend", "mode", "implementation"],
+        fields=["backend", line, "implementation"],
         on="pointerover",
         clear="pointerout",
     )
@@ -207,7 +218,7 @@ def _time_chart(backends: Sequence[str], legend: Any = None) -> Any:
         y=y,
         color=colour,
         strokeDash=dash,
-        detail=["implementation:N", "function:N", "settings:N"],
+        detail=[f"{line}:N", "implementation:N", "function:N", "settings:N"],
         opacity=opacity,
     )
     rules = chart.mark_rule(strokeWidth=1.5).encode(

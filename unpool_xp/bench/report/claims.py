@@ -216,7 +216,7 @@ def _peak_memory_text(machine: RankedMachine) -> str:
     for row in (timed.row for case in machine.cases for timed in case.timed):
         if row.peak_bytes and row.implementation == "portable":
             sizes = (getattr(row, n) for n in ("shape", "kernel", "stride", "padding"))
-            key = (row.backend, row.mode, row.dtype, *map(str, sizes))
+            key = (Contender.of(row), row.dtype, *map(str, sizes))
             peaks.setdefault(key, {})[row.operation] = row.peak_bytes
     pairs = [p for p in peaks.values() if {"max_pool", "avg_pool"} <= p.keys()]
     if not pairs:

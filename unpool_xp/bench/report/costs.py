@@ -45,8 +45,9 @@ def compile_break_evens(cases: Iterable[RankedCase]) -> list[CompileBreakEven]:
     return found
 
 
-def _function_key(timed: Ranked) -> tuple[str, str, str]:
-    return timed.row.backend, timed.row.implementation, timed.row.function
+def _function_key(timed: Ranked) -> tuple[str, int | None, str, str]:
+    row = timed.row
+    return row.backend, row.threads_asked, row.implementation, row.function
 
 
 def break_even_calls(compiled_s: float, eager_s: float, first_s: float) -> int | None:

@@ -6,7 +6,12 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from unpool_xp.bench.cases.formatting import range_text, seconds_text, times_text
+from unpool_xp.bench.cases.formatting import (
+    range_text,
+    seconds_text,
+    threads_text,
+    times_text,
+)
 from unpool_xp.bench.report.answers import mean_ratio
 from unpool_xp.bench.report.ranked import RankedCase, RankedMachine
 from unpool_xp.bench.rows.schema import Key, workload_key
@@ -57,7 +62,8 @@ def _times(cases: Iterable[RankedCase]) -> dict[PortableKey, dict[Key, Ranked]]:
         for timed in case.timed:
             row = timed.row
             if row.implementation == "portable":
-                way = (row.operation, row.dtype, row.backend, row.mode)
+                mode = f"{row.mode}{threads_text(row.threads_asked)}"
+                way = (row.operation, row.dtype, row.backend, mode)
                 found.setdefault(way, {})[workload_key(row)] = timed
     return found
 

@@ -76,7 +76,8 @@ def _machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[s
 
     def contender_number(contender: Contender) -> int:
         on, implementation = contender
-        return number_of("how", (number_of("backend", on.label), on.mode, implementation))
+        backend = number_of("backend", on.label)
+        return number_of("how", (backend, on.mode, implementation, on.threads))
 
     def change_data(change: WinnerChange) -> dict[str, Any]:
         at, before = rows[id(change.row)], change.before

@@ -241,7 +241,7 @@ def _answer_cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
     return {
         "number": backends.index(winner.on.label),
         "backend": winner.on.label,
-        "mode": "" if winner.on.mode == "eager" else winner.on.mode,
+        "mode": winner.on.details,
         "implementation": winner.implementation,
         "function": answer.function,
         "sure": _CERTAINTY[runner_up.verdict] if runner_up else "no other",

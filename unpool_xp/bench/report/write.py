@@ -19,6 +19,7 @@ from unpool_xp.bench.cases.formatting import (
     printable,
     seconds_text,
     sizes_text,
+    threads_text,
     three_digits,
     times_text,
 )
@@ -48,7 +49,10 @@ _CAPTION = (
 )
 _SCRIPTS = ("core.js", "tables.js", "charts.js", "answers.js", "sections.js", "start.js")
 # What the template of the summary calls.
-_WORDS = (case_name, contender_text, interval_text, seconds_text, three_digits, times_text)
+_WORDS = (
+    *(case_name, contender_text, interval_text, seconds_text, threads_text, three_digits),
+    times_text,
+)
 
 
 @dataclass(frozen=True)

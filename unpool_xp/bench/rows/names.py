@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.cases.formatting import sizes_text
+from unpool_xp.bench.cases.formatting import sizes_text, threads_text
 from unpool_xp.bench.rows.schema import WORKLOAD, Row
 
 
@@ -16,7 +16,7 @@ def case_of(row: Row) -> Case:
 
 def backend_mode_of(row: Row) -> BackendMode:
     """Return the backend of a row, and how functions ran on it."""
-    return BackendMode(row.backend, row.mode)
+    return BackendMode(row.backend, row.mode, row.threads_asked)
 
 
 def name_of_case(row: Row) -> str:
@@ -50,4 +50,4 @@ def contender_text(row: Row) -> str:
     """Return a row's backend, mode and function in a few words."""
     last = row.function.rsplit(".", 1)[-1]
     native = f"native {last}" if row.implementation == "native" else "portable"
-    return f"{row.backend} {row.mode} {native}"
+    return f"{row.backend} {row.mode}{threads_text(row.threads_asked)} {native}"

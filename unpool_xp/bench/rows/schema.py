@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from unpool_xp.bench.cases.formatting import threads_text
+
 ROW_SCHEMA = 1
 
 # No field needs more, and nothing that counts with them can overflow.
@@ -78,11 +80,13 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     disturbed: list[bool] | None = None
     conditions: Conditions | None = None
     cold_s: Float | None = None  # a call after a rest, with thread pools asleep
+    # What `threads` was to be, where that was chosen; `threads` is then null if it is not.
+    threads_asked: Int | None = None
 
 
 Key = tuple[Any, ...]
 WORKLOAD = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
-_CASE = ("backend", "mode", "implementation", "function", *WORKLOAD)
+_CASE = ("backend", "mode", "threads_asked", "implementation", "function", *WORKLOAD)
 
 
 def case_key(row: Row) -> Key:
@@ -106,7 +110,7 @@ def _key(values: Iterable[Any]) -> Key:
 
 def label(row: Row) -> str:
     """Return the backend, the mode and the implementation of a row in a few words."""
-    return f"{row.backend} {row.mode} {row.implementation}"
+    return f"{row.backend} {row.mode}{threads_text(row.threads_asked)} {row.implementation}"
 
 
 def elements(row: Row) -> int:

@@ -119,6 +119,9 @@ def code_for(case: Case, row: Row) -> list[str]:
     library, _, device = row.backend.partition(":")
     imports = {"numpy": "import numpy as np", "dask": "import dask.array as da"}
     lines = [imports.get(library, f"import {library}"), f"from unpool_xp import {function}"]
+    if row.threads_asked is not None:
+        variable = {"jax": "PJRT_NPROC", "dask": "DASK_NUM_WORKERS"}.get(library, "OMP_NUM_THREADS")
+        lines.insert(0, f"# before Python starts: export {variable}={row.threads_asked}")
     call = f"{function}({', '.join(filter(None, (arrays, options)))})"
     if row.mode == "compiled":
         compiler = "jax.jit" if library == "jax" else "torch.compile"
@@ -140,6 +143,7 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
             {
                 "backend": t.backend_mode.label,
                 "mode": t.backend_mode.mode,
+                "threads_asked": t.backend_mode.threads,
                 "function": t.function,
                 "ratio": t.ratio.estimate,
             }
@@ -167,6 +171,7 @@ def _ranking_as_json(ranking: Ranking) -> list[dict[str, Any]]:
         {
             "backend": entry.row.backend,
             "mode": entry.row.mode,
+            "threads_asked": entry.row.threads_asked,
             "place": entry.place,
             "seconds": entry.seconds,
             "interval": [
@@ -191,7 +196,13 @@ def _ranking_as_json(ranking: Ranking) -> list[dict[str, Any]]:
         "disturbed": False,
     }
     failed = [
-        {"backend": row.backend, "mode": row.mode, **nothing, "reason": reason}
+        {
+            "backend": row.backend,
+            "mode": row.mode,
+            "threads_asked": row.threads_asked,
+            **nothing,
+            "reason": reason,
+        }
         for row, reason in ranking.failed
     ]
     return [*timed, *failed]

@@ -182,6 +182,7 @@ def _entry_as_json(entry: CaseComparison) -> dict[str, Any]:
         "name": entry.name,
         "backend": row.backend,
         "mode": row.mode,
+        "threads_asked": row.threads_asked,
         "implementation": row.implementation,
         "function": row.function,
         "outcome": entry.outcome,

@@ -133,6 +133,7 @@ def tax_as_json(entries: Sequence[TaxEntry]) -> dict[str, Any]:
             {
                 "backend": summary.target.label,
                 "mode": summary.target.mode,
+                "threads_asked": summary.target.threads,
                 "against": summary.target.baseline,
                 "mean": _number_or_none(summary.mean),
                 "mean_target": summary.target.mean_limit,
@@ -147,6 +148,7 @@ def tax_as_json(entries: Sequence[TaxEntry]) -> dict[str, Any]:
             {
                 "backend": entry.target.label,
                 "mode": entry.target.mode,
+                "threads_asked": entry.target.threads,
                 "case": entry.case.to_json(),
                 "name": entry.case.name,
                 "native": entry.function or None,

@@ -188,10 +188,10 @@ def _require_one_workload(rows: Sequence[Row]) -> None:
     workloads = {workload_key(row) for row in rows}
     if len(workloads) > 1:
         raise ValueError(f"rank: rows of {len(workloads)} workloads, such as {workloads.pop()}")
-    measured = [(*label(row).split(), row.function) for row in rows]
+    measured = [f"{label(row)} {row.function}" for row in rows]
     twice = [key for key in dict.fromkeys(measured) if measured.count(key) > 1]
     if twice:
-        raise ValueError(f"rank: rows measure {' '.join(twice[0])} twice; take the latest alone")
+        raise ValueError(f"rank: rows measure {twice[0]} twice; take the latest alone")
 
 
 def tax(rows: Iterable[Row]) -> list[Tax]:

@@ -60,7 +60,7 @@ def measure_thread_pool(backend: Backend) -> ThreadPool:
     ThreadPool
         The medians of a few rests, which take less than two seconds.
     """
-    threads = _pool_threads(backend)
+    threads = pool_threads(backend)
     if threads is None or min(threads, usable_cores()) < 2:
         return ThreadPool(threads)
     shape = (_PRODUCT_SIZE, _PRODUCT_SIZE)
@@ -87,7 +87,8 @@ def _product(backend: Backend) -> Any:
     return lambda square: backend.xp.matmul(square, square)
 
 
-def _pool_threads(backend: Backend) -> int | None:
+def pool_threads(backend: Backend) -> int | None:
+    """Return how many threads share a matrix product of this process; None on another device."""
     if backend.library not in _ON_BLAS:
         return backend.facts.threads
     pools = (pool for pool in threadpool_info() if pool["user_api"] == "blas")

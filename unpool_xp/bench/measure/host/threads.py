@@ -1,4 +1,4 @@
-"""How many threads the libraries start where a container has less CPU time than cores.
+"""How many threads the libraries start: as many as were chosen, or as a container has CPU time for.
 
 Libraries count cores. With as many threads as cores and a quota of a few, the kernel stops all of
 them for the rest of each period, in the middle of a call.
@@ -51,3 +51,17 @@ def thread_environment(environment: Mapping[str, str]) -> dict[str, str]:
     if "NPROC" in environment:  # JAX reads it where its own is not set
         names.remove("PJRT_NPROC")
     return {**dict.fromkeys(names, str(limit)), **environment}
+
+
+def chosen_environment(
+    environment: Mapping[str, str], library: str, threads: int
+) -> dict[str, str]:
+    """Return the variables for a process whose library is to compute with that many threads.
+
+    What the user has set gives way to the number. Dask's threads share out the chunks, so each of
+    them has one of BLAS.
+    """
+    on_blas = 1 if library == "dask" else threads
+    names = ("OMP_NUM_THREADS", *_LIKE_OPENMP, "VECLIB_MAXIMUM_THREADS")
+    own = dict.fromkeys(("PJRT_NPROC", "DASK_NUM_WORKERS"), str(threads))
+    return {**environment, **dict.fromkeys(names, str(on_blas)), **own}

@@ -58,8 +58,8 @@ function answerCell(answer, band) {
   if (!answer) return h("td", { class: "none", "data-band": band }, "not measured");
   const { winner, next, portable } = answer;
   return h("td", { "data-band": band },
-    h("div", { class: "win" }, glyph(winner.backend), h("b", {}, winner.label), winner.mode === "compiled" ? " " : "",
-      winner.mode === "compiled" ? h("span", { class: "mode" }, "compiled") : "", " ", h("span", { class: "soft" }, winner.implementation)),
+    h("div", { class: "win" }, glyph(winner.backend), h("b", {}, winner.label), winner.details ? " " : "",
+      winner.details ? h("span", { class: "mode" }, winner.details) : "", " ", h("span", { class: "soft" }, winner.implementation)),
     next ? h("div", { class: "much" }, h("b", {}, times(next.estimate)), " ", h("span", { class: "soft" }, `(${limits(next.low, next.high)}) for`), ` ${fullWords(next.how)}`) : "",
     h("div", { class: "fine" }, h("span", { class: "sure", "data-sure": next ? sureOf(next) : "no other" }, next ? sureOf(next) : "no other"), ` first in ${answer.first} of ${answer.cases}`),
     portable && portable.how !== next?.how ? h("div", { class: "fine" }, `portable: ${howWords(portable.how)} ${times(portable.estimate)}`) : "");

@@ -107,9 +107,9 @@ function pointOf({ at, hows }, i) {
   const best = bestSeconds(at)[at.rows.case[i]];
   const value = at.rows.seconds[i], low = at.rows.low[i] > 0 ? at.rows.low[i] : value;
   return {
-    backend: how.label, mode: how.mode, implementation: how.implementation,
+    backend: how.label, mode: how.mode, ran: how.ran, threads: how.threads, implementation: how.implementation,
     function: at.names.function[at.rows.function[i]],
-    how: `${how.label} ${how.mode} ${how.implementation}`,
+    how: `${how.label} ${how.ran} ${how.implementation}`,
     operation: operationOf(at, at.rows.case[i]),
     settings: settingsOf(at, at.rows.case[i]),
     case: caseWords(at, at.rows.case[i]),
@@ -132,11 +132,11 @@ function dots(name, label, field, points, mark) {
   });
 }
 
-function legend({ at, rows, hows }, { copy = false, modes = true } = {}) {
+function legend({ at, rows, hows }, { dotted = "", modes = true } = {}) {
   const seen = new Set(rows.map((i) => hows[at.rows.how[i]].backend));
   const items = [...seen].sort((a, b) => a - b).map((backend) => h("span", {}, glyph(backend), page.backends[backend].name));
   items.push(h("span", {}, "● portable, ○ native"));
   if (modes) items.push(h("span", {}, "─── eager, ┄┄┄ compiled"));
-  if (copy) items.push(h("span", {}, "···· a plain copy of the bytes"));
+  if (dotted) items.push(h("span", {}, `···· ${dotted}`));
   return h("div", { class: "legend" }, ...items);
 }

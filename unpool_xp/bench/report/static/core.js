@@ -70,10 +70,14 @@ const machine = () => page.machines[chosen.machine];
 const filtered = () => Boolean(chosen.operation || chosen.dtype || chosen.mode || chosen.implementation || chosen.without.size);
 
 function howOf(at, number) {
-  const [backend, mode, implementation] = at.names.how[number];
-  return { number, backend, label: page.backends[backend].name, mode, implementation };
+  const [backend, mode, implementation, threads] = at.names.how[number];
+  const counted = threads === null ? "" : ` ${many(threads, "thread")}`;
+  return {
+    number, backend, label: page.backends[backend].name, mode, implementation, threads,
+    ran: mode + counted, details: ((mode === "compiled" ? "compiled" : "") + counted).trim(),
+  };
 }
-const howWords = (how) => how.label + (how.mode === "compiled" ? " compiled" : "");
+const howWords = (how) => `${how.label} ${how.details}`.trim();
 const fullWords = (how) => `${howWords(how)}, ${how.implementation}`;
 
 // The cases and rows that the filters leave, with the columns of a row at hand.
@@ -106,7 +110,7 @@ function glyph(backend) {
   return h("span", { class: "glyph", style: `color: var(--b${backend})`, "aria-hidden": "true" }, page.backends[backend].glyph);
 }
 function howCell(how) {
-  return h("span", {}, glyph(how.backend), how.label, how.mode === "compiled" ? " compiled" : "");
+  return h("span", {}, glyph(how.backend), howWords(how));
 }
 function groupBy(items, key) {
   const groups = new Map();

@@ -15,7 +15,7 @@ function timeSection(selected) {
   const columns = rowColumns(selected);
   const shown = ["operation", "shape", "settings", "bytes", "backend", "implementation", "function", "time", "interval", ...coldColumn(at), "over", "rate", "share", "samples", "scope"];
   const joined = groups.some(([, mine]) => oneSizeEach(at, mine));
-  return [legend(selected, { copy: true }), cards,
+  return [legend(selected, { dotted: "a plain copy of the bytes" }), cards,
     joined ? h("p", { class: "note" }, "Under “all settings”, where each kernel and stride was measured at one size alone, a line joins different ones.") : "",
     tableBehind(`Table: ${many(rows.length, "time")}`, () => pagedTable(shown.map((name) => columns[name]), rows))];
 }
@@ -68,6 +68,67 @@ function copyLine(at, rows, least) {
 function oneSizeEach(at, rows) {
   const cases = [...new Set(rows.map((i) => at.rows.case[i]))];
   return cases.length > 1 && new Set(cases.map((number) => at.cases.settings[number])).size === cases.length;
+}
+
+// --- time against threads ---
+
+const hasThreads = (at) => at.names.how.some(([, , , threads]) => threads !== null);
+
+// A line of the chart: the rows of a case that differ in the number of threads alone, fewest first.
+function threadSeries({ at, rows, hows }) {
+  const how = (i) => hows[at.rows.how[i]];
+  const alike = (i) => [at.rows.case[i], at.rows.function[i], how(i).backend, how(i).mode, how(i).implementation].join(" ");
+  return [...groupBy(rows.filter((i) => how(i).threads !== null), alike).values()]
+    .filter((mine) => mine.length > 1).map((mine) => mine.sort((a, b) => how(a).threads - how(b).threads));
+}
+
+function threadSection(selected) {
+  const { at, hows } = selected;
+  const how = (i) => hows[at.rows.how[i]];
+  const series = threadSeries(selected);
+  if (!series.length) return [nothing("Nothing that is left was measured with several numbers of threads.")];
+  const operation = (i) => operationOf(at, at.rows.case[i]);
+  const gain = (mine) => at.rows.seconds[mine[0]] / at.rows.seconds[mine.at(-1)];
+  const span = (mine) => [how(mine[0]), how(mine.at(-1))].map((one) => one.threads);
+  const told = [...groupBy(series, (mine) => [how(mine[0]).label, how(mine[0]).mode, how(mine[0]).implementation, ...span(mine)].join(" ")).values()]
+    .map((alike) => [alike[0], geometric(alike.map(gain))]).sort((a, b) => b[1] - a[1]);
+  const first = new Map(series.flatMap((mine) => mine.map((i) => [i, mine[0]])));
+  const rows = [...first.keys()];
+  const groups = [...groupBy(rows, operation)].sort(([a], [b]) => compare(a, b));
+  const columns = rowColumns(selected);
+  const shown = ["operation", "shape", "settings", "backend", "implementation", "function", "time", "interval"];
+  return [
+    listed("In the geometric mean over the cases", told.map(([mine, ratio]) => h("span", {}, h("b", {}, times(ratio)),
+      ` as fast with ${many(span(mine)[1], "thread")} as with ${span(mine)[0]}: ${how(mine[0]).label}${how(mine[0]).mode === "compiled" ? " compiled" : ""}, ${how(mine[0]).implementation}`))),
+    legend({ ...selected, rows }, { dotted: "perfect scaling of the fastest" }),
+    h("div", { class: groups.length === 1 ? "cards one" : "cards" }, ...groups.map(([name, mine]) => threadCard(selected, name, mine))),
+    tableBehind(`Table: ${many(rows.length, "time")}`, () => pagedTable([
+      ...shown.map((name) => columns[name]),
+      { name: "over the fewest", number: true, value: (i) => at.rows.seconds[i] / at.rows.seconds[first.get(i)], cell: (i) => times(at.rows.seconds[i] / at.rows.seconds[first.get(i)]) },
+    ], rows)),
+  ];
+}
+
+function threadCard(selected, operation, rows) {
+  const { at } = selected;
+  const byCase = [...groupBy(rows, (i) => at.rows.case[i])].sort(([a], [b]) => at.cases.bytes[b] - at.cases.bytes[a]);
+  const place = h("div", {});
+  const pick = h("select", { "aria-label": `Case of ${operation}` },
+    ...byCase.map(([number], i) => h("option", { value: i }, `${at.cases.shape[number]}, ${settingsOf(at, number)}`)));
+  function draw() {
+    const points = byCase[pick.value][1].map((i) => pointOf(selected, i));
+    const numbers = [...new Set(points.map((point) => point.threads))].sort((a, b) => a - b);
+    const fastest = Math.min(...points.filter((point) => point.threads === numbers[0]).map((point) => point.seconds));
+    const lines = few(numbers).map((threads) => ({ threads, seconds: (fastest * numbers[0]) / threads }));
+    forget(place);
+    place.replaceChildren(chart("threads", `Time of ${operation} against threads; the table below has the numbers`, {
+      points, lines, xticks: numbers, height: 270,
+      yticks: decimalTicks([...points.flatMap((point) => [point.low, point.high]), ...lines.map((line) => line.seconds)]),
+    }));
+  }
+  pick.addEventListener("change", draw);
+  draw();
+  return h("article", { class: "card", "data-operation": operation }, h("header", {}, h("h3", {}, operation), byCase.length > 1 ? pick : ""), place);
 }
 
 // --- share of the copy bandwidth ---

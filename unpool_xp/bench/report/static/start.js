@@ -2,6 +2,7 @@
 
 const SECTIONS = [
   ["time", "Time against size", "Down is faster. Where the lines cross, another backend takes over. Bars are 95 % intervals.", timeSection],
+  ["threads", "Time against threads", "More threads help until they wait for memory, or for each other. Down is faster.", threadSection],
   ["share", "How close to a plain copy", "Most of these operations only move values, so the speed at which the machine copies memory is what they can reach.", shareSection],
   ["crossover", "Where the answer changes", "Small calls are overhead, large ones are memory: the best backend for one is often not that for the other.", crossoverSection],
   ["tax", "The portability tax", "One implementation for all libraries, against what each library brings along for the same work.", taxSection],
@@ -20,7 +21,8 @@ const near = new IntersectionObserver((entries) => {
 }, { rootMargin: "300px" });
 
 function build() {
-  byId("sections").append(...SECTIONS.map(([name, title, caption, render]) => {
+  const here = SECTIONS.filter(([name]) => name !== "threads" || page.machines.some(hasThreads));
+  byId("sections").append(...here.map(([name, title, caption, render]) => {
     const body = h("div", { class: "body" });
     const section = h("section", { id: name, "data-section": name }, h("h2", {}, title), h("p", { class: "caption" }, caption), body);
     section.style.minHeight = "16rem"; // until it is filled: what lies below it is not yet near
