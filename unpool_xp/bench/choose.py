@@ -25,6 +25,7 @@ from unpool_xp.bench.verdicts.ranking import Ranking, Tax, by_workload, rank, ta
 BUDGET_SECONDS = 20.0
 PROCESSES = 3  # of each backend, where the budget is enough for them
 _START_SHARE = 0.5  # of the budget, for starting them
+_MIN_SECONDS = 2.0  # an answer that is a little late is better than none
 _MAIN_SHARE = 0.6  # of what is left once the workers run; the rest goes to other sizes
 _FACTORS = (0.25, 0.5, 2.0)  # of each spatial axis
 
@@ -133,7 +134,7 @@ def choose(
         left = budget_s - (time.monotonic() - start)
         progress(f"measuring {case.name}")
         origin = provenance_fields(provenance.run_id())
-        main_s = _MAIN_SHARE * left
+        main_s = max(_MAIN_SHARE * left, _MIN_SECONDS)
         rows = measure_rows(pools, origin, case, cells, budget_s=main_s, limit=False)
         portable = [cell for cell in cells if cell.implementation == "portable"]
         other_sizes: dict[int, list[Row]] = {}

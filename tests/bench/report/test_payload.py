@@ -19,13 +19,15 @@ from unpool_xp.bench.rows.schema import Conditions, Row
 SAMPLED = ("samples_s", "process", "disturbed")  # an entry a sample
 
 
+def are_slower(samples: list[float], row: Row) -> list[bool]:
+    return [float(f"{sample:.4g}") > 1.01 * min(row.samples_s) for sample in samples]
+
+
 def in_processes(row: Row) -> Row:
     """Return a row of two processes, the second of which is slower, and disturbed."""
-    samples = [float(f"{second:.4g}") for second in row.samples_s]
-    slower = [second > 1.01 * min(samples) for second in samples]
+    slower = are_slower(row.samples_s, row)
     return replace(
         row,
-        samples_s=samples,
         process=list(map(int, slower)),
         disturbed=slower,
         conditions=Conditions(other_cpus=[0.0] * len(slower)),
@@ -46,8 +48,8 @@ def test_rows_are_packed_into_less_and_less_room():
             left_out = {*SAMPLED, "conditions"}
             assert kept.pop("conditions") is None
             assert kept == {k: v for k, v in asdict(row).items() if k not in left_out}
-            assert process == [int(sample > 1.01 * min(row.samples_s)) for sample in samples]
-            assert disturbed == [bool(number) for number in process]
+            assert disturbed == are_slower(samples, row)
+            assert process == list(map(int, disturbed))
             if samples:
                 assert min(samples) == pytest.approx(min(row.samples_s), rel=1e-3)
                 assert max(samples) == pytest.approx(max(row.samples_s), rel=1e-3)

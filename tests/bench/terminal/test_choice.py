@@ -38,8 +38,8 @@ def row(case: Case, backend: str, seconds: float, mode: Any = "eager", count: in
     return make_row(**settled, backend=backend, mode=mode, samples_s=samples, to_device_s=1e-6)
 
 
-def shown(choice: Choice) -> str:
-    console = Console(file=io.StringIO(), width=80)
+def shown(choice: Choice, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
     print_choice(console, choice)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
@@ -128,12 +128,16 @@ def test_a_call_after_a_rest_and_processes_that_disagree_are_shown() -> None:
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
     assert [line for line in lines if "a rest" in line]
-    torch, numpy, compiled = (line for line in lines if line[:2].strip(" =").isdigit())
+    torch, numpy, compiled = lines[3:6]
     assert " - " in torch
     assert " 2.00 ms " in numpy
     assert " 17.0 ms " in compiled
     assert "! " in compiled
     assert "torch:cpu: 245 to 579 µs between processes" in lines
+    narrow, _, _ = shown(Choice(CASE, rows, {}), width=40).partition("to paste")
+    assert max(map(len, narrow.splitlines())) <= 40
+    for time in ("412 µs", "1.01 ms", "2.01 ms", "4.88!"):
+        assert time in narrow
     first, second, _ = choice_as_json(Choice(CASE, rows, {}))["ranking"]
     assert first["between_processes"] == [seconds[1], seconds[4]]
     assert (second["between_processes"], second["cold_s"]) == (None, 2e-3)

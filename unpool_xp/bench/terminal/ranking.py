@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from pathlib import Path
 
 from rich.console import Console
@@ -14,30 +15,36 @@ from unpool_xp.bench.rows.schema import latest
 from unpool_xp.bench.terminal.tables import text_table
 from unpool_xp.bench.verdicts.ranking import Ranking, Tax, by_workload, rank, tax
 
-_BAR_WIDTH = 10
+_BAR_WIDTH, _REST_WIDTH = 12, 4  # the bars', and theirs beside what a call takes after a rest
+_WIDE = 72  # characters of a terminal; in a narrower one only the main columns are shown
 
 
 def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
     """Print a ranking as a table, with what each library's own function takes."""
     own = {entry.backend_mode: entry for entry in taxes}
-    rested = any(entry.row.cold_s is not None for entry in ranking.timed)  # not in older rows
-    cold_column = ["after\na rest"] if rested else []
-    columns = ("", "backend", "a call", *cold_column, "95 % interval", "x best", "", "x own")
-    table = text_table(*columns, align="RLR" + "R" * rested + "RRLR")
+    wide = console.width >= _WIDE
+    # Older rows have no call after a rest.
+    rested = wide and any(entry.row.cold_s is not None for entry in ranking.timed)
+    bar_width = _REST_WIDTH if rested else _BAR_WIDTH
+    columns = ["", "backend", "a call", "after\na rest", "95 % interval", "x best", "", "x own"]
+    shown = [True, True, True, rested, wide, True, wide, True]
+    align = "RLRRRRLR" if wide else "RlRRRRLR"
+    table = text_table(*compress(columns, shown), align="".join(compress(align, shown)))
     slowest = max((entry.seconds for entry in ranking.timed), default=0)
     for entry in ranking.timed:
         backend_mode = backend_mode_of(entry.row)
         beside = own.get(backend_mode)
-        table.add_row(
+        cells = (
             f"{entry.place}{'=' * (entry.tied_with_above or entry.tied_with_best)}".rjust(2),
             str(backend_mode),
             seconds_text(entry.seconds),
-            *([_cold_text(entry.row.cold_s)] if rested else []),
+            "-" if entry.row.cold_s is None else seconds_text(entry.row.cold_s),
             interval_text(entry.interval.low, entry.interval.high, entry.seconds),
             f"{entry.to_best.estimate:.2f}{'!' * entry.disturbed}",
-            "█" * max(round(_BAR_WIDTH * entry.seconds / slowest), 1),
+            "█" * max(round(bar_width * entry.seconds / slowest), 1),
             f"{beside.ratio.estimate:.2f}" if beside else "-",
         )
+        table.add_row(*compress(cells, shown))
     console.print(table)
     for entry in ranking.timed:
         if entry.disagreement:
@@ -45,10 +52,6 @@ def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
             console.print(f"[yellow]{escape(text)}[/]")
     for row, reason in ranking.failed:
         console.print(f"[yellow]{escape(f'{backend_mode_of(row)}: {reason}')}[/]")
-
-
-def _cold_text(seconds: float | None) -> str:
-    return "-" if seconds is None else seconds_text(seconds)
 
 
 def print_rankings(console: Console, path: Path) -> None:
