@@ -179,9 +179,9 @@ def test_what_is_disturbed_cold_or_differs_between_processes_is_shown_and_explai
     assert machine["rows"]["between"] == ["244 to 579 µs between processes", ""]
     assert machine["rows"]["cold"] == [17e-3, None]
     for words in (
-        "! Other programs have disturbed",
-        "after a rest A single call",
-        "between processes Each",
+        "!Other programs have disturbed",
+        "after a restA single call",
+        "between processesEach",
     ):
         assert words in page.words
     quick, slow = re.findall(r"^\| [12]=? \| .*$", page.summary, re.MULTILINE)
