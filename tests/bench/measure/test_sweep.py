@@ -20,7 +20,7 @@ from unpool_xp.bench.measure import rounds
 from unpool_xp.bench.measure import sweep as measure_sweep
 from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
 from unpool_xp.bench.measure.sweep import Progress, build_grid
-from unpool_xp.bench.measure.workers import open_pools, places_of
+from unpool_xp.bench.measure.workers import Place, open_pools, places_of
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import case_key, latest
 from unpool_xp.bench.verdicts.ranking import rank
@@ -230,7 +230,21 @@ def test_a_failure_in_a_later_process_takes_the_samples_back() -> None:
         interleaver.prepare(cell)
         pools[1][cell.runs_on].kill()
         interleaver.sample(cell, 0)
-    assert not interleaver.measured[cell].checked
+    assert "signal SIGKILL" in (interleaver.measured[cell].error or "")
+    assert interleaver.measured[cell].samples_s == []
+
+
+def test_a_worker_that_is_lost_beside_the_calls_fails_its_cell() -> None:
+    place = Place("fake:async")
+    with open_pools([place], 1) as (pool,):
+        interleaver = rounds.Interleaver(GOOD, cells_of(GOOD, place.label), timeout_s=60)
+        (cell,) = interleaver.enter(pool, 0)
+        interleaver.prepare(cell)
+        interleaver.sample(cell, 0)
+        pool[place].kill()
+        interleaver.sample_beside()
+    assert not interleaver.open
+    assert "signal SIGKILL" in (interleaver.measured[cell].error or "")
     assert interleaver.measured[cell].samples_s == []
 
 

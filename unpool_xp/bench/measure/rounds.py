@@ -7,6 +7,7 @@ process is one draw of memory and threads, so there are several, one after the o
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import statistics
 import time
@@ -163,14 +164,13 @@ class Interleaver:
     def sample_beside(self) -> None:
         """Time what is beside the calls, once: of each backend, or of each cell."""
         done = set()
-        for cell in list(self.open):
-            if cell not in self.open:  # its worker is lost
+        for cell, what in itertools.product(list(self.open), self.kinds):
+            if cell not in self.open:  # it has failed, or its worker is lost
                 continue
-            for what in self.kinds:
-                key = self._beside_key(cell, what)
-                if key not in done and (taken := self._take(cell, what, 1)) is not None:
-                    done.add(key)
-                    self._beside.setdefault(key, []).extend(taken.samples_s)
+            key = self._beside_key(cell, what)
+            if key not in done and (taken := self._take(cell, what, 1)) is not None:
+                done.add(key)
+                self._beside.setdefault(key, []).extend(taken.samples_s)
 
     def _beside_key(self, cell: Cell, what: str) -> tuple[Any, ...]:
         # Cells of a backend have the same inputs, and mostly the same outputs and as many bytes.
@@ -225,7 +225,10 @@ class Interleaver:
         """Send a command to the cell's worker; an error or a lost worker fails the cell."""
         start = time.monotonic()
         try:
-            worker = self._pool[cell.runs_on]
+            if command == "prepare":
+                worker = self._pool[cell.runs_on]
+            else:  # a new one would not have the session
+                worker = self._pool.running(cell.runs_on)
             self.facts[cell.runs_on] = worker.facts
             return worker.ask(command, timeout=self._answer_timeout, **arguments)
         except (WorkerError, WorkerLostError) as error:

@@ -181,7 +181,7 @@ class Worker:
         except OSError:
             line = None
         if line is None:
-            raise WorkerLostError(self._exit_message())
+            raise WorkerLostError(self.exit_message())
         self._suspend()
         answer: dict[str, Any] = json.loads(line)
         if not answer.pop("ok"):
@@ -202,7 +202,8 @@ class Worker:
             return int(self._system.memory_info().rss)
         return 0
 
-    def _exit_message(self) -> str:
+    def exit_message(self) -> str:
+        """Wait for the end of the process, and say what it ended with."""
         self._process.wait()
         self._readers[1].join(timeout=1)
         code = self._process.returncode
@@ -263,6 +264,13 @@ class Pool:
                 self._workers[place].kill()
             self._workers[place] = self._start(place)
         return self._workers[place]
+
+    def running(self, place: str | Place) -> Worker:
+        """Return a worker that has been started; raise a WorkerLostError if it has ended since."""
+        worker = self._workers[place]
+        if not worker.alive:
+            raise WorkerLostError(worker.exit_message())
+        return worker
 
     def is_running(self, place: str | Place) -> bool:
         """Return whether there is a worker of that place, and it runs."""
