@@ -166,3 +166,10 @@ def compiled(request: pytest.FixtureRequest) -> Target:
 def eager(request: pytest.FixtureRequest) -> Target:
     """Every backend here, eager."""
     return _load_target(request.param, "eager")
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure each cell in one process: several start one after the other, a second each."""
+    for name in ("measure.sweep", "portability.measure", "choose"):
+        monkeypatch.setattr(f"unpool_xp.bench.{name}.PROCESSES", 1)

@@ -20,6 +20,8 @@ from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import case_key
 from unpool_xp.bench.terminal import choice as show_choice
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 
 def test_backends_says_what_is_here_and_what_is_missing() -> None:
     shown = run("backends", "--quick")

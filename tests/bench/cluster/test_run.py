@@ -35,7 +35,7 @@ from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key
 
 CASES = [Case("nearest_unpool", (1, n, 3, 3), scale=2) for n in (1, 2, 3)]
-QUICKLY: dict[str, Any] = {"rounds": 2, "cell_s": 0.0, "run": "a-run"}
+QUICKLY: dict[str, Any] = {"rounds": 2, "cell_s": 0.0, "processes": 1, "run": "a-run"}
 EACH = len(cells_of(CASES[0], "numpy"))
 
 

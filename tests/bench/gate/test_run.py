@@ -235,7 +235,7 @@ def test_a_commit_beside_itself_raises_no_alarm(
     repository: Path, built: Builder, tmp_path: Path
 ) -> None:
     head = built(commit_change(repository, "# nothing\n", "base", "same"))
-    found = run_gate(built("base"), head, list(SMALL.values()), NUMPY, out=tmp_path)
+    found = run_gate(built("base"), head, list(SMALL.values()), NUMPY, out=tmp_path, budget_s=5)
     assert found.exit_code in (0, 2)  # where the machine is too noisy to tell
     assert not {"slower", "broken"} & {entry.outcome for entry in found.comparison.entries}
 
@@ -312,7 +312,7 @@ def test_nothing_measured_is_not_nothing_slower(
             repository, "", "base", "old", {"unpool_xp/backends/registry.py": "raise ImportError"}
         )
     )
-    found = run_gate(head, head, [SMALL["avg_pool"]], NUMPY, out=tmp_path)
+    found = run_gate(head, head, [SMALL["avg_pool"]], NUMPY, out=tmp_path, budget_s=5)
     assert found.exit_code == 2
     (entry,) = found.comparison.entries
     assert entry.outcome == "failed"

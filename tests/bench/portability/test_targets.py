@@ -38,6 +38,8 @@ from unpool_xp.bench.terminal import tax
 from unpool_xp.bench.verdicts.bootstrap import Ratio
 from unpool_xp.bench.worker import Service
 
+pytestmark = pytest.mark.usefixtures("one_process")
+
 CASE = Case("nearest_unpool", (1, 2, 4, 4), scale=2)
 NUMPY = next(target for target in TARGETS if target.name == "numpy eager")
 TORCH = next(target for target in TARGETS if target.name == "torch:cpu eager")

@@ -97,12 +97,13 @@ class _IdleTimeoutPool:
         case = Case.from_json(request["case"])
         cells = [Cell(**cell) for cell in request["cells"]]
         options = dict(request["options"])
+        processes = options.pop("processes", PROCESSES)
         with self._lock:
             self._stop_timer()
             try:
                 self._pools = self._pools or [Pool() for _ in range(PROCESSES)]
                 origin = {**provenance_fields(request["run"]), "machine": this_machine().id}
-                rows = measure_rows(self._pools, origin, case, cells, **options)
+                rows = measure_rows(self._pools[:processes], origin, case, cells, **options)
                 return {"rows": msgspec.to_builtins(rows)}
             finally:
                 # A client that went away does not say so.

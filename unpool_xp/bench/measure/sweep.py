@@ -104,7 +104,7 @@ def run_sweep(
     budget_s: float | None = None,
     in_order: bool = False,
     wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
-    processes: int = PROCESSES,
+    processes: int | None = None,
     **options: Any,
 ) -> SweepSummary:
     """Measure cases on backends; append one row per cell to a file.
@@ -136,7 +136,7 @@ def run_sweep(
     wanted : callable, optional
         Whether a case is measured with a cell. Default: each with all.
     processes : int, optional
-        How many of each backend measure each cell, one after the other.
+        How many of each backend measure each cell, one after the other. Default: `PROCESSES`.
     **options
         The `rounds`, the `cell_s` and the `memory` of `measure_case`.
 
@@ -175,7 +175,7 @@ def run_sweep(
         with report_disk_errors(out):
             write_machine(out.parent)
             writer = files.RowWriter(out)
-        with writer, open_pools(places, processes) as pools:
+        with writer, open_pools(places, processes or PROCESSES) as pools:
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
