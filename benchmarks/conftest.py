@@ -113,7 +113,8 @@ class PanelCell:
         facts = {"version": backend.version, "device": backend.facts.name}
         session.measured.describe({**facts, "threads": backend.facts.threads})
         row = make_row(self.suite.origin, self.case, self.cell, session.measured)
-        return {k: v for k, v in asdict(row).items() if k not in ("samples_s", "calls_per_sample")}
+        left_out = ("samples_s", "calls_per_sample", "process", "disturbed", "conditions")
+        return {k: v for k, v in asdict(row).items() if k not in left_out}
 
 
 _SUITE = pytest.StashKey[PanelSuite]()

@@ -55,7 +55,7 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
 
 def test_choose_names_a_backend_with_intervals() -> None:
     arguments = ["choose", "max_unpool", "--shape", "2,8,28,28", "--kernel", "2"]
-    shown = run(*arguments, "--budget", "6", "--backend", "numpy", "--backend", "torch")
+    shown = run(*arguments, "--budget", "10", "--backend", "numpy", "--backend", "torch")
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"^use (numpy|torch:cpu)", shown.stdout, re.MULTILINE)
     assert "95 % interval" in shown.stdout
@@ -146,7 +146,7 @@ def test_the_answer_changes_with_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert larger is not None
     assert (smaller.shape, larger.shape) == ((1, 2, 4, 4), (1, 2, 16, 16))
     assert scale_case(case, 0.01) is None
-    choice = choose(case, ["numpy"], budget_s=4, modes=lambda label: ("eager",))
+    choice = choose(case, ["numpy"], budget_s=8, modes=lambda label: ("eager",))
     assert isinstance(choice, Choice)
     assert choice.crossovers()[0].winner == "numpy eager portable"
     assert 32 in choice.other_sizes

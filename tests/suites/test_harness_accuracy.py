@@ -55,13 +55,14 @@ def test_the_three_call_the_same_function_on_the_same_arrays(
     harness: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = harness.prepare_session("numpy small")
-    function, seen = session._call, []
+    timed = session._timed["call"]
+    function, seen = timed.call, []
 
     def watched(*arrays: Any) -> Any:
         seen.append([id(array) for array in arrays])
         return function(*arrays)
 
-    monkeypatch.setattr(session, "_call", watched)
+    monkeypatch.setattr(timed, "call", watched)
     turns = harness.InterleavedTimers(session)
     for turn in range(3):
         before = len(seen)

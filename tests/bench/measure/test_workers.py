@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -134,24 +133,3 @@ def test_no_worker_outlives_a_killed_parent(line: str) -> None:
         assert parent.stdout.readline() == "sent\n"
         parent.kill()
     wait_for_the_end(pid)
-
-
-WITHOUT_PRCTL = """
-import ctypes
-class CDLL(ctypes.CDLL):
-    def __init__(self, name, *args, **kwargs):
-        if name is None:
-            raise OSError
-        super().__init__(name, *args, **kwargs)
-ctypes.CDLL = CDLL
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="process groups are of POSIX")
-def test_without_a_death_signal_the_system_ends_a_suspended_group(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    # As on systems other than Linux, whose C library has no prctl.
-    (tmp_path / "sitecustomize.py").write_text(WITHOUT_PRCTL)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ['PYTHONPATH']}")
-    test_no_worker_outlives_a_killed_parent("")
