@@ -220,7 +220,7 @@ def test_a_sweep_on_a_full_disk_ends_with_whole_rows_and_goes_on_later(tmp_path:
     limit = 9000  # bytes a file: some rows, not all
     # Within the new process: after a fork, what JAX has started here might hang.
     code = (
-        "import resource, runpy, sys; "
+        "import resource, runpy, sys; import unpool_xp.bench.measure.sweep as s; s.PROCESSES = 1; "
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
         "runpy.run_module('unpool_xp', run_name='__main__', alter_sys=True)"
     )

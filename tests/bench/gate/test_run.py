@@ -329,7 +329,7 @@ def by_operation(found: GateResult, label: str = "numpy") -> dict[str, Any]:
 def test_the_command_finds_a_slowdown_and_nothing_else(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    head = inject_slowdown(repository, "max_unpool", 2.0, "base")
+    head = inject_slowdown(repository, "max_unpool", 4.0, "base")
     monkeypatch.chdir(repository)
     # Where other tests run beside this one, nothing would be decided.
     monkeypatch.setattr(LoadWatch, "is_disturbed", lambda watch: False)

@@ -19,6 +19,7 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.measure.timer import MIN_ROUNDS
 from unpool_xp.bench.portability.measure import (
     make_entry,
     measure_taxes,
@@ -132,7 +133,7 @@ def test_the_tax_of_a_case_in_one_process_with_rows_that_can_be_read(tmp_path: P
     taken = {row.function: row.samples_s for row in read.rows}
     assert {"unpool_xp.nearest_unpool", PLAIN, LAST_FIRST} <= set(taken)
     assert len({len(samples) for samples in taken.values() if samples}) == 1
-    assert len(taken[found.function]) >= 6
+    assert len(taken[found.function]) >= MIN_ROUNDS
 
 
 def test_the_tax_with_each_number_of_threads() -> None:

@@ -38,6 +38,8 @@ from unpool_xp.bench.measure.workers import (
 )
 from unpool_xp.bench.rows import files, provenance, schema
 
+_START_SHARE = 0.2  # of a budget, for starting several processes of each backend
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -175,7 +177,8 @@ def run_sweep(
         with report_disk_errors(out):
             write_machine(out.parent)
             writer = files.RowWriter(out)
-        with writer, open_pools(places, processes or PROCESSES) as pools:
+        start_s = math.inf if budget_s is None else _START_SHARE * budget_s
+        with writer, open_pools(places, processes or PROCESSES, start_s) as pools:
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
