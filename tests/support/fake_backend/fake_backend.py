@@ -23,7 +23,7 @@ import numpy as np
 from tests.support import minimal_library
 from unpool_xp.backends import Backend, BackendUnavailableError, DeviceFacts
 
-DELAY = float(os.environ.get("FAKE_DELAY", "0.05"))
+DELAY = float(os.environ.get("FAKE_DELAY", "0.02"))
 FATAL_LENGTH = 3  # a first axis of this length is what the bad backends cannot stand
 
 _stream: queue.SimpleQueue[tuple[float, threading.Event]] = queue.SimpleQueue()
