@@ -24,7 +24,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], float]:
     def watch(busy: float, own: float) -> float:
         cores, ours = iter([10.0, 10.0 + busy]), iter([3.0, 3.0 + own])
         clock = iter([0.0, 1.0])
-        monkeypatch.setattr(load, "_busy_seconds", lambda: next(cores))
+        monkeypatch.setattr(load, "_busy_seconds", lambda cpus: next(cores))
         monkeypatch.setattr(load, "_tree_seconds", lambda: next(ours))
         monkeypatch.setattr(load.time, "perf_counter", lambda: next(clock))
         monkeypatch.setattr(load.time, "sleep", lambda _: None)
@@ -47,7 +47,7 @@ def test_the_idle_and_the_stolen_are_not_busy(monkeypatch: pytest.MonkeyPatch) -
     times = type("Times", (), dict(zip(fields, (1, 2, 4, 100, 100, 8, 16, 100, 1), strict=True)))
     monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [times, times, times])
     monkeypatch.setattr(load.os, "sched_getaffinity", lambda _: {0, 2, 7}, raising=False)
-    assert load._busy_seconds() == 62
+    assert load._busy_seconds(load._usable_times()) == 62
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_child_is_ours_while_it_runs_and_after(child: subprocess.Popen[bytes])
 
 
 def test_busy_loops_on_every_core_disturb_a_sample() -> None:
-    loops = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(2 * load.usable_cpus())]
+    loops = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(2 * load.usable_cores())]
     try:
         watch, conditions, flags = load.SampleWatch(), Conditions(), []
         for _ in range(10):
@@ -89,7 +89,7 @@ def test_busy_loops_on_every_core_disturb_a_sample() -> None:
 
 
 def test_the_load_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "usable_cpus", lambda: 2)
+    monkeypatch.setattr(load, "usable_cores", lambda: 2)
     monkeypatch.setattr(load, "other_cpus", lambda seconds: 1.9)
     assert load.describe_load() == "other programs keep 1.9 of 2 cores busy"
     monkeypatch.setattr(load, "other_cpus", lambda seconds: 0.1)

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from unpool_xp.backends.base import usable_cores
 from unpool_xp.bench.rows.schema import Conditions
 
 try:
@@ -31,11 +32,6 @@ WAIT_SHARE = 0.1  # of a sample's time, spent ready to run while others ran
 _WINDOW_SECONDS, _TICK_SECONDS = 0.3, 0.01
 _LOOK_SECONDS = 0.5
 _THREADS = Path("/proc/self/task")
-
-
-def usable_cpus() -> int:
-    """Return how many processors this process may use."""
-    return len(_usable_times())
 
 
 def other_cpus(seconds: float) -> float:
@@ -70,21 +66,23 @@ class LoadWatch:
     def __init__(self) -> None:
         # Ours is read first, both times: to find the processes takes a while, which is not of
         # others.
-        self._own, self._busy, self._start = _tree_seconds(), _busy_seconds(), time.perf_counter()
+        self._own, self._busy = _tree_seconds(), _busy_seconds(_usable_times())
+        self._start = time.perf_counter()
 
     def other_cpus(self) -> float:
         """Return how many cores other programs have kept busy since."""
-        own, busy = _tree_seconds() - self._own, _busy_seconds() - self._busy
+        own = _tree_seconds() - self._own
+        busy = _busy_seconds(_usable_times()) - self._busy
         return max(busy - own, 0.0) / (time.perf_counter() - self._start)
 
     def is_disturbed(self) -> bool:
         """Return whether that is more than a measurement stands."""
-        return self.other_cpus() > OTHER_SHARE * usable_cpus()
+        return self.other_cpus() > OTHER_SHARE * usable_cores()
 
 
 def describe_load(seconds: float = _LOOK_SECONDS) -> str | None:
     """Return what other programs do to a measurement, in words; None if next to nothing."""
-    others, cpus = other_cpus(seconds), usable_cpus()
+    others, cpus = other_cpus(seconds), usable_cores()
     if others <= OTHER_SHARE * cpus:
         return None
     return f"other programs keep {others:.1f} of {cpus} cores busy"
@@ -103,12 +101,13 @@ class _Counters:
 
     @classmethod
     def read(cls) -> _Counters:
+        cpus = _usable_times()
         return cls(
             wall=time.perf_counter(),
             own=time.process_time(),
             waited=_waited_seconds(),
-            busy=_busy_seconds(),
-            steal=sum(getattr(cpu, "steal", 0.0) for cpu in _usable_times()),
+            busy=_busy_seconds(cpus),
+            steal=sum(getattr(cpu, "steal", 0.0) for cpu in cpus),
             switches=resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw if resource else 0,
         )
 
@@ -124,7 +123,7 @@ class SampleWatch:
     """
 
     def __init__(self) -> None:
-        self._cpus = usable_cpus()
+        self._cpus = usable_cores()
         self._recent: deque[_Counters] = deque()
         self._start: _Counters | None = None
 
@@ -168,10 +167,10 @@ def _usable_times() -> list[Any]:
     return cpus
 
 
-def _busy_seconds() -> float:
+def _busy_seconds(cpus: list[Any]) -> float:
     # Guests of this machine's are in "user" already.
     names = ("user", "nice", "system", "irq", "softirq")
-    return sum(getattr(cpu, name, 0.0) for cpu in _usable_times() for name in names)
+    return sum(getattr(cpu, name, 0.0) for cpu in cpus for name in names)
 
 
 def _tree_seconds() -> float:
