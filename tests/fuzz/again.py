@@ -22,13 +22,8 @@ def again(
 ) -> None:
     """Print what becomes of a call on NumPy and on what it was compared with."""
     call = Call(operation, tuple(Array(one, "") for one in arrays), options, plain)
-    print("numpy:", run("numpy", call))
+    ours = run("numpy", call)
+    print("numpy:", ours)
     if label in TARGETS:
-        print(
-            label + ":",
-            run(label, call),
-            "\nright there:",
-            expected_from(call, run("numpy", call), label),
-        )
-    else:
-        print(label + ":", NATIVES[label](call))
+        print("right there:", expected_from(call, ours, label))
+    print(f"{label}:", run(label, call) if label in TARGETS else NATIVES[label](call))

@@ -53,7 +53,8 @@ def expected_from(call: Call, base: Outcome, target: str) -> Outcome:
         wide = call.data[0].astype(np.float64), call.data[1]
         scale, output = call.plain["scale"], call.plain["output"]
         given = {"output_size": output} if scale[0] is None else {"scale_factor": scale}
-        return Outcome((reference.fractional_max_unpool(*wide, **given),))
+        right = reference.fractional_max_unpool(*wide, **given)
+        return Outcome((right.astype(call.data[0].dtype),))
     return base
 
 
@@ -70,9 +71,9 @@ def _difference(call: Call, ours: Outcome, theirs: Outcome, label: str) -> str |
         if ours.error and theirs.error:
             # torch.compile wraps an error in one of its own.
             same = label == "torch compiled" or type(ours.error) is type(theirs.error)
-            return (
-                None if same or label not in TARGETS else f"{ours.error!r}, there {theirs.error!r}"
-            )
+            if same or label not in TARGETS:
+                return None
+            return f"{ours.error!r}, there {theirs.error!r}"
         if ours.error:
             return f"refused ({type(ours.error).__name__}: {ours.error}), there taken"
         return f"taken, there {type(theirs.error).__name__}: {theirs.error}"

@@ -67,7 +67,7 @@ def _torch_avg_pool(call: Call, x: torch.Tensor) -> Any:
     window = _torch_window(call)
     if window is None or set(call.plain["dilation"]) != {1}:  # it has none
         return None
-    if call.dtype not in (*_FLOATS, "bfloat16"):
+    if call.dtype not in _FLOATS:
         return None
     rank, options = window
     options["count_include_pad"] = call.plain["count_include_pad"]
@@ -119,7 +119,7 @@ def _torch_resize(call: Call, x: torch.Tensor) -> Any:
     if call.operation == "nearest_unpool":
         modes = {
             ("asymmetric", "floor"): "nearest",
-            ("half_pixel", "round_prefer_ceil" if ROUNDING else "floor"): "nearest-exact",
+            ("half_pixel", "round_prefer_ceil"): "nearest-exact",
         }
         options["mode"] = modes.get((p["coordinates"], p["rounding"]))
         if options["mode"] is None or call.dtype not in (*_FLOATS, "uint8"):
@@ -139,9 +139,6 @@ def _torch_resize(call: Call, x: torch.Tensor) -> Any:
         elif p.get("coefficient", -0.75) != -0.75 or p.get("exclude_outside"):
             return None
     return lambda: F.interpolate(x, **options)
-
-
-ROUNDING = True
 
 
 def _torch_max_unpool(call: Call, x: torch.Tensor, indices: torch.Tensor) -> Any:

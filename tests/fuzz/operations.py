@@ -149,7 +149,8 @@ COORDINATES = (
 def _nearest_unpool(rng: Random) -> Call:
     old = ("asymmetric", "half_pixel")
     call = _resize(rng, "nearest_unpool", COORDINATES if ROUNDING else old)
-    call.plain["rounding"] = "floor"
+    half = call.plain["coordinates"] == "half_pixel"
+    call.plain["rounding"] = "round_prefer_ceil" if half else "floor"  # PyTorch's nearest-exact
     if ROUNDING and rng.random() < 0.6:
         kinds = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
         call.plain["rounding"] = call.options["rounding"] = rng.choice(kinds)
