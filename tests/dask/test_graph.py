@@ -29,7 +29,7 @@ from unpool_xp._plan import cache
 from unpool_xp._plan import resize as _resize
 from unpool_xp._plan.index_conventions import CONVENTIONS
 
-few = settings(max_examples=60)
+few = settings(max_examples=30)
 
 
 def chunks_of(shape: tuple[int, ...], seed: int) -> tuple[tuple[int, ...], ...]:
