@@ -118,7 +118,7 @@ def steady(*heads: float, controls: tuple[float, ...] = (1.0,)) -> list[PassSamp
 
 def test_a_change_within_what_base_differs_from_itself_is_undecided() -> None:
     controls = (1.1, 0.9, 1.2)
-    heads = [1.12 * (1 + control) / 2 for control in controls]
+    heads = [1.15 * (1 + control) / 2 for control in controls]
     found = estimate_change(steady(*heads, controls=controls), 0.05)
     assert found.ratio.low > 1.05
     assert found.noise > 0.1
