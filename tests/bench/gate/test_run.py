@@ -147,7 +147,7 @@ def test_a_case_of_few_passes_is_as_uncertain_as_the_others_on_its_backend() -> 
 
 
 def test_a_ratio_that_may_as_well_be_one_is_no_suspect() -> None:
-    found = estimate_change(steady(0.9, 1.2, 1.15), 0.05)
+    found = estimate_change(steady(0.9, 1.2, 1.15), 0.05, spread=0.1)
     assert found.ratio.estimate > 1.05
     assert not needs_retest(found, 0.05)
     clear = estimate_change(steady(1.2, 1.15), 0.05)
