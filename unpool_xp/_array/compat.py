@@ -17,6 +17,7 @@ __all__ = [
     "Namespace",
     "cast",
     "compute_dtype",
+    "copied",
     "get_device",
     "library",
     "namespace",
@@ -80,6 +81,11 @@ def get_device(x: Array) -> Any:
 def cast(xp: Namespace, x: Array, dtype: Any) -> Array:
     """Return the array cast to a dtype, or the array itself if it already has it."""
     return x if x.dtype == dtype else xp.astype(x, dtype)
+
+
+def copied(xp: Namespace, x: Array) -> Array:
+    """Return the array in memory of its own."""
+    return xp.astype(x, x.dtype, copy=True)
 
 
 def compute_dtype(xp: Namespace, dtype: Any) -> Any:

@@ -200,19 +200,14 @@ def fractional_max_unpool(plan: LinearPlan, values: Array, indices: Array | None
 def _scatter_into_linear(
     info: InputInfo, plan: _LinearPart, values: Array, indices: Array
 ) -> Array:
-    target, n_lead = _interpolated_copy(info, plan, values), values.ndim - len(plan.axes)
+    target, n_lead = _interpolate_part(info, plan, values), values.ndim - len(plan.axes)
     return scatter_into_planes(info, target, n_lead, values, indices, add=False)
 
 
 def _scatter_entries_into_linear(
     info: InputInfo, plan: _LinearPart, values: Array, *entries: ScatterEntries
 ) -> Array:
-    return scatter_entries(info, _interpolated_copy(info, plan, values), entries, add=False)
-
-
-def _interpolated_copy(info: InputInfo, plan: _LinearPart, values: Array) -> Array:
-    # With nothing to interpolate it is the input, or a view of it.
-    return info.xp.asarray(_interpolate_part(info, plan, values), copy=True)
+    return scatter_entries(info, _interpolate_part(info, plan, values), entries, add=False)
 
 
 def max_unpool(plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool) -> Array:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 
 from unpool_xp._array.blocks import map_plane_blocks, planes_per_block
-from unpool_xp._array.compat import Array, cast, compute_dtype
+from unpool_xp._array.compat import Array, cast, compute_dtype, copied
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.gather import take_static
 from unpool_xp._array.namespace import InputInfo
@@ -26,6 +26,8 @@ from unpool_xp._plan.resize import LinearAxis, LinearPlan, Phase
 
 def interpolate(info: InputInfo, plan: LinearPlan, x: Array) -> Array:
     """Return the linear interpolation of x along the axes of a plan."""
+    if not plan.axes:  # nothing lies between the elements
+        return copied(info.xp, x)
     if _can_lerp_in_place(info, x, plan):
         wide = cast(info.xp, x, compute_dtype(info.xp, x.dtype))
         return cast(info.xp, _lerp_in_place(info, wide, plan), x.dtype)
