@@ -21,6 +21,7 @@ __all__ = [
     "get_device",
     "library",
     "namespace",
+    "native",
 ]
 
 # The standard defines arrays by what they do, not by a class.
@@ -92,4 +93,9 @@ def compute_dtype(xp: Namespace, dtype: Any) -> Any:
     """Return the dtype to accumulate in: float32 for half precision, else the dtype itself."""
     if xp.isdtype(dtype, "real floating") and xp.finfo(dtype).bits < 32:
         return xp.float32
-    return dtype
+    return native(dtype)
+
+
+def native(dtype: Any) -> Any:
+    """Return the dtype in the byte order of the machine; only NumPy knows another one."""
+    return dtype if getattr(dtype, "isnative", True) else dtype.newbyteorder("=")

@@ -19,7 +19,7 @@ from unpool_xp._array.compat import Array, cast, compute_dtype, copied
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.gather import take_static
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import blend_into, item, lerp_into
+from unpool_xp._array.numeric import blend_into, item, lerp_into, matmul
 from unpool_xp._array.views import axis_slice, expand_to_axis, interleave, take_slices
 from unpool_xp._plan.resize import LinearAxis, LinearPlan, Phase
 
@@ -146,7 +146,7 @@ def _lerp_by_matmul(info: InputInfo, x: Array, axis: LinearAxis) -> Array:
         return weights if axis.axis == -1 else xp.asarray(xp.matrix_transpose(weights), copy=True)
 
     weights = cached_array(info, axis.arrays, "matrix", matrix, x.dtype)
-    return xp.matmul(x, weights) if axis.axis == -1 else xp.matmul(weights, x)
+    return matmul(info, x, weights) if axis.axis == -1 else matmul(info, weights, x)
 
 
 def _lerp_shifted(
