@@ -83,15 +83,15 @@ def _plan_of_traced_sizes(make_plan: Callable[..., Any], /, *args: Any, **kwargs
     """Make a plan, uncached, while torch.jit.trace takes each size of a tensor for a tensor."""
     torch = sys.modules["torch"]
 
-    def plain(value: Any) -> Any:
+    def as_number(value: Any) -> Any:
         if isinstance(value, tuple | list):
-            return tuple([plain(entry) for entry in value])
+            return tuple([as_number(entry) for entry in value])
         return value.item() if isinstance(value, torch.Tensor) else value
 
     state = torch._C._get_tracing_state()
     torch._C._set_tracing_state(None)
     try:
-        return make_plan(*map(plain, args), **kwargs)
+        return make_plan(*map(as_number, args), **kwargs)
     finally:
         torch._C._set_tracing_state(state)
 
