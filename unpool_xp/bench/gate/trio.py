@@ -90,7 +90,8 @@ class ProcessTrio:
     ) -> None:
         """Prepare a case in all three processes, check their outputs, sample in random order.
 
-        The rounds take about `round_s`, but there are at least five. What fails is entered under the errors of the case, the samples under `passes`.
+        The rounds take about `round_s`, but there are at least five. What fails is entered under
+        the errors of the case, the samples under `passes`.
         """
         message = {**one.gate_case.prepare_arguments, "mode": self.mode}
         answers = self._ask_all("prepare", dict.fromkeys(SIDES, message))
