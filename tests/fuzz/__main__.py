@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import re
 import sys
 import time
 from collections import Counter
@@ -68,7 +69,7 @@ def fuzz(seed: int, numbers: Iterable[int], operations: list[str], everywhere: b
         labels = [label for label, share in SHARES.items() if everywhere or rng.random() < share]
         calls += 1
         for label, how in disagreements(call, labels):
-            kind = (call.operation, label, how.split(",")[0][:60])
+            kind = (call.operation, label, re.sub(r"[^a-zA-Z ]+", "", how)[:40])
             told[kind] += 1
             if told[kind] == 1:
                 again = f"again({label!r}, {call.text}, {call.plain!r})"
