@@ -285,6 +285,14 @@ POOLING_NATIVES: dict[str, tuple[Native, ...]] = {
         Native("dask", "dask.array.coarsen", _dask_coarsen(np.mean), requires_disjoint_windows),
         Native("numpy", "numpy.add of strided slices", _slices_mean),
     ),
+    "adaptive_max_pool": (
+        torch_native(
+            "adaptive_max_pool{d}d",
+            requires_image_shape,
+            lambda case: {**case.options(), "return_indices": True},
+        ),
+    ),
+    "adaptive_avg_pool": (torch_native("adaptive_avg_pool{d}d", requires_image_shape),),
     "fractional_max_pool": (
         Native(
             "torch",
