@@ -83,6 +83,7 @@ def _quick() -> tuple[Case, ...]:
         avg_pool_cases(middle, 3, 2)[0],
         *adaptive_cases(small, 0.45),
         *adaptive_cases(middle, 0.3),
+        *adaptive_cases(large, 0.22),
         *fractional_cases(small, 0.5),
         *fractional_cases(middle, 0.75),
         *fractional_cases(large, 0.5),
