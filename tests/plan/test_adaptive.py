@@ -46,10 +46,8 @@ def test_windows_cover_their_part_of_the_axis() -> None:
 def test_windows_that_divide_the_plane_are_those_of_a_pooling() -> None:
     whole = plan(1, 1, 6, 4, output_size=(3, 1))
     assert whole.is_strided
-    assert (
-        whole.axes
-        == windows.plan_max_pool("max_pool", (1, 1, 6, 4), (2, 4), None, 0, 1, False).axes
-    )
+    options = (None, 0, 1, False)
+    assert whole.axes == windows.plan_windows("max_pool", (1, 1, 6, 4), (2, 4), *options)
     mixed = plan(1, 1, 6, 4, output_size=3)
     assert not mixed.is_strided
     assert mixed.output == (3, 3)

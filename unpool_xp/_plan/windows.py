@@ -153,14 +153,7 @@ def plan_windows(
     ceil_mode: bool,
 ) -> tuple[PoolAxis, ...]:
     """Plan the windows of a pooling of an array of `shape`, axis by axis."""
-    rank = spatial_rank(
-        operation,
-        shape,
-        kernel_size=kernel_size,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-    )
+    rank = spatial_rank(operation, shape, kernel_size=kernel_size)
     kernels, strides, dilations, extents, pads = _window_sizes(
         operation, shape, rank, kernel_size, stride, padding, dilation
     )
