@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from unpool_xp._array.compat import Array
 from unpool_xp._array.constants import cached_array
+from unpool_xp._array.gather import take
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_slice, pad, pad_axis, reshape_tail
 from unpool_xp._plan.adaptive import AdaptiveAxis
@@ -54,7 +55,7 @@ def _gathered_taps(info: InputInfo, x: Array, windows: AdaptiveAxis) -> list[Arr
         return info.xp.asarray(windows.sources, dtype=info.index_dtype, device=info.device)
 
     sources = cached_array(info, windows.arrays, "sources", make_sources)
-    taps = info.xp.take(x, sources, axis=axis)
+    taps = take(info, x, sources, axis)
     tail = (windows.kernel_size, windows.count, *x.shape[n_lead + 1 :])
     taps = reshape_tail(info.xp, taps, n_lead, tail)
     return [taps[(..., tap, *(slice(None),) * -axis)] for tap in range(windows.kernel_size)]

@@ -109,7 +109,8 @@ def plan_adaptive_max_pool(operation: str, shape: Shape, output_size: OutputSize
     plane = shape[len(shape) - rank :]
     wanted: Any = output_size
     if isinstance(output_size, tuple | list):
-        wanted = [n if out is None else out for n, out in zip(plane, output_size, strict=True)]
+        entries = zip(plane, output_size, strict=True)
+        wanted = tuple([n if out is None else out for n, out in entries])
     outputs = per_axis(operation, "output_size", wanted, rank, shape, minimum=1)
     # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
     pairs = [(len(range(n)), out) for n, out in zip(plane, outputs, strict=True)]

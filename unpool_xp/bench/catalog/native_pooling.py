@@ -288,7 +288,13 @@ POOLING_NATIVES: dict[str, tuple[Native, ...]] = {
     "adaptive_max_pool": (
         torch_native(
             "adaptive_max_pool{d}d",
-            requires_image_shape,
+            first_reason(
+                requires_image_shape,
+                reason_unless(
+                    lambda case: numpy_dtype(case.dtype).kind not in "iu",
+                    "it takes no integers such as {case.dtype}",
+                ),
+            ),
             lambda case: {**case.options(), "return_indices": True},
         ),
     ),
