@@ -17,6 +17,8 @@ def cached_array(
 
     The key holds what the array depends on besides the plan, the namespace and the device.
     """
+    if info.traits.is_traced:  # neither is a constant of a trace kept, nor a kept one traced
+        return make()
     key = (name, info.xp.__name__, info.device, *key)
     try:
         array = arrays.get(key)

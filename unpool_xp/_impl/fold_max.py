@@ -32,7 +32,7 @@ def first_maxima(
     Axes are folded in the given order. With the last axis first, a tie yields the first position
     in row-major order, and several NaNs the last one.
     """
-    check_for_nan = floating and 0 not in x.shape and info.traits.is_eager_cpu
+    check_for_nan = floating and info.traits.is_eager_cpu and 0 not in x.shape
     propagate_nan = floating and not check_for_nan
     values, offsets = _fold(info, x, axes, offset_dtype, propagate_nan=propagate_nan)
     if check_for_nan and math.isnan(item(info, info.xp.max(values))):

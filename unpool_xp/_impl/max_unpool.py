@@ -88,7 +88,7 @@ def _check_inside(info: InputInfo, operation: str, indices: Array, plane: Shape)
     xp, traits, cells = info.xp, info.traits, math.prod(plane)
     if not traits.is_concrete:  # but the indices alone may be
         traits = inspect_traits(traits.library, [indices])
-    if 0 in indices.shape or not traits.is_concrete:
+    if not traits.is_concrete or 0 in indices.shape:
         return False
     wrong = concrete_bool(traits.library, any_outside(info, indices, cells))
     if not wrong:
