@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- its name everywhere
 
 from tests.fuzz.libraries import Outcome, from_torch, outcome, to_torch
-from tests.fuzz.pieces import Call
+from tests.fuzz.pieces import Call, parameters
 from tests.support.onnx_models import run as run_onnx
 from unpool_xp import reference
 
@@ -131,12 +131,15 @@ def _torch_resize(call: Call, x: torch.Tensor) -> Any:
         options |= {"mode": modes[rank], "align_corners": key[1] == "align_corners"}
         if call.dtype not in _FLOATS:
             return None
+        if p["exclude_outside"] != p["antialias"]:
+            return None
         if p["antialias"]:
-            # Of planes alone, and its cubic then has another coefficient.
-            if rank != 2 or p.get("coefficient", -0.5) != -0.5:
+            # Of planes alone, whose cubic then has another coefficient. With align_corners it is
+            # neither ONNX's nor stretched as far as the factor asks.
+            if rank != 2 or p.get("coefficient", -0.5) != -0.5 or p["coordinates"] != "half_pixel":
                 return None
             options["antialias"] = True
-        elif p.get("coefficient", -0.75) != -0.75 or p.get("exclude_outside"):
+        elif p.get("coefficient", -0.75) != -0.75:
             return None
     return lambda: F.interpolate(x, **options)
 
@@ -243,6 +246,7 @@ def _onnx_resize(call: Call, x: np.ndarray) -> Any:
         if rank != 2:  # it has those of planes alone
             return None
         attributes["cubic_coeff_a"] = p["coefficient"]
+    if mode != "nearest":
         attributes["exclude_outside"] = int(p["exclude_outside"])
     if p["scale"][0] is None:
         inputs = [None, None, np.asarray([*x.shape[:2], *p["output"]])]
@@ -312,6 +316,16 @@ def run_reference(call: Call) -> Outcome | None:
         case "avg_pool" if not p["divisor"]:
             modes = (p["ceil_mode"], p["count_include_pad"])
             return outcome(lambda: reference.avg_pool(*arrays, *window, *modes))
+        case "adaptive_max_pool" | "adaptive_avg_pool":
+            return outcome(lambda: getattr(reference, call.operation)(*arrays, p["output"]))
+        case "nearest_unpool" if "rounding" in parameters("nearest_unpool"):
+            names = ("coordinates", "rounding")
+            options = {name: p[name] for name in names} | sizes
+            return outcome(lambda: reference.nearest_unpool(*arrays, **options))
+        case "cubic_unpool":
+            names = ("coordinates", "coefficient", "antialias", "exclude_outside")
+            options = {name: call.options[name] for name in names if name in call.options}
+            return outcome(lambda: reference.cubic_unpool(*arrays, **sizes, **options))
         case "fractional_max_pool":
             given = (p["kernel"], p["output"], p["samples"])
             return outcome(lambda: reference.fractional_max_pool(*arrays, *given))

@@ -160,22 +160,26 @@ def _nearest_unpool(rng: Random) -> Call:
 ROUNDING = "rounding" in parameters("nearest_unpool")  # until it is there
 
 
-def _linear_unpool(rng: Random) -> Call:
-    call = _resize(rng, "linear_unpool", COORDINATES if ROUNDING else COORDINATES[:3])
-    call.plain["antialias"] = False
-    if "antialias" in parameters("linear_unpool") and rng.random() < 0.25:
-        call.plain["antialias"] = call.options["antialias"] = True
+def _interpolated(rng: Random, operation: str) -> Call:
+    call = _resize(rng, operation, COORDINATES if ROUNDING else COORDINATES[:3])
+    call.plain["antialias"] = "antialias" in parameters(operation) and rng.random() < 0.2
+    if call.plain["antialias"]:
+        call.options["antialias"] = True
+    call.plain["exclude_outside"] = call.plain["antialias"]
+    if "exclude_outside" in parameters(operation) and rng.random() < 0.2:
+        call.options["exclude_outside"] = call.plain["exclude_outside"] = rng.random() < 0.5
     return call
 
 
+def _linear_unpool(rng: Random) -> Call:
+    return _interpolated(rng, "linear_unpool")
+
+
 def _cubic_unpool(rng: Random) -> Call:
-    call = _resize(rng, "cubic_unpool", COORDINATES)
-    call.plain |= {"antialias": False, "coefficient": -0.75, "exclude_outside": False}
+    call = _interpolated(rng, "cubic_unpool")
+    call.plain["coefficient"] = -0.75
     if rng.random() < 0.3:
         call.plain["coefficient"] = call.options["coefficient"] = rng.choice((-0.5, -0.75, -1.0))
-    for name in ("antialias", "exclude_outside"):
-        if rng.random() < 0.25:
-            call.plain[name] = call.options[name] = True
     return call
 
 

@@ -24,6 +24,7 @@ FILLS = {"f": ("ties", "normal", "special", "nan", "zeros", "ends"), "c": ("ties
 # infinities are NaN wherever a library forms them.
 SUMS = ("special", "nan", "ends")
 UNFIT = {"avg_pool": ("ends",), "adaptive_avg_pool": ("ends",), "cubic_unpool": ("ends",)}
+UNFIT |= {"linear_unpool": ("ends",), "fractional_max_unpool": ("ends",)}
 UNFIT |= {"conv_transpose": SUMS}
 LAYOUTS = ("F", "channels_last", "strided", "reversed", "broadcast", "swapped")
 INDEX_DTYPES = ("int64", "int64", "int64", "int32", "int16", "uint8", "uint64", "uint32")
