@@ -26,6 +26,7 @@ from tests.fuzz.pieces import (
     padding_given,
     parameters,
     resized,
+    same_pads,
     some_pads,
     some_sizes,
 )
@@ -50,7 +51,7 @@ def _avg_pool(rng: Random) -> Call:
     call.plain |= {"count_include_pad": rng.random() < 0.5, "divisor": None}
     if not call.plain["count_include_pad"]:
         call.options["count_include_pad"] = False
-    if "divisor" in parameters("avg_pool") and rng.random() < 0.15:
+    if rng.random() < 0.15:
         call.options["divisor"] = call.plain["divisor"] = rng.choice((1, 2, 3, 7))
     return call
 
@@ -276,7 +277,14 @@ def _conv_transpose(rng: Random) -> Call:
         (n - 1) * s - sum(pad) + e + m
         for n, s, pad, e, m in zip(plane, stride, pads, extents, more, strict=True)
     )
-    if rng.random() < 0.15 and min(output) > 0:
+    if rng.random() < 0.08:
+        mode = options["padding"] = rng.choice(("same", "same_lower"))
+        options.pop("output_padding", None)
+        output = tuple(n * s for n, s in zip(plane, stride, strict=True))
+        pads = same_pads(output, extents, stride, mode)
+        # Where the kernel is shorter than the stride, the cells that lack come after.
+        more = tuple(max(s - e, 0) for s, e in zip(stride, extents, strict=True))
+    elif rng.random() < 0.15 and min(output) > 0:
         options.pop("output_padding", None)
         options["output_size"] = as_given(rng, output)
     x = an_array(rng, (*lead, groups * per_in, *plane), "conv_transpose")

@@ -179,13 +179,10 @@ def a_window(rng: Random, lead: Ints, plane: Ints) -> tuple[dict[str, Any], dict
     pads = some_pads(rng, extents, kernel)
     if any(pads):
         options["padding"] = padding_given(rng, pads)
-    if SAME and rng.random() < 0.08:
+    if rng.random() < 0.08:
         options["padding"] = rng.choice(("same", "same_lower"))
         pads = same_pads(plane, extents, stride, options["padding"])
     if set(dilation) != {1} or rng.random() < 0.1:
         options["dilation"] = as_given(rng, dilation)
     plain = {"kernel": kernel, "stride": stride, "pads": pads, "dilation": dilation}
     return options, plain
-
-
-SAME = "same" in (ux.max_pool.__doc__ or "")  # until it is there
