@@ -39,8 +39,7 @@ def conv_transpose(
     stride : int or tuple of int, optional
         The step in the output from one element of `x` to the next.
     padding : int or tuple of int or tuple of (int, int), optional
-        Cells cropped before and after each spatial axis of the output; smaller than the effective
-        kernel ``dilation * (kernel - 1) + 1``.
+        Cells cropped before and after each spatial axis of the output, as many as there are.
     output_padding : int or tuple of int, optional
         Cells more at the end of each spatial axis; smaller than the stride or the dilation.
     output_size : int or tuple of int, optional

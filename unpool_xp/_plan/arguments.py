@@ -27,6 +27,12 @@ def check_choice(operation: str, argument: str, value: object, known: Sequence[s
         raise ValueError(f"{operation}: {argument}={value!r} is not one of {', '.join(known)}")
 
 
+def check_bool(operation: str, argument: str, value: object) -> None:
+    """Raise a TypeError for what is no bool."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{operation}: {argument} must be a bool, got {value!r}")
+
+
 def fail(operation: str, argument: str, value: object, shape: Sequence[int], rule: str) -> NoReturn:
     """Raise a ValueError that names the argument, its value and the array's shape."""
     raise ValueError(f"{operation}: {argument}={value!r} {rule} (array of shape {tuple(shape)})")
@@ -123,7 +129,7 @@ def per_axis(
 
 
 def padding_pairs(
-    operation: str, value: Any, rank: int, shape: Shape, extents: Shape
+    operation: str, value: Any, rank: int, shape: Shape, extents: Shape | None = None
 ) -> tuple[tuple[int, int], ...]:
     """Return the (before, after) padding of each spatial axis, each smaller than its extent."""
     result = []
@@ -133,7 +139,9 @@ def padding_pairs(
             fail(operation, "padding", value, shape, "has an entry that is no (before, after) pair")
         before, after = (as_int(operation, "padding", side, shape) for side in pair)
         result.append((before, after))
-    for (before, after), extent in zip(result, extents, strict=True):
+    if extents is None and min(map(min, result)) < 0:
+        fail(operation, "padding", value, shape, "must be >= 0 on every axis")
+    for (before, after), extent in zip(result, extents or (), strict=extents is not None):
         if min(before, after) < 0 or max(before, after) >= extent:
             rule = f"must be >= 0 and smaller than the effective kernel dilation*(k-1)+1 = {extent}"
             fail(operation, "padding", value, shape, rule)

@@ -70,8 +70,8 @@ def plan_max_unpool(
             (n - 1) * s - low - high + extent
             for n, s, extent, (low, high) in zip(pooled, strides, extents, pads, strict=True)
         )
-        if min(plane) < 1:
-            rule = f"leaves nothing of the output plane {plane}"
+        if min(plane) < 0:
+            rule = f"leaves less than nothing of the output plane {plane}"
             fail(operation, "padding", padding, shape, rule)
     return MaxUnpoolPlan(plane, (pooled, kernels, strides, dilations, before))
 
@@ -121,6 +121,11 @@ class ConvTransposePlan:
 
     axes: tuple[ConvTransposeAxis, ...]
     groups: int
+
+    @property
+    def plane(self) -> Shape:
+        """The output plane."""
+        return tuple([axis.output for axis in self.axes])
 
 
 def plan_conv_transpose(
@@ -175,7 +180,7 @@ def plan_conv_transpose(
     dilations = per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
     extras = per_axis(operation, "output_padding", output_padding, rank, shape, minimum=0)
     extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
-    pads = padding_pairs(operation, padding, rank, shape, extents)
+    pads = padding_pairs(operation, padding, rank, shape)
     limits = tuple(max(s, d) for s, d in zip(strides, dilations, strict=True))
     smallest = tuple(
         (n - 1) * s - before - after + extent
@@ -184,7 +189,7 @@ def plan_conv_transpose(
     if output_size is not None:
         if any(extras):
             fail(operation, "output_padding", output_padding, shape, "excludes output_size")
-        outputs = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+        outputs = per_axis(operation, "output_size", output_size, rank, shape, minimum=0)
         extras = tuple(out - low for out, low in zip(outputs, smallest, strict=True))
         if any(not 0 <= more < limit for more, limit in zip(extras, limits, strict=True)):
             largest = tuple(low + limit - 1 for low, limit in zip(smallest, limits, strict=True))
@@ -199,8 +204,9 @@ def plan_conv_transpose(
         rule = f"must be smaller than the stride or the dilation, {limits}"
         fail(operation, "output_padding", output_padding, shape, rule)
     outputs = tuple(low + more for low, more in zip(smallest, extras, strict=True))
-    if min(outputs) < 1:
-        fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {outputs}")
+    if min(outputs) < 0:
+        rule = f"leaves less than nothing of the output plane {outputs}"
+        fail(operation, "padding", padding, shape, rule)
     before = [low for low, _ in pads]
     axes = zip(plane, kernels, strides, dilations, before, outputs, strict=True)
     return ConvTransposePlan(

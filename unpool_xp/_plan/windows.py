@@ -10,6 +10,7 @@ from unpool_xp._plan.arguments import (
     Padding,
     Shape,
     Sizes,
+    check_bool,
     fail,
     padding_pairs,
     per_axis,
@@ -145,8 +146,7 @@ def plan_max_pool(
     kernels, strides, dilations, extents, pads = _window_sizes(
         operation, shape, rank, kernel_size, stride, padding, dilation
     )
-    if not isinstance(ceil_mode, bool):
-        raise TypeError(f"{operation}: ceil_mode must be a bool, got {ceil_mode!r}")
+    check_bool(operation, "ceil_mode", ceil_mode)
 
     plane = shape[len(shape) - rank :]
     axes = []
@@ -154,13 +154,13 @@ def plan_max_pool(
         zip(plane, kernels, strides, dilations, extents, pads, strict=True)
     ):
         room = n + before + after - extent
-        if room < 0:
+        # PyTorch's rule: the last window starts inside the input or the padding before it.
+        count = (-(-room // s) if ceil_mode else room // s) + 1
+        if ceil_mode and (count - 1) * s >= n + before:
+            count -= 1
+        if count < 1:
             rule = f"spans {extent} cells, more than the {n + before + after} of axis {i - rank}"
             fail(operation, "kernel_size", kernel_size, shape, rule + " with its padding")
-        count = room // s + 1
-        # PyTorch's rule: the last window starts inside the input or the padding before it.
-        if ceil_mode and room % s and count * s < n + before:
-            count += 1
         end = (count - 1) * s + extent - before
         if any(p % d >= n for p in range(-before, min(count * s - before, 0), s)):
             fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
@@ -194,8 +194,7 @@ def plan_avg_pool(
     count_include_pad: bool,
 ) -> AvgPoolPlan:
     """Plan an average pooling: the windows, and the divisors along each axis."""
-    if not isinstance(count_include_pad, bool):
-        raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
+    check_bool(operation, "count_include_pad", count_include_pad)
     axes = plan_max_pool(operation, shape, kernel_size, stride, padding, dilation, ceil_mode).axes
     counts = tuple(axis.element_counts(include_pad=count_include_pad) for axis in axes)
     uniform = all(len(set(count)) == 1 for count in counts)
