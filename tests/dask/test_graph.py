@@ -29,7 +29,7 @@ from unpool_xp._plan import cache
 from unpool_xp._plan import resize as _resize
 from unpool_xp._plan.index_conventions import CONVENTIONS
 
-few = settings(max_examples=60)
+few = settings(max_examples=30)
 
 
 def chunks_of(shape: tuple[int, ...], seed: int) -> tuple[tuple[int, ...], ...]:
@@ -157,6 +157,19 @@ def test_a_small_output_is_the_same_where_nothing_is_rounded(coordinates: Any) -
     lazy = da.from_array(x, chunks=(1, 2, 3, 4))
     got = lazily(ux.linear_unpool, lazy, 4, coordinates=coordinates)
     assert_same_bits(got, ux.linear_unpool(x, 4, coordinates=coordinates))
+
+
+@few
+@given(
+    shape=st.tuples(*[st.integers(0, 3)] * 2, *[st.integers(4, 12)] * 2),
+    output=st.tuples(*[st.integers(1, 14)] * 2),
+    seed=seeds,
+)
+def test_adaptive(shape: Any, output: Any, seed: int, slices_at_any_size: None) -> None:
+    x = values(shape, "float32", seed) / np.float32(3)
+    lazy = da.from_array(x, chunks=chunks_of(shape, seed))
+    assert_same_bits(lazily(ux.adaptive_max_pool, lazy, output), ux.adaptive_max_pool(x, output))
+    assert_same_bits(lazily(ux.adaptive_avg_pool, lazy, output), ux.adaptive_avg_pool(x, output))
 
 
 @few

@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 import numpy as np
 
 Sizes: TypeAlias = int | Sequence[int]
-Padding: TypeAlias = int | Sequence[int | tuple[int, int]]
+Padding: TypeAlias = int | Sequence[int | tuple[int, int]] | Literal["same", "same_lower"]
 Scales: TypeAlias = float | Sequence[float]
 Shape: TypeAlias = tuple[int, ...]
 Coordinates: TypeAlias = Literal["asymmetric", "half_pixel", "align_corners"]
@@ -129,9 +129,23 @@ def per_axis(
 
 
 def padding_pairs(
-    operation: str, value: Any, rank: int, shape: Shape, extents: Shape | None = None
+    operation: str,
+    value: Any,
+    rank: int,
+    shape: Shape,
+    extents: Shape,
+    windows: Sequence[tuple[int, int, int]] = (),
+    *,
+    limited: bool = True,
 ) -> tuple[tuple[int, int], ...]:
-    """Return the (before, after) padding of each spatial axis, each smaller than its extent."""
+    """Return the (before, after) padding of each spatial axis.
+
+    If it is `limited`, each is smaller than its extent, so that every window meets an element.
+    `windows` has for each axis its cells, and how many windows "same" pads them for at what stride.
+    """
+    if isinstance(value, str):
+        check_choice(operation, "padding", value, ("same", "same_lower"))
+        value = _same_padding(windows, extents, lower=value == "same_lower")
     result = []
     for entry in _entries(operation, "padding", value, rank, shape):
         pair = entry if isinstance(entry, tuple | list) else (entry, entry)
@@ -139,13 +153,25 @@ def padding_pairs(
             fail(operation, "padding", value, shape, "has an entry that is no (before, after) pair")
         before, after = (as_int(operation, "padding", side, shape) for side in pair)
         result.append((before, after))
-    if extents is None and min(map(min, result)) < 0:
-        fail(operation, "padding", value, shape, "must be >= 0 on every axis")
-    for (before, after), extent in zip(result, extents or (), strict=extents is not None):
-        if min(before, after) < 0 or max(before, after) >= extent:
-            rule = f"must be >= 0 and smaller than the effective kernel dilation*(k-1)+1 = {extent}"
+    for (before, after), extent in zip(result, extents, strict=True):
+        if min(before, after) < 0 or (limited and max(before, after) >= extent):
+            rule = "must be >= 0" + limited * (
+                f" and smaller than the effective kernel dilation*(k-1)+1 = {extent}"
+            )
             fail(operation, "padding", value, shape, rule)
     return tuple(result)
+
+
+def _same_padding(
+    windows: Sequence[tuple[int, int, int]], extents: Shape, *, lower: bool
+) -> tuple[tuple[int, int], ...]:
+    """Return the padding that the windows just cover; an odd cell last, or first if `lower`."""
+    pairs = []
+    for (size, count, stride), extent in zip(windows, extents, strict=True):
+        total = max((count - 1) * stride + extent - size, 0)
+        before = (total + lower) // 2
+        pairs.append((before, total - before))
+    return tuple(pairs)
 
 
 def factors_per_axis(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from unpool_xp._plan.arguments import Padding, Shape, Sizes, as_int, check_choice
-from unpool_xp._plan.windows import PoolAxis, plan_max_pool
+from unpool_xp._plan.windows import PoolAxis, plan_windows
 
 Convention: TypeAlias = Literal[
     "torch", "onnx", "onnx_column_major", "tensorflow", "tensorflow_batch", "chainer", "matlab"
@@ -98,13 +98,14 @@ def _plan_windows(
 ) -> tuple[PoolAxis, ...]:
     """Return the windows that were pooled, with or without ceil mode."""
     sizes = (kernel_size, stride, padding, dilation)
-    rounded_up, *_ = plans = [plan_max_pool(operation, shape, *sizes, True)]
-    if rounded_up.output != output[2:]:
-        plans.append(plan_max_pool(operation, shape, *sizes, False))
-    if plans[-1].output == output[2:]:
-        return plans[-1].axes
+    rounded_up, *_ = tried = [plan_windows(operation, shape, *sizes, True)]
+    if tuple([axis.count for axis in rounded_up]) != output[2:]:
+        tried.append(plan_windows(operation, shape, *sizes, False))
+    maps = [tuple([axis.count for axis in windows]) for windows in tried]
+    if maps[-1] == output[2:]:
+        return tried[-1]
     raise ValueError(
         f"{operation}: windows of kernel_size={kernel_size!r}, stride={stride!r}, padding="
-        f"{padding!r}, dilation={dilation!r} on input_shape={shape} give a map of "
-        f"{rounded_up.output}, but indices have {output[2:]}"
+        f"{padding!r}, dilation={dilation!r} on input_shape={shape} give a map of {maps[0]}, "
+        f"but indices have {output[2:]}"
     )
