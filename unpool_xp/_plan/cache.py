@@ -79,7 +79,7 @@ _MAX_CELLS = 2**59  # of 16 bytes: the address space
 _WIDENING = ("scale_factor", "output_size", "stride", "dilation")
 
 
-def _make_checked(make_plan: Callable[[Unpack[_Ts]], _T], args: tuple[*_Ts]) -> _T:
+def _make_checked(make_plan: Callable[..., _T], args: tuple[Any, ...]) -> _T:
     """Make a plan; a ValueError by name for a size, or an output plane, that no array has.
 
     Here and not where sizes are checked, because a size may be a symbol there, and a comparison
