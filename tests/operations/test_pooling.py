@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import unpool_xp as ux
@@ -111,6 +112,56 @@ def test_without_samples_or_seed_regions_are_drawn_anew() -> None:
         for _ in range(4)
     }
     assert len(drawn) > 1
+
+
+# Plane, kernel, stride, padding, dilation, ceil_mode: side by side, with gaps, overlapping with and
+# without a common divisor, into the padding, dilated, along two axes.
+LONG: list[tuple[Any, ...]] = [
+    ((150,), (50,), (50,), ((0, 0),), (1,), False),
+    ((150,), (33,), (40,), ((7, 0),), (1,), True),
+    ((150,), (48,), (36,), ((11, 13),), (1,), False),
+    ((150,), (37,), (5,), ((30, 36),), (1,), True),
+    ((150,), (30,), (1,), ((40, 20),), (3,), False),
+    ((150,), (25,), (60,), ((1, 0),), (2,), True),
+    ((40, 30), (32, 26), (1, 3), ((5, 0), (20, 25)), (1, 1), False),
+    ((7, 90), (3, 64), (2, 9), ((1, 1), (0, 4)), (1, 1), True),
+]
+
+
+@pytest.mark.parametrize("case", LONG, ids=str)
+def test_long_windows(target: Target, case: Any) -> None:
+    plane, kernel = case[:2]
+    options = dict(zip(("stride", "padding", "dilation", "ceil_mode"), case[2:], strict=True))
+    x = values((3, *plane), "float64", sum(kernel), special=True)
+    x[0] = np.where(np.isnan(x[0]), -0.0, x[0])  # ties, and no NaN
+    x[1] = -np.inf
+    got = target(ux.max_pool, x, kernel, **options)
+    wanted = reference.max_pool(x, *case[1:])
+    np.testing.assert_array_equal(got.values, wanted[0], strict=True)
+    np.testing.assert_array_equal(got.indices, wanted[1], strict=True)
+    means = real_values((2, *plane), 0)
+    for include in (True, False):
+        got = target(ux.avg_pool, means, kernel, **options, count_include_pad=include)
+        assert_close(got, reference.avg_pool(means, *case[1:], include))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_long_windows_of_integers(target: Target, dtype: str) -> None:
+    x = values((2, 90), dtype, 0)
+    x[0] = np.iinfo(dtype).min
+    case: Any = ((40,), (10,), ((20, 30),), (1,), False)
+    got = target(ux.max_pool, x, (40,), stride=(10,), padding=((20, 30),))
+    wanted = reference.max_pool(x, *case)
+    np.testing.assert_array_equal(got.values, wanted[0], strict=True)
+    np.testing.assert_array_equal(got.indices, wanted[1], strict=True)
+
+
+def test_the_mean_of_a_long_window_is_as_exact_as_that_of_a_short_one(eager: Target) -> None:
+    x = np.random.default_rng(0).random(200_000, dtype=np.float32)
+    for stride in (1, 100_000):
+        got = eager(ux.avg_pool, x, (100_000,), stride=(stride,))
+        wanted = [x[i : i + 100_000].mean(dtype=np.float64) for i in (0, 100_000)]
+        np.testing.assert_allclose(got[[0, -1]], wanted, rtol=3e-7)
 
 
 def test_minus_infinity_alone_gives_its_first_real_position(target: Target) -> None:

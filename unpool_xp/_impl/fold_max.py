@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from unpool_xp._array.compat import Array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import item, scale_mask, where_greater
+from unpool_xp._impl.long_windows import Combine, State
+
+
+class PairedAxis(NamedTuple):
+    """The windows along one axis whose elements are combined in pairs, with positions.
+
+    Positions along the whole axis take the place of offsets from where the window starts.
+    """
+
+    enter: Callable[[Array, Array | None], State]  # values, offsets so far -> values, positions
+    reduce: Callable[[State, Combine], State]
 
 
 class FoldAxis(NamedTuple):
@@ -24,8 +35,16 @@ class FoldAxis(NamedTuple):
     first_valid_offsets: Array | None  # with padding: of each window's first tap inside the input
 
 
+AnyAxis: TypeAlias = FoldAxis | PairedAxis
+
+
 def first_maxima(
-    info: InputInfo, x: Array, axes: Sequence[FoldAxis], offset_dtype: Any, *, floating: bool
+    info: InputInfo,
+    x: Array,
+    axes: Sequence[AnyAxis],
+    offset_dtype: Any,
+    *,
+    floating: bool,
 ) -> tuple[Array, Array]:
     """Return the maximum of each window, and its offset from where the window starts.
 
@@ -42,10 +61,27 @@ def first_maxima(
 
 
 def _fold(
-    info: InputInfo, x: Array, axes: Sequence[FoldAxis], offset_dtype: Any, *, propagate_nan: bool
+    info: InputInfo,
+    x: Array,
+    axes: Sequence[AnyAxis],
+    offset_dtype: Any,
+    *,
+    propagate_nan: bool,
 ) -> tuple[Array, Array]:
     xp, best, offsets, use_maximum = info.xp, x, None, not info.traits.needs_grad
+
+    def combine(first: State, second: State) -> State:
+        (values, positions), (others, elsewhere) = first, second
+        better = others > values
+        if propagate_nan:
+            better = better | (others != others)
+        values = xp.maximum(values, others) if use_maximum else xp.where(better, others, values)
+        return values, where_greater(info, positions, better, elsewhere)
+
     for axis in axes:
+        if isinstance(axis, PairedAxis):
+            best, offsets = axis.reduce(axis.enter(best, offsets), combine)
+            continue
         taps = axis.value_views(best)
         earlier = None if offsets is None else axis.offset_views(offsets)
         best = taps[0]
