@@ -108,6 +108,9 @@ def _fold(
                 offsets = xp.maximum(offsets, axis.first_valid_offsets)
         if offsets is None:  # windows of one tap
             offsets = xp.zeros(best.shape, dtype=offset_dtype, device=info.device)
-    if len(axes[-1].flat_offsets) == 1:  # the one tap is a view, perhaps of the input
-        best = copied(xp, best)
+    last = axes[-1]
+    if isinstance(last, FoldAxis) and len(last.flat_offsets) == 1:
+        best = copied(xp, best)  # the one tap is a view, perhaps of the input
+    if offsets.shape != best.shape:  # nothing was compared, so they are the same in every plane
+        offsets = xp.broadcast_to(offsets, best.shape)
     return best, offsets
