@@ -81,6 +81,8 @@ def _fold(
     for axis in axes:
         if isinstance(axis, PairedAxis):
             best, offsets = axis.reduce(axis.enter(best, offsets), combine)
+            if offsets.shape != best.shape:  # nothing was compared: the same in every plane
+                offsets = xp.broadcast_to(offsets, best.shape)
             continue
         taps = axis.value_views(best)
         earlier = None if offsets is None else axis.offset_views(offsets)
@@ -111,6 +113,4 @@ def _fold(
     last = axes[-1]
     if isinstance(last, FoldAxis) and len(last.flat_offsets) == 1:
         best = copied(xp, best)  # the one tap is a view, perhaps of the input
-    if offsets.shape != best.shape:  # nothing was compared, so they are the same in every plane
-        offsets = xp.broadcast_to(offsets, best.shape)
     return best, offsets
