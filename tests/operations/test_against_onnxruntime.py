@@ -97,7 +97,10 @@ def test_pools_with_as_many_windows_as_strides(
     case: PoolingArguments, padding: Any, include: bool, seed: int
 ) -> None:
     x = array(case.shape, seed)
-    # With a dilation it is refused.
+    # With a dilation it is refused. Windows that leave cells between them start after some of these
+    # cells, where ours start at the first one: the padding would be negative.
+    sizes = zip(case.plane, case.kernel, case.stride, strict=True)
+    assume(all((n - 1) // s * s + k >= n for n, k, s in sizes))
     options = {"kernel_size": case.kernel, "stride": case.stride, "padding": padding}
     attributes = {"kernel_shape": case.kernel, "strides": case.stride, "auto_pad": SAME[padding]}
     pooled = ux.max_pool(x, **options)
@@ -182,9 +185,13 @@ def test_conv_transpose(case: Any, form: str, seed: int) -> None:
 def test_conv_transpose_to_as_many_cells_as_strides(case: Any, padding: Any, seed: int) -> None:
     shapes, options = case
     assume(shapes[0][0])
-    stride = options["stride"]
+    stride, kernel = options["stride"], shapes[1][2:]
     more = tuple(min(m, s - 1) for m, s in zip(options["output_padding"], stride, strict=True))
-    attributes: dict[str, Any] = {"kernel_shape": shapes[1][2:], "strides": stride}
+    # Where less than a stride is written its output ends there, against the rule of the standard,
+    # output_shape = input_shape * strides.
+    sizes = zip(kernel, options["dilation"], stride, more, strict=True)
+    assume(all((k - 1) * d + 1 + m >= s for k, d, s, m in sizes))
+    attributes: dict[str, Any] = {"kernel_shape": kernel, "strides": stride}
     attributes |= {"dilations": options["dilation"], "group": options["groups"]}
     attributes |= {"output_padding": more, "auto_pad": SAME[padding]}
     arrays = [array(shape, seed + i) for i, shape in enumerate(shapes)]
