@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from unpool_xp._array.compat import Array, copied
+from unpool_xp._array.gather import take_along_axis
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import item, scale_mask, where_greater
-from unpool_xp._impl.long_windows import Combine, State
+from unpool_xp._impl.long_windows import Combine, ReduceTaps, State
 
 
 class PairedAxis(NamedTuple):
@@ -23,7 +24,7 @@ class PairedAxis(NamedTuple):
     """
 
     enter: Callable[[Array, Array | None], State]  # values, offsets so far -> values, positions
-    reduce: Callable[[State, Combine], State]
+    reduce: Callable[[State, Combine, ReduceTaps | None], State]
 
 
 class FoldAxis(NamedTuple):
@@ -78,9 +79,16 @@ def _fold(
         values = xp.maximum(values, others) if use_maximum else xp.where(better, others, values)
         return values, where_greater(info, positions, better, elsewhere)
 
+    def first_of_taps(taps: State) -> State:
+        place = xp.expand_dims(xp.argmax(taps[0], axis=0), axis=0)
+        full = [xp.broadcast_to(x, taps[0].shape) for x in taps]
+        return tuple([take_along_axis(info, x, place, 0)[0, ...] for x in full])
+
+    # It misses NaN, which is looked for afterwards.
+    reduce_taps = first_of_taps if info.traits.fast_path and not propagate_nan else None
     for axis in axes:
         if isinstance(axis, PairedAxis):
-            best, offsets = axis.reduce(axis.enter(best, offsets), combine)
+            best, offsets = axis.reduce(axis.enter(best, offsets), combine, reduce_taps)
             if offsets.shape != best.shape:  # nothing was compared: the same in every plane
                 offsets = xp.broadcast_to(offsets, best.shape)
             continue

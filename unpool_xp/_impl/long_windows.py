@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -20,38 +19,60 @@ State: TypeAlias = tuple[Array, ...]
 # From the states of neighbouring runs of elements, the first one first, to that of both.
 Combine: TypeAlias = Callable[[State, State], State]
 
+# From the taps of windows, on the first axis, to their combination.
+ReduceTaps: TypeAlias = Callable[[State], State]
 
-def reduce_windows(info: InputInfo, state: State, combine: Combine, windows: AnyWindows) -> State:
+
+def reduce_windows(
+    info: InputInfo,
+    state: State,
+    combine: Combine,
+    windows: AnyWindows,
+    reduce_taps: ReduceTaps | None = None,
+) -> State:
     """Return the combination of the elements of each window along one axis, which is padded.
 
-    Windows that do not overlap are reduced side by side, pair by pair: as many steps as elements.
-    Others are made of runs of 1, 2, 4, ... elements that are found for every position: as many
-    steps as elements times the logarithm of the window. Which elements are combined first depends
-    on the kernel and the stride alone, so that a part of an axis is rounded as the whole is.
+    A window is a number of whole strides and a rest. Strides and rests do not overlap, so each is
+    reduced for itself, by `reduce_taps` or in pairs: as many steps as elements. Of whole strides
+    runs of 1, 2, 4, ... are combined. What is combined first depends on the sizes of a window
+    alone, so that a part of an axis is rounded as the whole is.
     """
+
+    def reduce(taps: State) -> State:
+        return reduce_taps(taps) if reduce_taps else reduce_pairs(taps, combine)
+
     if isinstance(windows, AdaptiveAxis):
-        return reduce_pairs(tuple([gathered_taps(info, x, windows) for x in state]), combine)
+        return reduce(tuple([gathered_taps(info, x, windows) for x in state]))
     k, stride, step, axis = windows.kernel_size, windows.stride, windows.dilation, windows.axis
+    count = windows.count
     if stride > (k - 1) * step:
-        taps = tuple([_disjoint_taps(info, x, axis, windows.count, stride) for x in state])
-        inside = slice(0, (k - 1) * step + 1, step)
-        return reduce_pairs(tuple([x[inside, ...] for x in taps]), combine)
-    # Both the windows and what lies between their starts are so many whole blocks.
-    block = math.gcd(k, stride) if step == 1 else 1
-    if block > 1:
-        blocks = ((windows.count - 1) * stride + k) // block
-        taps = tuple([_disjoint_taps(info, x, axis, blocks, block) for x in state])
-        state = reduce_pairs(taps, combine)
-    return _reduce_runs(state, combine, axis, (k // block, stride // block, step, windows.count))
+        whole, rest = 0, k
+    elif stride % step:  # a stride is no number of elements
+        return _reduce_runs(state, combine, axis, (k, stride, step, count))
+    else:
+        whole, rest = divmod(k, stride // step)
+    blocks = count + whole - (not rest)
+    taps = tuple([_disjoint_taps(info, x, axis, blocks, stride, step) for x in state])
+    parts = []
+    if whole:
+        cells = axis_slice(axis, slice(blocks - bool(rest)))
+        runs = reduce(tuple([x[cells] for x in taps]))
+        parts.append(_reduce_runs(runs, combine, axis, (whole, 1, 1, count)))
+    if rest:
+        cells = (slice(rest), *axis_slice(axis, slice(whole, None)))
+        parts.append(reduce(tuple([x[cells] for x in taps])))
+    return functools.reduce(combine, parts)
 
 
-def _disjoint_taps(info: InputInfo, x: Array, axis: int, count: int, length: int) -> Array:
-    """Return the elements of windows that lie side by side, on a new first axis."""
+def _disjoint_taps(
+    info: InputInfo, x: Array, axis: int, count: int, length: int, step: int
+) -> Array:
+    """Return the elements of stretches that lie side by side, on a new first axis."""
     n_lead = x.ndim + axis
     missing = max(count * length - x.shape[axis], 0)  # after the last window
     x = pad_axis(info, x, axis, 0, missing)[axis_slice(axis, slice(count * length))]
     x = reshape_tail(info.xp, x, n_lead, (count, length, *x.shape[n_lead + 1 :]))
-    return info.xp.moveaxis(x, n_lead + 1, 0)
+    return info.xp.moveaxis(x, n_lead + 1, 0)[::step, ...]
 
 
 def reduce_pairs(taps: State, combine: Combine) -> State:

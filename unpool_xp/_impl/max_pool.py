@@ -16,7 +16,7 @@ from unpool_xp._array.numeric import item
 from unpool_xp._array.views import expand_to_axis
 from unpool_xp._array.windows import padded_axis, stacked_taps, window_views
 from unpool_xp._impl.fold_max import FoldAxis, PairedAxis, first_maxima
-from unpool_xp._impl.long_windows import Combine, State, reduce_windows
+from unpool_xp._impl.long_windows import Combine, ReduceTaps, State, reduce_windows
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AnyWindows, MaxPoolPlan, PoolAxis
@@ -194,8 +194,8 @@ def _paired_axis(info: InputInfo, windows: AnyWindows, dtype_info: _DtypeInfo) -
         values = padded_axis(info, values, windows, pad_value=dtype_info.lowest)
         return values, padded_axis(info, positions, windows)
 
-    def reduce(state: State, combine: Combine) -> State:
-        return reduce_windows(info, state, combine, windows)
+    def reduce(state: State, combine: Combine, reduce_taps: ReduceTaps | None) -> State:
+        return reduce_windows(info, state, combine, windows, reduce_taps)
 
     return PairedAxis(enter, reduce)
 
