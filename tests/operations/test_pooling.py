@@ -117,12 +117,12 @@ def test_without_samples_or_seed_regions_are_drawn_anew() -> None:
 # Plane, kernel, stride, padding, dilation, ceil_mode: side by side, with gaps, overlapping with and
 # without a common divisor, into the padding, dilated, along two axes.
 LONG: list[tuple[Any, ...]] = [
-    ((150,), (50,), (50,), ((0, 0),), (1,), False),
-    ((150,), (33,), (40,), ((7, 0),), (1,), True),
-    ((150,), (48,), (36,), ((11, 13),), (1,), False),
+    ((150,), (75,), (75,), ((0, 0),), (1,), False),
+    ((150,), (70,), (71,), ((7, 0),), (1,), True),
+    ((150,), (84,), (36,), ((11, 13),), (1,), False),
     ((150,), (37,), (5,), ((30, 36),), (1,), True),
     ((150,), (30,), (1,), ((40, 20),), (3,), False),
-    ((150,), (25,), (60,), ((1, 0),), (2,), True),
+    ((150,), (65,), (130,), ((1, 0),), (2,), True),
     ((40, 30), (32, 26), (1, 3), ((5, 0), (20, 25)), (1, 1), False),
     ((7, 90), (3, 64), (2, 9), ((1, 1), (0, 4)), (1, 1), True),
 ]

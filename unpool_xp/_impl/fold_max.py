@@ -24,7 +24,7 @@ class PairedAxis(NamedTuple):
     """
 
     enter: Callable[[Array, Array | None], State]  # values, offsets so far -> values, positions
-    reduce: Callable[[State, Combine, ReduceTaps | None], State]
+    reduce: Callable[[State, Combine, ReduceTaps], State]
 
 
 class FoldAxis(NamedTuple):
@@ -80,15 +80,20 @@ def _fold(
         return values, where_greater(info, positions, better, elsewhere)
 
     def first_of_taps(taps: State) -> State:
-        place = xp.expand_dims(xp.argmax(taps[0], axis=0), axis=0)
-        full = [xp.broadcast_to(x, taps[0].shape) for x in taps]
+        values, shape = taps[0], taps[0].shape
+        place = xp.argmax(values, axis=0)
+        if propagate_nan:
+            numbers = xp.arange(1, shape[0] + 1, dtype=place.dtype, device=info.device)
+            numbers = xp.reshape(numbers, (-1, *(1,) * (len(shape) - 1)))
+            last_nan = xp.max(numbers * xp.astype(values != values, place.dtype), axis=0)
+            place = xp.where(last_nan > 0, last_nan - 1, place)
+        place = xp.expand_dims(place, axis=0)
+        full = [xp.broadcast_to(x, shape) for x in taps]
         return tuple([take_along_axis(info, x, place, 0)[0, ...] for x in full])
 
-    # It misses NaN, which is looked for afterwards.
-    reduce_taps = first_of_taps if info.traits.fast_path and not propagate_nan else None
     for axis in axes:
         if isinstance(axis, PairedAxis):
-            best, offsets = axis.reduce(axis.enter(best, offsets), combine, reduce_taps)
+            best, offsets = axis.reduce(axis.enter(best, offsets), combine, first_of_taps)
             if offsets.shape != best.shape:  # nothing was compared: the same in every plane
                 offsets = xp.broadcast_to(offsets, best.shape)
             continue

@@ -11,7 +11,7 @@ from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_slice, pad_axis, reshape_tail
 from unpool_xp._array.windows import gathered_taps
 from unpool_xp._plan.adaptive import AdaptiveAxis
-from unpool_xp._plan.windows import AnyWindows
+from unpool_xp._plan.windows import LONG_WINDOW, AnyWindows
 
 # Arrays that are reduced together, such as values and their positions. Any of them may lack leading
 # axes that it would broadcast along.
@@ -33,13 +33,15 @@ def reduce_windows(
     """Return the combination of the elements of each window along one axis, which is padded.
 
     A window is a number of whole strides and a rest. Strides and rests do not overlap, so each is
-    reduced for itself, by `reduce_taps` or in pairs: as many steps as elements. Of whole strides
-    runs of 1, 2, 4, ... are combined. What is combined first depends on the sizes of a window
-    alone, so that a part of an axis is rounded as the whole is.
+    reduced for itself, by `reduce_taps` where it is long, else in pairs: as many steps as elements.
+    Of whole strides runs of 1, 2, 4, ... are combined. What is combined first depends on the sizes
+    of a window alone, so that a part of an axis is rounded as the whole is.
     """
 
     def reduce(taps: State) -> State:
-        return reduce_taps(taps) if reduce_taps else reduce_pairs(taps, combine)
+        if reduce_taps and taps[0].shape[0] >= LONG_WINDOW:
+            return reduce_taps(taps)
+        return reduce_pairs(taps, combine)
 
     if isinstance(windows, AdaptiveAxis):
         return reduce(tuple([gathered_taps(info, x, windows) for x in state]))

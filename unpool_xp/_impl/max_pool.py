@@ -194,7 +194,7 @@ def _paired_axis(info: InputInfo, windows: AnyWindows, dtype_info: _DtypeInfo) -
         values = padded_axis(info, values, windows, pad_value=dtype_info.lowest)
         return values, padded_axis(info, positions, windows)
 
-    def reduce(state: State, combine: Combine, reduce_taps: ReduceTaps | None) -> State:
+    def reduce(state: State, combine: Combine, reduce_taps: ReduceTaps) -> State:
         return reduce_windows(info, state, combine, windows, reduce_taps)
 
     return PairedAxis(enter, reduce)
