@@ -195,7 +195,7 @@ def run_torch(call: Call) -> Outcome | None:
         return None
     if 0 in call.data[0].shape:  # each function refuses others of these
         return None
-    native = _TORCH[call.operation](call, *map(to_torch, call.data))
+    native = _TORCH[call.operation](call, *map(to_torch, map(np.ascontiguousarray, call.data)))
     return None if native is None else outcome(native, from_torch)
 
 
@@ -232,7 +232,7 @@ def _onnx_pool(call: Call, x: np.ndarray) -> Any:
 def _onnx_resize(call: Call, x: np.ndarray) -> Any:
     p = call.plain
     rank = len(p["output"])
-    if call.dtype != "float32" or (rank == 1 and call.operation == "cubic_unpool"):
+    if call.dtype != "float32" or min(p["output"]) < 1:  # a plane of no cells is an error of ours
         return None
     mode = call.operation.removesuffix("_unpool")
     attributes = {"mode": mode, "coordinate_transformation_mode": p["coordinates"]}
@@ -247,6 +247,8 @@ def _onnx_resize(call: Call, x: np.ndarray) -> Any:
             return None
         attributes["cubic_coeff_a"] = p["coefficient"]
     if mode != "nearest":
+        if p["exclude_outside"] and not p["antialias"] and mode == "linear":
+            return None  # refused
         attributes["exclude_outside"] = int(p["exclude_outside"])
     if p["scale"][0] is None:
         inputs = [None, None, np.asarray([*x.shape[:2], *p["output"]])]
