@@ -49,7 +49,8 @@ def disagreements(call: Call, labels: Iterable[str]) -> Iterator[tuple[str, str]
             if not can_take(label, call):
                 continue
             got, wanted = run(label, call), expected_from(call, ours, label)
-            how = disagreement(call, wanted, got, label) or broken_promise(call, got, label)
+            how = None if wanted is None else disagreement(call, wanted, got, label)
+            how = how or broken_promise(call, got, label)
         else:
             # The reference checks no arguments.
             blind = call.mistake or call.odd or (label == "the reference" and ours.error)

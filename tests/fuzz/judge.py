@@ -42,8 +42,11 @@ def broken_promise(call: Call, got: Outcome, target: str) -> str | None:
     return None
 
 
-def expected_from(call: Call, base: Outcome, target: str) -> Outcome:
-    """Return what NumPy's outcome means for a target: a lazy one drops indices outside."""
+def expected_from(call: Call, base: Outcome, target: str) -> Outcome | None:
+    """Return what NumPy's outcome means for a target: a lazy one cannot refuse indices.
+
+    It drops those outside; into what it converts those that cannot be is not said.
+    """
     if target not in LAZY or not isinstance(base.error, IndexError):
         return base
     if call.operation == "max_unpool":
@@ -55,7 +58,7 @@ def expected_from(call: Call, base: Outcome, target: str) -> Outcome:
         given = {"output_size": output} if scale[0] is None else {"scale_factor": scale}
         right = reference.fractional_max_unpool(*wide, **given)
         return Outcome((right.astype(call.data[0].dtype),))
-    return base
+    return None
 
 
 def disagreement(call: Call, ours: Outcome, theirs: Outcome, label: str) -> str | None:

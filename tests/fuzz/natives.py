@@ -152,6 +152,8 @@ def _torch_max_unpool(call: Call, x: torch.Tensor, indices: torch.Tensor) -> Any
     if call.options.get("check_indices") is False:
         return None
     size, wide = p["output"], indices.long()
+    if 0 in size and "output_size" in call.options:  # asking for nothing is an error of ours
+        return None
     if rank == 3:
         ones, zeros = (1, 1, 1), (0, 0, 0)
         return lambda: torch._C._nn.max_unpool3d(x, wide, size, ones, zeros)
@@ -166,6 +168,8 @@ def _torch_conv_transpose(call: Call, *arrays: torch.Tensor) -> Any:
     rank = len(p["kernel"])
     lead = _lead(call, rank) - 1
     if lead not in (0, 1) or call.dtype not in _FLOATS or not _symmetric(p["pads"]):
+        return None
+    if rank == 3 and 0 in p["output"]:  # refused in three dimensions alone
         return None
     names = ("stride", "output_padding", "groups", "dilation")
     options = {name: p[name] for name in names} | {"padding": _before(p["pads"])}
