@@ -43,7 +43,8 @@ def conv_transpose(
     output_padding : int or tuple of int, optional
         Cells more at the end of each spatial axis; smaller than the stride or the dilation.
     output_size : int or tuple of int, optional
-        The size of the output's spatial axes, in place of `output_padding`.
+        The size of the output's spatial axes, in place of `output_padding`; or a full shape, whose
+        leading entries must be those of the output or of `x`.
     groups : int, optional
         Into how many groups the channels are split, each with weights of its own.
     dilation : int or tuple of int, optional

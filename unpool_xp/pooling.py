@@ -200,7 +200,8 @@ def fractional_max_pool(
         The size of a region. A tuple of length d acts on the last d axes; an int acts on every
         axis after the first two.
     output_size : int or tuple of int, optional
-        The number of regions along each spatial axis.
+        The number of regions along each spatial axis; or the full shape of the output, whose
+        leading entries must be those of `x`.
     output_ratio : float or tuple of float, optional
         Output size over input size, below 1, in place of `output_size`.
     samples : array_like, optional

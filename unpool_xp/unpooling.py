@@ -9,7 +9,7 @@ from unpool_xp._array.namespace import inspect_inputs, require_dtype, require_in
 from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.max_unpool import scatter_into_interpolation, scatter_maxima
 from unpool_xp._plan.arguments import Padding, Scales, Sizes, check_choice
-from unpool_xp._plan.resize import plan_interpolation
+from unpool_xp._plan.fractional import plan_fractional_unpool
 from unpool_xp._plan.transposed import plan_max_unpool
 
 __all__ = ["fractional_max_unpool", "max_unpool"]
@@ -47,7 +47,8 @@ def max_unpool(
     dilation : int or tuple of int, optional
         The dilation that the pooling had.
     output_size : int or tuple of int, optional
-        The size of the output plane. Default, the smallest that pools to the size of `values`:
+        The size of the output plane, or the full shape of the output, whose leading entries must
+        be those of `values`. Default, the smallest that pools to the size of `values`:
         ``(n - 1) * stride - before - after + dilation * (kernel_size - 1) + 1``.
     duplicates : {"any", "sum"}, optional
         What becomes of values with one position, as overlapping windows have them: one of them
@@ -123,7 +124,8 @@ def fractional_max_unpool(
         Output size over input size. A tuple of length d acts on the last d axes; a number acts on
         every axis after the first two.
     output_size : int or tuple of int, optional
-        The size of the output's spatial axes, in place of `scale_factor`.
+        The size of the output's spatial axes, in place of `scale_factor`; or the full shape of the
+        output, whose leading entries must be those of `values`.
 
     Returns
     -------
@@ -163,7 +165,11 @@ def fractional_max_unpool(
     info = inspect_inputs(operation, **named)
     require_dtype(operation, info.xp, ("real floating",), "a real floating", values=values)
     sizes = (tuple(values.shape), scale_factor, output_size)
+<<<<<<< HEAD
     plan = info.make_plan(plan_interpolation, operation, *sizes)
+=======
+    plan = info.make_plan(plan_fractional_unpool, operation, *sizes)
+>>>>>>> main
     if indices is not None:
         require_indices(operation, info.xp, values, indices)
     if info.traits.is_chunked:

@@ -131,3 +131,19 @@ def test_fractional_max_unpool_without_indices(target: Target) -> None:
     got = target(ux.fractional_max_unpool, x, output_size=(9, 7))
     wanted = reference.fractional_max_unpool(x, output_size=(9, 7))
     assert_close(got, wanted)
+
+
+def test_the_full_shape_puts_every_maximum_into_its_own_plane(target: Target) -> None:
+    # PyTorch's documentation calls it with output_size=x.size().
+    x = np.arange(1.0, 33.0, dtype=np.float32).reshape(2, 1, 4, 4)
+    pooled = ux.max_pool(x, 2)
+    wanted = reference.max_unpool(*pooled, (4, 4), "any")
+    for kernel_size in (2, (2, 2), None):
+        options = {"kernel_size": kernel_size, "output_size": x.shape}
+        np.testing.assert_array_equal(target(ux.max_unpool, *pooled, **options), wanted)
+    options = {"kernel_size": 2, "output_size": (2, 1, 3, 3), "samples": [0.3, 0.6]}
+    regions = target(ux.fractional_max_pool, x, **options)
+    assert regions.values.shape == (2, 1, 3, 3)
+    got = target(ux.fractional_max_unpool, *regions, output_size=x.shape)
+    plane = target(ux.fractional_max_unpool, *regions, output_size=(4, 4))
+    np.testing.assert_array_equal(got, plane)

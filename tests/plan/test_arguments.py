@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -26,14 +27,18 @@ HALF = Fraction(1, 2)
 def test_a_tuple_acts_on_as_many_axes_as_it_has_entries(kind: Any) -> None:
     shape = (2, 3, 4, 5)
     for rank in range(1, 5):
-        assert arguments.spatial_rank("pool", shape, a=2, b=kind((1,) * rank), c=None) == rank
-        both = {"a": kind((1,) * rank), "b": (2,) * rank}
-        assert arguments.spatial_rank("pool", shape, **both) == rank
+        assert arguments.spatial_rank("pool", shape, a=None, b=kind((1,) * rank), c=2) == rank
     for rank in (0, 5, 6):
         size = kind((1,) * rank)
         said = f"pool: b={size!r} acts on {rank} axes, out of 4 (array of shape {shape})"
         with fails(ValueError, said):
-            arguments.spatial_rank("pool", shape, a=2, b=size)
+            arguments.spatial_rank("pool", shape, b=size)
+
+
+def test_the_first_size_that_is_given_decides() -> None:
+    assert arguments.spatial_rank("pool", (3,) * 5, a=(1, 1), b=(1,), c=7) == 2
+    assert arguments.spatial_rank("pool", (3,) * 5, a=None, b=7, c=(1,)) == 3
+    assert arguments.spatial_rank("pool", (3,) * 5, a=None) == 3  # no size: as_int says so
 
 
 def test_ints_act_on_all_axes_after_the_first_two() -> None:
@@ -50,13 +55,40 @@ def test_ints_act_on_all_axes_after_the_first_two() -> None:
             arguments.spatial_rank("pool", shape, a=None, b=2, c=3)
 
 
-def test_tuples_of_different_lengths_are_named() -> None:
-    sizes = {"a": (1, 2), "b": 7, "c": [1], "d": (3, 4)}
-    said = "pool: a=(1, 2), c=[1], d=(3, 4) are tuples of different lengths"
-    with fails(ValueError, said, "(array of shape (9, 9, 9))"):
-        arguments.spatial_rank("pool", (9, 9, 9), **sizes)
-    with fails(ValueError, "pool: a=(), b=(1, 1) are tuples of different lengths"):
-        arguments.spatial_rank("pool", (9, 9, 9), a=(), b=(1, 1))
+def test_a_tuple_of_another_length_is_named() -> None:
+    for value in ((), (1,), [2, 2, 2]):
+        said = f"={value!r} must be one number or have 2 entries, one for each spatial axis"
+        with fails(ValueError, f"pool: a{said} (array of shape (9, 9, 9))"):
+            arguments.per_axis("pool", "a", value, 2, (9, 9, 9), minimum=1)
+        with fails(ValueError, f"pool: output_size{said}, or 3 as a full shape (array of"):
+            arguments.per_axis("pool", "output_size", value, 2, (9, 9, 9), minimum=1)
+        with fails(ValueError, f"pool: a{said} (array"):
+            arguments.factors_per_axis("pool", "a", value, 2, (9, 9, 9))
+        with fails(ValueError, f"pool: padding{said} (array"):
+            arguments.padding_pairs("pool", value, 2, (9, 9, 9), (5, 5))
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_a_full_shape_loses_its_leading_entries(kind: Any) -> None:
+    def spatial(value: Any, rank: int, *leads: tuple[int, ...]) -> Any:
+        return arguments.without_lead("pool", value, (2, 3, 4, 5), rank, *leads)
+
+    for rank in range(1, 5):
+        full = (2, 3, 4, 5)[: 4 - rank] + (7,) * rank
+        assert spatial(kind(full), rank) == kind((7,) * rank)
+    for other in (None, 7, (7,), (7, 7), [7, 7, 7], (7,) * 5):
+        assert spatial(other, 2) is other  # no full shape
+    assert spatial((2, np.int64(3), 7, 7), 2) == (7, 7)
+    for wrong in ((3, 2, 7, 7), (2, 4, 7, 7), (1, 3, 7, 7)):
+        said = "is a full shape, whose leading entries must be (2, 3) (array of shape (2, 3, 4, 5))"
+        with fails(ValueError, f"pool: output_size={kind(wrong)!r} {said}"):
+            spatial(kind(wrong), 2)
+    assert spatial((2, 4, 7, 7), 2, (2, 3), (2, 4)) == (7, 7)
+    with fails(ValueError, "whose leading entries must be (2, 3) or (2, 4) (array of shape"):
+        spatial((2, 5, 7, 7), 2, (2, 3), (2, 4))
+    for inner in (2.0, True, "2"):
+        with fails(TypeError, "pool: output_size must be an int or a tuple of ints, got"):
+            spatial((inner, 3, 7, 7), 2)
 
 
 def test_an_empty_axis_is_named_where_it_is_a_spatial_one() -> None:
@@ -72,13 +104,23 @@ def test_an_empty_axis_is_named_where_it_is_a_spatial_one() -> None:
 # --- one entry for each axis ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), np.array(3)])
+class Index:
+    """What is no int, but has `__index__`."""
+
+    def __index__(self) -> int:
+        return 3
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), Index()])
 def test_what_counts_is_an_int(value: Any) -> None:
     assert whole(arguments.as_int("pool", "a", value, (5,)))
     assert arguments.as_int("pool", "a", value, (5,)) == 3
 
 
-@pytest.mark.parametrize("value", [True, False, 3.0, np.float64(3), "3", None, (3,), np.ones(2)])
+@pytest.mark.parametrize(
+    "value",
+    [True, np.True_, 3.0, np.float64(3), "3", None, (3,), np.ones(2), np.array(3), Fraction(3)],
+)
 def test_what_does_not_count_is_no_int(value: Any) -> None:
     said = f"pool: a must be an int or a tuple of ints, got {value!r} (array of shape (5, 6))"
     with fails(TypeError, said):
@@ -132,7 +174,7 @@ def test_paddings_become_pairs() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [0.5, 2, 1e-9, 1e300, np.float32(0.5), np.int64(7), Fraction(1, 3)]
+    "value", [0.5, 2, 1e-9, 1e300, np.float32(0.5), np.int64(7), Fraction(1, 3), Decimal("0.1")]
 )
 def test_a_factor_is_a_positive_number(value: Any) -> None:
     assert arguments.factors_per_axis("pool", "a", value, 2, (7,)) == (float(value),) * 2
@@ -140,15 +182,19 @@ def test_a_factor_is_a_positive_number(value: Any) -> None:
     assert type(arguments.factors_per_axis("pool", "a", value, 1, (7,))[0]) is float
 
 
-@pytest.mark.parametrize("value", [0, 0.0, -0.5, -1, -3.0, math.inf, -math.inf, math.nan])
-def test_a_factor_that_cannot_be_is_named(value: float) -> None:
+@pytest.mark.parametrize(
+    "value", [0, 0.0, -0.5, -1, -3.0, math.inf, -math.inf, math.nan, 10**400, Decimal("sNaN")]
+)
+def test_a_factor_that_cannot_be_is_named(value: Any) -> None:
     for given in (value, (2.0, value), [value, 2.0]):
         said = f"pool: a={given!r} must be positive and finite (array of shape (7,))"
         with fails(ValueError, said):
             arguments.factors_per_axis("pool", "a", given, 2, (7,))
 
 
-@pytest.mark.parametrize("value", [True, "2", b"2", 2j, None, (2.0,)])
+@pytest.mark.parametrize(
+    "value", [True, np.True_, "2", b"2", 2j, np.complex64(2), None, (2.0,), np.array(2.0), Index()]
+)
 def test_what_is_no_number_is_no_factor(value: Any) -> None:
     for given in ([value, 2.0], (2.0, value)):
         said = (

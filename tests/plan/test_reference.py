@@ -124,14 +124,3 @@ def test_a_part_is_planned_as_it_is_in_the_whole(coordinates: Any) -> None:
             assert nearest.indices == tuple(source - start for source in sources)
         else:
             assert nearest.repeats == axis.repeats
-
-
-SIZES = {"kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1, "output_size": 4}
-
-
-@pytest.mark.parametrize("name", SIZES)
-def test_the_size_with_too_many_entries_is_named(name: str) -> None:
-    x = np.ones((2, 3))
-    given_ = SIZES | {name: (SIZES[name],) * 3}
-    with pytest.raises(ValueError, match=f"max_unpool: {name}=.* acts on 3 axes, out of 2"):
-        ux.max_unpool(x, x.astype(int), **given_)

@@ -151,9 +151,14 @@ def test_steps_are_at_least_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["stride", "dilation", "padding"])
-def test_a_tuple_of_any_size_says_the_rank(name: str) -> None:
-    given = {"kernel_size": 1, name: (1,) if name != "padding" else (0,)}
-    assert len(pool(2, 3, **given).axes) == 1
+def test_the_kernel_says_the_rank(name: str) -> None:
+    entry = 0 if name == "padding" else 1
+    assert len(pool(2, 3, 4, **{"kernel_size": (1,), name: entry}).axes) == 1
+    assert len(pool(2, 3, 4, **{"kernel_size": (1, 1), name: (entry,) * 2}).axes) == 2
+    for kernel_size, length in ((1, 2), ((1,), 2), ((1, 1), 1)):
+        given = {"kernel_size": kernel_size, name: (entry,) * length}
+        with fails(ValueError, f"max_pool: {name}=", " must be one number or have "):
+            pool(2, 3, 4, **given)
 
 
 def test_what_is_no_bool_is_refused() -> None:
@@ -247,12 +252,19 @@ def test_fractional_sizes_are_at_least_one() -> None:
 
 
 @pytest.mark.parametrize("given", [{"output_size": (2,)}, {"output_ratio": (0.5,)}])
-def test_fractional_tuples_say_the_rank(given: dict[str, Any]) -> None:
-    assert fractional(3, 4, kernel_size=1, **given) == ((1,), (2,))
-    assert fractional(3, 4, **({"kernel_size": (1,)} | {k: v[0] for k, v in given.items()})) == (
-        (1,),
-        (2,),
-    )
+def test_fractional_kernels_say_the_rank(given: dict[str, Any]) -> None:
+    number = {name: value[0] for name, value in given.items()}
+    assert fractional(3, 4, kernel_size=(1,), **given) == ((1,), (2,))
+    assert fractional(3, 4, kernel_size=(1,), **number) == ((1,), (2,))
+    for kernel_size in (1, (1, 1)):
+        with fails(ValueError, "must be one number or have 2 entries", "shape (2, 3, 4, 4))"):
+            fractional(2, 3, 4, 4, kernel_size=kernel_size, **given)
+
+
+def test_fractional_takes_a_full_shape() -> None:
+    assert fractional(2, 3, 4, 5, kernel_size=1, output_size=(2, 3, 2, 4)) == ((1, 1), (2, 4))
+    with fails(ValueError, "whose leading entries must be (2, 3) (array of shape (2, 3, 4, 5))"):
+        fractional(2, 3, 4, 5, kernel_size=1, output_size=(2, 2, 2, 4))
 
 
 # --- from small to large -------------------------------------------------------------------------
@@ -331,11 +343,31 @@ def test_unpooled_plane_checks_what_it_is_given() -> None:
             unpool(1, 1, 4, kernel_size=kernel_size, output_size=0)
 
 
-@pytest.mark.parametrize("name", ["kernel_size", "stride", "padding", "dilation", "output_size"])
-def test_any_tuple_says_the_rank_of_unpooling(name: str) -> None:
-    given = {"kernel_size": 1, "stride": 1, "padding": 0, "dilation": 1, "output_size": 4}
+@pytest.mark.parametrize("name", ["stride", "padding", "dilation", "output_size"])
+def test_the_kernel_says_the_rank_of_unpooling(name: str) -> None:
+    given = {"stride": 1, "padding": 0, "dilation": 1, "output_size": 4}
+    assert unpool(3, 2, 4, **given, kernel_size=(1,)) == (1, (4,))
     given[name] = (given[name],)  # type: ignore[assignment]
-    assert unpool(3, 2, 4, **given) == (1, (4,))
+    assert unpool(3, 2, 4, **given, kernel_size=(1,)) == (1, (4,))
+    with fails(ValueError, f"max_unpool: {name}=", " must be one number or have 2 entries"):
+        unpool(3, 2, 4, **given, kernel_size=(1, 1))
+
+
+def test_a_full_shape_is_the_size_of_the_planes() -> None:
+    # With a kernel or without: PyTorch's output_size=x.shape.
+    for given in ({"kernel_size": 1}, {"kernel_size": (1, 1)}, {}):
+        assert unpool(2, 3, 4, 5, output_size=(2, 3, 8, 9), **given) == (2, (8, 9))
+        with fails(ValueError, "max_unpool: output_size=(3, 2, 8, 9) is a full shape, whose lead"):
+            unpool(2, 3, 4, 5, output_size=(3, 2, 8, 9), **given)
+    assert unpool(2, 3, 4, output_size=(2, 3, 8)) == (1, (8,))
+    assert unpool(2, 3, 4, 5, output_size=(9, 8, 9)) == (3, (9, 8, 9))  # no full shape
+    assert unpool(3, 4, output_size=(8, 9)) == (2, (8, 9))  # nothing can lead
+    assert unpool(2, 3, 4, kernel_size=(1,), output_size=(2, 3, 8)) == (1, (8,))
+    for length in (1, 3, 5):
+        with fails(ValueError, "must be one number or have 2 entries, one for each spatial axis, "):
+            unpool(2, 3, 4, 5, kernel_size=1, output_size=(9,) * length)
+    with fails(ValueError, "acts on 5 axes, out of 4"):
+        unpool(2, 3, 4, 5, output_size=(9,) * 5)
 
 
 def test_the_windows_that_an_unpooling_undoes() -> None:
@@ -428,6 +460,15 @@ def test_transposed_weight_has_two_axes_of_channels(weight: tuple[int, ...]) -> 
     assert len(transpose((1, 2, 4), (2, 3, 1))) == 1
 
 
+def test_transposed_takes_a_full_shape() -> None:
+    # With the channels of the output, or of x, as PyTorch's users give the size of an input.
+    for lead in ((5, 6), (5, 4)):
+        (axis,) = transpose((5, 4, 3), (4, 3, 2), groups=2, stride=2, output_size=(*lead, 7))
+        assert axis.output == 7
+    with fails(ValueError, "whose leading entries must be (5, 4) or (5, 6) (array of shape (5, 4"):
+        transpose((5, 4, 3), (4, 3, 2), groups=2, stride=2, output_size=(5, 3, 7))
+
+
 def test_transposed_needs_channels() -> None:
     for shape in ((), (4,), (4, 4)):
         said = f"x of shape {shape} has no channels before the 2 spatial axes of weight of shape "
@@ -472,9 +513,7 @@ def test_transposed_tuples_have_the_rank_of_the_weight(name: str) -> None:
         assert len(transpose((1, 1, 4, 4), (1, 1, 1, 1), **{name: kind((entry,) * 2)})) == 2
         for length in (1, 3):
             wrong = kind((entry,) * length)
-            said = (
-                f"{name}={wrong} must have 2 entries, as weight has axes (array of shape (1, 1, 4"
-            )
+            said = f"{name}={wrong} must be one number or have 2 entries, one for each spatial axis"
             with fails(ValueError, said):
                 transpose((1, 1, 4, 4), (1, 1, 1, 1), **{name: wrong})
 

@@ -26,7 +26,6 @@ from unpool_xp._plan.resize import InterpolatedAxis, InterpolationPlan, Phase
 _MAX_MATMUL_SIZE = 2**23
 # Taps of all cells; beyond this they are made for each call, piece by piece.
 _MAX_CACHED_TAPS = 2**18
-_PIECE_TAPS = 2**14
 # Taps; beyond this they are one operation for a compiler, not one each.
 _MAX_SEPARATE_TAPS = 8
 
@@ -130,7 +129,9 @@ def _write_axis(
                 _write_phase(info, x, axis, phase, (first, last), write, finite=finite)
         return
     if axis.output * axis.n_taps > _MAX_CACHED_TAPS:
-        step = axis.whole_periods(min(step, max(_PIECE_TAPS // axis.n_taps, 1)))
+        # Few calls, and tables that stay in the cache.
+        cells = max(2**14 // axis.n_taps, min(2**10, 2**18 // axis.n_taps), 1)
+        step = axis.whole_periods(min(step, cells))
     for first in range(0, axis.output, step):
         last = min(first + step, axis.output)
         target[axis_slice(axis.axis, slice(first, last))] = _sum_taps(info, x, axis, first, last)

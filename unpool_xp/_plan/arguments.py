@@ -1,14 +1,18 @@
 """Check the size arguments and expand them to one entry per spatial axis.
 
-Imports no array library.
+Imports no array library but NumPy, for its scalars.
 """
 
 from __future__ import annotations
 
 import math
+import numbers
 import operator
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Literal, NoReturn, TypeAlias
+
+import numpy as np
 
 Sizes: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | Sequence[int | tuple[int, int]]
@@ -32,30 +36,23 @@ def fail(operation: str, argument: str, value: object, shape: Sequence[int], rul
 
 
 def spatial_rank(operation: str, shape: Shape, **sizes: Any) -> int:
-    """Return the number of spatial axes.
+    """Return the number of spatial axes, which the first size that is given decides.
 
-    A tuple of length d applies to the last d axes. If all sizes are ints, they apply to every
-    axis after the first two.
+    A tuple of length d acts on the last d axes, an int on every axis after the first two.
     """
-    lengths = {name: len(size) for name, size in sizes.items() if isinstance(size, tuple | list)}
-    if len(set(lengths.values())) > 1:
-        given = ", ".join(f"{name}={sizes[name]!r}" for name in lengths)
-        raise ValueError(
-            f"{operation}: {given} are tuples of different lengths; a tuple has one entry for each "
-            f"spatial axis and is never broadcast (array of shape {shape})"
-        )
-    if lengths:
-        name, rank = next(iter(lengths.items()))
+    name = next((name for name, size in sizes.items() if size is not None), next(iter(sizes)))
+    size = sizes[name]
+    if isinstance(size, tuple | list):
+        rank = len(size)
         if not 1 <= rank <= len(shape):
-            fail(operation, name, sizes[name], shape, f"acts on {rank} axes, out of {len(shape)}")
+            fail(operation, name, size, shape, f"acts on {rank} axes, out of {len(shape)}")
     else:
         rank = len(shape) - 2
         if rank < 1:
-            name = next(name for name, size in sizes.items() if size is not None)
             fail(
                 operation,
                 name,
-                sizes[name],
+                size,
                 shape,
                 "is an int, which acts on every axis after the first two, and there is none; "
                 "give a tuple with one entry for each spatial axis",
@@ -66,9 +63,27 @@ def spatial_rank(operation: str, shape: Shape, **sizes: Any) -> int:
     return rank
 
 
+def without_lead(
+    operation: str, output_size: Any, shape: Shape, rank: int, *leads: Shape
+) -> Sizes | None:
+    """Return the spatial part of an output_size that may be the full shape.
+
+    Its leading entries must be one of `leads`; by default those of `shape`.
+    """
+    n_lead = len(shape) - rank
+    if not isinstance(output_size, tuple | list) or not rank < len(output_size) == len(shape):
+        return output_size  # type: ignore[no-any-return]
+    lead = tuple([as_int(operation, "output_size", n, shape) for n in output_size[:n_lead]])
+    leads = leads or (shape[:n_lead],)
+    if not any(lead == known for known in leads):  # not `in`, which torch.compile gets wrong
+        rule = f"is a full shape, whose leading entries must be {' or '.join(map(str, leads))}"
+        fail(operation, "output_size", output_size, shape, rule)
+    return output_size[n_lead:]
+
+
 def as_int(operation: str, argument: str, value: object, shape: Shape) -> int:
-    """Return value as an int; floats and bools are not sizes."""
-    if not isinstance(value, bool):
+    """Return value as an int; floats, bools and 0-d arrays are not sizes."""
+    if is_scalar(value):
         try:
             return operator.index(value)  # type: ignore[arg-type]
         except TypeError:
@@ -79,12 +94,32 @@ def as_int(operation: str, argument: str, value: object, shape: Shape) -> int:
     )
 
 
+def is_scalar(value: object) -> bool:
+    """Return whether a value is a Python or NumPy scalar, but no bool and no 0-d array."""
+    if isinstance(value, int | float):  # also a size that torch.compile takes for a symbol
+        return not isinstance(value, bool)
+    if isinstance(value, np.generic):
+        return not isinstance(value, np.bool_)
+    return not hasattr(value, "shape")
+
+
+def _entries(operation: str, argument: str, value: Any, rank: int, shape: Shape) -> Sequence[Any]:
+    """Return the entries of a tuple, which has one for each spatial axis, or copies of a number."""
+    if not isinstance(value, tuple | list):
+        return (value,) * rank
+    if len(value) != rank:
+        full = f", or {len(shape)} as a full shape" if argument == "output_size" else ""
+        rule = f"must be one number or have {rank} entries, one for each spatial axis{full}"
+        fail(operation, argument, value, shape, rule)
+    return value
+
+
 def per_axis(
     operation: str, argument: str, value: Any, rank: int, shape: Shape, *, minimum: int
 ) -> Shape:
     """Return one int for each spatial axis, each at least `minimum`."""
-    entries = value if isinstance(value, tuple | list) else (value,) * rank
-    sizes = tuple(as_int(operation, argument, entry, shape) for entry in entries)
+    entries = _entries(operation, argument, value, rank, shape)
+    sizes = tuple([as_int(operation, argument, entry, shape) for entry in entries])
     if min(sizes) < minimum:
         fail(operation, argument, value, shape, f"must be >= {minimum} on every axis")
     return sizes
@@ -95,7 +130,7 @@ def padding_pairs(
 ) -> tuple[tuple[int, int], ...]:
     """Return the (before, after) padding of each spatial axis, each smaller than its extent."""
     result = []
-    for entry in value if isinstance(value, tuple | list) else (value,) * rank:
+    for entry in _entries(operation, "padding", value, rank, shape):
         pair = entry if isinstance(entry, tuple | list) else (entry, entry)
         if len(pair) != 2:
             fail(operation, "padding", value, shape, "has an entry that is no (before, after) pair")
@@ -111,14 +146,18 @@ def padding_pairs(
 def factors_per_axis(
     operation: str, argument: str, value: Any, rank: int, shape: Shape
 ) -> tuple[float, ...]:
+    """Return one float for each spatial axis, each positive and finite."""
     factors = []
-    for entry in value if isinstance(value, tuple | list) else (value,) * rank:
-        if isinstance(entry, bool | str | bytes) or not hasattr(entry, "__float__"):
+    for entry in _entries(operation, argument, value, rank, shape):
+        if not is_scalar(entry) or not isinstance(entry, numbers.Real | Decimal):
             raise TypeError(
                 f"{operation}: {argument} must be a number or a tuple of numbers, got {value!r} "
                 f"(array of shape {shape})"
             )
-        factor = float(entry)
+        try:
+            factor = float(entry)
+        except (OverflowError, ValueError):  # a Fraction beyond the floats, a signalling NaN
+            factor = math.inf
         if not (factor > 0 and math.isfinite(factor)):
             fail(operation, argument, value, shape, "must be positive and finite")
         factors.append(factor)

@@ -17,7 +17,9 @@ from unpool_xp._plan.arguments import (
     fail,
     per_axis,
     spatial_rank,
+    without_lead,
 )
+from unpool_xp._plan.resize import InterpolationPlan, plan_interpolation
 
 
 class FractionalPoolSizes(NamedTuple):
@@ -119,13 +121,8 @@ def plan_fractional_sizes(
             f"{operation}: give either output_size or output_ratio, got output_size="
             f"{output_size!r} and output_ratio={output_ratio!r} (array of shape {shape})"
         )
-    rank = spatial_rank(
-        operation,
-        shape,
-        kernel_size=kernel_size,
-        output_size=output_size,
-        output_ratio=output_ratio,
-    )
+    rank = spatial_rank(operation, shape, kernel_size=kernel_size)
+    output_size = without_lead(operation, output_size, shape, rank)
     kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, minimum=1)
     plane = shape[len(shape) - rank :]
     name: str
@@ -148,3 +145,12 @@ def plan_fractional_sizes(
     # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
     sizes = (shape[: len(shape) - rank], plane, kernels, outputs)
     return FractionalPoolSizes(*[tuple([len(range(n)) for n in part]) for part in sizes])
+
+
+def plan_fractional_unpool(
+    operation: str, shape: Shape, scale_factor: Scales | None, output_size: Sizes | None
+) -> InterpolationPlan:
+    """Plan the interpolation that the maxima of a fractional pooling are put into."""
+    if scale_factor is None and len(shape) > 2:  # indices count in a plane, so it is no full shape
+        output_size = without_lead(operation, output_size, shape, len(shape) - 2)
+    return plan_interpolation(operation, shape, scale_factor, output_size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from unpool_xp._plan.arguments import (
     Padding,
@@ -14,6 +13,7 @@ from unpool_xp._plan.arguments import (
     padding_pairs,
     per_axis,
     spatial_rank,
+    without_lead,
 )
 from unpool_xp._plan.windows import _window_sizes
 
@@ -48,8 +48,10 @@ def plan_max_unpool(
         raise ValueError(
             f"{operation}: kernel_size or output_size must be given (array of shape {shape})"
         )
-    given = {"kernel_size": kernel_size, "stride": stride, "output_size": output_size}
-    rank = spatial_rank(operation, shape, **given, padding=padding, dilation=dilation)
+    if kernel_size is None and len(shape) > 2:  # indices count in a plane, so it is no full shape
+        output_size = without_lead(operation, output_size, shape, len(shape) - 2)
+    rank = spatial_rank(operation, shape, kernel_size=kernel_size, output_size=output_size)
+    output_size = without_lead(operation, output_size, shape, rank)
     if kernel_size is None:
         per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
         if stride is not None or padding != 0 or dilation != 1:
@@ -159,11 +161,9 @@ def plan_conv_transpose(
             f"{operation}: bias must have the shape ({weight_shape[1] * groups},), one entry for "
             f"each channel of the output, got {bias_shape}"
         )
-    sizes: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
-    sizes |= {"output_padding": output_padding, "output_size": output_size}
-    for name, size in sizes.items():
-        if isinstance(size, tuple | list) and len(size) != rank:
-            fail(operation, name, size, shape, f"must have {rank} entries, as weight has axes")
+    lead, out_channels = shape[: -rank - 1], weight_shape[1] * groups
+    leads = ((*lead, channels), (*lead, out_channels))  # PyTorch users give the size of an input
+    output_size = without_lead(operation, output_size, shape, rank, *leads)
     plane = shape[-rank:]
     if 0 in plane:
         raise ValueError(

@@ -141,14 +141,7 @@ def plan_max_pool(
     ceil_mode: bool,
 ) -> MaxPoolPlan:
     """Plan the windows of a pooling of an array of `shape`."""
-    rank = spatial_rank(
-        operation,
-        shape,
-        kernel_size=kernel_size,
-        stride=stride,
-        padding=padding,
-        dilation=dilation,
-    )
+    rank = spatial_rank(operation, shape, kernel_size=kernel_size)
     kernels, strides, dilations, extents, pads = _window_sizes(
         operation, shape, rank, kernel_size, stride, padding, dilation
     )

@@ -65,10 +65,7 @@ def nearest_unpool(
     plane, out, scales = _resized(x, scale_factor, output_size)
     cells = _cells_first(x, len(plane))
     sources = [
-        [
-            min(max(rounded(position(o, n, m, scale, coordinates)), 0), n - 1)
-            for o in range(m)
-        ]
+        [min(max(rounded(position(o, n, m, scale, coordinates)), 0), n - 1) for o in range(m)]
         for n, m, scale in zip(plane, out, scales, strict=True)
     ]
     unpooled = np.empty((*out, cells.shape[-1]), x.dtype)
