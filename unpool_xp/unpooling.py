@@ -165,11 +165,7 @@ def fractional_max_unpool(
     info = inspect_inputs(operation, **named)
     require_dtype(operation, info.xp, ("real floating",), "a real floating", values=values)
     sizes = (tuple(values.shape), scale_factor, output_size)
-<<<<<<< HEAD
-    plan = info.make_plan(plan_interpolation, operation, *sizes)
-=======
     plan = info.make_plan(plan_fractional_unpool, operation, *sizes)
->>>>>>> main
     if indices is not None:
         require_indices(operation, info.xp, values, indices)
     if info.traits.is_chunked:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,8 @@ from tests.support.strategies import (
     seeds,
 )
 from unpool_xp import reference
-from unpool_xp._plan import cache, resize
+from unpool_xp._impl import interpolation
+from unpool_xp._plan import cache
 
 few = settings(
     max_examples=40,
@@ -76,16 +76,18 @@ def test_fractional_max_pool(case: Any, seed: int) -> None:
 def test_resizing(case: Any, seed: int) -> None:
     shape, options = case
     x = real_values(shape, seed)
-    for coordinates in COORDINATES[:2]:
-        options["coordinates"] = coordinates
-        got = ux.nearest_unpool(x, **options)
-        np.testing.assert_array_equal(got, reference.nearest_unpool(x, **options))
-    for coordinates, largest in itertools.product(COORDINATES, (0, resize._MAX_MATMUL_SIZE)):
-        options["coordinates"] = coordinates
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(resize, "_MAX_MATMUL_SIZE", largest)
-            cache._cached_plans.clear()
-            close(ux.linear_unpool(x, **options), reference.linear_unpool(x, **options))
+    for coordinates, rounding in itertools.product(COORDINATES, ("floor", "round_prefer_floor")):
+        how = options | {"coordinates": coordinates, "rounding": rounding}
+        got = ux.nearest_unpool(x, **how)
+        np.testing.assert_array_equal(got, reference.nearest_unpool(x, **how))
+    for coordinates, antialias in itertools.product(COORDINATES, (False, True)):
+        how = options | {"coordinates": coordinates, "antialias": antialias}
+        wanted = [reference.linear_unpool(x, **how), reference.cubic_unpool(x, **how)]
+        for largest in (0, interpolation._MAX_MATMUL_SIZE):
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(interpolation, "_MAX_MATMUL_SIZE", largest)
+                close(ux.linear_unpool(x, **how), wanted[0])
+                close(ux.cubic_unpool(x, **how), wanted[1])
 
 
 @few
@@ -94,33 +96,3 @@ def test_conv_transpose(case: Any, seed: int) -> None:
     shapes, options = case
     arrays = [real_values(shape, seed + i) for i, shape in enumerate(shapes)]
     close(ux.conv_transpose(*arrays, **options), reference.conv_transpose(*arrays, **options))
-
-
-# --- a part of an axis, as a chunk needs it ------------------------------------------------------
-
-
-def parts() -> Iterator[tuple[resize.ResizeAxis, int, int]]:
-    """Yield axes, and the ends of parts: multiples of the factor where it is whole."""
-    for size, output in itertools.product(range(1, 5), range(1, 13)):
-        axis = resize.ResizeAxis(-1, size, output, None)
-        for first, last in itertools.combinations(range(0, output + 1, axis.repeats or 1), 2):
-            yield axis, first, last
-
-
-@pytest.mark.parametrize("coordinates", COORDINATES)
-def test_a_part_is_planned_as_it_is_in_the_whole(coordinates: Any) -> None:
-    for axis, first, last in parts():
-        whole = resize.plan_linear_axis(axis, coordinates)
-        part = resize.plan_linear_axis(axis, coordinates, first, last)
-        start = whole.lower[first]
-        assert part.size == whole.upper[last - 1] + 1 - start
-        columns = np.asarray(whole.matrix())[start : start + part.size, first:last]
-        close(part.matrix(), columns)
-        if coordinates == "align_corners":
-            continue
-        nearest = resize.plan_nearest_axis(axis, coordinates, first, last, start)
-        sources = resize.nearest_sources(axis, coordinates)[first:last]
-        if axis.repeats is None:
-            assert nearest.indices == tuple(source - start for source in sources)
-        else:
-            assert nearest.repeats == axis.repeats
