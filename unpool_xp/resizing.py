@@ -135,10 +135,11 @@ def linear_unpool(
     Raises
     ------
     TypeError
-        If `x` is no array or not of a real floating dtype, or a size or factor is no number.
+        If `x` is no array or not of a real floating dtype, a size or factor is no number, or
+        `antialias` or `exclude_outside` is no bool.
     ValueError
         If not exactly one of `scale_factor` and `output_size` is given, one of them cannot be, or
-        `coordinates`, `antialias` or `exclude_outside` is unknown.
+        `coordinates` is unknown.
 
     See Also
     --------
@@ -209,11 +210,11 @@ def cubic_unpool(
     Raises
     ------
     TypeError
-        If `x` is no array or not of a real floating dtype, or a size, factor or `coefficient` is
-        no number.
+        If `x` is no array or not of a real floating dtype, a size, factor or `coefficient` is no
+        number, or `antialias` or `exclude_outside` is no bool.
     ValueError
-        If not exactly one of `scale_factor` and `output_size` is given, one of them cannot be, or
-        `coordinates`, `coefficient`, `antialias` or `exclude_outside` cannot.
+        If not exactly one of `scale_factor` and `output_size` is given, one of them or
+        `coefficient` cannot be, or `coordinates` is unknown.
 
     See Also
     --------

@@ -159,9 +159,10 @@ class NearestAxis:
 
 def plan_nearest_axis(span: ResizeSpan) -> NearestAxis:
     """Plan the cells of a span."""
-    axis, (coordinates, rounding) = span.whole, span.method
+    axis, method = span.whole, span.method
+    assert isinstance(method, Nearest)
     repeats = axis.repeats
-    if repeats != 1 and rounding not in _COPIES.get(coordinates, ()):
+    if repeats != 1 and method.rounding not in _COPIES.get(method.coordinates, ()):
         repeats = None
     return NearestAxis(axis.axis, span.last - span.first, repeats, span)
 
@@ -285,8 +286,12 @@ def plan_interpolation(
 ) -> InterpolationPlan:
     """Plan the interpolation of the spatial axes: linear, or with a coefficient cubic."""
     check_choice(operation, "coordinates", coordinates, get_args(Coordinates))
-    check_choice(operation, "antialias", antialias, (False, True))
-    check_choice(operation, "exclude_outside", exclude_outside, (None, False, True))
+    exclude = antialias if exclude_outside is None else exclude_outside
+    for name, flag in (("antialias", antialias), ("exclude_outside", exclude)):
+        if not isinstance(flag, bool | np.bool_):
+            raise TypeError(
+                f"{operation}: {name} must be True or False, got {flag!r} (array of shape {shape})"
+            )
     if coefficient is not None:
         if isinstance(coefficient, bool) or not isinstance(coefficient, numbers.Real):
             raise TypeError(
@@ -296,7 +301,6 @@ def plan_interpolation(
         coefficient = float(coefficient)
         if not math.isfinite(coefficient):
             fail(operation, "coefficient", coefficient, shape, "must be finite")
-    exclude = antialias if exclude_outside is None else exclude_outside
     kernel = Kernel(coordinates, coefficient, bool(antialias), bool(exclude))
     axes = plan_resize(operation, shape, scale_factor, output_size)
     return InterpolationPlan(

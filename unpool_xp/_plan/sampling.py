@@ -161,6 +161,7 @@ def _lowest_taps(
 ) -> tuple[NDArray, NDArray]:
     """Return the first tap of each cell, and how far it lies from the cell's position."""
     numerators, denominator = _positions(size, output, scale, kernel.coordinates, cells)
+    fractions: NDArray
     if numerators.dtype.kind == "f":
         positions = _snapped(numerators)
         below = np.floor(positions).astype(np.int64)
@@ -199,11 +200,11 @@ def weighted_taps(
         if not kernel.exclude_outside:  # the element at the end stands for what lies beyond it
             for edge, beyond in zip((0, size - 1), outside, strict=True):
                 (columns,) = np.nonzero(beyond.any(axis=0))
-                spilled = np.where(beyond, weights, 0.0).sum(axis=0)
+                spilled = _sums(np.where(beyond, weights, 0.0))
                 inside[(edge - lowest)[columns], columns] += spilled[columns]
         weights = inside
     if kernel.exclude_outside or stretch > 1:
-        weights = weights / weights.sum(axis=0)
+        weights = weights / _sums(weights)
     zero = weights == 0
     if zero.any():
         main = np.abs(weights).argmax(axis=0)
@@ -214,6 +215,12 @@ def weighted_taps(
     return sources, weights
 
 
+def _sums(weights: NDArray) -> NDArray:
+    """Return the sum of each column, in order: `sum` has another one for a single column."""
+    totals: NDArray = np.cumsum(weights, axis=0)[-1]
+    return totals
+
+
 def _kernel_weights(distances: NDArray, coefficient: float | None) -> NDArray:
     if coefficient is None:
         return np.maximum(1 - distances, 0)
@@ -221,10 +228,12 @@ def _kernel_weights(distances: NDArray, coefficient: float | None) -> NDArray:
     d, a = distances, coefficient
     near = (1 - d) * (1 + d - (a + 2) * d * d)
     far = a * (d - 1) * (d - 2) * (d - 2)
-    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+    weights: NDArray = np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+    return weights
 
 
 # What torch.compiler.assume_constant_result sets, without importing torch: while torch.compile
 # traces, the arrays are found once and kept, not traced.
-for _function in (nearest_sources, tap_count, weighted_taps):
-    _function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+nearest_sources._dynamo_marked_constant = True  # type: ignore[attr-defined]
+tap_count._dynamo_marked_constant = True  # type: ignore[attr-defined]
+weighted_taps._dynamo_marked_constant = True  # type: ignore[attr-defined]

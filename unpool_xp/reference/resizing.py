@@ -20,6 +20,10 @@ from unpool_xp.reference.pooling import (
 )
 
 _HALF = Fraction(1, 2)
+COORDINATES = (
+    *("asymmetric", "half_pixel", "align_corners"),
+    *("half_pixel_symmetric", "pytorch_half_pixel"),
+)
 # An element and its weight, for each element that counts for a cell; exact.
 Weights: TypeAlias = dict[int, Fraction]
 
@@ -109,7 +113,7 @@ def linear_unpool(
         if n == m:
             return {o: Fraction(1)}
         place = position(o, n, m, scale, coordinates)
-        stretch = max(1 / scale, 1) if antialias else Fraction(1)
+        stretch = max(1 / scale, Fraction(1)) if antialias else Fraction(1)
         exclude = antialias if exclude_outside is None else exclude_outside
         return _weights(place, n, 1, stretch, lambda d: 1 - d, exclude=exclude)
 
@@ -154,7 +158,7 @@ def cubic_unpool(
         if antialias and n == m:
             return {o: Fraction(1)}
         place = position(o, n, m, scale, coordinates)
-        stretch = max(1 / scale, 1) if antialias else Fraction(1)
+        stretch = max(1 / scale, Fraction(1)) if antialias else Fraction(1)
         exclude = antialias if exclude_outside is None else exclude_outside
         return _weights(place, n, 2, stretch, kernel, exclude=exclude)
 
@@ -178,15 +182,17 @@ def position(o: int, n: int, m: int, scale: Fraction, coordinates: str) -> Fract
     Fraction
         The position; it may lie before the first element or after the last one.
     """
-    half_pixel = (o + _HALF) / scale - _HALF
-    places = {
-        "asymmetric": o / scale,
-        "half_pixel": half_pixel,
-        "align_corners": Fraction(o * (n - 1), max(m - 1, 1)),
-        "half_pixel_symmetric": half_pixel + Fraction(n, 2) * (1 - m / (n * scale)),
-        "pytorch_half_pixel": half_pixel if m > 1 else Fraction(),
-    }
-    return _known("coordinates", coordinates, places)
+    _known("coordinates", coordinates, dict.fromkeys(COORDINATES))
+    if coordinates == "asymmetric":
+        return o / scale
+    if coordinates == "align_corners":
+        return Fraction(o * (n - 1), max(m - 1, 1))
+    if coordinates == "pytorch_half_pixel" and m == 1:
+        return Fraction()
+    place = (o + _HALF) / scale - _HALF
+    if coordinates == "half_pixel_symmetric":
+        place += Fraction(n, 2) * (1 - m / (n * scale))
+    return place
 
 
 def _weights(

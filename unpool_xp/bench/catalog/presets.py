@@ -12,6 +12,7 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.families import (
     avg_pool_cases,
     conv_transpose_case,
+    cubic_case,
     fractional_cases,
     max_pool_cases,
     pool_cases,
@@ -80,6 +81,7 @@ def _quick() -> tuple[Case, ...]:
         *pool_cases(large, 4),
         *max_pool_cases(middle, 3, 2),
         avg_pool_cases(middle, 3, 2)[0],
+        cubic_case(middle, 3),
         *fractional_cases(small, 0.5),
         *fractional_cases(middle, 0.75),
         *fractional_cases(large, 0.5),
@@ -125,7 +127,7 @@ def _full() -> tuple[Case, ...]:
     for batch, channels, size in sizes:
         shape = (batch, channels, size, size)
         for kernel in (2, 3, 4, 8):
-            cases += pool_cases(shape, kernel)
+            cases += (*pool_cases(shape, kernel), cubic_case(shape, kernel))
         for ratio in (0.5, 0.625, 0.75):
             cases += fractional_cases(shape, ratio)
     for size, (kernel, stride) in product((64, 256), ((3, 1), (3, 2), (5, 2), (8, 4))):
