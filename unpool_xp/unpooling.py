@@ -91,7 +91,7 @@ def max_unpool(
            [0, 4]], dtype=array_api_strict.int64)
     """
     info = inspect_inputs("max_unpool", values=values, indices=indices)
-    require_indices("max_unpool", info.xp, values, indices)
+    require_indices("max_unpool", info, values, indices)
     check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
     add = duplicates == "sum"
     if add:
@@ -167,7 +167,7 @@ def fractional_max_unpool(
     sizes = (tuple(values.shape), scale_factor, output_size)
     plan = info.make_plan(plan_fractional_unpool, operation, *sizes)
     if indices is not None:
-        require_indices(operation, info.xp, values, indices)
+        require_indices(operation, info, values, indices)
     if info.traits.is_chunked:
         return chunked.fractional_max_unpool(plan, values, indices)
     return scatter_into_interpolation(info, plan, values, indices)

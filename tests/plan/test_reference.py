@@ -35,8 +35,8 @@ few = settings(
 
 
 @pytest.fixture(autouse=True)
-def planned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "_cached_plans", {})
+def planned_anew() -> None:
+    cache.clear()
 
 
 def close(got: Any, wanted: Any) -> None:

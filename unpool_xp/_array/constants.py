@@ -8,6 +8,7 @@ from typing import Any
 from unpool_xp._array.compat import Array, library
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.traits import inspect_traits
+from unpool_xp._plan.cache import count_array
 
 
 def cached_array(
@@ -17,6 +18,8 @@ def cached_array(
 
     The key holds what the array depends on besides the plan, the namespace and the device.
     """
+    if info.traits.is_traced:  # neither is a constant of a trace kept, nor a kept one traced
+        return make()
     key = (name, info.xp.__name__, info.device, *key)
     try:
         array = arrays.get(key)
@@ -27,6 +30,7 @@ def cached_array(
         array = make()
         if _is_cacheable(array):
             arrays[key] = array
+            count_array(arrays, array)
     return array
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -38,14 +39,15 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
     kind = kinds.pop() if len(kinds) == 1 else ""
     if kind == "numpy":
         return _numpy_info()
-    traits, make_plan = inspect_traits(kind, arrays.values()), cached
+    traits = inspect_traits(kind, arrays.values())
+    make_plan = uncached if traits.is_traced else cached
     if kind == "torch":
         if traits.is_torch_compiling:
             import array_api_compat.torch as xp
-
-            make_plan = uncached
         else:
             xp = _fast_namespace_torch()
+            if traits.is_traced and sys.modules["torch"].jit.is_tracing():
+                make_plan = _plan_of_traced_sizes
         first, *others = [array.device for array in arrays.values()]
         if all(device == first for device in others):
             return InputInfo(xp, first, traits, make_plan)
@@ -75,6 +77,23 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
         raise ValueError(f"{operation}: all arrays must be on one device, got {got_devices}")
     device = known[0] if len(known) == len(devices) else None
     return InputInfo(xp, device, traits, make_plan)
+
+
+def _plan_of_traced_sizes(make_plan: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Make a plan, uncached, while torch.jit.trace takes each size of a tensor for a tensor."""
+    torch = sys.modules["torch"]
+
+    def as_number(value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            return tuple([as_number(entry) for entry in value])
+        return value.item() if isinstance(value, torch.Tensor) else value
+
+    state = torch._C._get_tracing_state()
+    torch._C._set_tracing_state(None)
+    try:
+        return make_plan(*map(as_number, args), **kwargs)
+    finally:
+        torch._C._set_tracing_state(state)
 
 
 @functools.cache
@@ -139,14 +158,17 @@ def require_dtype(
             raise TypeError(f"{operation}: {name} must have {expected} dtype, got {array.dtype}")
 
 
-def require_indices(operation: str, xp: Namespace, values: Array, indices: Array) -> None:
+def require_indices(operation: str, info: InputInfo, values: Array, indices: Array) -> None:
     """Raise for indices that are not integers of the shape of the values."""
-    if values.shape != indices.shape:
+    shape, indices_shape = tuple(values.shape), tuple(indices.shape)
+    if info.traits.is_traced:  # in plain numbers
+        shape, indices_shape = info.make_plan(tuple, (shape, indices_shape))
+    if shape != indices_shape:
         raise ValueError(
-            f"{operation}: values of shape {tuple(values.shape)} and indices of shape "
-            f"{tuple(indices.shape)} must have the same shape"
+            f"{operation}: values of shape {shape} and indices of shape {indices_shape} must have "
+            "the same shape"
         )
-    require_dtype(operation, xp, ("integral",), "an integer", indices=indices)
+    require_dtype(operation, info.xp, ("integral",), "an integer", indices=indices)
 
 
 def _type_name(array: Array) -> str:

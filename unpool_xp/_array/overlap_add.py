@@ -92,9 +92,9 @@ def _add_phases(info: InputInfo, parts: list[Array], axis: ConvTransposeAxis) ->
             shift, rest = divmod(tap * axis.dilation, stride)
             if rest != phase or shift >= length:
                 continue
-            elements = part[axis_slice(axis.axis, slice(0, min(length - shift, axis.size)))]
-            missing = length - shift - elements.shape[axis.axis]
-            placed = pad_axis(info, elements, axis.axis, shift, missing)
+            count = min(length - shift, axis.size)
+            elements = part[axis_slice(axis.axis, slice(0, count))]
+            placed = pad_axis(info, elements, axis.axis, shift, length - shift - count)
             total = placed if total is None else total + placed
         if total is None:
             shape = list(parts[0].shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from unpool_xp._array.compat import Array
 
@@ -17,6 +17,7 @@ class ArrayTraits(NamedTuple):
     on_host: bool = False  # known to lie in the memory of the CPU
     requires_grad: bool = False  # an input of PyTorch takes part in a gradient
     is_torch_compiling: bool = False
+    is_traced: bool = False  # what is done is recorded, to be done later with other values
 
     @property
     def is_eager_cpu(self) -> bool:
@@ -52,24 +53,60 @@ def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
         return _tensor_traits(arrays)
     if library == "jax":
         tracer = sys.modules["jax"].core.Tracer
-        return ArrayTraits(library, is_concrete=not any(isinstance(x, tracer) for x in arrays))
+        is_traced = any(isinstance(x, tracer) for x in arrays)
+        return ArrayTraits(library, is_concrete=not is_traced, is_traced=is_traced)
     return ArrayTraits(library, is_concrete=library != "dask", on_host=library == "numpy")
 
 
 def _tensor_traits(tensors: Iterable[Array]) -> ArrayTraits:
     torch = sys.modules["torch"]
     is_compiling = torch.compiler.is_compiling()
-    on_host, is_concrete, requires_grad = True, not is_compiling, False
+    is_traced = (
+        is_compiling
+        or torch._C._get_tracing_state() is not None
+        or (torch.utils._python_dispatch.is_in_torch_dispatch_mode() and _mode_records(torch))
+    )
+    in_transform = not is_traced and torch._C._functorch.peek_interpreter_stack() is not None
+    on_host, is_concrete, requires_grad = True, not is_traced, False
     for x in tensors:
         on_host = on_host and x.is_cpu
         requires_grad = requires_grad or x.requires_grad
+        if not is_concrete:
+            continue
+        if type(x) is not torch.Tensor and _is_symbolic(x):
+            is_traced, is_concrete = True, False
         # Wrapped: under vmap or func.grad.
-        if is_concrete and (x.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(x)):
+        elif x.is_meta or (in_transform and torch._C._functorch.is_functorch_wrapped_tensor(x)):
             is_concrete = False
     # Within dual_level a tensor may carry a tangent, and nothing else says so.
     if is_concrete and torch.autograd.forward_ad._current_level >= 0:
         requires_grad = True
-    return ArrayTraits("torch", is_concrete, on_host, requires_grad, is_compiling)
+    return ArrayTraits("torch", is_concrete, on_host, requires_grad, is_compiling, is_traced)
+
+
+def _mode_records(torch: Any) -> bool:
+    """Return whether a mode such as FakeTensorMode or that of make_fx sees each call.
+
+    A mode that counts or logs leaves the values as they are.
+    """
+    keys = torch._C._TorchDispatchModeKey
+    find, find_before_dispatch = (
+        torch._C._get_dispatch_mode,
+        torch._ops._get_dispatch_mode_pre_dispatch,
+    )
+    return (
+        any(find(key) is not None for key in (keys.FAKE, keys.PROXY, keys.FUNCTIONAL))
+        or find_before_dispatch(keys.PROXY) is not None
+        or find_before_dispatch(keys.FUNCTIONAL) is not None
+    )
+
+
+def _is_symbolic(x: Array) -> bool:
+    """Return whether a tensor of a subclass, such as a FakeTensor, has no values."""
+    from torch._subclasses.fake_tensor import FakeTensor
+    from torch._subclasses.functional_tensor import FunctionalTensor
+
+    return isinstance(x, FakeTensor | FunctionalTensor)
 
 
 def concrete_bool(library: str, x: Array) -> bool | None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from unpool_xp._array.compat import Array
+from unpool_xp._array.compat import Array, compute_dtype
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import zeros
 from unpool_xp._dask.graph import (
@@ -219,6 +219,11 @@ def _scatter_entries_into_linear(
 
 def max_unpool(plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool) -> Array:
     """Return the maxima at their places, in one of three ways."""
+    if add:
+        dtype = compute_dtype(inspect_chunks("max_unpool", values).xp, values.dtype)
+        if dtype != values.dtype:
+            wide = max_unpool(plan, values.astype(dtype), indices, add=add)
+            return wide.astype(values.dtype)
     plane, windows = plan.plane, plan.windows
     if _is_one_chunk(values, len(plane)):
         return blockwise_with_halo(

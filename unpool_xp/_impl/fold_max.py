@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from unpool_xp._array.compat import Array
+from unpool_xp._array.compat import Array, copied
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import item, scale_mask, where_greater
 
@@ -32,7 +32,7 @@ def first_maxima(
     Axes are folded in the given order. With the last axis first, a tie yields the first position
     in row-major order, and several NaNs the last one.
     """
-    check_for_nan = floating and 0 not in x.shape and info.traits.is_eager_cpu
+    check_for_nan = floating and info.traits.is_eager_cpu and 0 not in x.shape
     propagate_nan = floating and not check_for_nan
     values, offsets = _fold(info, x, axes, offset_dtype, propagate_nan=propagate_nan)
     if check_for_nan and math.isnan(item(info, info.xp.max(values))):
@@ -72,4 +72,6 @@ def _fold(
                 offsets = xp.maximum(offsets, axis.first_valid_offsets)
         if offsets is None:  # windows of one tap
             offsets = xp.zeros(best.shape, dtype=offset_dtype, device=info.device)
+    if len(axes[-1].flat_offsets) == 1:  # the one tap is a view, perhaps of the input
+        best = copied(xp, best)
     return best, offsets

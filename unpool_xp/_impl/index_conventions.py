@@ -22,10 +22,12 @@ def convert(info: InputInfo, plan: IndexPlan, indices: Array, dtype: Any) -> Arr
         )
     indices = cast(xp, indices, dtype)
     if plan.source in CHANNELS_LAST:
-        indices = xp.moveaxis(indices, -1, 1)
+        indices = xp.permute_dims(indices, (0, indices.ndim - 1, *range(1, indices.ndim - 1)))
     grid = _IndexGrid(info, plan, dtype)
     result = _encode(grid, _decode(grid, indices))
-    return xp.moveaxis(result, 1, -1) if plan.target in CHANNELS_LAST else result
+    if plan.target in CHANNELS_LAST:  # not moveaxis, for which torch.func.vmap has no rule
+        result = xp.permute_dims(result, (0, *range(2, result.ndim), 1))
+    return result
 
 
 class _IndexGrid:

@@ -15,10 +15,10 @@ from __future__ import annotations
 import math
 
 from unpool_xp._array.blocks import cells_per_block, planes_per_block
-from unpool_xp._array.compat import Array, cast, compute_dtype
+from unpool_xp._array.compat import Array, cast, compute_dtype, copied
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import blend, blend_into, differences_are_finite, item, quiet
+from unpool_xp._array.numeric import blend, blend_into, differences_are_finite, item, matmul, quiet
 from unpool_xp._array.views import axis_slice, interleave
 from unpool_xp._plan.resize import InterpolatedAxis, InterpolationPlan, Phase
 
@@ -38,7 +38,7 @@ def interpolate(
     The parts of an array have the bits of the whole.
     """
     if not plan.axes:
-        return info.xp.astype(x, x.dtype, copy=True)
+        return copied(info.xp, x)
     with quiet(info):
         xp, wide = info.xp, compute_dtype(info.xp, x.dtype)
         if not is_part and _should_multiply(info, plan, x):
@@ -72,7 +72,7 @@ def _multiply(info: InputInfo, plan: InterpolationPlan, x: Array) -> Array:
             x = _interpolate_axis(info, x, axis)
             continue
         weights = _matrix(info, x, axis)
-        x = info.xp.matmul(x, weights) if axis.axis == -1 else info.xp.matmul(weights, x)
+        x = matmul(info, x, weights) if axis.axis == -1 else matmul(info, weights, x)
     return x
 
 

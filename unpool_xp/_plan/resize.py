@@ -22,6 +22,7 @@ from unpool_xp._plan.arguments import (
     per_axis,
     spatial_rank,
 )
+from unpool_xp._plan.cache import PlanKey
 from unpool_xp._plan.sampling import Kernel, NDArray, Nearest
 
 _MAX_FACTOR = 2**31  # no plane is larger than that in bytes
@@ -90,7 +91,7 @@ def scaled_size(size: int, factor: float) -> int:
 
 
 @dataclass(frozen=True)
-class ResizeSpan:
+class ResizeSpan(PlanKey):
     """Cells [first, last) of a resized axis, from its elements [start, stop).
 
     What they are made of is worked out where it is needed: it can be as long as the axis.
