@@ -328,7 +328,7 @@ def test_no_piece_is_larger_than_its_chunk_and_a_halo(
     got = outputs(function(*arrays, **options))
     dask.compute(*got, scheduler="synchronous")
     assert len(pieces) >= got[0].npartitions
-    assert all(shape[:2] == (1, 3) and max(shape[2:]) <= 8 + 3 for shape in pieces)
+    assert all(shape[:2] == (1, 3) and max(shape[2:]) <= 8 + 4 for shape in pieces)
     assert all(min(shape[2:]) <= 2 and max(shape[2:]) <= 8 for shape in strips)
 
 

