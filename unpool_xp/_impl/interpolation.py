@@ -63,7 +63,7 @@ def _should_multiply(info: InputInfo, plan: InterpolationPlan, x: Array) -> bool
     if not info.traits.is_eager_cpu or 0 in x.shape:
         return False
     longest = max([axis.size for axis in plan.axes])
-    return math.prod(x.shape) * plan.growth * longest <= _MAX_MATMUL_SIZE
+    return bool(math.prod(x.shape) * plan.growth * longest <= _MAX_MATMUL_SIZE)
 
 
 def _multiply(info: InputInfo, plan: InterpolationPlan, x: Array) -> Array:
@@ -130,8 +130,8 @@ def _write_axis(
         return
     if axis.output * axis.n_taps > _MAX_CACHED_TAPS:
         # Few calls, and tables that stay in the cache.
-        cells = max(2**14 // axis.n_taps, min(2**10, 2**18 // axis.n_taps), 1)
-        step = axis.whole_periods(min(step, cells))
+        longest = max(2**14 // axis.n_taps, min(2**10, 2**18 // axis.n_taps), 1)
+        step = axis.whole_periods(min(step, longest))
     for first in range(0, axis.output, step):
         last = min(first + step, axis.output)
         target[axis_slice(axis.axis, slice(first, last))] = _sum_taps(info, x, axis, first, last)

@@ -222,13 +222,15 @@ def _sums(weights: NDArray) -> NDArray:
 
 
 def _kernel_weights(distances: NDArray, coefficient: float | None) -> NDArray:
+    weights: NDArray
     if coefficient is None:
-        return np.maximum(1 - distances, 0)
+        weights = np.maximum(1 - distances, 0)
+        return weights
     # Keys 1981 (doi 10.1109/TASSP.1981.1163711), factored so that it is 0 at 1 and at 2.
     d, a = distances, coefficient
     near = (1 - d) * (1 + d - (a + 2) * d * d)
     far = a * (d - 1) * (d - 2) * (d - 2)
-    weights: NDArray = np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+    weights = np.where(d <= 1, near, np.where(d < 2, far, 0.0))
     return weights
 
 
