@@ -231,9 +231,7 @@ def test_two_dimensions(case: Any, coordinates: Any, antialias: bool, seed: int)
         # PyTorch's antialiasing adds half a step to aligned corners, and its first pass takes the
         # strides of a result one column wide for those of a plane.
         assume(coordinates == "half_pixel")
-        assume(
-            options.get("output_size", np.multiply(shape[2:], options.get("scale_factor")))[1] >= 2
-        )
+        assume(interpolate(x, options, mode="bilinear").shape[-1] > 1)
         ours |= {"antialias": True}
         wanted = interpolate(x, options, mode="bilinear", antialias=True)
         compare(
