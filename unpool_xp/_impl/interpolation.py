@@ -17,6 +17,7 @@ import math
 from unpool_xp._array.blocks import cells_per_block, planes_per_block
 from unpool_xp._array.compat import Array, cast, compute_dtype, copied
 from unpool_xp._array.constants import cached_array
+from unpool_xp._array.gather import take
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import blend, blend_into, differences_are_finite, item, matmul, quiet
 from unpool_xp._array.views import axis_slice, interleave
@@ -216,7 +217,7 @@ def _sum_taps(info: InputInfo, x: Array, axis: InterpolatedAxis, first: int, las
     total = None
     sources, weights = _taps(info, x, axis, first, last)
     for tap in range(n_taps):
-        share = xp.take(x, sources[tap, ...], axis=axis.axis) * weights[tap, ...]
+        share = take(info, x, sources[tap, ...], axis.axis) * weights[tap, ...]
         if total is None:
             total = share
         elif info.traits.supports_setitem:

@@ -10,11 +10,19 @@ dtype.
 
 from unpool_xp.reference.convolution import conv_transpose
 from unpool_xp.reference.indices import convert_indices
-from unpool_xp.reference.pooling import avg_pool, fractional_max_pool, max_pool
+from unpool_xp.reference.pooling import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
+    fractional_max_pool,
+    max_pool,
+)
 from unpool_xp.reference.resizing import cubic_unpool, linear_unpool, nearest_unpool
 from unpool_xp.reference.unpooling import fractional_max_unpool, is_candidate, max_unpool
 
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
     "avg_pool",
     "conv_transpose",
     "convert_indices",
