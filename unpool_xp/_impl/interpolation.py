@@ -235,7 +235,8 @@ def _taps(
 
     def make(start: int, stop: int) -> tuple[Array, Array]:
         sources, weights = axis.weighted_taps(start, stop)
-        weights = weights.reshape(*weights.shape, *(1,) * (-1 - axis.axis))
+        # torch.compile may take the shape of an array for symbols: that of the batch, if equal.
+        weights = weights.reshape(axis.n_taps, stop - start, *(1,) * (-1 - axis.axis))
         return (
             xp.asarray(sources, dtype=info.index_dtype, device=info.device),
             xp.asarray(weights, dtype=x.dtype, device=info.device),

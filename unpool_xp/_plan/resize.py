@@ -129,6 +129,10 @@ class ResizeSpan(PlanKey):
         )
         return cls(axis, method, first, last, start, end + 1)
 
+    def cells(self, first: int, last: int) -> tuple[int, int]:
+        """Return the cells [first, last) of the span in the whole axis, as plain numbers."""
+        return len(range(self.first + first)), len(range(self.first + last))
+
 
 # --- nearest --------------------------------------------------------------------------------------
 
@@ -152,10 +156,8 @@ class NearestAxis:
     def sources(self, first: int, last: int) -> NDArray:
         """Return the source index of each output index in [first, last)."""
         span = self.span
-        bounds = (span.first + first, span.first + last)
-        return (
-            sampling.nearest_sources(*span.whole.numbers, tuple(span.method), *bounds) - span.start
-        )
+        known = (*span.whole.numbers, tuple(span.method))
+        return sampling.nearest_sources(*known, *span.cells(first, last)) - span.start
 
 
 def plan_nearest_axis(span: ResizeSpan) -> NearestAxis:
@@ -221,9 +223,8 @@ class InterpolatedAxis:
     def weighted_taps(self, first: int, last: int) -> tuple[NDArray, NDArray]:
         """Return the source indices and the weights (taps, cells) of the cells [first, last)."""
         span = self.span
-        cells = (span.first + first, span.first + last)
         known = (*span.whole.numbers, tuple(span.method))
-        sources, weights = sampling.weighted_taps(*known, *cells)
+        sources, weights = sampling.weighted_taps(*known, *span.cells(first, last))
         return sources - span.start, weights
 
     @property
@@ -299,8 +300,9 @@ def plan_interpolation(
                 f"{operation}: coefficient must be a number, got {coefficient!r} (array of shape "
                 f"{shape})"
             )
-        coefficient = float(coefficient)
-        if not math.isfinite(coefficient):
+        # Where torch.compile takes the default for a symbol, it is a plain number from here on.
+        coefficient = -0.75 if coefficient == -0.75 else float(coefficient)
+        if not -math.inf < coefficient < math.inf:
             fail(operation, "coefficient", coefficient, shape, "must be finite")
     kernel = Kernel(coordinates, coefficient, bool(antialias), bool(exclude))
     axes = plan_resize(operation, shape, scale_factor, output_size)
