@@ -8,7 +8,7 @@ from unpool_xp._array.compat import ArrayObject, ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype, require_indices
 from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.max_unpool import scatter_into_interpolation, scatter_maxima
-from unpool_xp._plan.arguments import Padding, Scales, Sizes, check_choice
+from unpool_xp._plan.arguments import Padding, Scales, Sizes, check_bool, check_choice
 from unpool_xp._plan.fractional import plan_fractional_unpool
 from unpool_xp._plan.transposed import plan_max_unpool
 
@@ -94,6 +94,7 @@ def max_unpool(
     info = inspect_inputs("max_unpool", values=values, indices=indices)
     require_indices("max_unpool", info, values, indices)
     check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
+    check_bool("max_unpool", "check_indices", check_indices)
     add = duplicates == "sum"
     if add:
         require_dtype("max_unpool", info.xp, ("numeric",), "a numeric", values=values)

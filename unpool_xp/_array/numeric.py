@@ -118,3 +118,10 @@ def scale_mask(info: InputInfo, mask: Array, factor: int, dtype: Any) -> Array:
         return mask * np.dtype(dtype).type(factor)
     ones = info.xp.astype(mask, dtype)
     return ones if factor == 1 else ones * factor
+
+
+def count_and_first(info: InputInfo, mask: Array) -> tuple[int, int]:
+    """Return how many elements of a mask are true, and the row-major position of the first."""
+    xp = info.xp
+    flat = xp.astype(xp.reshape(mask, (-1,)), xp.int32)
+    return int(xp.sum(flat)), int(xp.argmax(flat))

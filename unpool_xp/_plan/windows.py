@@ -11,6 +11,7 @@ from unpool_xp._plan.arguments import (
     Shape,
     Sizes,
     as_int,
+    check_bool,
     fail,
     padding_pairs,
     per_axis,
@@ -171,21 +172,20 @@ def plan_windows(
     plane = shape[len(shape) - rank :]
     same = [(n, -(-n // s), s) for n, s in zip(plane, strides, strict=True)]
     pads = padding_pairs(operation, padding, rank, shape, extents, same)
-    if not isinstance(ceil_mode, bool):
-        raise TypeError(f"{operation}: ceil_mode must be a bool, got {ceil_mode!r}")
+    check_bool(operation, "ceil_mode", ceil_mode)
 
     axes = []
     for i, (n, k, s, d, extent, (before, after)) in enumerate(
         zip(plane, kernels, strides, dilations, extents, pads, strict=True)
     ):
         room = n + before + after - extent
-        if room < 0:
+        # PyTorch's rule: the last window starts inside the input or the padding before it.
+        count = (-(-room // s) if ceil_mode else room // s) + 1
+        if ceil_mode and (count - 1) * s >= n + before:
+            count -= 1
+        if count < 1:
             rule = f"spans {extent} cells, more than the {n + before + after} of axis {i - rank}"
             fail(operation, "kernel_size", kernel_size, shape, rule + " with its padding")
-        count = room // s + 1
-        # PyTorch's rule: the last window starts inside the input or the padding before it.
-        if ceil_mode and room % s and count * s < n + before:
-            count += 1
         end = (count - 1) * s + extent - before
         if any(p % d >= n for p in range(-before, min(count * s - before, 0), s)):
             fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
@@ -236,8 +236,7 @@ def plan_avg_pool(
     divisor: int | None = None,
 ) -> AvgPoolPlan:
     """Plan an average pooling: the windows, and the divisors along each axis."""
-    if not isinstance(count_include_pad, bool):
-        raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
+    check_bool(operation, "count_include_pad", count_include_pad)
     axes = plan_windows(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
     if divisor is not None:
         divisor = as_int(operation, "divisor", divisor, shape)
