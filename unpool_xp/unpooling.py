@@ -75,6 +75,7 @@ def nearest_unpool(
            [3, 3, 4, 4]], dtype=array_api_strict.int64)
     """
     info = inspect_inputs("nearest_unpool", x=x)
+    require_dtype("nearest_unpool", info.xp, ("bool", "numeric"), "a bool or numeric", x=x)
     check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
     sizes = (tuple(x.shape), scale_factor, output_size)
     plan = info.make_plan(plan_nearest, "nearest_unpool", *sizes, coordinates)
@@ -228,8 +229,8 @@ def max_unpool(
     require_indices("max_unpool", info, values, indices)
     check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
     add = duplicates == "sum"
-    if add:
-        require_dtype("max_unpool", info.xp, ("numeric",), "a numeric", values=values)
+    kinds, kind = (("numeric",), "a numeric") if add else (("bool", "numeric"), "a bool or numeric")
+    require_dtype("max_unpool", info.xp, kinds, kind, values=values)
     sizes = (tuple(values.shape), kernel_size, stride, padding, dilation, output_size)
     plan = info.make_plan(plan_max_unpool, "max_unpool", *sizes)
     if info.traits.is_chunked:

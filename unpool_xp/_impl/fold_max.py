@@ -6,13 +6,12 @@ dtype, and they are the same in every window.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from unpool_xp._array.compat import Array, copied
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import item, scale_mask, where_greater
+from unpool_xp._array.numeric import are_first_maxima, scale_mask, where_greater
 
 
 class FoldAxis(NamedTuple):
@@ -32,19 +31,18 @@ def first_maxima(
     Axes are folded in the given order. With the last axis first, a tie yields the first position
     in row-major order, and several NaNs the last one.
     """
-    check_for_nan = floating and info.traits.is_eager_cpu and 0 not in x.shape
-    propagate_nan = floating and not check_for_nan
-    values, offsets = _fold(info, x, axes, offset_dtype, propagate_nan=propagate_nan)
-    if check_for_nan and math.isnan(item(info, info.xp.max(values))):
-        # Comparisons ignore NaN, so fold again.
-        return _fold(info, x, axes, offset_dtype, propagate_nan=True)
+    can_check = floating and info.traits.is_eager_cpu and 0 not in x.shape
+    values, offsets = _fold(info, x, axes, offset_dtype, exact=floating and not can_check)
+    if can_check and not are_first_maxima(info, x, values):
+        return _fold(info, x, axes, offset_dtype, exact=True)
     return values, offsets
 
 
 def _fold(
-    info: InputInfo, x: Array, axes: Sequence[FoldAxis], offset_dtype: Any, *, propagate_nan: bool
+    info: InputInfo, x: Array, axes: Sequence[FoldAxis], offset_dtype: Any, *, exact: bool
 ) -> tuple[Array, Array]:
-    xp, best, offsets, use_maximum = info.xp, x, None, not info.traits.needs_grad
+    """Fold; `exact` for what xp.maximum and comparisons miss: NaN, and which zero was the first."""
+    xp, best, offsets, use_maximum = info.xp, x, None, not exact and not info.traits.needs_grad
     for axis in axes:
         taps = axis.value_views(best)
         earlier = None if offsets is None else axis.offset_views(offsets)
@@ -56,7 +54,7 @@ def _fold(
         later_taps = zip(taps[1:], axis.flat_offsets[1:], strict=True)
         for i, (tap, offset) in enumerate(later_taps, start=1):
             better = tap > best
-            if propagate_nan:
+            if exact:
                 better = better | (tap != tap)  # NaN alone differs from itself
             # xp.maximum splits the gradient of a tie; xp.where does not.
             best = xp.maximum(best, tap) if use_maximum else xp.where(better, tap, best)
