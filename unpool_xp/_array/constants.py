@@ -8,6 +8,7 @@ from typing import Any
 from unpool_xp._array.compat import Array, library
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.traits import inspect_traits
+from unpool_xp._plan.cache import count_array
 
 
 def cached_array(
@@ -29,6 +30,7 @@ def cached_array(
         array = make()
         if _is_cacheable(array):
             arrays[key] = array
+            count_array(arrays, array)
     return array
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from unpool_xp._plan.arguments import Coordinates, Shape
+from unpool_xp._plan.cache import PlanKey
 from unpool_xp._plan.resize import (
     LinearAxis,
     NearestAxis,
@@ -197,7 +198,7 @@ class UnpoolPartition(ConvTransposePartition):
 
 
 @dataclass(frozen=True)
-class ResizeSpan:
+class ResizeSpan(PlanKey):
     """Cells [first, last) of a resized axis that was `whole`; a recipe, made up where it is used.
 
     The lists of sources and weights are as long as the part, so they are not sent along.
