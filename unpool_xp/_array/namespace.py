@@ -40,7 +40,7 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
     if kind == "numpy":
         return _numpy_info()
     traits = inspect_traits(kind, arrays.values())
-    make_plan = uncached if traits.is_traced else cached
+    make_plan: PlanFactory = uncached if traits.is_traced else cached
     if kind == "torch":
         if traits.is_torch_compiling:
             import array_api_compat.torch as xp

@@ -35,7 +35,7 @@ def _has_negative_zero(info: InputInfo, x: Array) -> bool:
         bits = x.view(x.dtype.str.replace("f", "i"))
     else:
         return bool((np.signbit(x) & (x == 0)).any())
-    return int(bits.min()) == info.xp.iinfo(bits.dtype).min
+    return bool(int(bits.min()) == info.xp.iinfo(bits.dtype).min)
 
 
 def lowest_value(info: InputInfo, dtype: Any) -> float:
