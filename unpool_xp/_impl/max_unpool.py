@@ -23,18 +23,18 @@ def scatter_maxima(
     """Return planes of zeros with each value at its index; `check` whether all lie inside."""
     lead = tuple(values.shape[: values.ndim - len(plan.plane)])
 
-    def place(values: Array) -> Array:
+    def put(values: Array) -> Array:
         def make_target(n_sentinel: int) -> Array:
             return zeros(info, (*lead, math.prod(plan.plane) + n_sentinel), values)
 
         where = ("max_unpool", plan.plane, make_target)
         return _scatter_checked(info, *where, values, indices, add=add, check=check)
 
-    def total(values: Array) -> Array:
+    def put_sums(values: Array) -> Array:
         wide = compute_dtype(info.xp, values.dtype)
-        return cast(info.xp, place(cast(info.xp, values, wide)), values.dtype)
+        return cast(info.xp, put(cast(info.xp, values, wide)), values.dtype)
 
-    return without_float_errors(total, values) if add else place(values)
+    return without_float_errors(put_sums, values) if add else put(values)
 
 
 def scatter_into_interpolation(
