@@ -10,7 +10,7 @@ from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.linear import interpolate
 from unpool_xp._impl.max_unpool import scatter_into_interpolation, scatter_maxima
 from unpool_xp._impl.nearest import repeat_nearest
-from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Sizes, check_choice
+from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Sizes, check_bool, check_choice
 from unpool_xp._plan.fractional import plan_fractional_unpool
 from unpool_xp._plan.resize import plan_linear, plan_nearest
 from unpool_xp._plan.transposed import plan_max_unpool
@@ -229,6 +229,7 @@ def max_unpool(
     info = inspect_inputs("max_unpool", values=values, indices=indices)
     require_indices("max_unpool", info, values, indices)
     check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
+    check_bool("max_unpool", "check_indices", check_indices)
     add = duplicates == "sum"
     kinds, kind = (("numeric",), "a numeric") if add else (("bool", "numeric"), "a bool or numeric")
     require_dtype("max_unpool", info.xp, kinds, kind, values=values)

@@ -220,3 +220,10 @@ def test_the_full_shape_puts_every_maximum_into_its_own_plane(target: Target) ->
     got = target(ux.fractional_max_unpool, *regions, output_size=x.shape)
     plane = target(ux.fractional_max_unpool, *regions, output_size=(4, 4))
     np.testing.assert_array_equal(got, plane)
+
+
+def test_a_plane_without_a_cell(target: Target) -> None:
+    # PyTorch's: what the padding takes away altogether.
+    indices = np.zeros((1, 2, 1, 3), dtype=np.int64)
+    got = target(ux.max_unpool, np.ones((1, 2, 1, 3)), indices, kernel_size=2, padding=1)
+    assert got.shape == (1, 2, 0, 4)

@@ -72,8 +72,8 @@ def common_dtype(operation: str, info: InputInfo, **arrays: Array) -> Any:
     dtypes = [array.dtype for array in arrays.values()]
     autocast = autocast_dtype(info)
     if autocast is not None:
-        xp = info.xp
-        if all(dtype in (xp.float32, xp.float16, xp.bfloat16) for dtype in dtypes):
+        torch = sys.modules["torch"]
+        if all(dtype in (torch.float32, torch.float16, torch.bfloat16) for dtype in dtypes):
             return autocast
     if any(native(dtype) != native(dtypes[0]) for dtype in dtypes[1:]):
         got = ", ".join(f"{name}: {array.dtype}" for name, array in arrays.items())
@@ -150,3 +150,10 @@ def scale_mask(info: InputInfo, mask: Array, factor: int, dtype: Any) -> Array:
         return mask * np.dtype(dtype).type(factor)
     ones = info.xp.astype(mask, dtype)
     return ones if factor == 1 else ones * factor
+
+
+def count_and_first(info: InputInfo, mask: Array) -> tuple[int, int]:
+    """Return how many elements of a mask are true, and the row-major position of the first."""
+    xp = info.xp
+    flat = xp.astype(xp.reshape(mask, (-1,)), xp.int32)
+    return int(xp.sum(flat)), int(xp.argmax(flat))

@@ -228,7 +228,7 @@ def max_unpool(plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool)
             wide = max_unpool(plan, values.astype(dtype), indices, add=add)
             return wide.astype(values.dtype)
     plane, windows = plan.plane, plan.windows
-    if _is_one_chunk(values, len(plane)):
+    if 0 in plane or _is_one_chunk(values, len(plane)):
         return blockwise_with_halo(
             "max_unpool",
             scatter_into_zeros,

@@ -84,7 +84,7 @@ def chunk_bounds(axis: AnyPartition, bounds: Sequence[int]) -> list[int]:
     """Return the output chunk bounds that match the input chunks."""
     outputs, inputs = axis.ratio
     inner = {min(-(-bound * outputs // inputs), axis.whole.output) for bound in bounds[1:-1]}
-    return sorted(inner | {0, axis.whole.output})
+    return sorted(inner | {0, axis.whole.output}) if axis.whole.output else [0, 0]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import without_float_errors
+from unpool_xp._array.numeric import count_and_first, without_float_errors
 from unpool_xp._array.scatter import any_outside, scatter, scatter_checks_bounds, sentinel_slots
 from unpool_xp._array.traits import concrete_bool, inspect_traits
 from unpool_xp._array.views import pad_axis, reshape_tail, zeros
@@ -22,6 +22,8 @@ def scatter_maxima(
 ) -> Array:
     """Return planes of zeros with each value at its index; `check` whether all lie inside."""
     lead = tuple(values.shape[: values.ndim - len(plan.plane)])
+    if min(plan.plane) == 0:  # PyTorch takes any index there
+        return info.xp.reshape(values[..., :0], (*lead, *plan.plane))
 
     def put(values: Array) -> Array:
         def make_target(n_sentinel: int) -> Array:
@@ -117,9 +119,7 @@ def _check_inside(
     if not wrong:
         return wrong is False
     flat = xp.reshape(positions, (-1,))
-    outside = (flat < 0) | (flat >= cells)
-    count = int(xp.sum(xp.astype(outside, xp.int32)))
-    first = int(xp.argmax(xp.astype(outside, xp.int32)))
+    count, first = count_and_first(info, (flat < 0) | (flat >= cells))
     value = int(flat[first])
     if value < 0 and xp.isdtype(indices.dtype, "unsigned integer"):
         value += 2 ** xp.iinfo(positions.dtype).bits

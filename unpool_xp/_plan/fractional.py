@@ -13,6 +13,7 @@ from unpool_xp._plan.arguments import (
     Scales,
     Shape,
     Sizes,
+    as_int,
     factors_per_axis,
     fail,
     per_axis,
@@ -69,6 +70,10 @@ def draw_region_starts(
     """
     lead, plane, kernels, outputs = sizes
     rank = len(plane)
+    if seed is not None:
+        seed = as_int(operation, "seed", seed, (*lead, *plane))
+        if seed < 0:
+            fail(operation, "seed", seed, (*lead, *plane), "must be >= 0")
     if samples is None:
         drawn = np.random.default_rng(seed).random((*lead, rank))
     elif seed is not None:
