@@ -37,8 +37,8 @@ def window_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Array:
                 mean = mean / _divisors(info, windows, count, mean.dtype)
         return (cast(xp, mean, x.dtype),)
 
-    blocks = (info, average_block, x, len(plan.axes), 1.0)
-    return without_float_errors(map_plane_blocks, *blocks)[0]
+    blocks = (average_block, x, len(plan.axes), 1.0)
+    return without_float_errors(map_plane_blocks, info, *blocks)[0]
 
 
 def _window_sums(info: InputInfo, x: Array, windows: AnyWindows) -> Array:

@@ -11,9 +11,9 @@ from unpool_xp._array.numeric import count_and_first, without_float_errors
 from unpool_xp._array.scatter import any_outside, scatter, scatter_checks_bounds, sentinel_slots
 from unpool_xp._array.traits import concrete_bool, inspect_traits
 from unpool_xp._array.views import pad_axis, reshape_tail, zeros
-from unpool_xp._impl.linear import interpolate
+from unpool_xp._impl.interpolation import interpolate
 from unpool_xp._plan.arguments import Shape
-from unpool_xp._plan.resize import LinearPlan
+from unpool_xp._plan.resize import InterpolationPlan
 from unpool_xp._plan.transposed import MaxUnpoolPlan
 
 
@@ -32,15 +32,15 @@ def scatter_maxima(
         where = ("max_unpool", plan.plane, make_target)
         return _scatter_checked(info, *where, values, indices, add=add, check=check)
 
-    def put_sums(values: Array) -> Array:
+    def put_sums(info: InputInfo, values: Array) -> Array:
         wide = compute_dtype(info.xp, values.dtype)
         return cast(info.xp, put(cast(info.xp, values, wide)), values.dtype)
 
-    return without_float_errors(put_sums, values) if add else put(values)
+    return without_float_errors(put_sums, info, values) if add else put(values)
 
 
 def scatter_into_interpolation(
-    info: InputInfo, plan: LinearPlan, values: Array, indices: Array | None
+    info: InputInfo, plan: InterpolationPlan, values: Array, indices: Array | None
 ) -> Array:
     """Return the linear interpolation of the values, with each value at its index if given."""
     if indices is None:
