@@ -56,9 +56,9 @@ def _make_a_mistake(rng: Random, call: Call) -> None:
     name = rng.choice(names)
     value = rng.choice(_MISTAKES[name])
     windows = ("kernel_size", "stride", "padding", "dilation")
-    if call.operation == "convert_indices" and name in windows:
-        if "chainer" not in (call.options["source"], call.options["target"]):
-            return  # they are not looked at
+    unused = "chainer" not in (call.options.get("source"), call.options.get("target"))
+    if call.operation == "convert_indices" and name in windows and unused:
+        return  # they are not looked at
     if value is None and known[name].default is None:
         return
     call.options = call.options | {name: value}

@@ -266,7 +266,7 @@ def _onnx_resize(call: Call, x: np.ndarray) -> Any:
 
 def _onnx_conv_transpose(call: Call, *arrays: np.ndarray) -> Any:
     p = call.plain
-    if call.dtype != "float32":
+    if call.dtype != "float32" or min(p["output"]) < 1:  # no cells are refused, or a division by 0
         return None
     if any(m >= s for m, s in zip(p["output_padding"], p["stride"], strict=True)):
         return None  # refused, where PyTorch's and ours may reach the dilation
