@@ -165,6 +165,7 @@ def _full() -> tuple[Case, ...]:
             *fractional_cases(other, 0.75),
             conv_transpose_case(other, 8, 2),
         )
+        cases.append(cubic_case(other, 2))
     for decoder in (_segnet, _unet, _dcgan, _vae):
         cases += decoder()
     return tuple(dict.fromkeys(cases))
