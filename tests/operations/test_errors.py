@@ -53,14 +53,32 @@ bad(ux.fractional_max_pool, "ValueError: seed=-1 must be >= 0 (array of", X, see
 bad(ux.fractional_max_pool, "TypeError: seed must be an int", X, seed=1.5, **REGIONS)
 bad(ux.fractional_max_pool, "TypeError: seed must be an int", X, seed=True, **REGIONS)
 
-NEAREST = "ValueError: coordinates='align_corners' is not one of asymmetric, half_pixel"
+NEAREST = "ValueError: coordinates='nearest' is not one of asymmetric, half_pixel, align_corners"
 bad(ux.nearest_unpool, "ValueError: give either scale_factor or output_size", X)
-bad(ux.nearest_unpool, NEAREST, X, scale_factor=2, coordinates="align_corners")
+bad(ux.nearest_unpool, NEAREST, X, scale_factor=2, coordinates="nearest")
+bad(
+    ux.nearest_unpool,
+    "ValueError: rounding='up' is not one of floor, ceil",
+    X,
+    scale_factor=2,
+    rounding="up",
+)
 
-LINEAR = "ValueError: coordinates='nearest' is not one of asymmetric, half_pixel, align_corners"
 bad(ux.linear_unpool, "ValueError: give either scale_factor or output_size", X)
-bad(ux.linear_unpool, LINEAR, X, scale_factor=2, coordinates="nearest")
+bad(ux.linear_unpool, NEAREST, X, scale_factor=2, coordinates="nearest")
+bad(ux.linear_unpool, "TypeError: antialias must be True or False", X, scale_factor=2, antialias=2)
 bad(ux.linear_unpool, "TypeError: x must have a real floating dtype", I2, scale_factor=2)
+
+bad(ux.cubic_unpool, "TypeError: x must have a real floating dtype", I2, scale_factor=2)
+bad(ux.cubic_unpool, "TypeError: coefficient must be a number", X, scale_factor=2, coefficient="a")
+bad(
+    ux.cubic_unpool,
+    "ValueError: coefficient=nan must be finite",
+    X,
+    scale_factor=2,
+    coefficient=np.nan,
+)
+bad(ux.cubic_unpool, "TypeError: exclude_outside must be", X, scale_factor=2, exclude_outside=1)
 
 SUMS = "TypeError: values must have a numeric dtype"
 MEAN = "ValueError: duplicates='mean' is not one of any, sum"

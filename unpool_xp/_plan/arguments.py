@@ -18,7 +18,10 @@ Sizes: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | Sequence[int | tuple[int, int]] | Literal["same", "same_lower"]
 Scales: TypeAlias = float | Sequence[float]
 Shape: TypeAlias = tuple[int, ...]
-Coordinates: TypeAlias = Literal["asymmetric", "half_pixel", "align_corners"]
+Coordinates: TypeAlias = Literal[
+    "asymmetric", "half_pixel", "align_corners", "half_pixel_symmetric", "pytorch_half_pixel"
+]
+Rounding: TypeAlias = Literal["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
 
 
 def check_choice(operation: str, argument: str, value: object, known: Sequence[str]) -> None:
