@@ -96,9 +96,17 @@ def _torch(call: Call) -> Outcome:
     return outcome(lambda: call.function(*map(to_torch, call.data), **call.options), from_torch)
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return type(value)(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _torch_compiled(call: Call) -> Outcome:
     torch._dynamo.reset()
-    function = functools.partial(call.function, **call.options)
+    # It traces NumPy's numbers as arrays.
+    options = {name: _plain(value) for name, value in call.options.items()}
+    function = functools.partial(call.function, **options)
     compiled = torch.compile(lambda *arrays: function(*arrays), fullgraph=True, backend="eager")
     return outcome(lambda: compiled(*map(to_torch, call.data)), from_torch)
 

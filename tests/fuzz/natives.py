@@ -152,6 +152,9 @@ def _torch_max_unpool(call: Call, x: torch.Tensor, indices: torch.Tensor) -> Any
     if call.options.get("check_indices") is False:
         return None
     size, wide = p["output"], indices.long()
+    window = zip(p["kernel"], p["dilation"], p["pads"], strict=True) if "pads" in p else ()
+    if "padding" in call.options and any(max(pad) > d * (k - 1) for k, d, pad in window):
+        return None  # no pooling has it; PyTorch's own function does not see it
     if 0 in size and "output_size" in call.options:  # asking for nothing is an error of ours
         return None
     if rank == 3:
@@ -169,7 +172,7 @@ def _torch_conv_transpose(call: Call, *arrays: torch.Tensor) -> Any:
     lead = _lead(call, rank) - 1
     if lead not in (0, 1) or call.dtype not in _FLOATS or not _symmetric(p["pads"]):
         return None
-    if rank == 3 and 0 in p["output"]:  # refused in three dimensions alone
+    if 0 in p["output"]:  # refused, but by some of its ways to compute
         return None
     names = ("stride", "output_padding", "groups", "dilation")
     options = {name: p[name] for name in names} | {"padding": _before(p["pads"])}

@@ -71,6 +71,7 @@ bad(ux.linear_unpool, "TypeError: x must have a real floating dtype", I2, scale_
 
 bad(ux.cubic_unpool, "TypeError: x must have a real floating dtype", I2, scale_factor=2)
 bad(ux.cubic_unpool, "TypeError: coefficient must be a number", X, scale_factor=2, coefficient="a")
+bad(ux.cubic_unpool, "TypeError: coefficient must be a number", X, scale_factor=2, coefficient=None)
 bad(
     ux.cubic_unpool,
     "ValueError: coefficient=nan must be finite",

@@ -292,7 +292,7 @@ def plan_interpolation(
     exclude = antialias if exclude_outside is None else exclude_outside
     check_bool(operation, "antialias", antialias)
     check_bool(operation, "exclude_outside", exclude)
-    if coefficient is not None:
+    if coefficient is not None or operation == "cubic_unpool":
         if isinstance(coefficient, bool) or not isinstance(coefficient, numbers.Real):
             raise TypeError(
                 f"{operation}: coefficient must be a number, got {coefficient!r} (array of shape "
