@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from unpool_xp._array.compat import Array
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.views import axis_slice, pad_axis, reshape_tail
+from unpool_xp._array.views import axis_first, axis_slice, pad_axis, reshape_tail
 from unpool_xp._array.windows import gathered_taps
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.windows import LONG_WINDOW, AnyWindows
@@ -74,7 +74,7 @@ def _disjoint_taps(
     missing = max(count * length - x.shape[axis], 0)  # after the last window
     x = pad_axis(info, x, axis, 0, missing)[axis_slice(axis, slice(count * length))]
     x = reshape_tail(info.xp, x, n_lead, (count, length, *x.shape[n_lead + 1 :]))
-    return info.xp.moveaxis(x, n_lead + 1, 0)[::step, ...]
+    return axis_first(info.xp, x, n_lead + 1)[::step, ...]
 
 
 def reduce_pairs(taps: State, combine: Combine) -> State:
