@@ -18,6 +18,7 @@ class ArrayTraits(NamedTuple):
     requires_grad: bool = False  # an input of PyTorch takes part in a gradient
     is_torch_compiling: bool = False
     is_traced: bool = False  # what is done is recorded, to be done later with other values
+    is_symbolic: bool = False  # and with other sizes: a size is a symbol, which decides nothing
 
     @property
     def is_eager_cpu(self) -> bool:
@@ -54,7 +55,9 @@ def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
     if library == "jax":
         tracer = sys.modules["jax"].core.Tracer
         is_traced = any(isinstance(x, tracer) for x in arrays)
-        return ArrayTraits(library, is_concrete=not is_traced, is_traced=is_traced)
+        is_symbolic = is_traced and any(not isinstance(n, int) for x in arrays for n in x.shape)
+        concrete = not is_traced
+        return ArrayTraits(library, concrete, is_traced=is_traced, is_symbolic=is_symbolic)
     return ArrayTraits(library, is_concrete=library != "dask", on_host=library == "numpy")
 
 
@@ -73,7 +76,7 @@ def _tensor_traits(tensors: Iterable[Array]) -> ArrayTraits:
         requires_grad = requires_grad or x.requires_grad
         if not is_concrete:
             continue
-        if type(x) is not torch.Tensor and _is_symbolic(x):
+        if type(x) is not torch.Tensor and _has_no_values(x):
             is_traced, is_concrete = True, False
         # Wrapped: under vmap or func.grad.
         elif x.is_meta or (in_transform and torch._C._functorch.is_functorch_wrapped_tensor(x)):
@@ -81,7 +84,19 @@ def _tensor_traits(tensors: Iterable[Array]) -> ArrayTraits:
     # Within dual_level a tensor may carry a tangent, and nothing else says so.
     if is_concrete and torch.autograd.forward_ad._current_level >= 0:
         requires_grad = True
-    return ArrayTraits("torch", is_concrete, on_host, requires_grad, is_compiling, is_traced)
+    is_symbolic = is_traced and _has_symbolic_size(torch, tensors)
+    return ArrayTraits(
+        "torch", is_concrete, on_host, requires_grad, is_compiling, is_traced, is_symbolic
+    )
+
+
+def _has_symbolic_size(torch: Any, tensors: Iterable[Array]) -> bool:
+    # While torch.compile traces, even the type of a symbol is int; only this function tells.
+    symbolic_shapes = sys.modules.get("torch.fx.experimental.symbolic_shapes")
+    has_static_value = getattr(symbolic_shapes, "has_static_value", None)
+    if has_static_value is None or torch.jit.is_tracing():
+        return False
+    return any([not has_static_value(n) for x in tensors for n in x.shape])
 
 
 def _mode_records(torch: Any) -> bool:
@@ -101,7 +116,7 @@ def _mode_records(torch: Any) -> bool:
     )
 
 
-def _is_symbolic(x: Array) -> bool:
+def _has_no_values(x: Array) -> bool:
     """Return whether a tensor of a subclass, such as a FakeTensor, has no values."""
     from torch._subclasses.fake_tensor import FakeTensor
     from torch._subclasses.functional_tensor import FunctionalTensor
