@@ -2,7 +2,14 @@
 
 from unpool_xp.convolution import conv_transpose
 from unpool_xp.indices import convert_indices
-from unpool_xp.pooling import MaxPooled, avg_pool, fractional_max_pool, max_pool
+from unpool_xp.pooling import (
+    MaxPooled,
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
+    fractional_max_pool,
+    max_pool,
+)
 from unpool_xp.unpooling import (
     fractional_max_unpool,
     linear_unpool,
@@ -15,6 +22,8 @@ __version__ = "0.1.0"
 __all__ = [
     "MaxPooled",
     "__version__",
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
     "avg_pool",
     "conv_transpose",
     "convert_indices",

@@ -81,6 +81,8 @@ class Operation:
 OPERATIONS: dict[str, Operation] = {
     "max_pool": Operation(_REAL, "an order"),
     "avg_pool": Operation(_FLOATING, "a mean in the same dtype"),
+    "adaptive_max_pool": Operation(_REAL, "an order"),
+    "adaptive_avg_pool": Operation(_FLOATING, "a mean in the same dtype"),
     "fractional_max_pool": Operation(_REAL, "an order"),
     "nearest_unpool": Operation(_ANY, "anything"),
     "max_unpool": Operation(_ANY, "anything", checks_indices=True),
@@ -93,10 +95,9 @@ OPERATIONS: dict[str, Operation] = {
 _TORCH_UNSIGNED = ("uint16", "uint32", "uint64")
 # Operations that a library's own functions cannot do for a dtype.
 _GAPS: dict[tuple[str, str], tuple[tuple[str, ...], str]] = {
-    ("torch", "max_pool"): (_TORCH_UNSIGNED, "torch compares no unsigned integers but uint8"),
-    ("torch", "fractional_max_pool"): (
-        _TORCH_UNSIGNED,
-        "torch compares no unsigned integers but uint8",
+    **dict.fromkeys(
+        [("torch", f"{kind}max_pool") for kind in ("", "adaptive_", "fractional_")],
+        (_TORCH_UNSIGNED, "torch compares no unsigned integers but uint8"),
     ),
     ("torch", "max_unpool"): (_TORCH_UNSIGNED, "torch scatters no unsigned integers but uint8"),
     ("torch", "conv_transpose"): (

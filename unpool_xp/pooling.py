@@ -10,11 +10,23 @@ from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.avg_pool import window_means
 from unpool_xp._impl.fractional_pool import region_maxima
 from unpool_xp._impl.max_pool import window_maxima
+from unpool_xp._plan.adaptive import (
+    OutputSizes,
+    plan_adaptive_avg_pool,
+    plan_adaptive_max_pool,
+)
 from unpool_xp._plan.arguments import Padding, Scales, Sizes
 from unpool_xp._plan.fractional import plan_fractional_pool, plan_fractional_sizes
 from unpool_xp._plan.windows import plan_avg_pool, plan_max_pool
 
-__all__ = ["MaxPooled", "avg_pool", "fractional_max_pool", "max_pool"]
+__all__ = [
+    "MaxPooled",
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "avg_pool",
+    "fractional_max_pool",
+    "max_pool",
+]
 
 
 class MaxPooled(NamedTuple, Generic[ArrayT]):
@@ -177,6 +189,106 @@ def avg_pool(
     plan = info.make_plan(plan_avg_pool, "avg_pool", shape, *sizes, *modes)
     if info.traits.is_chunked:
         return chunked.avg_pool(plan, x)
+    return window_means(info, plan, x)
+
+
+def adaptive_max_pool(x: ArrayT, /, output_size: OutputSizes) -> MaxPooled[ArrayT]:
+    """Return the maxima of windows that split each axis into a wanted number of parts.
+
+    Parameters
+    ----------
+    x : array
+        Shape ``(..., *spatial)``, any real dtype.
+    output_size : int or tuple of (int or None)
+        The number of windows along each spatial axis; None keeps the size of an axis. A tuple of
+        length d acts on the last d axes; an int acts on every axis after the first two.
+
+    Returns
+    -------
+    MaxPooled
+        ``values`` and ``indices``, both of shape ``(..., *output_size)``.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no array, has no real dtype, or a size is no int.
+    ValueError
+        If a size is below 1, or the rank cannot be.
+
+    See Also
+    --------
+    unpool_xp.adaptive_avg_pool : The mean in place of the maximum.
+    unpool_xp.max_unpool : Puts the maxima back.
+
+    Notes
+    -----
+    The rules are those of ``torch.nn.functional.adaptive_max_pool2d(..., return_indices=True)``:
+    of ``out`` windows of an axis of size ``n``, window i goes from ``floor(i * n / out)`` to
+    ``ceil((i + 1) * n / out)``. Where ``out`` divides ``n`` that is `max_pool` of the kernel
+    ``n // out``; elsewhere neighbours share elements. There may be more windows than elements.
+    Ties and NaN are treated as in `max_pool`.
+
+    Examples
+    --------
+    >>> import array_api_strict as xp
+    >>> from unpool_xp import adaptive_max_pool
+    >>> adaptive_max_pool(xp.asarray([1.0, 5.0, 2.0, 4.0, 3.0]), (3,)).indices
+    Array([1, 1, 3], dtype=array_api_strict.int64)
+    """
+    operation = "adaptive_max_pool"
+    info = inspect_inputs(operation, x=x)
+    require_dtype(operation, info.xp, ("integral", "real floating"), "a real", x=x)
+    plan = info.make_plan(plan_adaptive_max_pool, operation, tuple(x.shape), output_size)
+    if info.traits.is_chunked:
+        return MaxPooled(*chunked.max_pool(plan, x))
+    return MaxPooled(*window_maxima(info, plan, x))
+
+
+def adaptive_avg_pool(x: ArrayT, /, output_size: OutputSizes) -> ArrayT:
+    """Take the means of windows that split each axis into a wanted number of parts.
+
+    Parameters
+    ----------
+    x : array
+        Shape ``(..., *spatial)``, a real floating dtype.
+    output_size : int or tuple of (int or None)
+        The number of windows along each spatial axis; None keeps the size of an axis. A tuple of
+        length d acts on the last d axes; an int acts on every axis after the first two.
+
+    Returns
+    -------
+    array
+        Shape ``(..., *output_size)``, the dtype of `x`.
+
+    Raises
+    ------
+    TypeError
+        If `x` is no array or not of a real floating dtype, or a size is no int.
+    ValueError
+        If a size is below 1, or the rank cannot be.
+
+    See Also
+    --------
+    unpool_xp.adaptive_max_pool : The maximum in place of the mean; says which windows.
+
+    Notes
+    -----
+    The rules are those of ``torch.nn.functional.adaptive_avg_pool2d``. Half precision is summed
+    in float32.
+
+    Examples
+    --------
+    >>> import array_api_strict as xp
+    >>> from unpool_xp import adaptive_avg_pool
+    >>> adaptive_avg_pool(xp.asarray([1.0, 5.0, 2.0, 4.0, 3.0]), (2,))
+    Array([2.66666667, 3.        ], dtype=array_api_strict.float64)
+    """
+    operation = "adaptive_avg_pool"
+    info = inspect_inputs(operation, x=x)
+    require_dtype(operation, info.xp, ("real floating",), "a real floating", x=x)
+    plan = info.make_plan(plan_adaptive_avg_pool, operation, tuple(x.shape), output_size)
+    if info.traits.is_chunked:
+        return chunked.avg_pool(plan, x, operation)
     return window_means(info, plan, x)
 
 

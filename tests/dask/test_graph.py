@@ -160,6 +160,19 @@ def test_a_small_output_is_the_same_where_nothing_is_rounded(coordinates: Any) -
 @few
 @given(
     shape=st.tuples(*[st.integers(0, 3)] * 2, *[st.integers(4, 12)] * 2),
+    output=st.tuples(*[st.integers(1, 14)] * 2),
+    seed=seeds,
+)
+def test_adaptive(shape: Any, output: Any, seed: int, slices_at_any_size: None) -> None:
+    x = values(shape, "float32", seed) / np.float32(3)
+    lazy = da.from_array(x, chunks=chunks_of(shape, seed))
+    assert_same_bits(lazily(ux.adaptive_max_pool, lazy, output), ux.adaptive_max_pool(x, output))
+    assert_same_bits(lazily(ux.adaptive_avg_pool, lazy, output), ux.adaptive_avg_pool(x, output))
+
+
+@few
+@given(
+    shape=st.tuples(*[st.integers(0, 3)] * 2, *[st.integers(4, 12)] * 2),
     kernel=st.integers(1, 3),
     seed=seeds,
     alike=st.booleans(),

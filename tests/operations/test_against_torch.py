@@ -23,6 +23,7 @@ from tests.support.closeness import assert_close
 from tests.support.strategies import (
     BATCH,
     PoolingArguments,
+    adaptive_sizes,
     convolutions,
     fractions,
     mixed_values,
@@ -109,6 +110,26 @@ def test_avg_pool(case: PoolingArguments, include: bool, seed: int) -> None:
         ux.avg_pool(*tensors(x), **case.options, count_include_pad=include),
         reference.avg_pool(x, *dataclasses.astuple(case)[1:], include),
         getattr(F, f"avg_pool{rank}d")(*tensors(x), **options),
+        assert_close,
+    )
+
+
+@many
+@given(case=adaptive_sizes(lead=BATCH), seed=seeds)
+def test_adaptive_pools(case: Any, seed: int) -> None:
+    shape, output = case
+    x = mixed_values(shape, seed)
+    theirs = [getattr(F, f"adaptive_{kind}_pool{len(output)}d") for kind in ("max", "avg")]
+    compare(
+        ux.adaptive_max_pool(*tensors(x), output),
+        reference.adaptive_max_pool(x, output),
+        theirs[0](*tensors(x), output, return_indices=True),
+        exactly,
+    )
+    compare(
+        ux.adaptive_avg_pool(*tensors(x), output),
+        reference.adaptive_avg_pool(x, output),
+        theirs[1](*tensors(x), output),
         assert_close,
     )
 

@@ -34,6 +34,11 @@ bad(ux.max_pool, "TypeError: x must have a real dtype", X.astype(np.complex64), 
 bad(ux.avg_pool, "ValueError: kernel_size=0 must be >= 1", X, kernel_size=0)
 bad(ux.avg_pool, "TypeError: x must have a real floating dtype", I2, kernel_size=2)
 
+bad(ux.adaptive_max_pool, "ValueError: output_size=(2, 0) must be >= 1", X, output_size=(2, 0))
+bad(ux.adaptive_max_pool, "TypeError: x must have a real dtype", X > 3, output_size=2)
+bad(ux.adaptive_avg_pool, "TypeError: output_size must be an int or a tuple", X, output_size=0.5)
+bad(ux.adaptive_avg_pool, "TypeError: x must have a real floating dtype", I2, output_size=2)
+
 bad(ux.fractional_max_pool, "ValueError: give either output_size or", X, kernel_size=2)
 bad(ux.fractional_max_pool, "TypeError: x must have a real", X > 3, kernel_size=2, output_size=2)
 

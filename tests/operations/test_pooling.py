@@ -12,6 +12,7 @@ from tests.conftest import Target
 from tests.support.closeness import assert_close
 from tests.support.strategies import (
     PoolingArguments,
+    adaptive_sizes,
     examples,
     fractions,
     poolings,
@@ -44,6 +45,33 @@ def test_avg_pool(target: Target, case: PoolingArguments, include: bool, seed: i
         x, case.kernel, case.stride, case.padding, case.dilation, case.ceil_mode, include
     )
     assert_close(got, wanted)
+
+
+@examples(40, case=adaptive_sizes(), dtype=DTYPES, seed=seeds)
+def test_adaptive_pools(target: Target, case: Any, dtype: str, seed: int) -> None:
+    shape, output = case
+    x = values(shape, dtype, seed, special=True)
+    got = target(ux.adaptive_max_pool, x, output)
+    wanted = reference.adaptive_max_pool(x, output)
+    np.testing.assert_array_equal(got.values, wanted[0], strict=True)
+    np.testing.assert_array_equal(got.indices, wanted[1], strict=True)
+    means = real_values(shape, seed)
+    got = target(ux.adaptive_avg_pool, means, output)
+    assert_close(got, reference.adaptive_avg_pool(means, output))
+
+
+def test_adaptive_sizes_may_be_an_int_or_have_axes_that_stay() -> None:
+    x = real_values((2, 3, 7, 5), 0)
+    for size, plane in ((3, (3, 3)), ((None, 2), (7, 2)), ([None], (7, 5)), (np.int64(2), (2, 2))):
+        pooled, means = ux.adaptive_max_pool(x, size), ux.adaptive_avg_pool(x, size)
+        assert pooled.values.shape == pooled.indices.shape == means.shape == (2, 3, *plane)
+    np.testing.assert_array_equal(ux.adaptive_avg_pool(x, (None, None)), x)
+
+
+def test_an_infinity_does_not_leave_the_windows_that_it_is_in() -> None:
+    # Of five elements in three windows the second has all of the first's but one.
+    means = ux.adaptive_avg_pool(np.asarray([np.inf, 1.0, 2.0, 3.0, -np.inf]), (3,))
+    np.testing.assert_array_equal(means, [np.inf, 2.0, -np.inf])
 
 
 @examples(40, case=fractions(), seed=seeds)

@@ -19,6 +19,8 @@ CALLS: list[tuple[Any, tuple[np.ndarray, ...], dict[str, Any]]] = [
     (ux.max_pool, (X.astype(np.int32),), {"kernel_size": (1, 2), "dilation": 2}),
     (ux.avg_pool, (X,), {"kernel_size": 3, "stride": 2, "padding": 1}),
     (ux.avg_pool, (X,), {"kernel_size": 3, "padding": 1, "count_include_pad": False}),
+    (ux.adaptive_max_pool, (X,), {"output_size": (4, 3)}),
+    (ux.adaptive_avg_pool, (X,), {"output_size": (None, 4)}),
     (ux.fractional_max_pool, (X,), {"kernel_size": 2, "output_size": 4, "samples": (0.2, 0.7)}),
     (ux.fractional_max_pool, (X,), {"kernel_size": 2, "output_size": 4, "seed": 1}),
     (ux.nearest_unpool, (X,), {"scale_factor": 2}),

@@ -108,6 +108,14 @@ def fractions(draw: st.DrawFn, *, lead: Any = LEAD) -> tuple[tuple[int, ...], di
 
 
 @st.composite
+def adaptive_sizes(draw: st.DrawFn, *, lead: Any = LEAD) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Draw a shape and an adaptive pooling's output size, smaller or larger than the plane."""
+    plane = draw(st.lists(st.integers(1, 9), min_size=1, max_size=3))
+    output = tuple(draw(st.one_of(st.integers(1, n), st.integers(1, 12))) for n in plane)
+    return (*draw(lead), *plane), output
+
+
+@st.composite
 def resizes(draw: st.DrawFn, *, lead: Any = LEAD) -> tuple[tuple[int, ...], dict[str, Any]]:
     """Draw a shape and either scale_factor or output_size, up and down."""
     rank = draw(st.integers(1, 3))

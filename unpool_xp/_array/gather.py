@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 from unpool_xp._array.compat import Array
@@ -21,7 +22,25 @@ def take_static(
     def make_index() -> Array:
         return info.xp.asarray(index, dtype=info.index_dtype, device=info.device)
 
-    return info.xp.take(x, cached_array(info, arrays, name, make_index), axis=axis)
+    return take(info, x, cached_array(info, arrays, name, make_index), axis)
+
+
+def take(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
+    """Return the elements at places of the device along a negative axis.
+
+    On the host PyTorch's own take (``index_select``) is 7 to 9 times slower than these two ways
+    (one core of an Intel Xeon, from (2, 64, 128, 128) to 228 places).
+    """
+    xp, n_lead = info.xp, x.ndim + axis
+    if info.traits.library != "torch" or not info.traits.is_eager_cpu or 0 in x.shape:
+        return xp.take(x, index, axis=axis)
+    if axis == -1:
+        return sys.modules["torch"].gather(x, -1, index.expand(*x.shape[:-1], -1))
+    planes, size = math.prod(x.shape[:n_lead]), x.shape[axis]
+    first = xp.arange(0, planes * size, size, dtype=index.dtype, device=info.device)
+    lines = xp.reshape(x, (planes * size, math.prod(x.shape[n_lead + 1 :])))
+    taken = xp.take(lines, xp.reshape(first[:, None] + index, (-1,)), axis=0)
+    return xp.reshape(taken, (*x.shape[:n_lead], index.shape[0], *x.shape[n_lead + 1 :]))
 
 
 def broadcastable_index(info: InputInfo, index: Any, rank: int, axis: int) -> Array:

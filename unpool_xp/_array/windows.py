@@ -7,13 +7,16 @@ import math
 from collections.abc import Sequence
 
 from unpool_xp._array.compat import Array
+from unpool_xp._array.constants import cached_array
+from unpool_xp._array.gather import take
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.views import axis_slice, pad, pad_axis
-from unpool_xp._plan.windows import PoolAxis
+from unpool_xp._array.views import axis_slice, pad, pad_axis, reshape_tail
+from unpool_xp._plan.adaptive import AdaptiveAxis
+from unpool_xp._plan.windows import AnyWindows, PoolAxis
 
 
 def window_views(
-    info: InputInfo, x: Array, windows: PoolAxis, *, pad_value: float | None = None
+    info: InputInfo, x: Array, windows: AnyWindows, *, pad_value: float | None = None
 ) -> list[Array]:
     """Return one view per tap: the elements it reads in all windows along one axis.
 
@@ -32,14 +35,30 @@ def window_views(
     return tap_views(info, x, windows)
 
 
-def tap_views(info: InputInfo, x: Array, windows: PoolAxis) -> list[Array]:
+def tap_views(info: InputInfo, x: Array, windows: AnyWindows) -> list[Array]:
     """Return one view per tap of an axis that is already padded."""
     axis = windows.axis
+    if isinstance(windows, AdaptiveAxis):
+        return _gathered_taps(info, x, windows)
     if info.traits.library == "torch":  # where two views at once cost less than one index
         extent = (windows.kernel_size - 1) * windows.dilation + 1
         views: tuple[Array, ...] = x.unfold(axis, extent, windows.stride).unbind(-1)
         return list(views[:: windows.dilation])
     return [x[axis_slice(axis, cells)] for cells in windows.tap_slices]
+
+
+def _gathered_taps(info: InputInfo, x: Array, windows: AdaptiveAxis) -> list[Array]:
+    """Return one view per tap of windows that are not evenly spaced."""
+    axis, n_lead = windows.axis, x.ndim + windows.axis
+
+    def make_sources() -> Array:
+        return info.xp.asarray(windows.sources, dtype=info.index_dtype, device=info.device)
+
+    sources = cached_array(info, windows.arrays, "sources", make_sources)
+    taps = take(info, x, sources, axis)
+    tail = (windows.kernel_size, windows.count, *x.shape[n_lead + 1 :])
+    taps = reshape_tail(info.xp, taps, n_lead, tail)
+    return [taps[(..., tap, *(slice(None),) * -axis)] for tap in range(windows.kernel_size)]
 
 
 def stacked_taps(info: InputInfo, x: Array, axes: Sequence[PoolAxis], pad_value: float) -> Array:

@@ -23,6 +23,7 @@ from unpool_xp._dask.graph import (
     inspect_chunks,
 )
 from unpool_xp._dask.partition import (
+    AdaptivePartition,
     AnyPartition,
     AxisSizes,
     ConvTransposePartition,
@@ -53,27 +54,36 @@ from unpool_xp._impl.fractional_pool import region_maxima
 from unpool_xp._impl.linear import interpolate
 from unpool_xp._impl.max_pool import index_and_offset_dtypes, window_maxima
 from unpool_xp._impl.nearest import repeat_nearest
+from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.cache import cached
 from unpool_xp._plan.fractional import FractionalPoolPlan
 from unpool_xp._plan.index_conventions import IndexPlan
 from unpool_xp._plan.resize import LinearPlan, NearestPlan, needs_interpolation
 from unpool_xp._plan.transposed import ConvTransposePlan, MaxUnpoolPlan
-from unpool_xp._plan.windows import AvgPoolPlan, MaxPoolPlan
+from unpool_xp._plan.windows import AnyWindows, AvgPoolPlan, MaxPoolPlan
 
 
 def max_pool(plan: MaxPoolPlan, x: Array) -> list[Array]:
     """Return the maxima and their places in the whole plane."""
-    index_dtype = _index_dtype("max_pool", plan, x)
+    operation, index_dtype = plan.operation, _index_dtype(plan.operation, plan, x)
 
     def part(parts: Sequence[Any], _: Any) -> MaxPoolPlan:
         axes = tuple(windows for windows, _ in parts)
-        return MaxPoolPlan(plan.plane, tuple(axis.count for axis in axes), axes, is_partial=True)
+        outputs = tuple(axis.count for axis in axes)
+        return MaxPoolPlan(plan.plane, outputs, axes, True, plan.is_strided, operation)
 
-    axes = [PoolPartition(windows) for windows in plan.axes]
+    axes = [_window_partition(windows, ()) for windows in plan.axes]
+    dtypes = (None, index_dtype)
     return blockwise_with_halo(
-        "max_pool", window_maxima, axes, [x], part, token=repr(plan), dtypes=(None, index_dtype)
+        operation, window_maxima, axes, [x], part, token=repr(plan), dtypes=dtypes
     )
+
+
+def _window_partition(windows: AnyWindows, counts: Shape) -> AnyPartition:
+    if isinstance(windows, AdaptiveAxis):
+        return AdaptivePartition(windows, counts)
+    return PoolPartition(windows, counts)
 
 
 def _index_dtype(operation: str, plan: MaxPoolPlan | FractionalPoolPlan, x: Array) -> Any:
@@ -81,15 +91,15 @@ def _index_dtype(operation: str, plan: MaxPoolPlan | FractionalPoolPlan, x: Arra
     return index_and_offset_dtypes(info, operation, plan.plane, plan.flat_extent)[0]
 
 
-def avg_pool(plan: AvgPoolPlan, x: Array) -> Array:
+def avg_pool(plan: AvgPoolPlan, x: Array, operation: str = "avg_pool") -> Array:
     """Return the means."""
 
     def part(parts: Sequence[Any], _: Any) -> AvgPoolPlan:
         return AvgPoolPlan(tuple(w for w, _ in parts), tuple(c for _, c in parts), plan.divisor)
 
     counts = plan.counts if plan.divisor is None else ((),) * len(plan.axes)
-    axes = [PoolPartition(windows, c) for windows, c in zip(plan.axes, counts, strict=True)]
-    return blockwise_with_halo("avg_pool", window_means, axes, [x], part, token=repr(plan))[0]
+    axes = [_window_partition(windows, c) for windows, c in zip(plan.axes, counts, strict=True)]
+    return blockwise_with_halo(operation, window_means, axes, [x], part, token=repr(plan))[0]
 
 
 def fractional_max_pool(plan: FractionalPoolPlan, x: Array) -> list[Array]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
+from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.arguments import Coordinates, Shape
 from unpool_xp._plan.resize import (
     LinearAxis,
@@ -128,6 +129,27 @@ class PoolPartition(AxisPartition[PoolAxis]):
             source_before=lead,
             source_after=trail,
             origin=whole.origin + start,
+            arrays={},
+        )
+        return AxisPart(start, stop, (windows, self.counts[first:last]))
+
+
+@dataclass(frozen=True)
+class AdaptivePartition(AxisPartition[AdaptiveAxis]):
+    """Windows that split an axis; `counts`, by how many elements the sum of each is divided."""
+
+    counts: Shape = ()
+
+    def part(self, first: int, last: int) -> AxisPart:
+        """Return the windows [first, last)."""
+        n, out = self.whole.whole
+        start, stop = first * n // out, -(-last * n // out)
+        windows = replace(
+            self.whole,
+            size=stop - start,
+            first=first,
+            count=last - first,
+            origin=start,
             arrays={},
         )
         return AxisPart(start, stop, (windows, self.counts[first:last]))

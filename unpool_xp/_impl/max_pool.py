@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import typing
 from typing import Any, NamedTuple
 
 from unpool_xp._array.blocks import map_plane_blocks
@@ -15,8 +16,9 @@ from unpool_xp._array.numeric import item
 from unpool_xp._array.views import expand_to_axis
 from unpool_xp._array.windows import stacked_taps, window_views
 from unpool_xp._impl.fold_max import FoldAxis, first_maxima
+from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.arguments import Shape
-from unpool_xp._plan.windows import MaxPoolPlan, PoolAxis
+from unpool_xp._plan.windows import AnyWindows, MaxPoolPlan, PoolAxis
 
 _MAX_WINDOW_SIZE = 16  # above this, folding reads less memory than stacking
 _MAX_STACKED_SIZE = 2**22  # elements per plane, all in memory at once
@@ -46,7 +48,8 @@ def window_maxima(info: InputInfo, plan: MaxPoolPlan, x: Array) -> tuple[Array, 
 def _can_stack(plan: MaxPoolPlan) -> bool:
     stacked_size = plan.window_size * math.prod(plan.output)
     return (
-        plan.window_size <= _MAX_WINDOW_SIZE
+        plan.is_strided
+        and plan.window_size <= _MAX_WINDOW_SIZE
         and stacked_size <= _MAX_STACKED_SIZE
         and plan.flat_extent < 2**15 - 1
     )
@@ -79,7 +82,7 @@ class _DtypeInfo(NamedTuple):
 
 def _dtype_info(info: InputInfo, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
     xp, sizes = info.xp, (plan.plane, plan.flat_extent)
-    index_dtype, offset_dtype = index_and_offset_dtypes(info, "max_pool", *sizes)
+    index_dtype, offset_dtype = index_and_offset_dtypes(info, plan.operation, *sizes)
     floating = xp.isdtype(x.dtype, "real floating")
     lowest = -math.inf if floating else xp.iinfo(x.dtype).min
     return _DtypeInfo(index_dtype, offset_dtype, floating, lowest)
@@ -100,7 +103,7 @@ def _max_pool_stacked(
     maximum gives its first position.
     """
     xp = info.xp
-    taps = stacked_taps(info, x, plan.axes, dtype_info.lowest)
+    taps = stacked_taps(info, x, _strided_axes(plan), dtype_info.lowest)
     values = xp.max(taps, axis=0)
     if dtype_info.floating and math.isnan(item(info, xp.max(values))):
         return _max_pool_folded(info, plan, x, dtype_info, starts)
@@ -113,6 +116,10 @@ def _max_pool_stacked(
     return values, ends - xp.max((taps == values) * priorities, axis=0)
 
 
+def _strided_axes(plan: MaxPoolPlan) -> tuple[PoolAxis, ...]:
+    return typing.cast("tuple[PoolAxis, ...]", plan.axes)  # as plan.is_strided promises
+
+
 def _tap_priorities(info: InputInfo, plan: MaxPoolPlan, ndim: int) -> Array:
     """Return the priority of each tap: the flat distance to the window's end, 0 in the padding.
 
@@ -121,7 +128,7 @@ def _tap_priorities(info: InputInfo, plan: MaxPoolPlan, ndim: int) -> Array:
     xp, device, rank = info.xp, info.device, len(plan.axes)
     priority = xp.asarray(plan.flat_extent + 1, dtype=xp.int16, device=device)
     valid_priority: Array = 1
-    for i, windows in enumerate(plan.axes):
+    for i, windows in enumerate(_strided_axes(plan)):
         # One array axis per spatial axis for the taps, then one each for the windows.
         taps = [1] * i + [-1] + [1] * (2 * rank - 1 - i)
         offsets = xp.asarray(windows.flat_offsets, dtype=xp.int16, device=device)
@@ -148,7 +155,7 @@ def _max_pool_folded(
     return values, cast(info.xp, starts + offsets, dtype_info.index_dtype)
 
 
-def _fold_axis(info: InputInfo, windows: PoolAxis, dtype_info: _DtypeInfo) -> FoldAxis:
+def _fold_axis(info: InputInfo, windows: AnyWindows, dtype_info: _DtypeInfo) -> FoldAxis:
     def value_views(array: Array) -> list[Array]:
         return window_views(info, array, windows, pad_value=dtype_info.lowest)
 
@@ -161,7 +168,7 @@ def _fold_axis(info: InputInfo, windows: PoolAxis, dtype_info: _DtypeInfo) -> Fo
         return expand_to_axis(info.xp, offsets, windows.axis)
 
     first_valid_offsets = None
-    if windows.source_before:
+    if windows.repeats_first:
         first_valid_offsets = cached_array(
             info, windows.arrays, "first", make_offsets, dtype_info.offset_dtype
         )
@@ -174,7 +181,10 @@ def _fold_axis(info: InputInfo, windows: PoolAxis, dtype_info: _DtypeInfo) -> Fo
 def _window_starts(info: InputInfo, plan: MaxPoolPlan, dtype: Any) -> Array:
     """Return the positions at which the windows of a plane start."""
 
-    def axis_starts(windows: PoolAxis) -> Array:
+    def axis_starts(windows: AnyWindows) -> Array:
+        if isinstance(windows, AdaptiveAxis):
+            starts = info.xp.asarray(windows.flat_starts, dtype=dtype, device=info.device)
+            return expand_to_axis(info.xp, starts, windows.axis)
         cells = info.xp.arange(windows.count, dtype=dtype, device=info.device)
         first = (windows.origin - windows.padding[0]) * windows.flat_stride
         starts = cells * (windows.stride * windows.flat_stride) + first

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from unpool_xp._plan.arguments import Padding, Shape, Sizes, as_int, check_choice
-from unpool_xp._plan.windows import PoolAxis, plan_max_pool
+from unpool_xp._plan.windows import PoolAxis, plan_windows
 
 Convention: TypeAlias = Literal[
     "torch", "onnx", "onnx_column_major", "tensorflow", "tensorflow_batch", "chainer", "matlab"
@@ -89,11 +89,12 @@ def _plan_windows(
     """Return the windows that were pooled, with or without ceil mode."""
     sizes = (kernel_size, stride, padding, dilation)
     for ceil_mode in (False, True):
-        plan = plan_max_pool(operation, shape, *sizes, ceil_mode)
-        if plan.output == output[2:]:
-            return plan.axes
+        windows = plan_windows(operation, shape, *sizes, ceil_mode)
+        pooled = tuple([axis.count for axis in windows])
+        if pooled == output[2:]:
+            return windows
     raise ValueError(
         f"{operation}: windows of kernel_size={kernel_size!r}, stride={stride!r}, padding="
-        f"{padding!r}, dilation={dilation!r} on input_shape={shape} give a map of {plan.output}, "
+        f"{padding!r}, dilation={dilation!r} on input_shape={shape} give a map of {pooled}, "
         f"but indices have {output[2:]}"
     )

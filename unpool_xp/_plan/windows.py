@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from unpool_xp._plan.arguments import (
     Padding,
@@ -15,6 +15,11 @@ from unpool_xp._plan.arguments import (
     per_axis,
     spatial_rank,
 )
+
+if TYPE_CHECKING:
+    from unpool_xp._plan.adaptive import AdaptiveAxis
+
+AnyWindows: TypeAlias = "PoolAxis | AdaptiveAxis"  # along one axis
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,11 @@ class PoolAxis:
         object.__setattr__(self, "flat_offsets", tuple([tap * self.flat_stride for tap in taps]))
 
     @property
+    def repeats_first(self) -> bool:
+        """Whether there are windows that start in the padding."""
+        return bool(self.source_before)
+
+    @property
     def first_valid_offsets(self) -> Shape:
         """For each window, the row-major offset of its first tap inside the input."""
         firsts = [max(-(start // self.dilation), 0) for start in self.starts]
@@ -87,8 +97,10 @@ class MaxPoolPlan:
 
     plane: Shape
     output: Shape
-    axes: tuple[PoolAxis, ...]
+    axes: tuple[AnyWindows, ...]
     is_partial: bool = False  # one chunk of a larger plane: do not cache arrays for it
+    is_strided: bool = True  # whether all axes are `PoolAxis`
+    operation: str = "max_pool"
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -106,7 +118,7 @@ class MaxPoolPlan:
 class AvgPoolPlan:
     """Plan of an average pooling: the windows and the divisor of each sum."""
 
-    axes: tuple[PoolAxis, ...]
+    axes: tuple[AnyWindows, ...]
     counts: tuple[Shape, ...]  # along each axis
     divisor: int | None  # where it is the same for all windows
 
@@ -131,7 +143,7 @@ def _window_sizes(
     return kernels, strides, dilations, extents, pads
 
 
-def plan_max_pool(
+def plan_windows(
     operation: str,
     shape: Shape,
     kernel_size: Sizes,
@@ -139,8 +151,8 @@ def plan_max_pool(
     padding: Padding,
     dilation: Sizes,
     ceil_mode: bool,
-) -> MaxPoolPlan:
-    """Plan the windows of a pooling of an array of `shape`."""
+) -> tuple[PoolAxis, ...]:
+    """Plan the windows of a pooling of an array of `shape`, axis by axis."""
     rank = spatial_rank(operation, shape, kernel_size=kernel_size)
     kernels, strides, dilations, extents, pads = _window_sizes(
         operation, shape, rank, kernel_size, stride, padding, dilation
@@ -169,7 +181,23 @@ def plan_max_pool(
         axes.append(
             PoolAxis(i - rank, n, count, k, s, d, (before, after), lead, trail, flat_stride)
         )
-    return MaxPoolPlan(plane, tuple(axis.count for axis in axes), tuple(axes))
+    return tuple(axes)
+
+
+def plan_max_pool(
+    operation: str,
+    shape: Shape,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Padding,
+    dilation: Sizes,
+    ceil_mode: bool,
+) -> MaxPoolPlan:
+    """Plan the windows of a pooling of an array of `shape`."""
+    sizes = (kernel_size, stride, padding, dilation)
+    axes = plan_windows(operation, shape, *sizes, ceil_mode)
+    plane, outputs = tuple([axis.size for axis in axes]), tuple([axis.count for axis in axes])
+    return MaxPoolPlan(plane, outputs, axes, operation=operation)
 
 
 def pad_source_indices(size: int, dilation: int, before: int, end: int) -> tuple[Shape, Shape]:
@@ -196,7 +224,12 @@ def plan_avg_pool(
     """Plan an average pooling: the windows, and the divisors along each axis."""
     if not isinstance(count_include_pad, bool):
         raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
-    axes = plan_max_pool(operation, shape, kernel_size, stride, padding, dilation, ceil_mode).axes
-    counts = tuple(axis.element_counts(include_pad=count_include_pad) for axis in axes)
+    axes = plan_windows(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
+    return plan_means(axes, include_pad=count_include_pad)
+
+
+def plan_means(axes: tuple[AnyWindows, ...], *, include_pad: bool) -> AvgPoolPlan:
+    """Plan the means of windows."""
+    counts = tuple(axis.element_counts(include_pad=include_pad) for axis in axes)
     uniform = all(len(set(count)) == 1 for count in counts)
     return AvgPoolPlan(axes, counts, math.prod([c[0] for c in counts]) if uniform else None)

@@ -10,7 +10,13 @@ dtype.
 
 from unpool_xp.reference.convolution import conv_transpose
 from unpool_xp.reference.indices import convert_indices
-from unpool_xp.reference.pooling import avg_pool, fractional_max_pool, max_pool
+from unpool_xp.reference.pooling import (
+    adaptive_avg_pool,
+    adaptive_max_pool,
+    avg_pool,
+    fractional_max_pool,
+    max_pool,
+)
 from unpool_xp.reference.unpooling import (
     fractional_max_unpool,
     is_candidate,
@@ -20,6 +26,8 @@ from unpool_xp.reference.unpooling import (
 )
 
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
     "avg_pool",
     "conv_transpose",
     "convert_indices",

@@ -101,6 +101,58 @@ def avg_pool(
     return _planes_first(averages, x, rank)
 
 
+def adaptive_max_pool(x: NDArray, output: Sizes) -> tuple[NDArray, NDArray]:
+    """Return the maximum of each part of the plane, and where it stands.
+
+    Parameters
+    ----------
+    x : ndarray
+        Shape ``(..., *spatial)``, any real dtype.
+    output : tuple of int
+        The number of parts along each axis.
+
+    Returns
+    -------
+    values : ndarray
+        The maxima, as `max_pool` has them.
+    indices : ndarray
+        Their positions, as `max_pool` has them.
+    """
+    rank = len(output)
+    plane, cells = x.shape[-rank:], _cells_first(x, rank)
+    values = np.empty((*output, cells.shape[-1]), x.dtype)
+    indices = np.empty(values.shape, np.int64)
+    for o in np.ndindex(output):
+        region = itertools.product(*map(_adaptive_part, plane, output, o))
+        values[o], indices[o] = _maximum((cells[p], np.ravel_multi_index(p, plane)) for p in region)
+    return _planes_first(values, x, rank), _planes_first(indices, x, rank)
+
+
+@_quiet
+def adaptive_avg_pool(x: NDArray, output: Sizes) -> NDArray:
+    """Return the mean of each part of the plane.
+
+    Parameters
+    ----------
+    x : ndarray
+        Shape ``(..., *spatial)``.
+    output : tuple of int
+        The number of parts along each axis.
+
+    Returns
+    -------
+    ndarray
+        The means, float64.
+    """
+    rank = len(output)
+    plane, cells = x.shape[-rank:], _cells_first(x.astype(np.float64), rank)
+    means = np.empty((*output, cells.shape[-1]))
+    for o in np.ndindex(output):
+        region = list(itertools.product(*map(_adaptive_part, plane, output, o)))
+        means[o] = sum(cells[p] for p in region) / len(region)
+    return _planes_first(means, x, rank)
+
+
 def fractional_max_pool(
     x: NDArray, kernel: Sizes, output: Sizes, samples: NDArray
 ) -> tuple[NDArray, NDArray]:
@@ -164,6 +216,11 @@ def _windows(
 def _below(n: int, positions: list[int]) -> list[int]:
     """Return those of the positions that are real ones."""
     return [p for p in positions if 0 <= p < n]
+
+
+def _adaptive_part(n: int, out: int, i: int) -> list[int]:
+    """Return the cells of part i of an axis: all that it covers, and be it in part."""
+    return [p for p in range(n) if p * out < (i + 1) * n and (p + 1) * out > i * n]
 
 
 def _starts(n: int, k: int, out: int, u: float) -> list[int]:

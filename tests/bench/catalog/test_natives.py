@@ -79,6 +79,7 @@ ABSENT = {
     ("torch", "fractional_max_unpool"),
     ("dask", "conv_transpose"),
     *product(("numpy", "cupy", "jax", "dask"), ("fractional_max_pool", "fractional_max_unpool")),
+    *product(("numpy", "cupy", "jax", "dask"), ("adaptive_max_pool", "adaptive_avg_pool")),
 }
 
 

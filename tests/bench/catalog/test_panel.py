@@ -21,7 +21,11 @@ def test_large_is_larger_and_a_stride_is_a_stride(operation: str, stride: int) -
     small, large = (panel_case(operation, size, stride) for size in SIZES)
     assert large.bytes_moved > 20 * small.bytes_moved
     plane, output = large.shape[-1], large.output_shape[-1]
-    assert max(plane, output) == stride * min(plane, output)
+    if operation.startswith("adaptive"):  # windows of two lengths
+        assert stride < plane / output < stride + 1
+        assert plane % output
+    else:
+        assert max(plane, output) == stride * min(plane, output)
 
 
 def test_the_names_are_the_history() -> None:

@@ -42,6 +42,15 @@ def _window_case(
     return Case(operation, shape, (size,) * rank, (step,) * rank, padding, dtype=dtype)
 
 
+def adaptive_cases(
+    shape: tuple[int, ...], ratio: float, dtype: str = "float32"
+) -> tuple[Case, ...]:
+    """Return adaptive pooling of a shape by a ratio, of the maximum and of the mean."""
+    scale = (ratio,) * (len(shape) - 2)
+    operations = ("adaptive_max_pool", "adaptive_avg_pool")
+    return tuple(Case(operation, shape, scale=scale, dtype=dtype) for operation in operations)
+
+
 def fractional_cases(
     shape: tuple[int, ...], ratio: float, dtype: str = "float32"
 ) -> tuple[Case, ...]:

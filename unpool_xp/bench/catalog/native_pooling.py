@@ -285,6 +285,20 @@ POOLING_NATIVES: dict[str, tuple[Native, ...]] = {
         Native("dask", "dask.array.coarsen", _dask_coarsen(np.mean), requires_disjoint_windows),
         Native("numpy", "numpy.add of strided slices", _slices_mean),
     ),
+    "adaptive_max_pool": (
+        torch_native(
+            "adaptive_max_pool{d}d",
+            first_reason(
+                requires_image_shape,
+                reason_unless(
+                    lambda case: numpy_dtype(case.dtype).kind not in "iu",
+                    "it takes no integers such as {case.dtype}",
+                ),
+            ),
+            lambda case: {**case.options(), "return_indices": True},
+        ),
+    ),
+    "adaptive_avg_pool": (torch_native("adaptive_avg_pool{d}d", requires_image_shape),),
     "fractional_max_pool": (
         Native(
             "torch",

@@ -10,7 +10,12 @@ from itertools import product
 
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.catalog.families import conv_transpose_case, fractional_cases, pool_cases
+from unpool_xp.bench.catalog.families import (
+    adaptive_cases,
+    conv_transpose_case,
+    fractional_cases,
+    pool_cases,
+)
 
 # The way a time is taken. A new version begins a new history: asv never compares two versions.
 HARNESS_VERSION = "1"
@@ -78,6 +83,7 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
     kernel, padding = _KERNELS[stride]
     cases = (
         *pool_cases(shape, stride),
+        *adaptive_cases(shape, 0.9 / stride),  # to sizes that do not divide that of the input
         *fractional_cases(shape, 1 / stride),
         conv_transpose_case(channels, out_channels, kernel, stride, padding),
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 import unpool_xp
 from unpool_xp import reference
-from unpool_xp._plan import fractional, windows
+from unpool_xp._plan import adaptive, fractional, windows
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.cases.operation import (
@@ -66,6 +66,52 @@ def _expected_max_pool(case: Case, arrays: Arrays, planes: Planes, rows: RowRang
 def _expected_avg_pool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
     arguments, _ = _reference_arguments(case, arrays, planes, rows)
     return (reference.avg_pool(**arguments, count_include_pad=True),)
+
+
+def _adaptive_size(case: Case) -> tuple[int, ...]:
+    """Return the number of windows along each axis: the scale times the size, rounded down."""
+    return tuple(math.floor(n * s) for n, s in zip(case.plane, require(case.scale), strict=True))
+
+
+def _adaptive_output_shape(case: Case) -> tuple[int, ...]:
+    plan = adaptive.plan_adaptive_max_pool(case.operation, case.shape, _adaptive_size(case))
+    return (*case.lead, *plan.output)
+
+
+def _adaptive_steps(case: Case) -> int:
+    """Return how many elements all the windows of a plane have, or a few more."""
+    sizes = zip(case.plane, case.output_plane, strict=True)
+    return math.prod(n + 2 * out for n, out in sizes)
+
+
+def _adaptive_windows(
+    case: Case, arrays: Arrays, planes: Planes, rows: RowRange
+) -> list[tuple[int, NDArray]]:
+    """Return for each of these rows the first row of its windows, and all that they cover."""
+    x, out = select_planes(arrays["x"], case.rank, planes), case.output_plane[0]
+    starts = [i * x.shape[1] // out for i in range(*rows)]
+    stops = [-(-(i + 1) * x.shape[1] // out) for i in range(*rows)]
+    return [(low, x[:, low:high]) for low, high in zip(starts, stops, strict=True)]
+
+
+def _expected_adaptive_max_pool(
+    case: Case, arrays: Arrays, planes: Planes, rows: RowRange
+) -> Outputs:
+    size, step = (1, *case.output_plane[1:]), math.prod(case.plane[1:])
+    windows = _adaptive_windows(case, arrays, planes, rows)
+    pooled = [reference.adaptive_max_pool(x, size) for _, x in windows]
+    values, indices = zip(*pooled, strict=True)
+    shifted = [i + low * step for i, (low, _) in zip(indices, windows, strict=True)]
+    return np.concatenate(values, axis=1), np.concatenate(shifted, axis=1)
+
+
+def _expected_adaptive_avg_pool(
+    case: Case, arrays: Arrays, planes: Planes, rows: RowRange
+) -> Outputs:
+    size = (1, *case.output_plane[1:])
+    windows = _adaptive_windows(case, arrays, planes, rows)
+    means = [reference.adaptive_avg_pool(x, size) for _, x in windows]
+    return (np.concatenate(means, axis=1),)
 
 
 def _region_counts(case: Case) -> tuple[int, ...]:
@@ -150,6 +196,32 @@ POOLING: dict[str, Operation] = {
         expected=_expected_avg_pool,
         reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
         working_bytes=lambda c: 2 * total_bytes(c.inputs),
+        exact=False,
+        dtype_kinds="f",
+    ),
+    "adaptive_max_pool": Operation(
+        function=unpool_xp.adaptive_max_pool,
+        natives=POOLING_NATIVES["adaptive_max_pool"],
+        needs=("scale",),
+        takes=("scale",),
+        outputs=lambda c: value_index_layout(_adaptive_output_shape(c), c.dtype),
+        options=lambda c: {"output_size": c.output_plane},
+        flops=lambda c: math.prod(c.lead) * _adaptive_steps(c),
+        expected=_expected_adaptive_max_pool,
+        reference_steps=_adaptive_steps,
+        working_bytes=lambda c: 3 * total_bytes(c.inputs),  # the windows side by side
+    ),
+    "adaptive_avg_pool": Operation(
+        function=unpool_xp.adaptive_avg_pool,
+        natives=POOLING_NATIVES["adaptive_avg_pool"],
+        needs=("scale",),
+        takes=("scale",),
+        outputs=lambda c: {"averages": (_adaptive_output_shape(c), c.dtype)},
+        options=lambda c: {"output_size": c.output_plane},
+        flops=lambda c: math.prod(c.lead) * _adaptive_steps(c),
+        expected=_expected_adaptive_avg_pool,
+        reference_steps=_adaptive_steps,
+        working_bytes=lambda c: 3 * total_bytes(c.inputs),
         exact=False,
         dtype_kinds="f",
     ),

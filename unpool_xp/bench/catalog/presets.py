@@ -10,6 +10,7 @@ from itertools import product
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.families import (
+    adaptive_cases,
     avg_pool_cases,
     conv_transpose_case,
     fractional_cases,
@@ -80,6 +81,9 @@ def _quick() -> tuple[Case, ...]:
         *pool_cases(large, 4),
         *max_pool_cases(middle, 3, 2),
         avg_pool_cases(middle, 3, 2)[0],
+        *adaptive_cases(small, 0.45),
+        *adaptive_cases(middle, 0.3),
+        *adaptive_cases(large, 0.22),
         *fractional_cases(small, 0.5),
         *fractional_cases(middle, 0.75),
         *fractional_cases(large, 0.5),
@@ -128,6 +132,8 @@ def _full() -> tuple[Case, ...]:
             cases += pool_cases(shape, kernel)
         for ratio in (0.5, 0.625, 0.75):
             cases += fractional_cases(shape, ratio)
+        for ratio in (0.45, 0.3):
+            cases += adaptive_cases(shape, ratio)
     for size, (kernel, stride) in product((64, 256), ((3, 1), (3, 2), (5, 2), (8, 4))):
         cases += pool_cases((4, 32, size, size), kernel, stride)
     for (batch, channels, size), kernel in product(
@@ -141,6 +147,7 @@ def _full() -> tuple[Case, ...]:
     for dtype in ("float64", "float16", "bfloat16"):
         cases += (
             *avg_pool_cases((8, 64, 128, 128), 2, dtype=dtype),
+            *adaptive_cases((8, 64, 64, 64), 0.45, dtype=dtype),
             *fractional_cases((8, 64, 64, 64), 0.75, dtype=dtype),
             conv_transpose_case((8, 64, 32, 32), 32, 2, dtype=dtype),
         )
@@ -148,7 +155,11 @@ def _full() -> tuple[Case, ...]:
     for other in others:  # one axis, three axes
         for of in (max_pool_cases, avg_pool_cases):
             cases += (*of(other, 2), *of(other, 3, 2))
-        cases += (*fractional_cases(other, 0.75), conv_transpose_case(other, 8, 2))
+        cases += (
+            *adaptive_cases(other, 0.3),
+            *fractional_cases(other, 0.75),
+            conv_transpose_case(other, 8, 2),
+        )
     for decoder in (_segnet, _unet, _dcgan, _vae):
         cases += decoder()
     return tuple(dict.fromkeys(cases))

@@ -112,6 +112,20 @@ TRIALS: tuple[Trial, ...] = (
         exact=False,
     ),
     Trial(
+        "adaptive_max_pool",
+        "sizes that do not divide the plane, NaN and infinities",
+        {"output_size": (3, 8)},
+        lambda dtype: (with_nan_and_inf(SHAPE, dtype),),
+        lambda x: reference.adaptive_max_pool(x, (3, 8)),
+    ),
+    Trial(
+        "adaptive_avg_pool",
+        "a size that does not divide the plane, one that does",
+        {"output_size": (3, 2)},
+        reference_function=lambda x: reference.adaptive_avg_pool(x, (3, 2)),
+        exact=False,
+    ),
+    Trial(
         "fractional_max_pool",
         "regions of each plane",
         {"kernel_size": 2, "output_size": (4, 3), "samples": _SAMPLES},

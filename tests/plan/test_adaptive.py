@@ -1,0 +1,69 @@
+"""The plans of adaptive pooling, held to the cells that each window covers."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from tests.support.expectations import fails
+from unpool_xp._plan import adaptive, windows
+from unpool_xp._plan.adaptive import AdaptiveAxis
+
+
+def covered(n: int, out: int) -> list[list[int]]:
+    """Return the cells of each window: those that it covers, and be it in part."""
+    cells = range(n)
+    return [
+        [p for p in cells if p * out < (i + 1) * n and (p + 1) * out > i * n] for i in range(out)
+    ]
+
+
+def plan(*shape: int, output_size: adaptive.OutputSizes) -> windows.MaxPoolPlan:
+    return adaptive.plan_adaptive_max_pool("adaptive_max_pool", shape, output_size)
+
+
+def test_windows_cover_their_part_of_the_axis() -> None:
+    for n, out in itertools.product(range(1, 14), repeat=2):
+        (axis,) = plan(n, 2, output_size=(out, None)).axes[:1]
+        wanted = covered(n, out)
+        assert axis.element_counts(include_pad=True) == tuple(map(len, wanted))
+        assert axis.kernel_size == max(map(len, wanted))
+        assert (axis.axis, axis.size, axis.count, axis.output) == (-2, n, out, out)
+        assert axis.flat_offsets == tuple(range(0, 2 * axis.kernel_size, 2))
+        if not isinstance(axis, AdaptiveAxis):
+            assert n % out == 0
+            assert (axis.stride, axis.dilation, axis.padding) == (axis.kernel_size, 1, (0, 0))
+            continue
+        k = axis.kernel_size
+        assert axis.repeats_first == (len(set(map(len, wanted))) == 2)
+        taps = [[window[0]] * (k - len(window)) + window for window in wanted]
+        assert axis.sources.reshape(k, out).T.tolist() == taps
+        assert axis.flat_starts.tolist() == [2 * (window[-1] - k + 1) for window in wanted]
+        assert axis.first_valid_offsets.tolist() == [2 * (k - len(window)) for window in wanted]
+
+
+def test_windows_that_divide_the_plane_are_those_of_a_pooling() -> None:
+    whole = plan(1, 1, 6, 4, output_size=(3, 1))
+    assert whole.is_strided
+    options = (None, 0, 1, False)
+    assert whole.axes == windows.plan_windows("max_pool", (1, 1, 6, 4), (2, 4), *options)
+    mixed = plan(1, 1, 6, 4, output_size=3)
+    assert not mixed.is_strided
+    assert mixed.output == (3, 3)
+    assert mixed.axes[0] == whole.axes[0]
+    assert mixed.flat_extent == 4 + 2 - 1
+    means = adaptive.plan_adaptive_avg_pool("adaptive_avg_pool", (6, 5), (2, 2))
+    assert (means.divisor, means.counts) == (9, ((3, 3), (3, 3)))
+    uneven = adaptive.plan_adaptive_avg_pool("adaptive_avg_pool", (5,), (3,))
+    assert (uneven.divisor, uneven.counts) == (None, ((2, 3, 2),))
+    assert np.isin(uneven.axes[0].flat_starts, [-1, 1, 2]).all()
+
+
+def test_sizes_are_checked() -> None:
+    with fails(ValueError, "output_size=(2, -1) must be >= 1 on every axis (array of shape (4, 4)"):
+        plan(4, 4, output_size=(2, -1))
+    with fails(TypeError, "output_size must be an int or a tuple of ints, got 2.0 (array of shape"):
+        plan(1, 1, 4, output_size=2.0)  # type: ignore[arg-type]
+    with fails(ValueError, "output_size=2 is an int, which acts on every axis after the first two"):
+        plan(4, 4, output_size=2)

@@ -1,0 +1,133 @@
+"""Plans for adaptive pooling: windows that split an axis into a wanted number of parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from unpool_xp._plan.arguments import Shape, per_axis, spatial_rank
+from unpool_xp._plan.windows import (
+    AvgPoolPlan,
+    MaxPoolPlan,
+    plan_means,
+    plan_windows,
+)
+
+OutputSizes: TypeAlias = int | Sequence[int | None]
+
+
+@dataclass(frozen=True)
+class AdaptiveAxis:
+    """Windows of an axis that their number does not divide: window i is [i*n//o, ceil((i+1)*n/o)).
+
+    All have `kernel_size` taps and end with the last one. A window that is one element shorter
+    than the longest ones meets its first element twice.
+    """
+
+    axis: int  # negative: counted from the end
+    whole: tuple[int, int]  # n and o: input and output cells of the whole axis
+    size: int  # input cells of this part
+    first: int  # of the windows in this part
+    count: int
+    flat_stride: int  # from an element to the next one along the axis, in row-major order
+    origin: int = 0  # first cell in the whole axis, if this is a part of it
+    arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    source_before: ClassVar[Shape] = ()  # there is no padding
+    source_after: ClassVar[Shape] = ()
+
+    @property
+    def output(self) -> int:
+        """The cells of the output, one for each window."""
+        return self.count
+
+    @property
+    def kernel_size(self) -> int:
+        """The length of the longest window of the whole axis."""
+        # Window i of length ceil((i*n % o + n) / o); i*n % o takes all multiples of gcd(n, o).
+        n, o = self.whole
+        return (o - math.gcd(n, o) + n - 1) // o + 1
+
+    @property
+    def flat_offsets(self) -> Shape:
+        """The row-major offset of each tap from the first one."""
+        return tuple(range(0, self.kernel_size * self.flat_stride, self.flat_stride))
+
+    @property
+    def repeats_first(self) -> bool:
+        """Whether there are windows that meet their first element twice."""
+        n, o = self.whole
+        return n % o != math.gcd(n, o)
+
+    @property
+    def flat_starts(self) -> npt.NDArray[np.int64]:
+        """The row-major position of the first tap of each window in the whole axis."""
+        _, stops = _window_bounds(*self.whole, self.first, self.count)
+        starts: npt.NDArray[np.int64] = (stops - self.kernel_size) * self.flat_stride
+        return starts
+
+    @property
+    def first_valid_offsets(self) -> npt.NDArray[np.int64]:
+        """For each window, the row-major offset of the first tap that does not repeat another."""
+        starts, stops = _window_bounds(*self.whole, self.first, self.count)
+        offsets: npt.NDArray[np.int64] = (starts - stops + self.kernel_size) * self.flat_stride
+        return offsets
+
+    @property
+    def sources(self) -> npt.NDArray[np.int64]:
+        """For each tap and window, the cell of this part that it reads, shape (taps * windows,)."""
+        starts, stops = _window_bounds(*self.whole, self.first, self.count)
+        taps = np.arange(-self.kernel_size, 0)[:, None] + stops
+        sources: npt.NDArray[np.int64] = np.maximum(taps, starts).reshape(-1) - self.origin
+        return sources
+
+    def element_counts(self, *, include_pad: bool) -> Shape:
+        """Return how many elements each window averages over; there is no padding."""
+        (n, o), windows = self.whole, range(self.first, self.first + self.count)
+        return tuple([-(-(i + 1) * n // o) - i * n // o for i in windows])
+
+
+def _window_bounds(
+    size: int, output: int, first: int, count: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return where `count` of the windows start and stop in the whole axis."""
+    windows = np.arange(first, first + count, dtype=np.int64)
+    return windows * size // output, -(-(windows + 1) * size // output)
+
+
+# While torch.compile traces, the bounds are found once and kept, not traced.
+_window_bounds._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def plan_adaptive_max_pool(operation: str, shape: Shape, output_size: OutputSizes) -> MaxPoolPlan:
+    """Plan the windows of an adaptive pooling: those of `max_pool` where they divide the plane."""
+    rank = spatial_rank(operation, shape, output_size=output_size)
+    plane = shape[len(shape) - rank :]
+    wanted: Any = output_size
+    if isinstance(output_size, tuple | list):
+        entries = zip(plane, output_size, strict=True)
+        wanted = tuple([n if out is None else out for n, out in entries])
+    outputs = per_axis(operation, "output_size", wanted, rank, shape, minimum=1)
+    # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
+    pairs = [(len(range(n)), out) for n, out in zip(plane, outputs, strict=True)]
+    kernels = tuple([max(n // out, 1) for n, out in pairs])
+    strided = plan_windows(operation, shape, kernels, None, 0, 1, False)
+    axes = tuple(
+        [
+            AdaptiveAxis(i - rank, pair, pair[0], 0, pair[1], windows.flat_stride)
+            if pair[0] % pair[1]
+            else windows
+            for i, (pair, windows) in enumerate(zip(pairs, strided, strict=True))
+        ]
+    )
+    return MaxPoolPlan(plane, outputs, axes, is_strided=axes == strided, operation=operation)
+
+
+def plan_adaptive_avg_pool(operation: str, shape: Shape, output_size: OutputSizes) -> AvgPoolPlan:
+    """Plan an adaptive average pooling: the windows, and the divisors along each axis."""
+    axes = plan_adaptive_max_pool(operation, shape, output_size).axes
+    return plan_means(axes, include_pad=True)
