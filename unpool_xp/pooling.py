@@ -114,7 +114,9 @@ def max_pool(
     info = inspect_inputs("max_pool", x=x)
     require_dtype("max_pool", info.xp, ("integral", "real floating"), "a real", x=x)
     sizes = (kernel_size, stride, padding, dilation)
-    plan = info.make_plan(plan_max_pool, "max_pool", tuple(x.shape), *sizes, ceil_mode)
+    plan = info.make_plan(
+        plan_max_pool, "max_pool", tuple(x.shape), *sizes, ceil_mode, info.traits.symbolic_axes
+    )
     if info.traits.is_chunked:
         return MaxPooled(*chunked.max_pool(plan, x))
     return MaxPooled(*window_maxima(info, plan, x))
@@ -185,7 +187,7 @@ def avg_pool(
     info = inspect_inputs("avg_pool", x=x)
     require_dtype("avg_pool", info.xp, ("real floating",), "a real floating", x=x)
     sizes = (kernel_size, stride, padding, dilation)
-    shape, modes = tuple(x.shape), (ceil_mode, count_include_pad)
+    shape, modes = tuple(x.shape), (ceil_mode, count_include_pad, info.traits.symbolic_axes)
     plan = info.make_plan(plan_avg_pool, "avg_pool", shape, *sizes, *modes)
     if info.traits.is_chunked:
         return chunked.avg_pool(plan, x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from unpool_xp._array.compat import Array
@@ -18,7 +18,8 @@ class ArrayTraits(NamedTuple):
     requires_grad: bool = False  # an input of PyTorch takes part in a gradient
     is_torch_compiling: bool = False
     is_traced: bool = False  # what is done is recorded, to be done later with other values
-    is_symbolic: bool = False  # and with other sizes: a size is a symbol, which decides nothing
+    # Whether each size of the first input is a symbol, which must decide nothing; () where none is.
+    symbolic_axes: tuple[bool, ...] = ()
 
     @property
     def is_eager_cpu(self) -> bool:
@@ -55,9 +56,8 @@ def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
     if library == "jax":
         tracer = sys.modules["jax"].core.Tracer
         is_traced = any(isinstance(x, tracer) for x in arrays)
-        is_symbolic = is_traced and any(not isinstance(n, int) for x in arrays for n in x.shape)
-        concrete = not is_traced
-        return ArrayTraits(library, concrete, is_traced=is_traced, is_symbolic=is_symbolic)
+        symbols = _symbolic_axes(arrays, lambda n: isinstance(n, int)) if is_traced else ()
+        return ArrayTraits(library, not is_traced, is_traced=is_traced, symbolic_axes=symbols)
     return ArrayTraits(library, is_concrete=library != "dask", on_host=library == "numpy")
 
 
@@ -84,19 +84,19 @@ def _tensor_traits(tensors: Iterable[Array]) -> ArrayTraits:
     # Within dual_level a tensor may carry a tangent, and nothing else says so.
     if is_concrete and torch.autograd.forward_ad._current_level >= 0:
         requires_grad = True
-    is_symbolic = is_traced and _has_symbolic_size(torch, tensors)
+    symbols: tuple[bool, ...] = ()
+    # While torch.compile traces, even the type of a symbol is int; only this function tells.
+    symbolic_shapes = sys.modules.get("torch.fx.experimental.symbolic_shapes")
+    if is_traced and symbolic_shapes is not None and not torch.jit.is_tracing():
+        symbols = _symbolic_axes(tensors, symbolic_shapes.has_static_value)
     return ArrayTraits(
-        "torch", is_concrete, on_host, requires_grad, is_compiling, is_traced, is_symbolic
+        "torch", is_concrete, on_host, requires_grad, is_compiling, is_traced, symbols
     )
 
 
-def _has_symbolic_size(torch: Any, tensors: Iterable[Array]) -> bool:
-    # While torch.compile traces, even the type of a symbol is int; only this function tells.
-    symbolic_shapes = sys.modules.get("torch.fx.experimental.symbolic_shapes")
-    has_static_value = getattr(symbolic_shapes, "has_static_value", None)
-    if has_static_value is None or torch.jit.is_tracing():
-        return False
-    return any([not has_static_value(n) for x in tensors for n in x.shape])
+def _symbolic_axes(arrays: Iterable[Array], is_static: Callable[[Any], bool]) -> tuple[bool, ...]:
+    symbols = tuple([not is_static(n) for n in next(iter(arrays)).shape])
+    return symbols if any(symbols) else ()
 
 
 def _mode_records(torch: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from unpool_xp._array.compat import Array
 from unpool_xp._array.constants import cached_array
@@ -13,6 +14,12 @@ from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_slice, pad, pad_axis, reshape_tail
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.windows import AnyWindows, PoolAxis
+
+
+def window_starts(info: InputInfo, windows: PoolAxis, dtype: Any) -> Array:
+    """Return the first position of each window, below 0 in the padding."""
+    numbers = info.xp.arange(windows.count, dtype=dtype, device=info.device)
+    return numbers * windows.stride - windows.padding[0]
 
 
 def window_views(

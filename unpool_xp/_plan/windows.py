@@ -68,12 +68,6 @@ class PoolAxis:
         return bool(self.source_before)
 
     @property
-    def first_valid_offsets(self) -> Shape:
-        """For each window, the row-major offset of its first tap inside the input."""
-        firsts = [max(-(start // self.dilation), 0) for start in self.starts]
-        return tuple([first * self.dilation * self.flat_stride for first in firsts])
-
-    @property
     def valid_taps(self) -> tuple[Shape, ...]:
         """For each tap and window, whether it lies inside; one column if there is no padding."""
         if not self.source_before and not self.source_after:
@@ -82,6 +76,11 @@ class PoolAxis:
         return tuple(
             tuple([int(0 <= start + tap < self.size) for start in self.starts]) for tap in taps
         )
+
+    def always_full(self, *, include_pad: bool) -> bool:
+        """Return whether windows average over all of their taps, whatever the size of the axis."""
+        padding = (len(self.source_before), len(self.source_after))
+        return padding == (self.padding if include_pad else (0, 0))
 
     def element_counts(self, *, include_pad: bool) -> Shape:
         """Return how many taps each window averages over; those beyond the padding never count."""
@@ -119,8 +118,9 @@ class AvgPoolPlan:
     """Plan of an average pooling: the windows and the divisor of each sum."""
 
     axes: tuple[AnyWindows, ...]
-    counts: tuple[Shape, ...]  # along each axis
+    counts: tuple[Shape | None, ...]  # along each axis; None: of an axis whose size is a symbol
     divisor: int | None  # where it is the same for all windows
+    include_pad: bool = True
 
 
 def _window_sizes(
@@ -151,8 +151,13 @@ def plan_windows(
     padding: Padding,
     dilation: Sizes,
     ceil_mode: bool,
+    symbolic_axes: tuple[bool, ...] = (),
 ) -> tuple[PoolAxis, ...]:
-    """Plan the windows of a pooling of an array of `shape`, axis by axis."""
+    """Plan the windows of a pooling of an array of `shape`, axis by axis.
+
+    Where the size of an axis is a symbol, the padding must not depend on it: there may be cells
+    that no window reads.
+    """
     rank = spatial_rank(operation, shape, kernel_size=kernel_size)
     kernels, strides, dilations, extents, pads = _window_sizes(
         operation, shape, rank, kernel_size, stride, padding, dilation
@@ -165,18 +170,21 @@ def plan_windows(
     for i, (n, k, s, d, extent, (before, after)) in enumerate(
         zip(plane, kernels, strides, dilations, extents, pads, strict=True)
     ):
-        room = n + before + after - extent
-        if room < 0:
+        # In ceil mode a window may reach beyond the padding, but as in PyTorch it starts inside the
+        # input or the padding before it.
+        overhang = min(s, extent - after) if ceil_mode else 0
+        count = (n + before + after - extent + overhang - bool(overhang)) // s + 1
+        if count < 1:
             rule = f"spans {extent} cells, more than the {n + before + after} of axis {i - rank}"
             fail(operation, "kernel_size", kernel_size, shape, rule + " with its padding")
-        count = room // s + 1
-        # PyTorch's rule: the last window starts inside the input or the padding before it.
-        if ceil_mode and room % s and count * s < n + before:
-            count += 1
-        end = (count - 1) * s + extent - before
-        if any(p % d >= n for p in range(-before, min(count * s - before, 0), s)):
+        firsts = range(-before, 0, s) if d > 1 else ()  # the windows that start in the padding
+        if any([p % d >= n and p + before < count * s for p in firsts]):
             fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
-        lead, trail = pad_source_indices(n, d, before, end)
+        if symbolic_axes and symbolic_axes[i - rank]:
+            n_after = after + overhang - bool(overhang)
+        else:
+            n_after = max((count - 1) * s + extent - before - n, 0)
+        lead, trail = pad_source_indices(n, d, before, n_after)
         flat_stride = math.prod(list(plane[i + 1 :]))
         axes.append(
             PoolAxis(i - rank, n, count, k, s, d, (before, after), lead, trail, flat_stride)
@@ -192,23 +200,24 @@ def plan_max_pool(
     padding: Padding,
     dilation: Sizes,
     ceil_mode: bool,
+    symbolic_axes: tuple[bool, ...] = (),
 ) -> MaxPoolPlan:
     """Plan the windows of a pooling of an array of `shape`."""
     sizes = (kernel_size, stride, padding, dilation)
-    axes = plan_windows(operation, shape, *sizes, ceil_mode)
+    axes = plan_windows(operation, shape, *sizes, ceil_mode, symbolic_axes)
     plane, outputs = tuple([axis.size for axis in axes]), tuple([axis.count for axis in axes])
     return MaxPoolPlan(plane, outputs, axes, operation=operation)
 
 
-def pad_source_indices(size: int, dilation: int, before: int, end: int) -> tuple[Shape, Shape]:
+def pad_source_indices(size: int, dilation: int, before: int, after: int) -> tuple[Shape, Shape]:
     """Return the input cell that each padding cell copies, before and after the axis.
 
     It is the nearest one a multiple of the dilation away, so it belongs to the same window.
     """
     # The min and max only affect cells that no window reads.
-    lead = tuple(min(p % dilation, size - 1) for p in range(-before, 0))
-    trail = (max(p - dilation * ((p - size) // dilation + 1), 0) for p in range(size, end))
-    return lead, tuple(trail)
+    lead = tuple([min(p % dilation, size - 1) for p in range(-before, 0)])
+    trail = tuple([max(size + p % dilation - dilation, 0) for p in range(after)])
+    return lead, trail
 
 
 def plan_avg_pool(
@@ -220,16 +229,28 @@ def plan_avg_pool(
     dilation: Sizes,
     ceil_mode: bool,
     count_include_pad: bool,
+    symbolic_axes: tuple[bool, ...] = (),
 ) -> AvgPoolPlan:
     """Plan an average pooling: the windows, and the divisors along each axis."""
     if not isinstance(count_include_pad, bool):
         raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
-    axes = plan_windows(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
-    return plan_means(axes, include_pad=count_include_pad)
+    sizes = (kernel_size, stride, padding, dilation)
+    axes = plan_windows(operation, shape, *sizes, ceil_mode, symbolic_axes)
+    return plan_means(axes, include_pad=count_include_pad, symbolic_axes=symbolic_axes)
 
 
-def plan_means(axes: tuple[AnyWindows, ...], *, include_pad: bool) -> AvgPoolPlan:
+def plan_means(
+    axes: tuple[AnyWindows, ...], *, include_pad: bool, symbolic_axes: tuple[bool, ...] = ()
+) -> AvgPoolPlan:
     """Plan the means of windows."""
-    counts = tuple(axis.element_counts(include_pad=include_pad) for axis in axes)
-    uniform = all(len(set(count)) == 1 for count in counts)
-    return AvgPoolPlan(axes, counts, math.prod([c[0] for c in counts]) if uniform else None)
+    counts: list[Shape | None] = []
+    for axis in axes:
+        if not (symbolic_axes and symbolic_axes[axis.axis]):
+            counts.append(axis.element_counts(include_pad=include_pad))
+        elif axis.always_full(include_pad=include_pad):
+            counts.append((axis.kernel_size,))
+        else:
+            counts.append(None)
+    uniform = all([count is not None and len(set(count)) == 1 for count in counts])
+    divisor = math.prod([count[0] for count in counts if count]) if uniform else None
+    return AvgPoolPlan(axes, tuple(counts), divisor, include_pad)
