@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
+from unpool_xp._array.numeric import common_dtype
 from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.conv_transpose import conv_transpose_matmul
 from unpool_xp._plan.arguments import Padding, Sizes
@@ -71,7 +72,8 @@ def conv_transpose(
     -----
     The gradient of a convolution with respect to its input: relation 14 of Dumoulin and Visin
     (arXiv 1603.07285). PyTorch's ``conv_transpose{1,2,3}d`` has the same arguments and the same
-    layout of the weights. Half precision is summed in float32.
+    layout of the weights. Half precision is summed in float32. Under ``torch.autocast`` dtypes may
+    differ, and the result has the dtype that PyTorch's own has there, also summed in float32.
 
     Examples
     --------
@@ -84,12 +86,10 @@ def conv_transpose(
     named = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
     info = inspect_inputs("conv_transpose", **named)
     require_dtype("conv_transpose", info.xp, ("numeric",), "a numeric", **named)
-    if any(array.dtype != x.dtype for array in named.values()):
-        got = ", ".join(f"{name}: {array.dtype}" for name, array in named.items())
-        raise TypeError(f"conv_transpose: all arrays must have one dtype, got {got}")
+    dtype = common_dtype("conv_transpose", info, **named)
     shapes = (tuple(x.shape), tuple(weight.shape), None if bias is None else tuple(bias.shape))
     sizes = (*shapes, stride, padding, output_padding, output_size, groups, dilation)
     plan = info.make_plan(plan_conv_transpose, "conv_transpose", *sizes)
     if info.traits.is_chunked:
         return chunked.conv_transpose(plan, *named.values())
-    return conv_transpose_matmul(info, plan, x, weight, bias)
+    return conv_transpose_matmul(info, plan, x, weight, bias, output_dtype=dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -61,6 +62,53 @@ def test_nearest_unpool_is_the_adjoint_of_the_window_sum() -> None:
     y = real_values((2, 4, 12, 16), 5)
     left = (ux.nearest_unpool(X, 2) * y).sum()
     np.testing.assert_allclose(left, (X * ux.avg_pool(y, 2) * 4).sum(), rtol=1e-10)
+
+
+REPEATED = np.asarray([[[1, 1, 2, 1]]])
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")  # see below
+@pytest.mark.parametrize("function", [ux.max_unpool, ux.fractional_max_unpool])
+def test_of_several_values_for_a_cell_the_one_that_stays_has_the_gradient(function: Any) -> None:
+    values = np.asarray([[[5.0, 3.0, 7.0, 2.0]]])
+
+    places, places_of_jax = torch.asarray(REPEATED), jnp.asarray(REPEATED)
+
+    def run(values: Any) -> Any:
+        indices = places if isinstance(values, torch.Tensor) else places_of_jax
+        return function(values * values, indices, output_size=4)
+
+    def loss(values: Any) -> Any:
+        return run(values).sum()
+
+    inputs = torch.tensor(values, requires_grad=True)
+    checked = {"check_forward_ad": True, "check_batched_grad": True}
+    assert torch.autograd.gradcheck(run, inputs, nondet_tol=0.0, **checked)
+    assert torch.autograd.gradgradcheck(run, inputs, nondet_tol=0.0)
+    wanted = jax.grad(loss)(jnp.asarray(values))
+    if function is ux.max_unpool:
+        assert np.count_nonzero(wanted) == len(np.unique(REPEATED))
+    gradient = torch.func.grad(loss)
+    twice = torch.stack([inputs.detach()] * 2)
+    found = [
+        gradient(inputs.detach()),
+        *torch.vmap(gradient)(twice),
+        *torch.func.grad(lambda x: torch.vmap(run)(x).sum())(twice),
+        torch.compile(gradient, fullgraph=True, backend="eager")(inputs.detach()),
+        torch.autograd.grad(torch.compile(loss, fullgraph=True, backend="eager")(inputs), inputs)[
+            0
+        ],
+    ]
+    for one in found:
+        np.testing.assert_allclose(one, wanted)
+
+
+def test_an_index_outside_is_an_error_where_there_is_a_gradient() -> None:
+    values = torch.ones((1, 1, 2), requires_grad=True)
+    with pytest.raises(
+        IndexError, match=r"1 of 2 indices lie outside .* the first is 4, element 1"
+    ):
+        ux.max_unpool(values, torch.asarray([[[1, 4]]]), output_size=4)
 
 
 # PyTorch's own rules for tangents are scripts, which it has deprecated.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import dask.array as da
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
 import unpool_xp as ux
-from tests.conftest import Target
+from tests.conftest import Target, jax_without_64_bits
 from tests.support.closeness import assert_close
 from tests.support.strategies import (
     PoolingArguments,
@@ -83,6 +85,46 @@ def test_an_entry_outside_is_dropped_where_nobody_looks(target: Target, duplicat
         assert got.tolist() == [[[0, 0, 3.0, 0, 0, 0]]]
 
 
+# Those that a look at a sign or a cast could wrap into the plane.
+FARTHEST = [
+    *((-(2**7), "int8"), (-(2**15), "int16"), (-(2**31), "int32"), (-(2**63), "int64")),
+    *((2**31, "uint32"), (2**63, "uint64"), (2**63 + 1, "uint64"), (2**64 - 1, "uint64")),
+    *((1 - 2**31, "int32"), (1 - 2**63, "int64")),
+]
+
+
+@pytest.mark.parametrize("duplicates", ["any", "sum"])
+def test_nothing_wraps_into_the_plane(target: Target, duplicates: Any) -> None:
+    if target.mode == "compiled":
+        cases = [FARTHEST[3]] if duplicates == "any" else []
+    else:
+        cases = FARTHEST
+    for index, dtype in cases:
+        arrays = np.ones((1, 1, 2)), np.asarray([[[index, 2]]], dtype=dtype)
+        options: Any = {"output_size": 4, "duplicates": duplicates}
+        got = target(ux.max_unpool, *arrays, check_indices=target.lazy, **options)
+        assert got.tolist() == [[[0, 0, 1, 0]]], (index, dtype)
+        if not target.lazy:
+            for function in (ux.max_unpool, ux.fractional_max_unpool):
+                with pytest.raises(IndexError, match=f"the first is {index}, element 0"):
+                    target(function, *arrays, output_size=4)
+
+
+def test_nothing_wraps_in_chunks() -> None:
+    for index, dtype in FARTHEST:
+        places = da.from_array(np.asarray([[[index, 2]]], dtype=dtype), chunks=(1, 1, 1))
+        ones = da.ones((1, 1, 2), chunks=(1, 1, 1))
+        for options in ({"output_size": 4}, {"kernel_size": 2}):
+            got = ux.max_unpool(ones, places, **options).compute(scheduler="synchronous")
+            assert got.tolist() == [[[0, 0, 1, 0]]], (index, dtype)
+
+
+def test_a_plane_too_large_to_count_is_refused_by_name() -> None:
+    values, indices = jnp.asarray([[[7]]], dtype=jnp.uint8), jnp.asarray([[[3]]], dtype=jnp.int32)
+    with jax_without_64_bits(), pytest.raises(ValueError, match=r"int32 cannot count a plane of"):
+        ux.max_unpool(values, indices, output_size=(2**31 + 10,))
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "uint64"])
 def test_indices_of_any_integer_dtype_serve(eager: Target, dtype: str) -> None:
     if eager.backend.library == "torch" and dtype == "uint64":
@@ -93,6 +135,22 @@ def test_indices_of_any_integer_dtype_serve(eager: Target, dtype: str) -> None:
     wanted = np.zeros((1, 1, 300))
     wanted[0, 0, places[0, 0].astype(int)] = data[0, 0]
     np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize(("size", "kernel"), [(4096, None), (9, 9)])
+def test_half_precision_is_added_in_float32(target: Target, size: int, kernel: Any) -> None:
+    if target.backend.library == "array_api_strict":
+        pytest.skip("has no half precision")
+    rng = np.random.default_rng(0)
+    data = rng.uniform(0, 9, (1, 1, size)).astype(np.float16)
+    places = np.full(data.shape, size - 1)
+    exact = data.astype(np.float64).sum().astype(np.float16)
+    options = {"output_size": size, "duplicates": "sum"}
+    if kernel:
+        options |= {"kernel_size": kernel, "stride": 1, "padding": (kernel - 1) // 2}
+    got = target(ux.max_unpool, data, places, **options)
+    assert got.dtype == np.float16
+    assert got[0, 0, -1] == exact
 
 
 def test_duplicates_are_added_or_one_stays(target: Target) -> None:

@@ -17,9 +17,11 @@ __all__ = [
     "Namespace",
     "cast",
     "compute_dtype",
+    "copied",
     "get_device",
     "library",
     "namespace",
+    "native",
 ]
 
 # The standard defines arrays by what they do, not by a class.
@@ -82,8 +84,18 @@ def cast(xp: Namespace, x: Array, dtype: Any) -> Array:
     return x if x.dtype == dtype else xp.astype(x, dtype)
 
 
+def copied(xp: Namespace, x: Array) -> Array:
+    """Return the array in memory of its own."""
+    return xp.astype(x, x.dtype, copy=True)
+
+
 def compute_dtype(xp: Namespace, dtype: Any) -> Any:
     """Return the dtype to accumulate in: float32 for half precision, else the dtype itself."""
     if xp.isdtype(dtype, "real floating") and xp.finfo(dtype).bits < 32:
         return xp.float32
-    return dtype
+    return native(dtype)
+
+
+def native(dtype: Any) -> Any:
+    """Return the dtype in the byte order of the machine; only NumPy knows another one."""
+    return dtype if getattr(dtype, "isnative", True) else dtype.newbyteorder("=")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from unpool_xp._array.compat import Array
+from unpool_xp._array.compat import Array, native
 from unpool_xp._array.namespace import InputInfo
 
 
@@ -18,10 +18,42 @@ def item(info: InputInfo, x: Array) -> float:
 
 def matmul(info: InputInfo, a: Array, b: Array) -> Array:
     """Return the matrix product of a (..., m, k) and b (..., k, n), k at least 1."""
-    on_cuda = info.traits.library == "torch" and not info.traits.on_host
-    if on_cuda and info.xp.isdtype(a.dtype, "integral"):
+    if info.traits.library != "torch":
+        return info.xp.matmul(a, b)
+    if not info.traits.on_host and info.xp.isdtype(a.dtype, "integral"):
         return matmul_by_sums(a, b)
-    return info.xp.matmul(a, b)
+    if autocast_dtype(info) is None:
+        return info.xp.matmul(a, b)
+    # It would cast float32 to half precision.
+    with sys.modules["torch"].autocast(a.device.type, enabled=False):
+        return info.xp.matmul(a, b)
+
+
+def common_dtype(operation: str, info: InputInfo, **arrays: Array) -> Any:
+    """Return the dtype of what is made of arrays of one dtype, in any byte order.
+
+    Under autocast, as for PyTorch's own functions, floats narrower than 64 bits count as one.
+    """
+    dtypes = [array.dtype for array in arrays.values()]
+    autocast = autocast_dtype(info)
+    if autocast is not None:
+        xp = info.xp
+        if all(dtype in (xp.float32, xp.float16, xp.bfloat16) for dtype in dtypes):
+            return autocast
+    if any(native(dtype) != native(dtypes[0]) for dtype in dtypes[1:]):
+        got = ", ".join(f"{name}: {array.dtype}" for name, array in arrays.items())
+        raise TypeError(f"{operation}: all arrays must have one dtype, got {got}")
+    return dtypes[0]
+
+
+def autocast_dtype(info: InputInfo) -> Any:
+    """Return the dtype that PyTorch's own convolution would have under autocast; None without."""
+    if info.traits.library != "torch":
+        return None
+    torch, device = sys.modules["torch"], info.device.type
+    if not torch._C._is_any_autocast_enabled() or not torch.amp.is_autocast_available(device):
+        return None
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 
 def matmul_by_sums(a: Array, b: Array) -> Array:

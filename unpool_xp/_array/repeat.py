@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from unpool_xp._array.blocks import planes_per_cache_block, should_block
-from unpool_xp._array.compat import Array
+from unpool_xp._array.compat import Array, copied
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._plan.arguments import Shape
 
@@ -21,6 +21,8 @@ def repeat(info: InputInfo, x: Array, repeats: Sequence[int]) -> Array:
             return _repeat_in_blocks(info, x, repeats)
     elif traits.supports_setitem and not traits.is_eager_cpu:
         return _repeat_in_one_pass(info, x, repeats)
+    if max(repeats) == 1:
+        return copied(info.xp, x)
     # The last axis first: the widest copies are then whole rows.
     for i in reversed(range(rank)):
         if repeats[i] != 1:

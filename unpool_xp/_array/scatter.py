@@ -30,29 +30,59 @@ def scatter(
     """
     if info.traits.library == "jax":
         return _scatter_jax(info, target, values, positions, add=add, inside=inside)
-    if inside:
+    if not sentinel_slots(info, add=add, inside=inside):
         return _scatter_inside(info, target, values, positions, add=add)
     # One cell more at the end takes what is dropped.
     size = target.shape[-1] - n_sentinel
     wider = target if n_sentinel else pad_axis(info, target, -1, 0, 1)
-    positions = _mark_dropped(info, positions, size)
+    if not inside:
+        positions = _mark_dropped(info, positions, size)
+    if not add and _may_differentiate(info):
+        positions = _mark_duplicates(positions, size, inside=inside)
     return _scatter_inside(info, wider, values, positions, add=add)[..., :size]
 
 
-def sentinel_slots(info: InputInfo) -> int:
-    """Return how many sentinel slots the target needs if positions may be dropped."""
-    return 0 if info.traits.library == "jax" else 1  # whose own scatter drops
+def sentinel_slots(info: InputInfo, *, add: bool, inside: bool) -> int:
+    """Return how many sentinel slots the target needs for what is dropped."""
+    if info.traits.library == "jax":  # whose own scatter drops
+        return 0
+    return int(not inside or (not add and _may_differentiate(info)))
+
+
+def _may_differentiate(info: InputInfo) -> bool:
+    """Return whether PyTorch may ask for the gradient of a scatter.
+
+    Its own scatter gives all values for a position the gradient of the one that is kept, unless
+    the others are dropped before.
+    """
+    traits = info.traits
+    return traits.library == "torch" and (
+        traits.requires_grad or sys.modules["torch"]._C._are_functorch_transforms_active()
+    )
+
+
+def _mark_duplicates(positions: Array, size: int, *, inside: bool) -> Array:
+    """Replace all but one of equal positions with `size`, on PyTorch."""
+    torch = sys.modules["torch"]
+    positions = positions.to(torch.int64)
+    entries = torch.arange(positions.shape[-1], device=positions.device)
+    # Where all are promised to lie inside, one that does not raises here.
+    cells = positions.new_empty((*positions.shape[:-1], size + (not inside)))
+    kept = cells.scatter(-1, positions, entries.expand(positions.shape)).gather(-1, positions)
+    return torch.where(kept == entries, positions, size)
 
 
 def _mark_dropped(info: InputInfo, positions: Array, size: int) -> Array:
     """Replace positions outside [0, size) with `size`."""
     xp, kind = info.xp, info.traits.library
     if kind in ("torch", "numpy", "cupy"):
-        # Without the bit of the sign what lies below zero lies beyond the end: one pass less.
-        largest = xp.iinfo(positions.dtype).max
-        if kind == "torch":
-            return sys.modules["torch"].clamp(positions & largest, max=size)
-        return xp.minimum(positions & largest, positions.dtype.type(size))
+        # Without a sign what lies below zero lies beyond the end.
+        if kind != "torch":
+            unsigned = positions.view(positions.dtype.str.replace("i", "u"))
+            return xp.minimum(unsigned, unsigned.dtype.type(size)).view(positions.dtype)
+        # -1 without the bit of its sign is the largest integer; the lowest would become 0.
+        clamp, largest = sys.modules["torch"].clamp, xp.iinfo(positions.dtype).max
+        return clamp(clamp(positions, min=-1) & largest, max=size)
     outside = (positions < 0) | (positions >= size)
     return xp.where(outside, xp.full_like(positions, size), positions)
 

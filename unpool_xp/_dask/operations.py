@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from unpool_xp._array.compat import Array
+from unpool_xp._array.compat import Array, compute_dtype
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import zeros
 from unpool_xp._dask.graph import (
@@ -210,23 +210,23 @@ def fractional_max_unpool(plan: LinearPlan, values: Array, indices: Array | None
 def _scatter_into_linear(
     info: InputInfo, plan: _LinearPart, values: Array, indices: Array
 ) -> Array:
-    target, n_lead = _interpolated_copy(info, plan, values), values.ndim - len(plan.axes)
+    target, n_lead = _interpolate_part(info, plan, values), values.ndim - len(plan.axes)
     return scatter_into_planes(info, target, n_lead, values, indices, add=False)
 
 
 def _scatter_entries_into_linear(
     info: InputInfo, plan: _LinearPart, values: Array, *entries: ScatterEntries
 ) -> Array:
-    return scatter_entries(info, _interpolated_copy(info, plan, values), entries, add=False)
-
-
-def _interpolated_copy(info: InputInfo, plan: _LinearPart, values: Array) -> Array:
-    # With nothing to interpolate it is the input, or a view of it.
-    return info.xp.asarray(_interpolate_part(info, plan, values), copy=True)
+    return scatter_entries(info, _interpolate_part(info, plan, values), entries, add=False)
 
 
 def max_unpool(plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool) -> Array:
     """Return the maxima at their places, in one of three ways."""
+    if add:
+        dtype = compute_dtype(inspect_chunks("max_unpool", values).xp, values.dtype)
+        if dtype != values.dtype:
+            wide = max_unpool(plan, values.astype(dtype), indices, add=add)
+            return wide.astype(values.dtype)
     plane, windows = plan.plane, plan.windows
     if _is_one_chunk(values, len(plane)):
         return blockwise_with_halo(

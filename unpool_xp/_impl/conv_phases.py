@@ -16,6 +16,7 @@ from typing import NamedTuple
 from unpool_xp._array.blocks import planes_per_block
 from unpool_xp._array.compat import Array, Namespace
 from unpool_xp._array.namespace import InputInfo
+from unpool_xp._array.numeric import matmul
 from unpool_xp._array.views import pad
 from unpool_xp._plan.transposed import ConvTransposeAxis
 
@@ -75,7 +76,7 @@ def conv_transpose_phases(
     for start in range(0, x.shape[0], block_size):
         columns = _im2col(info, plan, axes, x[start : start + block_size, ...])
         phases = xp.reshape(
-            xp.matmul(weight_matrix, columns), (-1, *strides, out_channels, *counts)
+            matmul(info, weight_matrix, columns), (-1, *strides, out_channels, *counts)
         )
         target = output[start : start + block_size, ...]
         for chosen in itertools.product(*[range(stride) for stride in strides]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from unpool_xp._array.blocks import map_channel_blocks, should_block
 from unpool_xp._array.compat import Array, cast, compute_dtype
@@ -15,11 +16,17 @@ from unpool_xp._plan.transposed import ConvTransposePlan
 
 
 def conv_transpose_matmul(
-    info: InputInfo, plan: ConvTransposePlan, x: Array, weight: Array, bias: Array | None = None
+    info: InputInfo,
+    plan: ConvTransposePlan,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    output_dtype: Any = None,
 ) -> Array:
-    """Return the transposed convolution of x (..., channels, *plane)."""
+    """Return the transposed convolution of x (..., channels, *plane), by default in its dtype."""
     xp, axes, groups, rank = info.xp, plan.axes, plan.groups, len(plan.axes)
-    input_dtype, dtype = x.dtype, compute_dtype(xp, x.dtype)
+    output_dtype, dtype = output_dtype or x.dtype, compute_dtype(xp, x.dtype)
     lead, plane = tuple(x.shape[: -rank - 1]), tuple(x.shape[-rank:])
     (in_channels, out_per_group), kernel = weight.shape[:2], tuple(weight.shape[2:])
     in_per_group = in_channels // groups
@@ -55,4 +62,4 @@ def conv_transpose_matmul(
         output = _convolve(inputs, weight_matrix)
     if bias is not None:
         output = output + xp.reshape(cast(xp, bias, dtype), (-1,) + (1,) * rank)
-    return cast(xp, output, input_dtype)
+    return cast(xp, output, output_dtype)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from unpool_xp._array.compat import Array
+from unpool_xp._array.compat import Array, copied
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import item, scale_mask, where_greater
 
@@ -72,4 +72,6 @@ def _fold(
                 offsets = xp.maximum(offsets, axis.first_valid_offsets)
         if offsets is None:  # windows of one tap
             offsets = xp.zeros(best.shape, dtype=offset_dtype, device=info.device)
+    if len(axes[-1].flat_offsets) == 1:  # the one tap is a view, perhaps of the input
+        best = copied(xp, best)
     return best, offsets

@@ -15,17 +15,19 @@ from __future__ import annotations
 import math
 
 from unpool_xp._array.blocks import map_plane_blocks, planes_per_block
-from unpool_xp._array.compat import Array, cast, compute_dtype
+from unpool_xp._array.compat import Array, cast, compute_dtype, copied
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.gather import take_static
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import blend_into, item, lerp_into
+from unpool_xp._array.numeric import blend_into, item, lerp_into, matmul
 from unpool_xp._array.views import axis_slice, expand_to_axis, interleave, take_slices
 from unpool_xp._plan.resize import LinearAxis, LinearPlan, Phase
 
 
 def interpolate(info: InputInfo, plan: LinearPlan, x: Array) -> Array:
     """Return the linear interpolation of x along the axes of a plan."""
+    if not plan.axes:  # nothing lies between the elements
+        return copied(info.xp, x)
     if _can_lerp_in_place(info, x, plan):
         wide = cast(info.xp, x, compute_dtype(info.xp, x.dtype))
         return cast(info.xp, _lerp_in_place(info, wide, plan), x.dtype)
@@ -144,7 +146,7 @@ def _lerp_by_matmul(info: InputInfo, x: Array, axis: LinearAxis) -> Array:
         return weights if axis.axis == -1 else xp.asarray(xp.matrix_transpose(weights), copy=True)
 
     weights = cached_array(info, axis.arrays, "matrix", matrix, x.dtype)
-    return xp.matmul(x, weights) if axis.axis == -1 else xp.matmul(weights, x)
+    return matmul(info, x, weights) if axis.axis == -1 else matmul(info, weights, x)
 
 
 def _lerp_shifted(

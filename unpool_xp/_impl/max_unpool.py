@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from unpool_xp._array.compat import Array
+from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.scatter import any_outside, scatter, scatter_checks_bounds, sentinel_slots
 from unpool_xp._array.traits import concrete_bool, inspect_traits
@@ -20,13 +20,17 @@ def scatter_maxima(
     info: InputInfo, plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool, check: bool
 ) -> Array:
     """Return planes of zeros with each value at its index; `check` whether all lie inside."""
+    xp, dtype = info.xp, values.dtype
     lead = tuple(values.shape[: values.ndim - len(plan.plane)])
+    if add:
+        values = cast(xp, values, compute_dtype(xp, dtype))
 
     def make_target(n_sentinel: int) -> Array:
         return zeros(info, (*lead, math.prod(plan.plane) + n_sentinel), values)
 
     place = ("max_unpool", plan.plane, make_target)
-    return _scatter_checked(info, *place, values, indices, add=add, check=check)
+    planes = _scatter_checked(info, *place, values, indices, add=add, check=check)
+    return cast(xp, planes, dtype) if add else planes
 
 
 def scatter_into_interpolation(
@@ -62,43 +66,61 @@ def _scatter_checked(
     It is made after the checks, with as many sentinel cells at the end as it is asked for.
     """
     xp, n_lead = info.xp, values.ndim - len(plane)
-    # Narrow or unsigned indices cannot count a whole plane, or tell what lies before it.
-    if indices.dtype not in (xp.int64, xp.int32):
-        indices = xp.astype(indices, info.index_dtype)
+    positions = _as_positions(info, operation, indices, plane)
     shape = (*values.shape[:n_lead], math.prod(values.shape[n_lead:]))
-    flat_values, flat_indices = xp.reshape(values, shape), xp.reshape(indices, shape)
+    flat_values, flat_positions = xp.reshape(values, shape), xp.reshape(positions, shape)
 
-    def _scatter(n_sentinel: int, *, inside: bool) -> Array:
-        arrays = (make_target(n_sentinel), flat_values, flat_indices)
+    def _scatter(*, inside: bool) -> Array:
+        n_sentinel = sentinel_slots(info, add=add, inside=inside)
+        arrays = (make_target(n_sentinel), flat_values, flat_positions)
         scattered = scatter(info, *arrays, add=add, inside=inside, n_sentinel=n_sentinel)
         return reshape_tail(xp, scattered, n_lead, plane)
 
     if not check or not scatter_checks_bounds(info, values, add=add):
-        inside = check and _check_inside(info, operation, indices, plane)
-        return _scatter(0 if inside else sentinel_slots(info), inside=inside)
+        inside = check and _check_inside(info, operation, indices, positions, plane)
+        return _scatter(inside=inside)
     try:
-        return _scatter(0, inside=True)
+        return _scatter(inside=True)
     except (IndexError, RuntimeError):
-        _check_inside(info, operation, indices, plane)  # says which
+        _check_inside(info, operation, indices, positions, plane)  # says which
         raise
 
 
-def _check_inside(info: InputInfo, operation: str, indices: Array, plane: Shape) -> bool:
+def _as_positions(info: InputInfo, operation: str, indices: Array, plane: Shape) -> Array:
+    """Return indices as signed integers that can count the cells of a plane.
+
+    Those of 64 bits without a sign that are too large become negative, which no cell is, either.
+    """
+    xp, dtype = info.xp, indices.dtype
+    if dtype == xp.int64 or (dtype == xp.int32 and math.prod(plane) < 2**31):
+        return indices
+    index_dtype = info.index_dtype
+    if math.prod(plane) > xp.iinfo(index_dtype).max:
+        raise ValueError(f"{operation}: {index_dtype} cannot count a plane of shape {plane}")
+    return xp.astype(indices, index_dtype)
+
+
+def _check_inside(
+    info: InputInfo, operation: str, indices: Array, positions: Array, plane: Shape
+) -> bool:
     """Raise for an index outside the plane; return whether there was a look at the values."""
     xp, traits, cells = info.xp, info.traits, math.prod(plane)
     if not traits.is_concrete:  # but the indices alone may be
         traits = inspect_traits(traits.library, [indices])
     if not traits.is_concrete or 0 in indices.shape:
         return False
-    wrong = concrete_bool(traits.library, any_outside(info, indices, cells))
+    wrong = concrete_bool(traits.library, any_outside(info, positions, cells))
     if not wrong:
         return wrong is False
-    flat = xp.reshape(indices, (-1,))
+    flat = xp.reshape(positions, (-1,))
     outside = (flat < 0) | (flat >= cells)
     count = int(xp.sum(xp.astype(outside, xp.int32)))
     first = int(xp.argmax(xp.astype(outside, xp.int32)))
+    value = int(flat[first])
+    if value < 0 and xp.isdtype(indices.dtype, "unsigned integer"):
+        value += 2 ** xp.iinfo(positions.dtype).bits
     raise IndexError(
         f"{operation}: {count} of {flat.shape[0]} indices lie outside the output plane {plane}, "
-        f"whose positions are 0 to {cells - 1}; the first is {int(flat[first])}, element {first} "
+        f"whose positions are 0 to {cells - 1}; the first is {value}, element {first} "
         f"of indices of shape {tuple(indices.shape)} in row-major order"
     )
