@@ -136,7 +136,10 @@ def _fast_namespace_torch() -> Namespace:
 
     native = {name: getattr(torch, name) for name in _TORCH_FUNCTIONS}
     return _fast_namespace(
-        array_api_compat.torch, matrix_transpose=lambda x: x.mT, max=largest, **native
+        array_api_compat.torch,
+        matrix_transpose=lambda x: x.transpose(-2, -1),
+        max=largest,
+        **native,
     )
 
 

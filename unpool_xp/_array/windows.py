@@ -47,7 +47,12 @@ def tap_views(info: InputInfo, x: Array, windows: AnyWindows) -> list[Array]:
     axis = windows.axis
     if isinstance(windows, AdaptiveAxis):
         return _gathered_taps(info, x, windows)
-    if info.traits.library == "torch":  # where two views at once cost less than one index
+    traits = info.traits
+    is_symbolic = bool(traits.symbolic_axes) and traits.symbolic_axes[axis]
+    use_unfold = traits.is_torch_compiling and not is_symbolic
+    # On PyTorch two views at once cost less than one index. ONNX has no `unfold`, and torch.export
+    # would ask whether the size of the axis, where it is a symbol, is a multiple of the stride.
+    if traits.library == "torch" and (use_unfold or not traits.is_traced):
         extent = (windows.kernel_size - 1) * windows.dilation + 1
         views: tuple[Array, ...] = x.unfold(axis, extent, windows.stride).unbind(-1)
         return list(views[:: windows.dilation])

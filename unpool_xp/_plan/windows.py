@@ -178,7 +178,7 @@ def plan_windows(
             rule = f"spans {extent} cells, more than the {n + before + after} of axis {i - rank}"
             fail(operation, "kernel_size", kernel_size, shape, rule + " with its padding")
         firsts = range(-before, 0, s) if d > 1 else ()  # the windows that start in the padding
-        if any([p % d >= n and p + before < count * s for p in firsts]):
+        if any(p % d >= n and p + before < count * s for p in firsts):
             fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
         if symbolic_axes and symbolic_axes[i - rank]:
             n_after = after + overhang - bool(overhang)
@@ -251,6 +251,6 @@ def plan_means(
             counts.append((axis.kernel_size,))
         else:
             counts.append(None)
-    uniform = all([count is not None and len(set(count)) == 1 for count in counts])
+    uniform = all(count is not None and len(set(count)) == 1 for count in counts)
     divisor = math.prod([count[0] for count in counts if count]) if uniform else None
     return AvgPoolPlan(axes, tuple(counts), divisor, include_pad)
