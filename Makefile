@@ -6,6 +6,7 @@
 #   make test / lint                    the whole test suite / ruff, mypy, numpydoc and check-jsonschema
 #   make coverage / docs                the tests with their coverage / the documentation
 #   make mutate                         break the planning code in every way, see the tests fail
+#   make fuzz SECONDS=60 SEED=0         random arguments on every library, beside torch and onnxruntime
 #   make test-lowest                    the tests with the oldest versions allowed
 #   make gate BASE=main                 is it slower than main? BACKENDS, OPERATIONS, BUDGET narrow it
 #   make gate-proof RUNS=10             does the gate find slowdowns that were planted?
@@ -38,7 +39,7 @@ forms = $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
 # A GPU machine has its libraries already as a rule: make gpu VENV=--system-site-packages uses those.
-.PHONY: bench gpu tax test lint coverage mutate test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
+.PHONY: bench gpu tax test lint coverage mutate fuzz test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
 .DELETE_ON_ERROR:
 
 $(bin)/python:
@@ -146,6 +147,11 @@ mutate: .venv/installed-mutate
 	$(bin)/mutmut results
 	$(bin)/mutmut export-cicd-stats
 	$(bin)/python -c '$(score)'
+
+SECONDS ?= 60
+SEED ?= 0
+fuzz: .venv/installed-test
+	$(bin)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED) $(FUZZ)
 
 docs: .venv/installed-test
 	$(bin)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,14 @@ def never(*_: Any) -> None:
     raise AssertionError("stacked")
 
 
+@pytest.fixture
+def planned_anew() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.mark.usefixtures("planned_anew")
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 @pytest.mark.parametrize("block", [1, 2000, 2**40])
 @pytest.mark.parametrize("scale", [(2,), (2, 3), (1, 2), (3, 1), (2, 1, 2)])
@@ -123,7 +131,6 @@ def test_interpolation_written_into_its_place_is_that_of_the_oracle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(resize, "_MAX_MATMUL_SIZE", 0)
-    monkeypatch.setattr(cache, "_cached_plans", {})
     for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_ALLOCATOR_CACHE", 0)):
         monkeypatch.setattr(blocks, constant, value)
     woven: list[Any] = []

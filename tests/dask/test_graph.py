@@ -29,7 +29,7 @@ from unpool_xp._plan import cache
 from unpool_xp._plan import resize as _resize
 from unpool_xp._plan.index_conventions import CONVENTIONS
 
-few = settings(max_examples=60)
+few = settings(max_examples=30)
 
 
 def chunks_of(shape: tuple[int, ...], seed: int) -> tuple[tuple[int, ...], ...]:
@@ -71,9 +71,9 @@ def assert_same_bits(got: Any, wanted: Any) -> None:
 def slices_at_any_size(monkeypatch: pytest.MonkeyPatch) -> Any:
     """In memory no output is small enough for a matrix product, whose last bit is BLAS's."""
     monkeypatch.setattr(_resize, "_MAX_MATMUL_SIZE", 0)
-    cache._cached_plans.clear()
+    cache.clear()
     yield
-    cache._cached_plans.clear()
+    cache.clear()
 
 
 # --- the same bits as in memory ------------------------------------------------------------------
@@ -106,14 +106,16 @@ def test_max_unpooling(pooling: PoolingArguments, seed: int, duplicates: Any) ->
     x = values(pooling.shape, "int64", seed).astype(np.float32) / np.float32(3)
     pooled, indices = ux.max_pool(x, **pooling.options)
     options = {"output_size": pooling.plane, "duplicates": duplicates}
+    options |= {k: v for k, v in pooling.options.items() if k != "ceil_mode"}
     wanted = ux.max_unpool(pooled, indices, **options)
     lazy = [  # each cut in its own way
         da.from_array(array, chunks=chunks_of(array.shape, seed + i))
         for i, array in enumerate((pooled, indices))
     ]
     assert_same_bits(lazily(ux.max_unpool, *lazy, **options), wanted)
-    options |= {k: v for k, v in pooling.options.items() if k != "ceil_mode"}
-    assert_same_bits(lazily(ux.max_unpool, *lazy, **options), wanted)
+    if pooling.plane_says_rank:
+        options = {"output_size": pooling.plane, "duplicates": duplicates}
+        assert_same_bits(lazily(ux.max_unpool, *lazy, **options), wanted)
 
 
 @few

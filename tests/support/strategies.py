@@ -61,6 +61,11 @@ class PoolingArguments:
     def plane(self) -> tuple[int, ...]:
         return self.shape[len(self.shape) - len(self.kernel) :]
 
+    @property
+    def plane_says_rank(self) -> bool:
+        """Whether max_unpool knows the plane without a kernel: it is not the full shape."""
+        return len(self.plane) < max(len(self.shape), 3)
+
 
 LEAD = st.lists(st.integers(0, 3), max_size=2)
 BATCH = st.tuples(st.integers(1, 2), st.integers(1, 2))

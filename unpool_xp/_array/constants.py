@@ -10,6 +10,7 @@ from unpool_xp._array.compat import Array, library
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.traits import inspect_traits
 from unpool_xp._plan.arguments import Shape
+from unpool_xp._plan.cache import count_array
 from unpool_xp._plan.fractional import FractionalPoolSizes, draw_region_starts
 
 
@@ -32,6 +33,7 @@ def cached_array(
         array = make()
         if _is_cacheable(array):
             arrays[key] = array
+            count_array(arrays, array)
     return array
 
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.arguments import Coordinates, Shape
+from unpool_xp._plan.cache import PlanKey
 from unpool_xp._plan.resize import (
     LinearAxis,
     NearestAxis,
@@ -219,7 +220,7 @@ class UnpoolPartition(ConvTransposePartition):
 
 
 @dataclass(frozen=True)
-class ResizeSpan:
+class ResizeSpan(PlanKey):
     """Cells [first, last) of a resized axis that was `whole`; a recipe, made up where it is used.
 
     The lists of sources and weights are as long as the part, so they are not sent along.

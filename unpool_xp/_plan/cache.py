@@ -1,45 +1,206 @@
-"""A cache of plans, which depend on shapes and options only.
+"""A cache of plans, which depend on shapes and options only: by value, and bounded in bytes.
 
-Imports no array library.
+Imports no array library but NumPy, for its scalars.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ParamSpec, Protocol, TypeVar
+import dataclasses
+import itertools
+import numbers
+import operator
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 
-_P = ParamSpec("_P")
+from unpool_xp._plan.arguments import is_scalar
+
+_Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
-_MAX_CACHED_PLANS = 4096
-_cached_plans: dict[str, Any] = {}
 
 
 class PlanFactory(Protocol):
     """A way to get a plan: `cached` or `uncached`."""
 
-    def __call__(self, make_plan: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def __call__(self, make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
         """Return the plan of these arguments."""
 
 
-def cached(make_plan: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+class PlanKey:
+    """Base of frozen dataclasses that hold plain values, and so may be arguments of a plan."""
+
+
+def cached(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
     """Return the cached plan of these arguments; make it on first use.
 
-    The key is the repr of the arguments: it distinguishes 2, 2.0 and True, which hash alike,
-    and works for unhashable arguments.
+    The arguments become plain numbers, strings and tuples before they are looked up. A plan of
+    anything else, such as a size without a value, is made but not kept.
     """
-    key = f"{make_plan.__name__}{args!r}{kwargs!r}"
-    plan: _T | None = _cached_plans.get(key)
-    if plan is None:
-        plan = make_plan(*args, **kwargs)
-        if len(_cached_plans) >= _MAX_CACHED_PLANS:
-            _cached_plans.clear()
-        _cached_plans[key] = plan
-    return plan
+    try:
+        key = _key(make_plan, args)
+    except TypeError:
+        try:
+            plain = [_plain(value) for value in args]
+        except Exception:  # of JAX's own, too, for a size that is a symbol
+            return make_plan(*args)
+        return cached(make_plan, *plain)
+    entry = _plans.entries.get(key)
+    if entry is None:
+        entry = _plans.add(key, make_plan(*args))
+    entry.last_use = next(_clock)
+    return entry.plan  # type: ignore[no-any-return]
 
 
-def uncached(make_plan: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+def uncached(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
     """Return a new plan, without the cache.
 
     For torch.compile: the cache would be a side effect to guard, and tracing runs only once.
     """
-    return make_plan(*args, **kwargs)
+    return make_plan(*args)
+
+
+def count_array(arrays: dict[Any, Any], array: Any) -> None:
+    """Count the bytes of an array that was put into the `arrays` of a plan."""
+    _plans.grow(arrays, array.nbytes)
+
+
+def clear() -> None:
+    """Forget all plans."""
+    _plans.clear()
+
+
+# --- the key -------------------------------------------------------------------------------------
+
+_INT = frozenset([int])
+
+
+def _key(make_plan: Any, args: Iterable[Any]) -> tuple[Any, ...]:
+    """Return what distinguishes plain arguments; a TypeError if one of them is not plain.
+
+    2, 2.0 and True hash alike, so a float and a bool carry their type.
+    """
+    key = [make_plan]
+    for value in args:
+        kind = type(value)
+        if kind is int or kind is str or value is None:
+            key.append(value)
+        elif kind is tuple:
+            ints = _INT.issuperset(map(type, value))
+            key.append(value if ints else _key(None, value))
+        elif kind is float or kind is bool or isinstance(value, PlanKey):
+            key.append((kind, value))
+        else:
+            raise TypeError
+    return tuple(key)
+
+
+def _plain(value: Any) -> Any:
+    """Return an argument as plain numbers and tuples; a TypeError if it is nothing of the kind."""
+    if value is None or isinstance(value, bool | str | PlanKey):
+        return value
+    if isinstance(value, tuple | list):
+        return tuple([_plain(entry) for entry in value])
+    if not is_scalar(value):
+        raise TypeError
+    if hasattr(value, "__index__"):
+        return operator.index(value)
+    if isinstance(value, numbers.Real | Decimal):
+        return float(value)
+    raise TypeError
+
+
+# --- what is kept --------------------------------------------------------------------------------
+
+_MAX_BYTES = 2**26
+_clock = itertools.count()
+
+
+class _Entry:
+    __slots__ = ("arrays", "last_use", "n_bytes", "plan")
+
+    def __init__(self, plan: Any) -> None:
+        self.plan = plan
+        self.arrays: list[dict[Any, Any]] = []  # of the plan and its axes
+        self.n_bytes = _n_bytes(plan, self.arrays)
+        self.last_use = next(_clock)
+
+
+class _Plans:
+    """Plans with their bytes. Those used least recently go first.
+
+    Looking up needs no lock; `last_use` is enough to tell which plans go.
+    """
+
+    def __init__(self) -> None:
+        self.entries: dict[Any, _Entry] = {}
+        self.owners: dict[int, Any] = {}  # the id of `arrays` -> the key of their plan
+        self.n_bytes = 0
+        self.lock = threading.Lock()
+
+    def add(self, key: Any, plan: Any) -> _Entry:
+        """Keep a plan, unless another thread was faster; return the one that is kept."""
+        entry = _Entry(plan)
+        entry.n_bytes += _n_bytes(key, [])
+        with self.lock:
+            if key in self.entries:
+                return self.entries[key]
+            self.entries[key] = entry
+            self.owners |= {id(arrays): key for arrays in entry.arrays}
+            self._count(key, entry.n_bytes)
+        return entry
+
+    def grow(self, arrays: dict[Any, Any], n_bytes: int) -> None:
+        """Count bytes that were added to the `arrays` of a plan, if it is kept."""
+        with self.lock:
+            key = self.owners.get(id(arrays))
+            if key is not None:
+                self.entries[key].n_bytes += n_bytes
+                self._count(key, n_bytes)
+
+    def clear(self) -> None:
+        with self.lock:
+            for key in list(self.entries):
+                self._drop(key)
+
+    def _count(self, newest: Any, n_bytes: int) -> None:
+        """Count bytes; beyond the limit drop plans, and a quarter more, so that it is rare."""
+        self.n_bytes += n_bytes
+        if self.n_bytes <= _MAX_BYTES:
+            return
+        if self.entries[newest].n_bytes > _MAX_BYTES:
+            self._drop(newest)
+            return
+        for key, _ in sorted(self.entries.items(), key=lambda item: item[1].last_use):
+            if self.n_bytes <= 0.75 * _MAX_BYTES:
+                break
+            if key != newest:
+                self._drop(key)
+
+    def _drop(self, key: Any) -> None:
+        entry = self.entries.pop(key)
+        self.n_bytes -= entry.n_bytes
+        for arrays in entry.arrays:
+            del self.owners[id(arrays)]
+
+
+_plans = _Plans()
+_NUMBERS = frozenset([int, float, bool, type(None)])
+
+
+def _n_bytes(value: Any, arrays: list[dict[Any, Any]]) -> int:
+    """Return about how many bytes a plan takes; add the dicts of arrays that it has."""
+    n_bytes = sys.getsizeof(value, 64)
+    if isinstance(value, dict):
+        arrays.append(value)
+        return n_bytes
+    if isinstance(value, tuple | list):
+        if _NUMBERS.issuperset(map(type, value)):  # many, perhaps
+            return n_bytes + 32 * len(value)
+        return n_bytes + sum([_n_bytes(part, arrays) for part in value])
+    if dataclasses.is_dataclass(value):
+        return n_bytes + sum([_n_bytes(part, arrays) for part in vars(value).values()])
+    if isinstance(value, slice):
+        return n_bytes + 3 * 32
+    return max(n_bytes, int(getattr(value, "nbytes", 0)))

@@ -26,6 +26,7 @@ from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
 
 if TYPE_CHECKING:
+    from unpool_xp.bench.measure.measurement import Measurement
     from unpool_xp.bench.measure.sweep import Progress as SweepProgress
 
 _REFRESHES = 1  # a second: to draw takes time from what is measured
@@ -122,7 +123,7 @@ def report_load(*, wait: bool) -> None:
             time.sleep(_WAIT_SECONDS)
 
 
-def report_disturbed(rows: Iterable[Row]) -> None:
+def report_disturbed(rows: Iterable[Row | Measurement]) -> None:
     """Say how many samples others have disturbed, if any."""
     flags = [flag for row in rows for flag in row.disturbed or ()]
     if any(flags):

@@ -21,6 +21,7 @@ from unpool_xp.cli.common import (
     out,
     parse_threads,
     progress_bar,
+    report_disturbed,
     report_load,
     resolve_labels,
 )
@@ -39,6 +40,7 @@ def tax(
     as_json: JsonOption = False,
 ) -> None:
     """Measure what portability costs: our time over that of each library's own function."""
+    from unpool_xp.bench.measure.measurement import Measurement
     from unpool_xp.bench.portability.measure import measure_taxes, row_recorder
     from unpool_xp.bench.portability.targets import TARGETS, tax_cases
     from unpool_xp.bench.terminal import tax as tax_view
@@ -59,9 +61,10 @@ def tax(
     report_load(wait=wait)
     with row_recorder(results / "tax") as keep, progress_bar() as progress:
         task = progress.add_task("measuring", total=len(targets) * len(cases))
-        entries = []
+        entries, measurements = [], list[Measurement]()
         for case, measured, found in measure_taxes(cases, targets):
             keep(case, measured)
+            measurements += measured.values()
             entries += found
             progress.update(task, advance=len(found), description=found[0].target.label)
     if markdown:
@@ -71,3 +74,4 @@ def tax(
     else:
         tax_view.print_entries(out, entries)
         tax_view.print_summaries(out, entries)
+    report_disturbed(measurements)

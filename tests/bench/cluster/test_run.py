@@ -52,6 +52,15 @@ class OwnMachine(distributed.WorkerPlugin):
         remote.host = lambda: own.id  # type: ignore[assignment]
 
 
+class OneProcess(distributed.WorkerPlugin):
+    """Makes a worker measure each case in one process, where several show nothing more."""
+
+    name = "one-process"
+
+    def setup(self, worker: distributed.Worker) -> None:
+        remote.PROCESSES = 1
+
+
 @pytest.fixture
 def two() -> Iterator[distributed.Client]:
     """Two workers, each a process that is started again when it is killed."""
@@ -112,6 +121,7 @@ def test_every_machine_measures_every_case_though_a_worker_is_killed(
 def test_the_command_goes_to_the_scheduler_and_says_what_is_missing(
     two: distributed.Client, tmp_path: Path
 ) -> None:
+    two.register_plugin(OneProcess())
     address = two.scheduler.address
     arguments = ["sweep", "--preset", "vae", "--results", str(tmp_path), "--scheduler"]
     shown = run_command(*arguments, address, "--backend", "torch:cuda", "--backend", "numpy")

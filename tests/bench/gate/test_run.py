@@ -37,6 +37,7 @@ from unpool_xp.bench.gate.statistics import (
     estimate_change,
     needs_retest,
     round_orders,
+    typical_spread,
 )
 from unpool_xp.bench.measure.host.load import LoadWatch
 from unpool_xp.bench.measure.workers import WorkerError
@@ -118,7 +119,7 @@ def steady(*heads: float, controls: tuple[float, ...] = (1.0,)) -> list[PassSamp
 
 def test_a_change_within_what_base_differs_from_itself_is_undecided() -> None:
     controls = (1.1, 0.9, 1.2)
-    heads = [1.12 * (1 + control) / 2 for control in controls]
+    heads = [1.15 * (1 + control) / 2 for control in controls]
     found = estimate_change(steady(*heads, controls=controls), 0.05)
     assert found.ratio.low > 1.05
     assert found.noise > 0.1
@@ -127,15 +128,27 @@ def test_a_change_within_what_base_differs_from_itself_is_undecided() -> None:
 
 def test_one_process_that_was_slow_is_no_slowdown() -> None:
     found = estimate_change(steady(1.0, 2.0, 1.0), 0.05)
-    assert found.ratio.estimate == 1
+    assert found.ratio.low < 1 < found.ratio.high
     assert found.verdict is Verdict.UNDECIDED
     assert not needs_retest(found, 0.05)
     assert estimate_change(steady(1.0), 0.05).verdict is Verdict.SAME
 
 
+def test_a_case_of_few_passes_is_as_uncertain_as_the_others_on_its_backend() -> None:
+    generator = np.random.default_rng(2)
+    cases = [drawn(generator, 1, 3, process=0.05, jitter=0.02) for _ in range(20)]
+    spread = typical_spread(cases)
+    assert spread == pytest.approx(0.05 * 1.5**0.5, rel=0.25)
+    lucky = steady(1.0, 1.01, 1.0)
+    alone, among = (estimate_change(lucky, 0.05, known) for known in (None, spread))
+    assert alone.verdict is Verdict.SAME
+    assert among.verdict is Verdict.UNDECIDED
+    assert typical_spread([]) == 0
+
+
 def test_a_ratio_that_may_as_well_be_one_is_no_suspect() -> None:
-    found = estimate_change(steady(0.9, 1.2, 1.15), 0.05)
-    assert found.ratio.estimate == pytest.approx(1.15)
+    found = estimate_change(steady(0.9, 1.2, 1.15), 0.05, spread=0.1)
+    assert found.ratio.estimate > 1.05
     assert not needs_retest(found, 0.05)
     clear = estimate_change(steady(1.2, 1.15), 0.05)
     assert needs_retest(clear, 0.05)

@@ -101,6 +101,15 @@ def test_a_target_is_met_by_the_mean_and_the_worst_of_all_cases() -> None:
     assert not is_noisy(entry(1.0))
 
 
+def test_what_other_programs_disturbed_decides_nothing() -> None:
+    (one,) = summarize([entry(0.5), replace(entry(9.0), disturbed=True)])
+    assert (one.met, one.mean, one.count, one.disturbed) == (None, pytest.approx(0.5), 1, 1)
+    known = measured(ours=[2.0] * 4, repeat=[1.0] * 4)
+    for one_measured in known.values():
+        one_measured.disturbed = [True, True, True, False]
+    assert make_entry(NUMPY, CASE, known).disturbed
+
+
 def test_the_cases_are_those_that_were_promised() -> None:
     cases = tax_cases()
     assert {case.operation for case in cases} == set(OPERATIONS) - {

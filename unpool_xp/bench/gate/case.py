@@ -85,6 +85,7 @@ class GateMeasurement:
     errors: dict[str, str] = field(default_factory=dict)  # why a side has no time
     calls: int | None = None  # per sample
     scope: str | None = None  # how much of the output was checked
+    spread: float | None = None  # of a pass, over all cases on the backend
 
     @property
     def cell(self) -> Cell:
@@ -104,13 +105,18 @@ class GateMeasurement:
         return 2 * sum(flags) > len(flags)
 
     @property
+    def counted_passes(self) -> list[PassSamples]:
+        """The deciding passes that were not disturbed; all of them where most were."""
+        if self.is_disturbed:
+            return self.deciding_passes
+        return [taken for taken in self.deciding_passes if not taken.disturbed]
+
+    @property
     def estimate(self) -> GateEstimate | None:
         """The verdict so far; None where there is nothing to judge."""
         if self.errors or not self.deciding_passes:
             return None
-        quiet = [taken for taken in self.deciding_passes if not taken.disturbed]
-        passes = self.deciding_passes if self.is_disturbed else quiet
-        estimate = estimate_change(passes, self.threshold)
+        estimate = estimate_change(self.counted_passes, self.threshold, self.spread)
         if self.is_disturbed:
             return replace(estimate, verdict=Verdict.UNDECIDED)
         changed = estimate.verdict in (Verdict.SLOWER, Verdict.FASTER)

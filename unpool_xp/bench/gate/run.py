@@ -27,7 +27,7 @@ from unpool_xp.bench.gate.case import (
     compare_rows,
     write_rows,
 )
-from unpool_xp.bench.gate.statistics import aa_differences
+from unpool_xp.bench.gate.statistics import aa_differences, typical_spread
 from unpool_xp.bench.gate.trio import ProcessTrio
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.rows.provenance import run_id
@@ -44,6 +44,7 @@ DEFAULT_BACKEND_MODES = (
 BUDGET_SECONDS = 120.0
 TIMEOUT_SECONDS = 60.0
 MAX_RETESTED = 24  # cases at once
+_ROUND_SHARE = 0.4  # of the budget, for samples; the rest is for starts and checks
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,8 @@ def run_gate(
             for on in dict.fromkeys(backend_modes)
             for gate_case in gate_cases
         ]
-        passes = _PassRunner(base, head, timeout_s, run, progress)
+        round_s = _ROUND_SHARE * budget_s / (PASSES * max(len(measured), 1))
+        passes = _PassRunner(base, head, timeout_s, run, progress, round_s)
         longest, number = 0.0, 0
         while wanted := _undecided(measured) if number >= PASSES else _measurable(measured):
             pass_start = time.monotonic()
@@ -177,6 +179,7 @@ def run_gate(
             number += 1
             what = f"of {PASSES}" if number <= PASSES else f"over {len(wanted)} undecided cases"
             passes.run(wanted, f"pass {number} {what}", retest=False)
+            _share_spreads(measured)
             longest = (time.monotonic() - pass_start) * len(measured) / len(wanted)
         # The most suspicious first; a noisy machine may have more than there is time for.
         while suspects := _cases_to_retest(measured):
@@ -186,6 +189,7 @@ def run_gate(
             for _ in range(RETEST_PASSES):
                 # A whole set of passes: to stop once it looks decided would favour one side.
                 passes.run(suspects, f"measuring {len(suspects)} again", retest=True)
+            _share_spreads(measured)
     folder = out / run
     write_machine(folder)
     base_rows, head_rows = (
@@ -197,6 +201,16 @@ def run_gate(
     found_notes = notes_on(base_rows, head_rows, pairs)
     comparison = Comparison(sorted(entries, key=severity_key), [*found_notes, *all_notes])
     return GateResult(base, head, comparison, measured, folder, time.monotonic() - start)
+
+
+def _share_spreads(measured: Sequence[GateMeasurement]) -> None:
+    """Tell each case how far apart passes lie on its backend."""
+    for on in {one.backend_mode for one in measured}:
+        mine = [one for one in measured if one.backend_mode == on]
+        known = [one.counted_passes for one in mine if not one.errors and one.deciding_passes]
+        spread = typical_spread(known)
+        for one in mine:
+            one.spread = spread
 
 
 def _measurable(measured: Sequence[GateMeasurement]) -> list[GateMeasurement]:
@@ -223,6 +237,7 @@ class _PassRunner:
     timeout_s: float
     run_name: str
     progress: Callable[[str], None]
+    round_s: float  # of samples, for a case in a pass
     facts: dict[BackendMode, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by side
     count: int = 0
 
@@ -253,7 +268,8 @@ class _PassRunner:
                 name = one.gate_case.case.operation
                 self.progress(f"{what}: {on}, {number} of {len(wanted)}, {name}")
                 passes = one.retest_passes if retest else one.first_passes
-                trio.run_pass(one, passes, seed=f"{self.run_name} {self.count} {number}")
+                seed = f"{self.run_name} {self.count} {number}"
+                trio.run_pass(one, passes, self.round_s, seed=seed)
 
 
 def _cases_to_retest(measured: Sequence[GateMeasurement]) -> list[GateMeasurement]:

@@ -1,26 +1,31 @@
 """Ratio, noise floor and verdict from the samples of base, control (base again) and head.
 
 A pass is three processes, started for it and sampled in turns. The same code in two processes
-differs more than a process from itself: memory lies elsewhere. So the interval is a bootstrap in
-two stages, of passes and then of the turns in a pass, and the noise floor is the far end of the
-interval that base against base has in the very same passes.
+differs more than a process from itself: memory lies elsewhere. So a pass counts as one value, and
+the interval follows from how far the passes lie apart. A case has few of them, so its spread is
+drawn towards that of all cases on the backend, as in the moderated t of Smyth (2004). The noise
+floor is the far end of the interval that base against base has in the very same passes.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from unpool_xp.bench.verdicts.bootstrap import CONFIDENCE, Ratio, Verdict, verdict
 
 SIDES = ("base", "control", "head")
-_RESAMPLES = 2000
+# So many values does the spread of all cases count for, beside the two that a case has of a pass.
+_PRIOR = 4
+# Base against one other process varies more than head against the mean of two.
+_CONTROL = math.sqrt(3 / 4)
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -44,8 +49,19 @@ class GateEstimate:
     verdict: Verdict
 
 
-def estimate_change(passes: Sequence[PassSamples], threshold: float) -> GateEstimate:
-    """Estimate a change from at least one pass; the ratio is the median of the passes' medians.
+def estimate_change(
+    passes: Sequence[PassSamples], threshold: float, spread: float | None = None
+) -> GateEstimate:
+    """Estimate a change from at least one pass.
+
+    Parameters
+    ----------
+    passes : sequence of PassSamples
+        Of one case.
+    threshold : float
+        The smallest difference that matters.
+    spread : float, optional
+        What `typical_spread` says of all cases on the backend. Default: that of these passes.
 
     Examples
     --------
@@ -54,33 +70,57 @@ def estimate_change(passes: Sequence[PassSamples], threshold: float) -> GateEsti
     >>> estimate_change([even, even], threshold=0.05).verdict
     <Verdict.SAME: 'same'>
     """
-    change_logs, aa_logs = [], []
+    changes, controls = _pass_logs(passes)
+    own = _residuals(passes)
+    typical = _scale(own) if spread is None else spread
+    freedom = _PRIOR + len(own)
+    scale = math.sqrt((_PRIOR * typical**2 + len(own) * _scale(own) ** 2) / freedom)
+    quantile = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    width = quantile * scale / math.sqrt(len(passes))
+    change = _center(changes)
+    ratio = Ratio(*map(math.exp, (change, change - width, change + width)))
+    noise = math.expm1(abs(_center(controls)) + width / _CONTROL)
+    return GateEstimate(ratio, noise, verdict(ratio, noise, threshold))
+
+
+def typical_spread(cases: Iterable[Sequence[PassSamples]]) -> float:
+    """Return how far the changes of a pass lie from the truth, over cases with passes; 0 of none.
+
+    In logarithms, as in 0.05 for 5 %.
+    """
+    residuals = [_residuals(passes) for passes in cases]
+    return _scale(np.concatenate(residuals)) if residuals else 0.0
+
+
+def _pass_logs(passes: Sequence[PassSamples]) -> tuple[Floats, Floats]:
+    """Return for each pass the logarithms of head over base, and of base over control."""
+    changes, controls = [], []
     for taken in passes:
         base, control, head = (np.log(getattr(taken, side)) for side in SIDES)
-        change_logs.append(head - (base + control) / 2)
-        aa_logs.append(base - control)
-    change_interval = _interval(change_logs)
-    aa_interval = _interval(aa_logs)
-    noise = math.exp(max(-aa_interval[1], aa_interval[2])) - 1
-    ratio = Ratio(*(math.exp(value) for value in change_interval))
-    return GateEstimate(ratio, max(noise, 0.0), verdict(ratio, max(noise, 0.0), threshold))
+        changes.append(_center(head - (base + control) / 2))
+        controls.append(_center(base - control))
+    return np.array(changes), np.array(controls)
 
 
-def _interval(logs: Sequence[Floats]) -> tuple[float, float, float]:
-    """Return the median of the passes' medians, and its bootstrap interval."""
-    generator = np.random.default_rng(0)
-    estimate = float(np.median([np.median(turns) for turns in logs]))
-    medians = np.stack(
-        [
-            np.median(turns[generator.integers(len(turns), size=(len(turns), _RESAMPLES))], axis=0)
-            for turns in logs
-        ]
-    )
-    picks = generator.integers(len(logs), size=(len(logs), _RESAMPLES))
-    draws = np.median(np.take_along_axis(medians, picks, axis=0), axis=0)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return estimate, min(float(low), estimate), max(float(high), estimate)
+def _residuals(passes: Sequence[PassSamples]) -> Floats:
+    """Return how far each pass is off, by its change and by its control, as a change would be."""
+    changes, controls = _pass_logs(passes)
+    controls = controls * _CONTROL
+    if len(passes) == 1:
+        return controls  # a change alone is off from nothing
+    shrunk = math.sqrt(1 - 1 / len(passes))  # by what the center follows each
+    return np.concatenate([(changes - _center(changes)) / shrunk, controls])
+
+
+def _center(values: Floats) -> float:
+    """Return the median of the means of all pairs (Hodges and Lehmann 1963)."""
+    first, second = np.triu_indices(len(values))
+    return float(np.median((values[first] + values[second]) / 2))
+
+
+def _scale(residuals: Floats) -> float:
+    """Return their standard deviation, whatever the few farthest are."""
+    return 1.4826 * float(np.median(np.abs(residuals)))
 
 
 def needs_retest(estimate: GateEstimate, threshold: float) -> bool:
@@ -92,8 +132,8 @@ def needs_retest(estimate: GateEstimate, threshold: float) -> bool:
 
 def aa_differences(passes: Sequence[PassSamples]) -> list[float]:
     """Return the A/A difference of each pass: 0.02 for 2 %."""
-    logs = (np.median(np.log(taken.base) - np.log(taken.control)) for taken in passes)
-    return [math.exp(abs(float(log))) - 1 for log in logs]
+    _, controls = _pass_logs(passes)
+    return [math.expm1(abs(log)) for log in controls.tolist()]
 
 
 def round_orders(rounds: int, seed: str) -> list[tuple[str, ...]]:

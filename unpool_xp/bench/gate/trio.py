@@ -18,8 +18,7 @@ from unpool_xp.bench.measure.host.load import LoadWatch
 from unpool_xp.bench.measure.timer import WARM_SECONDS, calls_per_sample
 from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
 
-ROUND_SECONDS = 0.6  # of samples for the three sides of a case in a pass, with their warm-up
-MIN_ROUNDS, MAX_ROUNDS = 5, 8
+MIN_ROUNDS, MAX_ROUNDS = 5, 30
 _WORKER = Path(__file__).with_name("side.py")
 _DROPPED_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "COVERAGE_PROCESS_START")
 
@@ -86,10 +85,13 @@ class ProcessTrio:
         wanted = list(arguments)
         return dict(zip(wanted, self._threads.map(ask, wanted), strict=True))
 
-    def run_pass(self, one: GateMeasurement, passes: list[PassSamples], *, seed: str) -> None:
+    def run_pass(
+        self, one: GateMeasurement, passes: list[PassSamples], round_s: float, *, seed: str
+    ) -> None:
         """Prepare a case in all three processes, check their outputs, sample in random order.
 
-        What fails is entered under the errors of the case, the samples under `passes`.
+        The rounds take about `round_s`, but there are at least five. What fails is entered under
+        the errors of the case, the samples under `passes`.
         """
         message = {**one.gate_case.prepare_arguments, "mode": self.mode}
         answers = self._ask_all("prepare", dict.fromkeys(SIDES, message))
@@ -97,7 +99,7 @@ class ProcessTrio:
         good = [side for side in SIDES if side not in one.errors]
         if "head" in good or {"base", "control"} <= set(good):
             passes.append(PassSamples([], [], []))
-            self._sample(one, passes[-1], good, seed)
+            self._sample(one, passes[-1], good, round_s, seed)
         self._ask_all("drop", {side: {} for side in SIDES if self._processes.is_running(side)})
 
     def _check(self, one: GateMeasurement, answers: dict[str, dict[str, Any]]) -> None:
@@ -120,7 +122,12 @@ class ProcessTrio:
                 one.errors[side] = error
 
     def _sample(
-        self, one: GateMeasurement, samples: PassSamples, good: Sequence[str], seed: str
+        self,
+        one: GateMeasurement,
+        samples: PassSamples,
+        good: Sequence[str],
+        round_s: float,
+        seed: str,
     ) -> None:
         """Sample the builds whose output was correct, even if only one is left."""
 
@@ -137,7 +144,7 @@ class ProcessTrio:
             call_s = [ask(side, "call_seconds")["call_s"] for side in good]
             # As many calls for all, as the quickest needs.
             one.calls = calls_per_sample(min(call_s))
-            rounds = int(ROUND_SECONDS / (sum(call_s) * one.calls + len(good) * WARM_SECONDS))
+            rounds = int(round_s / (sum(call_s) * one.calls + len(good) * WARM_SECONDS))
             for order in round_orders(min(max(rounds, MIN_ROUNDS), MAX_ROUNDS), seed):
                 for side in (name for name in order if name in good):
                     taken = ask(side, "sample", calls=one.calls)

@@ -172,7 +172,16 @@ def make_entry(target: TaxTarget, case: Case, measured: Measurements) -> TaxEntr
     native_s, best = min(own, key=lambda pair: pair[0])
     process = measured[portable].process
     ratio = ratio_of_pairs(ours, measured[best].samples_s, process)
-    return TaxEntry(target, case, best.function, statistics.median(ours), native_s, ratio)
+    flags = [*measured[portable].disturbed, *measured[best].disturbed]
+    return TaxEntry(
+        target,
+        case,
+        best.function,
+        statistics.median(ours),
+        native_s,
+        ratio,
+        disturbed=2 * sum(flags) > len(flags),
+    )
 
 
 def ratio_of_pairs(

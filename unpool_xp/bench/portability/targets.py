@@ -90,6 +90,7 @@ class TaxEntry:
     native_s: float = math.nan
     ratio: Ratio | None = None  # portable over native: the median of the pairs' ratios
     reason: str | None = None  # why there is no ratio
+    disturbed: bool = False  # most samples, by other programs: the ratio decides nothing
 
 
 NOISY = 1.5  # the upper end of an interval over the lower
@@ -110,10 +111,13 @@ class TaxSummary:
     count: int  # entries with a ratio
     failed: int  # entries without
     noisy: int  # entries whose ratio is noisy
+    disturbed: int  # entries whose ratio decides nothing; no part of the mean and the worst
 
     @property
-    def met(self) -> bool:
-        """Whether both limits hold and every case has a ratio."""
+    def met(self) -> bool | None:
+        """Whether both limits hold and every case has a ratio; None where others disturbed some."""
+        if self.disturbed:
+            return None
         if self.worst is None or self.worst.ratio is None or self.failed:
             return False
         return (
@@ -129,9 +133,11 @@ def summarize(entries: Iterable[TaxEntry]) -> list[TaxSummary]:
         groups.setdefault(entry.target, []).append(entry)
     summaries = []
     for target, group in groups.items():
-        timed = [(entry.ratio.estimate, entry) for entry in group if entry.ratio is not None]
+        known = [(entry.ratio.estimate, entry) for entry in group if entry.ratio is not None]
+        timed = [pair for pair in known if not pair[1].disturbed]
         mean = statistics.geometric_mean(estimate for estimate, _ in timed) if timed else math.nan
         worst = max(timed, key=lambda pair: pair[0])[1] if timed else None
-        failed, noisy = len(group) - len(timed), sum(map(is_noisy, group))
-        summaries.append(TaxSummary(target, mean, worst, len(timed), failed, noisy))
+        failed, noisy = len(group) - len(known), sum(map(is_noisy, group))
+        disturbed = len(known) - len(timed)
+        summaries.append(TaxSummary(target, mean, worst, len(timed), failed, noisy, disturbed))
     return summaries

@@ -27,14 +27,14 @@ def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
         for entry in here:
             if entry.ratio is not None:
                 estimate = three_digits(entry.ratio.estimate)
-                missed = entry.ratio.estimate > target.worst_limit
+                missed = entry.ratio.estimate > target.worst_limit and not entry.disturbed
                 table.add_row(
                     entry.case.short_name,
                     seconds_text(entry.portable_s),
                     seconds_text(entry.native_s),
                     f"[bold red]{estimate}[/]" if missed else estimate,
                     f"{three_digits(entry.ratio.low)}-{three_digits(entry.ratio.high)}"
-                    f"{'?' * is_noisy(entry)}",
+                    f"{'!' * entry.disturbed or '?' * is_noisy(entry)}",
                 )
         console.print(table)
         for line in _fastest_natives(here):
@@ -59,7 +59,9 @@ def _fastest_natives(entries: Sequence[TaxEntry]) -> list[str]:
 
 def _summary_line(summary: TaxSummary) -> list[str]:
     target, worst = summary.target, summary.worst
-    met = "met" if summary.met else "missed"
+    met = {True: "met", False: "missed", None: "undecided"}[summary.met]
+    if summary.disturbed:
+        met += f" ({summary.disturbed} disturbed)"
     if summary.noisy:
         met += f" ({summary.noisy} noisy)"
     if summary.failed:
@@ -94,6 +96,8 @@ def print_summaries(console: Console, entries: Sequence[TaxEntry]) -> None:
             f"[yellow]? an interval whose ends are more than {NOISY:g} times apart: "
             "something else ran here, measure again[/]"
         )
+    if any(summary.disturbed for summary in summaries):
+        console.print("[yellow]! other programs were at work: it decides nothing[/]")
 
 
 def _means_by_operation(
@@ -158,6 +162,7 @@ def tax_as_json(entries: Sequence[TaxEntry]) -> dict[str, Any]:
                 "interval": None
                 if entry.ratio is None
                 else [entry.ratio.low, entry.ratio.high if entry.ratio.low else None],
+                "disturbed": entry.disturbed,
                 "reason": entry.reason,
             }
             for entry in entries

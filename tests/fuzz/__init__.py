@@ -1,0 +1,1 @@
+"""Random arguments, on every library and beside PyTorch and onnxruntime: `make fuzz`."""

@@ -1,0 +1,143 @@
+"""The differences that are meant, each with its reason; whatever else differs is a fault.
+
+Each is a function of the call, what it is compared with, and the two outcomes. It is asked only
+where they differ, and says whether that is why.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from tests.fuzz.libraries import Outcome
+from tests.fuzz.pieces import Call, resized
+from unpool_xp import reference
+
+NATIVE = ("torch.nn.functional", "onnxruntime")
+
+
+def sizes(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
+    """Find natives that take the floor of a product all but whole (pytorch/pytorch#62396)."""
+    scales = call.plain.get("scale")
+    if label not in NATIVE or not scales or scales[0] is None or theirs.error:
+        return False
+    plane, got = call.data[0].shape[-len(scales) :], theirs.outputs[0].shape[-len(scales) :]
+    real: Any = np.float32 if label == "onnxruntime" else float
+    floors = tuple(math.floor(real(n) * real(s)) for n, s in zip(plane, scales, strict=True))
+    wanted = tuple(resized(n, s) for n, s in zip(plane, scales, strict=True))
+    return got == floors != wanted
+
+
+def duplicates(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
+    """Find several values at one position, of which each library may keep another."""
+    if call.operation != "max_unpool" or call.plain.get("duplicates") != "any":
+        return False
+    rank = len(call.plain["output"])
+    return all(
+        not one.error
+        and one.outputs[0].shape == ours.outputs[0].shape
+        and bool(reference.is_candidate(one.outputs[0], *call.data, rank).all())
+        for one in (ours, theirs)
+    )
+
+
+def copied_axes(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
+    """Find axes that keep their size under a factor other than 1: copied here, and by PyTorch.
+
+    onnxruntime copies them only where all axes keep theirs, and then whatever the operation.
+    """
+    scales = call.plain.get("scale")
+    if label != "onnxruntime" or not scales or scales[0] is None:
+        return False
+    plane = call.data[0].shape[-len(scales) :]
+    return any(resized(n, s) == n and s != 1 for n, s in zip(plane, scales, strict=True))
+
+
+def edges_in_float32(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
+    """Find cells of a nearest resizing whose source lies on the edge between two elements.
+
+    The natives find it in float32; PyTorch's "nearest" also takes a factor for 1 or 2 where the
+    size comes out so.
+    """
+    if label not in NATIVE or call.operation != "nearest_unpool" or ours.error or theirs.error:
+        return False
+    one, other = ours.outputs[0], theirs.outputs[0]
+    if one.shape != other.shape:
+        return False
+    differs = (one != other) & ~((one != one) & (other != other))
+    p = call.plain
+    rank = len(p["output"])
+    plane = call.data[0].shape[-rank:]
+    certain = np.ones((), bool)
+    for n, m, scale in zip(plane, p["output"], p["scale"], strict=True):
+        if label != "onnxruntime" and scale is not None and m in (n, 2 * n) and scale * n != m:
+            return True
+        certain = certain[..., None] & _certain(n, m, scale, p["coordinates"], p["rounding"])
+    return not bool((differs & certain).any())
+
+
+def _certain(n: int, m: int, scale: float | None, coordinates: str, rounding: str) -> np.ndarray:
+    """Return for which output cells float32 finds the right source."""
+    exact = Fraction(m, n) if scale is None else Fraction(scale)
+    if exact.denominator == 1 and coordinates == "asymmetric":
+        return np.ones(m, bool)
+    half = Fraction(1, 2)
+    edge = half if rounding.startswith("round") else Fraction()
+    certain = []
+    for o in range(m):
+        match coordinates:
+            case "asymmetric":
+                source = o / exact
+            case "align_corners":
+                source = Fraction(o * (n - 1), max(m - 1, 1))
+            case "half_pixel_symmetric":
+                source = Fraction(n, 2) * (1 - m / (n * exact)) + (o + half) / exact - half
+            case _:
+                source = (o + half) / exact - half
+        certain.append(abs(source - edge - round(source - edge)) > Fraction(1, 10**4))
+    return np.asarray(certain)
+
+
+def weights_of_zero(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
+    """Find NaN that natives make of a NaN or an infinity times a weight of zero."""
+    if label not in NATIVE or call.operation not in ("linear_unpool", "cubic_unpool"):
+        return False
+    if ours.error or theirs.error or np.isfinite(call.data[0]).all():
+        return False
+    one, other = ours.outputs[0], theirs.outputs[0]
+    return one.shape == other.shape and bool((np.isnan(other) | np.isclose(one, other)).all())
+
+
+def nan_in_onnx(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
+    """Find NaN in onnxruntime's MaxPool: passed over, unless it comes first in its window."""
+    return label == "onnxruntime" and "pool" in call.operation and np.isnan(call.data[0]).any()
+
+
+def empty_windows(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
+    """Find windows whose dilation steps over the whole plane: no maximum, no mean."""
+    return label in NATIVE and "without a single element" in str(ours.error)
+
+
+def indices_outside_a_chunk(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
+    """Find indices that lie in the plane but not in their window, where a plane is in chunks."""
+    return (
+        label == "dask"
+        and call.operation == "max_unpool"
+        and "kernel_size" in call.options
+        and isinstance(theirs.error, IndexError)
+    )
+
+
+DIFFERENCES = (
+    sizes,
+    duplicates,
+    copied_axes,
+    edges_in_float32,
+    weights_of_zero,
+    nan_in_onnx,
+    empty_windows,
+    indices_outside_a_chunk,
+)
