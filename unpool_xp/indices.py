@@ -45,7 +45,7 @@ def convert_indices(
         The size of the window; "chainer" needs it.
     stride : int or tuple of int, optional
         The step from window to window. Default: `kernel_size`.
-    padding : int or tuple of int or tuple of (int, int), optional
+    padding : int or tuple of int or tuple of (int, int) or {"same", "same_lower"}, optional
         The padding that the pooling had.
     dilation : int or tuple of int, optional
         The dilation that the pooling had.

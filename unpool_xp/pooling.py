@@ -71,9 +71,10 @@ def max_pool(
         every axis after the first two.
     stride : int or tuple of int, optional
         The step from window to window. Default: `kernel_size`, so that windows do not overlap.
-    padding : int or tuple of int or tuple of (int, int), optional
+    padding : int or tuple of int or tuple of (int, int) or {"same", "same_lower"}, optional
         Cells before and after each spatial axis that a window may cover and that never hold the
-        maximum; smaller than the effective kernel ``dilation * (kernel_size - 1) + 1``.
+        maximum; smaller than the effective kernel ``dilation * (kernel_size - 1) + 1``. "same"
+        pads for ``ceil(n / stride)`` windows, an odd cell at the end, "same_lower" at the start.
     dilation : int or tuple of int, optional
         The step from element to element in a window.
     ceil_mode : bool, optional
@@ -133,6 +134,7 @@ def avg_pool(
     dilation: Sizes = 1,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor: int | None = None,
 ) -> ArrayT:
     """Take the mean of each window.
 
@@ -145,9 +147,10 @@ def avg_pool(
         every axis after the first two.
     stride : int or tuple of int, optional
         The step from window to window. Default: `kernel_size`, so that windows do not overlap.
-    padding : int or tuple of int or tuple of (int, int), optional
+    padding : int or tuple of int or tuple of (int, int) or {"same", "same_lower"}, optional
         Cells of zero before and after each spatial axis, smaller than the effective kernel
-        ``dilation * (kernel_size - 1) + 1``.
+        ``dilation * (kernel_size - 1) + 1``. "same" pads for ``ceil(n / stride)`` windows, an odd
+        cell at the end, "same_lower" at the start.
     dilation : int or tuple of int, optional
         The step from element to element in a window.
     ceil_mode : bool, optional
@@ -155,6 +158,9 @@ def avg_pool(
     count_include_pad : bool, optional
         Whether a cell of the padding counts in the mean. What `ceil_mode` adds beyond the padding
         never does.
+    divisor : int, optional
+        What each sum is divided by in place of the number of its cells; any int but 0, so that 1
+        gives the sums.
 
     Returns
     -------
@@ -175,8 +181,9 @@ def avg_pool(
 
     Notes
     -----
-    The rules are those of ``torch.nn.functional.avg_pool2d``, with the ``dilations`` of ONNX's
-    ``AveragePool``. Half precision is summed in float32.
+    The rules are those of ``torch.nn.functional.avg_pool2d``, whose ``divisor_override`` is
+    `divisor`, with the ``dilations`` of ONNX's ``AveragePool``. Half precision is summed in
+    float32.
 
     Examples
     --------
@@ -188,8 +195,8 @@ def avg_pool(
     info = inspect_inputs("avg_pool", x=x)
     require_dtype("avg_pool", info.xp, ("real floating",), "a real floating", x=x)
     sizes = (kernel_size, stride, padding, dilation)
-    shape, modes = tuple(x.shape), (ceil_mode, count_include_pad, info.traits.symbolic_axes)
-    plan = info.make_plan(plan_avg_pool, "avg_pool", shape, *sizes, *modes)
+    modes = (ceil_mode, count_include_pad, divisor, info.traits.symbolic_axes)
+    plan = info.make_plan(plan_avg_pool, "avg_pool", tuple(x.shape), *sizes, *modes)
     if info.traits.is_chunked:
         return chunked.avg_pool(plan, x)
     return window_means(info, plan, x)

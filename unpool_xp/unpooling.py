@@ -176,8 +176,9 @@ def max_unpool(
         int acts on every axis after the first two. May be left out where `output_size` is given.
     stride : int or tuple of int, optional
         The step from window to window. Default: `kernel_size`.
-    padding : int or tuple of int or tuple of (int, int), optional
-        The padding that the pooling had.
+    padding : int or tuple of int or tuple of (int, int) or {"same", "same_lower"}, optional
+        The padding that the pooling had. With "same" and without `output_size` the output has
+        ``n * stride`` cells.
     dilation : int or tuple of int, optional
         The dilation that the pooling had.
     output_size : int or tuple of int, optional

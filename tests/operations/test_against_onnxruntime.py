@@ -1,7 +1,7 @@
 """Equal to onnxruntime, wherever an operator's options and ours meet.
 
 Where they do not meet is said at each operator, as seen with onnxruntime 1.32. Left out for all:
-`auto_pad` in pooling, which is a way to write padding; more than three spatial axes.
+more than three spatial axes.
 """
 
 from __future__ import annotations
@@ -87,6 +87,35 @@ def test_avg_pool(case: PoolingArguments, include: bool, seed: int) -> None:
     assert_close(got, run("AveragePool", x, **pooling(case), count_include_pad=int(include))[0])
 
 
+SAME = {"same": "SAME_UPPER", "same_lower": "SAME_LOWER"}
+same = st.sampled_from(sorted(SAME))
+
+
+@settings(max_examples=100)
+@given(case=POOLINGS, padding=same, include=st.booleans(), seed=seeds)
+def test_pools_with_as_many_windows_as_strides(
+    case: PoolingArguments, padding: Any, include: bool, seed: int
+) -> None:
+    x = array(case.shape, seed)
+    # With a dilation it is refused. Windows that leave cells between them start after some of these
+    # cells, where ours start at the first one: the padding would be negative.
+    sizes = zip(case.plane, case.kernel, case.stride, strict=True)
+    assume(all((n - 1) // s * s + k >= n for n, k, s in sizes))
+    options = {"kernel_size": case.kernel, "stride": case.stride, "padding": padding}
+    attributes = {"kernel_shape": case.kernel, "strides": case.stride, "auto_pad": SAME[padding]}
+    pooled = ux.max_pool(x, **options)
+    wanted, indices = run("MaxPool", x, **attributes, storage_order=0)
+    np.testing.assert_array_equal(pooled.values, wanted, strict=True)
+    got = ux.convert_indices(pooled.indices, "torch", "onnx", input_shape=case.shape)
+    np.testing.assert_array_equal(got, indices, strict=True)
+    got = ux.avg_pool(x, **options, count_include_pad=include)
+    assert_close(got, run("AveragePool", x, **attributes, count_include_pad=int(include))[0])
+    local = ux.convert_indices(
+        pooled.indices, "torch", "chainer", input_shape=case.shape, **options
+    )
+    assert ((local >= 0) & (local < np.prod(case.kernel))).all()
+
+
 # --- unpooling -----------------------------------------------------------------------------------
 
 
@@ -148,6 +177,26 @@ def test_conv_transpose(case: Any, form: str, seed: int) -> None:
         attributes |= {"auto_pad": form, "output_shape": output}
     arrays = [array(shape, seed + i) for i, shape in enumerate(shapes)]
     got = ux.conv_transpose(*arrays, **options | {"padding": padding, "output_padding": more})
+    assert_close(got, run("ConvTranspose", *arrays, **attributes)[0])
+
+
+@settings(max_examples=100)
+@given(case=convolutions(), padding=same, seed=seeds)
+def test_conv_transpose_to_as_many_cells_as_strides(case: Any, padding: Any, seed: int) -> None:
+    shapes, options = case
+    assume(shapes[0][0])
+    stride, kernel = options["stride"], shapes[1][2:]
+    more = tuple(min(m, s - 1) for m, s in zip(options["output_padding"], stride, strict=True))
+    # Where less than a stride is written its output ends there, against the rule of the standard,
+    # output_shape = input_shape * strides.
+    sizes = zip(kernel, options["dilation"], stride, more, strict=True)
+    assume(all((k - 1) * d + 1 + m >= s for k, d, s, m in sizes))
+    attributes: dict[str, Any] = {"kernel_shape": kernel, "strides": stride}
+    attributes |= {"dilations": options["dilation"], "group": options["groups"]}
+    attributes |= {"output_padding": more, "auto_pad": SAME[padding]}
+    arrays = [array(shape, seed + i) for i, shape in enumerate(shapes)]
+    got = ux.conv_transpose(*arrays, **options | {"padding": padding, "output_padding": more})
+    assert got.shape[2:] == tuple(n * s for n, s in zip(shapes[0][2:], stride, strict=True))
     assert_close(got, run("ConvTranspose", *arrays, **attributes)[0])
 
 

@@ -97,18 +97,25 @@ def test_max_pool(case: PoolingArguments, dtype: str, seed: int) -> None:
 
 
 @many
-@given(case=POOLINGS, include=st.booleans(), seed=seeds)
-def test_avg_pool(case: PoolingArguments, include: bool, seed: int) -> None:
+@given(
+    case=POOLINGS,
+    include=st.booleans(),
+    divisor=st.one_of(st.none(), st.integers(-3, 9).filter(bool)),
+    seed=seeds,
+)
+def test_avg_pool(case: PoolingArguments, include: bool, divisor: int | None, seed: int) -> None:
     rank = len(case.kernel)
+    divisor = None if rank == 1 else divisor  # PyTorch's avg_pool1d has none
     case = dataclasses.replace(case, dilation=(1,) * rank)
     # PyTorch's avg_pool3d refuses a kernel longer than the axis, with padding too.
     assume(rank < 3 or all(n >= k for n, k in zip(case.plane, case.kernel, strict=True)))
     x = mixed_values(case.shape, seed)
     options = native_options(case) | {"count_include_pad": include}
+    options |= {"divisor_override": divisor} if divisor else {}
     del options["dilation"]
     compare(
-        ux.avg_pool(*tensors(x), **case.options, count_include_pad=include),
-        reference.avg_pool(x, *dataclasses.astuple(case)[1:], include),
+        ux.avg_pool(*tensors(x), **case.options, count_include_pad=include, divisor=divisor),
+        reference.avg_pool(x, *dataclasses.astuple(case)[1:], include, divisor),
         getattr(F, f"avg_pool{rank}d")(*tensors(x), **options),
         assert_close,
     )

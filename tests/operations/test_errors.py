@@ -34,6 +34,12 @@ bad(ux.max_pool, "TypeError: x must have a real dtype", X.astype(np.complex64), 
 bad(ux.avg_pool, "ValueError: kernel_size=0 must be >= 1", X, kernel_size=0)
 bad(ux.avg_pool, "TypeError: x must have a real floating dtype", I2, kernel_size=2)
 
+VALID = "ValueError: padding='valid' is not one of same, same_lower"
+bad(ux.max_pool, VALID, X, kernel_size=2, padding="valid")
+
+bad(ux.avg_pool, "ValueError: divisor=0 must not be 0", X, kernel_size=2, divisor=0)
+bad(ux.avg_pool, "TypeError: divisor must be an int", X, kernel_size=2, divisor=2.0)
+
 bad(ux.adaptive_max_pool, "ValueError: output_size=(2, 0) must be >= 1", X, output_size=(2, 0))
 bad(ux.adaptive_max_pool, "TypeError: x must have a real dtype", X > 3, output_size=2)
 bad(ux.adaptive_avg_pool, "TypeError: output_size must be an int or a tuple", X, output_size=0.5)

@@ -37,15 +37,6 @@ LEFT_OUT = {
 
 # What is still to come: the case must fail, and with the error of what is missing.
 PENDING = {
-    'padding="same"': (
-        "test_averagepool_2d_precomputed_same_upper",
-        "test_averagepool_2d_same_upper",
-        "test_averagepool_2d_same_lower",
-        "test_convtranspose_autopad_same",
-        "test_maxpool_2d_precomputed_same_upper",
-        "test_maxpool_2d_same_upper",
-        "test_maxpool_2d_same_lower",
-    ),
     "rounding of nearest_unpool": (
         "test_resize_upsample_scales_nearest",
         "test_resize_downsample_scales_nearest",

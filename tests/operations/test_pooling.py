@@ -47,16 +47,24 @@ def test_avg_pool(target: Target, case: PoolingArguments, include: bool, seed: i
     assert_close(got, wanted)
 
 
+def test_a_divisor_takes_the_place_of_the_count(target: Target) -> None:
+    x = real_values((2, 3, 5, 4), 0)
+    options = {"kernel_size": 2, "stride": 1, "padding": 1, "count_include_pad": False}
+    sums = target(ux.avg_pool, x, **options, divisor=1)
+    assert_close(sums, 4 * ux.avg_pool(x, 2, stride=1, padding=1))
+    assert_close(target(ux.avg_pool, x, **options, divisor=-2), sums / -2)
+
+
 @examples(40, case=adaptive_sizes(), dtype=DTYPES, seed=seeds)
 def test_adaptive_pools(target: Target, case: Any, dtype: str, seed: int) -> None:
     shape, output = case
     x = values(shape, dtype, seed, special=True)
-    got = target(ux.adaptive_max_pool, x, output)
+    got = target(ux.adaptive_max_pool, x, output_size=output)
     wanted = reference.adaptive_max_pool(x, output)
     np.testing.assert_array_equal(got.values, wanted[0], strict=True)
     np.testing.assert_array_equal(got.indices, wanted[1], strict=True)
     means = real_values(shape, seed)
-    got = target(ux.adaptive_avg_pool, means, output)
+    got = target(ux.adaptive_avg_pool, means, output_size=output)
     assert_close(got, reference.adaptive_avg_pool(means, output))
 
 

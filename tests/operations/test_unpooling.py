@@ -36,6 +36,21 @@ def test_nearest_unpool(target: Target, case: Any, half: bool, dtype: str, seed:
     np.testing.assert_array_equal(got, reference.nearest_unpool(x, **options), strict=True)
 
 
+def test_same_padding_comes_back_to_the_size_that_was_pooled(target: Target) -> None:
+    x = real_values((2, 2, 7, 6), 0)
+    for padding in ("same", "same_lower"):
+        options: dict[str, Any] = {"kernel_size": (3, 2), "stride": (2, 3), "padding": padding}
+        pooled = ux.max_pool(x, **options)
+        assert pooled.values.shape == (2, 2, 4, 2)
+        got = target(ux.max_unpool, *pooled, **options, output_size=(7, 6), duplicates="sum")
+        pairs = ((1, 1), (0, 0))
+        explicit = ux.max_unpool(
+            *pooled, **options | {"padding": pairs}, output_size=(7, 6), duplicates="sum"
+        )
+        np.testing.assert_array_equal(got, explicit)
+        assert ux.max_unpool(*ux.max_pool(x[..., :6, :], **options), **options).shape[2:] == (6, 6)
+
+
 COORDINATES = st.sampled_from(["asymmetric", "half_pixel", "align_corners"])
 
 

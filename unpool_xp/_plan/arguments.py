@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 import numpy as np
 
 Sizes: TypeAlias = int | Sequence[int]
-Padding: TypeAlias = int | Sequence[int | tuple[int, int]]
+Padding: TypeAlias = int | Sequence[int | tuple[int, int]] | Literal["same", "same_lower"]
 Scales: TypeAlias = float | Sequence[float]
 Shape: TypeAlias = tuple[int, ...]
 Coordinates: TypeAlias = Literal["asymmetric", "half_pixel", "align_corners"]
@@ -127,9 +127,20 @@ def per_axis(
 
 
 def padding_pairs(
-    operation: str, value: Any, rank: int, shape: Shape, extents: Shape
+    operation: str,
+    value: Any,
+    rank: int,
+    shape: Shape,
+    extents: Shape,
+    windows: Sequence[tuple[int, int, int]] = (),
 ) -> tuple[tuple[int, int], ...]:
-    """Return the (before, after) padding of each spatial axis, each smaller than its extent."""
+    """Return the (before, after) padding of each spatial axis, each smaller than its extent.
+
+    `windows` has for each axis its cells, and how many windows "same" pads them for at what stride.
+    """
+    if isinstance(value, str):
+        check_choice(operation, "padding", value, ("same", "same_lower"))
+        value = _same_padding(windows, extents, lower=value == "same_lower")
     result = []
     for entry in _entries(operation, "padding", value, rank, shape):
         pair = entry if isinstance(entry, tuple | list) else (entry, entry)
@@ -142,6 +153,18 @@ def padding_pairs(
             rule = f"must be >= 0 and smaller than the effective kernel dilation*(k-1)+1 = {extent}"
             fail(operation, "padding", value, shape, rule)
     return tuple(result)
+
+
+def _same_padding(
+    windows: Sequence[tuple[int, int, int]], extents: Shape, *, lower: bool
+) -> tuple[tuple[int, int], ...]:
+    """Return the padding that the windows just cover; an odd cell last, or first if `lower`."""
+    pairs = []
+    for (size, count, stride), extent in zip(windows, extents, strict=True):
+        total = max((count - 1) * stride + extent - size, 0)
+        before = (total + lower) // 2
+        pairs.append((before, total - before))
+    return tuple(pairs)
 
 
 def factors_per_axis(

@@ -59,12 +59,17 @@ def plan_max_unpool(
             fail(operation, "kernel_size", None, shape, rule)
         plane = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
         return MaxUnpoolPlan(plane, None)
-    kernels, strides, dilations, extents, pads = _window_sizes(
-        operation, shape, rank, kernel_size, stride, padding, dilation
-    )
-    pooled, before = shape[len(shape) - rank :], tuple([low for low, _ in pads])
+    sizes = (kernel_size, stride, dilation)
+    kernels, strides, dilations, extents = _window_sizes(operation, shape, rank, *sizes)
+    pooled = shape[len(shape) - rank :]
+    same_plane = tuple([n * s for n, s in zip(pooled, strides, strict=True)])
     if output_size is not None:
-        plane = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+        same_plane = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+    same = list(zip(same_plane, pooled, strides, strict=True))
+    pads = padding_pairs(operation, padding, rank, shape, extents, same)
+    before = tuple([low for low, _ in pads])
+    if output_size is not None or isinstance(padding, str):
+        plane = same_plane
     else:
         plane = tuple(
             (n - 1) * s - low - high + extent
@@ -175,7 +180,11 @@ def plan_conv_transpose(
     dilations = per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
     extras = per_axis(operation, "output_padding", output_padding, rank, shape, minimum=0)
     extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
-    pads = padding_pairs(operation, padding, rank, shape, extents)
+    outputs = tuple([n * s - more for n, s, more in zip(plane, strides, extras, strict=True)])
+    if output_size is not None:
+        outputs = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+    same = list(zip(outputs, plane, strides, strict=True))
+    pads = padding_pairs(operation, padding, rank, shape, extents, same)
     limits = tuple(max(s, d) for s, d in zip(strides, dilations, strict=True))
     smallest = tuple(
         (n - 1) * s - before - after + extent
@@ -184,7 +193,6 @@ def plan_conv_transpose(
     if output_size is not None:
         if any(extras):
             fail(operation, "output_padding", output_padding, shape, "excludes output_size")
-        outputs = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
         extras = tuple(out - low for out, low in zip(outputs, smallest, strict=True))
         if any(not 0 <= more < limit for more, limit in zip(extras, limits, strict=True)):
             largest = tuple(low + limit - 1 for low, limit in zip(smallest, limits, strict=True))
@@ -198,6 +206,9 @@ def plan_conv_transpose(
     elif any(more >= limit for more, limit in zip(extras, limits, strict=True)):
         rule = f"must be smaller than the stride or the dilation, {limits}"
         fail(operation, "output_padding", output_padding, shape, rule)
+    elif isinstance(padding, str):  # as many cells as strides, whatever the kernel
+        totals = zip(plane, strides, smallest, strict=True)
+        extras = tuple([n * s - low for n, s, low in totals])
     outputs = tuple(low + more for low, more in zip(smallest, extras, strict=True))
     if min(outputs) < 1:
         fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {outputs}")

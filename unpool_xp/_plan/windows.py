@@ -10,6 +10,7 @@ from unpool_xp._plan.arguments import (
     Padding,
     Shape,
     Sizes,
+    as_int,
     fail,
     padding_pairs,
     per_axis,
@@ -118,8 +119,9 @@ class AvgPoolPlan:
     """Plan of an average pooling: the windows and the divisor of each sum."""
 
     axes: tuple[AnyWindows, ...]
-    counts: tuple[Shape | None, ...]  # along each axis; None: of an axis whose size is a symbol
-    divisor: int | None  # where it is the same for all windows
+    # Along each axis; None: of an axis whose size is a symbol.
+    counts: tuple[Shape | None, ...]
+    divisor: int | None  # where it is the same for all windows; the counts are not looked at then
     include_pad: bool = True
 
 
@@ -129,18 +131,16 @@ def _window_sizes(
     rank: int,
     kernel_size: Sizes,
     stride: Sizes | None,
-    padding: Padding,
     dilation: Sizes,
-) -> tuple[Shape, Shape, Shape, Shape, tuple[tuple[int, int], ...]]:
-    """Return kernel, stride, dilation, effective kernel and padding of each axis."""
+) -> tuple[Shape, Shape, Shape, Shape]:
+    """Return kernel, stride, dilation and effective kernel of each axis."""
     kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, minimum=1)
     strides = (
         kernels if stride is None else per_axis(operation, "stride", stride, rank, shape, minimum=1)
     )
     dilations = per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
     extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
-    pads = padding_pairs(operation, padding, rank, shape, extents)
-    return kernels, strides, dilations, extents, pads
+    return kernels, strides, dilations, extents
 
 
 def plan_windows(
@@ -159,13 +159,14 @@ def plan_windows(
     that no window reads.
     """
     rank = spatial_rank(operation, shape, kernel_size=kernel_size)
-    kernels, strides, dilations, extents, pads = _window_sizes(
-        operation, shape, rank, kernel_size, stride, padding, dilation
-    )
+    sizes = (kernel_size, stride, dilation)
+    kernels, strides, dilations, extents = _window_sizes(operation, shape, rank, *sizes)
+    plane = shape[len(shape) - rank :]
+    same = [(n, -(-n // s), s) for n, s in zip(plane, strides, strict=True)]
+    pads = padding_pairs(operation, padding, rank, shape, extents, same)
     if not isinstance(ceil_mode, bool):
         raise TypeError(f"{operation}: ceil_mode must be a bool, got {ceil_mode!r}")
 
-    plane = shape[len(shape) - rank :]
     axes = []
     for i, (n, k, s, d, extent, (before, after)) in enumerate(
         zip(plane, kernels, strides, dilations, extents, pads, strict=True)
@@ -229,6 +230,7 @@ def plan_avg_pool(
     dilation: Sizes,
     ceil_mode: bool,
     count_include_pad: bool,
+    divisor: int | None = None,
     symbolic_axes: tuple[bool, ...] = (),
 ) -> AvgPoolPlan:
     """Plan an average pooling: the windows, and the divisors along each axis."""
@@ -236,6 +238,11 @@ def plan_avg_pool(
         raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
     sizes = (kernel_size, stride, padding, dilation)
     axes = plan_windows(operation, shape, *sizes, ceil_mode, symbolic_axes)
+    if divisor is not None:
+        divisor = as_int(operation, "divisor", divisor, shape)
+        if not divisor:
+            fail(operation, "divisor", divisor, shape, "must not be 0")
+        return AvgPoolPlan(axes, ((),) * len(axes), divisor)
     return plan_means(axes, include_pad=count_include_pad, symbolic_axes=symbolic_axes)
 
 

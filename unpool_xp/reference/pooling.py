@@ -65,6 +65,7 @@ def avg_pool(
     dilation: Sizes,
     ceil_mode: bool,
     count_include_pad: bool,
+    divisor: int | None = None,
 ) -> NDArray:
     """Return the sum of each window over the number of its cells.
 
@@ -78,6 +79,8 @@ def avg_pool(
         As in `max_pool`.
     count_include_pad : bool
         Whether cells of the padding count. Cells beyond the padding never do.
+    divisor : int, optional
+        In place of the number of cells.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def avg_pool(
         else:
             counted = real
         total = sum(cells[p] for p in itertools.product(*real))
-        averages[o] = total / math.prod(len(axis) for axis in counted)
+        averages[o] = total / (divisor or math.prod(len(axis) for axis in counted))
     return _planes_first(averages, x, rank)
 
 
