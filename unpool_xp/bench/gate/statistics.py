@@ -24,6 +24,7 @@ from unpool_xp.bench.verdicts.bootstrap import CONFIDENCE, Ratio, Verdict, verdi
 SIDES = ("base", "control", "head")
 # So many values does the spread of all cases count for, beside the two that a case has of a pass.
 _PRIOR = 4
+_NOISE_LIMIT = 0.1  # the largest noise floor within which two builds are the same
 # Base against one other process varies more than head against the mean of two.
 _CONTROL = math.sqrt(3 / 4)
 
@@ -80,7 +81,11 @@ def estimate_change(
     change = _center(changes)
     ratio = Ratio(*map(math.exp, (change, change - width, change + width)))
     noise = math.expm1(abs(_center(controls)) + width / _CONTROL)
-    return GateEstimate(ratio, noise, verdict(ratio, noise, threshold))
+    found = verdict(ratio, noise, threshold)
+    if found is Verdict.UNDECIDED and noise <= _NOISE_LIMIT and ratio.low <= 1 <= ratio.high:
+        # Head is as far from base as base from itself, which is known well enough.
+        found = Verdict.SAME
+    return GateEstimate(ratio, noise, found)
 
 
 def typical_spread(cases: Iterable[Sequence[PassSamples]]) -> float:
