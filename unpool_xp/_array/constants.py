@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from unpool_xp._array.compat import Array, library
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.traits import inspect_traits
@@ -58,11 +60,7 @@ def region_starts(
     """
     if not any(info.traits.symbolic_axes[: len(sizes.lead)]):
         return draw_region_starts(operation, tuple(sizes), samples, seed)
-    if (
-        samples is not None
-        and not isinstance(samples[0], Sequence)
-        and len(samples) == len(sizes.plane)
-    ):
+    if samples is not None and all(isinstance(u, int | float | np.generic) for u in samples):
         return draw_region_starts(operation, ((), *sizes[1:]), samples, seed)
     if samples is not None or info.traits.library != "torch":
         raise ValueError(
@@ -93,7 +91,11 @@ def _define_draws() -> None:
         starts = draw_region_starts("fractional_max_pool", sizes, None, seed)
         return [torch.from_numpy(axis_starts) for axis_starts in starts]
 
-    operator = torch.library.custom_op("unpool_xp::draw_region_starts", draw, mutates_args=())
+    names = ("lead", "plane", "kernel_size", "output")
+    schema = f"({', '.join([f'SymInt[] {name}' for name in names])}, int? seed) -> Tensor[]"
+    operator = torch.library.custom_op(
+        "unpool_xp::draw_region_starts", draw, mutates_args=(), schema=schema
+    )
 
     @operator.register_fake
     def _shapes(

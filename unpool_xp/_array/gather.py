@@ -61,6 +61,8 @@ def take_per_plane(info: InputInfo, x: Array, indices: Any, rank: int, axis: int
 
 def _take_along_axis(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
     xp, device = info.xp, info.device
+    if info.traits.library == "torch":  # whose own one broadcasts, which asks for plain sizes
+        return sys.modules["torch"].gather(x, axis, index)
     if hasattr(xp, "take_along_axis"):
         return xp.take_along_axis(x, index, axis=axis)
     # The standard before 2024.12: one take from the array made flat.
