@@ -31,7 +31,6 @@ PLANES: dict[str, Callable[[Any], Any]] = {
     "max_unpool": lambda x: ux.max_unpool(*ux.max_pool(x, 2), 2, output_size=x.shape),
     "conv_transpose": lambda x: ux.conv_transpose(x, weight(x), stride=2, padding=1),
     "nearest_unpool": lambda x: ux.nearest_unpool(x, (2, 3.0)),
-    "linear_unpool": lambda x: ux.linear_unpool(x, 2, coordinates="half_pixel"),
 }
 # The batch alone.
 BATCHES: dict[str, Callable[[Any], Any]] = PLANES | {
@@ -41,12 +40,8 @@ BATCHES: dict[str, Callable[[Any], Any]] = PLANES | {
         x, 2, output_size=4, samples=(0.3, 0.6)
     ),
     "nearest_unpool, 1.5": lambda x: ux.nearest_unpool(x, 1.5),
-    "linear_unpool, align_corners": lambda x: ux.linear_unpool(x, 1.7, coordinates="align_corners"),
     "max_unpool, sum": lambda x: ux.max_unpool(
         *ux.max_pool(x, 3, stride=2), 3, stride=2, output_size=x.shape[2:], duplicates="sum"
-    ),
-    "fractional_max_unpool": lambda x: ux.fractional_max_unpool(
-        *ux.max_pool(x, 2), output_size=x.shape[2:]
     ),
     "convert_indices": lambda x: ux.convert_indices(
         ux.max_pool(x, 2).indices, "torch", "tensorflow_batch", input_shape=x.shape

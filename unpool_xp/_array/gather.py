@@ -45,8 +45,9 @@ def take(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
 
 def broadcastable_index(info: InputInfo, index: Any, rank: int, axis: int) -> Array:
     """Line numbers of the host, (out,) or (*leading, out), up with an axis of planes."""
-    shape = (*index.shape[:-1], *(1,) * (rank + axis), index.shape[-1], *(1,) * (-1 - axis))
-    return info.xp.asarray(index.reshape(shape), dtype=info.index_dtype, device=info.device)
+    ones = (None,) * (rank + axis), (None,) * (-1 - axis)
+    index = index[(..., *ones[0], slice(None), *ones[1])]
+    return info.xp.asarray(index, dtype=info.index_dtype, device=info.device)
 
 
 def take_per_plane(info: InputInfo, x: Array, indices: Any, rank: int, axis: int) -> Array:

@@ -40,7 +40,7 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
     if kind == "numpy":
         return _numpy_info()
     traits = inspect_traits(kind, arrays.values())
-    make_plan = uncached if traits.is_traced else cached
+    make_plan: PlanFactory = uncached if traits.is_traced else cached
     if kind == "torch":
         if traits.is_torch_compiling:
             import array_api_compat.torch as xp
@@ -79,7 +79,7 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
     return InputInfo(xp, device, traits, make_plan)
 
 
-def _plan_of_traced_sizes(make_plan: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def _plan_of_traced_sizes(make_plan: Callable[..., Any], /, *args: Any) -> Any:
     """Make a plan, uncached, while torch.jit.trace takes each size of a tensor for a tensor."""
     torch = sys.modules["torch"]
 
@@ -91,7 +91,7 @@ def _plan_of_traced_sizes(make_plan: Callable[..., Any], /, *args: Any, **kwargs
     state = torch._C._get_tracing_state()
     torch._C._set_tracing_state(None)
     try:
-        return make_plan(*map(as_number, args), **kwargs)
+        return make_plan(*map(as_number, args))
     finally:
         torch._C._set_tracing_state(state)
 

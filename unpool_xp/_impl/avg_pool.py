@@ -55,10 +55,10 @@ def _longest(info: InputInfo, windows: AdaptiveAxis) -> Array:
 
 
 def _divisors(
-    info: InputInfo, windows: AnyWindows, counts: Shape | None, dtype: Any, *, include_pad: bool
+    info: InputInfo, windows: AnyWindows, counts: Shape, dtype: Any, *, include_pad: bool
 ) -> Array:
     def make_divisors() -> Array:
-        if counts is None:
+        if not counts and isinstance(windows, PoolAxis):
             vector = cast(info.xp, _element_counts(info, windows, include_pad=include_pad), dtype)
         else:
             vector = info.xp.asarray(counts, dtype=dtype, device=info.device)

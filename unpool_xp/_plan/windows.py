@@ -119,8 +119,7 @@ class AvgPoolPlan:
     """Plan of an average pooling: the windows and the divisor of each sum."""
 
     axes: tuple[AnyWindows, ...]
-    # Along each axis; None: of an axis whose size is a symbol.
-    counts: tuple[Shape | None, ...]
+    counts: tuple[Shape, ...]  # along each axis; (): of an axis whose size is a symbol
     divisor: int | None  # where it is the same for all windows; the counts are not looked at then
     include_pad: bool = True
 
@@ -250,14 +249,14 @@ def plan_means(
     axes: tuple[AnyWindows, ...], *, include_pad: bool, symbolic_axes: tuple[bool, ...] = ()
 ) -> AvgPoolPlan:
     """Plan the means of windows."""
-    counts: list[Shape | None] = []
+    counts: list[Shape] = []
     for axis in axes:
         if not (symbolic_axes and symbolic_axes[axis.axis]):
             counts.append(axis.element_counts(include_pad=include_pad))
-        elif axis.always_full(include_pad=include_pad):
+        elif isinstance(axis, PoolAxis) and axis.always_full(include_pad=include_pad):
             counts.append((axis.kernel_size,))
         else:
-            counts.append(None)
-    uniform = all(count is not None and len(set(count)) == 1 for count in counts)
-    divisor = math.prod([count[0] for count in counts if count]) if uniform else None
+            counts.append(())
+    uniform = all(len(set(count)) == 1 for count in counts)
+    divisor = math.prod([count[0] for count in counts]) if uniform else None
     return AvgPoolPlan(axes, tuple(counts), divisor, include_pad)
