@@ -14,10 +14,11 @@ import torch
 import unpool_xp as ux
 
 WEIGHT = np.random.default_rng(0).standard_normal((2, 3, 3, 3)).astype(np.float32)
+TENSOR = torch.tensor(WEIGHT)
 
 
 def weight(x: Any) -> Any:
-    return torch.tensor(WEIGHT) if isinstance(x, torch.Tensor) else jnp.asarray(WEIGHT)
+    return TENSOR if isinstance(x, torch.Tensor) else jnp.asarray(WEIGHT)
 
 
 # Every size of the plane may be a symbol here.

@@ -34,8 +34,9 @@ def window_cells(n: int, k: int, s: int, pads: Pair, d: int, ceil: bool) -> list
     for start in range(-before, n + after, s):
         cells = [start + tap * d for tap in range(k)]
         fits = cells[-1] < n + after
-        # One more window where the last one left cells over, if it starts before the end.
-        more = ceil and found and found[-1][-1] < n + after - 1 and start < n
+        # One more window where a stride before it there are cells left over, if it starts before
+        # the end; the first one, too.
+        more = ceil and cells[-1] - s < n + after - 1 and start < n
         if fits or more:
             found.append(cells)
         if not fits:

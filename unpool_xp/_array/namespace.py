@@ -6,7 +6,7 @@ import functools
 import sys
 import types
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
 import array_api_compat
 import array_api_compat.numpy
@@ -16,6 +16,9 @@ from array_api_compat import array_namespace as namespace
 from unpool_xp._array.compat import Array, Namespace, get_device, library
 from unpool_xp._array.traits import ArrayTraits, inspect_traits
 from unpool_xp._plan.cache import PlanFactory, cached, uncached
+
+_Ts = TypeVarTuple("_Ts")
+_T = TypeVar("_T")
 
 
 class InputInfo(NamedTuple):
@@ -79,7 +82,7 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
     return InputInfo(xp, device, traits, make_plan)
 
 
-def _plan_of_traced_sizes(make_plan: Callable[..., Any], /, *args: Any) -> Any:
+def _plan_of_traced_sizes(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
     """Make a plan, uncached, while torch.jit.trace takes each size of a tensor for a tensor."""
     torch = sys.modules["torch"]
 
@@ -91,7 +94,7 @@ def _plan_of_traced_sizes(make_plan: Callable[..., Any], /, *args: Any) -> Any:
     state = torch._C._get_tracing_state()
     torch._C._set_tracing_state(None)
     try:
-        return make_plan(*map(as_number, args))
+        return make_plan(*map(as_number, args))  # type: ignore[arg-type]
     finally:
         torch._C._set_tracing_state(state)
 
