@@ -94,7 +94,7 @@ def _plan_of_traced_sizes(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts
     state = torch._C._get_tracing_state()
     torch._C._set_tracing_state(None)
     try:
-        return make_plan(*map(as_number, args))  # type: ignore[arg-type]
+        return make_plan(*map(as_number, args))
     finally:
         torch._C._set_tracing_state(state)
 
