@@ -159,6 +159,15 @@ def test_a_small_output_is_the_same_where_nothing_is_rounded(coordinates: Any) -
     assert_same_bits(got, ux.linear_unpool(x, 4, coordinates=coordinates))
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [(70, 70), (84, 36), (31, 4), (64, 65)])
+def test_long_windows(kernel: int, stride: int) -> None:
+    x = values((2, 2, 3, 160), "float32", kernel) / np.float32(3)
+    lazy = da.from_array(x, chunks=(1, 2, 3, 43))
+    options = {"kernel_size": (1, kernel), "stride": (1, stride), "padding": ((0, 0), (15, 20))}
+    assert_same_bits(lazily(ux.max_pool, lazy, **options), ux.max_pool(x, **options))
+    assert_same_bits(lazily(ux.avg_pool, lazy, **options), ux.avg_pool(x, **options))
+
+
 @few
 @given(
     shape=st.tuples(*[st.integers(0, 3)] * 2, *[st.integers(4, 12)] * 2),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from typing import Any
 
+import jax
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
 import unpool_xp as ux
@@ -111,6 +115,74 @@ def test_without_samples_or_seed_regions_are_drawn_anew() -> None:
         for _ in range(4)
     }
     assert len(drawn) > 1
+
+
+# Plane, kernel, stride, padding, dilation, ceil_mode: side by side, with gaps, overlapping with and
+# without a common divisor, into the padding, dilated, along two axes.
+LONG: list[tuple[Any, ...]] = [
+    ((150,), (75,), (75,), ((0, 0),), (1,), False),
+    ((150,), (70,), (71,), ((7, 0),), (1,), True),
+    ((150,), (84,), (36,), ((11, 13),), (1,), False),
+    ((150,), (37,), (5,), ((30, 36),), (1,), True),
+    ((150,), (30,), (1,), ((40, 20),), (3,), False),
+    ((150,), (65,), (130,), ((1, 0),), (2,), True),
+    ((20, 24), (17, 18), (1, 4), ((2, 0), (10, 12)), (1, 1), False),
+    ((7, 90), (3, 64), (2, 9), ((1, 1), (0, 4)), (1, 1), True),
+]
+
+
+EAGER = [(label, "eager") for label in ("numpy", "torch:cpu", "dask", "array_api_strict")]
+JIT = ("jax:cpu", "compiled")  # eagerly JAX compiles each step of each shape
+LONG_CASES = [*itertools.product(EAGER, LONG), *((JIT, case) for case in LONG[::3])]
+
+
+@pytest.mark.parametrize(("label_and_mode", "case"), LONG_CASES, ids=str)
+def test_long_windows(label_and_mode: tuple[str, str], case: Any) -> None:
+    target, (plane, kernel) = Target(*label_and_mode), case[:2]
+    options = dict(zip(("stride", "padding", "dilation", "ceil_mode"), case[2:], strict=True))
+    x = values((3, *plane), "float64", sum(kernel), special=True)
+    x[0] = np.where(np.isnan(x[0]), -0.0, x[0])  # ties, and no NaN
+    x[1] = -np.inf
+    got = target(ux.max_pool, x, kernel_size=kernel, **options)
+    wanted = reference.max_pool(x, *case[1:])
+    np.testing.assert_array_equal(got.values, wanted[0], strict=True)
+    np.testing.assert_array_equal(got.indices, wanted[1], strict=True)
+    means = real_values((2, *plane), 0)
+    got = target(ux.avg_pool, means, kernel_size=kernel, **options)
+    assert_close(got, reference.avg_pool(means, *case[1:], True))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize("label_and_mode", EAGER, ids=str)
+def test_long_windows_of_integers(label_and_mode: tuple[str, str], dtype: str) -> None:
+    x = values((2, 90), dtype, 0)
+    x[0] = np.iinfo(dtype).min
+    case: Any = ((40,), (10,), ((20, 30),), (1,), False)
+    options = {"kernel_size": (40,), "stride": (10,), "padding": ((20, 30),)}
+    got = Target(*label_and_mode)(ux.max_pool, x, **options)
+    wanted = reference.max_pool(x, *case)
+    np.testing.assert_array_equal(got.values, wanted[0], strict=True)
+    np.testing.assert_array_equal(got.indices, wanted[1], strict=True)
+
+
+@pytest.mark.parametrize("label_and_mode", [*EAGER[:2], JIT], ids=str)
+def test_the_mean_of_a_long_window_is_as_exact_as_that_of_a_short_one(
+    label_and_mode: tuple[str, str],
+) -> None:
+    x = np.random.default_rng(0).random(200_000, dtype=np.float32)
+    for stride in (1, 100_000):
+        options = {"kernel_size": (100_000,), "stride": (stride,)}
+        got = Target(*label_and_mode)(ux.avg_pool, x, **options)
+        wanted = [x[i : i + 100_000].mean(dtype=np.float64) for i in (0, 100_000)]
+        np.testing.assert_allclose(got[[0, -1]], wanted, rtol=3e-7)
+
+
+def test_the_steps_of_a_long_window_are_few() -> None:
+    for stride in (1, 700, 2000):
+        options: dict[str, Any] = {"kernel_size": (2000,), "stride": (stride,)}
+        for function in (ux.max_pool, ux.avg_pool):
+            steps = jax.make_jaxpr(functools.partial(function, **options))(np.ones(9000))
+            assert len(steps.eqns) < 200
 
 
 def test_minus_infinity_alone_gives_its_first_real_position(target: Target) -> None:

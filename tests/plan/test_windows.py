@@ -194,6 +194,21 @@ def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
     assert padded.counts == ((1, 2, 2, 1), (1, 2, 1))
 
 
+def test_elements_are_counted_as_one_by_one() -> None:
+    sizes = itertools.product((1, 4, 9), (1, 3, 40), (1, 2, 5), (1, 3), (0, 2), (False, True))
+    for n, k, s, d, p, ceil_mode in sizes:
+        p = min(p, d * (k - 1))
+        try:
+            options = {"kernel_size": (k,), "stride": (s,), "dilation": (d,), "padding": (p,)}
+            (axis,) = pool(n, **options, ceil_mode=ceil_mode).axes
+        except ValueError:  # no window fits, or one holds no element
+            continue
+        for include, (low, high) in ((True, (-p, n + p)), (False, (0, n))):
+            taps = [[start + d * tap for tap in range(k)] for start in axis.starts]
+            wanted = [sum(low <= place < high for place in window) for window in taps]
+            assert axis.element_counts(include_pad=include) == tuple(wanted)
+
+
 # --- fractional pooling --------------------------------------------------------------------------
 
 

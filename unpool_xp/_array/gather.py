@@ -57,10 +57,11 @@ def take_per_plane(info: InputInfo, x: Array, indices: Any, rank: int, axis: int
     index = broadcastable_index(info, indices, rank, axis)
     shape = list(x.shape)
     shape[axis] = index.shape[axis]
-    return _take_along_axis(info, x, info.xp.broadcast_to(index, tuple(shape)), axis)
+    return take_along_axis(info, x, info.xp.broadcast_to(index, tuple(shape)), axis)
 
 
-def _take_along_axis(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
+def take_along_axis(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
+    """Return the elements at places that are given for each line along an axis."""
     xp, device = info.xp, info.device
     if info.traits.library == "torch":  # whose own one broadcasts, which asks for plain sizes
         return sys.modules["torch"].gather(x, axis, index)

@@ -37,8 +37,8 @@ def common_dtype(operation: str, info: InputInfo, **arrays: Array) -> Any:
     dtypes = [array.dtype for array in arrays.values()]
     autocast = autocast_dtype(info)
     if autocast is not None:
-        xp = info.xp
-        if all(dtype in (xp.float32, xp.float16, xp.bfloat16) for dtype in dtypes):
+        torch = sys.modules["torch"]
+        if all(dtype in (torch.float32, torch.float16, torch.bfloat16) for dtype in dtypes):
             return autocast
     if any(native(dtype) != native(dtypes[0]) for dtype in dtypes[1:]):
         got = ", ".join(f"{name}: {array.dtype}" for name, array in arrays.items())

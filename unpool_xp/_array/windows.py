@@ -9,7 +9,7 @@ from typing import Any
 
 from unpool_xp._array.compat import Array
 from unpool_xp._array.constants import cached_array
-from unpool_xp._array.gather import take
+from unpool_xp._array.gather import take, take_static
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_slice, pad, pad_axis, reshape_tail
 from unpool_xp._plan.adaptive import AdaptiveAxis
@@ -23,30 +23,35 @@ def window_starts(info: InputInfo, windows: PoolAxis, dtype: Any) -> Array:
 
 
 def window_views(
-    info: InputInfo, x: Array, windows: AnyWindows, *, pad_value: float | None = None
+    info: InputInfo, x: Array, windows: PoolAxis, *, pad_value: float | None = None
 ) -> list[Array]:
     """Return one view per tap: the elements it reads in all windows along one axis.
 
     A cell of the padding holds `pad_value`, or a copy of an input cell of the same window.
     """
-    axis = windows.axis
-    if windows.source_before or windows.source_after:
-        if pad_value is None:
-            lead = [x[axis_slice(axis, slice(p, p + 1))] for p in windows.source_before]
-            trail = [x[axis_slice(axis, slice(p, p + 1))] for p in windows.source_after]
-            x = info.xp.concat([*lead, x, *trail], axis=axis)
-        else:
-            x = pad_axis(
-                info, x, axis, len(windows.source_before), len(windows.source_after), pad_value
-            )
-    return tap_views(info, x, windows)
+    return tap_views(info, padded_axis(info, x, windows, pad_value=pad_value), windows)
 
 
-def tap_views(info: InputInfo, x: Array, windows: AnyWindows) -> list[Array]:
+def padded_axis(
+    info: InputInfo, x: Array, windows: AnyWindows, *, pad_value: float | None = None
+) -> Array:
+    """Return x with the padding of one axis, filled as `window_views` does."""
+    axis, before, after = windows.axis, windows.source_before, windows.source_after
+    if not before and not after:
+        return x
+    if pad_value is not None:
+        return pad_axis(info, x, axis, len(before), len(after), pad_value)
+    if windows.in_pairs:
+        sources = [*before, *range(windows.size), *after]
+        return take_static(info, x, sources, axis, windows.arrays, "padded")
+    lead = [x[axis_slice(axis, slice(p, p + 1))] for p in before]
+    trail = [x[axis_slice(axis, slice(p, p + 1))] for p in after]
+    return info.xp.concat([*lead, x, *trail], axis=axis)
+
+
+def tap_views(info: InputInfo, x: Array, windows: PoolAxis) -> list[Array]:
     """Return one view per tap of an axis that is already padded."""
     axis = windows.axis
-    if isinstance(windows, AdaptiveAxis):
-        return _gathered_taps(info, x, windows)
     traits = info.traits
     is_symbolic = bool(traits.symbolic_axes) and traits.symbolic_axes[axis]
     use_unfold = traits.is_torch_compiling and not is_symbolic
@@ -59,8 +64,8 @@ def tap_views(info: InputInfo, x: Array, windows: AnyWindows) -> list[Array]:
     return [x[axis_slice(axis, cells)] for cells in windows.tap_slices]
 
 
-def _gathered_taps(info: InputInfo, x: Array, windows: AdaptiveAxis) -> list[Array]:
-    """Return one view per tap of windows that are not evenly spaced."""
+def gathered_taps(info: InputInfo, x: Array, windows: AdaptiveAxis) -> Array:
+    """Return the taps of windows that are not evenly spaced, on a new first axis."""
     axis, n_lead = windows.axis, x.ndim + windows.axis
 
     def make_sources() -> Array:
@@ -69,8 +74,7 @@ def _gathered_taps(info: InputInfo, x: Array, windows: AdaptiveAxis) -> list[Arr
     sources = cached_array(info, windows.arrays, "sources", make_sources)
     taps = take(info, x, sources, axis)
     tail = (windows.kernel_size, windows.count, *x.shape[n_lead + 1 :])
-    taps = reshape_tail(info.xp, taps, n_lead, tail)
-    return [taps[(..., tap, *(slice(None),) * -axis)] for tap in range(windows.kernel_size)]
+    return info.xp.moveaxis(reshape_tail(info.xp, taps, n_lead, tail), n_lead, 0)
 
 
 def stacked_taps(info: InputInfo, x: Array, axes: Sequence[PoolAxis], pad_value: float) -> Array:

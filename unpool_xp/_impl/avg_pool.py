@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing
 from typing import Any
 
 from unpool_xp._array.blocks import map_plane_blocks
@@ -9,7 +10,8 @@ from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import expand_to_axis, pad, zeros
-from unpool_xp._array.windows import tap_views, window_starts
+from unpool_xp._array.windows import gathered_taps, tap_views, window_starts
+from unpool_xp._impl.long_windows import State, reduce_pairs, reduce_windows
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AnyWindows, AvgPoolPlan, PoolAxis
@@ -26,13 +28,7 @@ def window_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Array:
         mean = cast(xp, x, compute_dtype(xp, x.dtype))
         mean = pad(info, mean, before, after, 0)
         for windows in plan.axes:
-            mean, *others = tap_views(info, mean, windows)
-            if isinstance(windows, AdaptiveAxis) and windows.repeats_first:
-                mean = xp.where(_longest(info, windows), mean, zeros(info, (1,), mean))
-            if others:
-                mean = mean + others[0]  # an array of its own, to which the rest is added
-            for tap in others[1:]:
-                mean += tap
+            mean = _window_sums(info, mean, windows)
         if plan.divisor is not None:
             mean = mean / plan.divisor
         else:
@@ -44,12 +40,31 @@ def window_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Array:
     return map_plane_blocks(info, average_block, x, len(plan.axes), 1.0)[0]
 
 
-def _longest(info: InputInfo, windows: AdaptiveAxis) -> Array:
-    """Return which windows do not meet their first element a second time."""
+def _window_sums(info: InputInfo, x: Array, windows: AnyWindows) -> Array:
+    """Return the sums along one axis, which is padded."""
+    if isinstance(windows, AdaptiveAxis) and windows.repeats_first:
+        taps = gathered_taps(info, x, windows)
+        (total,) = reduce_pairs((taps[1:, ...],), _add)
+        first = taps[0, ...]
+        return total + info.xp.where(_is_longest(info, windows), first, zeros(info, (1,), first))
+    if windows.in_pairs:
+        return reduce_windows(info, (x,), _add, windows)[0]
+    total, *others = tap_views(info, x, typing.cast("PoolAxis", windows))
+    if others:
+        total = total + others[0]  # an array of its own, to which the rest is added
+    for tap in others[1:]:
+        total += tap
+    return total
 
+
+def _add(first: State, second: State) -> State:
+    return (first[0] + second[0],)
+
+
+def _is_longest(info: InputInfo, windows: AdaptiveAxis) -> Array:
     def make_mask() -> Array:
-        longest = windows.first_valid_offsets == 0
-        return expand_to_axis(info.xp, info.xp.asarray(longest, device=info.device), windows.axis)
+        mask = info.xp.asarray(windows.is_longest, device=info.device)
+        return expand_to_axis(info.xp, mask, windows.axis)
 
     return cached_array(info, windows.arrays, "longest", make_mask)
 

@@ -8,11 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from unpool_xp._array.compat import Array, copied
+from unpool_xp._array.gather import take_along_axis
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import item, scale_mask, where_greater
+from unpool_xp._impl.long_windows import Combine, ReduceTaps, State
+
+
+class PairedAxis(NamedTuple):
+    """The windows along one axis whose elements are combined in pairs, with positions.
+
+    Positions along the whole axis take the place of offsets from where the window starts.
+    """
+
+    enter: Callable[[Array, Array | None], State]  # values, offsets so far -> values, positions
+    reduce: Callable[[State, Combine, ReduceTaps], State]
 
 
 class FoldAxis(NamedTuple):
@@ -24,8 +36,16 @@ class FoldAxis(NamedTuple):
     first_valid_offsets: Array | None  # with padding: of each window's first tap inside the input
 
 
+AnyAxis: TypeAlias = FoldAxis | PairedAxis
+
+
 def first_maxima(
-    info: InputInfo, x: Array, axes: Sequence[FoldAxis], offset_dtype: Any, *, floating: bool
+    info: InputInfo,
+    x: Array,
+    axes: Sequence[AnyAxis],
+    offset_dtype: Any,
+    *,
+    floating: bool,
 ) -> tuple[Array, Array]:
     """Return the maximum of each window, and its offset from where the window starts.
 
@@ -42,10 +62,41 @@ def first_maxima(
 
 
 def _fold(
-    info: InputInfo, x: Array, axes: Sequence[FoldAxis], offset_dtype: Any, *, propagate_nan: bool
+    info: InputInfo,
+    x: Array,
+    axes: Sequence[AnyAxis],
+    offset_dtype: Any,
+    *,
+    propagate_nan: bool,
 ) -> tuple[Array, Array]:
     xp, best, offsets, use_maximum = info.xp, x, None, not info.traits.needs_grad
+
+    def combine(first: State, second: State) -> State:
+        (values, positions), (others, elsewhere) = first, second
+        better = others > values
+        if propagate_nan:
+            better = better | (others != others)
+        values = xp.maximum(values, others) if use_maximum else xp.where(better, others, values)
+        return values, where_greater(info, positions, better, elsewhere)
+
+    def first_of_taps(taps: State) -> State:
+        values, shape = taps[0], taps[0].shape
+        place = xp.argmax(values, axis=0)
+        if propagate_nan:
+            numbers = xp.arange(1, shape[0] + 1, dtype=place.dtype, device=info.device)
+            numbers = xp.reshape(numbers, (-1, *(1,) * (len(shape) - 1)))
+            last_nan = xp.max(numbers * xp.astype(values != values, place.dtype), axis=0)
+            place = xp.where(last_nan > 0, last_nan - 1, place)
+        place = xp.expand_dims(place, axis=0)
+        full = [xp.broadcast_to(x, shape) for x in taps]
+        return tuple([take_along_axis(info, x, place, 0)[0, ...] for x in full])
+
     for axis in axes:
+        if isinstance(axis, PairedAxis):
+            best, offsets = axis.reduce(axis.enter(best, offsets), combine, first_of_taps)
+            if offsets.shape != best.shape:  # nothing was compared: the same in every plane
+                offsets = xp.broadcast_to(offsets, best.shape)
+            continue
         taps = axis.value_views(best)
         earlier = None if offsets is None else axis.offset_views(offsets)
         best = taps[0]
@@ -72,6 +123,7 @@ def _fold(
                 offsets = xp.maximum(offsets, axis.first_valid_offsets)
         if offsets is None:  # windows of one tap
             offsets = xp.zeros(best.shape, dtype=offset_dtype, device=info.device)
-    if len(axes[-1].flat_offsets) == 1:  # the one tap is a view, perhaps of the input
-        best = copied(xp, best)
+    last = axes[-1]
+    if isinstance(last, FoldAxis) and len(last.flat_offsets) == 1:
+        best = copied(xp, best)  # the one tap is a view, perhaps of the input
     return best, offsets

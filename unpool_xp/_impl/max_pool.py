@@ -14,8 +14,9 @@ from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import item
 from unpool_xp._array.views import expand_to_axis
-from unpool_xp._array.windows import stacked_taps, window_starts, window_views
-from unpool_xp._impl.fold_max import FoldAxis, first_maxima
+from unpool_xp._array.windows import padded_axis, stacked_taps, window_starts, window_views
+from unpool_xp._impl.fold_max import FoldAxis, PairedAxis, first_maxima
+from unpool_xp._impl.long_windows import Combine, ReduceTaps, State, reduce_windows
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AnyWindows, MaxPoolPlan, PoolAxis
@@ -157,7 +158,12 @@ def _max_pool_folded(
     return values, cast(info.xp, starts + offsets, dtype_info.index_dtype)
 
 
-def _fold_axis(info: InputInfo, windows: AnyWindows, dtype_info: _DtypeInfo) -> FoldAxis:
+def _fold_axis(
+    info: InputInfo, windows: AnyWindows, dtype_info: _DtypeInfo
+) -> FoldAxis | PairedAxis:
+    if isinstance(windows, AdaptiveAxis) or windows.in_pairs:
+        return _paired_axis(info, windows, dtype_info)
+
     def value_views(array: Array) -> list[Array]:
         return window_views(info, array, windows, pad_value=dtype_info.lowest)
 
@@ -170,37 +176,53 @@ def _fold_axis(info: InputInfo, windows: AnyWindows, dtype_info: _DtypeInfo) -> 
         return expand_to_axis(info.xp, offsets, windows.axis)
 
     first_valid_offsets = None
-    if windows.repeats_first:
+    if windows.source_before:
         first_valid_offsets = cached_array(
             info, windows.arrays, "first", make_offsets, dtype_info.offset_dtype
         )
     return FoldAxis(value_views, offset_views, windows.flat_offsets, first_valid_offsets)
 
 
-def _first_valid_offsets(info: InputInfo, windows: AnyWindows, dtype: Any) -> Array:
+def _first_valid_offsets(info: InputInfo, windows: PoolAxis, dtype: Any) -> Array:
     """Return for each window the row-major offset of its first tap inside the input."""
-    if isinstance(windows, AdaptiveAxis):
-        return info.xp.asarray(windows.first_valid_offsets, dtype=dtype, device=info.device)
     starts = window_starts(info, windows, dtype)
     taps = info.xp.where(starts < 0, -(starts // windows.dilation), info.xp.zeros_like(starts))
     return taps * (windows.dilation * windows.flat_stride)
+
+
+def _paired_axis(info: InputInfo, windows: AnyWindows, dtype_info: _DtypeInfo) -> PairedAxis:
+    def enter(values: Array, offsets: Array | None) -> tuple[Array, Array]:
+        first, step = windows.origin * windows.flat_stride, windows.flat_stride
+        stop, dtype = first + windows.size * step, dtype_info.offset_dtype
+        cells = info.xp.arange(first, stop, step, dtype=dtype, device=info.device)
+        positions = expand_to_axis(info.xp, cells, windows.axis)
+        lead = (1,) * (values.ndim - positions.ndim)
+        positions = info.xp.reshape(positions, (*lead, *positions.shape))
+        if offsets is not None:
+            positions = offsets + positions
+        values = padded_axis(info, values, windows, pad_value=dtype_info.lowest)
+        return values, padded_axis(info, positions, windows)
+
+    def reduce(state: State, combine: Combine, reduce_taps: ReduceTaps) -> State:
+        return reduce_windows(info, state, combine, windows, reduce_taps)
+
+    return PairedAxis(enter, reduce)
 
 
 # --- where windows start -------------------------------------------------------------------------
 
 
 def _window_starts(info: InputInfo, plan: MaxPoolPlan, dtype: Any) -> Array:
-    """Return the positions at which the windows of a plane start."""
+    """Return the positions at which the windows of a plane start, along axes not in pairs."""
 
-    def axis_starts(windows: AnyWindows) -> Array:
-        if isinstance(windows, AdaptiveAxis):
-            starts = info.xp.asarray(windows.flat_starts, dtype=dtype, device=info.device)
-            return expand_to_axis(info.xp, starts, windows.axis)
+    def axis_starts(windows: PoolAxis) -> Array:
         starts = window_starts(info, windows, dtype) + windows.origin
         return expand_to_axis(info.xp, starts * windows.flat_stride, windows.axis)
 
     def make_starts() -> Array:
-        return functools.reduce(operator.add, [axis_starts(w) for w in plan.axes])
+        axes = [w for w in plan.axes if isinstance(w, PoolAxis) and not w.in_pairs]
+        none = info.xp.zeros((1,) * len(plan.axes), dtype=dtype, device=info.device)
+        return functools.reduce(operator.add, [axis_starts(windows) for windows in axes], none)
 
     if plan.is_partial or info.traits.is_traced or math.prod(plan.output) > _MAX_CACHED_STARTS:
         return make_starts()

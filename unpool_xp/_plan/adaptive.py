@@ -37,6 +37,7 @@ class AdaptiveAxis:
     flat_stride: int  # from an element to the next one along the axis, in row-major order
     origin: int = 0  # first cell in the whole axis, if this is a part of it
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    in_pairs: ClassVar[bool] = True  # as for windows of many taps
     source_before: ClassVar[Shape] = ()  # there is no padding
     source_after: ClassVar[Shape] = ()
 
@@ -53,9 +54,9 @@ class AdaptiveAxis:
         return (o - math.gcd(n, o) + n - 1) // o + 1
 
     @property
-    def flat_offsets(self) -> Shape:
-        """The row-major offset of each tap from the first one."""
-        return tuple(range(0, self.kernel_size * self.flat_stride, self.flat_stride))
+    def flat_extent(self) -> int:
+        """A bound of the positions along the axis, in row-major order."""
+        return (self.origin + self.size) * self.flat_stride
 
     @property
     def repeats_first(self) -> bool:
@@ -64,18 +65,11 @@ class AdaptiveAxis:
         return n % o != math.gcd(n, o)
 
     @property
-    def flat_starts(self) -> npt.NDArray[np.int64]:
-        """The row-major position of the first tap of each window in the whole axis."""
-        _, stops = _window_bounds(*self.whole, self.first, self.count)
-        starts: npt.NDArray[np.int64] = (stops - self.kernel_size) * self.flat_stride
-        return starts
-
-    @property
-    def first_valid_offsets(self) -> npt.NDArray[np.int64]:
-        """For each window, the row-major offset of the first tap that does not repeat another."""
+    def is_longest(self) -> npt.NDArray[np.bool_]:
+        """For each window, whether it meets its first element once."""
         starts, stops = _window_bounds(*self.whole, self.first, self.count)
-        offsets: npt.NDArray[np.int64] = (starts - stops + self.kernel_size) * self.flat_stride
-        return offsets
+        longest: npt.NDArray[np.bool_] = stops - starts == self.kernel_size
+        return longest
 
     @property
     def sources(self) -> npt.NDArray[np.int64]:

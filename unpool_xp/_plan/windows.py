@@ -20,6 +20,9 @@ from unpool_xp._plan.arguments import (
 if TYPE_CHECKING:
     from unpool_xp._plan.adaptive import AdaptiveAxis
 
+# Taps from which elements are combined in pairs, which is then 1.2x to 10x as fast as tap by tap on
+# one core of an Intel Xeon; and those of windows of which an element is in 4 or more.
+LONG_WINDOW, LONG_OVERLAP = 64, 16
 AnyWindows: TypeAlias = "PoolAxis | AdaptiveAxis"  # along one axis
 
 
@@ -51,22 +54,30 @@ class PoolAxis:
         low = -self.padding[0]
         return range(low, low + self.count * self.stride, self.stride)
 
-    # For each tap, the slice of the padded axis that it reads.
+    # Whether elements are combined in pairs, not tap by tap.
+    in_pairs: bool = field(init=False, compare=False, repr=False)
+    # For each tap, the slice of the padded axis that it reads; empty if `in_pairs`.
     tap_slices: tuple[slice, ...] = field(init=False, compare=False, repr=False)
     # Row-major offset of each tap from the first one.
-    flat_offsets: Shape = field(init=False, compare=False, repr=False)
+    flat_offsets: range = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         last = (self.count - 1) * self.stride
-        taps = range(0, self.kernel_size * self.dilation, self.dilation)
+        overlap = self.kernel_size >= 4 * self.stride
+        in_pairs = self.kernel_size >= (LONG_OVERLAP if overlap else LONG_WINDOW)
+        object.__setattr__(self, "in_pairs", in_pairs)
+        taps = range(0, 0 if self.in_pairs else self.kernel_size * self.dilation, self.dilation)
         tap_slices = tuple([slice(tap, tap + last + 1, self.stride) for tap in taps])
         object.__setattr__(self, "tap_slices", tap_slices)
-        object.__setattr__(self, "flat_offsets", tuple([tap * self.flat_stride for tap in taps]))
+        step = self.dilation * self.flat_stride
+        object.__setattr__(self, "flat_offsets", range(0, self.kernel_size * step, step))
 
     @property
-    def repeats_first(self) -> bool:
-        """Whether there are windows that start in the padding."""
-        return bool(self.source_before)
+    def flat_extent(self) -> int:
+        """The largest offset of a tap; a bound of the positions along the axis if `in_pairs`."""
+        if self.in_pairs:
+            return (self.origin + self.size) * self.flat_stride
+        return self.flat_offsets[-1]
 
     @property
     def valid_taps(self) -> tuple[Shape, ...]:
@@ -87,8 +98,10 @@ class PoolAxis:
         """Return how many taps each window averages over; those beyond the padding never count."""
         before, after = self.padding
         low, high = (-before, self.size + after) if include_pad else (0, self.size)
-        taps = range(0, self.kernel_size * self.dilation, self.dilation)
-        return tuple(sum(low <= start + tap < high for tap in taps) for start in self.starts)
+        d = self.dilation
+        # The first tap at or after low, the first one at or after high.
+        ends = [(max(-((p - low) // d), 0), -((p - high) // d)) for p in self.starts]
+        return tuple([max(min(stop, self.kernel_size) - first, 0) for first, stop in ends])
 
 
 @dataclass(frozen=True)
@@ -110,8 +123,8 @@ class MaxPoolPlan:
 
     @property
     def flat_extent(self) -> int:
-        """How far the last element of a window lies behind its first one."""
-        return sum([axis.flat_offsets[-1] for axis in self.axes])
+        """How far the last element of a window lies behind its first one, at most."""
+        return sum([axis.flat_extent for axis in self.axes])
 
 
 @dataclass(frozen=True)
