@@ -72,11 +72,16 @@ def drawn(x: torch.Tensor) -> Any:
     return ux.fractional_max_pool(x, 2, output_ratio=0.7, seed=0)
 
 
+# Symbols cost torch seconds for each operation, so not all of them here; JAX has all.
+FEW_PLANES = [PLANES[name] for name in ("max_pool", "avg_pool, ceil_mode", "conv_transpose")]
+FEW_BATCHES = [drawn, BATCHES["fractional_max_pool"], BATCHES["convert_indices"]]
+
+
 @pytest.mark.parametrize(
     ("functions", "shapes"),
     [
-        ([*BATCHES.values(), drawn], [(3 + k, 2, 8, 10) for k in range(12)]),
-        (list(PLANES.values()), [(2, 2, 5 + k, 7 + 2 * k - k // 2) for k in range(12)]),
+        (FEW_BATCHES, [(3 + k, 2, 8, 10) for k in range(12)]),
+        (FEW_PLANES, [(2, 2, 5 + k, 7 + 2 * k - k // 2) for k in range(12)]),
     ],
     ids=["batches", "planes"],
 )
@@ -97,27 +102,22 @@ def test_torch_compiles_few_graphs_for_many_sizes(functions: Any, shapes: Any) -
     assert len(graphs) <= 3
 
 
-@pytest.mark.parametrize("strict", [False, True])
-def test_torch_exports_any_batch_and_plane(strict: bool) -> None:
-    functions: list[Any] = []
-
+@pytest.mark.parametrize(
+    ("functions", "axes"),
+    [([drawn], {0: torch.export.Dim("batch", min=2)}), (FEW_PLANES, dict.fromkeys((0, 2, 3)))],
+    ids=["batch", "plane"],
+)
+def test_torch_exports_any_size(functions: Any, axes: Any) -> None:
     class Module(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
             return outputs(functions, x)
 
-    dynamic = torch.export.Dim.DYNAMIC
-    batch = {0: torch.export.Dim("batch", min=2)}
-    plane = {0: dynamic, 2: dynamic, 3: dynamic}
-    for chosen, axes, shapes in [
-        ([*BATCHES.values(), drawn], batch, [(4, 2, 8, 10), (7, 2, 8, 10)]),
-        (list(PLANES.values()), plane, [(4, 2, 8, 10), (3, 2, 11, 9)]),
-    ]:
-        functions[:] = chosen
-        example = (torch.tensor(random(5, 2, 8, 10)),)
-        program = torch.export.export(Module(), example, dynamic_shapes=(axes,), strict=strict)
-        for shape in shapes:
-            x = random(*shape)
-            assert_equal(program.module()(torch.tensor(x)), chosen, x)
+    axes = {axis: dim or torch.export.Dim.DYNAMIC for axis, dim in axes.items()}
+    example = (torch.tensor(random(5, 2, 8, 10)),)
+    program = torch.export.export(Module(), example, dynamic_shapes=(axes,), strict=False)
+    for shape in [(4, 2, 8, 10), (3, 2, 11, 9) if 2 in axes else (7, 2, 8, 10)]:
+        x = random(*shape)
+        assert_equal(program.module()(torch.tensor(x)), functions, x)
 
 
 def test_jax_exports_any_batch() -> None:
