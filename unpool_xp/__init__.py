@@ -10,12 +10,8 @@ from unpool_xp.pooling import (
     fractional_max_pool,
     max_pool,
 )
-from unpool_xp.unpooling import (
-    fractional_max_unpool,
-    linear_unpool,
-    max_unpool,
-    nearest_unpool,
-)
+from unpool_xp.resizing import cubic_unpool, linear_unpool, nearest_unpool
+from unpool_xp.unpooling import fractional_max_unpool, max_unpool
 
 __version__ = "0.1.0"
 
@@ -27,6 +23,7 @@ __all__ = [
     "avg_pool",
     "conv_transpose",
     "convert_indices",
+    "cubic_unpool",
     "fractional_max_pool",
     "fractional_max_unpool",
     "linear_unpool",

@@ -87,6 +87,7 @@ OPERATIONS: dict[str, Operation] = {
     "nearest_unpool": Operation(_ANY, "anything"),
     "max_unpool": Operation(_ANY, "anything", checks_indices=True),
     "linear_unpool": Operation(_FLOATING, "a mean in the same dtype"),
+    "cubic_unpool": Operation(_FLOATING, "a mean in the same dtype"),
     "fractional_max_unpool": Operation(_FLOATING, "a mean in the same dtype", checks_indices=True),
     "conv_transpose": Operation(_NUMERIC, "sums and products"),
     "convert_indices": Operation(("i", "u"), "positions", differentiable=False),

@@ -39,9 +39,9 @@ def conv_transpose(
     stride : int or tuple of int, optional
         The step in the output from one element of `x` to the next.
     padding : int or tuple of int or tuple of (int, int) or {"same", "same_lower"}, optional
-        Cells cropped before and after each spatial axis of the output; smaller than the effective
-        kernel ``dilation * (kernel - 1) + 1``. "same" crops to ``n * stride`` cells, or to
-        `output_size`, an odd cell at the end, "same_lower" at the start.
+        Cells cropped before and after each spatial axis of the output, as many as there are. "same"
+        crops to ``n * stride`` cells, or to `output_size`, an odd cell at the end, "same_lower" at
+        the start.
     output_padding : int or tuple of int, optional
         Cells more at the end of each spatial axis; smaller than the stride or the dilation.
     output_size : int or tuple of int, optional

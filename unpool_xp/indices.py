@@ -58,11 +58,19 @@ def convert_indices(
 
     Raises
     ------
+    IndexError
+        If an index cannot be in its convention: outside the plane, of another plane or channel, in
+        the padding of its window, or outside the window that "chainer" counts in.
     TypeError
         If `indices` is no array or not of an integer dtype, or a size is no int.
     ValueError
         If a convention is unknown, the shapes do not fit, the kernel is missing, a size or the
         padding cannot be, or the library's indices cannot count so far.
+
+    Warnings
+    --------
+    Where the values of `indices` cannot be looked at (under ``jax.jit`` or ``torch.compile``, or
+    in a lazy array), an index that cannot be is no error, and gives some other position.
 
     See Also
     --------

@@ -7,146 +7,12 @@ from typing import Literal
 from unpool_xp._array.compat import ArrayObject, ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype, require_indices
 from unpool_xp._dask import operations as chunked
-from unpool_xp._impl.linear import interpolate
 from unpool_xp._impl.max_unpool import scatter_into_interpolation, scatter_maxima
-from unpool_xp._impl.nearest import repeat_nearest
-from unpool_xp._plan.arguments import Coordinates, Padding, Scales, Sizes, check_choice
+from unpool_xp._plan.arguments import Padding, Scales, Sizes, check_bool, check_choice
 from unpool_xp._plan.fractional import plan_fractional_unpool
-from unpool_xp._plan.resize import plan_linear, plan_nearest
 from unpool_xp._plan.transposed import plan_max_unpool
 
-__all__ = ["fractional_max_unpool", "linear_unpool", "max_unpool", "nearest_unpool"]
-
-
-def nearest_unpool(
-    x: ArrayT,
-    /,
-    scale_factor: Scales | None = None,
-    *,
-    output_size: Sizes | None = None,
-    coordinates: Coordinates = "asymmetric",
-) -> ArrayT:
-    """Repeat each value over the cells that it stands for.
-
-    Parameters
-    ----------
-    x : array
-        Shape ``(..., *spatial)``, any dtype.
-    scale_factor : float or tuple of float, optional
-        Output size over input size, below 1 too. A tuple of length d acts on the last d axes; a
-        number acts on every axis after the first two.
-    output_size : int or tuple of int, optional
-        The size of the output's spatial axes, in place of `scale_factor`.
-    coordinates : {"asymmetric", "half_pixel"}, optional
-        Which element an output cell ``o`` takes where the factor is not whole:
-        ``floor(o / scale)``, or ``floor((o + 0.5) / scale)``.
-
-    Returns
-    -------
-    array
-        Shape ``(..., *out)`` with ``out = floor(n * scale_factor)`` or `output_size`.
-
-    Raises
-    ------
-    TypeError
-        If `x` is no array, or a size or factor is no number.
-    ValueError
-        If not exactly one of `scale_factor` and `output_size` is given, one of them cannot be, or
-        `coordinates` is unknown.
-
-    See Also
-    --------
-    unpool_xp.max_unpool : Puts each value at one position and zeros elsewhere.
-
-    Notes
-    -----
-    "asymmetric" is PyTorch's ``nearest`` and "half_pixel" its ``nearest-exact``. PyTorch finds the
-    sources in float32; here they are exact, so cells whose source lies on the edge between two
-    elements may differ by one element.
-
-    Examples
-    --------
-    >>> import array_api_strict as xp
-    >>> from unpool_xp import nearest_unpool
-    >>> nearest_unpool(xp.asarray([[1, 2], [3, 4]]), (2, 2))
-    Array([[1, 1, 2, 2],
-           [1, 1, 2, 2],
-           [3, 3, 4, 4],
-           [3, 3, 4, 4]], dtype=array_api_strict.int64)
-    """
-    info = inspect_inputs("nearest_unpool", x=x)
-    check_choice("nearest_unpool", "coordinates", coordinates, ("asymmetric", "half_pixel"))
-    sizes = (tuple(x.shape), scale_factor, output_size)
-    plan = info.make_plan(plan_nearest, "nearest_unpool", *sizes, coordinates)
-    if info.traits.is_chunked:
-        return chunked.nearest_unpool(plan, x)
-    return repeat_nearest(info, plan, x)
-
-
-def linear_unpool(
-    x: ArrayT,
-    /,
-    scale_factor: Scales | None = None,
-    *,
-    output_size: Sizes | None = None,
-    coordinates: Coordinates = "asymmetric",
-) -> ArrayT:
-    """Interpolate linearly between the values, axis by axis.
-
-    Parameters
-    ----------
-    x : array
-        Shape ``(..., *spatial)``, a real floating dtype.
-    scale_factor : float or tuple of float, optional
-        Output size over input size, below 1 too. A tuple of length d acts on the last d axes; a
-        number acts on every axis after the first two.
-    output_size : int or tuple of int, optional
-        The size of the output's spatial axes, in place of `scale_factor`.
-    coordinates : {"asymmetric", "half_pixel", "align_corners"}, optional
-        Where in the input an output cell ``o`` lies: ``o / scale``, ``(o + 0.5) / scale - 0.5``,
-        or ``o * (n - 1) / (out - 1)``; never beyond the first and the last element.
-
-    Returns
-    -------
-    array
-        Shape ``(..., *out)`` with ``out = floor(n * scale_factor)`` or `output_size`, the dtype
-        of `x`.
-
-    Raises
-    ------
-    TypeError
-        If `x` is no array or not of a real floating dtype, or a size or factor is no number.
-    ValueError
-        If not exactly one of `scale_factor` and `output_size` is given, one of them cannot be, or
-        `coordinates` is unknown.
-
-    See Also
-    --------
-    unpool_xp.nearest_unpool : Repeats each value.
-    unpool_xp.fractional_max_unpool : Keeps recorded maxima in their places.
-
-    Notes
-    -----
-    "half_pixel" and "align_corners" are PyTorch's ``interpolate(mode="bilinear")`` with
-    ``align_corners`` false and true, and ONNX's ``Resize`` has all three. Half precision is
-    interpolated in float32.
-
-    Examples
-    --------
-    >>> import array_api_strict as xp
-    >>> from unpool_xp import linear_unpool
-    >>> linear_unpool(xp.asarray([0.0, 1.0, 2.0]), (2,))
-    Array([0. , 0.5, 1. , 1.5, 2. , 2. ], dtype=array_api_strict.float64)
-    """
-    info = inspect_inputs("linear_unpool", x=x)
-    require_dtype("linear_unpool", info.xp, ("real floating",), "a real floating", x=x)
-    known = ("asymmetric", "half_pixel", "align_corners")
-    check_choice("linear_unpool", "coordinates", coordinates, known)
-    sizes = (tuple(x.shape), scale_factor, output_size)
-    plan = info.make_plan(plan_linear, "linear_unpool", *sizes, coordinates)
-    if info.traits.is_chunked:
-        return chunked.linear_unpool(plan, x)
-    return interpolate(info, plan, x)
+__all__ = ["fractional_max_unpool", "max_unpool"]
 
 
 def max_unpool(
@@ -228,6 +94,7 @@ def max_unpool(
     info = inspect_inputs("max_unpool", values=values, indices=indices)
     require_indices("max_unpool", info, values, indices)
     check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
+    check_bool("max_unpool", "check_indices", check_indices)
     add = duplicates == "sum"
     if add:
         require_dtype("max_unpool", info.xp, ("numeric",), "a numeric", values=values)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from tests.support.strategies import PoolingArguments, poolings
 from unpool_xp._dask.partition import (
     ConvTransposePartition,
-    LinearPartition,
     PoolPartition,
+    ResizePartition,
     UnpoolPartition,
     chunk_bounds,
 )
 from unpool_xp._plan import windows
-from unpool_xp._plan.resize import ResizeAxis, linear_sources, plan_linear_axis
+from unpool_xp._plan.resize import ResizeAxis, ResizeSpan, plan_interpolated_axis
+from unpool_xp._plan.sampling import Kernel
 from unpool_xp._plan.transposed import ConvTransposeAxis
 from unpool_xp._plan.windows import PoolAxis
 
@@ -97,18 +98,18 @@ def test_spreading(axis: ConvTransposeAxis, data: st.DataObject) -> None:
         assert reach.first == start * axis.stride - axis.before
 
 
-@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel", "align_corners"])
+@pytest.mark.parametrize("kernel", [Kernel(), Kernel("half_pixel"), Kernel("half_pixel", -0.75)])
 @pytest.mark.parametrize(("size", "output"), [(6, 12), (6, 18), (7, 5), (5, 9), (4, 4)])
-def test_interpolation(coordinates: Any, size: int, output: int) -> None:
+def test_interpolation(kernel: Kernel, size: int, output: int) -> None:
     axis = ResizeAxis(-1, size, output, None)
-    lower, upper, weights = linear_sources(axis, coordinates)
-    parts = LinearPartition(axis, coordinates, True)
+    parts = ResizePartition(axis, kernel)
     chunks = chunk_bounds(parts, [0, 1, 3, size])
+    matrix = plan_interpolated_axis(ResizeSpan.of_whole(axis, kernel)).matrix()
     for low, high in itertools.pairwise(chunks):
-        start, stop, _ = parts.part(low, high)
-        assert (start, stop) == (lower[low], upper[high - 1] + 1)
-        made = plan_linear_axis(axis, coordinates, low, high)
-        assert tuple(start + place for place in made.lower) == lower[low:high]
-        assert tuple(start + place for place in made.upper) == upper[low:high]
-        assert made.weights == weights[low:high]
+        start, stop, span = parts.part(low, high)
+        rows = np.flatnonzero(matrix[:, low:high].any(axis=1))
+        assert start <= rows.min() <= rows.max() < stop
+        assert stop - start <= len(rows) + 2  # no more than the taps reach
+        made = plan_interpolated_axis(span)
         assert (made.size, made.output) == (stop - start, high - low)
+    assert ResizePartition(axis, kernel, is_kept=True).part(1, 3) == (1, 3, None)

@@ -6,6 +6,7 @@ more than three spatial axes.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from tests.support.strategies import (
     seeds,
     values,
 )
+from unpool_xp import reference
 
 many = settings(max_examples=300)
 CONVENTIONS = ("onnx", "onnx_column_major")  # storage_order 0 and 1
@@ -148,7 +150,7 @@ def test_max_unpool(case: PoolingArguments, sized: bool, seed: int) -> None:
 
 @many
 @given(
-    case=convolutions(),
+    case=convolutions(left=1),
     form=st.sampled_from(["pads", "NOTSET", "SAME_UPPER", "SAME_LOWER"]),
     seed=seeds,
 )
@@ -202,38 +204,78 @@ def test_conv_transpose_to_as_many_cells_as_strides(case: Any, padding: Any, see
 
 # --- Resize --------------------------------------------------------------------------------------
 
-MODES = [("nearest", "asymmetric"), ("nearest", "half_pixel")]
-MODES += [("linear", coordinates) for coordinates in ("asymmetric", "half_pixel", "align_corners")]
+ROUNDINGS = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
 
 
-@pytest.mark.parametrize(("mode", "coordinates"), MODES)
-@settings(max_examples=100)
-@given(case=resizes(lead=BATCH), seed=seeds)
-def test_resize(mode: str, coordinates: str, case: Any, seed: int) -> None:
-    """Check Resize in the modes that are ours.
+def on_an_edge(n: int, scale: float | None, out: int, coordinates: str) -> bool:
+    """Return whether a cell lies where float32 rounds it to either of two elements."""
+    exact = Fraction(out, n) if scale is None else Fraction(scale)
+    doubled = [2 * reference.resizing.position(o, n, out, exact, coordinates) for o in range(out)]
+    simple = exact.denominator == 1 or exact.numerator == 1
+    return not simple and any(abs(d - round(d)) < Fraction(1, 10**4) for d in doubled)
 
-    Not ours: cubic and antialias; other coordinates (pytorch_half_pixel, half_pixel_symmetric,
-    tf_crop_and_resize), nearest with align_corners; keep_aspect_ratio_policy. `nearest_mode` has
-    one value for each of ours: floor(o / scale) is "floor" of the asymmetric coordinate, and
-    floor((o + 0.5) / scale) that of half_pixel, which has 0.5 taken off, "round_prefer_ceil".
-    """
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@settings(max_examples=150)
+@given(
+    case=resizes(lead=BATCH),
+    coordinates=st.sampled_from(reference.resizing.COORDINATES),
+    rounding=st.sampled_from(ROUNDINGS),
+    antialias=st.booleans(),
+    exclude=st.booleans(),
+    coefficient=st.sampled_from([-0.75, -0.5]),
+    seed=seeds,
+)
+def test_resize(
+    mode: str,
+    case: Any,
+    coordinates: Any,
+    rounding: Any,
+    antialias: bool,
+    exclude: bool,
+    coefficient: float,
+    seed: int,
+) -> None:
+    """Check Resize but for tf_crop_and_resize and keep_aspect_ratio_policy, which are not ours."""
     shape, options = case
-    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates}
-    if mode == "nearest":
-        attributes["nearest_mode"] = "floor" if coordinates == "asymmetric" else "round_prefer_ceil"
+    attributes: dict[str, Any] = {
+        "mode": mode,
+        "coordinate_transformation_mode": coordinates,
+    }
     x = array(shape, seed)
+    plane, scales = shape[2:], None
     if "output_size" in options:
         inputs = [None, None, np.asarray([*shape[:2], *options["output_size"]])]
+        outputs = options["output_size"]
     else:
-        scales = np.asarray([1, 1, *options["scale_factor"]], dtype=np.float32)
-        # Where every axis comes out as long as it was, the input is seen to be copied, whatever
-        # the scales; here they count.
-        assume((scales == 1).all() or (np.floor(shape * scales) != shape).any())
-        options = {"scale_factor": tuple(scales[2:].tolist())}  # the numbers that float32 holds
-        inputs = [None, scales]
-    wanted = run("Resize", x, *inputs, **attributes)[0]
+        given_scales = np.asarray([1, 1, *options["scale_factor"]], dtype=np.float32)
+        # Aligned corners of the fractional length n * scale, here of the whole one.
+        outputs = tuple(np.floor(shape * given_scales).astype(int)[2:].tolist())
+        assume(coordinates != "align_corners" or (shape * given_scales)[2:].tolist() == [*outputs])
+        # Where every axis comes out as long as it was the input is seen to be copied.
+        assume((given_scales == 1).all() or outputs != plane or mode == "linear")
+        scales = tuple(given_scales[2:].tolist())  # the numbers that float32 holds
+        options, inputs = {"scale_factor": scales}, [None, given_scales]
+    options |= {"coordinates": coordinates}
     if mode == "nearest":
-        got = ux.nearest_unpool(x, **options, coordinates=coordinates)
+        axes = zip(plane, scales or (None,) * len(plane), outputs, strict=True)
+        assume(not any(on_an_edge(*axis, coordinates) for axis in axes))
+        wanted = run("Resize", x, *inputs, **attributes, nearest_mode=rounding)[0]
+        got = ux.nearest_unpool(x, **options, rounding=rounding)
         np.testing.assert_array_equal(got, wanted, strict=True)
-    else:
-        assert_close(ux.linear_unpool(x, **options, coordinates=coordinates), wanted)
+        return
+    assume(len(plane) < 3)  # onnxruntime has no more axes for cubic and antialiased
+    attributes |= {"antialias": int(antialias), "exclude_outside": int(exclude)}
+    options |= {"antialias": antialias, "exclude_outside": exclude}
+    # A linear axis that keeps its size is copied; onnxruntime copies it if all axes do.
+    kept = any(n == m and s != 1 for n, m, s in zip(plane, outputs, scales or plane, strict=True))
+    if mode == "linear":
+        assume(antialias or not (scales and kept and outputs != plane))
+        # It refuses exclude_outside where nothing is antialiased, since nothing is outside.
+        attributes["exclude_outside"] *= antialias
+        assert_close(ux.linear_unpool(x, **options), run("Resize", x, *inputs, **attributes)[0])
+        return
+    assume(len(plane) == 2)
+    attributes["cubic_coeff_a"] = coefficient
+    got = ux.cubic_unpool(x, **options, coefficient=coefficient)
+    assert_close(got, run("Resize", x, *inputs, **attributes)[0])

@@ -64,3 +64,15 @@ def test_complex_numbers_with_a_kernel_of_whole_strides(eager: Target) -> None:
     wanted = reference.conv_transpose(x, weight, groups=1, dilation=(1, 1), **options)
     got = eager(ux.conv_transpose, x, weight, stride=2)
     assert_close(got, wanted)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "padding", "wanted"),
+    [(1, 1, [0, 2, 0, 3, 0]), (2, 2, [2, 2, 3, 3]), (1, ((4, 3),), []), (2, ((0, 7),), [1])],
+)
+def test_padding_may_be_as_long_as_the_kernel(
+    target: Target, kernel: int, padding: Any, wanted: list[int]
+) -> None:
+    x, weight = np.arange(1.0, 5.0).reshape(1, 1, 4), np.ones((1, 1, kernel))
+    got = target(ux.conv_transpose, x, weight, stride=2, padding=padding)
+    assert got.tolist() == [[wanted]]

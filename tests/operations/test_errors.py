@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import array_api_strict as strict
+import ml_dtypes
 import numpy as np
 import pytest
 import torch
@@ -47,15 +48,37 @@ bad(ux.adaptive_avg_pool, "TypeError: x must have a real floating dtype", I2, ou
 
 bad(ux.fractional_max_pool, "ValueError: give either output_size or", X, kernel_size=2)
 bad(ux.fractional_max_pool, "TypeError: x must have a real", X > 3, kernel_size=2, output_size=2)
+REGIONS = {"kernel_size": 2, "output_size": 2}
+bad(ux.fractional_max_pool, "ValueError: seed=-1 must be >= 0 (array of", X, seed=-1, **REGIONS)
+bad(ux.fractional_max_pool, "TypeError: seed must be an int", X, seed=1.5, **REGIONS)
+bad(ux.fractional_max_pool, "TypeError: seed must be an int", X, seed=True, **REGIONS)
 
-NEAREST = "ValueError: coordinates='align_corners' is not one of asymmetric, half_pixel"
+NEAREST = "ValueError: coordinates='nearest' is not one of asymmetric, half_pixel, align_corners"
 bad(ux.nearest_unpool, "ValueError: give either scale_factor or output_size", X)
-bad(ux.nearest_unpool, NEAREST, X, scale_factor=2, coordinates="align_corners")
+bad(ux.nearest_unpool, NEAREST, X, scale_factor=2, coordinates="nearest")
+bad(
+    ux.nearest_unpool,
+    "ValueError: rounding='up' is not one of floor, ceil",
+    X,
+    scale_factor=2,
+    rounding="up",
+)
 
-LINEAR = "ValueError: coordinates='nearest' is not one of asymmetric, half_pixel, align_corners"
 bad(ux.linear_unpool, "ValueError: give either scale_factor or output_size", X)
-bad(ux.linear_unpool, LINEAR, X, scale_factor=2, coordinates="nearest")
+bad(ux.linear_unpool, NEAREST, X, scale_factor=2, coordinates="nearest")
+bad(ux.linear_unpool, "TypeError: antialias must be True or False", X, scale_factor=2, antialias=2)
 bad(ux.linear_unpool, "TypeError: x must have a real floating dtype", I2, scale_factor=2)
+
+bad(ux.cubic_unpool, "TypeError: x must have a real floating dtype", I2, scale_factor=2)
+bad(ux.cubic_unpool, "TypeError: coefficient must be a number", X, scale_factor=2, coefficient="a")
+bad(
+    ux.cubic_unpool,
+    "ValueError: coefficient=nan must be finite",
+    X,
+    scale_factor=2,
+    coefficient=np.nan,
+)
+bad(ux.cubic_unpool, "TypeError: exclude_outside must be", X, scale_factor=2, exclude_outside=1)
 
 SUMS = "TypeError: values must have a numeric dtype"
 MEAN = "ValueError: duplicates='mean' is not one of any, sum"
@@ -64,6 +87,9 @@ bad(ux.max_unpool, "ValueError: must have the same shape", X, I2[:, :1], kernel_
 bad(ux.max_unpool, "TypeError: indices must have an integer dtype", X, X, kernel_size=2)
 bad(ux.max_unpool, SUMS, X > 3, I2, kernel_size=2, duplicates="sum")
 bad(ux.max_unpool, MEAN, X, I2, kernel_size=2, duplicates="mean")
+
+CHECK = "TypeError: check_indices must be a bool, got 'no'"
+bad(ux.max_unpool, CHECK, X, I2, kernel_size=2, check_indices="no")
 
 FRACTIONAL = ux.fractional_max_unpool
 bad(FRACTIONAL, "ValueError: give either scale_factor or output_size", X)
@@ -85,6 +111,15 @@ for message, change in {
     "give a map of (3, 3), but indices have (4, 4)": {"source": "chainer", "kernel_size": 3},
 }.items():
     bad(ux.convert_indices, f"ValueError: {message}", I2, **(CONVERT | change))
+for shape in ((1, 2, -8, 8), (1, 2, 0, 8)):
+    said = f"ValueError: input_shape={shape!r} has no negative entries and no empty spatial axis"
+    bad(ux.convert_indices, said, I2, **(CONVERT | {"input_shape": shape}))
+bad(
+    ux.convert_indices,
+    "TypeError: input_shape must be a tuple of ints, got 4",
+    I2,
+    **(CONVERT | {"input_shape": 4}),
+)
 REAL_SIZE = CONVERT | {"input_shape": (1, 2, 8.0, 8)}
 bad(ux.convert_indices, "TypeError: input_shape must be an int", I2, **REAL_SIZE)
 bad(ux.convert_indices, "TypeError: indices must have an integer dtype", X, **CONVERT)
@@ -137,6 +172,12 @@ def test_an_index_outside_the_plane_is_counted_and_the_first_is_named(
     )
     with pytest.raises(IndexError, match=message):
         ux.max_unpool(eager.asarray(X[:, :1, :2, :2]), eager.asarray(where), 2)
+
+
+@pytest.mark.parametrize("function", [ux.max_pool, ux.avg_pool])
+def test_a_dtype_that_is_not_the_library_s_own_is_named(function: Any) -> None:
+    with pytest.raises(TypeError, match=f"{function.__name__}: x must have a real.*bfloat16"):
+        function(np.ones((1, 1, 4), ml_dtypes.bfloat16), 2)
 
 
 def test_a_plan_is_not_taken_for_an_equal_looking_one() -> None:

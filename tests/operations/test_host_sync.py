@@ -21,13 +21,13 @@ from unpool_xp._array.namespace import inspect_inputs
 from unpool_xp._array.numeric import matmul_by_sums
 from unpool_xp._array.traits import ArrayTraits
 
-CHECKED = (ux.max_unpool, ux.fractional_max_unpool)
+CHECKED = (ux.max_unpool, ux.fractional_max_unpool, ux.convert_indices)
 
 
 def looks_wanted(call: Any) -> int:
     """Return how many numbers come back to the host: one where indices are checked."""
     function, arrays, options = call
-    checks = function in CHECKED and len(arrays) == 2
+    checks = function in CHECKED and (len(arrays) == 2 or function is ux.convert_indices)
     return int(checks and options.get("check_indices", True))
 
 
@@ -170,7 +170,7 @@ def test_integers_are_multiplied_without_a_matrix_product(dtype: torch.dtype) ->
 def test_nothing_waits_on_cuda(call: Any) -> None:
     function, arrays, options = call
     given = [tensor.cuda() for tensor in tensors(arrays)]
-    if looks_wanted(call) and function is ux.fractional_max_unpool:
+    if looks_wanted(call) and function is not ux.max_unpool:
         pytest.skip("has its check always")
     options = options | ({"check_indices": False} if function is ux.max_unpool else {})
     function(*given, **options)  # makes the plan, and what it keeps on the device

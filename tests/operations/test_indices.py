@@ -80,3 +80,72 @@ def test_indices_of_tensorflow_find_their_values_in_nhwc(eager: Target) -> None:
     without = eager(ux.convert_indices, got.indices, target="tensorflow", **options)
     np.testing.assert_array_equal(without[0], places[0])
     assert (without[1] < 4 * 6 * 3).all()
+
+
+IMPOSSIBLE: dict[str, list[int]] = {
+    "torch": [16, -1, 2**31 - 1, -(2**31), 99, -5],
+    "onnx": [15, 32, -1],  # the first: of the other plane
+    "onnx_column_major": [15, 32, -1],
+    "tensorflow": [0, 32, -1],  # the first: of the other channel
+    "tensorflow_batch": [0, 33, -1],
+    "chainer": [4, -1],
+    "matlab": [0, 17],
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "index"), [(name, index) for name, wrong in IMPOSSIBLE.items() for index in wrong]
+)
+def test_an_index_that_cannot_be_in_its_convention(eager: Target, source: Any, index: int) -> None:
+    options: dict[str, Any] = {"input_shape": (1, 2, 4, 4), "kernel_size": 2, "stride": 4}
+    fits = {"onnx": 16, "onnx_column_major": 16, "tensorflow": 1, "tensorflow_batch": 1}
+    right = fits.get(source, 1)
+    shape = (1, 1, 1, 2) if "tensorflow" in source else (1, 2, 1, 1)
+    first = 1 if source == "matlab" else 0
+    given = np.asarray([first, right]).reshape(shape)
+    there = eager(ux.convert_indices, given, source=source, target="torch", **options)
+    assert there.shape == (1, 2, 1, 1)
+    given = np.asarray([first, index]).reshape(shape)
+    if eager.lazy:  # nothing can be looked at
+        return
+    message = f"convert_indices: 1 of 2 indices cannot be {source} indices.*is {index}, element 1 "
+    with pytest.raises(IndexError, match=message):
+        eager.call(ux.convert_indices, eager.asarray(given), source, "torch", **options)
+
+
+def test_an_index_outside_its_window_has_no_number_there(eager: Target) -> None:
+    options: dict[str, Any] = {"input_shape": (1, 1, 4, 4), "kernel_size": 2}
+    right = np.asarray([[[[5, 6], [9, 10]]]])
+    assert eager(
+        ux.convert_indices, right, source="torch", target="chainer", **options
+    ).tolist() == [[[[3, 2], [1, 0]]]]
+    if eager.lazy:
+        return
+    for place, wrong in (((0, 0), 15), ((0, 1), 0), ((1, 0), 6)):
+        indices = right.copy()
+        indices[0, 0][place] = wrong
+        with pytest.raises(
+            IndexError, match=f"1 of 4 .* within their windows; the first is {wrong}"
+        ):
+            eager.call(ux.convert_indices, eager.asarray(indices), "torch", "chainer", **options)
+    # In the padding there is nothing that could be the maximum.
+    options |= {"padding": 1, "stride": 6}
+    padding = eager.asarray(np.asarray([[[[0]]]]))
+    with pytest.raises(IndexError, match="1 of 1 indices cannot be chainer indices"):
+        eager.call(ux.convert_indices, padding, "chainer", "torch", **options)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "index"), [("uint64", 2**63 + 5), ("uint64", 2**64 - 1), ("int8", -5)]
+)
+def test_an_index_is_not_wrapped_into_the_plane(dtype: str, index: int) -> None:
+    indices = np.asarray([[[[index]]]], dtype=dtype)
+    with pytest.raises(IndexError, match=f"the first is {index}, element 0"):
+        ux.convert_indices(indices, "torch", "onnx", input_shape=(1, 1, 16, 16))
+
+
+def test_windows_that_are_rounded_up() -> None:
+    # The kernel is longer than the axis.
+    pooled = ux.max_pool(np.asarray([[[1.0, 2.0, 3.0]]]), 5, stride=3, ceil_mode=True)
+    options: dict[str, Any] = {"input_shape": (1, 1, 3), "kernel_size": 5, "stride": 3}
+    assert ux.convert_indices(pooled.indices, "torch", "chainer", **options).tolist() == [[[2]]]

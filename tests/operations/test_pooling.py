@@ -9,7 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import torch
 from hypothesis import strategies as st
+from torch.nn import functional
 
 import unpool_xp as ux
 from tests.conftest import Target
@@ -208,3 +210,20 @@ def test_a_non_contiguous_input_is_as_good(eager: Target) -> None:
     wanted = ux.max_pool(np.ascontiguousarray(host.transpose(1, 0, 3, 2)[..., ::2, 1:]), 2)
     np.testing.assert_array_equal(eager.backend.to_numpy(got.values), wanted.values)
     np.testing.assert_array_equal(eager.backend.to_numpy(got.indices), wanted.indices)
+
+
+@pytest.mark.parametrize(
+    ("n", "kernel", "stride", "padding"), [(3, 5, 3, 0), (1, 2, 2, 0), (4, 9, 7, 1)]
+)
+def test_rounding_up_takes_a_kernel_longer_than_the_axis(
+    target: Target, n: int, kernel: int, stride: int, padding: int
+) -> None:
+    x = np.arange(1.0, n + 1).reshape(1, 1, n)
+    options = {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": True}
+    wanted = functional.max_pool1d(torch.asarray(x), **options, return_indices=True)
+    for got, other in zip(target(ux.max_pool, x, **options), wanted, strict=True):
+        np.testing.assert_array_equal(got, other)
+    for include in (True, False):
+        options["count_include_pad"] = include
+        mean = functional.avg_pool1d(torch.asarray(x), **options)
+        np.testing.assert_allclose(target(ux.avg_pool, x, **options), mean)

@@ -1,8 +1,7 @@
-"""Sizes as users give them, the plans of resizing, and the drawn regions."""
+"""Sizes as users give them, and the drawn regions."""
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from decimal import Decimal
@@ -13,9 +12,8 @@ import numpy as np
 import pytest
 
 from tests.support.expectations import fails, whole
-from unpool_xp._plan import arguments, resize
+from unpool_xp._plan import arguments
 from unpool_xp._plan.fractional import draw_region_starts
-from unpool_xp._plan.resize import ResizeAxis
 
 HALF = Fraction(1, 2)
 
@@ -209,148 +207,6 @@ def test_a_choice_is_one_of_the_known() -> None:
     arguments.check_choice("pool", "a", "y", ("x", "y"))
     with fails(ValueError, "pool: a='z' is not one of x, y"):
         arguments.check_choice("pool", "a", "z", ("x", "y"))
-
-
-# --- resizing ------------------------------------------------------------------------------------
-
-
-def resized(*shape: int, factor: Any = None, size: Any = None) -> tuple[ResizeAxis, ...]:
-    return resize.plan_resize("unpool", shape, factor, size)
-
-
-def test_the_output_is_the_factor_rounded_down() -> None:
-    factors = (0.26, 0.5, 0.999, 1.0, 1.5, 2.0, 2.75, 3.0)
-    for n, factor in itertools.product(range(1, 7), factors):
-        expected = math.floor(Fraction(factor) * n)
-        if expected:
-            (axis,) = resized(5, n, factor=(factor,))
-            assert axis == ResizeAxis(-1, n, expected, factor)
-            assert whole(axis.axis, axis.size, axis.output)
-        else:
-            said = f"unpool: scale_factor=({factor},) leaves an empty plane (0,) (array of shape"
-            with fails(ValueError, f"{said} (5, {n}))"):
-                resized(5, n, factor=(factor,))
-    with fails(ValueError, "unpool: scale_factor=0.5 leaves an empty plane (2, 0) (array of"):
-        resized(2, 2, 4, 1, factor=0.5)
-    plan = resized(2, 2, 4, 3, factor=(0.5, 3))
-    assert plan == (ResizeAxis(-2, 4, 2, 0.5), ResizeAxis(-1, 3, 9, 3.0))
-
-
-def test_a_wanted_size_is_taken() -> None:
-    for n, m in itertools.product(range(1, 5), repeat=2):
-        assert resized(5, n, size=(m,)) == (ResizeAxis(-1, n, m, None),)
-    assert resized(9, 8, 3, 4, size=7) == (ResizeAxis(-2, 3, 7, None), ResizeAxis(-1, 4, 7, None))
-    with fails(ValueError, "unpool: output_size=(4, 0) must be >= 1 on every axis"):
-        resized(2, 3, size=(4, 0))
-    for factor, size in ((None, None), (2, 3)):
-        said = f"got scale_factor={factor} and output_size={size} (array of shape (1, 1, 4))"
-        with fails(ValueError, "unpool: give either scale_factor or output_size, ", said):
-            resized(1, 1, 4, factor=factor, size=size)
-    with fails(
-        ValueError, "unpool: scale_factor=0 must be positive and finite (array of shape (1, 1"
-    ):
-        resized(1, 1, 4, factor=0)
-    with fails(ValueError, "unpool: scale_factor=2 is an int", "(array of shape (4,))"):
-        resized(4, factor=2)
-
-
-def test_copies_are_known_where_the_output_is_copies() -> None:
-    for n, m in itertools.product(range(1, 5), range(1, 14)):
-        expected = m // n if m % n == 0 else None
-        assert ResizeAxis(-1, n, m, None).repeats == expected
-        assert ResizeAxis(-1, n, m, m / n).repeats == expected
-        assert expected is None or whole(ResizeAxis(-1, n, m, None).repeats)
-        # The same size from another factor has other sources.
-        for factor in (m / n + 0.01, m / n - 0.01):
-            assert ResizeAxis(-1, n, m, factor).repeats is None
-
-
-def test_plans_cannot_be_changed() -> None:
-    # They are kept and given to every caller.
-    (axis,) = resized(1, 2, size=(4,))
-    for field in dataclasses.fields(axis):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(axis, field.name, None)
-
-
-def axes_to_resize() -> list[ResizeAxis]:
-    axes = [ResizeAxis(-1, n, m, None) for n in range(1, 8) for m in range(1, 17)]
-    factors = (0.25, 0.3, 0.5, 0.75, 1.0, 1.25, 1.4, 1.5, 2.0, 2.3, 2.5, 3.0, 3.1)
-    for n, factor in itertools.product(range(1, 8), factors):
-        if math.floor(n * factor) >= 1:
-            axes += resized(1, n, factor=(factor,))
-    return axes
-
-
-def scale_of(axis: ResizeAxis) -> Any:
-    """Return the scale: exact for a wanted size, and otherwise the very float that was given."""
-    return Fraction(axis.output, axis.size) if axis.scale is None else axis.scale
-
-
-@pytest.mark.parametrize(("coordinates", "shift"), [("asymmetric", 0), ("half_pixel", HALF)])
-def test_nearest_sources_are_rounded_down(coordinates: Any, shift: Any) -> None:
-    for axis in axes_to_resize():
-        sources = resize.nearest_sources(axis, coordinates)
-        scale = scale_of(axis)
-        assert sources == tuple(math.floor((o + shift) / scale) for o in range(axis.output))
-        assert whole(*sources)
-        assert list(sources) == sorted(sources)
-        assert 0 <= sources[0] <= sources[-1] < axis.size
-        if axis.repeats is not None:
-            assert sources == tuple(i for i in range(axis.size) for _ in range(axis.repeats))
-
-
-def test_sources_of_a_wanted_size_are_exact() -> None:
-    # In floats 21 * (9 / 27) and its like fall below the whole number that they are.
-    for n, m in ((9, 27), (49, 98), (7, 49), (1000, 3000)):
-        sources = resize.nearest_sources(ResizeAxis(-1, n, m, None), "asymmetric")
-        assert sources == tuple(o // (m // n) for o in range(m))
-
-
-def places(axis: ResizeAxis, coordinates: str) -> list[Fraction]:
-    n, m = axis.size, axis.output
-    if coordinates == "align_corners":
-        # From the first cell to the last in equal steps.
-        found = [Fraction(o * (n - 1), m - 1) for o in range(m)] if m > 1 else [Fraction(0)]
-    else:
-        shift = HALF if coordinates == "half_pixel" else 0
-        found = [(o + shift) / scale_of(axis) - shift for o in range(m)]
-    return [min(max(place, Fraction(0)), Fraction(n - 1)) for place in found]
-
-
-@pytest.mark.parametrize("coordinates", ["asymmetric", "half_pixel", "align_corners"])
-def test_linear_neighbours_enclose_the_source(coordinates: Any) -> None:
-    for axis in axes_to_resize():
-        lower, upper, weights = resize.linear_sources(axis, coordinates)
-        assert len(lower) == len(upper) == len(weights) == axis.output
-        assert whole(*lower, *upper)
-        for below, above, weight, place in zip(
-            lower, upper, weights, places(axis, coordinates), strict=True
-        ):
-            assert 0 <= below <= above < axis.size
-            assert above == min(below + 1, axis.size - 1)
-            assert 0 <= weight < 1
-            assert type(weight) is float
-            assert below + weight * (above - below) == pytest.approx(float(place), abs=1e-12)
-            # Of one element, halves: 0 times an infinite one would be NaN.
-            assert above > below or weight == 0.5
-        assert list(lower) == sorted(lower)
-
-
-def test_linear_sources_by_hand() -> None:
-    def sources(n: int, m: int, coordinates: Any, scale: float | None = None) -> Any:
-        return resize.linear_sources(ResizeAxis(-1, n, m, scale), coordinates)
-
-    assert sources(2, 4, "asymmetric") == ((0, 0, 1, 1), (1, 1, 1, 1), (0.0, 0.5, 0.5, 0.5))
-    assert sources(2, 4, "half_pixel") == ((0, 0, 0, 1), (1, 1, 1, 1), (0.0, 0.25, 0.75, 0.5))
-    assert sources(3, 5, "align_corners") == (
-        (0, 0, 1, 1, 2),
-        (1, 1, 2, 2, 2),
-        (0.0, 0.5, 0.0, 0.5, 0.5),
-    )
-    assert sources(3, 1, "align_corners") == ((0,), (1,), (0.0,))
-    assert sources(3, 2, "align_corners") == ((0, 2), (1, 2), (0.0, 0.5))
-    assert sources(2, 5, "asymmetric", 2.5)[2] == pytest.approx((0.0, 0.4, 0.8, 0.5, 0.5))
 
 
 # --- the drawn regions of a fractional pooling ---------------------------------------------------

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import unpool_xp as ux
+from tests.support.expectations import fails
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import inspect_inputs
 from unpool_xp._plan import cache
@@ -193,3 +194,33 @@ def test_arrays_of_the_operations_are_counted() -> None:
         if hasattr(array, "nbytes")
     ]
     assert 2**16 < sum(kept) <= cache._plans.n_bytes
+
+
+X = np.ones((1, 1, 4, 4))
+WEIGHT = np.ones((1, 1, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays", "options", "said"),
+    [
+        (ux.max_pool, (X,), {"kernel_size": 2, "stride": 2**70}, f"stride={2**70}"),
+        (ux.max_pool, (X,), {"kernel_size": 2**70}, f"kernel_size={2**70}"),
+        (ux.avg_pool, (X,), {"kernel_size": 2, "padding": ((0, 2**70), 0)}, "padding="),
+        (ux.conv_transpose, (X, WEIGHT), {"stride": 2**70}, f"stride={2**70}"),
+        (ux.conv_transpose, (X, WEIGHT), {"stride": 2**40}, f"stride={2**40} needs"),
+        (ux.max_unpool, (X, X.astype(int)), {"output_size": 2**40}, f"output_size={2**40} needs"),
+        (ux.max_unpool, (X, X.astype(int), 2), {"output_size": (4, 2**70)}, "output_size=(4, "),
+        (ux.fractional_max_pool, (X, 2), {"output_size": 2**70}, f"output_size={2**70}"),
+        (
+            ux.convert_indices,
+            (X.astype(int), "torch", "onnx"),
+            {"input_shape": (1, 1, 4, 2**70)},
+            "input_shape=(1, 1, 4, ",
+        ),
+    ],
+)
+def test_a_size_that_no_array_has_is_named(
+    function: Any, arrays: Any, options: Any, said: str
+) -> None:
+    with fails(ValueError, f"{function.__name__}: {said}", "(array of shape (1, 1, 4, 4))"):
+        function(*arrays, **options)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -23,7 +21,9 @@ from tests.support.strategies import (
     seeds,
 )
 from unpool_xp import reference
-from unpool_xp._plan import cache, resize
+from unpool_xp._impl import interpolation
+from unpool_xp._plan import cache
+from unpool_xp._plan.arguments import Coordinates, Rounding
 
 few = settings(
     max_examples=40,
@@ -32,7 +32,6 @@ few = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-COORDINATES = ("asymmetric", "half_pixel", "align_corners")
 
 
 @pytest.fixture(autouse=True)
@@ -72,20 +71,34 @@ def test_fractional_max_pool(case: Any, seed: int) -> None:
 
 
 @few
-@given(case=resizes(), seed=seeds)
-def test_resizing(case: Any, seed: int) -> None:
+@given(
+    case=resizes(),
+    coordinates=st.sampled_from(get_args(Coordinates)),
+    rounding=st.sampled_from(get_args(Rounding)),
+    antialias=st.booleans(),
+    exclude=st.booleans(),
+    largest=st.sampled_from((0, interpolation._MAX_MATMUL_SIZE)),
+    seed=seeds,
+)
+def test_resizing(
+    case: Any,
+    coordinates: Any,
+    rounding: Any,
+    antialias: bool,
+    exclude: bool,
+    largest: int,
+    seed: int,
+) -> None:
     shape, options = case
     x = real_values(shape, seed)
-    for coordinates in COORDINATES[:2]:
-        options["coordinates"] = coordinates
-        got = ux.nearest_unpool(x, **options)
-        np.testing.assert_array_equal(got, reference.nearest_unpool(x, **options))
-    for coordinates, largest in itertools.product(COORDINATES, (0, resize._MAX_MATMUL_SIZE)):
-        options["coordinates"] = coordinates
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(resize, "_MAX_MATMUL_SIZE", largest)
-            cache.clear()
-            close(ux.linear_unpool(x, **options), reference.linear_unpool(x, **options))
+    options |= {"coordinates": coordinates}
+    got = ux.nearest_unpool(x, **options, rounding=rounding)
+    np.testing.assert_array_equal(got, reference.nearest_unpool(x, **options, rounding=rounding))
+    options |= {"antialias": antialias, "exclude_outside": exclude}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(interpolation, "_MAX_MATMUL_SIZE", largest)
+        close(ux.linear_unpool(x, **options), reference.linear_unpool(x, **options))
+        close(ux.cubic_unpool(x, **options), reference.cubic_unpool(x, **options))
 
 
 @few
@@ -94,33 +107,3 @@ def test_conv_transpose(case: Any, seed: int) -> None:
     shapes, options = case
     arrays = [real_values(shape, seed + i) for i, shape in enumerate(shapes)]
     close(ux.conv_transpose(*arrays, **options), reference.conv_transpose(*arrays, **options))
-
-
-# --- a part of an axis, as a chunk needs it ------------------------------------------------------
-
-
-def parts() -> Iterator[tuple[resize.ResizeAxis, int, int]]:
-    """Yield axes, and the ends of parts: multiples of the factor where it is whole."""
-    for size, output in itertools.product(range(1, 5), range(1, 13)):
-        axis = resize.ResizeAxis(-1, size, output, None)
-        for first, last in itertools.combinations(range(0, output + 1, axis.repeats or 1), 2):
-            yield axis, first, last
-
-
-@pytest.mark.parametrize("coordinates", COORDINATES)
-def test_a_part_is_planned_as_it_is_in_the_whole(coordinates: Any) -> None:
-    for axis, first, last in parts():
-        whole = resize.plan_linear_axis(axis, coordinates)
-        part = resize.plan_linear_axis(axis, coordinates, first, last)
-        start = whole.lower[first]
-        assert part.size == whole.upper[last - 1] + 1 - start
-        columns = np.asarray(whole.matrix())[start : start + part.size, first:last]
-        close(part.matrix(), columns)
-        if coordinates == "align_corners":
-            continue
-        nearest = resize.plan_nearest_axis(axis, coordinates, first, last, start)
-        sources = resize.nearest_sources(axis, coordinates)[first:last]
-        if axis.repeats is None:
-            assert nearest.indices == tuple(source - start for source in sources)
-        else:
-            assert nearest.repeats == axis.repeats

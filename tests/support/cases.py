@@ -26,6 +26,8 @@ SMALL = [
     Case("linear_unpool", (2, 3, 4, 3), scale=(2, 3)),
     Case("linear_unpool", (2, 3, 7), scale=1.5, dtype="float64"),
     Case("linear_unpool", (1, 2, 3, 2, 4), scale=2, dtype="float16"),
+    Case("cubic_unpool", (2, 3, 4, 3), scale=(2, 1.5)),
+    Case("cubic_unpool", (2, 3, 7), scale=3, dtype="float64"),
     Case("fractional_max_unpool", (2, 3, 5, 4), scale=(1.5, 2.0)),
     Case("fractional_max_unpool", (2, 3, 7), scale=1.3, dtype="float64"),
     Case(

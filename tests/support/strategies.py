@@ -139,9 +139,9 @@ def resizes(draw: st.DrawFn, *, lead: Any = LEAD) -> tuple[tuple[int, ...], dict
 
 @st.composite
 def convolutions(
-    draw: st.DrawFn, *, longest: int = 4, symmetric: bool = False
+    draw: st.DrawFn, *, longest: int = 4, symmetric: bool = False, left: int = 0
 ) -> tuple[list[tuple[int, ...]], dict[str, Any]]:
-    """Draw the shapes of x, weight and bias, and the options."""
+    """Draw the shapes of x, weight and bias, and the options; `left`: cells that padding leaves."""
     rank = draw(st.integers(1, 3))
     small = st.integers(1, 3)
     groups, per_group_in, per_group_out = draw(st.integers(1, 2)), draw(small), draw(small)
@@ -154,9 +154,9 @@ def convolutions(
     plane = tuple(draw(st.integers(1, longest)) for _ in range(rank))
     padding = []
     for n, k, s, d in zip(plane, kernel, stride, dilation, strict=True):
-        extent, size = d * (k - 1) + 1, (n - 1) * s + d * (k - 1) + 1
-        before = draw(st.integers(0, min(extent - 1, (size - 1) // (1 + symmetric))))
-        after = draw(st.integers(0, min(extent - 1, size - 1 - before)))
+        size = (n - 1) * s + d * (k - 1) + 1
+        before = draw(st.integers(0, (size - left) // (1 + symmetric)))
+        after = draw(st.integers(0, size - left - before))
         padding.append((before, before if symmetric else after))
     shapes = [
         (draw(st.integers(0, 2)), groups * per_group_in, *plane),

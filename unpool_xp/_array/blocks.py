@@ -31,6 +31,13 @@ def planes_per_block(info: InputInfo, x: Array, cells: int) -> int:
     return max(_block_bytes(info, x, x.shape[0] * cells) // plane_bytes, 1)
 
 
+def cells_per_block(info: InputInfo, x: Array, axis: int) -> int:
+    """Return how many cells along an axis of x to work on at a time."""
+    size: int = math.prod(x.shape)
+    cell_bytes = max(int(size // max(x.shape[axis], 1) * x.dtype.itemsize), 1)
+    return max(_block_bytes(info, x, size) // cell_bytes, 1)
+
+
 def map_plane_blocks(
     info: InputInfo,
     compute: Callable[[Array], tuple[Array, ...]],

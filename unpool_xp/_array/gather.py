@@ -4,25 +4,48 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from unpool_xp._array.compat import Array
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
+from unpool_xp._array.views import axis_slice
+
+# Places; beyond this those of an axis are found for each call, piece by piece.
+_MAX_CACHED_PLACES = 2**18
 
 
 def take_static(
-    info: InputInfo, x: Array, index: Any, axis: int, arrays: dict[Any, Any], name: str
+    info: InputInfo,
+    x: Array,
+    places: Callable[[int, int], Any],
+    output: int,
+    axis: int,
+    arrays: dict[Any, Any],
 ) -> Array:
     """Return the elements at places along a negative axis that are known on the host.
 
-    `arrays`, of the plan that the places belong to, keeps them on the device under a name.
+    `places` gives those of the output cells [first, last). `arrays`, of the plan that they belong
+    to, keeps them on the device, but for those of a long axis.
     """
 
-    def make_index() -> Array:
-        return info.xp.asarray(index, dtype=info.index_dtype, device=info.device)
+    def make_index(first: int, last: int) -> Array:
+        return info.xp.asarray(places(first, last), dtype=info.index_dtype, device=info.device)
 
-    return take(info, x, cached_array(info, arrays, name, make_index), axis)
+    if output <= _MAX_CACHED_PLACES or not (
+        info.traits.is_eager_cpu and info.traits.supports_setitem
+    ):
+        index = cached_array(info, arrays, "places", lambda: make_index(0, output))
+        return take(info, x, index, axis)
+    shape = list(x.shape)
+    shape[axis] = output
+    result = info.xp.empty(tuple(shape), dtype=x.dtype, device=info.device)
+    for first in range(0, output, _MAX_CACHED_PLACES):
+        last = min(first + _MAX_CACHED_PLACES, output)
+        taken = take(info, x, make_index(first, last), axis)
+        result[axis_slice(axis, slice(first, last))] = taken
+    return result
 
 
 def take(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
@@ -53,7 +76,8 @@ def broadcastable_index(info: InputInfo, index: Any, rank: int, axis: int) -> Ar
 def take_per_plane(info: InputInfo, x: Array, indices: Any, rank: int, axis: int) -> Array:
     """Return the elements at places of the host, the same in all planes or each plane's own."""
     if indices.ndim == 1:
-        return take_static(info, x, indices, axis, {}, "")
+        places = info.xp.asarray(indices, dtype=info.index_dtype, device=info.device)
+        return info.xp.take(x, places, axis=axis)
     index = broadcastable_index(info, indices, rank, axis)
     shape = list(x.shape)
     shape[axis] = index.shape[axis]

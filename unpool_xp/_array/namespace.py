@@ -160,7 +160,11 @@ def require_dtype(
 ) -> None:
     """Raise a TypeError that names the first argument whose dtype is not of these kinds."""
     for name, array in arrays.items():
-        if not xp.isdtype(array.dtype, kinds):
+        try:
+            is_known = xp.isdtype(array.dtype, kinds)
+        except TypeError:  # not the library's own, such as ml_dtypes in NumPy
+            is_known = False
+        if not is_known:
             raise TypeError(f"{operation}: {name} must have {expected} dtype, got {array.dtype}")
 
 

@@ -81,12 +81,6 @@ def reshape_tail(xp: Namespace, x: Array, n_lead: int, tail: Shape) -> Array:
     return xp.reshape(x, x.shape[:n_lead] + tail)
 
 
-def take_slices(xp: Namespace, x: Array, slices: tuple[tuple[int, int], ...], axis: int) -> Array:
-    """Return the concatenation of (start, stop) slices along a negative axis."""
-    parts = [x[axis_slice(axis, slice(start, stop))] for start, stop in slices]
-    return xp.concat(parts, axis=axis) if len(parts) > 1 else parts[0]
-
-
 def ravel(point: Sequence[Array], sizes: Shape) -> Array:
     """Return the row-major positions of places along each axis."""
     flat = point[0]

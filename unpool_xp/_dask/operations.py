@@ -28,16 +28,12 @@ from unpool_xp._dask.partition import (
     AxisSizes,
     ConvTransposePartition,
     FractionalPoolPartition,
-    LinearPartition,
-    NearestPartition,
     PoolPartition,
-    ResizeSpan,
+    ResizePartition,
     ScatterPartition,
     UnpoolPartition,
     UnsplitAxis,
     chunk_bounds,
-    linear_axis_of_span,
-    nearest_axis_of_span,
 )
 from unpool_xp._dask.scatter import (
     ScatterEntries,
@@ -47,11 +43,10 @@ from unpool_xp._dask.scatter import (
     scatter_into_planes,
     scatter_into_zeros,
 )
-from unpool_xp._impl import index_conventions
+from unpool_xp._impl import index_conventions, interpolation
 from unpool_xp._impl.avg_pool import window_means
 from unpool_xp._impl.conv_transpose import conv_transpose_matmul
 from unpool_xp._impl.fractional_pool import region_maxima
-from unpool_xp._impl.linear import interpolate
 from unpool_xp._impl.max_pool import index_and_offset_dtypes, window_maxima
 from unpool_xp._impl.nearest import repeat_nearest
 from unpool_xp._plan.adaptive import AdaptiveAxis
@@ -59,7 +54,15 @@ from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.cache import cached
 from unpool_xp._plan.fractional import FractionalPoolPlan
 from unpool_xp._plan.index_conventions import IndexPlan
-from unpool_xp._plan.resize import LinearPlan, NearestPlan, needs_interpolation
+from unpool_xp._plan.resize import (
+    InterpolationPlan,
+    NearestPlan,
+    ResizeSpan,
+    needs_interpolation,
+    plan_interpolated_axis,
+    plan_nearest_axis,
+)
+from unpool_xp._plan.sampling import Kernel
 from unpool_xp._plan.transposed import ConvTransposePlan, MaxUnpoolPlan
 from unpool_xp._plan.windows import AnyWindows, AvgPoolPlan, MaxPoolPlan
 
@@ -141,7 +144,7 @@ def _start_bounds(starts: Any, last: int) -> tuple[Any, Any]:
 
 def nearest_unpool(plan: NearestPlan, x: Array) -> Array:
     """Return each value over the cells that it stands for."""
-    axes = [NearestPartition(axis, plan.coordinates) for axis in plan.resize_axes]
+    axes = [ResizePartition(axis.span.whole, axis.span.method) for axis in plan.axes]
 
     def part(parts: Sequence[ResizeSpan], _: Any) -> Sequence[ResizeSpan]:
         return parts
@@ -151,51 +154,55 @@ def nearest_unpool(plan: NearestPlan, x: Array) -> Array:
 
 
 def _repeat_part(info: InputInfo, spans: Sequence[ResizeSpan], x: Array) -> Array:
-    axes = tuple([cached(nearest_axis_of_span, span) for span in spans])
-    return repeat_nearest(info, NearestPlan(axes, (), "asymmetric"), x)
+    axes = tuple([cached(plan_nearest_axis, span) for span in spans])
+    return repeat_nearest(info, NearestPlan(axes), x)
 
 
-def linear_unpool(plan: LinearPlan, x: Array, operation: str = "linear_unpool") -> Array:
+def interpolate(operation: str, plan: InterpolationPlan, x: Array) -> Array:
     """Return the interpolation."""
-    axes = _linear_partitions(plan)
-    part, token = _LinearPart.maker(plan), repr(axes)
+    axes = _resize_partitions(plan)
+    part, token = _InterpolatedPart.maker(plan), repr(axes)
     return blockwise_with_halo(operation, _interpolate_part, axes, [x], part, token=token)[0]
 
 
-class _LinearPart(NamedTuple):
+class _InterpolatedPart(NamedTuple):
     """The interpolation of a part; None where nothing lies between the elements of an axis."""
 
     growth: float
+    kernel: Kernel
     axes: tuple[ResizeSpan | None, ...]
 
     @classmethod
-    def maker(cls, plan: LinearPlan) -> ChunkPlanFactory:
+    def maker(cls, plan: InterpolationPlan) -> ChunkPlanFactory:
         """Return what makes the plan of a part from those of its axes."""
-        return lambda parts, _: cls(plan.growth, tuple(parts))
+        return lambda parts, _: cls(plan.growth, plan.kernel, tuple(parts))
 
 
-def _linear_partitions(plan: LinearPlan) -> list[LinearPartition]:
-    coordinates = plan.coordinates
+def _resize_partitions(plan: InterpolationPlan) -> list[ResizePartition]:
+    kernel = plan.kernel
     return [
-        LinearPartition(axis, coordinates, needs_interpolation(axis, coordinates))
+        ResizePartition(axis, kernel, is_kept=not needs_interpolation(axis, kernel))
         for axis in plan.resize_axes
     ]
 
 
-def _interpolate_part(info: InputInfo, plan: _LinearPart, x: Array) -> Array:
-    axes = tuple(cached(linear_axis_of_span, span) for span in plan.axes if span)
-    rank = len(plan.axes)
+def _interpolate_part(info: InputInfo, plan: _InterpolatedPart, x: Array) -> Array:
+    axes = tuple([cached(plan_interpolated_axis, span) for span in plan.axes if span])
+    plane = list(x.shape[x.ndim - len(plan.axes) :])
+    for axis in axes:
+        plane[axis.axis] = axis.output
+    part = InterpolationPlan(tuple(plane), plan.growth, axes, (), plan.kernel)
     # Never as small as the whole may be: a matrix product may round otherwise in each shape.
-    return interpolate(info, LinearPlan(rank, (), plan.growth, False, axes, (), "asymmetric"), x)
+    return interpolation.interpolate(info, part, x, is_part=True)
 
 
-def fractional_max_unpool(plan: LinearPlan, values: Array, indices: Array | None) -> Array:
+def fractional_max_unpool(plan: InterpolationPlan, values: Array, indices: Array | None) -> Array:
     """Return the interpolation, with the maxima at their places if these are given."""
     operation = "fractional_max_unpool"
     if indices is None:
-        return linear_unpool(plan, values, operation)
-    axes = _linear_partitions(plan)
-    part, token = _LinearPart.maker(plan), repr(axes)
+        return interpolate(operation, plan, values)
+    axes = _resize_partitions(plan)
+    part, token = _InterpolatedPart.maker(plan), repr(axes)
     if _is_one_chunk(values, plan.rank):
         inputs = [values, indices]
         return blockwise_with_halo(
@@ -208,14 +215,14 @@ def fractional_max_unpool(plan: LinearPlan, values: Array, indices: Array | None
 
 
 def _scatter_into_linear(
-    info: InputInfo, plan: _LinearPart, values: Array, indices: Array
+    info: InputInfo, plan: _InterpolatedPart, values: Array, indices: Array
 ) -> Array:
     target, n_lead = _interpolate_part(info, plan, values), values.ndim - len(plan.axes)
     return scatter_into_planes(info, target, n_lead, values, indices, add=False)
 
 
 def _scatter_entries_into_linear(
-    info: InputInfo, plan: _LinearPart, values: Array, *entries: ScatterEntries
+    info: InputInfo, plan: _InterpolatedPart, values: Array, *entries: ScatterEntries
 ) -> Array:
     return scatter_entries(info, _interpolate_part(info, plan, values), entries, add=False)
 
@@ -228,7 +235,7 @@ def max_unpool(plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool)
             wide = max_unpool(plan, values.astype(dtype), indices, add=add)
             return wide.astype(values.dtype)
     plane, windows = plan.plane, plan.windows
-    if _is_one_chunk(values, len(plane)):
+    if 0 in plane or _is_one_chunk(values, len(plane)):
         return blockwise_with_halo(
             "max_unpool",
             scatter_into_zeros,

@@ -11,17 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from unpool_xp._plan.adaptive import AdaptiveAxis
-from unpool_xp._plan.arguments import Coordinates, Shape
-from unpool_xp._plan.cache import PlanKey
-from unpool_xp._plan.resize import (
-    LinearAxis,
-    NearestAxis,
-    ResizeAxis,
-    linear_sources,
-    nearest_sources,
-    plan_linear_axis,
-    plan_nearest_axis,
-)
+from unpool_xp._plan.arguments import Shape
+from unpool_xp._plan.resize import ResizeAxis, ResizeSpan
+from unpool_xp._plan.sampling import Kernel, Nearest
 from unpool_xp._plan.transposed import ConvTransposeAxis
 from unpool_xp._plan.windows import PoolAxis, pad_source_indices
 
@@ -84,7 +76,7 @@ def chunk_bounds(axis: AnyPartition, bounds: Sequence[int]) -> list[int]:
     """Return the output chunk bounds that match the input chunks."""
     outputs, inputs = axis.ratio
     inner = {min(-(-bound * outputs // inputs), axis.whole.output) for bound in bounds[1:-1]}
-    return sorted(inner | {0, axis.whole.output})
+    return sorted(inner | {0, axis.whole.output}) if axis.whole.output else [0, 0]
 
 
 @dataclass(frozen=True)
@@ -220,58 +212,18 @@ class UnpoolPartition(ConvTransposePartition):
 
 
 @dataclass(frozen=True)
-class ResizeSpan(PlanKey):
-    """Cells [first, last) of a resized axis that was `whole`; a recipe, made up where it is used.
+class ResizePartition(AxisPartition[ResizeAxis]):
+    """An axis that is repeated or interpolated, or, with the size it had, left as it is."""
 
-    The lists of sources and weights are as long as the part, so they are not sent along.
-    """
-
-    whole: ResizeAxis
-    coordinates: Coordinates
-    first: int
-    last: int
-    start: int
-
-
-def nearest_axis_of_span(span: ResizeSpan) -> NearestAxis:
-    """Return the plan of the repetition of a part."""
-    return plan_nearest_axis(span.whole, span.coordinates, span.first, span.last, span.start)
-
-
-def linear_axis_of_span(span: ResizeSpan) -> LinearAxis:
-    """Return the plan of the interpolation of a part."""
-    return plan_linear_axis(span.whole, span.coordinates, span.first, span.last)
-
-
-@dataclass(frozen=True)
-class NearestPartition(AxisPartition[ResizeAxis]):
-    """An axis of repeated values."""
-
-    coordinates: Coordinates
+    method: Nearest | Kernel
+    is_kept: bool = False
 
     def part(self, first: int, last: int) -> AxisPart:
-        """Return the sources of the cells [first, last)."""
-        (start,) = nearest_sources(self.whole, self.coordinates, first, first + 1)
-        (end,) = nearest_sources(self.whole, self.coordinates, last - 1, last)
-        span = ResizeSpan(self.whole, self.coordinates, first, last, start)
-        return AxisPart(start, end + 1, span)
-
-
-@dataclass(frozen=True)
-class LinearPartition(AxisPartition[ResizeAxis]):
-    """An axis that is interpolated, or, with the size it had, left as it is."""
-
-    coordinates: Coordinates
-    needs_interpolation: bool  # whether there is something between two elements
-
-    def part(self, first: int, last: int) -> AxisPart:
-        """Return the neighbours of the cells [first, last)."""
-        if not self.needs_interpolation:
+        """Return the elements that the cells [first, last) need, and the recipe of the cells."""
+        if self.is_kept:
             return AxisPart(first, last, None)
-        (start,), _, _ = linear_sources(self.whole, self.coordinates, first, first + 1)
-        _, (end,), _ = linear_sources(self.whole, self.coordinates, last - 1, last)
-        span = ResizeSpan(self.whole, self.coordinates, first, last, start)
-        return AxisPart(start, end + 1, span)
+        span = ResizeSpan.of_part(self.whole, self.method, first, last)
+        return AxisPart(span.start, span.stop, span)
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,7 @@ def scatter_into_planes(
 
     The target may be used up.
     """
-    if 0 in values.shape:
+    if 0 in values.shape or 0 in target.shape:
         return target
     xp = info.xp
     indices = xp.astype(indices, info.index_dtype, copy=False)

@@ -30,7 +30,7 @@ def is_applicable(
     """Return whether this method is exact and faster; x has shape (..., channels, *plane)."""
     in_channels, out_channels = weight.shape[:2]
     return (
-        all(axis.dilation == 1 and axis.kernel_size % axis.stride == 0 for axis in plan)
+        all(a.dilation == 1 and a.kernel_size % a.stride == 0 and a.output for a in plan)
         and any(axis.kernel_size > axis.stride for axis in plan)
         and in_channels <= _MAX_CHANNEL_RATIO * out_channels
         and 0 not in x.shape

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from unpool_xp._array.compat import Array, cast
+from unpool_xp._array.compat import Array, Namespace, cast
 from unpool_xp._array.namespace import InputInfo
+from unpool_xp._array.numeric import count_and_first
+from unpool_xp._array.traits import concrete_bool
 from unpool_xp._array.views import expand_to_axis, ravel
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.index_conventions import CHANNELS_LAST, IndexPlan
@@ -20,14 +22,54 @@ def convert(info: InputInfo, plan: IndexPlan, indices: Array, dtype: Any) -> Arr
             f"convert_indices: input_shape={plan.shape} has positions up to {plan.largest_index} "
             f"from {plan.source} to {plan.target}, which {dtype} cannot hold"
         )
-    indices = cast(xp, indices, dtype)
+    given, indices = indices, cast(xp, indices, dtype)
     if plan.source in CHANNELS_LAST:
         indices = xp.permute_dims(indices, (0, indices.ndim - 1, *range(1, indices.ndim - 1)))
     grid = _IndexGrid(info, plan, dtype)
-    result = _encode(grid, _decode(grid, indices))
-    if plan.target in CHANNELS_LAST:  # not moveaxis, for which torch.func.vmap has no rule
-        result = xp.permute_dims(result, (0, *range(2, result.ndim), 1))
-    return result
+    point = _decode(grid, plan.source, indices)
+    result = _encode(grid, plan.target, point)
+    if info.traits.is_concrete and 0 not in indices.shape:
+        wrong = _impossible(grid, indices, point, result)
+        _check_possible(info, plan, given, _channels_last(xp, plan.source, wrong))
+    return _channels_last(xp, plan.target, result)
+
+
+def _channels_last(xp: Namespace, convention: str, x: Array) -> Array:
+    """Return an array with its channels last where the convention has them there."""
+    if convention not in CHANNELS_LAST:
+        return x
+    return xp.permute_dims(x, (0, *range(2, x.ndim), 1))  # vmap of torch.func has no moveaxis
+
+
+def _impossible(grid: _IndexGrid, indices: Array, point: list[Array], result: Array) -> Array:
+    """Return which indices do not come back from their positions, or whose positions do not.
+
+    Every convention numbers its elements one by one, so what it cannot mean wraps around.
+    """
+    wrong = _encode(grid, grid.plan.source, point) != indices
+    for position, n in zip(point, grid.plane, strict=True):
+        wrong = wrong | (position < 0) | (position >= n)  # in the padding of a window
+    if grid.plan.target == "chainer":  # which cannot mean positions outside the window
+        for position, back in zip(point, _decode(grid, "chainer", result), strict=True):
+            wrong = wrong | (back != position)
+    return wrong
+
+
+def _check_possible(info: InputInfo, plan: IndexPlan, indices: Array, wrong: Array) -> None:
+    """Raise an IndexError for indices that are wrong, or that the index dtype cannot hold."""
+    xp, dtype = info.xp, info.index_dtype
+    if xp.iinfo(indices.dtype).bits > xp.iinfo(dtype).bits:
+        wrong = wrong | (xp.astype(xp.astype(indices, dtype), indices.dtype) != indices)
+    if not concrete_bool(info.traits.library, xp.any(wrong)):
+        return
+    count, first = count_and_first(info, wrong)
+    windows = ", within their windows" if plan.windows is not None else ""
+    raise IndexError(
+        f"convert_indices: {count} of {math.prod(indices.shape)} indices cannot be {plan.source} "
+        f"indices of input_shape={plan.shape}{windows}; the first is "
+        f"{int(xp.reshape(indices, (-1,))[first])}, element {first} of indices of shape "
+        f"{tuple(indices.shape)} in row-major order"
+    )
 
 
 class _IndexGrid:
@@ -46,9 +88,9 @@ class _IndexGrid:
         return self.batch * self.channels + self.channel
 
 
-def _decode(grid: _IndexGrid, indices: Array) -> list[Array]:
+def _decode(grid: _IndexGrid, source: str, indices: Array) -> list[Array]:
     """Return the position along each spatial axis."""
-    source, windows = grid.plan.source, grid.plan.windows
+    windows = grid.plan.windows
     plane, cells = grid.plane, math.prod(grid.plane)
     if source == "chainer":
         assert windows is not None
@@ -69,9 +111,9 @@ def _decode(grid: _IndexGrid, indices: Array) -> list[Array]:
     return _unravel(indices, plane[::-1])[::-1]
 
 
-def _encode(grid: _IndexGrid, point: list[Array]) -> Array:
-    """Return the number of each position in the convention wanted."""
-    target, windows = grid.plan.target, grid.plan.windows
+def _encode(grid: _IndexGrid, target: str, point: list[Array]) -> Array:
+    """Return the number of each position in a convention."""
+    windows = grid.plan.windows
     plane, cells = grid.plane, math.prod(grid.plane)
     if target == "chainer":
         assert windows is not None

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.namespace import InputInfo
+from unpool_xp._array.numeric import count_and_first
 from unpool_xp._array.scatter import any_outside, scatter, scatter_checks_bounds, sentinel_slots
 from unpool_xp._array.traits import concrete_bool, inspect_traits
 from unpool_xp._array.views import pad_axis, reshape_tail, zeros
-from unpool_xp._impl.linear import interpolate
+from unpool_xp._impl.interpolation import interpolate
 from unpool_xp._plan.arguments import Shape
-from unpool_xp._plan.resize import LinearPlan
+from unpool_xp._plan.resize import InterpolationPlan
 from unpool_xp._plan.transposed import MaxUnpoolPlan
 
 
@@ -22,6 +23,8 @@ def scatter_maxima(
     """Return planes of zeros with each value at its index; `check` whether all lie inside."""
     xp, dtype = info.xp, values.dtype
     lead = tuple(values.shape[: values.ndim - len(plan.plane)])
+    if min(plan.plane) == 0:  # PyTorch takes any index there
+        return xp.reshape(values[..., :0], (*lead, *plan.plane))
     if add:
         values = cast(xp, values, compute_dtype(xp, dtype))
 
@@ -34,7 +37,7 @@ def scatter_maxima(
 
 
 def scatter_into_interpolation(
-    info: InputInfo, plan: LinearPlan, values: Array, indices: Array | None
+    info: InputInfo, plan: InterpolationPlan, values: Array, indices: Array | None
 ) -> Array:
     """Return the linear interpolation of the values, with each value at its index if given."""
     if indices is None:
@@ -113,9 +116,7 @@ def _check_inside(
     if not wrong:
         return wrong is False
     flat = xp.reshape(positions, (-1,))
-    outside = (flat < 0) | (flat >= cells)
-    count = int(xp.sum(xp.astype(outside, xp.int32)))
-    first = int(xp.argmax(xp.astype(outside, xp.int32)))
+    count, first = count_and_first(info, (flat < 0) | (flat >= cells))
     value = int(flat[first])
     if value < 0 and xp.isdtype(indices.dtype, "unsigned integer"):
         value += 2 ** xp.iinfo(positions.dtype).bits

@@ -15,8 +15,8 @@ def repeat_nearest(info: InputInfo, plan: NearestPlan, x: Array) -> Array:
     if len(repeats) == len(plan.axes):
         return repeat(info, x, repeats)
     for axis in reversed(plan.axes):
-        if axis.repeats is not None:
+        if axis.repeats is None:
+            x = take_static(info, x, axis.sources, axis.output, axis.axis, axis.arrays)
+        elif axis.repeats != 1:
             x = info.xp.repeat(x, axis.repeats, axis=axis.axis)
-        else:
-            x = take_static(info, x, axis.indices, axis.axis, axis.arrays, "sources")
     return x

@@ -18,13 +18,22 @@ Sizes: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | Sequence[int | tuple[int, int]] | Literal["same", "same_lower"]
 Scales: TypeAlias = float | Sequence[float]
 Shape: TypeAlias = tuple[int, ...]
-Coordinates: TypeAlias = Literal["asymmetric", "half_pixel", "align_corners"]
+Coordinates: TypeAlias = Literal[
+    "asymmetric", "half_pixel", "align_corners", "half_pixel_symmetric", "pytorch_half_pixel"
+]
+Rounding: TypeAlias = Literal["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"]
 
 
 def check_choice(operation: str, argument: str, value: object, known: Sequence[str]) -> None:
     """Raise a ValueError that lists the known values."""
     if value not in known:
         raise ValueError(f"{operation}: {argument}={value!r} is not one of {', '.join(known)}")
+
+
+def check_bool(operation: str, argument: str, value: object) -> None:
+    """Raise a TypeError for what is no bool."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{operation}: {argument} must be a bool, got {value!r}")
 
 
 def fail(operation: str, argument: str, value: object, shape: Sequence[int], rule: str) -> NoReturn:
@@ -133,9 +142,12 @@ def padding_pairs(
     shape: Shape,
     extents: Shape,
     windows: Sequence[tuple[int, int, int]] = (),
+    *,
+    limited: bool = True,
 ) -> tuple[tuple[int, int], ...]:
-    """Return the (before, after) padding of each spatial axis, each smaller than its extent.
+    """Return the (before, after) padding of each spatial axis.
 
+    If it is `limited`, each is smaller than its extent, so that every window meets an element.
     `windows` has for each axis its cells, and how many windows "same" pads them for at what stride.
     """
     if isinstance(value, str):
@@ -149,8 +161,10 @@ def padding_pairs(
         before, after = (as_int(operation, "padding", side, shape) for side in pair)
         result.append((before, after))
     for (before, after), extent in zip(result, extents, strict=True):
-        if min(before, after) < 0 or max(before, after) >= extent:
-            rule = f"must be >= 0 and smaller than the effective kernel dilation*(k-1)+1 = {extent}"
+        if min(before, after) < 0 or (limited and max(before, after) >= extent):
+            rule = "must be >= 0" + limited * (
+                f" and smaller than the effective kernel dilation*(k-1)+1 = {extent}"
+            )
             fail(operation, "padding", value, shape, rule)
     return tuple(result)
 

@@ -6,7 +6,9 @@ Imports no array library but NumPy, for its scalars.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
+import math
 import numbers
 import operator
 import sys
@@ -48,7 +50,7 @@ def cached(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
         return cached(make_plan, *plain)
     entry = _plans.entries.get(key)
     if entry is None:
-        entry = _plans.add(key, make_plan(*args))
+        entry = _plans.add(key, _make_checked(make_plan, args))
     entry.last_use = next(_clock)
     return entry.plan  # type: ignore[no-any-return]
 
@@ -69,6 +71,42 @@ def count_array(arrays: dict[Any, Any], array: Any) -> None:
 def clear() -> None:
     """Forget all plans."""
     _plans.clear()
+
+
+# --- sizes that no array has ---------------------------------------------------------------------
+
+_MAX_CELLS = 2**59  # of 16 bytes: the address space
+_WIDENING = ("scale_factor", "output_size", "stride", "dilation")
+
+
+def _make_checked(make_plan: Callable[..., _T], args: tuple[Any, ...]) -> _T:
+    """Make a plan; a ValueError by name for a size, or an output plane, that no array has.
+
+    Here and not where sizes are checked, because a size may be a symbol there, and a comparison
+    would bound it.
+    """
+    huge = [_largest(value) >= _MAX_CELLS for value in args]
+    if not any(huge):
+        plan = make_plan(*args)
+        if math.prod(getattr(plan, "plane", ())) < _MAX_CELLS:
+            return plan
+    operation, shape = args[0], next(value for value in args if isinstance(value, tuple))
+    given = zip(inspect.signature(make_plan).parameters, args, huge, strict=True)
+    wrong = ", ".join(
+        f"{name}={value!r}"
+        for name, value, is_huge in given
+        if is_huge or (not any(huge) and name in _WIDENING and value not in (None, 1))
+    )
+    raise ValueError(
+        f"{operation}: {wrong} needs more than the 2**59 cells that an array can have "
+        f"(array of shape {shape})"
+    )
+
+
+def _largest(value: Any) -> int:
+    if isinstance(value, tuple):
+        return max(map(_largest, value), default=0)
+    return abs(value) if isinstance(value, int) else 0
 
 
 # --- the key -------------------------------------------------------------------------------------

@@ -13,13 +13,14 @@ from unpool_xp._plan.arguments import (
     Scales,
     Shape,
     Sizes,
+    as_int,
     factors_per_axis,
     fail,
     per_axis,
     spatial_rank,
     without_lead,
 )
-from unpool_xp._plan.resize import LinearPlan, plan_linear
+from unpool_xp._plan.resize import InterpolationPlan, plan_interpolation
 
 
 class FractionalPoolSizes(NamedTuple):
@@ -61,6 +62,10 @@ def draw_region_starts(
     """
     lead, plane, kernels, outputs = sizes
     rank = len(plane)
+    if seed is not None:
+        seed = as_int(operation, "seed", seed, (*lead, *plane))
+        if seed < 0:
+            fail(operation, "seed", seed, (*lead, *plane), "must be >= 0")
     if samples is None:
         drawn = np.random.default_rng(seed).random((*lead, rank))
     elif seed is not None:
@@ -141,8 +146,8 @@ def plan_fractional_sizes(
 
 def plan_fractional_unpool(
     operation: str, shape: Shape, scale_factor: Scales | None, output_size: Sizes | None
-) -> LinearPlan:
+) -> InterpolationPlan:
     """Plan the interpolation that the maxima of a fractional pooling are put into."""
     if scale_factor is None and len(shape) > 2:  # indices count in a plane, so it is no full shape
         output_size = without_lead(operation, output_size, shape, len(shape) - 2)
-    return plan_linear(operation, shape, scale_factor, output_size, "asymmetric")
+    return plan_interpolation(operation, shape, scale_factor, output_size)

@@ -54,11 +54,21 @@ def plan_convert_indices(
     """Plan the conversion of indices of a shape."""
     check_choice(operation, "source", source, CONVENTIONS)
     check_choice(operation, "target", target, CONVENTIONS)
-    shape = tuple(as_int(operation, "input_shape", n, indices_shape) for n in input_shape)
+    if not isinstance(input_shape, tuple | list):
+        raise TypeError(
+            f"{operation}: input_shape must be a tuple of ints, got {input_shape!r} "
+            f"(indices of shape {indices_shape})"
+        )
+    shape = tuple([as_int(operation, "input_shape", n, indices_shape) for n in input_shape])
     if len(shape) != len(indices_shape) or len(shape) < 3:
         raise ValueError(
             f"{operation}: input_shape={input_shape!r} must be (N, C, *spatial), with as many axes "
             f"as indices of shape {indices_shape}"
+        )
+    if min(shape) < 0 or 0 in shape[2:]:
+        raise ValueError(
+            f"{operation}: input_shape={input_shape!r} has no negative entries and no empty "
+            f"spatial axis (indices of shape {indices_shape})"
         )
     output = indices_shape
     if source in CHANNELS_LAST:
@@ -88,13 +98,14 @@ def _plan_windows(
 ) -> tuple[PoolAxis, ...]:
     """Return the windows that were pooled, with or without ceil mode."""
     sizes = (kernel_size, stride, padding, dilation)
-    for ceil_mode in (False, True):
-        windows = plan_windows(operation, shape, *sizes, ceil_mode)
-        pooled = tuple([axis.count for axis in windows])
-        if pooled == output[2:]:
-            return windows
+    rounded_up, *_ = tried = [plan_windows(operation, shape, *sizes, True)]
+    if tuple([axis.count for axis in rounded_up]) != output[2:]:
+        tried.append(plan_windows(operation, shape, *sizes, False))
+    maps = [tuple([axis.count for axis in windows]) for windows in tried]
+    if maps[-1] == output[2:]:
+        return tried[-1]
     raise ValueError(
         f"{operation}: windows of kernel_size={kernel_size!r}, stride={stride!r}, padding="
-        f"{padding!r}, dilation={dilation!r} on input_shape={shape} give a map of {pooled}, "
+        f"{padding!r}, dilation={dilation!r} on input_shape={shape} give a map of {maps[0]}, "
         f"but indices have {output[2:]}"
     )

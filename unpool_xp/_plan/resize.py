@@ -1,24 +1,31 @@
-"""Plans for nearest and linear resizing, as plain numbers."""
+"""Plans for resizing: sizes, and how each axis is repeated or interpolated."""
 
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
+
+from unpool_xp._plan import sampling
 from unpool_xp._plan.arguments import (
     Coordinates,
+    Rounding,
     Scales,
     Shape,
     Sizes,
+    check_choice,
     factors_per_axis,
     fail,
     per_axis,
     spatial_rank,
 )
+from unpool_xp._plan.cache import PlanKey
+from unpool_xp._plan.sampling import Kernel, NDArray, Nearest
 
-# Multiplications; up to this, a matrix product with mostly zeros is fastest.
-_MAX_MATMUL_SIZE = 2**23
+_MAX_FACTOR = 2**31  # no plane is larger than that in bytes
 
 
 @dataclass(frozen=True)
@@ -32,10 +39,16 @@ class ResizeAxis:
 
     @property
     def repeats(self) -> int | None:
-        """The whole factor, where the output is that many copies of each element."""
+        """The whole factor, where the output is that many times as long."""
         # Not divmod: torch.compile cannot take it of a size that is a symbol.
         copies, rest = self.output // self.size, self.output % self.size
         return copies if not rest and self.scale in (None, copies) else None
+
+    @property
+    def numbers(self) -> tuple[int, int, float | None]:
+        """What the functions of `sampling` start with, as plain numbers."""
+        # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
+        return len(range(self.size)), len(range(self.output)), self.scale
 
 
 def plan_resize(
@@ -54,7 +67,9 @@ def plan_resize(
         scales: tuple[float | None, ...] = (None,) * rank
     else:
         scales = factors = factors_per_axis(operation, "scale_factor", scale_factor, rank, shape)
-        outputs = tuple(math.floor(n * factor) for n, factor in zip(plane, factors, strict=True))
+        if max(factors) > _MAX_FACTOR:
+            fail(operation, "scale_factor", scale_factor, shape, f"must be <= {_MAX_FACTOR}")
+        outputs = tuple([scaled_size(n, factor) for n, factor in zip(plane, factors, strict=True)])
         if min(outputs) < 1:
             fail(operation, "scale_factor", scale_factor, shape, f"leaves an empty plane {outputs}")
     return tuple(
@@ -63,14 +78,96 @@ def plan_resize(
     )
 
 
+def scaled_size(size: int, factor: float) -> int:
+    """Return floor(size * factor), where a product within 4 ulp of a whole number is that number.
+
+    So 88 elements by 120/88 are 120, as in ONNX Runtime, SciPy and scikit-image.
+    """
+    if factor == int(factor):
+        return size * int(factor)
+    product = size * factor
+    whole = round(product)
+    return whole if abs(product - whole) <= 4 * math.ulp(product) else math.floor(product)
+
+
+@dataclass(frozen=True)
+class ResizeSpan(PlanKey):
+    """Cells [first, last) of a resized axis, from its elements [start, stop).
+
+    What they are made of is worked out where it is needed: it can be as long as the axis.
+    """
+
+    whole: ResizeAxis
+    method: Nearest | Kernel
+    first: int
+    last: int
+    start: int
+    stop: int
+
+    @classmethod
+    def of_whole(cls, axis: ResizeAxis, method: Nearest | Kernel) -> ResizeSpan:
+        """Return all cells of an axis."""
+        return cls(axis, method, 0, axis.output, 0, axis.size)
+
+    @classmethod
+    def of_part(cls, axis: ResizeAxis, method: Nearest | Kernel, first: int, last: int) -> Any:
+        """Return the cells [first, last), and no more elements than they need.
+
+        Where the factor is whole, `first` and `last` must be multiples of it.
+        """
+        if isinstance(method, Kernel):
+            return cls(
+                axis,
+                method,
+                first,
+                last,
+                *sampling.tap_range(*axis.numbers, tuple(method), first, last),
+            )
+        start, end = (
+            int(sampling.nearest_sources(*axis.numbers, tuple(method), cell, cell + 1)[0])
+            for cell in (first, last - 1)
+        )
+        return cls(axis, method, first, last, start, end + 1)
+
+    def cells(self, first: int, last: int) -> tuple[int, int]:
+        """Return the cells [first, last) of the span in the whole axis, as plain numbers."""
+        return len(range(self.first + first)), len(range(self.first + last))
+
+
+# --- nearest --------------------------------------------------------------------------------------
+
+# Of all cells of an element; what rounds to the nearest one has no ties where a factor is whole.
+_COPIES = {"asymmetric": ("floor",)} | dict.fromkeys(
+    ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel"),
+    ("round_prefer_floor", "round_prefer_ceil"),
+)
+
+
 @dataclass(frozen=True)
 class NearestAxis:
-    """How many copies of each element an axis gets, or the source index of each output index."""
+    """How many copies of each element an axis gets, or which element each output cell takes."""
 
     axis: int  # negative: counted from the end
+    output: int
     repeats: int | None
-    indices: Shape = ()  # where the factor is not whole
+    span: ResizeSpan
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def sources(self, first: int, last: int) -> NDArray:
+        """Return the source index of each output index in [first, last)."""
+        span = self.span
+        known = (*span.whole.numbers, tuple(span.method))
+        return sampling.nearest_sources(*known, *span.cells(first, last)) - span.start
+
+
+def plan_nearest_axis(span: ResizeSpan) -> NearestAxis:
+    """Plan the cells of a span."""
+    axis, method = span.whole, span.method
+    assert isinstance(method, Nearest)
+    repeats = axis.repeats
+    if repeats != 1 and method.rounding not in _COPIES.get(method.coordinates, ()):
+        repeats = None
+    return NearestAxis(axis.axis, span.last - span.first, repeats, span)
 
 
 @dataclass(frozen=True)
@@ -78,8 +175,6 @@ class NearestPlan:
     """Plan of a nearest unpooling."""
 
     axes: tuple[NearestAxis, ...]
-    resize_axes: tuple[ResizeAxis, ...]  # as they were before they were planned
-    coordinates: Coordinates
 
 
 def plan_nearest(
@@ -88,187 +183,166 @@ def plan_nearest(
     scale_factor: Scales | None,
     output_size: Sizes | None,
     coordinates: Coordinates,
+    rounding: Rounding | None,
 ) -> NearestPlan:
     """Plan which element each output cell takes."""
+    check_choice(operation, "coordinates", coordinates, get_args(Coordinates))
+    if rounding is None:  # the cell that it lies in, as PyTorch's nearest and nearest-exact
+        rounding = "round_prefer_ceil" if coordinates == "half_pixel" else "floor"
+    check_choice(operation, "rounding", rounding, get_args(Rounding))
+    method = Nearest(coordinates, rounding)
     axes = plan_resize(operation, shape, scale_factor, output_size)
-    planned = tuple([plan_nearest_axis(axis, coordinates) for axis in axes])
-    return NearestPlan(planned, axes, coordinates)
+    return NearestPlan(
+        tuple([plan_nearest_axis(ResizeSpan.of_whole(axis, method)) for axis in axes])
+    )
 
 
-def plan_nearest_axis(
-    axis: ResizeAxis,
-    coordinates: Coordinates,
-    first: int = 0,
-    last: int | None = None,
-    start: int = 0,
-) -> NearestAxis:
-    """Plan an axis, or its output cells [first, last) from an input that begins at `start`."""
-    if axis.repeats is not None:
-        return NearestAxis(axis.axis, axis.repeats)
-    sources = nearest_sources(axis, coordinates, first, last)
-    return NearestAxis(axis.axis, None, tuple([source - start for source in sources]))
-
-
-def nearest_sources(
-    axis: ResizeAxis, coordinates: Coordinates, first: int = 0, last: int | None = None
-) -> Shape:
-    """Return the source index of each output index: floor(o/scale), or floor((o+0.5)/scale).
-
-    Of the output indices [first, last); of all where `last` is None.
-    """
-    n, output = axis.size, axis.output
-    half = coordinates == "half_pixel"
-    cells = range(first, output if last is None else last)
-    if axis.scale is None:
-        # In whole numbers, since o * (n / output) in floats can fall below the integer it is.
-        return tuple((2 * o + half) * n // (2 * output) for o in cells)
-    return tuple(math.floor((o + 0.5 * half) / axis.scale) for o in cells)
-
-
-def linear_sources(
-    axis: ResizeAxis, coordinates: Coordinates, first: int = 0, last: int | None = None
-) -> tuple[Shape, Shape, tuple[float, ...]]:
-    """Return for each output index its two neighbours and the weight of the upper one.
-
-    Of the output indices [first, last); of all where `last` is None.
-    """
-    n, output = axis.size, axis.output
-    lower, upper, weights = [], [], []
-    for o in range(first, output if last is None else last):
-        if coordinates == "align_corners":
-            source = o * (n - 1) / max(output - 1, 1)
-        else:
-            half = 0.5 if coordinates == "half_pixel" else 0.0
-            scaled = (o + half) * n / output if axis.scale is None else (o + half) / axis.scale
-            source = max(scaled - half, 0.0)
-        below = math.floor(source)
-        lower.append(below)
-        upper.append(min(below + 1, n - 1))
-        # At the end both are the same element: halves of it stay infinite where it is infinite.
-        weights.append(source - below if below < n - 1 else 0.5)
-    return tuple(lower), tuple(upper), tuple(weights)
+# --- interpolation --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Output cells a whole factor apart: each slice of the axis is a (start, stop)."""
+    """Output cells a whole factor apart; each lies between two neighbouring elements."""
 
-    lower: tuple[tuple[int, int], ...]
-    upper: tuple[tuple[int, int], ...]
-    weights: tuple[float, ...]  # of the upper neighbours
-    step: int  # from a cell to its lower neighbour: -1 or 0
-    fraction: float  # of the upper neighbour, where both are different
+    shift: int  # from the number of a cell in its phase to its lower neighbour in the span
+    fraction: float  # the weight of the upper neighbour; 0: the cell is the lower one
 
 
 @dataclass(frozen=True)
-class LinearAxis:
-    """The two neighbours of each output index along an axis, and the weight of the upper one."""
+class InterpolatedAxis:
+    """The elements that each output cell of an axis is a weighted sum of."""
 
     axis: int  # negative: counted from the end
     size: int
     output: int
-    lower: Shape
-    upper: Shape
-    weights: tuple[float, ...]
-    phases: tuple[Phase, ...] | None  # where the neighbours are the axis itself, shifted
-    extended_slices: tuple[tuple[int, int], ...]  # of the axis with one cell more at each end
+    n_taps: int  # elements for each cell
+    phases: tuple[Phase, ...] | None  # where a linear factor is whole
+    span: ResizeSpan
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    def matrix(self) -> list[list[float]]:
+    def weighted_taps(self, first: int, last: int) -> tuple[NDArray, NDArray]:
+        """Return the source indices and the weights (taps, cells) of the cells [first, last)."""
+        span = self.span
+        known = (*span.whole.numbers, tuple(span.method))
+        sources, weights = sampling.weighted_taps(*known, *span.cells(first, last))
+        return sources - span.start, weights
+
+    @property
+    def _period(self) -> tuple[int, int] | None:
+        return sampling.period(*self.span.whole.numbers, self.span.method.coordinates)
+
+    def whole_periods(self, cells: int) -> int:
+        """Return at most so many cells, after which the weights repeat where they do."""
+        period = self._period
+        return cells // period[0] * period[0] if period and period[0] <= cells else cells
+
+    def repeated_cells(self, first: int, last: int) -> tuple[int, int]:
+        """Return where as many cells with the same weights start, whole periods before.
+
+        With it, how much nearer to the start of the axis their elements are. Both are away from
+        the ends.
+        """
+        period, start = self._period, self.span.first + first
+        if period is None or (last - first) % period[0]:
+            return first, 0
+        cells, elements = period
+        margin = -(-(self.n_taps + 2) * cells // elements)  # whose taps may lie beyond the end
+        if start < margin or self.span.first + last + margin >= self.span.whole.output:
+            return first, 0
+        periods = (start - margin) // cells
+        return first - periods * cells, periods * elements
+
+    def matrix(self) -> NDArray:
         """Return the weights of all elements (size, output)."""
-        rows = [[0.0] * self.output for _ in range(self.size)]
-        for o, (below, above, weight) in enumerate(
-            zip(self.lower, self.upper, self.weights, strict=True)
-        ):
-            rows[below][o] += 1 - weight
-            rows[above][o] += weight
-        return rows
+        sources, weights = self.weighted_taps(0, self.output)
+        matrix = np.zeros((self.size, self.output))
+        np.add.at(matrix, (sources, np.arange(self.output)), weights)
+        return matrix
 
 
 @dataclass(frozen=True)
-class LinearPlan:
-    """The axes along which there is something between two elements, and the plane they make."""
+class InterpolationPlan:
+    """The axes along which there is something between two elements."""
 
-    rank: int
-    plane: Shape
+    plane: Shape  # of the output
     growth: float  # output elements over input elements
-    use_matmul: bool  # whether a product with mostly zeros is the fastest
-    axes: tuple[LinearAxis, ...]
+    axes: tuple[InterpolatedAxis, ...]
     resize_axes: tuple[ResizeAxis, ...]  # all axes, as they were before they were planned
-    coordinates: Coordinates
+    kernel: Kernel
+
+    @property
+    def rank(self) -> int:
+        """The number of spatial axes."""
+        return len(self.resize_axes)
 
 
-def plan_linear(
+def plan_interpolation(
     operation: str,
     shape: Shape,
     scale_factor: Scales | None,
     output_size: Sizes | None,
-    coordinates: Coordinates,
-) -> LinearPlan:
-    """Plan the linear interpolation of the spatial axes."""
+    coordinates: Coordinates = "asymmetric",
+    antialias: bool = False,
+    exclude_outside: bool | None = None,
+    coefficient: float | None = None,
+) -> InterpolationPlan:
+    """Plan the interpolation of the spatial axes: linear, or with a coefficient cubic."""
+    check_choice(operation, "coordinates", coordinates, get_args(Coordinates))
+    exclude = antialias if exclude_outside is None else exclude_outside
+    for name, flag in (("antialias", antialias), ("exclude_outside", exclude)):
+        if not isinstance(flag, bool | np.bool_):
+            raise TypeError(
+                f"{operation}: {name} must be True or False, got {flag!r} (array of shape {shape})"
+            )
+    if coefficient is not None:
+        if isinstance(coefficient, bool) or not isinstance(coefficient, numbers.Real):
+            raise TypeError(
+                f"{operation}: coefficient must be a number, got {coefficient!r} (array of shape "
+                f"{shape})"
+            )
+        # Where torch.compile takes the default for a symbol, it is a plain number from here on.
+        coefficient = -0.75 if coefficient == -0.75 else float(coefficient)
+        if not -math.inf < coefficient < math.inf:
+            fail(operation, "coefficient", coefficient, shape, "must be finite")
+    kernel = Kernel(coordinates, coefficient, bool(antialias), bool(exclude))
     axes = plan_resize(operation, shape, scale_factor, output_size)
-    growth = math.prod([axis.output / axis.size for axis in axes])
-    mixed = [axis for axis in axes if needs_interpolation(axis, coordinates)]
-    return LinearPlan(
-        len(axes),
+    return InterpolationPlan(
         tuple([axis.output for axis in axes]),
-        growth,
-        math.prod(list(shape)) * growth * max([axis.size for axis in axes]) <= _MAX_MATMUL_SIZE,
-        tuple([plan_linear_axis(axis, coordinates) for axis in mixed]),
+        math.prod([axis.output / axis.size for axis in axes]),
+        tuple(
+            [
+                plan_interpolated_axis(ResizeSpan.of_whole(axis, kernel))
+                for axis in axes
+                if needs_interpolation(axis, kernel)
+            ]
+        ),
         axes,
-        coordinates,
+        kernel,
     )
 
 
-def needs_interpolation(axis: ResizeAxis, coordinates: Coordinates) -> bool:
+def needs_interpolation(axis: ResizeAxis, kernel: Kernel) -> bool:
     """Return whether the output of an axis mixes neighbouring elements.
 
-    If elements keep their positions nothing is mixed, so a NaN does not spread.
+    An axis that keeps its size is copied, as PyTorch does, whatever the factor; but its bicubic
+    and ONNX's cubic without antialiasing follow the factor.
     """
-    return axis.output != axis.size or (axis.repeats != 1 and coordinates != "align_corners")
+    follows = kernel.coefficient is not None and not kernel.antialias
+    return axis.output != axis.size or (
+        follows and axis.repeats != 1 and kernel.coordinates != "align_corners"
+    )
 
 
-def plan_linear_axis(
-    axis: ResizeAxis,
-    coordinates: Coordinates,
-    first: int = 0,
-    last: int | None = None,
-) -> LinearAxis:
-    """Plan the interpolation along an axis, or of its output cells [first, last) alone.
-
-    Then the axis of the plan is what these cells need: from the first lower neighbour to the last
-    upper one. Where the factor is whole, `first` and `last` must be multiples of it.
-    """
-    whole, last = last is None, axis.output if last is None else last
-    lower, upper, weights = linear_sources(axis, coordinates, first, last)
-    start, stop = (0, axis.size) if whole else (lower[0], upper[-1] + 1)
-    size = stop - start
-    if start:
-        lower, upper = (tuple([position - start for position in side]) for side in (lower, upper))
-    phases, factor, extended_slices = None, axis.repeats, ((0, size),)
-    if factor is not None and coordinates != "align_corners":
-        half, phase_list = 0.5 if coordinates == "half_pixel" else 0.0, []
-        for r in range(factor):
-            position = (r + half) / factor - half
-            part = slice(r, None, factor)
-            slices = _runs(lower[part]), _runs(upper[part])
-            step = math.floor(position)
-            phase_list.append(Phase(*slices, weights[part], step, position - step))
-        phases = tuple(phase_list)
-        # The neighbours of a part are there; at the ends of the axis its last element stands in.
-        lead = ((0, 1),) if start == first // factor else ()
-        trail = ((size - 1, size),) if stop == last // factor else ()
-        extended_slices = (*lead, *extended_slices, *trail)
-    return LinearAxis(axis.axis, size, last - first, lower, upper, weights, phases, extended_slices)
-
-
-def _runs(index: Shape) -> tuple[tuple[int, int], ...]:
-    """Return the slices that an index is made of."""
-    runs = []
-    first = last = index[0]
-    for position in index[1:]:
-        if position != last + 1:
-            runs.append((first, last + 1))
-            first = position
-        last = position
-    return (*runs, (first, last + 1))
+def plan_interpolated_axis(span: ResizeSpan) -> InterpolatedAxis:
+    """Plan the cells of a span; the size of its input is that of the span's elements."""
+    axis, kernel = span.whole, span.method
+    assert isinstance(kernel, Kernel)
+    factor, phases = axis.repeats, None
+    if factor is not None and kernel.coefficient is None and kernel.coordinates != "align_corners":
+        half = 0.0 if kernel.coordinates == "asymmetric" else 0.5
+        positions = [(r + half) / factor - half for r in range(factor)]
+        shift = span.first // factor - span.start
+        phases = tuple([Phase(shift + math.floor(p), p - math.floor(p)) for p in positions])
+    taps = 2 if phases else sampling.tap_count(*axis.numbers, tuple(kernel))
+    size, output = span.stop - span.start, span.last - span.first
+    return InterpolatedAxis(axis.axis, size, output, taps, phases, span)

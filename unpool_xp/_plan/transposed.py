@@ -75,8 +75,8 @@ def plan_max_unpool(
             (n - 1) * s - low - high + extent
             for n, s, extent, (low, high) in zip(pooled, strides, extents, pads, strict=True)
         )
-        if min(plane) < 1:
-            rule = f"leaves nothing of the output plane {plane}"
+        if min(plane) < 0:
+            rule = f"leaves less than nothing of the output plane {plane}"
             fail(operation, "padding", padding, shape, rule)
     return MaxUnpoolPlan(plane, (pooled, kernels, strides, dilations, before))
 
@@ -126,6 +126,11 @@ class ConvTransposePlan:
 
     axes: tuple[ConvTransposeAxis, ...]
     groups: int
+
+    @property
+    def plane(self) -> Shape:
+        """The output plane."""
+        return tuple([axis.output for axis in self.axes])
 
 
 def plan_conv_transpose(
@@ -182,9 +187,9 @@ def plan_conv_transpose(
     extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
     outputs = tuple([n * s - more for n, s, more in zip(plane, strides, extras, strict=True)])
     if output_size is not None:
-        outputs = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+        outputs = per_axis(operation, "output_size", output_size, rank, shape, minimum=0)
     same = list(zip(outputs, plane, strides, strict=True))
-    pads = padding_pairs(operation, padding, rank, shape, extents, same)
+    pads = padding_pairs(operation, padding, rank, shape, extents, same, limited=False)
     limits = tuple(max(s, d) for s, d in zip(strides, dilations, strict=True))
     smallest = tuple(
         (n - 1) * s - before - after + extent
@@ -210,8 +215,9 @@ def plan_conv_transpose(
         totals = zip(plane, strides, smallest, strict=True)
         extras = tuple([n * s - low for n, s, low in totals])
     outputs = tuple(low + more for low, more in zip(smallest, extras, strict=True))
-    if min(outputs) < 1:
-        fail(operation, "padding", padding, shape, f"leaves nothing of the output plane {outputs}")
+    if min(outputs) < 0:
+        rule = f"leaves less than nothing of the output plane {outputs}"
+        fail(operation, "padding", padding, shape, rule)
     before = [low for low, _ in pads]
     axes = zip(plane, kernels, strides, dilations, before, outputs, strict=True)
     return ConvTransposePlan(

@@ -11,6 +11,7 @@ from unpool_xp._plan.arguments import (
     Shape,
     Sizes,
     as_int,
+    check_bool,
     fail,
     padding_pairs,
     per_axis,
@@ -176,8 +177,7 @@ def plan_windows(
     plane = shape[len(shape) - rank :]
     same = [(n, -(-n // s), s) for n, s in zip(plane, strides, strict=True)]
     pads = padding_pairs(operation, padding, rank, shape, extents, same)
-    if not isinstance(ceil_mode, bool):
-        raise TypeError(f"{operation}: ceil_mode must be a bool, got {ceil_mode!r}")
+    check_bool(operation, "ceil_mode", ceil_mode)
 
     axes = []
     for i, (n, k, s, d, extent, (before, after)) in enumerate(
@@ -246,8 +246,7 @@ def plan_avg_pool(
     symbolic_axes: tuple[bool, ...] = (),
 ) -> AvgPoolPlan:
     """Plan an average pooling: the windows, and the divisors along each axis."""
-    if not isinstance(count_include_pad, bool):
-        raise TypeError(f"{operation}: count_include_pad must be a bool, got {count_include_pad!r}")
+    check_bool(operation, "count_include_pad", count_include_pad)
     sizes = (kernel_size, stride, padding, dilation)
     axes = plan_windows(operation, shape, *sizes, ceil_mode, symbolic_axes)
     if divisor is not None:

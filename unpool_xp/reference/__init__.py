@@ -17,13 +17,8 @@ from unpool_xp.reference.pooling import (
     fractional_max_pool,
     max_pool,
 )
-from unpool_xp.reference.unpooling import (
-    fractional_max_unpool,
-    is_candidate,
-    linear_unpool,
-    max_unpool,
-    nearest_unpool,
-)
+from unpool_xp.reference.resizing import cubic_unpool, linear_unpool, nearest_unpool
+from unpool_xp.reference.unpooling import fractional_max_unpool, is_candidate, max_unpool
 
 __all__ = [
     "adaptive_avg_pool",
@@ -31,6 +26,7 @@ __all__ = [
     "avg_pool",
     "conv_transpose",
     "convert_indices",
+    "cubic_unpool",
     "fractional_max_pool",
     "fractional_max_unpool",
     "is_candidate",

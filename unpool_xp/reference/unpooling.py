@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
-from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -21,96 +18,7 @@ from unpool_xp.reference.pooling import (
     _quiet,
     _unflat,
 )
-
-_HALF = Fraction(1, 2)
-
-
-def nearest_unpool(
-    x: NDArray,
-    *,
-    scale_factor: Scales | None = None,
-    output_size: Sizes | None = None,
-    coordinates: str = "asymmetric",
-) -> NDArray:
-    """Return each value repeated: o takes floor(o/scale), or floor((o+0.5)/scale).
-
-    Parameters
-    ----------
-    x : ndarray
-        Shape ``(..., *spatial)``, any dtype.
-    scale_factor : tuple of float, optional
-        The scale of each axis; the output has ``floor(n*scale)`` cells.
-    output_size : tuple of int, optional
-        The cells of each axis of the output, in place of `scale_factor`; scale is ``out/n``.
-    coordinates : str, optional
-        "asymmetric" or "half_pixel".
-
-    Returns
-    -------
-    ndarray
-        In the dtype of `x`.
-    """
-    shift = _known("coordinates", coordinates, {"asymmetric": Fraction(), "half_pixel": _HALF})
-    plane, out, scales = _resized(x, scale_factor, output_size)
-    cells = _cells_first(x, len(plane))
-    sources = [
-        [min(math.floor((o + shift) / scale), n - 1) for o in range(m)]
-        for n, m, scale in zip(plane, out, scales, strict=True)
-    ]
-    unpooled = np.empty((*out, cells.shape[-1]), x.dtype)
-    for o in np.ndindex(out):
-        unpooled[o] = cells[tuple(axis[i] for axis, i in zip(sources, o, strict=True))]
-    return _planes_first(unpooled, x, len(plane))
-
-
-@_quiet
-def linear_unpool(
-    x: NDArray,
-    *,
-    scale_factor: Scales | None = None,
-    output_size: Sizes | None = None,
-    coordinates: str = "asymmetric",
-) -> NDArray:
-    """Return the linear interpolation along every axis.
-
-    The output's cell o stands at o/scale ("asymmetric"), (o+0.5)/scale - 0.5 ("half_pixel") or
-    o*(n-1)/(out-1) ("align_corners") of the input, but never before its first or after its last.
-
-    Parameters
-    ----------
-    x : ndarray
-        Shape ``(..., *spatial)``.
-    scale_factor, output_size : tuple, optional
-        As in `nearest_unpool`.
-    coordinates : str, optional
-        "asymmetric", "half_pixel" or "align_corners".
-
-    Returns
-    -------
-    ndarray
-        The interpolation, float64.
-    """
-    shifts = {"asymmetric": Fraction(), "half_pixel": _HALF, "align_corners": Fraction()}
-    shift = _known("coordinates", coordinates, shifts)
-    plane, out, scales = _resized(x, scale_factor, output_size)
-    cells = _cells_first(x.astype(np.float64), len(plane))
-    neighbours = []  # of each axis, of each output cell: two positions with their weights
-    for n, m, scale in zip(plane, out, scales, strict=True):
-        places = [(o + shift) / scale - shift for o in range(m)]
-        if coordinates == "align_corners":
-            places = [Fraction(o * (n - 1), max(m - 1, 1)) for o in range(m)]
-        places = [min(max(place, 0), n - 1) for place in places]
-        if places == list(range(n)):  # nothing lies between two positions
-            neighbours.append([[(o, 0.5), (o, 0.5)] for o in range(n)])
-        else:
-            neighbours.append([_neighbours(place, n) for place in places])
-    unpooled = np.zeros((*out, cells.shape[-1]))
-    for o in np.ndindex(out):
-        pairs = [axis[i] for axis, i in zip(neighbours, o, strict=True)]
-        for corner in itertools.product(*pairs):
-            weight = math.prod(weight for _, weight in corner)
-            unpooled[o] += weight * cells[tuple(position for position, _ in corner)]
-    return _planes_first(unpooled, x, len(plane))
+from unpool_xp.reference.resizing import _resized, linear_unpool
 
 
 @_quiet
@@ -203,30 +111,6 @@ def fractional_max_unpool(
         flat[place] = np.where(taken[place], np.maximum(flat[place], value), value)
         taken[place] = True
     return _planes_first(_unflat(flat, plane), unpooled, rank)
-
-
-def _resized(
-    x: NDArray, scale_factor: Scales | None, output_size: Sizes | None
-) -> tuple[Sizes, Sizes, list[Any]]:
-    """Return the plane, the output's, and the scales: exact where the size is given."""
-    if output_size is not None:
-        plane = x.shape[-len(output_size) :]
-        scales = [Fraction(m, n) for m, n in zip(output_size, plane, strict=True)]
-        return plane, output_size, scales
-    if scale_factor is None:
-        raise ValueError("give either scale_factor or output_size, got neither")
-    plane = x.shape[-len(scale_factor) :]
-    out = tuple(math.floor(n * scale) for n, scale in zip(plane, scale_factor, strict=True))
-    return plane, out, [float(scale) for scale in scale_factor]
-
-
-def _neighbours(place: float | Fraction, n: int) -> list[tuple[int, float]]:
-    """Return the positions around a place, and their weights."""
-    below = math.floor(place)
-    if below == n - 1:  # the last position is its own neighbour
-        return [(below, 0.5), (below, 0.5)]
-    above = float(place - below)
-    return [(below, 1 - above), (below + 1, above)]
 
 
 def _entries(

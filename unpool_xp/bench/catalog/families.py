@@ -61,6 +61,12 @@ def fractional_cases(
     return pool, Case("fractional_max_unpool", pooled, scale=scale, dtype=dtype)
 
 
+def cubic_case(shape: tuple[int, ...], size: int, dtype: str = "float32") -> Case:
+    """Return cubic unpooling of what pooling a shape leaves, back to the shape."""
+    pooled = max_pool_cases(shape, size)[0].output_shape
+    return Case("cubic_unpool", pooled, scale=(size,) * (len(shape) - 2), dtype=dtype)
+
+
 def conv_transpose_case(
     shape: tuple[int, ...],
     channels: int,

@@ -276,4 +276,15 @@ UNPOOLING_NATIVES: dict[str, tuple[Native, ...]] = {
         Native("cupy", "cupy.matmul with matrices of weights", _matrix_products),
         Native("dask", "dask.array.map_blocks(numpy.matmul)", _map_blocks(_matrix_products)),
     ),
+    # jax.image.resize has another coefficient, -0.5, and leaves out what lies beyond the ends.
+    "cubic_unpool": (
+        torch_native(
+            "interpolate",
+            reason_unless(
+                lambda case: case.rank == 2 and len(case.lead) == 2,
+                "shape {case.shape} is not (N, C, H, W)",
+            ),
+            lambda case: {"scale_factor": case.scale, "mode": "bicubic"},
+        ),
+    ),
 }

@@ -13,6 +13,7 @@ from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.families import (
     adaptive_cases,
     conv_transpose_case,
+    cubic_case,
     fractional_cases,
     pool_cases,
 )
@@ -83,6 +84,7 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
     kernel, padding = _KERNELS[stride]
     cases = (
         *pool_cases(shape, stride),
+        cubic_case(shape, stride),
         *adaptive_cases(shape, 0.9 / stride),  # to sizes that do not divide that of the input
         *fractional_cases(shape, 1 / stride),
         conv_transpose_case(channels, out_channels, kernel, stride, padding),

@@ -13,6 +13,7 @@ from unpool_xp.bench.catalog.families import (
     adaptive_cases,
     avg_pool_cases,
     conv_transpose_case,
+    cubic_case,
     fractional_cases,
     max_pool_cases,
     pool_cases,
@@ -81,6 +82,9 @@ def _quick() -> tuple[Case, ...]:
         *pool_cases(large, 4),
         *max_pool_cases(middle, 3, 2),
         avg_pool_cases(middle, 3, 2)[0],
+        cubic_case(small, 2),
+        cubic_case(middle, 3),
+        cubic_case(large, 4),
         *adaptive_cases(small, 0.45),
         *adaptive_cases(middle, 0.3),
         *adaptive_cases(large, 0.22),
@@ -129,7 +133,7 @@ def _full() -> tuple[Case, ...]:
     for batch, channels, size in sizes:
         shape = (batch, channels, size, size)
         for kernel in (2, 3, 4, 8):
-            cases += pool_cases(shape, kernel)
+            cases += (*pool_cases(shape, kernel), cubic_case(shape, kernel))
         for ratio in (0.5, 0.625, 0.75):
             cases += fractional_cases(shape, ratio)
         for ratio in (0.45, 0.3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -58,28 +59,44 @@ _COORDINATES = "half_pixel"
 
 def _expected_linear_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
     x = select_planes(arrays["x"], case.rank, planes)
-    if rows != (0, case.output_plane[0]):
-        return (linear_unpool_rows(case, x, rows, _COORDINATES),)
-    return (reference.linear_unpool(x, scale_factor=case.scale, coordinates=_COORDINATES),)
+    return (_rows_of_resized(case, x, rows, reference.linear_unpool, coordinates=_COORDINATES),)
 
 
-def _linear_flops(case: Case) -> int:
-    # Axis by axis, the last one first: two products and a sum for each element.
+def _expected_cubic_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
+    x = select_planes(arrays["x"], case.rank, planes)
+    return (_rows_of_resized(case, x, rows, reference.cubic_unpool),)
+
+
+def _rows_of_resized(
+    case: Case, x: NDArray, rows: RowRange, unpool: Callable[..., NDArray], **options: Any
+) -> NDArray:
+    """Return some rows of the interpolation of planes, shape (planes, *spatial)."""
+    factor = require(case.scale)
+    if rows == (0, case.output_plane[0]):
+        return unpool(x, scale_factor=factor, **options)
+    # Interpolation is separable: do the first axis in full, then keep only the wanted rows.
+    first = unpool(np.moveaxis(x, 1, -1), scale_factor=factor[:1], **options)
+    x = np.moveaxis(first[..., rows[0] : rows[1]], -1, 1)
+    return x if case.rank == 1 else unpool(x, scale_factor=factor[1:], **options)
+
+
+def _interpolation_flops(case: Case, taps: int) -> int:
+    # Axis by axis, the last one first: for each element a product a tap, and their sum.
     shapes = [
         (*case.lead, *case.plane[:axis], *case.output_plane[axis:]) for axis in range(case.rank)
     ]
-    return sum(3 * math.prod(shape) for shape in shapes)
+    return sum((2 * taps - 1) * math.prod(shape) for shape in shapes)
 
 
-def _linear_extra_tolerance(case: Case) -> float:
+def _place_tolerance(case: Case) -> float:
     # The libraries find the place of a cell in the precision that they compute values in; what
     # that loses grows with the place.
     computing = np.finfo(np.float64 if case.dtype == "float64" else np.float32)
     return 2 * sum(case.plane) * float(computing.eps)
 
 
-def _linear_reference_steps(case: Case) -> float:
-    return math.prod((*case.output_plane, *(2,) * case.rank))
+def _reference_steps(case: Case, taps: int) -> float:
+    return math.prod((*case.output_plane, *(taps,) * case.rank))
 
 
 def _unpooled_shape(case: Case) -> tuple[int, ...]:
@@ -137,7 +154,8 @@ def _expected_fractional_max_unpool(
     kept, places = values[:, near], places[:, near]
     put = reference.max_unpool(kept, places, plane, "any")
     taken = reference.max_unpool(np.ones_like(kept), places, plane, "any")
-    return (np.where(taken == 1, put, linear_unpool_rows(case, values, rows, "asymmetric")),)
+    between = _rows_of_resized(case, values, rows, reference.linear_unpool)
+    return (np.where(taken == 1, put, between),)
 
 
 UNPOOLING: dict[str, Operation] = {
@@ -169,11 +187,24 @@ UNPOOLING: dict[str, Operation] = {
         takes=("scale",),
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         options=lambda c: {"scale_factor": c.scale, "coordinates": _COORDINATES},
-        flops=_linear_flops,
+        flops=lambda c: _interpolation_flops(c, 2),
         expected=_expected_linear_unpool,
-        reference_steps=_linear_reference_steps,
+        reference_steps=lambda c: _reference_steps(c, 2),
         exact=False,
-        extra_tolerance=_linear_extra_tolerance,
+        extra_tolerance=_place_tolerance,
+        dtype_kinds="f",
+    ),
+    "cubic_unpool": Operation(
+        function=unpool_xp.cubic_unpool,
+        natives=UNPOOLING_NATIVES["cubic_unpool"],
+        needs=("scale",),
+        takes=("scale",),
+        outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
+        flops=lambda c: _interpolation_flops(c, 4),
+        expected=_expected_cubic_unpool,
+        reference_steps=lambda c: _reference_steps(c, 4),
+        exact=False,
+        extra_tolerance=_place_tolerance,
         dtype_kinds="f",
     ),
     "fractional_max_unpool": Operation(
@@ -183,22 +214,10 @@ UNPOOLING: dict[str, Operation] = {
         inputs=lambda c: value_index_layout(c.shape, c.dtype),
         outputs=_fractional_outputs,
         make_inputs=_fractional_unpool_inputs,
-        flops=_linear_flops,
+        flops=lambda c: _interpolation_flops(c, 2),
         expected=_expected_fractional_max_unpool,
-        reference_steps=lambda c: _linear_reference_steps(c) + math.prod(c.plane),
+        reference_steps=lambda c: _reference_steps(c, 2) + math.prod(c.plane),
         exact=False,
         dtype_kinds="f",
     ),
 }
-
-
-def linear_unpool_rows(case: Case, x: NDArray, rows: RowRange, coordinates: str) -> NDArray:
-    """Return some rows of the linear interpolation of planes, shape (planes, *spatial)."""
-    factor = require(case.scale)
-    # Interpolation is separable: do the first axis in full, then keep only the wanted rows.
-    columns = np.moveaxis(x, 1, -1)
-    first = reference.linear_unpool(columns, scale_factor=factor[:1], coordinates=coordinates)
-    x = np.moveaxis(first[..., rows[0] : rows[1]], -1, 1)
-    if case.rank == 1:
-        return x
-    return reference.linear_unpool(x, scale_factor=factor[1:], coordinates=coordinates)

@@ -151,6 +151,12 @@ TRIALS: tuple[Trial, ...] = (
         exact=False,
     ),
     Trial(
+        "cubic_unpool",
+        "up along one axis, down along the other, antialiased",
+        {"scale_factor": (1.5, 0.5), "coefficient": -0.5, "antialias": True},
+        exact=False,
+    ),
+    Trial(
         "fractional_max_unpool",
         "recorded positions",
         {"output_size": PLANE},
