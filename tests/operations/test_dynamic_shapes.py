@@ -32,6 +32,7 @@ PLANES: dict[str, Callable[[Any], Any]] = {
     "max_unpool": lambda x: ux.max_unpool(*ux.max_pool(x, 2), 2, output_size=x.shape),
     "conv_transpose": lambda x: ux.conv_transpose(x, weight(x), stride=2, padding=1),
     "nearest_unpool": lambda x: ux.nearest_unpool(x, (2, 3.0)),
+    "linear_unpool": lambda x: ux.linear_unpool(x, 2, coordinates="half_pixel"),
 }
 # The batch alone.
 BATCHES: dict[str, Callable[[Any], Any]] = PLANES | {
@@ -41,6 +42,8 @@ BATCHES: dict[str, Callable[[Any], Any]] = PLANES | {
         x, 2, output_size=4, samples=(0.3, 0.6)
     ),
     "nearest_unpool, 1.5": lambda x: ux.nearest_unpool(x, 1.5),
+    "linear_unpool, 1.7": lambda x: ux.linear_unpool(x, 1.7, coordinates="align_corners"),
+    "cubic_unpool": lambda x: ux.cubic_unpool(x, 0.7, antialias=True),
     "max_unpool, sum": lambda x: ux.max_unpool(
         *ux.max_pool(x, 3, stride=2), 3, stride=2, output_size=x.shape[2:], duplicates="sum"
     ),
@@ -73,7 +76,7 @@ def drawn(x: torch.Tensor) -> Any:
 
 
 # Symbols cost torch seconds for each operation, so not all of them here; JAX has all.
-FEW_PLANES = [PLANES[name] for name in ("max_pool", "avg_pool, ceil_mode", "conv_transpose")]
+FEW_PLANES = [PLANES[name] for name in ("max_pool", "avg_pool, ceil_mode", "linear_unpool")]
 FEW_BATCHES = [drawn, BATCHES["fractional_max_pool"], BATCHES["convert_indices"]]
 
 

@@ -43,7 +43,8 @@ def padded_axis(
         return pad_axis(info, x, axis, len(before), len(after), pad_value)
     if windows.in_pairs:
         sources = [*before, *range(windows.size), *after]
-        return take_static(info, x, sources, axis, windows.arrays, "padded")
+        places = (lambda first, last: sources[first:last]), len(sources)
+        return take_static(info, x, *places, axis, windows.arrays)
     lead = [x[axis_slice(axis, slice(p, p + 1))] for p in before]
     trail = [x[axis_slice(axis, slice(p, p + 1))] for p in after]
     return info.xp.concat([*lead, x, *trail], axis=axis)
