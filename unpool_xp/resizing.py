@@ -87,6 +87,7 @@ def nearest_unpool(
            [3, 3, 4, 4]], dtype=array_api_strict.int64)
     """
     info = inspect_inputs("nearest_unpool", x=x)
+    require_dtype("nearest_unpool", info.xp, ("bool", "numeric"), "a bool or numeric", x=x)
     sizes = (tuple(x.shape), scale_factor, output_size)
     plan = info.make_plan(plan_nearest, "nearest_unpool", *sizes, coordinates, rounding)
     if info.traits.is_chunked:

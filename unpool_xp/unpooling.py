@@ -96,8 +96,8 @@ def max_unpool(
     check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
     check_bool("max_unpool", "check_indices", check_indices)
     add = duplicates == "sum"
-    if add:
-        require_dtype("max_unpool", info.xp, ("numeric",), "a numeric", values=values)
+    kinds, kind = (("numeric",), "a numeric") if add else (("bool", "numeric"), "a bool or numeric")
+    require_dtype("max_unpool", info.xp, kinds, kind, values=values)
     sizes = (tuple(values.shape), kernel_size, stride, padding, dilation, output_size)
     plan = info.make_plan(plan_max_unpool, "max_unpool", *sizes)
     if info.traits.is_chunked:

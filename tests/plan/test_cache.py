@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import itertools
 import sys
 import threading
@@ -70,6 +71,8 @@ def test_values_that_hash_alike_have_plans_of_their_own() -> None:
         (np.float32(1.5), 1.5),
         (Fraction(3, 2), 1.5),
         ((np.float64(2), 2), (2.0, 2)),
+        (np.str_("floor"), "floor"),
+        (http.HTTPStatus.OK, 200),
     ],
 )
 def test_numbers_are_plain_before_they_are_looked_up(given: Any, plain: Any) -> None:

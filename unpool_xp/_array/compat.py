@@ -47,7 +47,10 @@ ArrayT = TypeVar("ArrayT", bound=ArrayObject)
 
 
 def library(x: Array) -> str:
-    """Return "torch", "jax", "dask", "numpy" or "cupy", and "" for any other library."""
+    """Return "torch", "jax", "dask", "numpy" or "cupy", and "" for any other library.
+
+    Masked arrays and matrices, which compute by rules of their own, are "numpy.ma".
+    """
     # array_api_compat's predicates use functools.lru_cache, which torch.compile warns about, so
     # tensors are recognised without them. NumPy arrays take the same shortcut for speed.
     cls = type(x)
@@ -58,7 +61,7 @@ def library(x: Array) -> str:
         return "torch"
     for name, is_array in _PREDICATES.items():
         if is_array(x):
-            return name
+            return "numpy.ma" if isinstance(x, np.ma.MaskedArray | np.matrix) else name
     return ""
 
 

@@ -17,8 +17,8 @@ from unpool_xp._array.compat import Array, Namespace, get_device, library
 from unpool_xp._array.traits import ArrayTraits, inspect_traits
 from unpool_xp._plan.cache import PlanFactory, cached, uncached
 
-_Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 
 class InputInfo(NamedTuple):
@@ -51,6 +51,13 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
             xp = _fast_namespace_torch()
             if traits.is_traced and sys.modules["torch"].jit.is_tracing():
                 make_plan = _plan_of_traced_sizes
+        strided = sys.modules["torch"].strided
+        for name, array in arrays.items():
+            if array.layout != strided:
+                raise TypeError(
+                    f"{operation}: {name} must be a dense tensor, got one with the layout "
+                    f"{array.layout} and shape {tuple(array.shape)}"
+                )
         first, *others = [array.device for array in arrays.values()]
         if all(device == first for device in others):
             return InputInfo(xp, first, traits, make_plan)
@@ -60,6 +67,12 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
                 raise TypeError(
                     f"{operation}: {name} must be an array of an array API library, "
                     f"got {type(array).__name__}: {_short_repr(array)}"
+                )
+            held = getattr(array, "_meta", array)  # Dask's chunks are like this one
+            if library(held) == "numpy.ma":
+                raise TypeError(
+                    f"{operation}: {name} must be a plain array, got {_type_name(held)} of shape "
+                    f"{tuple(array.shape)}"
                 )
         try:
             xp = namespace(*arrays.values())
@@ -94,7 +107,8 @@ def _plan_of_traced_sizes(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts
     state = torch._C._get_tracing_state()
     torch._C._set_tracing_state(None)
     try:
-        return make_plan(*map(as_number, args))
+        numbers: Any = map(as_number, args)
+        return make_plan(*numbers)
     finally:
         torch._C._set_tracing_state(state)
 
@@ -151,7 +165,9 @@ def _fast_namespace(xp: Namespace, **overrides: Any) -> Namespace:
     fast = types.ModuleType(xp.__name__)
     vars(fast).update(vars(xp))
     vars(fast).update({name: functools.cache(getattr(xp, name)) for name in _CACHED_FUNCTIONS})
-    vars(fast).update(overrides, indexing_dtype=array_api_extra.default_dtype(xp, "indexing"))
+    has_kind = functools.cache(functools.partial(_has_kind, xp))
+    vars(fast).update(overrides, has_kind=has_kind)
+    vars(fast).update(indexing_dtype=array_api_extra.default_dtype(xp, "indexing"))
     return fast
 
 
@@ -159,13 +175,23 @@ def require_dtype(
     operation: str, xp: Namespace, kinds: tuple[str, ...], expected: str, **arrays: Array
 ) -> None:
     """Raise a TypeError that names the first argument whose dtype is not of these kinds."""
+    has_kind = getattr(xp, "has_kind", None) or functools.partial(_has_kind, xp)
     for name, array in arrays.items():
-        try:
-            is_known = xp.isdtype(array.dtype, kinds)
-        except TypeError:  # not the library's own, such as ml_dtypes in NumPy
-            is_known = False
-        if not is_known:
+        if not has_kind(array.dtype, kinds):
             raise TypeError(f"{operation}: {name} must have {expected} dtype, got {array.dtype}")
+
+
+def _has_kind(xp: Namespace, dtype: Any, kinds: tuple[str, ...]) -> bool:
+    """Return whether a dtype is of these kinds, and more than a way to store numbers."""
+    try:
+        known = bool(xp.isdtype(dtype, kinds))
+    except TypeError:  # those of ml_dtypes in NumPy, which knows nothing of them
+        return False
+    return known and not str(dtype).startswith(_STORED_ONLY)
+
+
+# PyTorch has no arithmetic for these; that of JAX has no zero.
+_STORED_ONLY = ("torch.float8", "torch.float4", "torch.complex32", "float8_e8m0fnu")
 
 
 def require_indices(operation: str, info: InputInfo, values: Array, indices: Array) -> None:

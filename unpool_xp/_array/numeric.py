@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -16,6 +17,39 @@ from unpool_xp._array.namespace import InputInfo
 def item(info: InputInfo, x: Array) -> float:
     """Return the single value of an array as a Python float."""
     return float(x.item() if info.traits.library == "torch" else x)  # item asks for no gradient
+
+
+def are_first_maxima(info: InputInfo, x: Array, maxima: Array) -> bool:
+    """Return whether maxima of x, of a real floating dtype on the host, are each a first largest.
+
+    None is NaN, nor a zero among zeros of both signs, of which a library may take either.
+    """
+    smallest = item(info, info.xp.min(info.xp.abs(maxima)))
+    return smallest > 0 or (smallest == 0 and not _has_negative_zero(info, x))
+
+
+def _has_negative_zero(info: InputInfo, x: Array) -> bool:
+    """Return whether an array of NumPy or PyTorch has a zero with a sign: the lowest integer."""
+    if info.traits.library == "torch":
+        bits = x.detach().view(getattr(sys.modules["torch"], f"int{8 * x.dtype.itemsize}"))
+    elif x.dtype.itemsize <= 8:
+        bits = x.view(x.dtype.str.replace("f", "i"))
+    else:
+        return bool((np.signbit(x) & (x == 0)).any())
+    return bool(int(bits.min()) == info.xp.iinfo(bits.dtype).min)
+
+
+def lowest_value(info: InputInfo, dtype: Any) -> float:
+    """Return what no element of a real dtype is below: the lowest number where it has no infinity.
+
+    Those are dtypes of 8 bits that JAX has from ml_dtypes.
+    """
+    xp = info.xp
+    if xp.isdtype(dtype, "integral"):
+        return int(xp.iinfo(dtype).min)
+    if xp.finfo(dtype).bits > 8 or np.isinf(np.asarray(-np.inf).astype(dtype)):
+        return -math.inf
+    return float(xp.finfo(dtype).min)
 
 
 def matmul(info: InputInfo, a: Array, b: Array) -> Array:
@@ -50,12 +84,21 @@ def common_dtype(operation: str, info: InputInfo, **arrays: Array) -> Any:
 
 def autocast_dtype(info: InputInfo) -> Any:
     """Return the dtype that PyTorch's own convolution would have under autocast; None without."""
-    if info.traits.library != "torch":
+    torch = sys.modules["torch"] if info.traits.library == "torch" else None
+    if torch is None or not torch._C._is_any_autocast_enabled():
         return None
-    torch, device = sys.modules["torch"], info.device.type
-    if not torch._C._is_any_autocast_enabled() or not torch.amp.is_autocast_available(device):
-        return None
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    device = info.device.type
+    enabled = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if enabled else None
+
+
+def without_float_errors(compute: Callable[..., Any], info: InputInfo, *arguments: Any) -> Any:
+    """Return what is computed, also where NumPy was told to raise: no other library does."""
+    try:
+        return compute(info, *arguments)
+    except FloatingPointError:
+        with quiet(info):
+            return compute(info, *arguments)
 
 
 def matmul_by_sums(a: Array, b: Array) -> Array:

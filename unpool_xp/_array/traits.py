@@ -15,7 +15,9 @@ class ArrayTraits(NamedTuple):
     library: str  # "numpy", "torch", "jax", "cupy" or "dask"; "" for any other
     is_concrete: bool = True  # no input is traced or lazy
     on_host: bool = False  # known to lie in the memory of the CPU
-    requires_grad: bool = False  # an input of PyTorch takes part in a gradient
+    # An input of PyTorch takes part in a gradient, or is of a subclass: both are lost where results
+    # are written into arrays made anew.
+    requires_grad: bool = False
     is_torch_compiling: bool = False
     is_traced: bool = False  # what is done is recorded, to be done later with other values
     # Whether each size of the first input is a symbol, which must decide nothing; () where none is.
@@ -76,10 +78,13 @@ def _tensor_traits(tensors: Iterable[Array]) -> ArrayTraits:
         requires_grad = requires_grad or x.requires_grad
         if not is_concrete:
             continue
-        if type(x) is not torch.Tensor and _has_no_values(x):
-            is_traced, is_concrete = True, False
+        if type(x) is not torch.Tensor:
+            if _has_no_values(x):
+                is_traced, is_concrete = True, False
+                continue
+            requires_grad = requires_grad or type(x) is not torch.nn.Parameter
         # Wrapped: under vmap or func.grad.
-        elif x.is_meta or (in_transform and torch._C._functorch.is_functorch_wrapped_tensor(x)):
+        if x.is_meta or (in_transform and torch._C._functorch.is_functorch_wrapped_tensor(x)):
             is_concrete = False
     # Within dual_level a tensor may carry a tangent, and nothing else says so.
     if is_concrete and torch.autograd.forward_ad._current_level >= 0:

@@ -9,8 +9,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from unpool_xp._array.compat import Array, namespace
+from unpool_xp._array.compat import Array, cast, namespace
 from unpool_xp._array.namespace import InputInfo, inspect_inputs
+from unpool_xp._array.numeric import without_float_errors
 from unpool_xp._dask.partition import AnyPartition, AxisPart, chunk_bounds
 
 Key: TypeAlias = tuple[Any, ...]
@@ -228,7 +229,8 @@ class _Gather:
                     xp.concat(blocks[i : i + count], axis=axis)
                     for i in range(0, len(blocks), count)
                 ]
-        return blocks[0]
+        # NumPy puts arrays of another byte order together in that of the machine.
+        return cast(namespace(blocks[0]), blocks[0], pieces[0].dtype)
 
 
 def _cells(piece: tuple[_Segment, ...]) -> int:
@@ -276,4 +278,4 @@ class _Task:
         pieces, rest = self._gather(inputs)
         sample = pieces[0] if pieces else rest[0][-1]
         info = inspect_inputs(self._operation, chunk=sample)
-        return self._function(info, self._plan, *pieces, *rest)
+        return without_float_errors(self._function, info, self._plan, *pieces, *rest)

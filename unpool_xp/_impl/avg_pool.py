@@ -9,6 +9,7 @@ from unpool_xp._array.blocks import map_plane_blocks
 from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
+from unpool_xp._array.numeric import without_float_errors
 from unpool_xp._array.views import expand_to_axis, pad, zeros
 from unpool_xp._array.windows import gathered_taps, tap_views, window_starts
 from unpool_xp._impl.long_windows import State, reduce_pairs, reduce_windows
@@ -37,7 +38,8 @@ def window_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Array:
                 mean = mean / _divisors(info, windows, count, mean.dtype, include_pad=include_pad)
         return (cast(xp, mean, x.dtype),)
 
-    return map_plane_blocks(info, average_block, x, len(plan.axes), 1.0)[0]
+    blocks = (average_block, x, len(plan.axes), 1.0)
+    return without_float_errors(map_plane_blocks, info, *blocks)[0]
 
 
 def _window_sums(info: InputInfo, x: Array, windows: AnyWindows) -> Array:

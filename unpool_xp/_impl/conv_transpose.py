@@ -8,7 +8,7 @@ from typing import Any
 from unpool_xp._array.blocks import map_channel_blocks, should_block
 from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import matmul
+from unpool_xp._array.numeric import matmul, without_float_errors
 from unpool_xp._array.overlap_add import overlap_add
 from unpool_xp._array.views import reshape_tail
 from unpool_xp._impl.conv_phases import conv_transpose_phases, is_applicable
@@ -25,8 +25,20 @@ def conv_transpose_matmul(
     output_dtype: Any = None,
 ) -> Array:
     """Return the transposed convolution of x (..., channels, *plane), by default in its dtype."""
+    arrays = (x, weight, bias)
+    return without_float_errors(_multiply_and_add, info, plan, *arrays, output_dtype or x.dtype)
+
+
+def _multiply_and_add(
+    info: InputInfo,
+    plan: ConvTransposePlan,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    output_dtype: Any,
+) -> Array:
     xp, axes, groups, rank = info.xp, plan.axes, plan.groups, len(plan.axes)
-    output_dtype, dtype = output_dtype or x.dtype, compute_dtype(xp, x.dtype)
+    dtype = compute_dtype(xp, x.dtype)
     lead, plane = tuple(x.shape[: -rank - 1]), tuple(x.shape[-rank:])
     (in_channels, out_per_group), kernel = weight.shape[:2], tuple(weight.shape[2:])
     in_per_group = in_channels // groups

@@ -6,14 +6,13 @@ dtype, and they are the same in every window.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from unpool_xp._array.compat import Array, copied
 from unpool_xp._array.gather import take_along_axis
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import item, scale_mask, where_greater
+from unpool_xp._array.numeric import are_first_maxima, scale_mask, where_greater
 from unpool_xp._impl.long_windows import Combine, ReduceTaps, State
 
 
@@ -52,12 +51,10 @@ def first_maxima(
     Axes are folded in the given order. With the last axis first, a tie yields the first position
     in row-major order, and several NaNs the last one.
     """
-    check_for_nan = floating and info.traits.is_eager_cpu and 0 not in x.shape
-    propagate_nan = floating and not check_for_nan
-    values, offsets = _fold(info, x, axes, offset_dtype, propagate_nan=propagate_nan)
-    if check_for_nan and math.isnan(item(info, info.xp.max(values))):
-        # Comparisons ignore NaN, so fold again.
-        return _fold(info, x, axes, offset_dtype, propagate_nan=True)
+    can_check = floating and info.traits.is_eager_cpu and 0 not in x.shape
+    values, offsets = _fold(info, x, axes, offset_dtype, exact=floating and not can_check)
+    if can_check and not are_first_maxima(info, x, values):
+        return _fold(info, x, axes, offset_dtype, exact=True)
     return values, offsets
 
 
@@ -67,14 +64,15 @@ def _fold(
     axes: Sequence[AnyAxis],
     offset_dtype: Any,
     *,
-    propagate_nan: bool,
+    exact: bool,
 ) -> tuple[Array, Array]:
-    xp, best, offsets, use_maximum = info.xp, x, None, not info.traits.needs_grad
+    """Fold; `exact` for what xp.maximum and comparisons miss: NaN, and which zero was the first."""
+    xp, best, offsets, use_maximum = info.xp, x, None, not exact and not info.traits.needs_grad
 
     def combine(first: State, second: State) -> State:
         (values, positions), (others, elsewhere) = first, second
         better = others > values
-        if propagate_nan:
+        if exact:
             better = better | (others != others)
         values = xp.maximum(values, others) if use_maximum else xp.where(better, others, values)
         return values, where_greater(info, positions, better, elsewhere)
@@ -82,7 +80,7 @@ def _fold(
     def first_of_taps(taps: State) -> State:
         values, shape = taps[0], taps[0].shape
         place = xp.argmax(values, axis=0)
-        if propagate_nan:
+        if exact:
             numbers = xp.arange(1, shape[0] + 1, dtype=place.dtype, device=info.device)
             numbers = xp.reshape(numbers, (-1, *(1,) * (len(shape) - 1)))
             last_nan = xp.max(numbers * xp.astype(values != values, place.dtype), axis=0)
@@ -107,7 +105,7 @@ def _fold(
         later_taps = zip(taps[1:], axis.flat_offsets[1:], strict=True)
         for i, (tap, offset) in enumerate(later_taps, start=1):
             better = tap > best
-            if propagate_nan:
+            if exact:
                 better = better | (tap != tap)  # NaN alone differs from itself
             # xp.maximum splits the gradient of a tie; xp.where does not.
             best = xp.maximum(best, tap) if use_maximum else xp.where(better, tap, best)

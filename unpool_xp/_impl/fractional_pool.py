@@ -36,4 +36,4 @@ def region_maxima(info: InputInfo, plan: FractionalPoolPlan, x: Array) -> tuple[
     axes = [_fold_axis(i) for i in reversed(range(rank))]
     values, offsets = first_maxima(info, x, axes, offset_dtype, floating=floating)
     region_starts = functools.reduce(operator.add, [_region_starts(i) for i in range(rank)])
-    return values, cast(info.xp, region_starts + offsets, index_dtype)
+    return cast(info.xp, values, x.dtype), cast(info.xp, region_starts + offsets, index_dtype)

@@ -12,7 +12,7 @@ from unpool_xp._array.blocks import map_plane_blocks
 from unpool_xp._array.compat import Array, cast
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import item
+from unpool_xp._array.numeric import are_first_maxima, lowest_value
 from unpool_xp._array.views import expand_to_axis
 from unpool_xp._array.windows import padded_axis, stacked_taps, window_starts, window_views
 from unpool_xp._impl.fold_max import FoldAxis, PairedAxis, first_maxima
@@ -43,7 +43,8 @@ def window_maxima(info: InputInfo, plan: MaxPoolPlan, x: Array) -> tuple[Array, 
     def pool_block(x: Array) -> tuple[Array, Array]:
         return compute(info, plan, x, dtype_info, starts)
 
-    return map_plane_blocks(info, pool_block, x, rank, growth)
+    values, indices = map_plane_blocks(info, pool_block, x, rank, growth)
+    return cast(info.xp, values, x.dtype), indices
 
 
 def _can_stack(plan: MaxPoolPlan) -> bool:
@@ -87,8 +88,7 @@ def _dtype_info(info: InputInfo, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
     xp, sizes = info.xp, (plan.plane, plan.flat_extent)
     index_dtype, offset_dtype = index_and_offset_dtypes(info, plan.operation, *sizes)
     floating = xp.isdtype(x.dtype, "real floating")
-    lowest = -math.inf if floating else xp.iinfo(x.dtype).min
-    return _DtypeInfo(index_dtype, offset_dtype, floating, lowest)
+    return _DtypeInfo(index_dtype, offset_dtype, floating, lowest_value(info, x.dtype))
 
 
 # --- all taps side by side -----------------------------------------------------------------------
@@ -97,7 +97,7 @@ def _dtype_info(info: InputInfo, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
 def _max_pool_stacked(
     info: InputInfo, plan: MaxPoolPlan, x: Array, dtype_info: _DtypeInfo, starts: Array
 ) -> tuple[Array, Array]:
-    """Return the maxima and positions by reducing all taps at once; fold if any is NaN.
+    """Return the maxima and positions by reducing all taps at once; fold what comparisons miss.
 
     On one core of an Intel Xeon 1.7x (NumPy) and 1.9x (PyTorch) as fast as the fold for 3x3 windows
     with a stride of 2 of (1, 16, 16, 16), 1.2x for (4, 64, 112, 112).
@@ -108,7 +108,7 @@ def _max_pool_stacked(
     xp = info.xp
     taps = stacked_taps(info, x, _strided_axes(plan), dtype_info.lowest)
     values = xp.max(taps, axis=0)
-    if dtype_info.floating and math.isnan(item(info, xp.max(values))):
+    if dtype_info.floating and not are_first_maxima(info, x, values):
         return _max_pool_folded(info, plan, x, dtype_info, starts)
 
     def make() -> Array:

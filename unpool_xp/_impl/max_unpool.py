@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import count_and_first
+from unpool_xp._array.numeric import count_and_first, without_float_errors
 from unpool_xp._array.scatter import any_outside, scatter, scatter_checks_bounds, sentinel_slots
 from unpool_xp._array.traits import concrete_bool, inspect_traits
 from unpool_xp._array.views import pad_axis, reshape_tail, zeros
@@ -21,19 +21,22 @@ def scatter_maxima(
     info: InputInfo, plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool, check: bool
 ) -> Array:
     """Return planes of zeros with each value at its index; `check` whether all lie inside."""
-    xp, dtype = info.xp, values.dtype
     lead = tuple(values.shape[: values.ndim - len(plan.plane)])
     if min(plan.plane) == 0:  # PyTorch takes any index there
-        return xp.reshape(values[..., :0], (*lead, *plan.plane))
-    if add:
-        values = cast(xp, values, compute_dtype(xp, dtype))
+        return info.xp.reshape(values[..., :0], (*lead, *plan.plane))
 
-    def make_target(n_sentinel: int) -> Array:
-        return zeros(info, (*lead, math.prod(plan.plane) + n_sentinel), values)
+    def put(values: Array) -> Array:
+        def make_target(n_sentinel: int) -> Array:
+            return zeros(info, (*lead, math.prod(plan.plane) + n_sentinel), values)
 
-    place = ("max_unpool", plan.plane, make_target)
-    planes = _scatter_checked(info, *place, values, indices, add=add, check=check)
-    return cast(xp, planes, dtype) if add else planes
+        where = ("max_unpool", plan.plane, make_target)
+        return _scatter_checked(info, *where, values, indices, add=add, check=check)
+
+    def put_sums(info: InputInfo, values: Array) -> Array:
+        wide = compute_dtype(info.xp, values.dtype)
+        return cast(info.xp, put(cast(info.xp, values, wide)), values.dtype)
+
+    return without_float_errors(put_sums, info, values) if add else put(values)
 
 
 def scatter_into_interpolation(

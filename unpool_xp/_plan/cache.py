@@ -136,8 +136,10 @@ def _key(make_plan: Any, args: Iterable[Any]) -> tuple[Any, ...]:
 
 def _plain(value: Any) -> Any:
     """Return an argument as plain numbers and tuples; a TypeError if it is nothing of the kind."""
-    if value is None or isinstance(value, bool | str | PlanKey):
+    if value is None or isinstance(value, bool | PlanKey):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)  # of a subclass, too
     if isinstance(value, tuple | list):
         return tuple([_plain(entry) for entry in value])
     if not is_scalar(value):

@@ -87,7 +87,7 @@ def _validated_samples(
 ) -> npt.NDArray[np.float64]:
     try:
         drawn = np.asarray(samples, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # of PyTorch, for one with a gradient
         raise TypeError(f"{operation}: samples must be numbers on the host: {error}") from error
     if drawn.shape not in ((rank,), (*lead, rank)):
         raise ValueError(
