@@ -90,10 +90,13 @@ def _tensor_traits(tensors: Iterable[Array]) -> ArrayTraits:
     if is_concrete and torch.autograd.forward_ad._current_level >= 0:
         requires_grad = True
     symbols: tuple[bool, ...] = ()
-    # While torch.compile traces, even the type of a symbol is int; only this function tells.
-    symbolic_shapes = sys.modules.get("torch.fx.experimental.symbolic_shapes")
-    if is_traced and symbolic_shapes is not None and not torch.jit.is_tracing():
-        symbols = _symbolic_axes(tensors, symbolic_shapes.has_static_value)
+    if is_traced and not torch.jit.is_tracing():
+        # While torch.compile traces, even the type of a symbol is int. Only this function tells,
+        # which PyTorch has not always had.
+        symbolic_shapes = sys.modules.get("torch.fx.experimental.symbolic_shapes")
+        has_static_value = getattr(symbolic_shapes, "has_static_value", None)
+        if has_static_value is not None:
+            symbols = _symbolic_axes(tensors, has_static_value)
     return ArrayTraits(
         "torch", is_concrete, on_host, requires_grad, is_compiling, is_traced, symbols
     )
