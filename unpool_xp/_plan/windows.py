@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -60,7 +61,7 @@ class PoolAxis:
     # For each tap, the slice of the padded axis that it reads; empty if `in_pairs`.
     tap_slices: tuple[slice, ...] = field(init=False, compare=False, repr=False)
     # Row-major offset of each tap from the first one.
-    flat_offsets: range = field(init=False, compare=False, repr=False)
+    flat_offsets: Sequence[int] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         last = (self.count - 1) * self.stride
@@ -71,7 +72,10 @@ class PoolAxis:
         tap_slices = tuple([slice(tap, tap + last + 1, self.stride) for tap in taps])
         object.__setattr__(self, "tap_slices", tap_slices)
         step = self.dilation * self.flat_stride
-        object.__setattr__(self, "flat_offsets", range(0, self.kernel_size * step, step))
+        # Of a short window no range: the step may be a symbol, of which it would take the value.
+        offsets = () if in_pairs else tuple([tap * step for tap in range(self.kernel_size)])
+        flat_offsets = offsets or range(0, self.kernel_size * step, step)
+        object.__setattr__(self, "flat_offsets", flat_offsets)
 
     @property
     def flat_extent(self) -> int:
