@@ -81,6 +81,12 @@ def reshape_tail(xp: Namespace, x: Array, n_lead: int, tail: Shape) -> Array:
     return xp.reshape(x, x.shape[:n_lead] + tail)
 
 
+def axis_first(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return x with an axis, counted from the start, moved to the front."""
+    others = [number for number in range(x.ndim) if number != axis]
+    return xp.permute_dims(x, (axis, *others))  # vmap of torch.func has no moveaxis
+
+
 def ravel(point: Sequence[Array], sizes: Shape) -> Array:
     """Return the row-major positions of places along each axis."""
     flat = point[0]

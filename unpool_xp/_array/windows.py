@@ -11,7 +11,7 @@ from unpool_xp._array.compat import Array
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.gather import take, take_static
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.views import axis_slice, pad, pad_axis, reshape_tail
+from unpool_xp._array.views import axis_first, axis_slice, pad, pad_axis, reshape_tail
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.windows import AnyWindows, PoolAxis
 
@@ -75,7 +75,7 @@ def gathered_taps(info: InputInfo, x: Array, windows: AdaptiveAxis) -> Array:
     sources = cached_array(info, windows.arrays, "sources", make_sources)
     taps = take(info, x, sources, axis)
     tail = (windows.kernel_size, windows.count, *x.shape[n_lead + 1 :])
-    return info.xp.moveaxis(reshape_tail(info.xp, taps, n_lead, tail), n_lead, 0)
+    return axis_first(info.xp, reshape_tail(info.xp, taps, n_lead, tail), n_lead)
 
 
 def stacked_taps(info: InputInfo, x: Array, axes: Sequence[PoolAxis], pad_value: float) -> Array:
