@@ -66,7 +66,7 @@ bad(
 
 bad(ux.linear_unpool, "ValueError: give either scale_factor or output_size", X)
 bad(ux.linear_unpool, NEAREST, X, scale_factor=2, coordinates="nearest")
-bad(ux.linear_unpool, "TypeError: antialias must be True or False", X, scale_factor=2, antialias=2)
+bad(ux.linear_unpool, "TypeError: antialias must be a bool", X, scale_factor=2, antialias=2)
 bad(ux.linear_unpool, "TypeError: x must have a real floating dtype", I2, scale_factor=2)
 
 bad(ux.cubic_unpool, "TypeError: x must have a real floating dtype", I2, scale_factor=2)
@@ -78,7 +78,13 @@ bad(
     scale_factor=2,
     coefficient=np.nan,
 )
-bad(ux.cubic_unpool, "TypeError: exclude_outside must be", X, scale_factor=2, exclude_outside=1)
+bad(
+    ux.cubic_unpool,
+    "TypeError: exclude_outside must be a bool",
+    X,
+    scale_factor=2,
+    exclude_outside=1,
+)
 
 SUMS = "TypeError: values must have a numeric dtype"
 MEAN = "ValueError: duplicates='mean' is not one of any, sum"

@@ -16,6 +16,7 @@ from unpool_xp._plan.arguments import (
     Scales,
     Shape,
     Sizes,
+    check_bool,
     check_choice,
     factors_per_axis,
     fail,
@@ -291,11 +292,8 @@ def plan_interpolation(
     """Plan the interpolation of the spatial axes: linear, or with a coefficient cubic."""
     check_choice(operation, "coordinates", coordinates, get_args(Coordinates))
     exclude = antialias if exclude_outside is None else exclude_outside
-    for name, flag in (("antialias", antialias), ("exclude_outside", exclude)):
-        if not isinstance(flag, bool | np.bool_):
-            raise TypeError(
-                f"{operation}: {name} must be True or False, got {flag!r} (array of shape {shape})"
-            )
+    check_bool(operation, "antialias", antialias)
+    check_bool(operation, "exclude_outside", exclude)
     if coefficient is not None:
         if isinstance(coefficient, bool) or not isinstance(coefficient, numbers.Real):
             raise TypeError(
@@ -306,7 +304,7 @@ def plan_interpolation(
         coefficient = -0.75 if coefficient == -0.75 else float(coefficient)
         if not -math.inf < coefficient < math.inf:
             fail(operation, "coefficient", coefficient, shape, "must be finite")
-    kernel = Kernel(coordinates, coefficient, bool(antialias), bool(exclude))
+    kernel = Kernel(coordinates, coefficient, antialias, exclude)
     axes = plan_resize(operation, shape, scale_factor, output_size)
     return InterpolationPlan(
         tuple([axis.output for axis in axes]),

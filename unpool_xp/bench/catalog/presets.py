@@ -151,6 +151,7 @@ def _full() -> tuple[Case, ...]:
     for dtype in ("float64", "float16", "bfloat16"):
         cases += (
             *avg_pool_cases((8, 64, 128, 128), 2, dtype=dtype),
+            cubic_case((8, 64, 128, 128), 2, dtype=dtype),
             *adaptive_cases((8, 64, 64, 64), 0.45, dtype=dtype),
             *fractional_cases((8, 64, 64, 64), 0.75, dtype=dtype),
             conv_transpose_case((8, 64, 32, 32), 32, 2, dtype=dtype),
@@ -164,6 +165,7 @@ def _full() -> tuple[Case, ...]:
             *fractional_cases(other, 0.75),
             conv_transpose_case(other, 8, 2),
         )
+        cases.append(cubic_case(other, 2))
     for decoder in (_segnet, _unet, _dcgan, _vae):
         cases += decoder()
     return tuple(dict.fromkeys(cases))
