@@ -7,6 +7,7 @@ import itertools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
@@ -177,6 +178,27 @@ def test_the_mean_of_a_long_window_is_as_exact_as_that_of_a_short_one(
         got = Target(*label_and_mode)(ux.avg_pool, x, **options)
         wanted = [x[i : i + 100_000].mean(dtype=np.float64) for i in (0, 100_000)]
         np.testing.assert_allclose(got[[0, -1]], wanted, rtol=3e-7)
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x: ux.max_pool(x, (70,), stride=(71,)).values,
+        lambda x: ux.avg_pool(x, (84,), stride=(36,)),
+        lambda x: ux.max_pool(x, (20,), stride=(1,), padding=(3,)).values,
+        lambda x: ux.adaptive_max_pool(x, (7,)).values,
+        lambda x: ux.adaptive_avg_pool(x, (7,)),
+    ],
+)
+def test_long_and_adaptive_windows_have_gradients_and_are_mapped(pool: Any) -> None:
+    x = torch.from_numpy(real_values((1, 2, 150), 0))
+    assert torch.equal(torch.func.vmap(pool)(x), pool(x))
+    assert torch.autograd.gradcheck(pool, x[:, :1].clone().requires_grad_())
+    weight = np.arange(1.0, pool(x).shape[-1] + 1)
+    leaf = x.clone().requires_grad_()
+    (pool(leaf) * torch.from_numpy(weight)).sum().backward()
+    there = jax.grad(lambda a: (pool(a) * weight).sum())(jnp.asarray(x.numpy(), jnp.float32))
+    np.testing.assert_allclose(leaf.grad.numpy(), there, atol=1e-4)
 
 
 def test_the_steps_of_a_long_window_are_few() -> None:

@@ -214,6 +214,9 @@ WEIGHT = np.ones((1, 1, 2, 2))
         (ux.max_unpool, (X, X.astype(int)), {"output_size": 2**40}, f"output_size={2**40} needs"),
         (ux.max_unpool, (X, X.astype(int), 2), {"output_size": (4, 2**70)}, "output_size=(4, "),
         (ux.fractional_max_pool, (X, 2), {"output_size": 2**70}, f"output_size={2**70}"),
+        (ux.nearest_unpool, (X, (2.0**31, 2**30)), {}, "scale_factor=(2147483648.0, 1073741824)"),
+        (ux.linear_unpool, (X, 2.0**30), {}, "scale_factor=1073741824.0"),
+        (ux.linear_unpool, (X,), {"output_size": (2**40, 2**40)}, "output_size=(1099511627776, "),
         (
             ux.convert_indices,
             (X.astype(int), "torch", "onnx"),

@@ -56,9 +56,9 @@ def _may_differentiate(info: InputInfo) -> bool:
     the others are dropped before.
     """
     traits = info.traits
-    return traits.library == "torch" and (
-        traits.requires_grad or sys.modules["torch"]._C._are_functorch_transforms_active()
-    )
+    if traits.library != "torch" or traits.requires_grad or traits.is_concrete:
+        return traits.requires_grad  # which concrete tensors say themselves
+    return bool(sys.modules["torch"]._C._are_functorch_transforms_active())
 
 
 def _mark_duplicates(positions: Array, size: int, *, inside: bool) -> Array:

@@ -76,15 +76,15 @@ def zeros(info: InputInfo, shape: Shape, like: Array) -> Array:
     return info.xp.zeros(shape, dtype=like.dtype, device=info.device)
 
 
+def axis_first(xp: Namespace, x: Array, axis: int) -> Array:
+    """Return x with a (non-negative) axis before all others."""
+    others = [other for other in range(x.ndim) if other != axis]
+    return xp.permute_dims(x, (axis, *others))  # vmap of torch.func has no moveaxis
+
+
 def reshape_tail(xp: Namespace, x: Array, n_lead: int, tail: Shape) -> Array:
     """Return x with the axes after the first `n_lead` in another shape."""
     return xp.reshape(x, x.shape[:n_lead] + tail)
-
-
-def axis_first(xp: Namespace, x: Array, axis: int) -> Array:
-    """Return x with an axis, counted from the start, moved to the front."""
-    others = [number for number in range(x.ndim) if number != axis]
-    return xp.permute_dims(x, (axis, *others))  # vmap of torch.func has no moveaxis
 
 
 def ravel(point: Sequence[Array], sizes: Shape) -> Array:

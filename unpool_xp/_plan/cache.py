@@ -85,13 +85,17 @@ def _make_checked(make_plan: Callable[..., _T], args: tuple[Any, ...]) -> _T:
     Here and not where sizes are checked, because a size may be a symbol there, and a comparison
     would bound it.
     """
+    names = list(inspect.signature(make_plan).parameters)
     huge = [_largest(value) >= _MAX_CELLS for value in args]
+    if "output_size" in names:  # whose plan may be as long as the output
+        position = names.index("output_size")
+        huge[position] = huge[position] or _cells(args[position]) >= _MAX_CELLS
     if not any(huge):
         plan = make_plan(*args)
         if math.prod(getattr(plan, "plane", ())) < _MAX_CELLS:
             return plan
     operation, shape = args[0], next(value for value in args if isinstance(value, tuple))
-    given = zip(inspect.signature(make_plan).parameters, args, huge, strict=True)
+    given = zip(names, args, huge, strict=False)  # some have defaults
     wrong = ", ".join(
         f"{name}={value!r}"
         for name, value, is_huge in given
@@ -101,6 +105,11 @@ def _make_checked(make_plan: Callable[..., _T], args: tuple[Any, ...]) -> _T:
         f"{operation}: {wrong} needs more than the 2**59 cells that an array can have "
         f"(array of shape {shape})"
     )
+
+
+def _cells(output_size: Any) -> int:
+    sizes = output_size if isinstance(output_size, tuple) else (output_size,)
+    return math.prod([size for size in sizes if isinstance(size, int)])
 
 
 def _largest(value: Any) -> int:

@@ -27,6 +27,7 @@ from unpool_xp._plan.cache import PlanKey
 from unpool_xp._plan.sampling import Kernel, NDArray, Nearest
 
 _MAX_FACTOR = 2**31  # no plane is larger than that in bytes
+_MAX_PHASES = 2**12  # each is a call; beyond that a cell is found by its neighbours
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,11 @@ class NearestPlan:
     """Plan of a nearest unpooling."""
 
     axes: tuple[NearestAxis, ...]
+
+    @property
+    def plane(self) -> Shape:
+        """The output plane."""
+        return tuple([axis.output for axis in self.axes])
 
 
 def plan_nearest(
@@ -338,7 +344,8 @@ def plan_interpolated_axis(span: ResizeSpan) -> InterpolatedAxis:
     axis, kernel = span.whole, span.method
     assert isinstance(kernel, Kernel)
     factor, phases = axis.repeats, None
-    if factor is not None and kernel.coefficient is None and kernel.coordinates != "align_corners":
+    linear = kernel.coefficient is None and kernel.coordinates != "align_corners"
+    if linear and factor is not None and factor <= _MAX_PHASES:
         half = 0.0 if kernel.coordinates == "asymmetric" else 0.5
         positions = [(r + half) / factor - half for r in range(factor)]
         shift = span.first // factor - span.start
