@@ -75,7 +75,8 @@ def drawn(x: torch.Tensor) -> Any:
     return ux.fractional_max_pool(x, 2, output_ratio=0.7, seed=0)
 
 
-# Symbols cost torch seconds for each operation, so not all of them here; JAX has all.
+# Symbols cost seconds for each operation, so not all of them here.
+FEW_OF_JAX = ("max_unpool", "linear_unpool", "fractional_max_pool", "convert_indices")
 FEW_PLANES = [PLANES[name] for name in ("max_pool", "avg_pool, ceil_mode", "linear_unpool")]
 FEW_BATCHES = [drawn, BATCHES["fractional_max_pool"], BATCHES["convert_indices"]]
 
@@ -124,7 +125,7 @@ def test_torch_exports_any_size(functions: Any, axes: Any) -> None:
 
 
 def test_jax_exports_any_batch() -> None:
-    functions = list(BATCHES.values())
+    functions = [BATCHES[name] for name in FEW_OF_JAX]
     shape = jax.export.symbolic_shape("b, 2, 8, 10")
     export = jax.export.export(jax.jit(lambda x: outputs(functions, x)))
     program = jax.export.deserialize(export(jax.ShapeDtypeStruct(shape, jnp.float32)).serialize())
