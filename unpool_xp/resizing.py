@@ -233,7 +233,8 @@ def cubic_unpool(
     >>> import array_api_strict as xp
     >>> from unpool_xp import cubic_unpool
     >>> cubic_unpool(xp.asarray([0.0, 0.0, 1.0, 1.0]), (2,), coefficient=-0.5)
-    Array([ 0.       , -0.0234375,  ...,  0.2265625,  0.7734375,  1.0703125,
+    Array([ 0.       , -0.0234375, -0.0703125,
+            0.203125 ,  0.796875 ,  1.0703125,
             1.0234375,  1.       ], dtype=array_api_strict.float64)
     """
     options = (coordinates, antialias, exclude_outside, coefficient)
