@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Generic, NamedTuple
 
 from unpool_xp._array.compat import ArrayT
+from unpool_xp._array.constants import region_starts
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
 from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.avg_pool import window_means
@@ -16,7 +17,7 @@ from unpool_xp._plan.adaptive import (
     plan_adaptive_max_pool,
 )
 from unpool_xp._plan.arguments import Padding, Scales, Sizes
-from unpool_xp._plan.fractional import plan_fractional_pool, plan_fractional_sizes
+from unpool_xp._plan.fractional import FractionalPoolPlan, plan_fractional_sizes
 from unpool_xp._plan.windows import plan_avg_pool, plan_max_pool
 
 __all__ = [
@@ -115,7 +116,9 @@ def max_pool(
     info = inspect_inputs("max_pool", x=x)
     require_dtype("max_pool", info.xp, ("integral", "real floating"), "a real", x=x)
     sizes = (kernel_size, stride, padding, dilation)
-    plan = info.make_plan(plan_max_pool, "max_pool", tuple(x.shape), *sizes, ceil_mode)
+    plan = info.make_plan(
+        plan_max_pool, "max_pool", tuple(x.shape), *sizes, ceil_mode, info.traits.symbolic_axes
+    )
     if info.traits.is_chunked:
         return MaxPooled(*chunked.max_pool(plan, x))
     return MaxPooled(*window_maxima(info, plan, x))
@@ -192,8 +195,8 @@ def avg_pool(
     info = inspect_inputs("avg_pool", x=x)
     require_dtype("avg_pool", info.xp, ("real floating",), "a real floating", x=x)
     sizes = (kernel_size, stride, padding, dilation)
-    shape, modes = tuple(x.shape), (ceil_mode, count_include_pad, divisor)
-    plan = info.make_plan(plan_avg_pool, "avg_pool", shape, *sizes, *modes)
+    modes = (ceil_mode, count_include_pad, divisor, info.traits.symbolic_axes)
+    plan = info.make_plan(plan_avg_pool, "avg_pool", tuple(x.shape), *sizes, *modes)
     if info.traits.is_chunked:
         return chunked.avg_pool(plan, x)
     return window_means(info, plan, x)
@@ -367,7 +370,8 @@ def fractional_max_pool(
     require_dtype(operation, info.xp, ("integral", "real floating"), "a real", x=x)
     given = (tuple(x.shape), kernel_size, output_size, output_ratio)
     sizes = info.make_plan(plan_fractional_sizes, operation, *given)
-    plan = plan_fractional_pool(operation, sizes, samples, seed)
+    starts = region_starts(info, operation, sizes, samples, seed)
+    plan = FractionalPoolPlan(sizes.plane, sizes.kernel_size, starts, (0,) * len(sizes.plane))
     if info.traits.is_chunked:
         return MaxPooled(*chunked.fractional_max_pool(plan, x))
     return MaxPooled(*region_maxima(info, plan, x))

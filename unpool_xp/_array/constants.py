@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from unpool_xp._array.compat import Array, library
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.traits import inspect_traits
+from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.cache import count_array
+from unpool_xp._plan.fractional import FractionalPoolSizes, draw_region_starts
 
 
 def cached_array(
@@ -43,3 +48,61 @@ def _is_cacheable(x: Array) -> bool:
         concrete = inspect_traits(kind, [x]).is_concrete
         return type(x) is torch.Tensor and concrete and not x.is_inference()
     return kind in ("numpy", "cupy")
+
+
+def region_starts(
+    info: InputInfo, operation: str, sizes: FractionalPoolSizes, samples: Any, seed: int | None
+) -> list[Any]:
+    """Return for each spatial axis where its regions start: shape (out,) or (*lead, out).
+
+    They are drawn on the host, into NumPy arrays. While PyTorch traces a leading axis whose size is
+    a symbol, they are tensors that an operator of its own draws when the trace runs.
+    """
+    if not any(info.traits.symbolic_axes[: len(sizes.lead)]):
+        return draw_region_starts(operation, tuple(sizes), samples, seed)
+    if samples is not None and all(isinstance(u, int | float | np.generic) for u in samples):
+        return draw_region_starts(operation, ((), *sizes[1:]), samples, seed)
+    if samples is not None or info.traits.library != "torch":
+        raise ValueError(
+            f"{operation}: samples must be given, one for each spatial axis, where a leading axis "
+            f"is a symbol (array of shape {(*sizes.lead, *sizes.plane)}); got samples={samples!r}"
+        )
+    _define_draws()
+    draw = sys.modules["torch"].ops.unpool_xp.draw_region_starts
+    starts: list[Any] = draw(*sizes, seed)
+    return starts
+
+
+def _define_draws() -> None:
+    """Define the operator of PyTorch that draws regions, if that is not done."""
+    import torch
+
+    if hasattr(torch.ops.unpool_xp, "draw_region_starts"):
+        return
+
+    def draw(
+        lead: Sequence[int],
+        plane: Sequence[int],
+        kernel_size: Sequence[int],
+        output: Sequence[int],
+        seed: int | None,
+    ) -> list[torch.Tensor]:
+        sizes: list[Shape] = [tuple(part) for part in (lead, plane, kernel_size, output)]
+        starts = draw_region_starts("fractional_max_pool", sizes, None, seed)
+        return [torch.from_numpy(axis_starts) for axis_starts in starts]
+
+    names = ("lead", "plane", "kernel_size", "output")
+    schema = f"({', '.join([f'SymInt[] {name}' for name in names])}, int? seed) -> Tensor[]"
+    operator = torch.library.custom_op(
+        "unpool_xp::draw_region_starts", draw, mutates_args=(), schema=schema
+    )
+
+    @operator.register_fake
+    def _shapes(
+        lead: Sequence[int], plane: Any, kernel_size: Any, output: Sequence[int], seed: Any
+    ) -> list[torch.Tensor]:
+        return [torch.empty((*lead, n), dtype=torch.int64) for n in output]
+
+
+# While torch.compile traces, this is done, not traced.
+_define_draws._dynamo_marked_constant = True  # type: ignore[attr-defined]

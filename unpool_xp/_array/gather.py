@@ -68,8 +68,9 @@ def take(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
 
 def broadcastable_index(info: InputInfo, index: Any, rank: int, axis: int) -> Array:
     """Line numbers of the host, (out,) or (*leading, out), up with an axis of planes."""
-    shape = (*index.shape[:-1], *(1,) * (rank + axis), index.shape[-1], *(1,) * (-1 - axis))
-    return info.xp.asarray(index.reshape(shape), dtype=info.index_dtype, device=info.device)
+    ones = (None,) * (rank + axis), (None,) * (-1 - axis)
+    index = index[(..., *ones[0], slice(None), *ones[1])]
+    return info.xp.asarray(index, dtype=info.index_dtype, device=info.device)
 
 
 def take_per_plane(info: InputInfo, x: Array, indices: Any, rank: int, axis: int) -> Array:
@@ -86,6 +87,8 @@ def take_per_plane(info: InputInfo, x: Array, indices: Any, rank: int, axis: int
 def take_along_axis(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
     """Return the elements at places that are given for each line along an axis."""
     xp, device = info.xp, info.device
+    if info.traits.library == "torch":  # whose own one broadcasts, which asks for plain sizes
+        return sys.modules["torch"].gather(x, axis, index)
     if hasattr(xp, "take_along_axis"):
         return xp.take_along_axis(x, index, axis=axis)
     # The standard before 2024.12: one take from the array made flat.

@@ -97,18 +97,24 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
 
 def _plan_of_traced_sizes(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
     """Make a plan, uncached, while torch.jit.trace takes each size of a tensor for a tensor."""
-    torch = sys.modules["torch"]
 
-    def as_number(value: Any) -> Any:
+    def as_numbers(value: Any) -> Any:
         if isinstance(value, tuple | list):
-            return tuple([as_number(entry) for entry in value])
-        return value.item() if isinstance(value, torch.Tensor) else value
+            return tuple([as_numbers(entry) for entry in value])
+        return plain_size(value)
 
+    return make_plan(*map(as_numbers, args))
+
+
+def plain_size(size: Any) -> Any:
+    """Return a size as a number where torch.jit.trace takes it for a tensor."""
+    if isinstance(size, int) or not hasattr(size, "item"):
+        return size
+    torch = sys.modules["torch"]
     state = torch._C._get_tracing_state()
-    torch._C._set_tracing_state(None)
+    torch._C._set_tracing_state(None)  # else it warns that a value is looked at
     try:
-        numbers: Any = map(as_number, args)
-        return make_plan(*numbers)
+        return size.item()
     finally:
         torch._C._set_tracing_state(state)
 
@@ -153,7 +159,10 @@ def _fast_namespace_torch() -> Namespace:
 
     native = {name: getattr(torch, name) for name in _TORCH_FUNCTIONS}
     return _fast_namespace(
-        array_api_compat.torch, matrix_transpose=lambda x: x.mT, max=largest, **native
+        array_api_compat.torch,
+        matrix_transpose=lambda x: x.transpose(-2, -1),
+        max=largest,
+        **native,
     )
 
 

@@ -148,7 +148,8 @@ def _scatter_jax(
     rows = math.prod(lead)
     xp, dtype = info.xp, info.index_dtype
     positions = xp.astype(xp.reshape(positions, (rows, m)), dtype)
-    flat = rows * size < xp.iinfo(dtype).max  # one index is a third faster than two
+    # One index is a third faster than two, but it must not wrap around.
+    flat = not info.traits.symbolic_axes and rows * size < xp.iinfo(dtype).max
     index = positions + (xp.arange(rows, dtype=dtype) * size)[:, None] if flat else positions
     if not inside:
         # Below zero is far beyond the end, once it has no sign.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from unpool_xp._array.compat import Array
@@ -20,6 +20,8 @@ class ArrayTraits(NamedTuple):
     requires_grad: bool = False
     is_torch_compiling: bool = False
     is_traced: bool = False  # what is done is recorded, to be done later with other values
+    # Whether each size of the first input is a symbol, which must decide nothing; () where none is.
+    symbolic_axes: tuple[bool, ...] = ()
 
     @property
     def is_eager_cpu(self) -> bool:
@@ -56,7 +58,8 @@ def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
     if library == "jax":
         tracer = sys.modules["jax"].core.Tracer
         is_traced = any(isinstance(x, tracer) for x in arrays)
-        return ArrayTraits(library, is_concrete=not is_traced, is_traced=is_traced)
+        symbols = _symbolic_axes(arrays, lambda n: isinstance(n, int)) if is_traced else ()
+        return ArrayTraits(library, not is_traced, is_traced=is_traced, symbolic_axes=symbols)
     return ArrayTraits(library, is_concrete=library != "dask", on_host=library == "numpy")
 
 
@@ -76,7 +79,7 @@ def _tensor_traits(tensors: Iterable[Array]) -> ArrayTraits:
         if not is_concrete:
             continue
         if type(x) is not torch.Tensor:
-            if _is_symbolic(x):
+            if _has_no_values(x):
                 is_traced, is_concrete = True, False
                 continue
             requires_grad = requires_grad or type(x) is not torch.nn.Parameter
@@ -86,7 +89,22 @@ def _tensor_traits(tensors: Iterable[Array]) -> ArrayTraits:
     # Within dual_level a tensor may carry a tangent, and nothing else says so.
     if is_concrete and torch.autograd.forward_ad._current_level >= 0:
         requires_grad = True
-    return ArrayTraits("torch", is_concrete, on_host, requires_grad, is_compiling, is_traced)
+    symbols: tuple[bool, ...] = ()
+    if is_traced and not torch.jit.is_tracing():
+        # While torch.compile traces, even the type of a symbol is int. Only this function tells,
+        # which PyTorch has not always had.
+        symbolic_shapes = sys.modules.get("torch.fx.experimental.symbolic_shapes")
+        has_static_value = getattr(symbolic_shapes, "has_static_value", None)
+        if has_static_value is not None:
+            symbols = _symbolic_axes(tensors, has_static_value)
+    return ArrayTraits(
+        "torch", is_concrete, on_host, requires_grad, is_compiling, is_traced, symbols
+    )
+
+
+def _symbolic_axes(arrays: Iterable[Array], is_static: Callable[[Any], bool]) -> tuple[bool, ...]:
+    symbols = tuple([not is_static(n) for n in next(iter(arrays)).shape])
+    return symbols if any(symbols) else ()
 
 
 def _mode_records(torch: Any) -> bool:
@@ -106,7 +124,7 @@ def _mode_records(torch: Any) -> bool:
     )
 
 
-def _is_symbolic(x: Array) -> bool:
+def _has_no_values(x: Array) -> bool:
     """Return whether a tensor of a subclass, such as a FakeTensor, has no values."""
     from torch._subclasses.fake_tensor import FakeTensor
     from torch._subclasses.functional_tensor import FunctionalTensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from unpool_xp._array.compat import Array
 from unpool_xp._array.constants import cached_array
@@ -13,6 +14,12 @@ from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_first, axis_slice, pad, pad_axis, reshape_tail
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.windows import AnyWindows, PoolAxis
+
+
+def window_starts(info: InputInfo, windows: PoolAxis, dtype: Any) -> Array:
+    """Return the first position of each window, below 0 in the padding."""
+    numbers = info.xp.arange(windows.count, dtype=dtype, device=info.device)
+    return numbers * windows.stride - windows.padding[0]
 
 
 def window_views(
@@ -46,7 +53,12 @@ def padded_axis(
 def tap_views(info: InputInfo, x: Array, windows: PoolAxis) -> list[Array]:
     """Return one view per tap of an axis that is already padded."""
     axis = windows.axis
-    if info.traits.library == "torch":  # where two views at once cost less than one index
+    traits = info.traits
+    is_symbolic = bool(traits.symbolic_axes) and traits.symbolic_axes[axis]
+    use_unfold = traits.is_torch_compiling and not is_symbolic
+    # On PyTorch two views at once cost less than one index. ONNX has no `unfold`, and torch.export
+    # would ask whether the size of the axis, where it is a symbol, is a multiple of the stride.
+    if traits.library == "torch" and (use_unfold or not traits.is_traced):
         extent = (windows.kernel_size - 1) * windows.dilation + 1
         views: tuple[Array, ...] = x.unfold(axis, extent, windows.stride).unbind(-1)
         return list(views[:: windows.dilation])

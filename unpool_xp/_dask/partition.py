@@ -113,7 +113,7 @@ class PoolPartition(AxisPartition[PoolAxis]):
         )
         start, stop = max(low, 0), min(high, whole.size)
         before, size = start - low, stop - start
-        lead, trail = pad_source_indices(size, whole.dilation, before, high - start)
+        lead, trail = pad_source_indices(size, whole.dilation, before, max(high - stop, 0))
         windows = replace(
             whole,
             size=size,

@@ -11,7 +11,7 @@ from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import without_float_errors
 from unpool_xp._array.views import expand_to_axis, pad, zeros
-from unpool_xp._array.windows import gathered_taps, tap_views
+from unpool_xp._array.windows import gathered_taps, tap_views, window_starts
 from unpool_xp._impl.long_windows import State, reduce_pairs, reduce_windows
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.arguments import Shape
@@ -34,7 +34,8 @@ def window_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Array:
             mean = mean / plan.divisor
         else:
             for windows, count in zip(plan.axes, plan.counts, strict=True):
-                mean = mean / _divisors(info, windows, count, mean.dtype)
+                include_pad = plan.include_pad
+                mean = mean / _divisors(info, windows, count, mean.dtype, include_pad=include_pad)
         return (cast(xp, mean, x.dtype),)
 
     blocks = (average_block, x, len(plan.axes), 1.0)
@@ -70,9 +71,25 @@ def _is_longest(info: InputInfo, windows: AdaptiveAxis) -> Array:
     return cached_array(info, windows.arrays, "longest", make_mask)
 
 
-def _divisors(info: InputInfo, windows: AnyWindows, counts: Shape, dtype: Any) -> Array:
+def _divisors(
+    info: InputInfo, windows: AnyWindows, counts: Shape, dtype: Any, *, include_pad: bool
+) -> Array:
     def make_divisors() -> Array:
-        vector = info.xp.asarray(counts, dtype=dtype, device=info.device)
+        if not counts and isinstance(windows, PoolAxis):
+            vector = cast(info.xp, _element_counts(info, windows, include_pad=include_pad), dtype)
+        else:
+            vector = info.xp.asarray(counts, dtype=dtype, device=info.device)
         return expand_to_axis(info.xp, vector, windows.axis)
 
     return cached_array(info, windows.arrays, "divisors", make_divisors, dtype)
+
+
+def _element_counts(info: InputInfo, windows: PoolAxis, *, include_pad: bool) -> Array:
+    """Return how many taps each window averages over, where the size of the axis is a symbol."""
+    (before, after), dilation = windows.padding if include_pad else (0, 0), windows.dilation
+    starts = window_starts(info, windows, info.index_dtype)
+    first = -((starts + before) // dilation)
+    last = -((starts - windows.size - after) // dilation)
+    first = info.xp.where(first > 0, first, info.xp.zeros_like(first))
+    longest = info.xp.full_like(last, windows.kernel_size)
+    return info.xp.where(last < longest, last, longest) - first

@@ -92,8 +92,8 @@ def _fold(
     for axis in axes:
         if isinstance(axis, PairedAxis):
             best, offsets = axis.reduce(axis.enter(best, offsets), combine, first_of_taps)
-            if offsets.shape != best.shape:  # nothing was compared: the same in every plane
-                offsets = xp.broadcast_to(offsets, best.shape)
+            # Where nothing was compared they are the same in every plane.
+            offsets = xp.broadcast_to(offsets, best.shape)
             continue
         taps = axis.value_views(best)
         earlier = None if offsets is None else axis.offset_views(offsets)

@@ -17,7 +17,7 @@ from unpool_xp._plan.index_conventions import CHANNELS_LAST, IndexPlan
 def convert(info: InputInfo, plan: IndexPlan, indices: Array, dtype: Any) -> Array:
     """Return the indices in the convention wanted, in an index dtype."""
     xp = info.xp
-    if plan.largest_index > xp.iinfo(dtype).max:
+    if not info.traits.symbolic_axes and plan.largest_index > xp.iinfo(dtype).max:
         raise ValueError(
             f"convert_indices: input_shape={plan.shape} has positions up to {plan.largest_index} "
             f"from {plan.source} to {plan.target}, which {dtype} cannot hold"

@@ -182,8 +182,10 @@ def _neighbours(
 
 def _interpolate_axis(info: InputInfo, x: Array, axis: InterpolatedAxis) -> Array:
     traits = info.traits
-    # Under torch.compile indexing is faster than slices, but its gradient is slower.
-    by_index = traits.is_torch_compiling and not traits.requires_grad
+    # Under torch.compile indexing is faster than slices, but its gradient is slower, and places are
+    # those of one size.
+    is_symbolic = bool(traits.symbolic_axes) and traits.symbolic_axes[axis.axis]
+    by_index = traits.is_torch_compiling and not traits.requires_grad and not is_symbolic
     if axis.phases is not None and not by_index:
         return interleave(info, [_phase(info, x, axis, p) for p in axis.phases], axis.axis)
     return _sum_taps(info, x, axis, 0, axis.output)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from unpool_xp._array.compat import Array
-from unpool_xp._array.namespace import InputInfo
+from unpool_xp._array.namespace import InputInfo, plain_size
 from unpool_xp._array.views import axis_first, axis_slice, pad_axis, reshape_tail
 from unpool_xp._array.windows import gathered_taps
 from unpool_xp._plan.adaptive import AdaptiveAxis
@@ -39,7 +39,7 @@ def reduce_windows(
     """
 
     def reduce(taps: State) -> State:
-        if reduce_taps and taps[0].shape[0] >= LONG_WINDOW:
+        if reduce_taps and plain_size(taps[0].shape[0]) >= LONG_WINDOW:
             return reduce_taps(taps)
         return reduce_pairs(taps, combine)
 
@@ -71,7 +71,7 @@ def _disjoint_taps(
 ) -> Array:
     """Return the elements of stretches that lie side by side, on a new first axis."""
     n_lead = x.ndim + axis
-    missing = max(count * length - x.shape[axis], 0)  # after the last window
+    missing = max(count * length - plain_size(x.shape[axis]), 0)  # after the last window
     x = pad_axis(info, x, axis, 0, missing)[axis_slice(axis, slice(count * length))]
     x = reshape_tail(info.xp, x, n_lead, (count, length, *x.shape[n_lead + 1 :]))
     return axis_first(info.xp, x, n_lead + 1)[::step, ...]
@@ -80,7 +80,7 @@ def _disjoint_taps(
 def reduce_pairs(taps: State, combine: Combine) -> State:
     """Return the combination along the first axis, of neighbours again and again."""
     left_over = []
-    while (count := taps[0].shape[0]) > 1:
+    while (count := plain_size(taps[0].shape[0])) > 1:
         if count % 2:
             left_over.append(tuple([x[-1:, ...] for x in taps]))
         even = tuple([x[0 : count - 1 : 2, ...] for x in taps])

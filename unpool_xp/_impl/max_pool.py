@@ -14,7 +14,7 @@ from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import are_first_maxima, lowest_value
 from unpool_xp._array.views import expand_to_axis
-from unpool_xp._array.windows import padded_axis, stacked_taps, window_views
+from unpool_xp._array.windows import padded_axis, stacked_taps, window_starts, window_views
 from unpool_xp._impl.fold_max import FoldAxis, PairedAxis, first_maxima
 from unpool_xp._impl.long_windows import Combine, ReduceTaps, State, reduce_windows
 from unpool_xp._plan.adaptive import AdaptiveAxis
@@ -62,6 +62,8 @@ def index_and_offset_dtypes(
 ) -> tuple[Any, Any]:
     """Return the library's dtype for positions in a plane, and the narrowest for offsets."""
     xp, default = info.xp, info.index_dtype
+    if info.traits.library == "torch" and any(info.traits.symbolic_axes[-len(plane) :]):
+        return default, default  # of 64 bits: no comparison decides on a size that is a symbol
     if math.prod(plane) - 1 > xp.iinfo(default).max:
         raise ValueError(
             f"{operation}: a plane of shape {plane} has positions that {default} cannot hold"
@@ -169,8 +171,8 @@ def _fold_axis(
         return window_views(info, array, windows)
 
     def make_offsets() -> Array:
-        dtype, firsts = dtype_info.offset_dtype, windows.first_valid_offsets
-        offsets = info.xp.asarray(firsts, dtype=dtype, device=info.device)
+        offsets = _first_valid_offsets(info, windows, dtype_info.index_dtype)
+        offsets = cast(info.xp, offsets, dtype_info.offset_dtype)
         return expand_to_axis(info.xp, offsets, windows.axis)
 
     first_valid_offsets = None
@@ -179,6 +181,13 @@ def _fold_axis(
             info, windows.arrays, "first", make_offsets, dtype_info.offset_dtype
         )
     return FoldAxis(value_views, offset_views, windows.flat_offsets, first_valid_offsets)
+
+
+def _first_valid_offsets(info: InputInfo, windows: PoolAxis, dtype: Any) -> Array:
+    """Return for each window the row-major offset of its first tap inside the input."""
+    starts = window_starts(info, windows, dtype)
+    taps = info.xp.where(starts < 0, -(starts // windows.dilation), info.xp.zeros_like(starts))
+    return taps * (windows.dilation * windows.flat_stride)
 
 
 def _paired_axis(info: InputInfo, windows: AnyWindows, dtype_info: _DtypeInfo) -> PairedAxis:
@@ -207,16 +216,14 @@ def _window_starts(info: InputInfo, plan: MaxPoolPlan, dtype: Any) -> Array:
     """Return the positions at which the windows of a plane start, along axes not in pairs."""
 
     def axis_starts(windows: PoolAxis) -> Array:
-        cells = info.xp.arange(windows.count, dtype=dtype, device=info.device)
-        first = (windows.origin - windows.padding[0]) * windows.flat_stride
-        starts = cells * (windows.stride * windows.flat_stride) + first
-        return expand_to_axis(info.xp, starts, windows.axis)
+        starts = window_starts(info, windows, dtype) + windows.origin
+        return expand_to_axis(info.xp, starts * windows.flat_stride, windows.axis)
 
     def make_starts() -> Array:
         axes = [w for w in plan.axes if isinstance(w, PoolAxis) and not w.in_pairs]
         none = info.xp.zeros((1,) * len(plan.axes), dtype=dtype, device=info.device)
         return functools.reduce(operator.add, [axis_starts(windows) for windows in axes], none)
 
-    if plan.is_partial or math.prod(plan.output) > _MAX_CACHED_STARTS:
+    if plan.is_partial or info.traits.is_traced or math.prod(plan.output) > _MAX_CACHED_STARTS:
         return make_starts()
     return cached_array(info, plan.arrays, "starts", make_starts, dtype)

@@ -89,6 +89,10 @@ def without_lead(
 
 def as_int(operation: str, argument: str, value: object, shape: Shape) -> int:
     """Return value as an int; floats, bools and 0-d arrays are not sizes."""
+    # For PyTorch and JAX an index has one value; a symbol keeps all of them. While torch.compile
+    # traces, its type is int.
+    if type(value) is int or type(value).__name__ in ("SymInt", "_DimExpr"):
+        return value  # type: ignore[return-value]
     if is_scalar(value):
         try:
             return operator.index(value)  # type: ignore[arg-type]

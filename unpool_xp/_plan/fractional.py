@@ -37,7 +37,7 @@ class FractionalPoolPlan(NamedTuple):
 
     plane: Shape  # of the whole, which the indices count
     kernel_size: Shape
-    starts: list[npt.NDArray[np.int64]]  # for each axis (out,) or (*lead, out)
+    starts: list[Any]  # for each axis (out,) or (*lead, out)
     origins: Shape  # where the axes start in those that they are parts of
 
     @property
@@ -51,14 +51,6 @@ class FractionalPoolPlan(NamedTuple):
         return sum(
             [(k - 1) * step for k, step in zip(self.kernel_size, self.flat_strides, strict=True)]
         )
-
-
-def plan_fractional_pool(
-    operation: str, sizes: FractionalPoolSizes, samples: Any, seed: int | None
-) -> FractionalPoolPlan:
-    """Plan a fractional pooling: draw its regions."""
-    starts = draw_region_starts(operation, tuple(sizes), samples, seed)
-    return FractionalPoolPlan(sizes.plane, sizes.kernel_size, starts, (0,) * len(sizes.plane))
 
 
 def draw_region_starts(
@@ -148,8 +140,8 @@ def plan_fractional_sizes(
             rule = f"needs {out} windows of {k} cells at different places among {n}"
             fail(operation, name, given, shape, rule)
     # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
-    sizes = (shape[: len(shape) - rank], plane, kernels, outputs)
-    return FractionalPoolSizes(*[tuple([len(range(n)) for n in part]) for part in sizes])
+    sizes = [tuple([len(range(n)) for n in part]) for part in (plane, kernels, outputs)]
+    return FractionalPoolSizes(shape[: len(shape) - rank], *sizes)
 
 
 def plan_fractional_unpool(

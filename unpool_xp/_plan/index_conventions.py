@@ -65,7 +65,7 @@ def plan_convert_indices(
             f"{operation}: input_shape={input_shape!r} must be (N, C, *spatial), with as many axes "
             f"as indices of shape {indices_shape}"
         )
-    if min(shape) < 0 or 0 in shape[2:]:
+    if any(n < 0 for n in shape) or 0 in shape[2:]:  # not min: sizes may be symbols
         raise ValueError(
             f"{operation}: input_shape={input_shape!r} has no negative entries and no empty "
             f"spatial axis (indices of shape {indices_shape})"

@@ -42,9 +42,11 @@ class ResizeAxis:
     @property
     def repeats(self) -> int | None:
         """The whole factor, where the output is that many times as long."""
+        if self.scale is not None:  # without a look at sizes, which may be symbols
+            return int(self.scale) if self.scale >= 1 and self.scale == int(self.scale) else None
         # Not divmod: torch.compile cannot take it of a size that is a symbol.
         copies, rest = self.output // self.size, self.output % self.size
-        return copies if not rest and self.scale in (None, copies) else None
+        return None if rest else copies
 
     @property
     def numbers(self) -> tuple[int, int, float | None]:

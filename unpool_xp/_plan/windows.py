@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -60,7 +61,7 @@ class PoolAxis:
     # For each tap, the slice of the padded axis that it reads; empty if `in_pairs`.
     tap_slices: tuple[slice, ...] = field(init=False, compare=False, repr=False)
     # Row-major offset of each tap from the first one.
-    flat_offsets: range = field(init=False, compare=False, repr=False)
+    flat_offsets: Sequence[int] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         last = (self.count - 1) * self.stride
@@ -71,7 +72,10 @@ class PoolAxis:
         tap_slices = tuple([slice(tap, tap + last + 1, self.stride) for tap in taps])
         object.__setattr__(self, "tap_slices", tap_slices)
         step = self.dilation * self.flat_stride
-        object.__setattr__(self, "flat_offsets", range(0, self.kernel_size * step, step))
+        # Of a short window no range: the step may be a symbol, of which it would take the value.
+        offsets = () if in_pairs else tuple([tap * step for tap in range(self.kernel_size)])
+        flat_offsets = offsets or range(0, self.kernel_size * step, step)
+        object.__setattr__(self, "flat_offsets", flat_offsets)
 
     @property
     def flat_extent(self) -> int:
@@ -79,12 +83,6 @@ class PoolAxis:
         if self.in_pairs:
             return (self.origin + self.size) * self.flat_stride
         return self.flat_offsets[-1]
-
-    @property
-    def first_valid_offsets(self) -> Shape:
-        """For each window, the row-major offset of its first tap inside the input."""
-        firsts = [max(-(start // self.dilation), 0) for start in self.starts]
-        return tuple([first * self.dilation * self.flat_stride for first in firsts])
 
     @property
     def valid_taps(self) -> tuple[Shape, ...]:
@@ -95,6 +93,11 @@ class PoolAxis:
         return tuple(
             tuple([int(0 <= start + tap < self.size) for start in self.starts]) for tap in taps
         )
+
+    def always_full(self, *, include_pad: bool) -> bool:
+        """Return whether windows average over all of their taps, whatever the size of the axis."""
+        padding = (len(self.source_before), len(self.source_after))
+        return padding == (self.padding if include_pad else (0, 0))
 
     def element_counts(self, *, include_pad: bool) -> Shape:
         """Return how many taps each window averages over; those beyond the padding never count."""
@@ -134,8 +137,9 @@ class AvgPoolPlan:
     """Plan of an average pooling: the windows and the divisor of each sum."""
 
     axes: tuple[AnyWindows, ...]
-    counts: tuple[Shape, ...]  # along each axis
+    counts: tuple[Shape, ...]  # along each axis; (): of an axis whose size is a symbol
     divisor: int | None  # where it is the same for all windows; the counts are not looked at then
+    include_pad: bool = True
 
 
 def _window_sizes(
@@ -164,8 +168,13 @@ def plan_windows(
     padding: Padding,
     dilation: Sizes,
     ceil_mode: bool,
+    symbolic_axes: tuple[bool, ...] = (),
 ) -> tuple[PoolAxis, ...]:
-    """Plan the windows of a pooling of an array of `shape`, axis by axis."""
+    """Plan the windows of a pooling of an array of `shape`, axis by axis.
+
+    Where the size of an axis is a symbol, the padding must not depend on it: there may be cells
+    that no window reads.
+    """
     rank = spatial_rank(operation, shape, kernel_size=kernel_size)
     sizes = (kernel_size, stride, dilation)
     kernels, strides, dilations, extents = _window_sizes(operation, shape, rank, *sizes)
@@ -178,18 +187,21 @@ def plan_windows(
     for i, (n, k, s, d, extent, (before, after)) in enumerate(
         zip(plane, kernels, strides, dilations, extents, pads, strict=True)
     ):
-        room = n + before + after - extent
-        # PyTorch's rule: the last window starts inside the input or the padding before it.
-        count = (-(-room // s) if ceil_mode else room // s) + 1
-        if ceil_mode and (count - 1) * s >= n + before:
-            count -= 1
+        # In ceil mode a window may reach beyond the padding, but as in PyTorch it starts inside the
+        # input or the padding before it.
+        overhang = min(s, extent - after) if ceil_mode else 0
+        count = (n + before + after - extent + overhang - bool(overhang)) // s + 1
         if count < 1:
             rule = f"spans {extent} cells, more than the {n + before + after} of axis {i - rank}"
             fail(operation, "kernel_size", kernel_size, shape, rule + " with its padding")
-        end = (count - 1) * s + extent - before
-        if any(p % d >= n for p in range(-before, min(count * s - before, 0), s)):
+        firsts = range(-before, 0, s) if d > 1 else ()  # the windows that start in the padding
+        if any(p % d >= n and p + before < count * s for p in firsts):
             fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
-        lead, trail = pad_source_indices(n, d, before, end)
+        if symbolic_axes and symbolic_axes[i - rank]:
+            n_after = after + overhang - bool(overhang)
+        else:
+            n_after = max((count - 1) * s + extent - before - n, 0)
+        lead, trail = pad_source_indices(n, d, before, n_after)
         flat_stride = math.prod(list(plane[i + 1 :]))
         axes.append(
             PoolAxis(i - rank, n, count, k, s, d, (before, after), lead, trail, flat_stride)
@@ -205,23 +217,24 @@ def plan_max_pool(
     padding: Padding,
     dilation: Sizes,
     ceil_mode: bool,
+    symbolic_axes: tuple[bool, ...] = (),
 ) -> MaxPoolPlan:
     """Plan the windows of a pooling of an array of `shape`."""
     sizes = (kernel_size, stride, padding, dilation)
-    axes = plan_windows(operation, shape, *sizes, ceil_mode)
+    axes = plan_windows(operation, shape, *sizes, ceil_mode, symbolic_axes)
     plane, outputs = tuple([axis.size for axis in axes]), tuple([axis.count for axis in axes])
     return MaxPoolPlan(plane, outputs, axes, operation=operation)
 
 
-def pad_source_indices(size: int, dilation: int, before: int, end: int) -> tuple[Shape, Shape]:
+def pad_source_indices(size: int, dilation: int, before: int, after: int) -> tuple[Shape, Shape]:
     """Return the input cell that each padding cell copies, before and after the axis.
 
     It is the nearest one a multiple of the dilation away, so it belongs to the same window.
     """
     # The min and max only affect cells that no window reads.
-    lead = tuple(min(p % dilation, size - 1) for p in range(-before, 0))
-    trail = (max(p - dilation * ((p - size) // dilation + 1), 0) for p in range(size, end))
-    return lead, tuple(trail)
+    lead = tuple([min(p % dilation, size - 1) for p in range(-before, 0)])
+    trail = tuple([max(size + p % dilation - dilation, 0) for p in range(after)])
+    return lead, trail
 
 
 def plan_avg_pool(
@@ -234,20 +247,32 @@ def plan_avg_pool(
     ceil_mode: bool,
     count_include_pad: bool,
     divisor: int | None = None,
+    symbolic_axes: tuple[bool, ...] = (),
 ) -> AvgPoolPlan:
     """Plan an average pooling: the windows, and the divisors along each axis."""
     check_bool(operation, "count_include_pad", count_include_pad)
-    axes = plan_windows(operation, shape, kernel_size, stride, padding, dilation, ceil_mode)
+    sizes = (kernel_size, stride, padding, dilation)
+    axes = plan_windows(operation, shape, *sizes, ceil_mode, symbolic_axes)
     if divisor is not None:
         divisor = as_int(operation, "divisor", divisor, shape)
         if not divisor:
             fail(operation, "divisor", divisor, shape, "must not be 0")
         return AvgPoolPlan(axes, ((),) * len(axes), divisor)
-    return plan_means(axes, include_pad=count_include_pad)
+    return plan_means(axes, include_pad=count_include_pad, symbolic_axes=symbolic_axes)
 
 
-def plan_means(axes: tuple[AnyWindows, ...], *, include_pad: bool) -> AvgPoolPlan:
+def plan_means(
+    axes: tuple[AnyWindows, ...], *, include_pad: bool, symbolic_axes: tuple[bool, ...] = ()
+) -> AvgPoolPlan:
     """Plan the means of windows."""
-    counts = tuple(axis.element_counts(include_pad=include_pad) for axis in axes)
+    counts: list[Shape] = []
+    for axis in axes:
+        if not (symbolic_axes and symbolic_axes[axis.axis]):
+            counts.append(axis.element_counts(include_pad=include_pad))
+        elif isinstance(axis, PoolAxis) and axis.always_full(include_pad=include_pad):
+            counts.append((axis.kernel_size,))
+        else:
+            counts.append(())
     uniform = all(len(set(count)) == 1 for count in counts)
-    return AvgPoolPlan(axes, counts, math.prod([c[0] for c in counts]) if uniform else None)
+    divisor = math.prod([count[0] for count in counts]) if uniform else None
+    return AvgPoolPlan(axes, tuple(counts), divisor, include_pad)
