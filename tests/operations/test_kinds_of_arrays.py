@@ -115,6 +115,12 @@ def test_results_have_the_byte_order_of_the_input(call: Any, lazy: bool) -> None
         np.testing.assert_allclose(computed, right, rtol=1e-5, atol=1e-6)
 
 
+def test_no_planes_have_the_byte_order_of_the_input() -> None:
+    values = np.ones((0, 3, 2), dtype=">f8")
+    indices = np.zeros(values.shape, dtype=np.int64)
+    assert ux.fractional_max_unpool(values, indices, output_size=5).dtype == values.dtype
+
+
 @pytest.mark.parametrize("orders", ["><", "<>", ">>"])
 def test_byte_orders_are_one_dtype(orders: str) -> None:
     x = np.arange(8.0).reshape(1, 2, 4).astype(orders[0] + "f4")

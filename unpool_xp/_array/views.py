@@ -68,7 +68,9 @@ def pad_axis(
         return [xp.full(tuple(shape), value, dtype=x.dtype, device=info.device)]
 
     parts = [*cells(before), x, *cells(after)]
-    return xp.concat(parts, axis=axis) if len(parts) > 1 else x
+    padded = xp.concat(parts, axis=axis) if len(parts) > 1 else x
+    # NumPy puts arrays together in the byte order of the machine.
+    return padded if padded.dtype == x.dtype else xp.astype(padded, x.dtype)
 
 
 def zeros(info: InputInfo, shape: Shape, like: Array) -> Array:
