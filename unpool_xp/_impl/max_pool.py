@@ -186,8 +186,8 @@ def _fold_axis(
 def _first_valid_offsets(info: InputInfo, windows: PoolAxis, dtype: Any) -> Array:
     """Return for each window the row-major offset of its first tap inside the input."""
     starts = window_starts(info, windows, dtype)
-    taps = info.xp.where(starts < 0, -(starts // windows.dilation), info.xp.zeros_like(starts))
-    return taps * (windows.dilation * windows.flat_stride)
+    taps = info.xp.where(starts < 0, starts // windows.dilation, info.xp.zeros_like(starts))
+    return taps * -(windows.dilation * windows.flat_stride)
 
 
 def _paired_axis(info: InputInfo, windows: AnyWindows, dtype_info: _DtypeInfo) -> PairedAxis:
