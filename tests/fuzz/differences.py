@@ -45,7 +45,9 @@ def duplicates(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
     if one.shape != other.shape or all(len(np.unique(row)) == row.size for row in rows):
         return False
     with np.errstate(all="ignore"):
-        differs = ~np.isclose(one.astype(complex), other.astype(complex), 1e-3, 0, equal_nan=True)
+        differs = ~np.isclose(
+            one.astype(complex), other.astype(complex), 1e-3, 1e-6, equal_nan=True
+        )
     differs |= (np.signbit(one.real) != np.signbit(other.real)) & (one == one)
     kept = [reference.is_candidate(array, *call.data, rank) for array in (one, other)]
     return bool((kept[0] & kept[1])[differs].all())
