@@ -33,7 +33,7 @@ bin := .venv/bin
 lowest := .venv/lowest
 pip = $(bin)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # What people import: its docstrings are held to numpydoc.
-api := $(patsubst %,unpool_xp/%.py,pooling unpooling convolution indices capabilities backends/registry)
+api := $(patsubst %,unpool_xp/%.py,pooling unpooling resizing convolution indices capabilities backends/registry)
 schema = $(bin)/check-jsonschema --quiet --builtin-schema
 forms = $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))

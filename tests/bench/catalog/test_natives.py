@@ -80,6 +80,7 @@ ABSENT = {
     ("dask", "conv_transpose"),
     *product(("numpy", "cupy", "jax", "dask"), ("fractional_max_pool", "fractional_max_unpool")),
     *product(("numpy", "cupy", "jax", "dask"), ("adaptive_max_pool", "adaptive_avg_pool")),
+    *product(("numpy", "cupy", "jax", "dask"), ("cubic_unpool",)),
 }
 
 
