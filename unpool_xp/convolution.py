@@ -74,7 +74,7 @@ def conv_transpose(
     The gradient of a convolution with respect to its input: relation 14 of Dumoulin and Visin
     (arXiv 1603.07285). PyTorch's ``conv_transpose{1,2,3}d`` has the same arguments and the same
     layout of the weights. Half precision is summed in float32. Under ``torch.autocast`` dtypes may
-    differ, and the result has the dtype that PyTorch's own has there, also summed in float32.
+    differ, and the result has that of `x`.
 
     Examples
     --------

@@ -66,16 +66,15 @@ def matmul(info: InputInfo, a: Array, b: Array) -> Array:
 
 
 def common_dtype(operation: str, info: InputInfo, **arrays: Array) -> Any:
-    """Return the dtype of what is made of arrays of one dtype, in any byte order.
+    """Return the dtype of what is made of arrays of one dtype, in any byte order: the first one's.
 
     Under autocast, as for PyTorch's own functions, floats narrower than 64 bits count as one.
     """
     dtypes = [array.dtype for array in arrays.values()]
-    autocast = autocast_dtype(info)
-    if autocast is not None:
+    if autocast_dtype(info) is not None:
         torch = sys.modules["torch"]
         if all(dtype in (torch.float32, torch.float16, torch.bfloat16) for dtype in dtypes):
-            return autocast
+            return dtypes[0]
     if any(native(dtype) != native(dtypes[0]) for dtype in dtypes[1:]):
         got = ", ".join(f"{name}: {array.dtype}" for name, array in arrays.items())
         raise TypeError(f"{operation}: all arrays must have one dtype, got {got}")
