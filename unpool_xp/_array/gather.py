@@ -57,6 +57,8 @@ def take(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
     xp, n_lead = info.xp, x.ndim + axis
     if info.traits.library != "torch" or not info.traits.is_eager_cpu or 0 in x.shape:
         return xp.take(x, index, axis=axis)
+    if not x.dtype.is_signed:  # which PyTorch gathers for 8 bits alone
+        return xp.take(x, index, axis=axis)
     if axis == -1:
         return sys.modules["torch"].gather(x, -1, index.expand(*x.shape[:-1], -1))
     planes, size = math.prod(x.shape[:n_lead]), x.shape[axis]
