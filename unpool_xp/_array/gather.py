@@ -14,6 +14,7 @@ from unpool_xp._array.views import axis_slice
 
 # Places; beyond this those of an axis are found for each call, piece by piece.
 _MAX_CACHED_PLACES = 2**18
+_MIN_GATHERED = 2**14  # elements
 
 
 def take_static(
@@ -57,7 +58,8 @@ def take(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
     xp, n_lead = info.xp, x.ndim + axis
     if info.traits.library != "torch" or not info.traits.is_eager_cpu or 0 in x.shape:
         return xp.take(x, index, axis=axis)
-    if not x.dtype.is_signed:  # which PyTorch gathers for 8 bits alone
+    # Unsigned elements PyTorch gathers for 8 bits alone; small arrays cost their calls alone.
+    if not x.dtype.is_signed or math.prod(x.shape) < _MIN_GATHERED:
         return xp.take(x, index, axis=axis)
     if axis == -1:
         return sys.modules["torch"].gather(x, -1, index.expand(*x.shape[:-1], -1))
