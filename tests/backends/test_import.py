@@ -44,7 +44,8 @@ def test_planning_imports_no_array_library_but_numpy() -> None:
     package = Path(unpool_xp.__file__).parent
     code = (
         f"import sys, types; sys.modules |= dict.fromkeys({('array_api_compat', *HEAVY)}); "
-        "p = types.ModuleType('unpool_xp'); p.__path__ = [sys.argv[1]]; sys.modules['unpool_xp'] = p; "
+        "p = types.ModuleType('unpool_xp'); p.__path__ = [sys.argv[1]]; "
+        "sys.modules['unpool_xp'] = p; "
         "import unpool_xp._plan.windows; print('fine')"
     )
     assert python("-c", code, package).stdout.strip() == "fine"
