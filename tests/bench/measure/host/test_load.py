@@ -66,7 +66,7 @@ def test_a_child_is_ours_while_it_runs_and_after(child: subprocess.Popen[bytes])
     running = load._tree_seconds()
     child.kill()
     child.wait()
-    assert load._tree_seconds() >= running
+    assert load._tree_seconds() >= running - 1e-6  # a sum in another order
 
 
 def test_busy_loops_on_every_core_disturb_a_sample() -> None:
