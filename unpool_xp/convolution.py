@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
-from unpool_xp._array.numeric import common_dtype
+from unpool_xp._array.numeric import require_one_dtype
 from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.conv_transpose import conv_transpose_matmul
 from unpool_xp._plan.arguments import Padding, Sizes
@@ -87,10 +87,10 @@ def conv_transpose(
     named = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
     info = inspect_inputs("conv_transpose", **named)
     require_dtype("conv_transpose", info.xp, ("numeric",), "a numeric", **named)
-    dtype = common_dtype("conv_transpose", info, **named)
+    require_one_dtype("conv_transpose", info, **named)
     shapes = (tuple(x.shape), tuple(weight.shape), None if bias is None else tuple(bias.shape))
     sizes = (*shapes, stride, padding, output_padding, output_size, groups, dilation)
     plan = info.make_plan(plan_conv_transpose, "conv_transpose", *sizes)
     if info.traits.is_chunked:
         return chunked.conv_transpose(plan, *named.values())
-    return conv_transpose_matmul(info, plan, x, weight, bias, output_dtype=dtype)
+    return conv_transpose_matmul(info, plan, x, weight, bias)

@@ -58,37 +58,35 @@ def matmul(info: InputInfo, a: Array, b: Array) -> Array:
         return info.xp.matmul(a, b)
     if not info.traits.on_host and info.xp.isdtype(a.dtype, "integral"):
         return matmul_by_sums(a, b)
-    if autocast_dtype(info) is None:
+    if not _is_autocast(info):
         return info.xp.matmul(a, b)
     # It would cast float32 to half precision.
     with sys.modules["torch"].autocast(a.device.type, enabled=False):
         return info.xp.matmul(a, b)
 
 
-def common_dtype(operation: str, info: InputInfo, **arrays: Array) -> Any:
-    """Return the dtype of what is made of arrays of one dtype, in any byte order: the first one's.
+def require_one_dtype(operation: str, info: InputInfo, **arrays: Array) -> None:
+    """Raise a TypeError where the arrays differ in more than their byte order.
 
     Under autocast, as for PyTorch's own functions, floats narrower than 64 bits count as one.
     """
     dtypes = [array.dtype for array in arrays.values()]
-    if autocast_dtype(info) is not None:
+    if _is_autocast(info):
         torch = sys.modules["torch"]
         if all(dtype in (torch.float32, torch.float16, torch.bfloat16) for dtype in dtypes):
-            return dtypes[0]
+            return
     if any(native(dtype) != native(dtypes[0]) for dtype in dtypes[1:]):
         got = ", ".join(f"{name}: {array.dtype}" for name, array in arrays.items())
         raise TypeError(f"{operation}: all arrays must have one dtype, got {got}")
-    return dtypes[0]
 
 
-def autocast_dtype(info: InputInfo) -> Any:
-    """Return the dtype that PyTorch's own convolution would have under autocast; None without."""
+def _is_autocast(info: InputInfo) -> bool:
+    """Return whether PyTorch's autocast is on for the device of the inputs."""
     torch = sys.modules["torch"] if info.traits.library == "torch" else None
     if torch is None or not torch._C._is_any_autocast_enabled():
-        return None
+        return False
     device = info.device.type
-    enabled = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    return torch.get_autocast_dtype(device) if enabled else None
+    return bool(torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device))
 
 
 def without_float_errors(compute: Callable[..., Any], info: InputInfo, *arguments: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from unpool_xp._array.blocks import map_channel_blocks, should_block
 from unpool_xp._array.compat import Array, cast, compute_dtype
@@ -21,12 +20,9 @@ def conv_transpose_matmul(
     x: Array,
     weight: Array,
     bias: Array | None = None,
-    *,
-    output_dtype: Any = None,
 ) -> Array:
-    """Return the transposed convolution of x (..., channels, *plane), by default in its dtype."""
-    arrays = (x, weight, bias)
-    return without_float_errors(_multiply_and_add, info, plan, *arrays, output_dtype or x.dtype)
+    """Return the transposed convolution of x (..., channels, *plane), in its dtype."""
+    return without_float_errors(_multiply_and_add, info, plan, x, weight, bias)
 
 
 def _multiply_and_add(
@@ -35,8 +31,8 @@ def _multiply_and_add(
     x: Array,
     weight: Array,
     bias: Array | None,
-    output_dtype: Any,
 ) -> Array:
+    output_dtype = x.dtype
     xp, axes, groups, rank = info.xp, plan.axes, plan.groups, len(plan.axes)
     dtype = compute_dtype(xp, x.dtype)
     lead, plane = tuple(x.shape[: -rank - 1]), tuple(x.shape[-rank:])
