@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from unpool_xp import _dask as chunked
 from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
 from unpool_xp._array.numeric import require_one_dtype
-from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.conv_transpose import conv_transpose_matmul
 from unpool_xp._plan.arguments import Padding, Sizes
 from unpool_xp._plan.transposed import plan_conv_transpose

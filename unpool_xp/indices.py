@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from unpool_xp import _dask as chunked
 from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
-from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.index_conventions import convert
 from unpool_xp._plan.arguments import Padding, Shape, Sizes
 from unpool_xp._plan.index_conventions import Convention, plan_convert_indices

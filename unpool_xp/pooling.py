@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Generic, NamedTuple
 
+from unpool_xp import _dask as chunked
 from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.constants import region_starts
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
-from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.avg_pool import window_means
 from unpool_xp._impl.fractional_pool import region_maxima
 from unpool_xp._impl.max_pool import window_maxima

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from unpool_xp import _dask as chunked
 from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
-from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.interpolation import interpolate
 from unpool_xp._impl.nearest import repeat_nearest
 from unpool_xp._plan.arguments import Coordinates, Rounding, Scales, Sizes

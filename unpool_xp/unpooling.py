@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from unpool_xp import _dask as chunked
 from unpool_xp._array.compat import ArrayObject, ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype, require_indices
-from unpool_xp._dask import operations as chunked
 from unpool_xp._impl.max_unpool import scatter_into_interpolation, scatter_maxima
 from unpool_xp._plan.arguments import Padding, Scales, Sizes, check_bool, check_choice
 from unpool_xp._plan.fractional import plan_fractional_unpool

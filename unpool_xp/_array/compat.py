@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import array_api_compat
-import array_api_compat.numpy
 import numpy as np
 from array_api_compat import array_namespace as namespace
 
@@ -18,6 +17,7 @@ __all__ = [
     "cast",
     "compute_dtype",
     "copied",
+    "find_compute_dtype",
     "get_device",
     "library",
     "namespace",
@@ -94,6 +94,12 @@ def copied(xp: Namespace, x: Array) -> Array:
 
 def compute_dtype(xp: Namespace, dtype: Any) -> Any:
     """Return the dtype to accumulate in: float32 for half precision, else the dtype itself."""
+    known = getattr(xp, "compute_dtype", None)  # set by _fast_namespace
+    return known(dtype) if known else find_compute_dtype(xp, dtype)
+
+
+def find_compute_dtype(xp: Namespace, dtype: Any) -> Any:
+    """Return what `compute_dtype` does, of a namespace that does not keep it."""
     if xp.isdtype(dtype, "real floating") and xp.finfo(dtype).bits < 32:
         return xp.float32
     return native(dtype)

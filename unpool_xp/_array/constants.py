@@ -42,12 +42,11 @@ def cached_array(
 def _is_cacheable(x: Array) -> bool:
     """Return whether an array may be cached: not traced and not made in inference mode."""
     kind = library(x)
+    if not inspect_traits(kind, [x]).is_concrete:
+        return False
     if kind == "torch":
-        import torch
-
-        concrete = inspect_traits(kind, [x]).is_concrete
-        return type(x) is torch.Tensor and concrete and not x.is_inference()
-    return kind in ("numpy", "cupy")
+        return type(x) is sys.modules["torch"].Tensor and not x.is_inference()
+    return kind in ("numpy", "cupy", "jax")
 
 
 def region_starts(

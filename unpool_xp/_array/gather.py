@@ -30,14 +30,15 @@ def take_static(
     `places` gives those of the output cells [first, last). `arrays`, of the plan that they belong
     to, keeps them on the device, but for those of a long axis.
     """
+    dtype = info.index_dtype
 
     def make_index(first: int, last: int) -> Array:
-        return info.xp.asarray(places(first, last), dtype=info.index_dtype, device=info.device)
+        return info.xp.asarray(places(first, last), dtype=dtype, device=info.device)
 
     if output <= _MAX_CACHED_PLACES or not (
         info.traits.is_eager_cpu and info.traits.supports_setitem
     ):
-        index = cached_array(info, arrays, "places", lambda: make_index(0, output))
+        index = cached_array(info, arrays, "places", lambda: make_index(0, output), dtype)
         return take(info, x, index, axis)
     shape = list(x.shape)
     shape[axis] = output

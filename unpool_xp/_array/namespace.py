@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple, Unpack
 
 import array_api_compat
-import array_api_compat.numpy
-import array_api_extra
+import numpy as np
 from array_api_compat import array_namespace as namespace
 
-from unpool_xp._array.compat import Array, Namespace, get_device, library
-from unpool_xp._array.traits import ArrayTraits, inspect_traits
+from unpool_xp._array.compat import (
+    Array,
+    Namespace,
+    find_compute_dtype,
+    get_device,
+    library,
+)
+from unpool_xp._array.traits import ArrayTraits, inspect_traits, may_be_recorded
 from unpool_xp._plan.cache import PlanFactory, cached, uncached
 
 _T = TypeVar("_T")
@@ -33,7 +39,13 @@ class InputInfo(NamedTuple):
     def index_dtype(self) -> Any:
         """The default index dtype of the library."""
         known = getattr(self.xp, "indexing_dtype", None)  # set by _fast_namespace
-        return known or array_api_extra.default_dtype(self.xp, "indexing", device=self.device)
+        return known or _default_index_dtype(self.xp, self.device)
+
+
+def _default_index_dtype(xp: Namespace, device: Any = None) -> Any:
+    import array_api_extra
+
+    return array_api_extra.default_dtype(xp, "indexing", device=device)
 
 
 def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
@@ -42,6 +54,25 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
     kind = kinds.pop() if len(kinds) == 1 else ""
     if kind == "numpy":
         return _numpy_info()
+    if may_be_recorded(kind, arrays.values()):
+        return _inspect(operation, kind, arrays)
+    # Nothing else decides, so arrays that have this in common are inspected once.
+    if kind == "torch":
+        known = {(type(x), x.device, x.layout, x.requires_grad) for x in arrays.values()}
+    else:
+        known = {(type(x), x.device) for x in arrays.values()}
+    info = _known_infos.get(key := frozenset(known))
+    if info is None:
+        info = _inspect(operation, kind, arrays)
+        if not info.traits.is_traced:  # as a FakeTensor is, whose sizes may be symbols
+            _known_infos[key] = info
+    return info
+
+
+_known_infos: dict[frozenset[Any], InputInfo] = {}
+
+
+def _inspect(operation: str, kind: str, arrays: Mapping[str, Array]) -> InputInfo:
     traits = inspect_traits(kind, arrays.values())
     make_plan: PlanFactory = uncached if traits.is_traced else cached
     if kind == "torch":
@@ -128,8 +159,9 @@ def _numpy_info() -> InputInfo:
 # costs as much as a small operation.
 _TORCH_FUNCTIONS = ("matmul", "maximum", "min", "minimum", "reshape", "where", "zeros")
 
-# Call these NumPy methods directly: the dispatch of the functions costs as much as a small call.
-_NUMPY_METHODS = ("max", "min", "repeat", "reshape", "sum")
+# Call these NumPy methods directly: the dispatch of the functions costs as much as a small call. An
+# array of no axes becomes a scalar, which has other methods.
+_NUMPY_METHODS = ("all", "astype", "max", "min", "repeat", "reshape", "sum", "take")
 
 # Pure functions of dtypes, cached.
 _CACHED_FUNCTIONS = ("finfo", "iinfo", "isdtype")
@@ -137,16 +169,10 @@ _CACHED_FUNCTIONS = ("finfo", "iinfo", "isdtype")
 
 @functools.cache
 def _fast_namespace_numpy() -> Namespace:
-    return _fast_namespace(
-        array_api_compat.numpy, **{name: _call_method(name) for name in _NUMPY_METHODS}
-    )
-
-
-def _call_method(name: str) -> Callable[..., Any]:
-    def call(x: Array, *arguments: Any, **options: Any) -> Any:
-        return getattr(x, name)(*arguments, **options)
-
-    return call
+    # From 2.1 on NumPy has all of the standard, and array_api_compat's copy of it costs more: 70 ms
+    # to import, and a function in between for each call.
+    xp = np if hasattr(np, "unstack") else importlib.import_module("array_api_compat.numpy")
+    return _fast_namespace(xp, **{name: getattr(np.ndarray, name) for name in _NUMPY_METHODS})
 
 
 @functools.cache
@@ -171,9 +197,10 @@ def _fast_namespace(xp: Namespace, **overrides: Any) -> Namespace:
     fast = types.ModuleType(xp.__name__)
     vars(fast).update(vars(xp))
     vars(fast).update({name: functools.cache(getattr(xp, name)) for name in _CACHED_FUNCTIONS})
-    has_kind = functools.cache(functools.partial(_has_kind, xp))
-    vars(fast).update(overrides, has_kind=has_kind)
-    vars(fast).update(indexing_dtype=array_api_extra.default_dtype(xp, "indexing"))
+    for name, function in {"has_kind": _has_kind, "compute_dtype": find_compute_dtype}.items():
+        setattr(fast, name, functools.cache(functools.partial(function, xp)))
+    vars(fast).update(overrides)
+    vars(fast).update(indexing_dtype=_default_index_dtype(xp))
     return fast
 
 
@@ -202,13 +229,13 @@ _STORED_ONLY = ("torch.float8", "torch.float4", "torch.complex32", "float8_e8m0f
 
 def require_indices(operation: str, info: InputInfo, values: Array, indices: Array) -> None:
     """Raise for indices that are not integers of the shape of the values."""
-    shape, indices_shape = tuple(values.shape), tuple(indices.shape)
+    shape, indices_shape = values.shape, indices.shape
     if info.traits.is_traced:  # in plain numbers
-        shape, indices_shape = info.make_plan(tuple, (shape, indices_shape))
+        shape, indices_shape = info.make_plan(tuple, (tuple(shape), tuple(indices_shape)))
     if shape != indices_shape:
         raise ValueError(
-            f"{operation}: values of shape {shape} and indices of shape {indices_shape} must have "
-            "the same shape"
+            f"{operation}: values of shape {tuple(shape)} and indices of shape "
+            f"{tuple(indices_shape)} must have the same shape"
         )
     require_dtype(operation, info.xp, ("integral",), "an integer", indices=indices)
 

@@ -24,6 +24,8 @@ def are_first_maxima(info: InputInfo, x: Array, maxima: Array) -> bool:
 
     None is NaN, nor a zero among zeros of both signs, of which a library may take either.
     """
+    if info.traits.requires_grad:  # which is not asked for
+        maxima = maxima.detach()
     smallest = item(info, info.xp.min(info.xp.abs(maxima)))
     return smallest > 0 or (smallest == 0 and not _has_negative_zero(info, x))
 

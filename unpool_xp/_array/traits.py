@@ -56,11 +56,29 @@ def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
     if library == "torch":
         return _tensor_traits(arrays)
     if library == "jax":
-        tracer = sys.modules["jax"].core.Tracer
-        is_traced = any(isinstance(x, tracer) for x in arrays)
+        is_traced = _has_tracer(arrays)
         symbols = _symbolic_axes(arrays, lambda n: isinstance(n, int)) if is_traced else ()
         return ArrayTraits(library, not is_traced, is_traced=is_traced, symbolic_axes=symbols)
     return ArrayTraits(library, is_concrete=library != "dask", on_host=library == "numpy")
+
+
+def may_be_recorded(library: str, arrays: Iterable[Array]) -> bool:
+    """Return whether what is done may be traced or transformed, as far as is known."""
+    if library == "torch":
+        torch = sys.modules["torch"]
+        return (
+            torch.compiler.is_compiling()
+            or torch._C._get_tracing_state() is not None
+            or torch.utils._python_dispatch.is_in_torch_dispatch_mode()
+            or torch._C._functorch.peek_interpreter_stack() is not None
+            or torch.autograd.forward_ad._current_level >= 0
+        )
+    return library != "jax" or _has_tracer(arrays)
+
+
+def _has_tracer(arrays: Iterable[Array]) -> bool:
+    tracer = sys.modules["jax"].core.Tracer
+    return any(isinstance(x, tracer) for x in arrays)
 
 
 def _tensor_traits(tensors: Iterable[Array]) -> ArrayTraits:

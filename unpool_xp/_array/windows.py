@@ -13,6 +13,7 @@ from unpool_xp._array.gather import take, take_static
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_first, axis_slice, pad, pad_axis, reshape_tail
 from unpool_xp._plan.adaptive import AdaptiveAxis
+from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AnyWindows, PoolAxis
 
 
@@ -52,13 +53,13 @@ def padded_axis(
 
 def tap_views(info: InputInfo, x: Array, windows: PoolAxis) -> list[Array]:
     """Return one view per tap of an axis that is already padded."""
-    axis = windows.axis
-    traits = info.traits
-    is_symbolic = bool(traits.symbolic_axes) and traits.symbolic_axes[axis]
-    use_unfold = traits.is_torch_compiling and not is_symbolic
+    axis, traits = windows.axis, info.traits
     # On PyTorch two views at once cost less than one index. ONNX has no `unfold`, and torch.export
     # would ask whether the size of the axis, where it is a symbol, is a multiple of the stride.
-    if traits.library == "torch" and (use_unfold or not traits.is_traced):
+    if traits.library == "torch" and (
+        not traits.is_traced
+        or (traits.is_torch_compiling and not (traits.symbolic_axes and traits.symbolic_axes[axis]))
+    ):
         extent = (windows.kernel_size - 1) * windows.dilation + 1
         views: tuple[Array, ...] = x.unfold(axis, extent, windows.stride).unbind(-1)
         return list(views[:: windows.dilation])
@@ -72,18 +73,22 @@ def gathered_taps(info: InputInfo, x: Array, windows: AdaptiveAxis) -> Array:
     def make_sources() -> Array:
         return info.xp.asarray(windows.sources, dtype=info.index_dtype, device=info.device)
 
-    sources = cached_array(info, windows.arrays, "sources", make_sources)
+    sources = cached_array(info, windows.arrays, "sources", make_sources, info.index_dtype)
     taps = take(info, x, sources, axis)
     tail = (windows.kernel_size, windows.count, *x.shape[n_lead + 1 :])
     return axis_first(info.xp, reshape_tail(info.xp, taps, n_lead, tail), n_lead)
 
 
-def stacked_taps(info: InputInfo, x: Array, axes: Sequence[PoolAxis], pad_value: float) -> Array:
+def stacked_taps(
+    info: InputInfo,
+    x: Array,
+    axes: Sequence[PoolAxis],
+    padding: tuple[Shape, Shape],
+    pad_value: float,
+) -> Array:
     """Stack the taps of all windows, (taps, ..., *windows); the padding holds `pad_value`."""
     rank = len(axes)
-    before = [len(windows.source_before) for windows in axes]
-    after = [len(windows.source_after) for windows in axes]
-    x = pad(info, x, before, after, pad_value)
+    x = pad(info, x, *padding, pad_value)
     if info.traits.library == "torch":  # where one view costs less than an index for each tap
         lead, steps = x.shape[: x.ndim - rank], x.stride()
         along_taps = [w.dilation * step for w, step in zip(axes, steps[-rank:], strict=True)]
@@ -93,5 +98,9 @@ def stacked_taps(info: InputInfo, x: Array, axes: Sequence[PoolAxis], pad_value:
         strides = (*along_taps, *steps[: x.ndim - rank], *along_cells)
         view = x.as_strided((*kernel_size, *lead, *cells), strides)
         return view.reshape(math.prod(kernel_size), *lead, *cells)
-    views = itertools.product(*[windows.tap_slices for windows in axes])
-    return info.xp.stack([x[(..., *cells)] for cells in views])
+    chosen = itertools.product(*[windows.tap_slices for windows in axes])
+    views = [x[(..., *cells)] for cells in chosen]
+    taps = info.xp.empty((len(views), *views[0].shape), dtype=x.dtype)
+    for number, view in enumerate(views):  # a small stack costs more in checks
+        taps[number] = view
+    return taps

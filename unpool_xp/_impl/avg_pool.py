@@ -21,13 +21,11 @@ from unpool_xp._plan.windows import AnyWindows, AvgPoolPlan, PoolAxis
 def window_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Array:
     """Return the mean of each window."""
     xp = info.xp
-    before = [len(windows.source_before) for windows in plan.axes]
-    after = [len(windows.source_after) for windows in plan.axes]
 
     def average_block(x: Array) -> tuple[Array]:
         # Axis by axis. Rows first: they lie together, and fewer are left to add up in steps.
         mean = cast(xp, x, compute_dtype(xp, x.dtype))
-        mean = pad(info, mean, before, after, 0)
+        mean = pad(info, mean, *plan.padding, 0)
         for windows in plan.axes:
             mean = _window_sums(info, mean, windows)
         if plan.divisor is not None:

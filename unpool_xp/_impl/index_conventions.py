@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any
+import operator
+from typing import Any, TypeAlias
 
-from unpool_xp._array.compat import Array, Namespace, cast
+from unpool_xp._array.compat import Array, Namespace, cast, copied
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import count_and_first
+from unpool_xp._array.scatter import any_outside
 from unpool_xp._array.traits import concrete_bool
 from unpool_xp._array.views import expand_to_axis, ravel
 from unpool_xp._plan.arguments import Shape
-from unpool_xp._plan.index_conventions import CHANNELS_LAST, IndexPlan
+from unpool_xp._plan.index_conventions import CHANNELS_LAST, COLUMN_MAJOR, IndexPlan
+
+# Numbers, each of which lies in [0, n) if it is possible.
+Bounds: TypeAlias = list[tuple[Array, int]]
 
 
 def convert(info: InputInfo, plan: IndexPlan, indices: Array, dtype: Any) -> Array:
@@ -22,16 +28,16 @@ def convert(info: InputInfo, plan: IndexPlan, indices: Array, dtype: Any) -> Arr
             f"convert_indices: input_shape={plan.shape} has positions up to {plan.largest_index} "
             f"from {plan.source} to {plan.target}, which {dtype} cannot hold"
         )
-    given, indices = indices, cast(xp, indices, dtype)
+    numbers = cast(xp, indices, dtype)
     if plan.source in CHANNELS_LAST:
-        indices = xp.permute_dims(indices, (0, indices.ndim - 1, *range(1, indices.ndim - 1)))
+        numbers = xp.permute_dims(numbers, (0, numbers.ndim - 1, *range(1, numbers.ndim - 1)))
     grid = _IndexGrid(info, plan, dtype)
-    point = _decode(grid, plan.source, indices)
-    result = _encode(grid, plan.target, point)
+    flat, source_bounds = _decode(grid, plan.source, numbers)
+    result, target_bounds = _encode(grid, plan.target, flat)
     if info.traits.is_concrete and 0 not in indices.shape:
-        wrong = _impossible(grid, indices, point, result)
-        _check_possible(info, plan, given, _channels_last(xp, plan.source, wrong))
-    return _channels_last(xp, plan.target, result)
+        _check_possible(info, plan, indices, [*source_bounds, *target_bounds])
+    result = _channels_last(xp, plan.target, result)
+    return copied(xp, result) if result is indices else result
 
 
 def _channels_last(xp: Namespace, convention: str, x: Array) -> Array:
@@ -41,28 +47,18 @@ def _channels_last(xp: Namespace, convention: str, x: Array) -> Array:
     return xp.permute_dims(x, (0, *range(2, x.ndim), 1))  # vmap of torch.func has no moveaxis
 
 
-def _impossible(grid: _IndexGrid, indices: Array, point: list[Array], result: Array) -> Array:
-    """Return which indices do not come back from their positions, or whose positions do not.
-
-    Every convention numbers its elements one by one, so what it cannot mean wraps around.
-    """
-    wrong = _encode(grid, grid.plan.source, point) != indices
-    for position, n in zip(point, grid.plane, strict=True):
-        wrong = wrong | (position < 0) | (position >= n)  # in the padding of a window
-    if grid.plan.target == "chainer":  # which cannot mean positions outside the window
-        for position, back in zip(point, _decode(grid, "chainer", result), strict=True):
-            wrong = wrong | (back != position)
-    return wrong
-
-
-def _check_possible(info: InputInfo, plan: IndexPlan, indices: Array, wrong: Array) -> None:
-    """Raise an IndexError for indices that are wrong, or that the index dtype cannot hold."""
+def _check_possible(info: InputInfo, plan: IndexPlan, indices: Array, bounds: Bounds) -> None:
+    """Raise an IndexError for indices out of bounds, or that the index dtype cannot hold."""
     xp, dtype = info.xp, info.index_dtype
+    looks, narrowed = [any_outside(info, *bound) for bound in bounds], None
     if xp.iinfo(indices.dtype).bits > xp.iinfo(dtype).bits:
-        wrong = wrong | (xp.astype(xp.astype(indices, dtype), indices.dtype) != indices)
-    if not concrete_bool(info.traits.library, xp.any(wrong)):
+        narrowed = xp.astype(xp.astype(indices, dtype), indices.dtype) != indices
+        looks.append(xp.any(narrowed))
+    if not concrete_bool(info.traits.library, functools.reduce(operator.or_, looks)):
         return
-    count, first = count_and_first(info, wrong)
+    wrong = functools.reduce(operator.or_, [(x < 0) | (x >= n) for x, n in bounds])
+    wrong = _channels_last(xp, plan.source, wrong)
+    count, first = count_and_first(info, wrong if narrowed is None else wrong | narrowed)
     windows = ", within their windows" if plan.windows is not None else ""
     raise IndexError(
         f"convert_indices: {count} of {math.prod(indices.shape)} indices cannot be {plan.source} "
@@ -76,67 +72,81 @@ class _IndexGrid:
     """The batch, channel and window numbers of each element, as arrays that broadcast."""
 
     def __init__(self, info: InputInfo, plan: IndexPlan, dtype: Any) -> None:
-        self.plan, self.channels, self.plane = plan, plan.shape[1], plan.shape[2:]
-        numbers = [info.xp.arange(n, dtype=dtype, device=info.device) for n in plan.output]
-        rank = len(numbers)
-        vectors = [expand_to_axis(info.xp, v, axis - rank) for axis, v in enumerate(numbers)]
-        self.batch, self.channel, self.windows = vectors[0], vectors[1], vectors[2:]
+        self.info, self.dtype, self.output = info, dtype, plan.output
+        self.channels, self.plane, self.windows = plan.shape[1], plan.shape[2:], plan.windows or ()
+
+    def numbers(self, axis: int) -> Array:
+        """Return the number of each element along an axis."""
+        n = self.output[axis]
+        numbers = self.info.xp.arange(n, dtype=self.dtype, device=self.info.device)
+        return expand_to_axis(self.info.xp, numbers, axis - len(self.output))
 
     @property
     def plane_number(self) -> Array:
         """The number of each plane, in (N, C) order."""
-        return self.batch * self.channels + self.channel
+        return self.numbers(0) * self.channels + self.numbers(1)
+
+    @property
+    def window_origins(self) -> list[Array]:
+        """Where each window starts along the spatial axes, below 0 in the padding."""
+        return [
+            self.numbers(i) * axis.stride - axis.padding[0]
+            for i, axis in enumerate(self.windows, start=2)
+        ]
 
 
-def _decode(grid: _IndexGrid, source: str, indices: Array) -> list[Array]:
-    """Return the position along each spatial axis."""
-    windows = grid.plan.windows
+def _decode(grid: _IndexGrid, source: str, indices: Array) -> tuple[Array, Bounds]:
+    """Return the row-major position in the plane, and what is in bounds for possible indices."""
     plane, cells = grid.plane, math.prod(grid.plane)
     if source == "chainer":
-        assert windows is not None
-        taps = _unravel(indices, tuple(axis.kernel_size for axis in windows))
-        return [
-            number * axis.stride - axis.padding[0] + tap * axis.dilation
-            for number, axis, tap in zip(grid.windows, windows, taps, strict=True)
-        ]
+        kernel = tuple([axis.kernel_size for axis in grid.windows])
+        taps = zip(grid.window_origins, _unravel(indices, kernel), grid.windows, strict=True)
+        point = [origin + tap * axis.dilation for origin, tap, axis in taps]
+        return ravel(point, plane), [(indices, math.prod(kernel)), *zip(point, plane, strict=True)]
+    bounds: Bounds = []
     if source in CHANNELS_LAST:
-        flat = indices // grid.channels
-        return _unravel(flat % cells if source == "tensorflow_batch" else flat, plane)
-    if source in ("onnx", "onnx_column_major"):
+        indices, flat = indices // grid.channels, indices
+        bounds.append((flat - indices * grid.channels - grid.numbers(1), 1))
+        if source == "tensorflow_batch":
+            indices = indices - grid.numbers(0) * cells
+    elif source in ("onnx", "onnx_column_major"):
         indices = indices - grid.plane_number * cells
-    if source in ("torch", "onnx"):
-        return _unravel(indices, plane)
-    if source == "matlab":
+    elif source == "matlab":
         indices = indices - 1
-    return _unravel(indices, plane[::-1])[::-1]
+    bounds.append((indices, cells))
+    if source in COLUMN_MAJOR:
+        indices = ravel(_unravel(indices, plane[::-1])[::-1], plane)
+    return indices, bounds
 
 
-def _encode(grid: _IndexGrid, target: str, point: list[Array]) -> Array:
-    """Return the number of each position in a convention."""
-    windows = grid.plan.windows
+def _encode(grid: _IndexGrid, target: str, flat: Array) -> tuple[Array, Bounds]:
+    """Return the number of row-major positions, and what is in bounds if they have one."""
     plane, cells = grid.plane, math.prod(grid.plane)
     if target == "chainer":
-        assert windows is not None
-        taps = [
-            (position - number * axis.stride + axis.padding[0]) // axis.dilation
-            for position, number, axis in zip(point, grid.windows, windows, strict=True)
-        ]
-        return ravel(taps, tuple(axis.kernel_size for axis in windows))
+        numbers, bounds = [], []
+        places = zip(_unravel(flat, plane), grid.window_origins, grid.windows, strict=True)
+        for position, origin, axis in places:
+            offset = position - origin
+            numbers.append(offset // axis.dilation)
+            bounds.append((numbers[-1], axis.kernel_size))
+            if axis.dilation > 1:  # between two taps
+                bounds.append((offset % axis.dilation, 1))
+        return ravel(numbers, tuple([axis.kernel_size for axis in grid.windows])), bounds
     if target in CHANNELS_LAST:
-        flat = ravel(point, plane)
         if target == "tensorflow_batch":
-            flat = flat + grid.batch * cells
-        return flat * grid.channels + grid.channel
-    column_major = target in ("matlab", "onnx_column_major")
-    flat = ravel(point[::-1], plane[::-1]) if column_major else ravel(point, plane)
+            flat = flat + grid.numbers(0) * cells
+        return flat * grid.channels + grid.numbers(1), []
+    if target in COLUMN_MAJOR:
+        flat = ravel(_unravel(flat, plane)[::-1], plane[::-1])
     if target in ("onnx", "onnx_column_major"):
-        return flat + grid.plane_number * cells
-    return flat + 1 if target == "matlab" else flat
+        return flat + grid.plane_number * cells, []
+    return flat + 1 if target == "matlab" else flat, []
 
 
 def _unravel(flat: Array, shape: Shape) -> list[Array]:
+    """Return the places along each axis of numbers in row-major order."""
     point = []
-    for n in reversed(shape):
+    for n in reversed(shape[1:]):
         point.append(flat % n)
         flat = flat // n
-    return point[::-1]
+    return [flat, *reversed(point)]

@@ -80,7 +80,7 @@ def _multiply(info: InputInfo, plan: InterpolationPlan, x: Array) -> Array:
 def _matrix(info: InputInfo, x: Array, axis: InterpolatedAxis) -> Array:
     def make() -> Array:
         matrix = axis.matrix()
-        matrix = matrix if axis.axis == -1 else matrix.T.copy()
+        matrix = matrix if axis.axis == -1 else matrix.T
         return info.xp.asarray(matrix, dtype=x.dtype, device=info.device)
 
     return cached_array(info, axis.arrays, "matrix", make, x.dtype)
@@ -233,14 +233,14 @@ def _taps(
     info: InputInfo, x: Array, axis: InterpolatedAxis, first: int, last: int
 ) -> tuple[Array, Array]:
     """Return the sources (taps, cells) and the weights, (taps, cells, 1, ...), of some cells."""
-    xp = info.xp
+    xp, index_dtype = info.xp, info.index_dtype
 
     def make(start: int, stop: int) -> tuple[Array, Array]:
         sources, weights = axis.weighted_taps(start, stop)
         # torch.compile may take the shape of an array for symbols: that of the batch, if equal.
         weights = weights.reshape(axis.n_taps, stop - start, *(1,) * (-1 - axis.axis))
         return (
-            xp.asarray(sources, dtype=info.index_dtype, device=info.device),
+            xp.asarray(sources, dtype=index_dtype, device=info.device),
             xp.asarray(weights, dtype=x.dtype, device=info.device),
         )
 
@@ -252,7 +252,7 @@ def _taps(
         if not shift:
             return make(first, last)
     names = [f"{name} {start} {stop}" for name in ("sources", "weights")]
-    sources = cached_array(info, axis.arrays, names[0], lambda: make(start, stop)[0])
+    sources = cached_array(info, axis.arrays, names[0], lambda: make(start, stop)[0], index_dtype)
     weights = cached_array(info, axis.arrays, names[1], lambda: make(start, stop)[1], x.dtype)
     if is_long:
         return sources + shift, weights

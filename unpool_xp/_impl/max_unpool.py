@@ -73,7 +73,8 @@ def _scatter_checked(
     """
     xp, n_lead = info.xp, values.ndim - len(plane)
     positions = _as_positions(info, operation, indices, plane)
-    shape = (*values.shape[:n_lead], math.prod(values.shape[n_lead:]))
+    sizes = tuple(values.shape)
+    shape = (*sizes[:n_lead], math.prod(sizes[n_lead:]))
     flat_values, flat_positions = xp.reshape(values, shape), xp.reshape(positions, shape)
 
     def _scatter(*, inside: bool) -> Array:

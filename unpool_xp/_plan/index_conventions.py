@@ -14,6 +14,7 @@ Convention: TypeAlias = Literal[
 ]
 CONVENTIONS = get_args(Convention)
 CHANNELS_LAST = ("tensorflow", "tensorflow_batch")
+COLUMN_MAJOR = ("onnx_column_major", "matlab")
 
 
 @dataclass(frozen=True)

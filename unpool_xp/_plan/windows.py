@@ -120,16 +120,15 @@ class MaxPoolPlan:
     is_strided: bool = True  # whether all axes are `PoolAxis`
     operation: str = "max_pool"
     arrays: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    # Elements of a window; and from its first one to its last, at most.
+    window_size: int = field(init=False, compare=False, repr=False)
+    flat_extent: int = field(init=False, compare=False, repr=False)
+    padding: tuple[Shape, Shape] = field(init=False, compare=False, repr=False)  # before and after
 
-    @property
-    def window_size(self) -> int:
-        """How many elements a window has."""
-        return math.prod([axis.kernel_size for axis in self.axes])
-
-    @property
-    def flat_extent(self) -> int:
-        """How far the last element of a window lies behind its first one, at most."""
-        return sum([axis.flat_extent for axis in self.axes])
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "padding", _padding(self.axes))
+        object.__setattr__(self, "window_size", math.prod([a.kernel_size for a in self.axes]))
+        object.__setattr__(self, "flat_extent", sum([axis.flat_extent for axis in self.axes]))
 
 
 @dataclass(frozen=True)
@@ -140,6 +139,16 @@ class AvgPoolPlan:
     counts: tuple[Shape, ...]  # along each axis; (): of an axis whose size is a symbol
     divisor: int | None  # where it is the same for all windows; the counts are not looked at then
     include_pad: bool = True
+    padding: tuple[Shape, Shape] = field(init=False, compare=False, repr=False)  # before and after
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "padding", _padding(self.axes))
+
+
+def _padding(axes: tuple[AnyWindows, ...]) -> tuple[Shape, Shape]:
+    """Return how many cells of padding each axis has before and after."""
+    before = tuple([len(axis.source_before) for axis in axes])
+    return before, tuple([len(axis.source_after) for axis in axes])
 
 
 def _window_sizes(
