@@ -90,6 +90,7 @@ def sweep(
             share=share,
             worker_timeout_s=patience,
             memory=memory,
+            race=chosen.race,
             resume_command=f"{again} --scheduler {scheduler}",
         )
         if report:
@@ -110,6 +111,7 @@ def sweep(
             threads=numbers,
             resume=resume is not None,
             memory=memory,
+            race=chosen.race,
             progress=progress,
         )
     err.print(

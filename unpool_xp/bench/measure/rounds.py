@@ -32,6 +32,10 @@ CELL_SECONDS = 0.3
 TIMEOUT_SECONDS = 180.0
 _MAX_SAMPLES_PER_ROUND = 12  # a visit
 _MIN_ROUNDS = 2  # in a process, whatever they take
+# In a race the first process takes as many samples of each cell as a verdict needs, the others one
+# of each that is left. Who takes twice as long as the best at its worst is out: processes of the
+# same code hardly differ by more.
+_RACE_ROUNDS, _RACE_RATIO = 3, 2.0
 # A cell that takes long is content with fewer processes.
 _ENOUGH_PROCESSES, _LONG_CELL_SECONDS = 3, 5.0
 _MEMORY_PROCESSES = 4  # processes
@@ -104,7 +108,8 @@ class Interleaver:
         self.facts: dict[Place, dict[str, Any]] = {}  # what the workers say of their backends
         self.open: dict[Cell, _Open] = {}
         self.spent_s = dict.fromkeys(cells, 0.0)
-        self._known: dict[Cell, dict[str, str]] = {cell: {} for cell in cells}  # right outputs
+        self._known: dict[str, str] = {}  # outputs that were found right, whoever made them
+        self._out: set[Cell] = set()  # of the race
         self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
         self._pool, self._process = Pool(), 0
 
@@ -116,7 +121,11 @@ class Interleaver:
     def enter(self, pool: Pool, process: int) -> list[Cell]:
         """Go on in the workers of a pool; return the cells that have not failed."""
         self._pool, self._process = pool, process
-        cells = [cell for cell, one in self.measured.items() if one.error in (None, _OUT_OF_TIME)]
+        cells = [
+            cell
+            for cell, one in self.measured.items()
+            if one.error in (None, _OUT_OF_TIME) and cell not in self._out
+        ]
         places = list(dict.fromkeys(cell.runs_on for cell in cells))
         for place in places:  # nothing starts any more once something is timed
             with contextlib.suppress(WorkerError, WorkerLostError):
@@ -137,7 +146,7 @@ class Interleaver:
 
     def prepare(self, cell: Cell) -> None:
         """Open a cell's session in its worker, or reopen it after the worker was lost."""
-        arguments = {"session": session_name(cell), "known": self._known[cell]}
+        arguments = {"session": session_name(cell), "known": self._known}
         answer = self._ask(cell, "prepare", **arguments, **prepare_arguments(self.case, cell))
         if answer is None:
             return
@@ -145,7 +154,7 @@ class Interleaver:
         if new.error is not None:
             self._fail(cell, new.error, is_device_lost(new.error))
             return
-        self._known[cell][answer["digest"]] = new.check_scope or ""
+        self._known[answer["digest"]] = new.check_scope or ""
         if not measured.checked:  # otherwise another process was before
             self.measured[cell] = measured = new
         self.open[cell] = _Open(answer["outputs"], answer["call_s"] * (new.calls_per_sample or 1))
@@ -189,6 +198,12 @@ class Interleaver:
             self._fail(cell, answer["error"], is_device_lost(answer["error"]))
             return None
         return msgspec.convert(answer["taken"], Samples)
+
+    def drop_slower(self) -> None:
+        """Leave those out of the processes to come that are slower for sure."""
+        taken = {cell: one.samples_s for cell, one in self.measured.items() if one.samples_s}
+        best = min((max(samples) for samples in taken.values()), default=0.0)
+        self._out |= {cell for cell, samples in taken.items() if min(samples) > _RACE_RATIO * best}
 
     def measure_peak(self, cell: Cell) -> None:
         """Measure the memory of a call, in a process of its own."""
@@ -262,6 +277,7 @@ def measure_case(
     rounds: int = ROUNDS,
     cell_s: float = CELL_SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
+    race: bool = False,
     memory: bool | Callable[[Case, Cell], bool] = False,
     limit: bool = True,
     until: float = math.inf,
@@ -283,6 +299,10 @@ def measure_case(
         How many turns each cell gets in each process.
     cell_s : float, optional
         Seconds of samples for each cell, where there is no budget.
+    race : bool, optional
+        Whether cells that are slower for sure are left out once the first process has taken three
+        samples of each; the processes to come take one of each of the others. What is beside the
+        calls is timed in the first process alone. `rounds` and `cell_s` then do not count.
     timeout_s : float, optional
         How long a worker may take for a request, before it is ended.
     memory : bool or callable, optional
@@ -307,7 +327,12 @@ def measure_case(
         if process and now >= min(end, until):
             break
         share = None if budget_s is None else (end - now) / (len(pools) - process)
-        _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
+        beside = _MIN_ROUNDS
+        if race:
+            rounds, beside, cell_s = (1, 0, 0.0) if process else (_RACE_ROUNDS, 1, 0.0)
+        _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share, beside)
+        if race:
+            interleaver.drop_slower()
     with_memory = [
         cell
         for cell in cells
@@ -329,6 +354,7 @@ def _measure_in_process(
     rounds: int,
     cell_s: float,
     budget_s: float | None,
+    beside: int,
 ) -> None:
     start, until = time.monotonic(), interleaver.until
     for cell in interleaver.enter(pool, process):
@@ -352,7 +378,7 @@ def _measure_in_process(
         for cell in to_and_fro(order, round_number):
             if cell in interleaver.open:  # its worker may be lost by now
                 interleaver.sample(cell, share)
-        if round_number < _MIN_ROUNDS:
+        if round_number < beside:
             interleaver.sample_beside()
     on_gpu = [cell for cell in interleaver.open if on_cuda(cell.label)]
     clock = clock_mhz() if on_gpu else None

@@ -153,9 +153,7 @@ def _markdown(view: Mapping[str, Any]) -> str:
     return text.rstrip() + "\n"
 
 
-def _write_csv(
-    path: Path, columns: Sequence[str], lines: Iterable[Mapping[str, object]]
-) -> None:
+def _write_csv(path: Path, columns: Sequence[str], lines: Iterable[Mapping[str, object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()

@@ -35,7 +35,8 @@ def print_decisions(console: Console, decisions: Sequence[Decision]) -> None:
 def _print_as_table(console: Console, decisions: Sequence[Decision]) -> None:
     table = text_table("bytes of a call", "use", "next takes", "sure", align="LlRR")
     for settings, mine in _by_operation(decisions):
-        table.add_row(f"[bold]{escape(mine[0].operation)}[/]", f"[dim]{escape(settings)}[/]", "", "")
+        name, about = escape(mine[0].operation), escape(_heading(settings, mine))
+        table.add_row(f"[bold]{name}[/]", f"[dim]{about}[/]", "", "")
         for decision in mine:
             margin = ""
             if decision.next is not None:
@@ -48,7 +49,8 @@ def _print_as_table(console: Console, decisions: Sequence[Decision]) -> None:
 
 def _print_as_list(console: Console, decisions: Sequence[Decision]) -> None:
     for settings, mine in _by_operation(decisions):
-        _print_wrapped(console, f"{mine[0].operation}, {settings}", style="bold")
+        name = f"{mine[0].operation}, {_heading(settings, mine)}"
+        _print_wrapped(console, name, style="bold")
         for decision in mine:
             parts = [f"{decision.size_text}: {decision.use or 'nothing has a time'}"]
             if decision.next is not None:
@@ -66,6 +68,12 @@ def _by_operation(decisions: Iterable[Decision]) -> list[tuple[str, list[Decisio
         mine = list(group)
         found.append((max(mine, key=lambda one: len(one.cases)).settings[0], mine))
     return found
+
+
+def _heading(settings: str, decisions: Iterable[Decision]) -> str:
+    """Return the settings of most cases, and of how many others the lines say nothing."""
+    others = {one for line in decisions if settings in line.settings for one in line.settings}
+    return f"{settings}, and {len(others) - 1} more" if len(others) > 1 else settings
 
 
 def _notes(decision: Decision, settings: str) -> list[str]:

@@ -74,7 +74,7 @@ class Decision:
     cases : tuple of Ranking
         The smallest first; of one operation and dtype.
     use : str or None
-        The candidate that nothing is known to be faster than in any of the cases; the one with the
+        The candidate that is the fastest, or tied with it, in all of the cases; the one with the
         lowest geometric mean of its times where there are several. None where nothing has a time.
     """
 
@@ -158,7 +158,7 @@ class Decision:
         )
 
     def as_csv(self) -> Mapping[str, object]:
-        """The cells of a line of the CSV file, in seconds, bytes and shares, by column."""
+        """Return a line of the CSV file by column, in seconds, bytes and shares."""
         ends = [(_row_of(case), _bytes_of(case)) for case in (self.cases[0], self.cases[-1])]
         cells: dict[str, object] = {
             "machine": self.row.machine,
@@ -188,9 +188,9 @@ class Decision:
 def decide(rankings: Iterable[Ranking]) -> list[Decision]:
     """Return what to use for each operation, neighbouring sizes of the same answer in one line.
 
-    A line goes on to the next size as long as one candidate is in all of its cases among those that
-    nothing is known to be faster than. Cases of other settings than those that most cases have join
-    the line of their size where its answer holds for them too, and are lines of their own otherwise.
+    A line goes on to the next size as long as one candidate is the fastest, or tied with it, in all
+    of its cases. Those of other settings than most have join the line of their size where its
+    answer holds for them too, and are lines of their own otherwise.
 
     Parameters
     ----------

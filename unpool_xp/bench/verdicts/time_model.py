@@ -1,7 +1,7 @@
 """Two numbers that a backend's times come to: what each call costs, and how fast bytes go by.
 
-``time = overhead + bytes / bandwidth`` is Hockney's model of a vector pipeline (Hockney and Jesshope,
-*Parallel Computers 2*, 1988, section 1.3). Here the pipeline is whatever a call runs through.
+``time = overhead + bytes / bandwidth`` is Hockney's model of a message between processors (Parallel
+Computing 20, 1994, pages 389 to 398); here the bytes are those in and out of a call.
 """
 
 from __future__ import annotations
