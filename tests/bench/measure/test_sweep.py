@@ -129,7 +129,7 @@ def test_a_race_goes_on_without_those_that_are_slower_for_sure(sweep: Sweep) -> 
     assert (best.backend, best.process) == ("numpy", [0, 0, 0, 1])
     (late,) = (row for row in timed if row.backend == "fake:async")
     assert late.process == [0, 0, 0]
-    assert all(row.copy_gb_s and row.cold_s and row.to_device_s for row in timed)
+    assert all(row.copy_gb_s and row.to_device_s for row in timed)
 
 
 def test_a_device_that_fails_costs_its_case_alone(sweep: Sweep) -> None:

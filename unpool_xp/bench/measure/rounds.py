@@ -35,7 +35,7 @@ _MIN_ROUNDS = 2  # in a process, whatever they take
 # In a race the first process takes as many samples of each cell as a verdict needs, the others one
 # of each that is left. Who takes twice as long as the best at its worst is out: processes of the
 # same code hardly differ by more.
-_RACE_ROUNDS, _RACE_RATIO = 3, 2.0
+_RACE_SAMPLES, _RACE_RATIO = 3, 2.0
 # A cell that takes long is content with fewer processes.
 _ENOUGH_PROCESSES, _LONG_CELL_SECONDS = 3, 5.0
 _MEMORY_PROCESSES = 4  # processes
@@ -159,10 +159,10 @@ class Interleaver:
             self.measured[cell] = measured = new
         self.open[cell] = _Open(answer["outputs"], answer["call_s"] * (new.calls_per_sample or 1))
 
-    def sample(self, cell: Cell, seconds: float) -> None:
-        """Take as many samples as fit, at least one."""
+    def sample(self, cell: Cell, seconds: float, least: int = 1) -> None:
+        """Take as many samples as fit, and so many at least."""
         fit = int(seconds / max(self.open[cell].sample_s, 1e-6))
-        n = min(max(fit, 1), _MAX_SAMPLES_PER_ROUND)
+        n = min(max(fit, least), _MAX_SAMPLES_PER_ROUND)
         taken = self._take(cell, "call", n)
         if taken is not None:
             measured = self.measured[cell]
@@ -221,8 +221,11 @@ class Interleaver:
 
     def close(self) -> None:
         """Drop the sessions, so that the next case finds the memory free."""
+        clock = clock_mhz() if any(on_cuda(cell.label) for cell in self.open) else None
         for cell in self.open:
             measured = self.measured[cell]
+            if on_cuda(cell.label):
+                measured.clock_mhz = clock
             for what in self.kinds:
                 taken = self._beside.get(self._beside_key(cell, what))
                 seconds = statistics.median(taken) if taken else None
@@ -301,8 +304,8 @@ def measure_case(
         Seconds of samples for each cell, where there is no budget.
     race : bool, optional
         Whether cells that are slower for sure are left out once the first process has taken three
-        samples of each; the processes to come take one of each of the others. What is beside the
-        calls is timed in the first process alone. `rounds` and `cell_s` then do not count.
+        samples of each; the processes to come take one of each of the others. Copies are timed in
+        the first process alone, a call after a rest is not. `rounds` and `cell_s` do not count.
     timeout_s : float, optional
         How long a worker may take for a request, before it is ended.
     memory : bool or callable, optional
@@ -322,17 +325,17 @@ def measure_case(
     interleaver = Interleaver(case, cells, timeout_s, until)
     if not limit:
         interleaver.kinds.remove("copy")
+    if race:
+        interleaver.kinds.remove("cold")
     for process, pool in enumerate(pools):
         now = time.monotonic()
         if process and now >= min(end, until):
             break
         share = None if budget_s is None else (end - now) / (len(pools) - process)
-        beside = _MIN_ROUNDS
         if race:
-            rounds, beside, cell_s = (1, 0, 0.0) if process else (_RACE_ROUNDS, 1, 0.0)
-        _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share, beside)
-        if race:
-            interleaver.drop_slower()
+            _race_in_process(interleaver, pool, process)
+        else:
+            _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
     with_memory = [
         cell
         for cell in cells
@@ -354,7 +357,6 @@ def _measure_in_process(
     rounds: int,
     cell_s: float,
     budget_s: float | None,
-    beside: int,
 ) -> None:
     start, until = time.monotonic(), interleaver.until
     for cell in interleaver.enter(pool, process):
@@ -378,12 +380,21 @@ def _measure_in_process(
         for cell in to_and_fro(order, round_number):
             if cell in interleaver.open:  # its worker may be lost by now
                 interleaver.sample(cell, share)
-        if round_number < beside:
+        if round_number < _MIN_ROUNDS:
             interleaver.sample_beside()
-    on_gpu = [cell for cell in interleaver.open if on_cuda(cell.label)]
-    clock = clock_mhz() if on_gpu else None
-    for cell in on_gpu:
-        interleaver.measured[cell].clock_mhz = clock
+    interleaver.close()
+
+
+def _race_in_process(interleaver: Interleaver, pool: Pool, process: int) -> None:
+    for cell in interleaver.enter(pool, process):
+        if time.monotonic() < interleaver.until:
+            interleaver.prepare(cell)
+    for cell in to_and_fro(list(interleaver.open), process):
+        if cell in interleaver.open and time.monotonic() < interleaver.until:
+            interleaver.sample(cell, 0.0, least=1 if process else _RACE_SAMPLES)
+    if not process:
+        interleaver.sample_beside()
+    interleaver.drop_slower()
     interleaver.close()
 
 
