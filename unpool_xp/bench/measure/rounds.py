@@ -32,9 +32,7 @@ CELL_SECONDS = 0.3
 TIMEOUT_SECONDS = 180.0
 _MAX_SAMPLES_PER_ROUND = 12  # a visit
 _MIN_ROUNDS = 2  # in a process, whatever they take
-# In a race the first process takes as many samples of each cell as a verdict needs, the others one
-# of each that is left. Who takes twice as long as the best at its worst is out: processes of the
-# same code hardly differ by more.
+# In a race: as many as a verdict needs; and processes of the same code hardly differ by more.
 _RACE_SAMPLES, _RACE_RATIO = 3, 2.0
 # A cell that takes long is content with fewer processes.
 _ENOUGH_PROCESSES, _LONG_CELL_SECONDS = 3, 5.0
@@ -121,11 +119,8 @@ class Interleaver:
     def enter(self, pool: Pool, process: int) -> list[Cell]:
         """Go on in the workers of a pool; return the cells that have not failed."""
         self._pool, self._process = pool, process
-        cells = [
-            cell
-            for cell, one in self.measured.items()
-            if one.error in (None, _OUT_OF_TIME) and cell not in self._out
-        ]
+        left = (cell for cell in self.measured if cell not in self._out)
+        cells = [cell for cell in left if self.measured[cell].error in (None, _OUT_OF_TIME)]
         places = list(dict.fromkeys(cell.runs_on for cell in cells))
         for place in places:  # nothing starts any more once something is timed
             with contextlib.suppress(WorkerError, WorkerLostError):
@@ -200,7 +195,7 @@ class Interleaver:
         return msgspec.convert(answer["taken"], Samples)
 
     def drop_slower(self) -> None:
-        """Leave those out of the processes to come that are slower for sure."""
+        """Leave out of the processes to come what took so much longer than the best at its worst."""
         taken = {cell: one.samples_s for cell, one in self.measured.items() if one.samples_s}
         best = min((max(samples) for samples in taken.values()), default=0.0)
         self._out |= {cell for cell, samples in taken.items() if min(samples) > _RACE_RATIO * best}
@@ -303,9 +298,8 @@ def measure_case(
     cell_s : float, optional
         Seconds of samples for each cell, where there is no budget.
     race : bool, optional
-        Whether cells that are slower for sure are left out once the first process has taken three
-        samples of each; the processes to come take one of each of the others. Copies are timed in
-        the first process alone, a call after a rest is not. `rounds` and `cell_s` do not count.
+        Whether the first process takes three samples of each cell, and times the copies; and those
+        to come one of each cell that is not slower for sure. `rounds` and `cell_s` do not count.
     timeout_s : float, optional
         How long a worker may take for a request, before it is ended.
     memory : bool or callable, optional
@@ -323,10 +317,8 @@ def measure_case(
     """
     end = math.inf if budget_s is None else time.monotonic() + budget_s
     interleaver = Interleaver(case, cells, timeout_s, until)
-    if not limit:
-        interleaver.kinds.remove("copy")
-    if race:
-        interleaver.kinds.remove("cold")
+    left_out = ("copy",) * (not limit) + ("cold",) * race
+    interleaver.kinds = [what for what in _BESIDE if what not in left_out]
     for process, pool in enumerate(pools):
         now = time.monotonic()
         if process and now >= min(end, until):
@@ -336,12 +328,8 @@ def measure_case(
             _race_in_process(interleaver, pool, process)
         else:
             _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
-    with_memory = [
-        cell
-        for cell in cells
-        if (memory(case, cell) if callable(memory) else memory)
-        and interleaver.measured[cell].checked
-    ]
+    checked = (cell for cell in cells if interleaver.measured[cell].checked)
+    with_memory = [c for c in checked if (memory(case, c) if callable(memory) else memory)]
     if with_memory and time.monotonic() < until:
         with ThreadPoolExecutor(_MEMORY_PROCESSES) as threads:  # no time is measured there
             list(threads.map(interleaver.measure_peak, with_memory))
