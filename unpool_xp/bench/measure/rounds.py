@@ -92,9 +92,9 @@ class _Open:
 
 
 class Interleaver:
-    """The cells of one case: prepared, then sampled in turns; a lost worker is started again.
+    """The cells of one case, prepared, then sampled in turns, in one process after the other.
 
-    It goes from process to process, and keeps what all of them have measured.
+    A worker that is lost is started again.
     """
 
     def __init__(
@@ -145,13 +145,13 @@ class Interleaver:
         answer = self._ask(cell, "prepare", **arguments, **prepare_arguments(self.case, cell))
         if answer is None:
             return
-        new, measured = msgspec.convert(answer["measured"], Measurement), self.measured[cell]
+        new = msgspec.convert(answer["measured"], Measurement)
         if new.error is not None:
             self._fail(cell, new.error, is_device_lost(new.error))
             return
         self._known[answer["digest"]] = new.check_scope or ""
-        if not measured.checked:  # otherwise another process was before
-            self.measured[cell] = measured = new
+        if not self.measured[cell].checked:  # otherwise another process was before
+            self.measured[cell] = new
         self.open[cell] = _Open(answer["outputs"], answer["call_s"] * (new.calls_per_sample or 1))
 
     def sample(self, cell: Cell, seconds: float, least: int = 1) -> None:
@@ -195,7 +195,7 @@ class Interleaver:
         return msgspec.convert(answer["taken"], Samples)
 
     def drop_slower(self) -> None:
-        """Leave out of the processes to come what took so much longer than the best at its worst."""
+        """Leave out of the processes to come what is slower than the best at its worst."""
         taken = {cell: one.samples_s for cell, one in self.measured.items() if one.samples_s}
         best = min((max(samples) for samples in taken.values()), default=0.0)
         self._out |= {cell for cell, samples in taken.items() if min(samples) > _RACE_RATIO * best}
@@ -317,8 +317,8 @@ def measure_case(
     """
     end = math.inf if budget_s is None else time.monotonic() + budget_s
     interleaver = Interleaver(case, cells, timeout_s, until)
-    left_out = ("copy",) * (not limit) + ("cold",) * race
-    interleaver.kinds = [what for what in _BESIDE if what not in left_out]
+    left_out = {"copy": not limit, "cold": race}
+    interleaver.kinds = [what for what in _BESIDE if not left_out.get(what)]
     for process, pool in enumerate(pools):
         now = time.monotonic()
         if process and now >= min(end, until):
@@ -329,7 +329,7 @@ def measure_case(
         else:
             _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
     checked = (cell for cell in cells if interleaver.measured[cell].checked)
-    with_memory = [c for c in checked if (memory(case, c) if callable(memory) else memory)]
+    with_memory = [one for one in checked if (memory(case, one) if callable(memory) else memory)]
     if with_memory and time.monotonic() < until:
         with ThreadPoolExecutor(_MEMORY_PROCESSES) as threads:  # no time is measured there
             list(threads.map(interleaver.measure_peak, with_memory))
@@ -348,8 +348,7 @@ def _measure_in_process(
 ) -> None:
     start, until = time.monotonic(), interleaver.until
     for cell in interleaver.enter(pool, process):
-        now = time.monotonic()
-        if now >= until:
+        if (now := time.monotonic()) >= until:
             break
         if process >= _ENOUGH_PROCESSES and interleaver.spent_s[cell] > _LONG_CELL_SECONDS:
             continue
