@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -28,9 +29,11 @@ def printed(rows: list[Row], width: int) -> str:
 
 def rows_of_a_series() -> list[Row]:
     rows: list[Row] = []
+    more: dict[str, Any]
     for power in (16, 18, 20, 22, 24):
         size = 2**power
-        more = {"bytes_moved": size, "shape": [1, 1, size, 1], "operation": "fractional_max_unpool"}
+        more = {"bytes_moved": size, "shape": [1, 1, size, 1], "spread": 1e-4}
+        more["operation"] = "fractional_max_unpool"
         rows += [
             timed("numpy", 9e-6 + size / 12e9, **more),
             native("jax:cpu", 2e-6 + size / 9e9, "reduce_window", mode="compiled", **more),
@@ -48,7 +51,7 @@ def test_nothing_is_lost_in_a_narrow_terminal(width: int) -> None:
     words = " ".join(text.split())
     for part in (
         *("fractional_max_unpool", "64.0 KiB", "1.00 to 16.0 MiB", "kernel 3x3, stride 2x2"),
-        *("portable:", "nothing has a time", "numpy 9.0", "12.0 GB/s", "% ", "sure"),
+        *("portable:", "nothing has a time", "numpy 9.00 µs + ", "12.0 GB/s", "% ", "sure"),
     ):
         assert part in words, part
     # Each number stands before its unit, on the same line or the one before.

@@ -18,7 +18,7 @@ def decided(*rows: Row) -> list[Decision]:
 
 def at(size: int, *rows: tuple[str, float], **more: Any) -> list[Row]:
     """Return rows of one size: a name such as "numpy" or "torch:cpu own fast", and its time."""
-    size_of = {"shape": [1, 1, size, size], "bytes_moved": 1024 * size} | more
+    size_of = {"shape": [1, 1, size, size], "bytes_moved": 1024 * size, "spread": 1e-4} | more
     made = []
     for name, seconds in rows:
         backend, _, function = name.partition(" own ")

@@ -42,7 +42,7 @@ def test_it_says_where_the_model_does_not_fit() -> None:
     assert fitted(1.0, 2.0, 3.0).problem == "3 sizes, 4 needed"
     steps = fitted(1e-4, 1e-4, 1e-4, 1e-2, 1e-2)
     assert steps.problem is not None
-    assert steps.text.startswith("no straight line, off by ")
+    assert steps.text.startswith("no straight line (off by ")
 
 
 def test_candidates_and_settings_are_fitted_apart_and_disturbed_times_left_out() -> None:

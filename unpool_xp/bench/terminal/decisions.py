@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -94,27 +95,46 @@ def print_time_models(console: Console, models: Iterable[TimeModel]) -> None:
         by_settings = [list(same) for _, same in groupby(group, key=lambda model: model.settings)]
         fitted = [m for m in by_settings if max(model.sizes for model in m) >= MIN_SIZES]
         for mine in fitted:
-            text = "; ".join(f"{model.name} {model.text}" for model in mine)
+            text = _models_text(mine)
             rows.append((operation, f"{mine[0].settings}: {text}" if len(fitted) > 1 else text))
         if not fitted:
             few.append(operation)
     if rows:
         console.print("\n[bold]a call of unpool_xp's takes[/] overhead + bytes / bandwidth")
-        if console.width < _NARROW:
-            for operation, text in rows:
+        table = text_table("", "", align="LL")
+        table.show_header = False
+        width = console.width - max(len(operation) for operation, _ in rows) - 2
+        for operation, text in rows:
+            if console.width < _NARROW:
                 _print_wrapped(console, f"{operation}: {text}")
-        else:
-            table = text_table("", "", align="Ll")
-            table.show_header = False
-            for row in rows:
-                table.add_row(*map(escape, row))
-            console.print(table)
+            else:
+                table.add_row(escape(operation), escape("\n".join(_wrap(text, width))))
+        console.print(table)
     if few:
         _print_wrapped(console, f"fewer than {MIN_SIZES} sizes, no fit: {', '.join(few)}", "dim")
 
 
+def _models_text(models: Iterable[TimeModel]) -> str:
+    """Return the least overhead first, and last what the model does not fit."""
+    models = sorted(models, key=lambda model: model.overhead_s)
+    texts = [f"{model.name} {model.text}" for model in models if model.problem is None]
+    enough = [model for model in models if model.problem and model.sizes >= MIN_SIZES]
+    if enough:
+        off = (f"{model.name} (off by {100 * model.residual:.0f} %)" for model in enough)
+        texts.append(f"no straight line: {', '.join(off)}")
+    few = [model.name for model in models if model.sizes < MIN_SIZES]
+    if few:
+        texts.append(f"fewer than {MIN_SIZES} sizes: {', '.join(few)}")
+    return "; ".join(texts)
+
+
 def _print_wrapped(console: Console, text: str, style: str = "", *, indent: str = "") -> None:
-    for line in textwrap.wrap(
-        text, console.width, initial_indent=indent, subsequent_indent=f"{indent}  "
-    ):
+    for line in _wrap(text, console.width, indent):
         console.print(escape(line), style=style, highlight=False)
+
+
+def _wrap(text: str, width: int, indent: str = "") -> list[str]:
+    """Return lines that end with no number whose unit is on the next."""
+    kept = re.sub(r"(?<=\d) (?=\S)", "\N{NO-BREAK SPACE}", text)
+    lines = textwrap.wrap(kept, width, initial_indent=indent, subsequent_indent=f"{indent}  ")
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]

@@ -58,7 +58,7 @@ class TimeModel:
         if self.sizes < MIN_SIZES:
             return f"{self.sizes} sizes, {MIN_SIZES} needed"
         if self.residual > MAX_RESIDUAL:
-            return f"no straight line, off by {self.residual:.0%}"
+            return f"no straight line (off by {math.floor(100 * self.residual)} %)"
         return None
 
     @property
