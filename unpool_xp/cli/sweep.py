@@ -47,9 +47,6 @@ def sweep(
     memory: Annotated[bool, typer.Option(help="Measure peak memory too.")] = False,
     report: ReportOption = False,
     rankings: Annotated[bool, typer.Option(help="Print the ranking of every case, too.")] = False,
-    listing: Annotated[
-        bool, typer.Option("--list", help="Only list what there is to measure, and for how long.")
-    ] = False,
     wait: WaitOption = False,
     scheduler: Annotated[
         str | None,
@@ -68,7 +65,7 @@ def sweep(
     """
     from unpool_xp.bench.catalog.presets import preset as preset_of
     from unpool_xp.bench.measure.machine import this_machine
-    from unpool_xp.bench.measure.sweep import cells_left, run_sweep
+    from unpool_xp.bench.measure.sweep import run_sweep
     from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.terminal import ranking
 
@@ -103,9 +100,6 @@ def sweep(
     labels = resolve_labels(backend, to_time=True)
     folder = results / "sweeps" / this_machine().id
     path = folder / f"{run_name(folder, resume)}.jsonl"
-    if listing:
-        list_cells(cells_left(cases, labels, path, modes=chosen.modes, threads=numbers), chosen)
-        return
     err.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
     report_load(wait=wait)
     with resumable(f"{again} --resume {path.stem}"), sweep_progress("cells") as progress:
@@ -130,15 +124,6 @@ def sweep(
     if report:
         print_answers([path])
         write_report_from([path], results / "report")
-
-
-def list_cells(cells: Mapping[Case, int], preset: Preset) -> None:
-    """Print the cells of each case, of all of them, and about how long they take."""
-    for case, number in cells.items():
-        out.print(f"{case.name}  {number}")
-    total = sum(cells.values())
-    seconds = _START_SECONDS + total * (_RACE_SECONDS if preset.race else _CELL_SECONDS)
-    out.print(f"{len(cells)} cases, {total} cells: about {seconds / 60:.1f} minutes")
 
 
 def sweep_cluster(
