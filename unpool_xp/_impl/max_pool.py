@@ -33,8 +33,7 @@ def window_maxima(info: InputInfo, plan: MaxPoolPlan, x: Array) -> tuple[Array, 
     dtype_info = kept or _dtype_info(info, plan, x)
     if fast_path:
         plan.arrays[x.dtype] = dtype_info
-    # Stack if reading the result is free: NaN can then be handled after the fact.
-    if fast_path and 0 not in x.shape and _can_stack(plan):
+    if dtype_info.can_stack and 0 not in x.shape:
         compute, shift = _max_pool_stacked, plan.flat_extent + 1
         growth = plan.window_size * math.prod(plan.output) / math.prod(x.shape[x.ndim - rank :])
     else:
@@ -46,17 +45,6 @@ def window_maxima(info: InputInfo, plan: MaxPoolPlan, x: Array) -> tuple[Array, 
 
     values, indices = map_plane_blocks(info, pool_block, x, rank, growth)
     return cast(info.xp, values, x.dtype), indices
-
-
-def _can_stack(plan: MaxPoolPlan) -> bool:
-    stacked_size = plan.window_size * math.prod(plan.output)
-    return (
-        plan.is_strided
-        and not any(windows.in_pairs for windows in _strided_axes(plan))
-        and plan.window_size <= _MAX_WINDOW_SIZE
-        and stacked_size <= _MAX_STACKED_SIZE
-        and plan.flat_extent < 2**15 - 1
-    )
 
 
 def index_and_offset_dtypes(
@@ -78,19 +66,34 @@ def index_and_offset_dtypes(
 
 
 class _DtypeInfo(NamedTuple):
-    """The dtypes and limits that follow from the input's dtype."""
+    """What follows from the plan and the input's dtype."""
 
     index_dtype: Any  # the dtype of positions
     offset_dtype: Any  # the dtype of offsets
     floating: bool
     lowest: float  # padding value: never the maximum unless it is the only value
+    can_stack: bool
 
 
 def _dtype_info(info: InputInfo, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
     xp, sizes = info.xp, (plan.plane, plan.flat_extent)
     index_dtype, offset_dtype = index_and_offset_dtypes(info, plan.operation, *sizes)
     floating = xp.isdtype(x.dtype, "real floating")
-    return _DtypeInfo(index_dtype, offset_dtype, floating, lowest_value(info, x.dtype))
+    lowest = lowest_value(info, x.dtype)
+    # Stack if reading the result is free: NaN can then be handled after the fact.
+    can_stack = info.traits.fast_path and _can_stack(plan)
+    return _DtypeInfo(index_dtype, offset_dtype, floating, lowest, can_stack)
+
+
+def _can_stack(plan: MaxPoolPlan) -> bool:
+    stacked_size = plan.window_size * math.prod(plan.output)
+    return (
+        plan.is_strided
+        and not any(windows.in_pairs for windows in _strided_axes(plan))
+        and plan.window_size <= _MAX_WINDOW_SIZE
+        and stacked_size <= _MAX_STACKED_SIZE
+        and plan.flat_extent < 2**15 - 1
+    )
 
 
 # --- all taps side by side -----------------------------------------------------------------------
