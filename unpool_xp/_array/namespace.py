@@ -58,10 +58,11 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
         return _inspect(operation, kind, arrays)
     # Nothing else decides, so arrays that have this in common are inspected once.
     if kind == "torch":
-        known = {(type(x), x.device, x.layout, x.requires_grad) for x in arrays.values()}
+        looks = [(type(x), x.device, x.layout, x.requires_grad) for x in arrays.values()]
+        key: frozenset[Any] = frozenset(looks)
     else:
-        known = {(type(x), x.device) for x in arrays.values()}
-    info = _known_infos.get(key := frozenset(known))
+        key = frozenset([(type(x), x.device) for x in arrays.values()])
+    info = _known_infos.get(key)
     if info is None:
         info = _inspect(operation, kind, arrays)
         if not info.traits.is_traced:  # as a FakeTensor is, whose sizes may be symbols
@@ -197,9 +198,11 @@ def _fast_namespace(xp: Namespace, **overrides: Any) -> Namespace:
     fast = types.ModuleType(xp.__name__)
     vars(fast).update(vars(xp))
     vars(fast).update({name: functools.cache(getattr(xp, name)) for name in _CACHED_FUNCTIONS})
-    for name, function in {"has_kind": _has_kind, "compute_dtype": find_compute_dtype}.items():
-        setattr(fast, name, functools.cache(functools.partial(function, xp)))
-    vars(fast).update(overrides)
+    vars(fast).update(
+        overrides,
+        has_kind=functools.cache(functools.partial(_has_kind, xp)),
+        compute_dtype=functools.cache(functools.partial(find_compute_dtype, xp)),
+    )
     vars(fast).update(indexing_dtype=_default_index_dtype(xp))
     return fast
 

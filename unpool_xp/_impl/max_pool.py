@@ -6,6 +6,7 @@ import functools
 import math
 import operator
 import typing
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from unpool_xp._array.blocks import map_plane_blocks
@@ -33,6 +34,7 @@ def window_maxima(info: InputInfo, plan: MaxPoolPlan, x: Array) -> tuple[Array, 
     dtype_info = kept or _dtype_info(info, plan, x)
     if fast_path:
         plan.arrays[x.dtype] = dtype_info
+    compute: Callable[..., tuple[Array, Array]]
     if dtype_info.can_stack and 0 not in x.shape:
         compute, shift = _max_pool_stacked, plan.flat_extent + 1
         growth = plan.window_size * math.prod(plan.output) / math.prod(x.shape[x.ndim - rank :])
