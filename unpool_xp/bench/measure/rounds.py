@@ -11,16 +11,16 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.measurement import Measurement, Samples
+from unpool_xp.bench.measure.measurement import Cell, Measurement, Samples
 from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.timer import to_and_fro
@@ -32,6 +32,7 @@ CELL_SECONDS = 0.3
 TIMEOUT_SECONDS = 180.0
 _MAX_SAMPLES_PER_ROUND = 12  # a visit
 _MIN_ROUNDS = 2  # in a process, whatever they take
+_MIN_SAMPLES = 3  # in the first process of a race: of fewer no verdict comes
 # A cell that takes long is content with fewer processes.
 _ENOUGH_PROCESSES, _LONG_CELL_SECONDS = 3, 5.0
 _MEMORY_PROCESSES = 4  # processes
@@ -40,45 +41,7 @@ _MIN_ANSWER_SECONDS = 1.0  # for an answer after the end of everything
 _OUT_OF_TIME = "not measured: out of time"
 _BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed beside the calls
 
-
-@dataclass(frozen=True)
-class Cell:
-    """What a case is measured with.
-
-    Parameters
-    ----------
-    label : str
-        The backend.
-    mode : {"eager", "compiled"}
-        How.
-    implementation : {"portable", "native"}
-        Whose function.
-    function : str
-        Its name.
-    threads : int, optional
-        How many it computes with. Default: as the library chooses.
-    """
-
-    label: str
-    mode: str
-    implementation: str
-    function: str
-    threads: int | None = None
-
-    @property
-    def runs_on(self) -> Place:
-        """Where it is measured."""
-        return Place(self.label, self.threads)
-
-
-def cells_of(
-    case: Case, label: str, modes: Sequence[str] = ("eager",), threads: int | None = None
-) -> list[Cell]:
-    """Return the cells of a case on a backend: the portable function, then the natives."""
-    functions = [("portable", f"unpool_xp.{case.definition.function.__name__}")]
-    natives = case.natives(label.partition(":")[0])
-    functions += [("native", native.name(case)) for native in natives]
-    return [Cell(label, mode, *function, threads) for mode in modes for function in functions]
+Race: TypeAlias = Callable[[Mapping[Cell, Measurement]], Collection[Cell]]
 
 
 @dataclass
@@ -96,9 +59,14 @@ class Interleaver:
     """
 
     def __init__(
-        self, case: Case, cells: Sequence[Cell], timeout_s: float, until: float = math.inf
+        self,
+        case: Case,
+        cells: Sequence[Cell],
+        timeout_s: float,
+        until: float = math.inf,
+        race: Race | None = None,
     ) -> None:
-        self.case, self.timeout_s, self.until = case, timeout_s, until
+        self.case, self.timeout_s, self.until, self.race = case, timeout_s, until, race
         self.kinds = list(_BESIDE)
         self.measured = {cell: Measurement(error=_OUT_OF_TIME) for cell in cells}
         self.facts: dict[Place, dict[str, Any]] = {}  # what the workers say of their backends
@@ -108,6 +76,11 @@ class Interleaver:
         self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
         self._pool, self._process = Pool(), 0
 
+    def in_race(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Return those of the cells that more samples are taken of."""
+        left = self.measured if self.race is None else self.race(self.measured)
+        return [cell for cell in cells if cell in left]
+
     @property
     def _answer_timeout(self) -> float:
         """The seconds that a worker may take for an answer from now on."""
@@ -116,8 +89,11 @@ class Interleaver:
     def enter(self, pool: Pool, process: int) -> list[Cell]:
         """Go on in the workers of a pool; return the cells that have not failed."""
         self._pool, self._process = pool, process
-        cells = [cell for cell, one in self.measured.items() if one.error in (None, _OUT_OF_TIME)]
+        cells = self.in_race(self.measured)
+        cells = [cell for cell in cells if self.measured[cell].error in (None, _OUT_OF_TIME)]
         places = list(dict.fromkeys(cell.runs_on for cell in cells))
+        for place in places:  # those that have not started yet do so side by side
+            _ = pool[place]
         for place in places:  # nothing starts any more once something is timed
             with contextlib.suppress(WorkerError, WorkerLostError):
                 self.facts[place] = pool[place].facts
@@ -265,6 +241,7 @@ def measure_case(
     memory: bool | Callable[[Case, Cell], bool] = False,
     limit: bool = True,
     until: float = math.inf,
+    race: Race | None = None,
 ) -> dict[Cell, Measurement]:
     """Measure a case with each of the cells, in turns, in several processes one after the other.
 
@@ -292,6 +269,9 @@ def measure_case(
     until : float, optional
         The moment of `time.monotonic` at which everything ends: what is not done by then has
         failed, and a worker that is still busy is ended.
+    race : callable, optional
+        From what was measured so far to the cells that more samples are taken of; the others stop.
+        Then the rounds go on until the budget is spent, or one cell is left. Default: all stay.
 
     Returns
     -------
@@ -299,14 +279,19 @@ def measure_case(
         A failed cell has ``checked`` false, a reason in ``error``, and no samples.
     """
     end = math.inf if budget_s is None else time.monotonic() + budget_s
-    interleaver = Interleaver(case, cells, timeout_s, until)
+    interleaver = Interleaver(case, cells, timeout_s, until, race)
     if not limit:
         interleaver.kinds.remove("copy")
     for process, pool in enumerate(pools):
         now = time.monotonic()
         if process and now >= min(end, until):
             break
-        share = None if budget_s is None else (end - now) / (len(pools) - process)
+        if process >= _ENOUGH_PROCESSES and race and len(interleaver.in_race(cells)) < 2:
+            break
+        # In the first process of a race all cells take part.
+        weight = 2 if race and not process else 1
+        parts = len(pools) - process - 1 + weight
+        share = None if budget_s is None else (end - now) * weight / parts
         _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
     with_memory = [
         cell
@@ -344,11 +329,17 @@ def _measure_in_process(
         deadline = time.monotonic() + cell_s * len(interleaver.open)
     else:
         deadline = start + budget_s
-    for round_number in range(rounds):
-        now, order = time.monotonic(), list(interleaver.open)
-        if not order or now >= until or (round_number >= _MIN_ROUNDS and now >= deadline):
+    racing = interleaver.race is not None
+    least = _MIN_SAMPLES if racing and not process else _MIN_ROUNDS
+    for round_number in itertools.count():
+        now, order = time.monotonic(), interleaver.in_race(interleaver.open)
+        if racing:
+            done = now >= deadline or len(order) < 2
+        else:
+            done = now >= deadline or round_number >= rounds
+        if not order or now >= until or (done and round_number >= min(least, rounds)):
             break
-        share = max(deadline - now, 0.0) / (rounds - round_number) / len(order)
+        share = max(deadline - now, 0.0) / max(rounds - round_number, 1) / len(order)
         for cell in to_and_fro(order, round_number):
             if cell in interleaver.open:  # its worker may be lost by now
                 interleaver.sample(cell, share)
