@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.bench.measure.conftest import FATAL, GOOD, OTHER, Sweep
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure import rounds
 from unpool_xp.bench.measure import sweep as measure_sweep
-from unpool_xp.bench.measure.measurement import Cell, cells_of
+from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
 from unpool_xp.bench.measure.rounds import measure_case
 from unpool_xp.bench.measure.sweep import Progress, build_grid
 from unpool_xp.bench.measure.workers import Place, open_pools, places_of
@@ -217,6 +218,27 @@ def test_rounds_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
         assert set(one.process) == {0, 1}
         assert one.process == sorted(one.process)
         assert min(one.to_device_s, one.from_device_s, one.cold_s) > 0
+
+
+def test_what_is_out_of_the_race_stops_and_the_rest_goes_on() -> None:
+    cells = cells_of(OTHER, "numpy")
+    winners = cells[:2]
+
+    def race(measured: Mapping[Cell, Measurement]) -> list[Cell]:
+        taken = [len(one.samples_s) for one in measured.values()]
+        return cells if min(taken) < 3 else winners
+
+    with open_pools(places_of(["numpy"]), 2, lazy=True) as pools:
+        assert not pools[1].is_running(Place("numpy"))
+        measured = measure_case(pools, OTHER, cells, budget_s=4.0, race=race)
+        assert pools[1].is_running(Place("numpy"))
+        alone = measure_case(pools, OTHER, cells, budget_s=60.0, race=lambda _: cells[:1])
+    for cell, one in measured.items():
+        assert one.checked
+        assert set(one.process) == ({0, 1} if cell in winners else {0})
+    most = max(len(measured[cell].samples_s) for cell in cells[2:])
+    assert min(len(measured[cell].samples_s) for cell in winners) > 2 * most
+    assert [len(one.samples_s) > 0 for one in alone.values()] == [True, *[False] * 4]
 
 
 def test_a_failure_in_a_later_process_takes_the_samples_back() -> None:
