@@ -39,6 +39,7 @@ _MEMORY_PROCESSES = 4  # processes
 _LARGE_BYTES = 2**26  # of a case whose inputs take long to make
 _MIN_ANSWER_SECONDS = 1.0  # for an answer after the end of everything
 _OUT_OF_TIME = "not measured: out of time"
+_NOT_FAILED = (None, _OUT_OF_TIME)
 _BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed beside the calls
 
 Race: TypeAlias = Callable[[Mapping[Cell, Measurement]], Collection[Cell]]
@@ -79,7 +80,8 @@ class Interleaver:
     def in_race(self, cells: Iterable[Cell]) -> list[Cell]:
         """Return those of the cells that more samples are taken of."""
         left = self.measured if self.race is None else self.race(self.measured)
-        return [cell for cell in cells if cell in left]
+        failed = [cell for cell, one in self.measured.items() if one.error not in _NOT_FAILED]
+        return [cell for cell in cells if cell in left and cell not in failed]
 
     @property
     def _answer_timeout(self) -> float:
@@ -90,10 +92,10 @@ class Interleaver:
         """Go on in the workers of a pool; return the cells that have not failed."""
         self._pool, self._process = pool, process
         cells = self.in_race(self.measured)
-        cells = [cell for cell in cells if self.measured[cell].error in (None, _OUT_OF_TIME)]
         places = list(dict.fromkeys(cell.runs_on for cell in cells))
         for place in places:  # those that have not started yet do so side by side
-            _ = pool[place]
+            with contextlib.suppress(WorkerLostError):
+                _ = pool[place]
         for place in places:  # nothing starts any more once something is timed
             with contextlib.suppress(WorkerError, WorkerLostError):
                 self.facts[place] = pool[place].facts
