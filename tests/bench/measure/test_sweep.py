@@ -124,6 +124,16 @@ def test_each_number_of_threads_is_a_measurement_of_its_own(sweep: Sweep) -> Non
     assert len(latest(rows)) == len(rank(rows).timed) == 4
 
 
+def test_a_race_goes_on_without_those_that_are_slower_for_sure(sweep: Sweep) -> None:
+    _, rows = sweep([GOOD], ["numpy", "fake:async"], race=True, processes=2)
+    timed = [row for row in rows if row.samples_s]
+    best = min(timed, key=lambda row: min(row.samples_s))
+    assert (best.backend, best.process) == ("numpy", [0, 0, 0, 1])
+    (late,) = (row for row in timed if row.backend == "fake:async")
+    assert late.process == [0, 0, 0]
+    assert all(row.copy_gb_s and row.to_device_s for row in timed)
+
+
 def test_a_device_that_fails_costs_its_case_alone(sweep: Sweep) -> None:
     large = Case("max_pool", (1, 2, 64, 64), kernel=2)
     cases = [large, FULL, AVERAGE, FATAL, GOOD]
@@ -224,15 +234,15 @@ def test_what_is_out_of_the_race_stops_and_the_rest_goes_on() -> None:
     cells = cells_of(OTHER, "numpy")
     winners = cells[:2]
 
-    def race(measured: Mapping[Cell, Measurement]) -> list[Cell]:
+    def contenders(measured: Mapping[Cell, Measurement]) -> list[Cell]:
         taken = [len(one.samples_s) for one in measured.values()]
         return cells if min(taken) < 3 else winners
 
     with open_pools(places_of(["numpy"]), 2, lazy=True) as pools:
         assert not pools[1].is_running(Place("numpy"))
-        measured = measure_case(pools, OTHER, cells, budget_s=4.0, race=race)
+        measured = measure_case(pools, OTHER, cells, budget_s=4.0, contenders=contenders)
         assert pools[1].is_running(Place("numpy"))
-        alone = measure_case(pools, OTHER, cells, budget_s=60.0, race=lambda _: cells[:1])
+        alone = measure_case(pools, OTHER, cells, budget_s=60.0, contenders=lambda _: cells[:1])
     for cell, one in measured.items():
         assert one.checked
         assert set(one.process) == ({0, 1} if cell in winners else {0})

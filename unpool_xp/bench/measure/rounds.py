@@ -32,17 +32,18 @@ CELL_SECONDS = 0.3
 TIMEOUT_SECONDS = 180.0
 _MAX_SAMPLES_PER_ROUND = 12  # a visit
 _MIN_ROUNDS = 2  # in a process, whatever they take
-_MIN_SAMPLES = 3  # in the first process of a race: of fewer no verdict comes
+# In a race: as many as a verdict needs; and processes of the same code hardly differ by more.
+_RACE_SAMPLES, _RACE_RATIO = 3, 2.0
 # A cell that takes long is content with fewer processes.
 _ENOUGH_PROCESSES, _LONG_CELL_SECONDS = 3, 5.0
 _MEMORY_PROCESSES = 4  # processes
 _LARGE_BYTES = 2**26  # of a case whose inputs take long to make
 _MIN_ANSWER_SECONDS = 1.0  # for an answer after the end of everything
 _OUT_OF_TIME = "not measured: out of time"
-_NOT_FAILED = (None, _OUT_OF_TIME)
 _BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed beside the calls
 
-Race: TypeAlias = Callable[[Mapping[Cell, Measurement]], Collection[Cell]]
+
+Contenders: TypeAlias = Callable[[Mapping[Cell, Measurement]], Collection[Cell]]
 
 
 @dataclass
@@ -54,9 +55,9 @@ class _Open:
 
 
 class Interleaver:
-    """The cells of one case: prepared, then sampled in turns; a lost worker is started again.
+    """The cells of one case, prepared, then sampled in turns, in one process after the other.
 
-    It goes from process to process, and keeps what all of them have measured.
+    A worker that is lost is started again.
     """
 
     def __init__(
@@ -65,23 +66,27 @@ class Interleaver:
         cells: Sequence[Cell],
         timeout_s: float,
         until: float = math.inf,
-        race: Race | None = None,
+        contenders: Contenders | None = None,
     ) -> None:
-        self.case, self.timeout_s, self.until, self.race = case, timeout_s, until, race
+        self.case, self.timeout_s, self.until, self.contenders = case, timeout_s, until, contenders
         self.kinds = list(_BESIDE)
         self.measured = {cell: Measurement(error=_OUT_OF_TIME) for cell in cells}
         self.facts: dict[Place, dict[str, Any]] = {}  # what the workers say of their backends
         self.open: dict[Cell, _Open] = {}
         self.spent_s = dict.fromkeys(cells, 0.0)
-        self._known: dict[Cell, dict[str, str]] = {cell: {} for cell in cells}  # right outputs
+        self._known: dict[str, str] = {}  # outputs that were found right, whoever made them
+        self._out: set[Cell] = set()  # of the race
         self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
         self._pool, self._process = Pool(), 0
 
     def in_race(self, cells: Iterable[Cell]) -> list[Cell]:
-        """Return those of the cells that more samples are taken of."""
-        left = self.measured if self.race is None else self.race(self.measured)
-        failed = [cell for cell, one in self.measured.items() if one.error not in _NOT_FAILED]
-        return [cell for cell in cells if cell in left and cell not in failed]
+        """Return those of the cells that have not failed, nor lost the race."""
+        if self.contenders is not None:
+            self._out = set(self.measured) - set(self.contenders(self.measured))
+        possible = {
+            cell for cell, one in self.measured.items() if one.error in (None, _OUT_OF_TIME)
+        }
+        return [cell for cell in cells if cell in possible - self._out]
 
     @property
     def _answer_timeout(self) -> float:
@@ -115,23 +120,23 @@ class Interleaver:
 
     def prepare(self, cell: Cell) -> None:
         """Open a cell's session in its worker, or reopen it after the worker was lost."""
-        arguments = {"session": session_name(cell), "known": self._known[cell]}
+        arguments = {"session": session_name(cell), "known": self._known}
         answer = self._ask(cell, "prepare", **arguments, **prepare_arguments(self.case, cell))
         if answer is None:
             return
-        new, measured = msgspec.convert(answer["measured"], Measurement), self.measured[cell]
+        new = msgspec.convert(answer["measured"], Measurement)
         if new.error is not None:
             self._fail(cell, new.error, is_device_lost(new.error))
             return
-        self._known[cell][answer["digest"]] = new.check_scope or ""
-        if not measured.checked:  # otherwise another process was before
-            self.measured[cell] = measured = new
+        self._known[answer["digest"]] = new.check_scope or ""
+        if not self.measured[cell].checked:  # otherwise another process was before
+            self.measured[cell] = new
         self.open[cell] = _Open(answer["outputs"], answer["call_s"] * (new.calls_per_sample or 1))
 
-    def sample(self, cell: Cell, seconds: float) -> None:
-        """Take as many samples as fit, at least one."""
+    def sample(self, cell: Cell, seconds: float, least: int = 1) -> None:
+        """Take as many samples as fit, and so many at least."""
         fit = int(seconds / max(self.open[cell].sample_s, 1e-6))
-        n = min(max(fit, 1), _MAX_SAMPLES_PER_ROUND)
+        n = min(max(fit, least), _MAX_SAMPLES_PER_ROUND)
         taken = self._take(cell, "call", n)
         if taken is not None:
             measured = self.measured[cell]
@@ -168,6 +173,12 @@ class Interleaver:
             return None
         return msgspec.convert(answer["taken"], Samples)
 
+    def drop_slower(self) -> None:
+        """Leave out of the processes to come what is slower than the best at its worst."""
+        taken = {cell: one.samples_s for cell, one in self.measured.items() if one.samples_s}
+        best = min((max(samples) for samples in taken.values()), default=0.0)
+        self._out |= {cell for cell, samples in taken.items() if min(samples) > _RACE_RATIO * best}
+
     def measure_peak(self, cell: Cell) -> None:
         """Measure the memory of a call, in a process of its own."""
         worker = Worker(*cell.runs_on)
@@ -184,8 +195,11 @@ class Interleaver:
 
     def close(self) -> None:
         """Drop the sessions, so that the next case finds the memory free."""
+        clock = clock_mhz() if any(on_cuda(cell.label) for cell in self.open) else None
         for cell in self.open:
             measured = self.measured[cell]
+            if on_cuda(cell.label):
+                measured.clock_mhz = clock
             for what in self.kinds:
                 taken = self._beside.get(self._beside_key(cell, what))
                 seconds = statistics.median(taken) if taken else None
@@ -240,10 +254,11 @@ def measure_case(
     rounds: int = ROUNDS,
     cell_s: float = CELL_SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
+    race: bool = False,
     memory: bool | Callable[[Case, Cell], bool] = False,
     limit: bool = True,
     until: float = math.inf,
-    race: Race | None = None,
+    contenders: Contenders | None = None,
 ) -> dict[Cell, Measurement]:
     """Measure a case with each of the cells, in turns, in several processes one after the other.
 
@@ -262,6 +277,9 @@ def measure_case(
         How many turns each cell gets in each process.
     cell_s : float, optional
         Seconds of samples for each cell, where there is no budget.
+    race : bool, optional
+        Whether the first process takes three samples of each cell, and times the copies; and those
+        to come one of each cell that is not slower for sure. `rounds` and `cell_s` do not count.
     timeout_s : float, optional
         How long a worker may take for a request, before it is ended.
     memory : bool or callable, optional
@@ -271,9 +289,9 @@ def measure_case(
     until : float, optional
         The moment of `time.monotonic` at which everything ends: what is not done by then has
         failed, and a worker that is still busy is ended.
-    race : callable, optional
-        From what was measured so far to the cells that more samples are taken of; the others stop.
-        Then the rounds go on until the budget is spent, or one cell is left. Default: all stay.
+    contenders : callable, optional
+        For a race with a budget: from what was measured so far to the cells that more samples are
+        taken of. The rounds go on until the budget is spent, or one is left. Default: all stay.
 
     Returns
     -------
@@ -281,26 +299,24 @@ def measure_case(
         A failed cell has ``checked`` false, a reason in ``error``, and no samples.
     """
     end = math.inf if budget_s is None else time.monotonic() + budget_s
-    interleaver = Interleaver(case, cells, timeout_s, until, race)
-    if not limit:
-        interleaver.kinds.remove("copy")
+    interleaver = Interleaver(case, cells, timeout_s, until, contenders)
+    left_out = {"copy": not limit, "cold": race}
+    interleaver.kinds = [what for what in _BESIDE if not left_out.get(what)]
     for process, pool in enumerate(pools):
         now = time.monotonic()
         if process and now >= min(end, until):
             break
-        if process >= _ENOUGH_PROCESSES and race and len(interleaver.in_race(cells)) < 2:
+        if contenders and process >= _ENOUGH_PROCESSES and len(interleaver.in_race(cells)) < 2:
             break
-        # In the first process of a race all cells take part.
-        weight = 2 if race and not process else 1
-        parts = len(pools) - process - 1 + weight
-        share = None if budget_s is None else (end - now) * weight / parts
-        _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
-    with_memory = [
-        cell
-        for cell in cells
-        if (memory(case, cell) if callable(memory) else memory)
-        and interleaver.measured[cell].checked
-    ]
+        # In the first process of a race all cells take part: none is to be left out.
+        parts = 1 if contenders and not process else len(pools) - process
+        share = None if budget_s is None else (end - now) / parts
+        if race:
+            _race_in_process(interleaver, pool, process)
+        else:
+            _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
+    checked = (cell for cell in cells if interleaver.measured[cell].checked)
+    with_memory = [one for one in checked if (memory(case, one) if callable(memory) else memory)]
     if with_memory and time.monotonic() < until:
         with ThreadPoolExecutor(_MEMORY_PROCESSES) as threads:  # no time is measured there
             list(threads.map(interleaver.measure_peak, with_memory))
@@ -318,9 +334,10 @@ def _measure_in_process(
     budget_s: float | None,
 ) -> None:
     start, until = time.monotonic(), interleaver.until
+    racing = interleaver.contenders is not None
+    least, beside = (_RACE_SAMPLES, 1) if racing and not process else (_MIN_ROUNDS, _MIN_ROUNDS)
     for cell in interleaver.enter(pool, process):
-        now = time.monotonic()
-        if now >= until:
+        if (now := time.monotonic()) >= until:
             break
         if process >= _ENOUGH_PROCESSES and interleaver.spent_s[cell] > _LONG_CELL_SECONDS:
             continue
@@ -329,28 +346,36 @@ def _measure_in_process(
             interleaver.prepare(cell)
     if budget_s is None:
         deadline = time.monotonic() + cell_s * len(interleaver.open)
+    elif racing and not process:  # what is to be compared has been found; the rest is for samples
+        deadline = start + budget_s / 2
     else:
         deadline = start + budget_s
-    racing = interleaver.race is not None
-    least = _MIN_SAMPLES if racing and not process else _MIN_ROUNDS
     for round_number in itertools.count():
         now, order = time.monotonic(), interleaver.in_race(interleaver.open)
-        if racing:
-            done = now >= deadline or len(order) < 2
-        else:
-            done = now >= deadline or round_number >= rounds
-        if not order or now >= until or (done and round_number >= min(least, rounds)):
+        finished = len(order) < 2 if racing else round_number >= rounds
+        if not order or now >= until:
+            break
+        if round_number >= min(least, rounds) and (finished or now >= deadline):
             break
         share = max(deadline - now, 0.0) / max(rounds - round_number, 1) / len(order)
         for cell in to_and_fro(order, round_number):
             if cell in interleaver.open:  # its worker may be lost by now
                 interleaver.sample(cell, share)
-        if round_number < _MIN_ROUNDS:
+        if round_number < beside:
             interleaver.sample_beside()
-    on_gpu = [cell for cell in interleaver.open if on_cuda(cell.label)]
-    clock = clock_mhz() if on_gpu else None
-    for cell in on_gpu:
-        interleaver.measured[cell].clock_mhz = clock
+    interleaver.close()
+
+
+def _race_in_process(interleaver: Interleaver, pool: Pool, process: int) -> None:
+    for cell in interleaver.enter(pool, process):
+        if time.monotonic() < interleaver.until:
+            interleaver.prepare(cell)
+    for cell in to_and_fro(list(interleaver.open), process):
+        if cell in interleaver.open and time.monotonic() < interleaver.until:
+            interleaver.sample(cell, 0.0, least=1 if process else _RACE_SAMPLES)
+    if not process:
+        interleaver.sample_beside()
+    interleaver.drop_slower()
     interleaver.close()
 
 
