@@ -103,7 +103,7 @@ class Choice:
         if entry.needed is None:
             return None
         seconds = max(entry.needed * self.budget_s, 1.0)
-        unit = 10 ** math.floor(math.log10(seconds))
+        unit = 10.0 ** math.floor(math.log10(seconds))
         steps = (1, 1.5, 2, 3, 4, 6, 8, 10)
         return math.ceil(next(step for step in steps if step * unit >= seconds * 0.999) * unit)
 
