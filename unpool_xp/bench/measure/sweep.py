@@ -200,6 +200,23 @@ def run_sweep(
     return SweepSummary(out, measured, failed, skipped, total - measured - failed)
 
 
+def cells_left(
+    cases: Sequence[Case],
+    labels: Sequence[str],
+    out: str | Path,
+    *,
+    modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
+    threads: Sequence[int] = (),
+    wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
+) -> dict[Case, int]:
+    """Return how many cells of each case `run_sweep` would measure, with what the file has."""
+    out = Path(out)
+    done = schema.done_keys(files.read_rows([out]).rows if out.exists() else [])
+    grid, _ = build_grid(cases, places_of(labels, threads), modes, done, random.Random(0), wanted)
+    number = {case: len(cells) for case, cells in grid}
+    return {case: number[case] for case in dict.fromkeys(cases) if case in number}
+
+
 def measure_rows(
     pools: Sequence[Pool],
     origin: dict[str, Any],
