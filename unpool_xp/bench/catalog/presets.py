@@ -35,8 +35,9 @@ class Preset:
         Libraries.
     race : bool, optional
         Whether there is little time: what is slower for sure is sampled less, as `measure_case` of
-        `bench.measure.rounds` does, and a library's own functions are measured in one mode alone,
-        compiled where the library is; those of Dask, whose calls take milliseconds, not at all.
+        `bench.measure.rounds` does, a library that compiles is measured compiled alone, and Dask
+        without its own functions. JAX takes seconds to compile an eager call, operation by
+        operation, and Dask milliseconds for any call.
     """
 
     cases: tuple[Case, ...]
@@ -50,9 +51,10 @@ class Preset:
 
     def wants(self, label: str, mode: str, implementation: str) -> bool:
         """Return whether a portable or native function is measured on a backend in a mode."""
-        if implementation == "portable" or not self.race:
+        if not self.race:
             return True
-        return mode == self.modes(label)[-1] and not label.startswith("dask")
+        fastest = mode == self.modes(label)[-1]
+        return fastest and (implementation == "portable" or not label.startswith("dask"))
 
 
 def preset(name: str) -> Preset:

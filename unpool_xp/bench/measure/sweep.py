@@ -19,6 +19,7 @@ from msgspec.structs import asdict
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.host.cgroup import available_memory
+from unpool_xp.bench.measure.host.compile_cache import shared_compilation
 from unpool_xp.bench.measure.machine import this_machine, write_machine
 from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.rounds import (
@@ -178,7 +179,11 @@ def run_sweep(
             write_machine(out.parent)
             writer = files.RowWriter(out)
         start_s = math.inf if budget_s is None else _START_SHARE * budget_s
-        with writer, open_pools(places, processes or PROCESSES, start_s) as pools:
+        with (
+            shared_compilation(),
+            writer,
+            open_pools(places, processes or PROCESSES, start_s) as pools,
+        ):
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
