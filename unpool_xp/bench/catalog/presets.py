@@ -36,7 +36,7 @@ class Preset:
     race : bool, optional
         Whether there is little time: what is slower for sure is sampled less, as `measure_case` of
         `bench.measure.rounds` does, a library that compiles is measured compiled alone, and Dask
-        without its own functions. JAX takes seconds to compile an eager call, operation by
+        without its own functions. JAX takes a second to compile an eager call, operation by
         operation, and Dask milliseconds for any call.
     """
 
