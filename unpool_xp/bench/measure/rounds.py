@@ -77,6 +77,7 @@ class Interleaver:
         self._known: dict[str, str] = {}  # outputs that were found right, whoever made them
         self._out: set[Cell] = set()  # of the race
         self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
+        self.ready_s = 0.0  # what the start and the checks took in the last process
         self._pool, self._process = Pool(), 0
 
     def in_race(self, cells: Iterable[Cell]) -> list[Cell]:
@@ -306,8 +307,10 @@ def measure_case(
         now = time.monotonic()
         if process and now >= min(end, until):
             break
-        if contenders and process >= _ENOUGH_PROCESSES and len(interleaver.in_race(cells)) < 2:
-            break
+        if contenders and process:
+            decided = process >= _ENOUGH_PROCESSES and len(interleaver.in_race(cells)) < 2
+            if decided or now + interleaver.ready_s >= end:
+                break
         # In the first process of a race all cells take part: none is to be left out.
         parts = 1 if contenders and not process else len(pools) - process
         share = None if budget_s is None else (end - now) / parts
@@ -344,6 +347,7 @@ def _measure_in_process(
         # The workers' start and the checks may take two thirds, the samples have the rest.
         if budget_s is None or now - start < budget_s * 2 / 3:
             interleaver.prepare(cell)
+    interleaver.ready_s = time.monotonic() - start
     if budget_s is None:
         deadline = time.monotonic() + cell_s * len(interleaver.open)
     elif racing and not process:  # what is to be compared has been found; the rest is for samples
