@@ -236,7 +236,7 @@ def test_other_dependencies_are_told(repository: Path) -> None:
 def test_a_package_from_elsewhere_is_never_timed(built: Builder, tmp_path: Path) -> None:
     good = built("base")
     leaky = Build("leaky", good.commit, good.python, tmp_path)
-    with trio.Trio(good, leaky, *NUMPY, timeout_s=60, scratch=tmp_path) as sides:
+    with trio.BuildTrio(good, leaky, *NUMPY, timeout_s=60, scratch=tmp_path) as sides:
         facts = sides.facts
     assert facts["base"]["error"] is facts["control"]["error"] is None
     assert re.match(r"the package was imported from .*, not from", facts["head"]["error"])
@@ -273,7 +273,7 @@ class DrawnTrio:
 def measure_drawn(out: Path, monkeypatch: pytest.MonkeyPatch, **known: Any) -> GateResult:
     for name, value in known.items():
         monkeypatch.setattr(DrawnTrio, name, value)
-    monkeypatch.setattr(gate_run, "Trio", DrawnTrio)
+    monkeypatch.setattr(gate_run, "BuildTrio", DrawnTrio)
     nothing = Build("nothing", "0" * 40, out, out)
     cases = [panel_case(name, "small", 2) for name in ("max_pool", "avg_pool", "max_unpool")]
     return run_gate(nothing, nothing, cases, NUMPY, out=out, budget_s=1.0)

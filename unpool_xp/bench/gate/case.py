@@ -91,7 +91,7 @@ class GateMeasurement:
     scope: str | None = None  # how much of the output was checked
     spread: float | None = None  # of a pass, over all cases on the backend
     prepare_s: float = 0.0  # what its last pass took beside the samples
-    least_s: float = 0.0  # what the fewest rounds take
+    round_s: float = 0.0  # of its turns
 
     @property
     def cell(self) -> Cell:
@@ -147,7 +147,7 @@ class GateMeasurement:
         if self.errors:
             return True
         estimate = self.estimate
-        if estimate is None or len(self.deciding_passes) < _LEAST_PASSES:
+        if estimate is None or len(self.counted_passes) < _LEAST_PASSES:
             return False
         return estimate.verdict is not Verdict.UNDECIDED
 

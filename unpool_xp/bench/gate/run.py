@@ -21,7 +21,7 @@ from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.gate.build import Build
 from unpool_xp.bench.gate.case import PASSES, GateCase, GateMeasurement, compare_rows, write_rows
 from unpool_xp.bench.gate.statistics import SIDES, aa_differences, typical_spread
-from unpool_xp.bench.gate.trio import Trio
+from unpool_xp.bench.gate.trio import MIN_ROUNDS, BuildTrio
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.bench.verdicts.compare import Comparison, severity_key
@@ -209,7 +209,7 @@ class _PassRunner:
 
     def least_seconds(self, wanted: Sequence[GateMeasurement]) -> float:
         """Return what a pass over these cases takes at least, as far as is known."""
-        return self._fixed_seconds(wanted) + sum(one.least_s for one in wanted)
+        return self._fixed_seconds(wanted) + MIN_ROUNDS * sum(one.round_s for one in wanted)
 
     def _fixed_seconds(self, wanted: Sequence[GateMeasurement]) -> float:
         starts = sum(self._start_s.get(on, 0.0) for on in {one.backend_mode for one in wanted})
@@ -236,7 +236,7 @@ class _PassRunner:
         self.progress(f"{what}: starting {on}")
         start = time.monotonic()
         sides = SIDES if self.count % 2 else SIDES[::-1]
-        with Trio(self.base, self.head, on, self.timeout_s, self.scratch, sides) as trio:
+        with BuildTrio(self.base, self.head, on, self.timeout_s, self.scratch, sides) as trio:
             self.facts.setdefault(on, trio.facts)
             self._start_s[on] = time.monotonic() - start
             for number, one in enumerate(wanted, start=1):

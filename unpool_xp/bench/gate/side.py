@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import runpy
 import sys
@@ -25,6 +26,7 @@ _MEASURE = Path(__file__).parents[1] / "measure"
 _SERVER = runpy.run_path(str(_MEASURE / "server.py"))
 _TIMER = runpy.run_path(str(_MEASURE / "timer.py"))
 _PACKAGE = "unpool_xp"
+_CALLS = itertools.count()
 
 
 class Copy:
@@ -69,7 +71,7 @@ class Copy:
         function = getattr(self.package, operation, None)
         if function is None:
             raise ImportError(f"this version has no unpool_xp.{operation}")
-        call = _own_globals(function, keywords)
+        call = _own_call(function, keywords)
         bound = self.backend.compile(call) if mode == "compiled" else call
         self.timed = _TIMER["TimedCall"](bound, arrays, self.backend.synchronize)
 
@@ -81,18 +83,19 @@ class Copy:
         return [self.backend.to_numpy(array) for array in many]
 
 
-def _own_globals(function: Callable[..., Any], keywords: dict[str, Any]) -> Callable[..., Any]:
-    """Return a call of the function with global names of its own.
+def _own_call(function: Callable[..., Any], keywords: dict[str, Any]) -> Callable[..., Any]:
+    """Return a call of the function with code and global names of its own.
 
-    torch.compile enters the modules that it comes across into those of the outermost function.
+    torch.compile keeps what it made with the code of the outermost function, and enters the modules
+    that it comes across into its global names.
     """
 
     def call(*arrays: Any) -> Any:
         return function(*arrays, **keywords)
 
-    return types.FunctionType(
-        call.__code__, {"__builtins__": __builtins__}, "call", None, call.__closure__
-    )
+    name = f"call_{next(_CALLS)}"
+    code = call.__code__.replace(co_name=name)
+    return types.FunctionType(code, {"__builtins__": __builtins__}, name, None, call.__closure__)
 
 
 class BuildServer:

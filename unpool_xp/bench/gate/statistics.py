@@ -114,15 +114,16 @@ def _pass_logs(passes: Sequence[PassSamples]) -> tuple[Floats, Floats]:
 
 
 def _round_logs(taken: PassSamples) -> tuple[Floats, Floats]:
+    """Return the logarithms of head over either base, and of base over control, in each round."""
     base, control, head = (np.log(getattr(taken, side)) for side in SIDES)
-    return head - (base + control) / 2, base - control
+    return np.concatenate([head - base, head - control]), base - control
 
 
 def _round_variance(taken: PassSamples) -> float:
-    """Return the variance of the median of the rounds, as theirs shows it."""
+    """Return the variance of the median over the rounds, as these show it."""
     change, control = _round_logs(taken)
-    scatter = _scale(np.concatenate([change - np.median(change), _CONTROL * control]))
-    return math.pi / 2 * scatter**2 / len(change)
+    scatter = _CONTROL * _scale(np.concatenate([change - np.median(change), control]))
+    return math.pi / 2 * scatter**2 / len(control)
 
 
 def _residuals(passes: Sequence[PassSamples]) -> Floats:
