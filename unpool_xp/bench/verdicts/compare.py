@@ -262,7 +262,7 @@ def _undecided_reason(
         advice = next((told for run, told in _ADVICE.items() if fewest.run.startswith(run)), "")
         return f"{count} in {side}{advice}"
     if not 1 / (1 + threshold) <= found.estimate <= 1 + threshold and floor > threshold:
-        return "too few samples for a noise floor" if math.isinf(floor) else "within the noise"
+        return "within the noise"
     return "the interval is too wide"
 
 
