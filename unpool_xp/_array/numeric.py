@@ -19,18 +19,14 @@ def item(info: InputInfo, x: Array) -> float:
     return float(x.item() if info.traits.library == "torch" else x)  # item asks for no gradient
 
 
-def are_first_maxima(
-    info: InputInfo, x: Array, maxima: Array, scratch: Array | None = None
-) -> bool:
+def are_first_maxima(info: InputInfo, x: Array, maxima: Array) -> bool:
     """Return whether maxima of x, of a real floating dtype on the host, are each a first largest.
 
-    None is NaN, nor a zero among zeros of both signs, of which a library may take either. `scratch`
-    is overwritten: fresh memory costs as much as the look.
+    None is NaN, nor a zero among zeros of both signs, of which a library may take either.
     """
     if info.traits.requires_grad:  # which is not asked for
         maxima = maxima.detach()
-    options = {} if scratch is None else {"out": scratch}
-    smallest = item(info, info.xp.min(info.xp.abs(maxima, **options)))
+    smallest = item(info, info.xp.min(info.xp.abs(maxima)))
     return smallest > 0 or (smallest == 0 and not _has_negative_zero(info, x))
 
 

@@ -117,15 +117,14 @@ def _max_pool_stacked(
     xp = info.xp
     taps = stacked_taps(info, x, _strided_axes(plan), plan.padding, dtype_info.lowest)
     values = xp.max(taps, axis=0)
-    are_maxima = taps == values
-    if dtype_info.floating and not are_first_maxima(info, x, values, scratch=taps[0, ...]):
+    if dtype_info.floating and not are_first_maxima(info, x, values):
         return _max_pool_folded(info, plan, x, dtype_info, ends - (plan.flat_extent + 1))
 
     def make() -> Array:
         return _tap_priorities(info, plan, x.ndim)
 
     priorities = cached_array(info, plan.arrays, "weights", make, x.ndim)
-    return values, ends - xp.max(are_maxima * priorities, axis=0)  # position: end - priority
+    return values, ends - xp.max((taps == values) * priorities, axis=0)  # position: end - priority
 
 
 def _strided_axes(plan: MaxPoolPlan) -> tuple[PoolAxis, ...]:
