@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.support.strategies import PoolingArguments, poolings
 from unpool_xp._dask.partition import (
     ConvTransposePartition,
-    PoolPartition,
     ResizePartition,
     UnpoolPartition,
+    WindowPartition,
     chunk_bounds,
 )
 from unpool_xp._plan import windows
@@ -43,15 +43,16 @@ def test_windows(pooling: PoolingArguments, data: st.DataObject) -> None:
     (axis,) = windows.plan_max_pool("max_pool", pooling.shape, *pooling.options.values()).axes
     first = data.draw(st.integers(0, axis.count - 1))
     last = data.draw(st.integers(first + 1, axis.count))
-    counts = tuple(range(axis.count))
-    start, stop, (part, own) = PoolPartition(axis, counts).part(first, last)
-    assert own == counts[first:last]
+    start, stop, part = WindowPartition(axis).part(first, last)
     assert (part.origin, part.size, part.count) == (start, stop - start, last - first)
     assert (part.flat_offsets, part.flat_stride) == (axis.flat_offsets, axis.flat_stride)
     read = cells_read(part)
     assert read == cells_read(axis)[first:last]
     assert stood_in(part) == stood_in(axis)[first:last]
     assert [part.origin + begin for begin in part.starts] == list(axis.starts)[first:last]
+    reach = part.origin - part.padding[0], part.origin + part.size + part.padding[1]
+    assert reach[1] == axis.size + axis.padding[1]
+    assert reach[0] == min(start, first * axis.stride - axis.padding[0])
     ends = [place for window in read for place in window]
     if axis.dilation == 1:
         assert (start, stop) == (min(ends), max(ends) + 1)

@@ -79,7 +79,7 @@ def test_windows_are_those_of_the_definition(ceil: bool) -> None:
         assert whole(*dataclasses.astuple(axis)[:6], *plan.output)
         assert whole(*axis.padding, *axis.source_before, *axis.source_after)
         check_stand_ins(axis, expected)
-        check_counts(axis, expected)
+        check_fullness(axis, expected)
         seen["planned"] += 1
     assert min(seen.values()) > 20
 
@@ -99,14 +99,12 @@ def check_stand_ins(axis: PoolAxis, expected: list[list[int]]) -> None:
             assert line[cell + axis.padding[0]] == nearest
 
 
-def check_counts(axis: PoolAxis, expected: list[list[int]]) -> None:
+def check_fullness(axis: PoolAxis, expected: list[list[int]]) -> None:
     before, after = axis.padding
     for include_pad in (False, True):
         low, high = (-before, axis.size + after) if include_pad else (0, axis.size)
-        counts = axis.element_counts(include_pad=include_pad)
-        assert counts == tuple(sum(c in range(low, high) for c in cells) for cells in expected)
-        assert whole(*counts)
-    assert min(axis.element_counts(include_pad=False)) >= 1
+        is_full = all(cell in range(low, high) for cells in expected for cell in cells)
+        assert axis.is_full(include_pad=include_pad) == is_full
 
 
 @pytest.mark.parametrize("lead", [(), (5,), (0, 2)])
@@ -169,19 +167,6 @@ def test_what_is_no_bool_is_refused() -> None:
         windows.plan_avg_pool("avg_pool", (1, 1, 4), 2, None, 0, 1, False, 1)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("include_pad", [False, True])
-def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
-    options = ((3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1), True)
-    plan = windows.plan_avg_pool("avg_pool", (4, 6, 5), *options, include_pad)
-    assert plan.axes == windows.plan_max_pool("avg_pool", (4, 6, 5), *options).axes
-    counts = plan.counts
-    assert counts == tuple(axis.element_counts(include_pad=include_pad) for axis in plan.axes)
-    if include_pad:
-        assert counts == ((3, 3, 3, 2), (2, 2, 2, 2, 2))
-    else:
-        assert counts == ((2, 3, 3, 1), (2, 2, 2, 2, 1))
-
-
 def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
     alike = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 0, 1, False, True)
     assert alike.divisor == 4
@@ -191,22 +176,10 @@ def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
         windows.plan_avg_pool("avg_pool", (1, 1, 4), 0, None, 0, 1, False, True)
     padded = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 1, 1, False, False)
     assert padded.divisor is None
-    assert padded.counts == ((1, 2, 2, 1), (1, 2, 1))
-
-
-def test_elements_are_counted_as_one_by_one() -> None:
-    sizes = itertools.product((1, 4, 9), (1, 3, 40), (1, 2, 5), (1, 3), (0, 2), (False, True))
-    for n, k, s, d, p, ceil_mode in sizes:
-        p = min(p, d * (k - 1))
-        try:
-            options = {"kernel_size": (k,), "stride": (s,), "dilation": (d,), "padding": (p,)}
-            (axis,) = pool(n, **options, ceil_mode=ceil_mode).axes
-        except ValueError:  # no window fits, or one holds no element
-            continue
-        for include, (low, high) in ((True, (-p, n + p)), (False, (0, n))):
-            taps = [[start + d * tap for tap in range(k)] for start in axis.starts]
-            wanted = [sum(low <= place < high for place in window) for window in taps]
-            assert axis.element_counts(include_pad=include) == tuple(wanted)
+    assert (padded.include_pad, alike.include_pad) == (False, True)
+    options = ((3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1), True)
+    plan = windows.plan_avg_pool("avg_pool", (4, 6, 5), *options, True)
+    assert plan.axes == windows.plan_max_pool("avg_pool", (4, 6, 5), *options).axes
 
 
 # --- fractional pooling --------------------------------------------------------------------------
@@ -596,3 +569,24 @@ def test_a_bad_dilation_is_named_even_where_no_kernel_is_given() -> None:
     message = r"dilation=0 must be >= 1 on every axis"
     with pytest.raises(ValueError, match=message):
         transposed.plan_max_unpool("max_unpool", (1, 2, 4, 4), None, None, 0, 0, (8, 8))
+
+
+@pytest.mark.parametrize("name", ["same", "same_lower"])
+def test_padding_by_name_is_that_of_each_operation(name: str) -> None:
+    odd = (0, 1) if name == "same" else (1, 0)
+    pooled = pool(1, 1, 6, 7, kernel_size=3, stride=(2, 1), padding=name)
+    assert pooled.output == (3, 7)
+    assert [axis.padding for axis in pooled.axes] == [odd, (1, 1)]
+    assert unpool(1, 1, 3, 4, kernel_size=3, stride=2, padding=name) == (2, (6, 8))
+    assert unpool(1, 1, 3, kernel_size=3, stride=2, padding=name, output_size=5) == (1, (5,))
+    for size, before in ((5, 1), (6, odd[0])):
+        given = {"kernel_size": 3, "stride": 2, "padding": name, "dilation": 1}
+        plan = transposed.plan_max_unpool("max_unpool", (1, 1, 3), output_size=size, **given)  # type: ignore[arg-type]
+        assert plan.windows is not None
+        assert plan.windows[0].before == before
+    axes = transpose((1, 2, 3, 5), (2, 1, 3, 2), stride=2, padding=name)
+    assert [(axis.output, axis.before) for axis in axes] == [(6, odd[0]), (10, 0)]
+    (axis,) = transpose((1, 2, 3), (2, 1, 4), stride=2, padding=name, output_size=(5,))
+    assert (axis.output, axis.before) == (5, 1 + odd[0])
+    (axis,) = transpose((1, 2, 3), (2, 1, 4), stride=2, padding=name, output_padding=1)
+    assert (axis.output, axis.before) == (6, 1 + odd[0])
