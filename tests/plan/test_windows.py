@@ -590,3 +590,10 @@ def test_padding_by_name_is_that_of_each_operation(name: str) -> None:
     assert (axis.output, axis.before) == (5, 1 + odd[0])
     (axis,) = transpose((1, 2, 3), (2, 1, 4), stride=2, padding=name, output_padding=1)
     assert (axis.output, axis.before) == (6, 1 + odd[0])
+    with fails(TypeError, "conv_transpose: groups must be an int", "got 2.0 (array of shape (1, 2"):
+        transpose((1, 2, 3), (2, 1, 4), groups=2.0)
+    said = "conv_transpose: padding=(1, -1) must be >= 0 (array of shape (1, 2, 3, 3))"
+    with fails(ValueError, said):
+        transpose((1, 2, 3, 3), (2, 1, 4, 4), padding=(1, -1))
+    with fails(TypeError, "max_unpool: dilation must be an int", "got 2.5 (array of shape (1, 1,"):
+        unpool(1, 1, 4, output_size=8, dilation=2.5)
