@@ -75,7 +75,7 @@ def map_plane_blocks(
     return tuple([xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs])
 
 
-class Windows(Protocol):
+class AxisWindows(Protocol):
     """The windows along one axis."""
 
     @property
@@ -94,13 +94,13 @@ class Windows(Protocol):
         """Return the input cells [start, stop) that the windows [first, last) need, and those."""
 
 
-WindowsT = TypeVar("WindowsT", bound=Windows)
+AxisWindowsT = TypeVar("AxisWindowsT", bound=AxisWindows)
 
 
 def map_window_blocks(
     info: InputInfo,
-    compute: Callable[[tuple[WindowsT, ...], Array], tuple[Array, ...]],
-    axes: tuple[WindowsT, ...],
+    compute: Callable[[tuple[AxisWindowsT, ...], Array], tuple[Array, ...]],
+    axes: tuple[AxisWindowsT, ...],
     x: Array,
     growth: float,
     *,
