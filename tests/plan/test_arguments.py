@@ -339,6 +339,9 @@ def test_a_seed_is_a_whole_number_from_0_on() -> None:
 def test_long_axes_are_drawn_in_pieces() -> None:
     (starts,) = regions((), (200_001,), (2,), (100_000,), [0.3])
     assert starts.tolist() == starts_by_hand(200_001, 2, 100_000, 0.3)
+    for n, dtype in ((2**31 - 1, np.int32), (2**31, np.int64), (2**32, np.int64)):
+        (starts,) = regions((), (n,), (1,), (3,), [0.3])
+        assert (starts.dtype, starts.tolist()) == (dtype, starts_by_hand(n, 1, 3, 0.3))
 
 
 def test_the_plan_of_drawn_regions() -> None:
