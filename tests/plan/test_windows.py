@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.expectations import fails, whole
@@ -80,6 +81,10 @@ def test_windows_are_those_of_the_definition(ceil: bool) -> None:
         assert whole(*axis.padding, *axis.source_before, *axis.source_after)
         check_stand_ins(axis, expected)
         check_fullness(axis, expected)
+        inside = [[is_real(cells[tap], n) for cells in expected] for tap in range(k)]
+        assert (axis.valid_taps == inside).all()
+        assert axis.extent == d * (k - 1) + 1
+        check_parts(axis, expected)
         seen["planned"] += 1
     assert min(seen.values()) > 20
 
@@ -105,6 +110,56 @@ def check_fullness(axis: PoolAxis, expected: list[list[int]]) -> None:
         low, high = (-before, axis.size + after) if include_pad else (0, axis.size)
         is_full = all(cell in range(low, high) for cells in expected for cell in cells)
         assert axis.is_full(include_pad=include_pad) == is_full
+
+
+def check_parts(axis: PoolAxis, expected: list[list[int]]) -> None:
+    count, axis.arrays["of the whole"] = len(expected), None
+    for first, last in {(0, 1), (0, count), (count // 2, count), (count - 1, count)}:
+        cells = expected[first:last]
+        start, stop, part = axis.part(first, last)
+        assert start == max(cells[0][0], 0)
+        assert stop == min(cells[-1][-1] + 1, axis.size)
+        assert (part.origin, part.size, part.count) == (start, stop - start, last - first)
+        assert (part.padding[1], part.arrays) == (axis.size + axis.padding[1] - stop, {})
+        assert dataclasses.astuple(part)[3:6] == dataclasses.astuple(axis)[3:6]
+        check_stand_ins(part, [[cell - start for cell in window] for window in cells])
+        check_fullness(part, [[cell - start for cell in window] for window in cells])
+        assert part.part(0, 1)[2].origin == start
+
+
+def test_windows_of_any_size_may_leave_cells_over() -> None:
+    for n in (6, 7):  # in ceil mode the last window starts at 3 or at 6
+        options = ((3,), None, 0, 1, True)
+        for plan in (
+            windows.plan_max_pool("max_pool", (2, n), *options, (False, True)),
+            windows.plan_avg_pool("avg_pool", (2, n), *options, True, None, (False, True)),
+        ):
+            assert plan.axes[0].source_after == (n - 1, n - 1)  # as many for each size
+        assert len(pool(2, n, kernel_size=(3,), ceil_mode=True).axes[0].source_after) == 2 * (n - 6)
+
+
+def test_a_divisor_is_any_whole_number_but_0() -> None:
+    def plan(divisor: Any) -> windows.AvgPoolPlan:
+        return windows.plan_avg_pool("avg_pool", (1, 1, 6), 2, None, 1, 1, False, False, divisor)
+
+    assert plan(-3).divisor == -3
+    assert plan(np.int8(3)).divisor == 3
+    with fails(ValueError, "avg_pool: divisor=0 must not be 0 (array of shape (1, 1, 6))"):
+        plan(0)
+    with fails(TypeError, "avg_pool: divisor must be an int", "got 2.0 (array of shape (1, 1, 6))"):
+        plan(2.0)
+
+
+def test_a_plan_of_some_windows_is_a_part() -> None:
+    plan = pool(1, 1, 6, 8, kernel_size=2)
+    plan.arrays["of the whole"] = None
+    axes = (plan.axes[0].part(1, 2)[2], plan.axes[1])
+    part = plan.part(axes)
+    assert (part.output, part.plane, part.axes) == ((1, 4), (6, 8), axes)
+    assert (part.is_partial, plan.is_partial, part.arrays) == (True, False, {})
+    assert part.operation == plan.operation == "max_pool"
+    with fails(ValueError, "max_pool: kernel_size=2 is an int"):
+        pool(4, kernel_size=2)
 
 
 @pytest.mark.parametrize("lead", [(), (5,), (0, 2)])
@@ -597,3 +652,28 @@ def test_padding_by_name_is_that_of_each_operation(name: str) -> None:
         transpose((1, 2, 3, 3), (2, 1, 4, 4), padding=(1, -1))
     with fails(TypeError, "max_unpool: dilation must be an int", "got 2.5 (array of shape (1, 1,"):
         unpool(1, 1, 4, output_size=8, dilation=2.5)
+
+
+def test_a_part_of_a_transposed_axis_has_the_shares_of_its_cells() -> None:
+    def shares(axis: ConvTransposeAxis, element: int, cell: int) -> set[tuple[int, int, int]]:
+        found = set()
+        for tap, (elements, cells) in enumerate(axis.scatter_slices):
+            places = range(cells.start, cells.stop, cells.step)
+            pairs = zip(range(elements.start, elements.stop), places, strict=True)
+            found |= {(tap, element + i, cell + place) for i, place in pairs}
+        return found
+
+    for k, s, d, before in itertools.product((1, 3), (1, 2), (1, 2), (0, 1)):
+        axis = ConvTransposeAxis(-1, 4, k, s, d, before, 4 * s + 1)
+        whole_axis = shares(axis, 0, 0)
+        assert axis.count == axis.output
+        cells = [cell for _, _, cell in whole_axis]
+        assert max(map(cells.count, cells)) <= axis.extent <= (k - 1) * d + 1
+        for first, last in itertools.combinations(range(axis.output + 1), 2):
+            start, stop, part = axis.part(first, last)
+            assert 0 <= start < stop <= axis.size
+            assert (part.size, part.output) == (stop - start, last - first)
+            wanted = {share for share in whole_axis if first <= share[2] < last}
+            assert shares(part, start, first) == wanted
+            elements = [element for _, element, _ in wanted]
+            assert not elements or d > 1 or (start, stop) == (min(elements), max(elements) + 1)
