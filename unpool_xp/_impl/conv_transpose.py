@@ -13,7 +13,7 @@ from unpool_xp._array.views import reshape_tail
 from unpool_xp._impl.conv_phases import conv_transpose_phases, is_applicable
 from unpool_xp._plan.transposed import ConvTransposeAxis, ConvTransposePlan
 
-_LARGE_PLANE = 2**22  # bytes; of those some cells at a time
+_LARGE_PLANE = 2**20  # elements; of those some cells at a time
 
 
 def conv_transpose_matmul(
@@ -30,8 +30,7 @@ def conv_transpose_matmul(
         part = ConvTransposePlan(axes, plan.groups)
         return (without_float_errors(_multiply_and_add, info, part, x, weight, bias),)
 
-    plane_bytes = math.prod(x.shape[x.ndim - len(kernel) :]) * x.dtype.itemsize
-    if not info.traits.fast_path or plane_bytes < _LARGE_PLANE:
+    if not info.traits.fast_path or math.prod(x.shape[-len(kernel) :]) < _LARGE_PLANE:
         return convolve(plan.axes, x)[0]
     growth = weight.shape[1] * plan.groups * math.prod(kernel) / weight.shape[0]
     return map_window_blocks(info, convolve, plan.axes, x, growth, same_in_planes=False)[0]
