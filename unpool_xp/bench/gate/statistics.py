@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from unpool_xp.bench.verdicts.bootstrap import CONFIDENCE, Ratio, Verdict, verdict
+from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, verdict
+from unpool_xp.bench.verdicts.resampling import CONFIDENCE
 
 SIDES = ("base", "control", "head")
 # So many values does the spread of all cases count for, beside the two that a case has of a pass.
