@@ -150,6 +150,25 @@ def test_a_divisor_is_any_whole_number_but_0() -> None:
         plan(2.0)
 
 
+def test_long_windows_are_combined_in_pairs() -> None:
+    # Of 16 elements where each is in 4 windows, else of 64.
+    cases = [(15, 1, False), (16, 1, True), (16, 4, True), (16, 5, False), (63, 20, False)]
+    for k, s, in_pairs in [*cases, (64, 20, True), (64, 100, True)]:
+        plan = pool(200, 5, kernel_size=(k, 1), stride=(s, 1), dilation=(2, 1))
+        axis = plan.axes[0]
+        assert isinstance(axis, PoolAxis)
+        assert axis.in_pairs is in_pairs
+        assert list(axis.flat_offsets) == [2 * 5 * tap for tap in range(k)]
+        last = (axis.count - 1) * s + 1
+        slices = [slice(2 * tap, 2 * tap + last, s) for tap in range(k)]
+        assert list(axis.tap_slices) == ([] if in_pairs else slices)
+        assert axis.flat_extent == (200 * 5 if in_pairs else 2 * 5 * (k - 1))
+        assert (plan.flat_extent, plan.window_size) == (axis.flat_extent, k)
+        start, stop, part = axis.part(0, 1)
+        assert part.flat_extent == (stop * 5 if in_pairs else axis.flat_extent)
+        assert start == 0
+
+
 def test_a_plan_of_some_windows_is_a_part() -> None:
     plan = pool(1, 1, 6, 8, kernel_size=2)
     plan.arrays["of the whole"] = None
