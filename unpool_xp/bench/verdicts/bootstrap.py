@@ -154,7 +154,7 @@ class Times:
     @functools.cached_property
     def typical(self) -> float:
         """The `typical_seconds`."""
-        return statistics.median(self.medians.tolist())
+        return float(statistics.median(self.medians.tolist()))
 
     @functools.cached_property
     def interval(self) -> Interval:
@@ -341,7 +341,7 @@ def noise_floor(samples: Sequence[float]) -> float:
         return float(values.max()) / float(values.min()) - 1
     halves = [(values[::2], values[1::2]), (values[:middle], values[middle:])]
     medians = [(statistics.median(a.tolist()), statistics.median(b.tolist())) for a, b in halves]
-    return max(max(a / b, b / a) for a, b in medians) - 1
+    return float(max(max(a / b, b / a) for a, b in medians)) - 1
 
 
 def verdict(ratio: Ratio, noise_floor: float, threshold: float = THRESHOLD) -> Verdict:
