@@ -49,8 +49,8 @@ def report_view(
 ) -> dict[str, Any]:
     """Return what is to be shown, grouped by machine.
 
-    "backends" has labels and how they look, "side_by_side" is as `compare_machines` returns it. A
-    machine has what was found once, for all that is made of it: "cases", "failed", "ceilings",
+    "backends" has labels and how they look, "pairs" is as `compare_machines` returns it. A machine
+    has what was found once, for all that is made of it: "cases", "failed", "ceilings",
     "limits" (of each case, one a timed row), "copies" (one a case), "devices", "crossovers",
     "break_evens" and "changes".
     """
@@ -65,7 +65,7 @@ def report_view(
         "version": unpool_xp.__version__,
         "backends": looks,
         "machines": [_machine_view(one, known.get(one.name), backends, names) for one in ranked],
-        "side_by_side": compare_machines(ranked),
+        "pairs": compare_machines(ranked),
         "problems": problems,
     }
 

@@ -17,6 +17,7 @@ from unpool_xp.bench.cases.formatting import (
     escape_markdown,
     interval_text,
     printable,
+    range_text,
     seconds_text,
     sizes_text,
     threads_text,
@@ -48,10 +49,10 @@ _CAPTION = (
     "Filled: portable; hollow: native. Dashed: compiled. Dotted grey: a plain copy of the bytes."
 )
 _SCRIPTS = ("core.js", "tables.js", "charts.js", "answers.js", "sections.js", "start.js")
-# What the template of the summary calls.
+# What the templates call.
 _WORDS = (
-    *(case_name, contender_text, interval_text, seconds_text, threads_text, three_digits),
-    times_text,
+    *(case_name, contender_text, interval_text, range_text, seconds_text, threads_text),
+    *(three_digits, times_text),
 )
 
 
@@ -129,6 +130,7 @@ def _html(view: Mapping[str, Any], raw: PackedRows) -> str:
     return _render(
         "template.html",
         **view,
+        backend_names=[backend["name"] for backend in view["backends"]],
         shown=_MOST_LINES,
         style=Markup(_read("style.css")),
         scripts=Markup("\n".join(map(_read, _SCRIPTS)) if drawn else ""),
@@ -144,7 +146,6 @@ def _markdown(view: Mapping[str, Any]) -> str:
         "template.md",
         lambda value: value if isinstance(value, Markup) else Markup(escape_markdown(value)),
         **view,
-        **{function.__name__: function for function in _WORDS},
         most_cases=_MOST_CASES,
         most_lines=_MOST_LINES,
     )
@@ -195,7 +196,8 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.from_string(_read(template)).render(values)
+    words = {function.__name__: function for function in _WORDS}
+    return environment.from_string(_read(template)).render(words | values)
 
 
 def _read(name: str) -> str:

@@ -14,9 +14,7 @@ function timeSection(selected) {
     ...groups.map(([operation, mine]) => timeCard(selected, operation, mine, groups.length === 1)));
   const columns = rowColumns(selected);
   const shown = ["operation", "shape", "settings", "bytes", "backend", "implementation", "function", "time", "interval", ...coldColumn(at), "over", "rate", "share", "samples", "scope"];
-  const joined = groups.some(([, mine]) => oneSizeEach(at, mine));
   return [legend(selected, { dotted: "a plain copy of the bytes" }), cards,
-    joined ? h("p", { class: "note" }, "Under “all settings”, where each kernel and stride was measured at one size alone, a line joins different ones.") : "",
     tableBehind(`Table: ${many(rows.length, "time")}`, () => pagedTable(shown.map((name) => columns[name]), rows))];
 }
 
@@ -25,17 +23,15 @@ function timeCard(selected, operation, rows, large) {
   const bySettings = [...groupBy(rows, (i) => settingsOf(at, at.rows.case[i]))]
     .map(([name, mine]) => ({ name, mine, sizes: new Set(mine.map((i) => at.rows.case[i])).size }))
     .sort((a, b) => b.sizes - a.sizes || dtypeRank(at, a.mine[0]) - dtypeRank(at, b.mine[0]) || compare(a.name, b.name));
-  const single = oneSizeEach(at, rows); // a line would have one point: join them all
   const place = h("div", {});
   const pick = h("select", { "aria-label": `Settings of ${operation}` },
     h("option", { value: "" }, `all settings (${many(new Set(rows.map((i) => at.rows.case[i])).size, "case")})`),
     ...bySettings.map(({ name, sizes }, i) => h("option", { value: i + 1 }, `${name} (${many(sizes, "size")})`)));
-  // Where sizes of the same settings were measured, those with the most of them are shown first.
-  pick.value = single ? "" : "1";
+  // Those with the most sizes are shown first; where none has two there is no line to draw.
+  pick.value = bySettings[0].sizes > 1 ? "1" : "";
   function draw() {
     const mine = pick.value ? bySettings[pick.value - 1].mine : rows;
-    const points = mine.map((i) => pointOf(selected, i)).filter((point) => point.bytes > 0);
-    if (single) for (const point of points) point.settings = "all";
+    const points = fastestOfEach(at, mine).map((i) => pointOf(selected, i)).filter((point) => point.bytes > 0);
     const sizes = few(points.map((point) => point.bytes));
     const lines = points.length ? copyLine(at, mine, few(points.map((point) => point.low))[0] / 2) : [];
     forget(place);
@@ -63,11 +59,6 @@ function copyLine(at, rows, least) {
     points.unshift({ bytes: before.bytes * (after.bytes / before.bytes) ** part, seconds: least });
   }
   return points.length > 1 ? points : [];
-}
-
-function oneSizeEach(at, rows) {
-  const cases = [...new Set(rows.map((i) => at.rows.case[i]))];
-  return cases.length > 1 && new Set(cases.map((number) => at.cases.settings[number])).size === cases.length;
 }
 
 // --- time against threads ---
@@ -116,7 +107,7 @@ function threadCard(selected, operation, rows) {
   const pick = h("select", { "aria-label": `Case of ${operation}` },
     ...byCase.map(([number], i) => h("option", { value: i }, `${at.cases.shape[number]}, ${settingsOf(at, number)}`)));
   function draw() {
-    const points = byCase[pick.value][1].map((i) => pointOf(selected, i));
+    const points = fastestOfEach(at, byCase[pick.value][1]).map((i) => pointOf(selected, i));
     const numbers = [...new Set(points.map((point) => point.threads))].sort((a, b) => a - b);
     const fastest = Math.min(...points.filter((point) => point.threads === numbers[0]).map((point) => point.seconds));
     const lines = few(numbers).map((threads) => ({ threads, seconds: (fastest * numbers[0]) / threads }));

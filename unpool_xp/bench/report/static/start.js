@@ -11,57 +11,38 @@ const SECTIONS = [
   ["cases", "Every case", "Open one for all that was measured of it.", caseSection],
   ["failures", "Without a time", "What failed, was wrong, or cannot be done.", failureSection],
 ];
-const bodies = new Map(); // name -> {body, render, dirty}
-const near = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    const section = bodies.get(entry.target.dataset.section);
-    section.near = entry.isIntersecting;
-    if (section.near && section.dirty) fill(section);
-  }
-}, { rootMargin: "300px" });
+const bodies = new Map(); // name -> {body, render}
 
 function build() {
   const here = SECTIONS.filter(([name]) => name !== "threads" || page.machines.some(hasThreads));
   byId("sections").append(...here.map(([name, title, caption, render]) => {
     const body = h("div", { class: "body" });
-    const section = h("section", { id: name, "data-section": name }, h("h2", {}, title), h("p", { class: "caption" }, caption), body);
-    section.style.minHeight = "16rem"; // until it is filled: what lies below it is not yet near
-    bodies.set(name, { body, render, section, dirty: true, near: false });
-    near.observe(section);
-    return section;
+    bodies.set(name, { body, render });
+    return h("section", { id: name, "data-section": name }, h("h2", {}, title), h("p", { class: "caption" }, caption), body);
   }));
 }
 
 function contents() {
   const { anchor } = machine();
-  const links = [[`${anchor}-answer`, "The answer"], ...SECTIONS.map(([name, title]) => [name, title]), [`${anchor}-claims`, "Claims"], [`${anchor}-facts`, "The machine"]];
+  const links = [[`${anchor}-answer`, "The answer"], ...SECTIONS.map(([name, title]) => [name, title]), ["pairs", "Other machines"], [`${anchor}-claims`, "Claims"], [`${anchor}-facts`, "The machine"]];
   byId("contents").replaceChildren(...links.filter(([id]) => byId(id)).map(([id, words]) => h("a", { href: `#${id}` }, words)));
 }
 
-let current = null;
-function fill(one) {
-  current ??= selection();
-  forget(one.body);
-  one.body.replaceChildren(...one.render(current).filter((child) => child !== null && child !== ""));
-  one.section.style.minHeight = "";
-  one.dirty = false;
-}
-
 function refresh() {
-  current = selection();
-  for (const one of bodies.values()) {
-    one.dirty = true;
-    if (one.near) fill(one);
+  const current = selection();
+  for (const { body, render } of bodies.values()) {
+    forget(body);
+    body.replaceChildren(...render(current).filter((child) => child !== null && child !== ""));
   }
   const at = machine();
   byId("f-count").textContent = `${count(current.rows.length)} of ${many(at.rows.case.length, "time")}`;
   byId("f-reset").hidden = !filtered();
-  answers();
+  answers(current);
 }
 
 const whole = new Map(); // machine -> its tables as they were written
-function answers() {
-  for (const host of document.querySelectorAll(".answers")) {
+function answers(current) {
+  for (const host of document.querySelectorAll(".machine .answers")) {
     const section = host.closest(".machine");
     if (Number(section.dataset.machine) !== chosen.machine) continue;
     if (!whole.has(chosen.machine)) whole.set(chosen.machine, [...host.children]);
@@ -98,6 +79,7 @@ function offerFilters() {
 function showMachine(number) {
   chosen.machine = number;
   for (const section of document.querySelectorAll(".machine")) section.hidden = Number(section.dataset.machine) !== number;
+  for (const pair of document.querySelectorAll(".pair")) pair.hidden = !pair.dataset.machines.split(" ").includes(String(number));
   contents();
   offerFilters();
   refresh();
@@ -145,8 +127,6 @@ function listen() {
   });
   byId("machine")?.addEventListener("change", (event) => showMachine(Number(event.target.value)));
   byId("download")?.addEventListener("click", download);
-  // Paper has no scrolling: all of it is filled.
-  addEventListener("beforeprint", () => bodies.forEach((one) => one.dirty && fill(one)));
 }
 
 async function start() {
@@ -161,6 +141,7 @@ async function start() {
   const wanted = page.machines.findIndex((one) => `#${one.anchor}` === location.hash);
   if (byId("machine")) byId("machine").value = Math.max(0, wanted);
   showMachine(Math.max(0, wanted));
+  await queue;
   document.documentElement.dataset.ready = "yes";
 }
 start();
