@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from unpool_xp.bench.report.answers import mean_ratio
 from unpool_xp.bench.report.ranked import RankedCase, by_series, fastest_with_copies
+from unpool_xp.bench.rows.names import backend_mode_of
 from unpool_xp.bench.verdicts.bootstrap import Verdict, verdict
 from unpool_xp.bench.verdicts.crossover import (
     DeviceCrossover,
@@ -111,7 +112,7 @@ def crossovers(cases: Iterable[RankedCase]) -> list[Crossovers]:
 def backend_changes(cases: Iterable[RankedCase]) -> list[list[WinnerChange]]:
     """Return where the fastest backend changes, for what was timed at several sizes."""
     return [
-        winner_changes(series, name=lambda row: row.backend)
+        winner_changes(series, name=lambda row: str(backend_mode_of(row)))
         for series in by_series(cases)
         if sum(bool(case.timed) for case in series) > 1
     ]

@@ -18,6 +18,7 @@ from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.report import charts
 from unpool_xp.bench.report.chart_specs import chart_specs
 from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, SIZE_CLASSES, Contender
+from unpool_xp.bench.rows.names import contender_text
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import THRESHOLD, Verdict
 from unpool_xp.bench.verdicts.crossover import WinnerChange
@@ -25,7 +26,7 @@ from unpool_xp.bench.verdicts.ranking import Ranked, copy_seconds
 
 _DIGITS = 5
 _NAMES = (
-    *("how", "backend", "operation", "dtype", "settings", "function", "device"),
+    *("how", "backend", "name", "operation", "dtype", "settings", "function", "device"),
     *("scope", "reason"),
 )
 
@@ -37,8 +38,9 @@ def round_number(number: float | None) -> float | None:
     return float(f"{number:.{_DIGITS}g}")
 
 
-def page_data(view: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all numbers of a page, and how its charts look."""
+def page_data(view: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    """Return all numbers of a page, and how its charts look; `rows` are those it carries."""
+    lines = {id(row): number for number, row in enumerate(rows)}
     backends = [backend["name"] for backend in view["backends"]]
     return {
         "backends": view["backends"],
@@ -50,14 +52,16 @@ def page_data(view: Mapping[str, Any]) -> dict[str, Any]:
             {
                 **{name: machine[name] for name in ("id", "title", "anchor")},
                 "bandNumbers": [band["number"] for band in machine["bands"]],
-                **_machine_data(machine, backends),
+                **_machine_data(machine, backends, lines),
             }
             for machine in view["machines"]
         ],
     }
 
 
-def _machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
+def _machine_data(
+    machine: Mapping[str, Any], backends: Sequence[str], lines: Mapping[int, int]
+) -> dict[str, Any]:
     """Return the numbers of one of the "machines" of `report_view`, as plain values.
 
     "names" has words, to which numbers refer; "cases", "rows", "failures", "tax" and "paybacks"
@@ -85,12 +89,14 @@ def _machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[s
             "case": timed[at][0],
             "row": at,
             "after": None if before is None else timed[rows[id(before)]][0],
-            "tied": [number_of("backend", name) for name in sorted(change.tied)],
+            "tied": list(change.tied),
         }
 
     row_columns: dict[str, list[Any]] = {
         "case": [number for number, _ in timed],
+        "line": [lines[id(t.row)] for _, t in timed],
         "how": [contender_number(Contender.of(t.row)) for _, t in timed],
+        "name": [number_of("name", contender_text(t.row)) for _, t in timed],
         "function": [number_of("function", t.row.function) for _, t in timed],
         "device": [number_of("device", t.row.device) for _, t in timed],
         "limit": [round_number(rate) for limits in machine["limits"] for rate in limits],

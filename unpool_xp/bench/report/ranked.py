@@ -171,8 +171,13 @@ class RankedMachine:
         return _fastest_copies(row for row in rows if not row.process)
 
     def limit(self, case: RankedCase, device: str) -> float | None:
-        """Return the GB/s of the plain copy beside a case; of older rows of that of 256 MiB."""
-        found = case.copies.get(device, self._old_copies.get(device))
+        """Return the GB/s of a plain copy of as many bytes as a call of a case moves.
+
+        Older rows have one of 256 MiB, which is no limit of what a cache may hold: None there.
+        """
+        found = case.copies.get(device)
+        if found is None and not self.is_in_cache(case.first_row):
+            found = self._old_copies.get(device)
         return found.gb_s if found else None
 
     def host_copy_rate(self, case: RankedCase) -> float | None:

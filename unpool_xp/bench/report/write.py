@@ -27,7 +27,6 @@ from unpool_xp.bench.cases.formatting import (
 from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.report import charts
 from unpool_xp.bench.report.payload import (
-    PackedRows,
     gzip_base64,
     gzip_base64_json,
     pack_rows,
@@ -116,7 +115,7 @@ def write_report(
         if part["spec"] is not None
     ]
     page, summary, table = (out_dir / f"report.{ending}" for ending in ("html", "md", "csv"))
-    page.write_text(_html(view, pack_rows(rows)), encoding="utf-8")
+    page.write_text(_html(view, rows), encoding="utf-8")
     summary.write_text(_markdown(view), encoding="utf-8")
     with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, _CSV_COLUMNS)
@@ -125,7 +124,7 @@ def write_report(
     return ReportFiles(page, summary, table, tuple(pngs))
 
 
-def _html(view: Mapping[str, Any], raw: PackedRows) -> str:
+def _html(view: Mapping[str, Any], rows: Sequence[Row]) -> str:
     drawn = bool(view["machines"])
     return _render(
         "template.html",
@@ -136,8 +135,8 @@ def _html(view: Mapping[str, Any], raw: PackedRows) -> str:
         scripts=Markup("\n".join(map(_read, _SCRIPTS)) if drawn else ""),
         # Squeezed: base64 holds nothing that a browser takes for markup, whatever rows say.
         vega=gzip_base64(charts.javascript().encode()) if drawn else "",
-        data=gzip_base64_json(page_data(view)) if drawn else "",
-        raw=raw,
+        data=gzip_base64_json(page_data(view, rows)) if drawn else "",
+        raw=pack_rows(rows),
     )
 
 

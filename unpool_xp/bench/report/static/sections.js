@@ -13,7 +13,7 @@ function timeSection(selected) {
   const cards = h("div", { class: groups.length === 1 ? "cards one" : "cards" },
     ...groups.map(([operation, mine]) => timeCard(selected, operation, mine, groups.length === 1)));
   const columns = rowColumns(selected);
-  const shown = ["operation", "shape", "settings", "bytes", "backend", "implementation", "function", "time", "interval", ...coldColumn(at), "over", "rate", "share", "samples", "scope"];
+  const shown = ["operation", "shape", "settings", "bytes", "backend", "function", "time", "interval", ...coldColumn(at), "over", "rate", "share", "samples", "scope"];
   return [legend(selected, { dotted: "a plain copy of the bytes" }), cards,
     tableBehind(`Table: ${many(rows.length, "time")}`, () => pagedTable(shown.map((name) => columns[name]), rows))];
 }
@@ -87,7 +87,7 @@ function threadSection(selected) {
   const rows = [...first.keys()];
   const groups = [...groupBy(rows, operation)].sort(([a], [b]) => compare(a, b));
   const columns = rowColumns(selected);
-  const shown = ["operation", "shape", "settings", "backend", "implementation", "function", "time", "interval"];
+  const shown = ["operation", "shape", "settings", "backend", "function", "time", "interval"];
   return [
     listed("In the geometric mean over the cases", told.map(([mine, ratio]) => h("span", {}, h("b", {}, times(ratio)),
       ` as fast with ${many(span(mine)[1], "thread")} as with ${span(mine)[0]}: ${how(mine[0]).label}${how(mine[0]).mode === "compiled" ? " compiled" : ""}, ${how(mine[0]).implementation}`))),
@@ -140,7 +140,7 @@ function shareSection(selected) {
     ? `A plain copy: ${ceilings.join("; ")}. Up to ${bytes(at.beyond_cache)} the data may fit a cache, which is faster than memory: more than 100% is possible there${flagged.length ? "." : "; no larger call is above it."}`
     : `Beside the fastest plain copy of as many bytes on the same device, half of them read and half written; of the largest: ${ceilings.join("; ")}.`;
   const columns = rowColumns(selected);
-  const shown = ["operation", "shape", "settings", "bytes", "backend", "implementation", "function", "time", "rate", "share"];
+  const shown = ["operation", "shape", "settings", "bytes", "backend", "function", "time", "rate", "share"];
   return [
     listed("On the best backend, at the largest size of each", best.map(([operation, share]) => h("span", {}, h("b", {}, percent(share)), ` ${operation}`))),
     flagged.length ? h("p", { class: "warning" }, `${many(flagged.length, "row")} of more than ${bytes(at.beyond_cache)} above the speed of a plain copy: marked as doubtful in the table, not a success.`) : "",
@@ -157,7 +157,7 @@ function crossoverSection(selected) {
   return [h("h3", {}, "CPU and GPU"), ...devicePart(selected), h("h3", {}, "From backend to backend"), ...changePart(selected)];
 }
 
-function devicePart({ at, caseOn, hows }) {
+function devicePart({ at, caseOn }) {
   if (!at.names.backend.some((name) => at.names.how.some(([backend]) => at.names.backend[backend] === name && isGpu(name)))) {
     return [nothing("No GPU was measured on this machine, so there is no crossover between CPU and GPU.")];
   }
@@ -168,7 +168,7 @@ function devicePart({ at, caseOn, hows }) {
   const points = series.flatMap((one) => one.case.flatMap((number, k) => words.filter(([, , get]) => get(one)[k] !== null).map(([, name, get]) => ({
     settings: `${operationOf(at, number)} ${settingsOf(at, number)}`, case: caseWords(at, number), bytes: at.cases.bytes[number], ratio: get(one)[k], copies: name,
     operation: operationOf(at, number),
-    cpu: fullWords(hows[at.rows.how[one.cpu[k]]]), gpu: fullWords(hows[at.rows.how[one.gpu[k]]]), words: times(get(one)[k]),
+    cpu: nameOf(at, one.cpu[k]), gpu: nameOf(at, one.gpu[k]), words: times(get(one)[k]),
   }))));
   const charts = [...groupBy(points, (point) => point.operation)].map(([operation, mine]) => h("article", { class: "card" }, h("h3", {}, operation),
     chart("device", `CPU time over GPU time of ${operation}`, { points: mine, lines: [{ ratio: 1 }], xticks: byteTicks(mine.map((p) => p.bytes)), yticks: decimalTicks([1, ...mine.map((p) => p.ratio)]), height: 230 })));
@@ -199,8 +199,8 @@ function changePart({ at, caseOn, hows }) {
   const step = (change) => {
     const how = hows[at.rows.how[change.row]];
     const from = change.after === null ? `${bytes(at.cases.bytes[change.case])} on` : `${bytes(at.cases.bytes[change.after])} to ${bytes(at.cases.bytes[change.case])}`;
-    const tied = change.tied.length ? ` (not clear of ${change.tied.map((number) => page.backends[number].name).join(", ")})` : "";
-    return h("div", {}, h("span", { class: "soft" }, change.after === null ? `from ${from}: ` : `somewhere from ${from}: `), glyph(how.backend), h("b", {}, howWords(how)), h("span", { class: "soft" }, tied));
+    const tied = change.tied.length ? ` (tied with ${change.tied.join(", ")})` : "";
+    return h("div", {}, h("span", { class: "soft" }, change.after === null ? `from ${from}: ` : `somewhere from ${from}: `), glyph(how.backend), h("b", {}, nameOf(at, change.row)), h("span", { class: "soft" }, tied));
   };
   return [
     finding(`The fastest backend changes with size in ${changing.length} of ${many(series.length, "series")} that were measured at several sizes.`),
@@ -211,6 +211,33 @@ function changePart({ at, caseOn, hows }) {
       { name: "changes", number: true, value: (changes) => changes.length - 1, cell: (changes) => String(changes.length - 1) },
       { name: "fastest, small to large", words: true, cell: (changes) => h("div", {}, ...changes.map(step)) },
     ], [...series].sort((a, b) => b.length - a.length), { size: 15 }),
+  ];
+}
+
+// --- every backend at every size ---
+
+function heatCell(ratio, title, words = times(ratio)) {
+  const strength = Math.min(1, Math.abs(Math.log2(ratio)) / 3.3) * 78;
+  const colour = `color-mix(in srgb, var(${ratio > 1 ? "--slow" : "--fast"}) ${strength.toFixed(0)}%, transparent)`;
+  return h("td", { class: "cell", style: `background: ${colour}`, title }, words);
+}
+const heatCase = (at) => ({ name: "case", kind: "name", value: (line) => line.number, cell: (line) => h("span", {}, operationOf(at, line.number), " ", at.cases.shape[line.number], " ", h("span", { class: "soft" }, settingsOf(at, line.number))) });
+
+function heatSection(selected) {
+  const { at, hows } = selected;
+  const rows = fastestOfEach(at, selected.rows);
+  if (!rows.length) return [nothing("No row with a time is left.")];
+  const best = bestSeconds(at);
+  const over = (i) => at.rows.seconds[i] / best[at.rows.case[i]];
+  const words = (how) => howWords(how) + (how.implementation === "native" ? " own" : "");
+  const columns = [...new Set(rows.map((i) => at.rows.how[i]))].map((number) => hows[number]).sort((a, b) => compare(words(a), words(b)));
+  const lines = [...groupBy(rows, (i) => at.rows.case[i])].map(([number, mine]) => ({ number, of: new Map(mine.map((i) => [at.rows.how[i], i])) }));
+  const cell = (i) => (i === undefined ? h("td", {}) : heatCell(over(i), `${nameOf(at, i)}, ${seconds(at.rows.seconds[i])}`, `${times(over(i))}${at.rows.place[i] === 1 ? " ✓" : ""}`));
+  return [
+    h("p", { class: "note" }, "The time over that of the fastest of the case; ✓: the fastest, and what is tied with it. “own” is the fastest of the library's own functions."),
+    pagedTable([heatCase(at), ...columns.map((how) => ({
+      name: words(how), number: true, value: (line) => (line.of.has(how.number) ? over(line.of.get(how.number)) : null), cell: (line) => cell(line.of.get(how.number)),
+    }))], lines, { className: "heat", size: 50 }),
   ];
 }
 
@@ -226,16 +253,14 @@ function taxSection({ at, hows, howOn, caseOn }) {
   const heat = (line, how) => {
     const i = line.of.get(how.number);
     if (i === undefined) return h("td", {});
-    const ratio = at.tax.ratio[i], strength = Math.min(1, Math.abs(Math.log2(ratio)) / 3.3) * 78;
-    const side = ratio > 1 ? "--slow" : "--fast";
-    const words = `${times(ratio)} (${limits(at.tax.low[i], at.tax.high[i])}) over ${at.names.function[at.tax.function[i]]}`;
-    return h("td", { class: "cell", style: `background: color-mix(in srgb, var(${side}) ${strength.toFixed(0)}%, transparent)`, title: words }, times(ratio));
+    const ratio = at.tax.ratio[i];
+    return heatCell(ratio, `${times(ratio)} (${limits(at.tax.low[i], at.tax.high[i])}) over ${at.names.function[at.tax.function[i]]}`);
   };
   return [
     listed("In the geometric mean over the cases", means.map(([how, values]) => h("span", {}, h("b", {}, times(geometric(values))), ` on ${howWords(how)}`))),
     h("p", { class: "note" }, "In the map the time of unpool_xp's function is over that of the library's fastest: blue below 1, faster; orange above 1, slower; empty where there is nothing to compare. The interval and the native function show when a cell is pointed at, and are in the table."),
     pagedTable([
-      { name: "case", kind: "name", value: (line) => line.number, cell: (line) => h("span", {}, operationOf(at, line.number), " ", at.cases.shape[line.number], " ", h("span", { class: "soft" }, settingsOf(at, line.number))) },
+      heatCase(at),
       ...columns.map((how) => ({ name: howWords(how), number: true, value: (line) => { const i = line.of.get(how.number); return i === undefined ? null : at.tax.ratio[i]; }, cell: (line) => heat(line, how) })),
     ], lines, { className: "heat" }),
     tableBehind(`Table: ${many(taxes.length, "ratio")} with intervals`, () => pagedTable([
@@ -303,7 +328,7 @@ function memorySection(selected) {
     legend(selected, { modes: false }),
     dots("memory", "Peak memory over inputs and outputs, by operation and backend", "peak", points, 1) ?? "",
     tableBehind(`Table: ${many(rows.length, "peak")}`, () => pagedTable([
-      ...["operation", "shape", "settings", "backend", "implementation", "function", "bytes"].map((name) => columns[name]),
+      ...["operation", "shape", "settings", "backend", "function", "bytes"].map((name) => columns[name]),
       { name: "peak", number: true, value: (i) => at.rows.peak[i], cell: (i) => bytes(at.rows.peak[i]) },
       { name: "over in and out", number: true, value: over, cell: (i) => times(over(i)) },
     ], rows)),
@@ -345,14 +370,15 @@ function caseSection(selected) {
 function caseDetails(selected, number, rows, failures) {
   const { at, hows } = selected;
   const best = rows.reduce((one, i) => (one === null || at.rows.seconds[i] < at.rows.seconds[one] ? i : one), null);
-  const how = best === null ? null : hows[at.rows.how[best]];
+  const tied = rows.filter((i) => i !== best && best !== null && at.rows.place[i] === at.rows.place[best]).map((i) => nameOf(at, i));
   const details = h("details", { class: "case" }, h("summary", {},
     h("b", {}, operationOf(at, number)), h("span", {}, at.cases.shape[number]), h("span", { class: "soft" }, settingsOf(at, number)),
-    h("span", { class: "end" }, ...(how ? [glyph(how.backend), `${howWords(how)} ${seconds(at.rows.seconds[best])}`] : ["no time"]))));
-  details.addEventListener("toggle", () => {
-    if (!details.open || details.children.length > 1) return;
-    const columns = rowColumns(selected);
-    const shown = ["place", "backend", "implementation", "function", "time", "interval", ...coldColumn(at), "over", "rate", "share", "samples", "scope"];
+    h("span", { class: "end" }, ...(best === null ? ["no time"] : [howCell(hows[at.rows.how[best]], nameOf(at, best)), ` ${seconds(at.rows.seconds[best])}`, tied.length ? `, tied with ${tied.join(", ")}` : ""]))));
+  details.addEventListener("toggle", async () => {
+    if (!details.open || details.dataset.filled) return;
+    details.dataset.filled = "yes";
+    const columns = { ...rowColumns(selected), samples: await samplesColumn(at, rows) };
+    const shown = ["place", "backend", "time", "samples", "interval", ...coldColumn(at), "over", "rate", "share", "function", "scope"];
     details.append(
       ...at.cases.notes[number].map((note) => h("p", { class: "note" }, note)),
       rows.length ? pagedTable(shown.map((name) => columns[name]), rows) : h("p", { class: "warning" }, "Nothing here has a checked result."),

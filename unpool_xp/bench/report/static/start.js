@@ -2,6 +2,7 @@
 
 const SECTIONS = [
   ["time", "Time against size", "Down is faster. Where the lines cross, another backend takes over. Bars are 95 % intervals.", timeSection],
+  ["heat", "Every backend at every size", "How many times as long each takes as the fastest.", heatSection],
   ["threads", "Time against threads", "More threads help until they wait for memory, or for each other. Down is faster.", threadSection],
   ["share", "How close to a plain copy", "Most of these operations only move values, so the speed at which the machine copies memory is what they can reach.", shareSection],
   ["crossover", "Where the answer changes", "Small calls are overhead, large ones are memory: the best backend for one is often not that for the other.", crossoverSection],
