@@ -17,10 +17,10 @@ from msgspec.structs import replace
 from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.report import charts
 from unpool_xp.bench.report.chart_specs import chart_specs
-from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, SIZE_CLASSES, Contender
+from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, Contender
 from unpool_xp.bench.rows.names import contender_text
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.verdicts.bootstrap import THRESHOLD, Verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.crossover import WinnerChange
 from unpool_xp.bench.verdicts.ranking import Ranked, copy_seconds
 
@@ -44,14 +44,11 @@ def page_data(view: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     backends = [backend["name"] for backend in view["backends"]]
     return {
         "backends": view["backends"],
-        "threshold": THRESHOLD,
-        "bands": [[most, name] for most, name in SIZE_CLASSES],
         "specs": chart_specs(backends),
         "themes": {"light": charts.theme(backends), "dark": charts.theme(backends, dark=True)},
         "machines": [
             {
                 **{name: machine[name] for name in ("id", "title", "anchor")},
-                "bandNumbers": [band["number"] for band in machine["bands"]],
                 **_machine_data(machine, backends, lines),
             }
             for machine in view["machines"]
@@ -103,7 +100,6 @@ def _machine_data(
         "seconds": [round_number(t.seconds) for _, t in timed],
         "low": [round_number(t.interval.low) for _, t in timed],
         "high": [round_number(t.interval.high) for _, t in timed],
-        "noise": [round_number(t.noise) for _, t in timed],
         "disturbed": [int(t.disturbed) for _, t in timed],
         "between": [t.disagreement_text for _, t in timed],
         "cold": [round_number(t.row.cold_s) for _, t in timed],

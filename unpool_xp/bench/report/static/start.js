@@ -38,20 +38,19 @@ function refresh() {
   const at = machine();
   byId("f-count").textContent = `${count(current.rows.length)} of ${many(at.rows.case.length, "time")}`;
   byId("f-reset").hidden = !filtered();
-  answers(current);
+  answers();
 }
 
-const whole = new Map(); // machine -> its tables as they were written
-function answers(current) {
-  for (const host of document.querySelectorAll(".machine .answers")) {
-    const section = host.closest(".machine");
-    if (Number(section.dataset.machine) !== chosen.machine) continue;
-    if (!whole.has(chosen.machine)) whole.set(chosen.machine, [...host.children]);
-    section.querySelector(".filtered").hidden = !filtered();
-    if (!filtered()) host.replaceChildren(...whole.get(chosen.machine));
-    else if (current.rows.length) host.replaceChildren(...answerTables(current));
-    else host.replaceChildren(nothing("No row with a time is left."));
+// The answer is that of the rows: filters hide lines of it, and change none.
+function answers() {
+  for (const line of document.querySelectorAll("tr[data-operation]")) {
+    line.hidden = Boolean((chosen.operation && line.dataset.operation !== chosen.operation) || (chosen.dtype && line.dataset.dtype !== chosen.dtype));
   }
+  for (const part of document.querySelectorAll(".decisions")) {
+    part.hidden = !part.querySelector("tbody tr:not([hidden])");
+    if (chosen.dtype) part.open = true;
+  }
+  for (const note of document.querySelectorAll(".filtered")) note.hidden = !(chosen.mode || chosen.implementation || chosen.without.size);
 }
 
 // --- filters ---
