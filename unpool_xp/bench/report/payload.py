@@ -22,7 +22,7 @@ from unpool_xp.bench.rows.names import contender_text
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.crossover import WinnerChange
-from unpool_xp.bench.verdicts.ranking import Ranked, copy_seconds
+from unpool_xp.bench.verdicts.ranking import copy_seconds
 
 _DIGITS = 5
 _NAMES = (
@@ -104,7 +104,8 @@ def _machine_data(
         "between": [t.disagreement_text for _, t in timed],
         "cold": [round_number(t.row.cold_s) for _, t in timed],
         "place": [t.place for _, t in timed],
-        "tie": [_tie(t) for _, t in timed],
+        "undecided": [int(t.verdict is Verdict.UNDECIDED) for _, t in timed],
+        "needed": [round_number(t.needed) for _, t in timed],
         "samples": [len(t.row.samples_s) for _, t in timed],
         "scope": [number_of("scope", t.row.check_scope or "yes") for _, t in timed],
         "first": [round_number(t.row.first_call_s) for _, t in timed],
@@ -176,13 +177,6 @@ def _machine_data(
         "beyond_cache": BEYOND_CACHE_BYTES,
         "names": {name: list(words) for name, words in numbers.items()},
     }
-
-
-def _tie(timed: Ranked) -> int:
-    """Return 1 where a row is the same as the best, 2 where that is undecided."""
-    if not timed.tied_with_best:
-        return 0
-    return 1 if timed.verdict is Verdict.SAME else 2
 
 
 RAW_BYTES = 5_500_000  # of the rows in a page, squeezed and in base64

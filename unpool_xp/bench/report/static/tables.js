@@ -97,23 +97,17 @@ function bestSeconds(at) {
   }
   return bestCache.get(at);
 }
-const sharedCache = new WeakMap();
-function placeWords(at, i) {
-  if (!sharedCache.has(at)) {
-    const seen = new Map();
-    at.rows.case.forEach((number, j) => {
-      const key = `${number} ${at.rows.place[j]}`;
-      seen.set(key, (seen.get(key) ?? 0) + 1);
-    });
-    sharedCache.set(at, seen);
-  }
-  const place = at.rows.place[i];
-  return sharedCache.get(at).get(`${at.rows.case[i]} ${place}`) > 1 ? `${place}=` : `${place}`;
+// As the terminal has them: = as fast as the one above, ? not enough samples.
+function placeWords({ rows }, i) {
+  const shared = rows.case[i - 1] === rows.case[i] && rows.place[i - 1] === rows.place[i];
+  return `${rows.place[i]}${rows.undecided[i] ? "?" : shared ? "=" : ""}`;
 }
 function overWords(at, i, best) {
   const over = times(at.rows.seconds[i] / best[at.rows.case[i]]);
-  const tie = ["", "same", "undecided"][at.rows.tie[i]];
-  return tie ? h("span", {}, h("span", { class: "sure" }, tie), ` ${over}`) : over;
+  if (!at.rows.undecided[i]) return over;
+  const needed = at.rows.needed[i];
+  const words = needed === null ? "the samples cannot tell" : `${digits(needed)} times the samples would decide`;
+  return h("span", {}, over, h("div", { class: "fine" }, words));
 }
 // Older rows have no call after a rest.
 const coldColumn = (at) => (at.rows.cold.some((value) => value !== null) ? ["cold"] : []);

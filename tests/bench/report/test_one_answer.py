@@ -1,0 +1,108 @@
+"""Each case of a stored sweep has one answer: on the page, in the terminal, in JSON, in the CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tests.support.reports import Page
+from unpool_xp.bench.choose import Choice
+from unpool_xp.bench.report.write import ReportFiles, write_report
+from unpool_xp.bench.rows.names import case_of
+from unpool_xp.bench.rows.schema import Row, latest, parse_row
+from unpool_xp.bench.terminal.choice import choice_as_json
+from unpool_xp.bench.terminal.ranking import print_ranking
+from unpool_xp.bench.verdicts.ranking import by_workload, rank, tax
+
+SWEEPS = Path(__file__).parents[3] / "results" / "sweeps"
+LINES = [
+    line
+    for path in sorted((SWEEPS / "intel-xeon-2core-4e0c25").glob("*.jsonl"))
+    for line in path.read_bytes().splitlines()
+]
+CASES = by_workload(latest(map(parse_row, LINES)))
+
+
+def key_of(fields: dict[str, Any]) -> str:
+    names = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
+    return json.dumps([fields[name] for name in names])
+
+
+def fastest_by_hand() -> dict[str, tuple[str, str, str, str]]:
+    """Return who has the least median in each case, from the lines of the files alone."""
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for line in LINES:
+        row = json.loads(line)
+        if row["checked"] and row["samples_s"]:
+            process = row.get("process") or [0] * len(row["samples_s"])
+            own: dict[int, list[float]] = {}
+            for number, sample in zip(process, row["samples_s"], strict=True):
+                own.setdefault(number, []).append(sample)
+            who = tuple(row[n] for n in ("backend", "mode", "implementation", "function"))
+            found.setdefault(key_of(row), {})[who] = median(map(median, own.values()))
+    return {key: min(times, key=times.__getitem__) for key, times in found.items()}
+
+
+def who(row: Row) -> tuple[str, str, str, str]:
+    return row.backend, row.mode, row.implementation, row.function
+
+
+def in_terminal(rows: list[Row]) -> list[str]:
+    """Return the names of a ranking as it is printed, those of the first place first."""
+    text = io.StringIO()
+    print_ranking(Console(file=text, width=200), rank(rows), tax(rows))
+    return re.findall(r"^ *\d+[=?]? +(.+?)  ", text.getvalue(), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+    rows = [row for rows in CASES.values() for row in rows]
+    return write_report(rows, [], tmp_path_factory.mktemp("report"))
+
+
+def test_the_page_the_terminal_and_json_rank_alike_and_as_the_samples_do(files):
+    (machine,) = Page(files).data["machines"]
+    names, columns = machine["names"], machine["rows"]
+    on_page: dict[int, list[str]] = {}
+    for number, name in zip(columns["case"], columns["name"], strict=True):
+        on_page.setdefault(number, []).append(names["name"][name])
+    told = list(on_page.values())
+    assert len(told) == len(CASES) == 29
+    by_hand = fastest_by_hand()
+    for rows in CASES.values():
+        ranking, terminal = rank(rows), in_terminal(rows)
+        answer = choice_as_json(Choice(case_of(rows[0]), rows, {}))
+        assert terminal == [entry.name for entry in ranking.timed]
+        assert told.count(terminal) == 1, "the page ranks it otherwise"
+        told.remove(terminal)
+        assert answer["use"] == [entry.name for entry in ranking.timed if entry.is_fastest]
+        assert [entry["backend"] for entry in answer["ranking"]][: len(terminal)] == [
+            entry.row.backend for entry in ranking.timed
+        ]
+        fields = json.loads(json.dumps({n: getattr(rows[0], n) for n in rows[0].__struct_fields__}))
+        assert who(ranking.best.row) == by_hand[key_of(fields)]
+
+
+def test_the_table_of_what_to_use_names_one_of_the_fastest_of_each_of_its_cases(files):
+    with files.decisions.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    page = Page(files).words
+    assert sum(int(line["cases"]) for line in lines) == len(CASES)
+    for line in lines:
+        assert line["use"] in page
+        covered = [
+            rank(rows)
+            for rows in CASES.values()
+            if rows[0].operation == line["operation"]
+            and int(line["bytes_from"]) <= max(r.bytes_moved for r in rows) <= int(line["bytes_to"])
+        ]
+        fastest = [{e.name for e in ranking.timed if e.is_fastest} for ranking in covered]
+        assert sum(line["use"] in names for names in fastest) >= int(line["cases"])
