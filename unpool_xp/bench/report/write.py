@@ -47,7 +47,7 @@ _MOST_CASES = 200  # with tables in the summary; beyond, the page has them
 _CAPTION = (
     "Filled: portable; hollow: native. Dashed: compiled. Dotted grey: a plain copy of the bytes."
 )
-_SCRIPTS = ("core.js", "tables.js", "charts.js", "sections.js", "start.js")
+_SCRIPTS = ("core.js", "tables.js", "charts.js", "maps.js", "sections.js", "start.js")
 # What the templates call.
 _WORDS = (
     *(case_name, contender_text, interval_text, range_text, seconds_text, threads_text),
