@@ -67,7 +67,8 @@ def run_cluster_sweep(
     worker_timeout_s : float, optional
         Seconds to wait for a worker that can measure what is left, once none is there.
     **options
-        `rounds`, `cell_s`, `timeout_s` and `memory`, as in `bench.measure.rounds.measure_case`.
+        `rounds`, `cell_s`, `race`, `timeout_s` and `memory`, as in
+        `bench.measure.rounds.measure_case`.
 
     Returns
     -------

@@ -43,8 +43,8 @@ def report_view(
 
     "backends" has labels and how they look, "pairs" is as `compare_machines` returns it. A machine
     has what was found once, for all that is made of it: "cases", "failed", "ceilings",
-    "limits" (of each case, one a timed row), "copies" (one a case), "devices", "crossovers",
-    "break_evens" and "changes".
+    "limits" (of each case, one a timed row), "copies" (one a case), "decisions", "devices",
+    "crossovers", "break_evens" and "changes".
     """
     ranked = ranked_machines(rows, known)
     backends = sorted({row.backend for machine in ranked for row in machine.rows})
