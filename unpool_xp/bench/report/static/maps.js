@@ -15,14 +15,13 @@ function heatSection(selected) {
   if (!rows.length) return [nothing("No row with a time is left.")];
   const best = bestSeconds(at);
   const over = (i) => at.rows.seconds[i] / best[at.rows.case[i]];
-  const words = (how) => howWords(how) + (how.implementation === "native" ? " own" : "");
-  const columns = [...new Set(rows.map((i) => at.rows.how[i]))].map((number) => hows[number]).sort((a, b) => compare(words(a), words(b)));
+  const columns = [...new Set(rows.map((i) => at.rows.how[i]))].map((number) => hows[number]).sort((a, b) => compare(ownWords(a), ownWords(b)));
   const lines = [...groupBy(rows, (i) => at.rows.case[i])].map(([number, mine]) => ({ number, of: new Map(mine.map((i) => [at.rows.how[i], i])) }));
   const cell = (i) => (i === undefined ? h("td", {}) : heatCell(over(i), `${nameOf(at, i)}, ${seconds(at.rows.seconds[i])}`, `${times(over(i))}${at.rows.place[i] === 1 ? " ✓" : ""}`));
   return [
     h("p", { class: "note" }, "The time over that of the fastest of the case; ✓: the fastest, and what is tied with it. “own” is the fastest of the library's own functions."),
     pagedTable([heatCase(at), ...columns.map((how) => ({
-      name: words(how), number: true, value: (line) => (line.of.has(how.number) ? over(line.of.get(how.number)) : null), cell: (line) => cell(line.of.get(how.number)),
+      name: ownWords(how), number: true, value: (line) => (line.of.has(how.number) ? over(line.of.get(how.number)) : null), cell: (line) => cell(line.of.get(how.number)),
     }))], lines, { className: "heat", size: 50 }),
   ];
 }

@@ -90,7 +90,7 @@ function threadSection(selected) {
   const shown = ["operation", "shape", "settings", "backend", "function", "time", "interval"];
   return [
     listed("In the geometric mean over the cases", told.map(([mine, ratio]) => h("span", {}, h("b", {}, times(ratio)),
-      ` as fast with ${many(span(mine)[1], "thread")} as with ${span(mine)[0]}: ${how(mine[0]).label}${how(mine[0]).mode === "compiled" ? " compiled" : ""}, ${how(mine[0]).implementation}`))),
+      ` as fast with ${many(span(mine)[1], "thread")} as with ${span(mine)[0]}: ${ownWords(how(mine[0]), how(mine[0]).label + (how(mine[0]).mode === "compiled" ? " compiled" : ""))}`))),
     legend({ ...selected, rows }, { dotted: "perfect scaling of the fastest" }),
     h("div", { class: groups.length === 1 ? "cards one" : "cards" }, ...groups.map(([name, mine]) => threadCard(selected, name, mine))),
     tableBehind(`Table: ${many(rows.length, "time")}`, () => pagedTable([
@@ -226,7 +226,7 @@ function compileSection(selected) {
   const row = (k) => at.paybacks.row[k], how = (k) => hows[at.rows.how[row(k)]];
   const calls = (k) => at.paybacks.calls[k];
   const points = of.filter((k) => calls(k) !== null).map((k) => ({ ...pointOf(selected, row(k)), calls: calls(k), words: count(calls(k)) }));
-  const told = [...groupBy(of, (k) => `${how(k).label}, ${how(k).implementation}`)].sort(([a], [b]) => compare(a, b)).map(([label, mine]) => {
+  const told = [...groupBy(of, (k) => ownWords(how(k), how(k).label))].sort(([a], [b]) => compare(a, b)).map(([label, mine]) => {
     const paid = mine.filter((k) => calls(k) !== null);
     const never = mine.length - paid.length;
     return `${label}: ` + (paid.length ? `after ${many(Math.round(median(paid.map(calls))), "call")} (median of ${many(paid.length, "case")})` : "")
@@ -239,8 +239,7 @@ function compileSection(selected) {
     dots("payback", "Calls until compiling has paid, by operation and backend", "calls", points, null) ?? "",
     tableBehind(`Table: ${many(of.length, "compiled row")}`, () => pagedTable([
       { name: "case", value: (k) => caseWords(at, at.rows.case[row(k)]), cell: (k) => caseWords(at, at.rows.case[row(k)]) },
-      { name: "backend", value: (k) => how(k).label, cell: (k) => howCell(how(k)) },
-      { name: "function is", value: (k) => how(k).implementation, cell: (k) => how(k).implementation },
+      { name: "backend", value: (k) => nameOf(at, row(k)), cell: (k) => howCell(how(k), nameOf(at, row(k))) },
       { name: "first call", number: true, value: (k) => at.rows.first[row(k)], cell: (k) => seconds(at.rows.first[row(k)]) },
       { name: "compiled", number: true, value: (k) => at.rows.seconds[row(k)], cell: (k) => seconds(at.rows.seconds[row(k)]) },
       { name: "eager", number: true, value: (k) => at.rows.seconds[at.paybacks.eager[k]], cell: (k) => seconds(at.rows.seconds[at.paybacks.eager[k]]) },
