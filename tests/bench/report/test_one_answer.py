@@ -31,14 +31,13 @@ LINES = [
 CASES = by_workload(latest(map(parse_row, LINES)))
 
 
-def key_of(fields: dict[str, Any]) -> str:
-    names = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
-    return json.dumps([fields[name] for name in names])
+WHAT = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
+WHO = ("backend", "mode", "implementation", "function")
 
 
-def fastest_by_hand() -> dict[str, tuple[str, str, str, str]]:
+def fastest_by_hand() -> dict[str, tuple[Any, ...]]:
     """Return who has the least median in each case, from the lines of the files alone."""
-    found: dict[str, dict[tuple[str, ...], float]] = {}
+    found: dict[str, dict[tuple[Any, ...], float]] = {}
     for line in LINES:
         row = json.loads(line)
         if row["checked"] and row["samples_s"]:
@@ -46,13 +45,9 @@ def fastest_by_hand() -> dict[str, tuple[str, str, str, str]]:
             own: dict[int, list[float]] = {}
             for number, sample in zip(process, row["samples_s"], strict=True):
                 own.setdefault(number, []).append(sample)
-            who = tuple(row[n] for n in ("backend", "mode", "implementation", "function"))
-            found.setdefault(key_of(row), {})[who] = median(map(median, own.values()))
+            times = found.setdefault(str([row[name] for name in WHAT]), {})
+            times[tuple(row[name] for name in WHO)] = median(map(median, own.values()))
     return {key: min(times, key=times.__getitem__) for key, times in found.items()}
-
-
-def who(row: Row) -> tuple[str, str, str, str]:
-    return row.backend, row.mode, row.implementation, row.function
 
 
 def in_terminal(rows: list[Row]) -> list[str]:
@@ -68,7 +63,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
     return write_report(rows, [], tmp_path_factory.mktemp("report"))
 
 
-def test_the_page_the_terminal_and_json_rank_alike_and_as_the_samples_do(files):
+def test_the_page_and_the_terminal_rank_alike_and_as_the_samples_do(files):
     (machine,) = Page(files).data["machines"]
     names, columns = machine["names"], machine["rows"]
     on_page: dict[int, list[str]] = {}
@@ -79,16 +74,21 @@ def test_the_page_the_terminal_and_json_rank_alike_and_as_the_samples_do(files):
     by_hand = fastest_by_hand()
     for rows in CASES.values():
         ranking, terminal = rank(rows), in_terminal(rows)
-        answer = choice_as_json(Choice(case_of(rows[0]), rows, {}))
         assert terminal == [entry.name for entry in ranking.timed]
         assert told.count(terminal) == 1, "the page ranks it otherwise"
         told.remove(terminal)
-        assert answer["use"] == [entry.name for entry in ranking.timed if entry.is_fastest]
-        assert [entry["backend"] for entry in answer["ranking"]][: len(terminal)] == [
-            entry.row.backend for entry in ranking.timed
-        ]
-        fields = json.loads(json.dumps({n: getattr(rows[0], n) for n in rows[0].__struct_fields__}))
-        assert who(ranking.best.row) == by_hand[key_of(fields)]
+        best = ranking.best.row
+        case = str([getattr(best, name) for name in WHAT])
+        assert tuple(getattr(best, name) for name in WHO) == by_hand[case]
+
+
+def test_json_ranks_as_the_page_does():
+    for rows in CASES.values():
+        timed = rank(rows).timed
+        answer = choice_as_json(Choice(case_of(rows[0]), rows, {}))
+        assert answer["use"] == [entry.name for entry in timed if entry.is_fastest]
+        told = [(entry["backend"], entry["mode"], entry["place"]) for entry in answer["ranking"]]
+        assert told[: len(timed)] == [(e.row.backend, e.row.mode, e.place) for e in timed]
 
 
 def test_the_table_of_what_to_use_names_one_of_the_fastest_of_each_of_its_cases(files):
