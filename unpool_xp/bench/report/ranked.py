@@ -170,7 +170,8 @@ class RankedMachine:
         Older rows have one of 256 MiB, which is no limit of what a cache may hold: None there.
         """
         found = case.copies.get(device)
-        if found is None and not self.is_in_cache(case.first_row):
+        there = [row for row in case.rows if row.device == device]
+        if found is None and there and not self.is_in_cache(there[0]):
             found = self._old_copies.get(device)
         return found.gb_s if found else None
 
