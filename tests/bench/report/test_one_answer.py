@@ -16,7 +16,7 @@ from rich.console import Console
 from tests.support.reports import Page
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.report.write import ReportFiles, write_report
-from unpool_xp.bench.rows.names import case_of
+from unpool_xp.bench.rows.names import case_name, case_of
 from unpool_xp.bench.rows.schema import Row, latest, parse_row
 from unpool_xp.bench.terminal.choice import choice_as_json
 from unpool_xp.bench.terminal.ranking import print_ranking
@@ -65,18 +65,18 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
 
 def test_the_page_and_the_terminal_rank_alike_and_as_the_samples_do(files):
     (machine,) = Page(files).data["machines"]
-    names, columns = machine["names"], machine["rows"]
-    on_page: dict[int, list[str]] = {}
+    names, cases, columns = machine["names"], machine["cases"], machine["rows"]
+    on_page: dict[str, list[str]] = {}
     for number, name in zip(columns["case"], columns["name"], strict=True):
-        on_page.setdefault(number, []).append(names["name"][name])
-    told = list(on_page.values())
-    assert len(told) == len(CASES) == 29
+        what = (names[of][cases[of][number]] for of in ("operation", "settings"))
+        case = "{} {shape}, {}".format(*what, shape=cases["shape"][number])
+        on_page.setdefault(case, []).append(names["name"][name])
     by_hand = fastest_by_hand()
+    assert len(on_page) == len(by_hand) == len(CASES) == 29
     for rows in CASES.values():
-        ranking, terminal = rank(rows), in_terminal(rows)
-        assert terminal == [entry.name for entry in ranking.timed]
-        assert told.count(terminal) == 1, "the page ranks it otherwise"
-        told.remove(terminal)
+        ranking = rank(rows)
+        ranked = [entry.name for entry in ranking.timed]
+        assert on_page[case_name(rows[0])] == in_terminal(rows) == ranked
         best = ranking.best.row
         case = str([getattr(best, name) for name in WHAT])
         assert tuple(getattr(best, name) for name in WHO) == by_hand[case]

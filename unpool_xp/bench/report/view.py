@@ -80,7 +80,7 @@ def _machine_view(
         "summary": _summary(first, {row.backend for row in ranked.rows}),
         "tiles": _tiles(ranked, first, len(failed)),
         "decisions": decisions,
-        "answers": _by_dtype(decisions),
+        "answers": _by_dtype(decisions) if first.cases else [],
         "claims": judge_claims(ranked) if first.cases else [],
         "gpu": any(is_gpu(row.backend) for row in ranked.rows),
         "devices": device_points(cases),
