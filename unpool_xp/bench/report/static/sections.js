@@ -127,7 +127,9 @@ function threadCard(selected, operation, rows) {
 function shareSection(selected) {
   const { at } = selected;
   const rows = selected.rows.filter((i) => shareOf(at, i) !== null);
-  if (!rows.length) return [nothing("No copy bandwidth was measured on these devices, so there is no share of it to show.")];
+  if (!rows.length) return [nothing(at.ceilings.some(Boolean)
+    ? "What is left may all come from a cache, and no copy of its size was measured: there is no share to show."
+    : "No copy bandwidth was measured on these devices, so there is no share of it to show.")];
   // The largest size of each: where caches help the least.
   const largest = [...groupBy(rows, (i) => `${operationOf(at, at.rows.case[i])} ${at.rows.how[i]}`).values()]
     .map((mine) => mine.reduce((best, i) => (at.rows.bytes[i] > at.rows.bytes[best] || (at.rows.bytes[i] === at.rows.bytes[best] && at.rows.seconds[i] < at.rows.seconds[best]) ? i : best)));
