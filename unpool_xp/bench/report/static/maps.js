@@ -17,9 +17,13 @@ function heatSection(selected) {
   const over = (i) => at.rows.seconds[i] / best[at.rows.case[i]];
   const columns = [...new Set(rows.map((i) => at.rows.how[i]))].map((number) => hows[number]).sort((a, b) => compare(ownWords(a), ownWords(b)));
   const lines = [...groupBy(rows, (i) => at.rows.case[i])].map(([number, mine]) => ({ number, of: new Map(mine.map((i) => [at.rows.how[i], i])) }));
-  const cell = (i) => (i === undefined ? h("td", {}) : heatCell(over(i), `${nameOf(at, i)}, ${seconds(at.rows.seconds[i])}`, `${times(over(i))}${at.rows.place[i] === 1 ? " ✓" : ""}`));
+  const cell = (i) => {
+    if (i === undefined) return h("td", {});
+    const mark = at.rows.place[i] === 1 ? " ✓" : at.rows.undecided[i] ? " ?" : "";
+    return heatCell(over(i), `${nameOf(at, i)}, ${seconds(at.rows.seconds[i])}`, `${times(over(i))}${mark}`);
+  };
   return [
-    h("p", { class: "note" }, "The time over that of the fastest of the case; ✓: the fastest, and what is tied with it. “own” is the fastest of the library's own functions."),
+    h("p", { class: "note" }, "The time over that of the fastest of the case; ✓: the fastest, and what is tied with it; ?: not enough samples to tell it from the fastest. “own” is the fastest of the library's own functions."),
     pagedTable([heatCase(at), ...columns.map((how) => ({
       name: ownWords(how), number: true, value: (line) => (line.of.has(how.number) ? over(line.of.get(how.number)) : null), cell: (line) => cell(line.of.get(how.number)),
     }))], lines, { className: "heat", size: 50 }),
