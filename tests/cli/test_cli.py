@@ -169,14 +169,28 @@ def test_a_sweep_leaves_rows_and_a_report_that_can_be_made_again(tmp_path: Path)
     assert rows
     assert all(row.operation == "nearest_unpool" for row in rows)
     assert all(row.copy_gb_s and row.copy_gb_s > 0 for row in rows)
+    assert "bytes of a call" in shown.stdout
     assert "nearest_unpool" in shown.stdout
-    assert (tmp_path / "report" / "report.html").exists()
+    assert "95 % interval" not in shown.stdout  # that is in the rankings
+    for name in ("report.html", "decisions.csv"):
+        assert (tmp_path / "report" / name).exists()
     again = run("report", str(tmp_path / "sweeps"), "--to", str(tmp_path / "again"))
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "again" / "report.html").stat().st_size > 10_000
-    resumed = run(*sweep(tmp_path, "--resume", "last"))
+    resumed = run(*sweep(tmp_path, "--resume", "last", "--rankings"))
     assert "0 measured" in resumed.stderr
+    assert resumed.stdout.count("95 % interval") == len({tuple(row.shape) for row in rows})
     assert len(read_rows([path]).rows) == len(rows)
+
+
+def test_a_sweep_lists_what_it_would_measure(tmp_path: Path) -> None:
+    shown = run(*sweep(tmp_path, "--list"))
+    *cases, last = shown.stdout.splitlines()
+    assert last.startswith(f"{len(cases)} cases, ")
+    assert all(case.startswith("nearest_unpool-") for case in cases)
+    assert not list(tmp_path.iterdir())
+    refused = run(*sweep(tmp_path, "--list", "--scheduler", "tcp://127.0.0.1:1"))
+    assert refused.returncode == 2
 
 
 def test_a_damaged_line_is_named_and_the_good_rows_are_read(tmp_path: Path) -> None:

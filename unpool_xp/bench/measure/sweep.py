@@ -19,6 +19,7 @@ from msgspec.structs import asdict
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.host.cgroup import available_memory
+from unpool_xp.bench.measure.host.compile_cache import shared_compilation
 from unpool_xp.bench.measure.machine import this_machine, write_machine
 from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.rounds import (
@@ -178,7 +179,11 @@ def run_sweep(
             write_machine(out.parent)
             writer = files.RowWriter(out)
         start_s = math.inf if budget_s is None else _START_SHARE * budget_s
-        with writer, open_pools(places, processes or PROCESSES, start_s) as pools:
+        with (
+            shared_compilation(),
+            writer,
+            open_pools(places, processes or PROCESSES, start_s) as pools,
+        ):
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
@@ -198,6 +203,23 @@ def run_sweep(
             "run the same sweep with --resume to measure the rest"
         ) from None
     return SweepSummary(out, measured, failed, skipped, total - measured - failed)
+
+
+def cells_left(
+    cases: Sequence[Case],
+    labels: Sequence[str],
+    out: str | Path,
+    *,
+    modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
+    threads: Sequence[int] = (),
+    wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
+) -> dict[Case, int]:
+    """Return how many cells of each case `run_sweep` would measure, with what the file has."""
+    out = Path(out)
+    done = schema.done_keys(files.read_rows([out]).rows if out.exists() else [])
+    grid, _ = build_grid(cases, places_of(labels, threads), modes, done, random.Random(0), wanted)
+    number = {case: len(cells) for case, cells in grid}
+    return {case: number[case] for case in dict.fromkeys(cases) if case in number}
 
 
 def measure_rows(
