@@ -15,6 +15,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from tests.support.browser import chromium
 from tests.support.rows import ATTACK, failed_row, in_processes, make_row
 from tests.support.synthetic_rows import synthetic_rows
+from unpool_xp.bench.report import charts
 from unpool_xp.bench.report.write import write_report
 from unpool_xp.bench.rows.schema import Row, parse_row
 
@@ -60,7 +61,9 @@ class Browser:
             ".getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value); })",
             scope,
         )
-        return len(self.driver.find_elements(By.CSS_SELECTOR, f"{scope} .chart .marks"))
+        return len(
+            self.driver.find_elements(By.CSS_SELECTOR, f"{scope} .chart .marks:is(svg, canvas)")
+        )
 
     def choose(self, filter_name: str, value: str) -> None:
         Select(self.driver.find_element(By.ID, f"f-{filter_name}")).select_by_value(value)
@@ -78,6 +81,14 @@ class Browser:
 
     def complaints(self) -> list[str]:
         return [entry["message"] for entry in self.driver.get_log("browser")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_pictures() -> Iterator[None]:
+    """Draw no PNG beside a page: it takes longer than all that is done with the page."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(charts, "write_png", lambda spec, path, *words: path)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +109,7 @@ def browser(chrome: Browser) -> Iterator[Browser]:
 
 def the_rows() -> list[Row]:
     failed = failed_row("out of memory", backend="dask", machine="made-up-1")
-    return [*synthetic_rows(900), failed]
+    return [*synthetic_rows(450), failed]
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +185,7 @@ def test_the_crossovers_are_a_table_that_follows_the_filters(browser, page):
 def test_filters_that_leave_nothing_say_so(browser, page):
     browser.open(page)
     browser.each("#f-backends input", "click()")
-    assert browser.texts("#f-count")[0].startswith("0 of 900")
+    assert browser.texts("#f-count")[0].startswith("0 of 450")
     for section in ("time", "share", "tax", "compile", "memory", "failures"):
         assert len(browser.texts(f"#{section} .plain")) == 1
 
@@ -257,7 +268,7 @@ def test_tables_turn_their_pages_and_sort(browser, page):
     browser.each(*by_rate)
     largest = float(browser.texts(f"{rows} td:nth-child(10)")[0].replace(",", ""))
     assert largest > rising[-1]
-    assert browser.texts("#time .pager span") == ["1 to 25 of 900"]
+    assert browser.texts("#time .pager span") == ["1 to 25 of 450"]
     browser.driver.find_element(By.CSS_SELECTOR, "#cases input").send_keys("linear 3x3")
     assert all(
         "linear_unpool" in text and "3x3" in text for text in browser.texts("#cases summary")
