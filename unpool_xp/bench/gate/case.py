@@ -20,8 +20,7 @@ from unpool_xp.bench.gate.statistics import (
     looks_changed,
 )
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.measure.measurement import Measurement
-from unpool_xp.bench.measure.rounds import Cell, cells_of
+from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
 from unpool_xp.bench.measure.session import describe_error
 from unpool_xp.bench.measure.sweep import make_row
 from unpool_xp.bench.rows.files import RowWriter

@@ -11,16 +11,16 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.measurement import Measurement, Samples
+from unpool_xp.bench.measure.measurement import Cell, Measurement, Samples
 from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.timer import to_and_fro
@@ -43,44 +43,7 @@ _OUT_OF_TIME = "not measured: out of time"
 _BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed beside the calls
 
 
-@dataclass(frozen=True)
-class Cell:
-    """What a case is measured with.
-
-    Parameters
-    ----------
-    label : str
-        The backend.
-    mode : {"eager", "compiled"}
-        How.
-    implementation : {"portable", "native"}
-        Whose function.
-    function : str
-        Its name.
-    threads : int, optional
-        How many it computes with. Default: as the library chooses.
-    """
-
-    label: str
-    mode: str
-    implementation: str
-    function: str
-    threads: int | None = None
-
-    @property
-    def runs_on(self) -> Place:
-        """Where it is measured."""
-        return Place(self.label, self.threads)
-
-
-def cells_of(
-    case: Case, label: str, modes: Sequence[str] = ("eager",), threads: int | None = None
-) -> list[Cell]:
-    """Return the cells of a case on a backend: the portable function, then the natives."""
-    functions = [("portable", f"unpool_xp.{case.definition.function.__name__}")]
-    natives = case.natives(label.partition(":")[0])
-    functions += [("native", native.name(case)) for native in natives]
-    return [Cell(label, mode, *function, threads) for mode in modes for function in functions]
+Contenders: TypeAlias = Callable[[Mapping[Cell, Measurement]], Collection[Cell]]
 
 
 @dataclass
@@ -98,9 +61,14 @@ class Interleaver:
     """
 
     def __init__(
-        self, case: Case, cells: Sequence[Cell], timeout_s: float, until: float = math.inf
+        self,
+        case: Case,
+        cells: Sequence[Cell],
+        timeout_s: float,
+        until: float = math.inf,
+        contenders: Contenders | None = None,
     ) -> None:
-        self.case, self.timeout_s, self.until = case, timeout_s, until
+        self.case, self.timeout_s, self.until, self.contenders = case, timeout_s, until, contenders
         self.kinds = list(_BESIDE)
         self.measured = {cell: Measurement(error=_OUT_OF_TIME) for cell in cells}
         self.facts: dict[Place, dict[str, Any]] = {}  # what the workers say of their backends
@@ -109,7 +77,17 @@ class Interleaver:
         self._known: dict[str, str] = {}  # outputs that were found right, whoever made them
         self._out: set[Cell] = set()  # of the race
         self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
+        self.ready_s = 0.0  # what the start and the checks took in the last process
         self._pool, self._process = Pool(), 0
+
+    def in_race(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Return those of the cells that have not failed, nor lost the race."""
+        if self.contenders is not None:
+            self._out = set(self.measured) - set(self.contenders(self.measured))
+        possible = {
+            cell for cell, one in self.measured.items() if one.error in (None, _OUT_OF_TIME)
+        }
+        return [cell for cell in cells if cell in possible - self._out]
 
     @property
     def _answer_timeout(self) -> float:
@@ -119,9 +97,11 @@ class Interleaver:
     def enter(self, pool: Pool, process: int) -> list[Cell]:
         """Go on in the workers of a pool; return the cells that have not failed."""
         self._pool, self._process = pool, process
-        left = (cell for cell in self.measured if cell not in self._out)
-        cells = [cell for cell in left if self.measured[cell].error in (None, _OUT_OF_TIME)]
+        cells = self.in_race(self.measured)
         places = list(dict.fromkeys(cell.runs_on for cell in cells))
+        for place in places:  # those that have not started yet do so side by side
+            with contextlib.suppress(WorkerLostError):
+                _ = pool[place]
         for place in places:  # nothing starts any more once something is timed
             with contextlib.suppress(WorkerError, WorkerLostError):
                 self.facts[place] = pool[place].facts
@@ -279,6 +259,7 @@ def measure_case(
     memory: bool | Callable[[Case, Cell], bool] = False,
     limit: bool = True,
     until: float = math.inf,
+    contenders: Contenders | None = None,
 ) -> dict[Cell, Measurement]:
     """Measure a case with each of the cells, in turns, in several processes one after the other.
 
@@ -309,6 +290,9 @@ def measure_case(
     until : float, optional
         The moment of `time.monotonic` at which everything ends: what is not done by then has
         failed, and a worker that is still busy is ended.
+    contenders : callable, optional
+        For a race with a budget: from what was measured so far to the cells that more samples are
+        taken of. The rounds go on until the budget is spent, or one is left. Default: all stay.
 
     Returns
     -------
@@ -316,14 +300,20 @@ def measure_case(
         A failed cell has ``checked`` false, a reason in ``error``, and no samples.
     """
     end = math.inf if budget_s is None else time.monotonic() + budget_s
-    interleaver = Interleaver(case, cells, timeout_s, until)
+    interleaver = Interleaver(case, cells, timeout_s, until, contenders)
     left_out = {"copy": not limit, "cold": race}
     interleaver.kinds = [what for what in _BESIDE if not left_out.get(what)]
     for process, pool in enumerate(pools):
         now = time.monotonic()
         if process and now >= min(end, until):
             break
-        share = None if budget_s is None else (end - now) / (len(pools) - process)
+        if contenders and process:
+            decided = process >= _ENOUGH_PROCESSES and len(interleaver.in_race(cells)) < 2
+            if decided or now + interleaver.ready_s >= end:
+                break
+        # In the first process of a race all cells take part: none is to be left out.
+        parts = 1 if contenders and not process else len(pools) - process
+        share = None if budget_s is None else (end - now) / parts
         if race:
             _race_in_process(interleaver, pool, process)
         else:
@@ -347,6 +337,8 @@ def _measure_in_process(
     budget_s: float | None,
 ) -> None:
     start, until = time.monotonic(), interleaver.until
+    racing = interleaver.contenders is not None
+    least, beside = (_RACE_SAMPLES, 1) if racing and not process else (_MIN_ROUNDS, _MIN_ROUNDS)
     for cell in interleaver.enter(pool, process):
         if (now := time.monotonic()) >= until:
             break
@@ -355,19 +347,25 @@ def _measure_in_process(
         # The workers' start and the checks may take two thirds, the samples have the rest.
         if budget_s is None or now - start < budget_s * 2 / 3:
             interleaver.prepare(cell)
+    interleaver.ready_s = time.monotonic() - start
     if budget_s is None:
         deadline = time.monotonic() + cell_s * len(interleaver.open)
+    elif racing and not process:  # what is to be compared has been found; the rest is for samples
+        deadline = start + budget_s / 2
     else:
         deadline = start + budget_s
-    for round_number in range(rounds):
-        now, order = time.monotonic(), list(interleaver.open)
-        if not order or now >= until or (round_number >= _MIN_ROUNDS and now >= deadline):
+    for round_number in itertools.count():
+        now, order = time.monotonic(), interleaver.in_race(interleaver.open)
+        finished = len(order) < 2 if racing else round_number >= rounds
+        if not order or now >= until:
             break
-        share = max(deadline - now, 0.0) / (rounds - round_number) / len(order)
+        if round_number >= min(least, rounds) and (finished or now >= deadline):
+            break
+        share = max(deadline - now, 0.0) / max(rounds - round_number, 1) / len(order)
         for cell in to_and_fro(order, round_number):
             if cell in interleaver.open:  # its worker may be lost by now
                 interleaver.sample(cell, share)
-        if round_number < _MIN_ROUNDS:
+        if round_number < beside:
             interleaver.sample_beside()
     interleaver.close()
 

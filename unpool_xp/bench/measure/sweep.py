@@ -9,7 +9,7 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,14 +21,8 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.host.cgroup import available_memory
 from unpool_xp.bench.measure.host.compile_cache import shared_compilation
 from unpool_xp.bench.measure.machine import this_machine, write_machine
-from unpool_xp.bench.measure.measurement import Measurement
-from unpool_xp.bench.measure.rounds import (
-    PROCESSES,
-    TIMEOUT_SECONDS,
-    Cell,
-    cells_of,
-    measure_case,
-)
+from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
+from unpool_xp.bench.measure.rounds import PROCESSES, TIMEOUT_SECONDS, measure_case
 from unpool_xp.bench.measure.workers import (
     Place,
     Pool,
@@ -322,7 +316,9 @@ def case_fields(case: Case, cell: Cell) -> dict[str, Any]:
     }
 
 
-def make_row(origin: dict[str, Any], case: Case, cell: Cell, measured: Measurement) -> schema.Row:
+def make_row(
+    origin: Mapping[str, Any], case: Case, cell: Cell, measured: Measurement
+) -> schema.Row:
     """Return the row of a cell."""
     known = asdict(measured)
     if measured.bytes_moved is None:

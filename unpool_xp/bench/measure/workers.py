@@ -322,7 +322,7 @@ def find_loadable(labels: Sequence[str]) -> tuple[dict[str, str], dict[str, str]
 
 @contextlib.contextmanager
 def open_pools(
-    places: Sequence[Place], processes: int, seconds: float = math.inf
+    places: Sequence[Place], processes: int, seconds: float = math.inf, *, lazy: bool = False
 ) -> Iterator[list[Pool]]:
     """Start several workers for each place, and end them.
 
@@ -334,11 +334,13 @@ def open_pools(
         How many workers for each; fewer where the memory is short.
     seconds : float, optional
         When so much time has gone, no more are started.
+    lazy : bool, optional
+        Whether all but the first worker of a place start when something is asked of them.
 
     Yields
     ------
     list of Pool
-        At least one; all of their workers are ready, or have failed.
+        At least one; the workers that were started are ready, or have failed.
     """
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -348,13 +350,15 @@ def open_pools(
             # The next takes as long as the last, and as much memory.
             if pools and taken * (1 + 1 / len(pools)) > seconds:
                 break
-            if (
-                pools
-                and pools[0].resident_bytes() > _MEMORY_SHARE * psutil.virtual_memory().available
+            waiting = len(pools) if lazy else 1  # those that have no memory yet
+            if pools and (
+                waiting * pools[0].resident_bytes()
+                > _MEMORY_SHARE * psutil.virtual_memory().available
             ):
                 break
-            pools.append(stack.enter_context(Pool(places)))
-            for place in places:
+            starting = () if lazy and pools else places
+            pools.append(stack.enter_context(Pool(starting)))
+            for place in starting:
                 with contextlib.suppress(WorkerError, WorkerLostError):  # its rows will say why
                     _ = pools[-1][place].facts
         yield pools
