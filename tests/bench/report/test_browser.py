@@ -214,9 +214,9 @@ def test_three_machines_fit_the_window_and_print_whole(browser, tmp_path):
     rows = [
         replace(row, machine=machine, samples_s=[factor * s for s in row.samples_s])
         for machine, factor, count in (
-            ("one", 1, 400),
-            ("two-" + "x" * 40, 2, 300),
-            ("three", 3, 90),
+            ("one", 1, 150),
+            ("two-" + "x" * 40, 2, 120),
+            ("three", 3, 45),
         )
         for row in synthetic_rows(count, samples=5)
     ]
