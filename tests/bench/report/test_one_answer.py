@@ -1,4 +1,4 @@
-"""Each case of a stored sweep has one answer: on the page, in the terminal, in the CSV."""
+"""Each case of a stored sweep has one answer: on the page, in the terminal, in JSON, in the CSV."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import pytest
 from rich.console import Console
 
 from tests.support.reports import Page
+from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.report.write import ReportFiles, write_report
-from unpool_xp.bench.rows.names import case_name
+from unpool_xp.bench.rows.names import case_name, case_of
 from unpool_xp.bench.rows.schema import Row, latest, parse_row
+from unpool_xp.bench.terminal.choice import choice_as_json
 from unpool_xp.bench.terminal.ranking import print_ranking
 from unpool_xp.bench.verdicts.ranking import by_workload, rank, tax
 
@@ -78,6 +80,15 @@ def test_the_page_and_the_terminal_rank_alike_and_as_the_samples_do(files):
         best = ranking.best.row
         case = str([getattr(best, name) for name in WHAT])
         assert tuple(getattr(best, name) for name in WHO) == by_hand[case]
+
+
+def test_json_ranks_as_the_page_does():
+    for rows in CASES.values():
+        timed = rank(rows).timed
+        answer = choice_as_json(Choice(case_of(rows[0]), rows, {}))
+        assert answer["use"] == [entry.name for entry in timed if entry.is_fastest]
+        told = [(entry["backend"], entry["mode"], entry["place"]) for entry in answer["ranking"]]
+        assert told[: len(timed)] == [(e.row.backend, e.row.mode, e.place) for e in timed]
 
 
 def test_the_table_of_what_to_use_names_one_of_the_fastest_of_each_of_its_cases(files):
