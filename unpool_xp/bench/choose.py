@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.pools import open_pools
 from unpool_xp.bench.measure.rounds import cells_of
 from unpool_xp.bench.measure.sweep import measure_rows, memory_shortfall, provenance_fields
-from unpool_xp.bench.measure.workers import open_pools, places_of
+from unpool_xp.bench.measure.workers import places_of
 from unpool_xp.bench.rows import provenance
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.verdicts.crossover import (

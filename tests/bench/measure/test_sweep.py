@@ -18,9 +18,10 @@ from tests.bench.measure.conftest import FATAL, GOOD, OTHER, Sweep
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure import rounds
 from unpool_xp.bench.measure import sweep as measure_sweep
+from unpool_xp.bench.measure.pools import open_pools
 from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
 from unpool_xp.bench.measure.sweep import Progress, build_grid
-from unpool_xp.bench.measure.workers import Place, open_pools, places_of
+from unpool_xp.bench.measure.workers import Place, places_of
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import case_key, latest
 from unpool_xp.bench.verdicts.ranking import rank

@@ -15,8 +15,9 @@ from unpool_xp.bench.gate.build import Build, GateError
 from unpool_xp.bench.gate.case import GateMeasurement
 from unpool_xp.bench.gate.statistics import SIDES, PassSamples, round_orders
 from unpool_xp.bench.measure.host.load import LoadWatch
+from unpool_xp.bench.measure.pools import Pool
 from unpool_xp.bench.measure.timer import WARM_SECONDS, calls_per_sample
-from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.workers import Worker, WorkerError, WorkerLostError
 
 MIN_ROUNDS, MAX_ROUNDS = 5, 30
 _WORKER = Path(__file__).with_name("side.py")

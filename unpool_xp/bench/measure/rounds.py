@@ -11,6 +11,7 @@ import itertools
 import math
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ import msgspec
 import numpy as np
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.host.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.measure.measurement import Measurement, Samples
-from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
+from unpool_xp.bench.measure.pools import Pool
 from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.timer import to_and_fro
-from unpool_xp.bench.measure.workers import Place, Pool, Worker, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.workers import Place, Worker, WorkerError, WorkerLostError, is_loss
 
 ROUNDS = 4  # in a process
 PROCESSES = 5  # of each backend, where there is no budget
@@ -37,6 +39,8 @@ _ENOUGH_PROCESSES, _LONG_CELL_SECONDS = 3, 5.0
 _MEMORY_PROCESSES = 4  # processes
 _LARGE_BYTES = 2**26  # of a case whose inputs take long to make
 _MIN_ANSWER_SECONDS = 1.0  # for an answer after the end of everything
+_MIN_TIMEOUT_SECONDS = 30.0  # where the budget is shorter: a call is waited for
+_CHANCES = 2  # of a backend that does not answer in time, with one case
 _OUT_OF_TIME = "not measured: out of time"
 _BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed beside the calls
 
@@ -106,6 +110,9 @@ class Interleaver:
         self.spent_s = dict.fromkeys(cells, 0.0)
         self._known: dict[Cell, dict[str, str]] = {cell: {} for cell in cells}  # right outputs
         self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
+        self.lost_s = 0.0  # what lost workers have taken; no other cell has to pay for it
+        self._hung: Counter[Place] = Counter()
+        self._given_up: dict[Place, str] = {}
         self._pool, self._process = Pool(), 0
 
     @property
@@ -119,17 +126,22 @@ class Interleaver:
         cells = [cell for cell, one in self.measured.items() if one.error in (None, _OUT_OF_TIME)]
         places = list(dict.fromkeys(cell.runs_on for cell in cells))
         for place in places:  # nothing starts any more once something is timed
-            with contextlib.suppress(WorkerError, WorkerLostError):
+            try:
                 self.facts[place] = pool[place].facts
-        if len(places) < 2 or self.case.bytes_moved < _LARGE_BYTES:
+            except (WorkerError, WorkerLostError) as error:
+                self._given_up[place] = str(error)
+        for cell in [cell for cell in cells if cell.runs_on in self._given_up]:
+            self._fail(cell, self._given_up[cell.runs_on])
+            cells.remove(cell)
+        workers = [pool[place] for place in places if place not in self._given_up]
+        if len(workers) < 2 or self.case.bytes_moved < _LARGE_BYTES:
             return cells
-        # The inputs of a large case are made in all workers at once: nothing is timed yet.
-        workers, case = [pool[place] for place in places], self.case.to_json()
 
+        # The inputs of a large case are made in all workers at once: nothing is timed yet.
         def make_inputs(worker: Worker) -> None:
             # Whatever fails here, fails again where its reason goes into a row.
             with contextlib.suppress(WorkerError, WorkerLostError):
-                worker.ask("make_inputs", timeout=self._answer_timeout, case=case)
+                worker.ask("make_inputs", timeout=self._answer_timeout, case=self.case.to_json())
 
         with ThreadPoolExecutor(len(workers)) as threads:
             list(threads.map(make_inputs, workers))
@@ -137,6 +149,9 @@ class Interleaver:
 
     def prepare(self, cell: Cell) -> None:
         """Open a cell's session in its worker, or reopen it after the worker was lost."""
+        if cell.runs_on in self._given_up:
+            self._fail(cell, self._given_up[cell.runs_on])
+            return
         arguments = {"session": session_name(cell), "known": self._known[cell]}
         answer = self._ask(cell, "prepare", **arguments, **prepare_arguments(self.case, cell))
         if answer is None:
@@ -196,7 +211,6 @@ class Interleaver:
         try:
             # Its failure leaves the times as they are.
             with contextlib.suppress(WorkerError, WorkerLostError):
-                _ = worker.facts
                 answer = worker.ask(
                     "peak", timeout=self._answer_timeout, **prepare_arguments(self.case, cell)
                 )
@@ -219,7 +233,7 @@ class Interleaver:
         for place in {cell.runs_on for cell in self.measured}:
             with contextlib.suppress(WorkerError, WorkerLostError):
                 if self._pool.is_running(place):
-                    self._pool[place].ask("drop", timeout=self.timeout_s)
+                    self._pool[place].ask("drop", timeout=self._answer_timeout)
 
     def _ask(self, cell: Cell, command: str, **arguments: Any) -> dict[str, Any] | None:
         """Send a command to the cell's worker; an error or a lost worker fails the cell."""
@@ -232,9 +246,16 @@ class Interleaver:
             self.facts[cell.runs_on] = worker.facts
             return worker.ask(command, timeout=self._answer_timeout, **arguments)
         except (WorkerError, WorkerLostError) as error:
-            self._fail(cell, str(error))
+            reason = str(error)
         finally:
-            self.spent_s[cell] += time.monotonic() - start
+            took_s = time.monotonic() - start
+            self.spent_s[cell] += took_s
+        if is_loss(reason):
+            self.lost_s += took_s
+            self._hung[cell.runs_on] += reason.startswith("timed out")
+            if self._hung[cell.runs_on] >= _CHANCES:
+                self._given_up[cell.runs_on] = reason
+        self._fail(cell, reason)
         return None
 
     def _fail(self, cell: Cell, reason: str, device_lost: bool = False) -> None:
@@ -299,14 +320,16 @@ def measure_case(
         A failed cell has ``checked`` false, a reason in ``error``, and no samples.
     """
     end = math.inf if budget_s is None else time.monotonic() + budget_s
+    if budget_s is not None:
+        timeout_s = min(timeout_s, max(budget_s, _MIN_TIMEOUT_SECONDS))
     interleaver = Interleaver(case, cells, timeout_s, until)
     if not limit:
         interleaver.kinds.remove("copy")
     for process, pool in enumerate(pools):
-        now = time.monotonic()
-        if process and now >= min(end, until):
+        now, lost_s = time.monotonic(), interleaver.lost_s
+        if process and now >= min(end + lost_s, until):
             break
-        share = None if budget_s is None else (end - now) / (len(pools) - process)
+        share = None if budget_s is None else (end + lost_s - now) / (len(pools) - process)
         _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
     with_memory = [
         cell
@@ -330,25 +353,26 @@ def _measure_in_process(
     cell_s: float,
     budget_s: float | None,
 ) -> None:
-    start, until = time.monotonic(), interleaver.until
+    start, until = time.monotonic() - interleaver.lost_s, interleaver.until
+
+    def spent_s() -> float:
+        return time.monotonic() - interleaver.lost_s - start
+
     for cell in interleaver.enter(pool, process):
-        now = time.monotonic()
-        if now >= until:
+        if time.monotonic() >= until:
             break
         if process >= _ENOUGH_PROCESSES and interleaver.spent_s[cell] > _LONG_CELL_SECONDS:
             continue
         # The workers' start and the checks may take two thirds, the samples have the rest.
-        if budget_s is None or now - start < budget_s * 2 / 3:
+        if budget_s is None or spent_s() < budget_s * 2 / 3:
             interleaver.prepare(cell)
     if budget_s is None:
-        deadline = time.monotonic() + cell_s * len(interleaver.open)
-    else:
-        deadline = start + budget_s
+        budget_s = spent_s() + cell_s * len(interleaver.open)
     for round_number in range(rounds):
-        now, order = time.monotonic(), list(interleaver.open)
-        if not order or now >= until or (round_number >= _MIN_ROUNDS and now >= deadline):
+        left, order = budget_s - spent_s(), list(interleaver.open)
+        if not order or time.monotonic() >= until or (round_number >= _MIN_ROUNDS and left <= 0):
             break
-        share = max(deadline - now, 0.0) / (rounds - round_number) / len(order)
+        share = max(left, 0.0) / (rounds - round_number) / len(order)
         for cell in to_and_fro(order, round_number):
             if cell in interleaver.open:  # its worker may be lost by now
                 interleaver.sample(cell, share)

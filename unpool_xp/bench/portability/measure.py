@@ -17,9 +17,10 @@ import msgspec
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.measure.measurement import Measurement
+from unpool_xp.bench.measure.pools import Pool, open_pools
 from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, Cell, prepare_arguments, session_name
 from unpool_xp.bench.measure.sweep import make_row, provenance_fields
-from unpool_xp.bench.measure.workers import Place, Pool, WorkerError, WorkerLostError, open_pools
+from unpool_xp.bench.measure.workers import Place, WorkerError, WorkerLostError
 from unpool_xp.bench.portability.targets import TARGETS, TaxEntry, TaxTarget
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.provenance import run_id
