@@ -94,11 +94,8 @@ def resolve_labels(labels: list[str] | None, *, to_time: bool = False) -> list[s
 
     # array_api_strict is built to be strict, not fast: it is timed only on request.
     known = (name for name in backends.known() if not (to_time and name.endswith("strict")))
-    try:
-        with status("starting the libraries"):
-            loadable = find_loadable(labels or known, keep=True)
-    except ValueError as error:  # an unknown label
-        fail(str(error))
+    with status("starting the libraries"):
+        loadable = find_loadable(labels or known, keep=True)
     missing, goes_on = dict(loadable.missing), to_time and loadable.found
     lost = [label for label, why in missing.items() if labels and goes_on and is_loss(why)]
     reasons = [why for label, why in missing.items() if label not in lost]

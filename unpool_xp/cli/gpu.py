@@ -157,10 +157,7 @@ def _cuda_labels(labels: list[str] | None) -> list[str]:
     from unpool_xp.bench.measure.pools import find_loadable
 
     requested = labels or [name for name in backends.known() if on_cuda(name)]
-    try:
-        found, missing, broken = find_loadable(requested)
-    except ValueError as error:
-        fail(str(error))
+    found, missing, broken = find_loadable(requested)
     if missing and (labels or not found):
         reasons = "\n  ".join(missing.values())
         fail(reasons if labels else f"no CUDA backend is here:\n  {reasons}")

@@ -172,15 +172,15 @@ def find_loadable(labels: Iterable[str], *, keep: bool = False) -> Loadable:
     Returns
     -------
     Loadable
-        What was found.
-
-    Raises
-    ------
-    ValueError
-        If a label is unknown; nothing is started.
+        What was found; an unknown label is missing.
     """
-    full = {label: backends.full_label(label) for label in labels}
     found, missing, broken = Loadable({}, {}, [])
+    full: dict[str, str] = {}
+    for label in labels:
+        try:
+            full[label] = backends.full_label(label)
+        except ValueError as error:
+            missing[label] = str(error)
     with Pool(list(dict.fromkeys(full.values()))) as pool:
         pool.wait()
         for label, place in full.items():
