@@ -202,6 +202,14 @@ def test_fractional(
         assert_same_bits(got, ux.fractional_max_unpool(*wanted[:count], **size))
 
 
+def test_a_plane_smaller_than_the_maxima_takes_them_all() -> None:
+    values, indices = np.arange(1.0, 13).reshape(1, 3, 4), np.full((1, 3, 4), -1)
+    indices[0, 2, 3] = 3
+    arrays = [da.from_array(array, chunks=-1) for array in (values, indices)]
+    (got,) = lazily(ux.fractional_max_unpool, *arrays, output_size=(1, 7))
+    assert got[0, 0, 3] == 12
+
+
 @few
 @given(convolution=convolutions(longest=9), seed=seeds)
 def test_transposed_convolution(convolution: Any, seed: int) -> None:

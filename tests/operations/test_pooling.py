@@ -121,7 +121,8 @@ def test_without_samples_or_seed_regions_are_drawn_anew() -> None:
 
 
 # Plane, kernel, stride, padding, dilation, ceil_mode: side by side, with gaps, overlapping with and
-# without a common divisor, into the padding, dilated, along two axes.
+# without a common divisor, into the padding, dilated, along two axes; the shortest and the longest
+# that count as long and as short.
 LONG: list[tuple[Any, ...]] = [
     ((150,), (75,), (75,), ((0, 0),), (1,), False),
     ((150,), (70,), (71,), ((7, 0),), (1,), True),
@@ -131,6 +132,9 @@ LONG: list[tuple[Any, ...]] = [
     ((150,), (65,), (130,), ((1, 0),), (2,), True),
     ((20, 24), (17, 18), (1, 4), ((2, 0), (10, 12)), (1, 1), False),
     ((7, 90), (3, 64), (2, 9), ((1, 1), (0, 4)), (1, 1), True),
+    ((2, 34), (1, 16), (1, 2), ((0, 0), (1, 3)), (1, 1), False),
+    ((2, 34), (1, 16), (1, 5), ((0, 0), (0, 8)), (1, 1), False),
+    ((34, 2), (15, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), False),
 ]
 
 

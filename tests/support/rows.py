@@ -69,8 +69,10 @@ def noisy(median: float, n: int = 40, spread: float = 0.02, seed: int = 0) -> li
 
 
 def timed(backend: str, median: float, *, spread: float = 0.01, n: int = 40, **more: Any) -> Row:
+    """Return a row with a known noise, of five processes."""
     samples = noisy(median, n, spread, seed=sum(map(ord, backend)))
-    return make_row(backend=backend, samples_s=samples, **more)
+    process = [5 * number // n for number in range(n)]
+    return make_row(**{"backend": backend, "samples_s": samples, "process": process} | more)
 
 
 def in_processes(backend: str, *medians: float, **fields: Any) -> Row:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from unpool_xp._array.compat import Array, compute_dtype
@@ -205,8 +206,10 @@ def fractional_max_unpool(plan: InterpolationPlan, values: Array, indices: Array
     part, token = _InterpolatedPart.maker(plan), repr(axes)
     if _is_one_chunk(values, plan.rank):
         inputs = [values, indices]
+        # A smaller plane is not made of all elements, but each of them may be recorded in it.
+        all_of_them = [replace(axis, reads_all=True) for axis in axes]
         return blockwise_with_halo(
-            operation, _scatter_into_linear, axes, inputs, part, token=token
+            operation, _scatter_into_linear, all_of_them, inputs, part, token=token
         )[0]
     extra = route_entries(operation, plan.plane, axes, values, indices)
     return blockwise_with_halo(

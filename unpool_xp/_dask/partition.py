@@ -217,12 +217,16 @@ class ResizePartition(AxisPartition[ResizeAxis]):
 
     method: Nearest | Kernel
     is_kept: bool = False
+    reads_all: bool = False  # for all cells: elements that no cell is made of have a use as well
 
     def part(self, first: int, last: int) -> AxisPart:
         """Return the elements that the cells [first, last) need, and the recipe of the cells."""
         if self.is_kept:
             return AxisPart(first, last, None)
-        span = ResizeSpan.of_part(self.whole, self.method, first, last)
+        if self.reads_all:
+            span = ResizeSpan.of_whole(self.whole, self.method)
+        else:
+            span = ResizeSpan.of_part(self.whole, self.method, first, last)
         return AxisPart(span.start, span.stop, span)
 
 

@@ -51,6 +51,7 @@ def _can_stack(plan: MaxPoolPlan) -> bool:
     stacked_size = plan.window_size * math.prod(plan.output)
     return (
         plan.is_strided
+        and not any(windows.in_pairs for windows in _strided_axes(plan))
         and plan.window_size <= _MAX_WINDOW_SIZE
         and stacked_size <= _MAX_STACKED_SIZE
         and plan.flat_extent < 2**15 - 1

@@ -18,6 +18,9 @@ def compare(
     across_machines: Annotated[
         bool, typer.Option("--across-machines", help="Compare times of different machines, too.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 for cases that head has lost, too.")
+    ] = False,
     everything: AllOption = False,
     as_json: JsonOption = False,
     markdown: PullRequestOption = None,
@@ -41,7 +44,10 @@ def compare(
         fail(str(error))
     problems = list(dict.fromkeys(problem for side in sides for problem in side.problems))
     found = compare_rows(
-        *(side.rows for side in sides), thresholds=thresholds, across_machines=across_machines
+        *(side.rows for side in sides),
+        thresholds=thresholds,
+        across_machines=across_machines,
+        strict=strict,
     )
     if markdown:
         text = comparison.comparison_as_markdown(found, everything=everything)

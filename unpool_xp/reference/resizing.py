@@ -198,7 +198,12 @@ def position(o: int, n: int, m: int, scale: Fraction, coordinates: str) -> Fract
 def _weights(
     place: Fraction, n: int, radius: int, stretch: Fraction, kernel: Any, *, exclude: bool
 ) -> Weights:
-    """Return the elements nearer than the radius, beyond the ends the last one, with weights."""
+    """Return the elements nearer than the radius, beyond the ends the last one, with weights.
+
+    A place within 4 ulp of an element is that element: its neighbours, infinite perhaps, weigh
+    nothing.
+    """
+    tiny = 4 * Fraction(math.ulp(max(abs(place), 1)))
     found: Weights = {}
     low, high = place - radius * stretch, place + radius * stretch
     for i in range(math.ceil(low), math.floor(high) + 1):
@@ -208,7 +213,7 @@ def _weights(
         inside = min(max(i, 0), n - 1)
         found[inside] = found.get(inside, Fraction()) + weight
     total = sum(found.values()) if exclude or stretch > 1 else 1
-    return {i: weight / total for i, weight in found.items() if weight}
+    return {i: weight / total for i, weight in found.items() if abs(weight) > tiny}
 
 
 def _interpolated(

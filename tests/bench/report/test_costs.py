@@ -39,7 +39,7 @@ def test_the_page_and_the_summary_say_where_the_gpu_takes_over(tmp_path):
         rows.append(timed("numpy", 1.0, shape=shape))
         rows.append(timed("torch:cuda", gpu, shape=shape, to_device_s=0.4, from_device_s=0.3))
     page = report(tmp_path, rows)
-    (line,) = (line for line in page.summary.splitlines() if "| torch:cuda |" in line)
+    (line,) = (line for line in page.summary.splitlines() if "| torch:cuda | quicker" in line)
     here = "quicker from 8,192 elements on; slower up to 2,048"
     copied = "quicker from 32,768 elements on; slower up to 8,192"
     assert line.endswith(f"| torch:cuda | {here} | {copied} |")

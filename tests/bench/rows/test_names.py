@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.support.rows import make_row
-from unpool_xp.bench.rows.names import name_of_case, settings_text
+from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.rows.names import contender_text, name_of_case, settings_text
 
 
 def test_settings_name_what_is_there():
@@ -16,3 +17,36 @@ def test_a_row_of_no_known_case_has_a_name_too():
     assert name_of_case(make_row()) == "max_pool-1x8x32x32-k2x2-s2x2-float32"
     strange = {"operation": "roll", "shape": [3], "kernel": None, "stride": None}
     assert name_of_case(make_row(**strange)) == "roll 3, float32"
+
+
+def test_a_candidate_is_named_by_library_mode_and_own_function():
+    assert contender_text(make_row()) == "numpy"
+    assert contender_text(make_row(mode="compiled", threads_asked=2)) == "numpy compiled 2 threads"
+    names = {
+        function: contender_text(
+            make_row(backend="a:cpu", implementation="native", function=function)
+        )
+        for function in (
+            "torch.nn.functional.fractional_max_pool2d",
+            "jax.lax.reduce_window of pairs",
+            "jax.Array.at[].set, flat",
+            "dask.array.map_blocks(numpy.matmul)",
+            "numpy, strided slices",
+        )
+    }
+    assert [name.removeprefix("a:cpu own ") for name in names.values()] == [
+        "fractional_max_pool2d",
+        "reduce_window of pairs",
+        "at[].set, flat",
+        "map_blocks(numpy.matmul)",
+        "strided slices",
+    ]
+
+
+def test_no_two_natives_of_a_library_have_the_same_name():
+    for operation in OPERATIONS.values():
+        names = [
+            contender_text(make_row(backend=n.library, implementation="native", function=n.title))
+            for n in operation.natives
+        ]
+        assert len(set(names)) == len(names)

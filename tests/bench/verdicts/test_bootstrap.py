@@ -16,9 +16,11 @@ from unpool_xp.bench.verdicts.bootstrap import (
     Ratio,
     Times,
     Verdict,
+    compare_times,
     median_interval,
     noise_floor,
     ratio,
+    samples_needed,
     verdict,
 )
 
@@ -33,7 +35,7 @@ OPPOSITE = {
 
 
 def judged(a: list[float], b: list[float]) -> Verdict:
-    return verdict(ratio(a, b), max(noise_floor(a), noise_floor(b)))
+    return compare_times(Times(a), Times(b))[1]
 
 
 @given(SAMPLES, SAMPLES, st.floats(1e-3, 1e3))
@@ -107,11 +109,57 @@ def test_there_are_four_verdicts(found, noise, threshold, expected):
     assert verdict(found, noise, threshold) is expected
 
 
-def test_clear_samples_are_judged_clearly():
-    assert judged(noisy(1.0, seed=1), noisy(2.0, seed=2)) is Verdict.FASTER
-    assert judged(noisy(2.0, seed=1), noisy(1.0, seed=2)) is Verdict.SLOWER
-    assert judged(noisy(1.0, seed=1), noisy(1.0, seed=2)) is Verdict.SAME
-    assert judged(noisy(1.0, 8, 0.5, 1), noisy(1.2, 8, 0.5, 2)) is Verdict.UNDECIDED
+def spread_over(processes: int, samples: list[float]) -> Times:
+    return Times(samples, [processes * number // len(samples) for number in range(len(samples))])
+
+
+STEADY = noisy(1.0, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("slow", "fast", "expected", "needed"),
+    [
+        # nobody knows of which process
+        (Times(noisy(1.2, seed=2)), Times(STEADY), Verdict.SLOWER, None),
+        (Times(noisy(3.0, seed=2)), Times(STEADY), Verdict.SLOWER, None),
+        (Times(noisy(1.0, seed=2)), Times(STEADY), Verdict.SAME, None),
+        (
+            Times([28.0, 54, 60, 90, 110]),
+            Times([3.6, 4, 4, 5, 5.5, 5.7, 5.8]),
+            Verdict.SLOWER,
+            None,
+        ),
+        (Times([3.0, 3.1, 3.2]), Times([1.0, 1.1, 1.2]), Verdict.SLOWER, None),
+        (Times([3.0, 4.0, 9.0]), Times([1.0, 1.1, 1.2]), Verdict.UNDECIDED, 2),  # gap below spread
+        (Times([9.0, 9.0]), Times([1.0, 1.0]), Verdict.UNDECIDED, 3),
+        (Times([1.0] * 3), Times([1.01] * 3), Verdict.UNDECIDED, 2),
+        (Times(noisy(9.0), disturbed=True), Times(STEADY), Verdict.UNDECIDED, None),
+        # of one, whose luck it may be, and of several
+        (spread_over(1, noisy(2.0, seed=2)), spread_over(1, STEADY), Verdict.UNDECIDED, 3),
+        (spread_over(1, noisy(3.0, seed=2)), spread_over(1, STEADY), Verdict.SLOWER, None),
+        (spread_over(5, noisy(1.2, seed=2)), spread_over(5, STEADY), Verdict.SLOWER, None),
+        (spread_over(4, noisy(1.2, seed=2)), spread_over(5, STEADY), Verdict.SLOWER, None),
+        (spread_over(3, noisy(1.2, seed=2)), spread_over(5, STEADY), Verdict.UNDECIDED, 2),
+        (spread_over(3, noisy(1.6, seed=2)), spread_over(5, STEADY), Verdict.SLOWER, None),
+        # One of the processes takes the other's time, however many samples say otherwise.
+        (
+            spread_over(5, [1.5] * 160 + [1.01] * 40),
+            spread_over(5, [1.0] * 160 + [1.49] * 40),
+            Verdict.UNDECIDED,
+            1.5,
+        ),
+    ],
+)
+def test_samples_that_are_apart_decide(slow, fast, expected, needed):
+    assert compare_times(slow, fast)[1] is expected
+    assert compare_times(fast, slow)[1] is OPPOSITE[expected]
+    if expected is Verdict.UNDECIDED:
+        assert samples_needed(slow, fast) == samples_needed(fast, slow) == needed
+
+
+def test_what_matters_is_up_to_the_threshold():
+    slow, fast = spread_over(5, noisy(1.2, seed=2)), spread_over(5, STEADY)
+    assert compare_times(slow, fast, 0.3)[1] is Verdict.SAME
 
 
 def test_the_noise_floor_sees_jitter_and_drift():
@@ -119,7 +167,8 @@ def test_the_noise_floor_sees_jitter_and_drift():
     assert noise_floor([1.0, 2.0] * 6) == pytest.approx(1.0)
     assert noise_floor(np.linspace(1.0, 1.3, 60).tolist()) > 0.12  # 0.07 of it is the spread
     assert noise_floor(noisy(1.0, 100)) < 0.05
-    assert noise_floor([1.0] * 5) == noise_floor([1.0]) == math.inf
+    assert noise_floor([1.0, 1.5, 1.0, 2.0, 1.0]) == 1.0  # too few for halves
+    assert noise_floor([1.0]) == 0
 
 
 def in_processes(*samples: list[float]) -> Times:
@@ -140,11 +189,6 @@ def in_processes(*samples: list[float]) -> Times:
 )
 def test_steady_processes_that_differ_disagree(samples, expected):
     assert in_processes(*samples).disagreement == expected
-
-
-def test_disturbed_times_have_no_end_of_noise():
-    assert Times([1.0] * 8).noise == 0
-    assert Times([1.0] * 8, disturbed=True).noise == math.inf
 
 
 @pytest.mark.parametrize("bad", [[], [0.0, 1.0, 1.0], [-1.0], [math.nan] * 3, [math.inf] * 3])

@@ -52,7 +52,7 @@ def test_rows_are_matched_by_the_threads_that_were_chosen_alone():
         (timed(1.0), timed(1.0, n=25), "same", 0),
         (timed(1.0, spread=1.0), timed(1.3, n=25, spread=1.0), "undecided", 2),
         (timed(1.0, n=1), timed(2.0, n=1), "undecided", 2),
-        (timed(1.0, n=4), timed(9.0, n=4), "undecided", 2),  # no noise floor of so few
+        (timed(1.0, n=4), timed(9.0, n=4), "slower", 1),  # the gap says enough
         (timed(1.0), failed_row("crash"), "broken", 1),
         (failed_row("crash"), timed(1.0), "mended", 2),
         (failed_row("crash"), failed_row("crash"), "failed", 2),
@@ -104,7 +104,6 @@ def test_why_a_case_is_undecided_is_said() -> None:
     for of, option in (("asv-0123", "--record-samples"), ("pytest-01", "--benchmark-save-data")):
         assert option in one(compare([timed(2.0, n=1, run=of)], [base])).note
     assert one(compare([timed(1.0, n=2)], [base])).note == "2 samples in base"
-    assert "noise floor" in one(compare([timed(1.0, n=4)], [timed(9.0, n=4)])).note
     drift = [1.0] * 12 + [1.5] * 12
     noisy = one(
         compare([make_row(samples_s=drift)], [make_row(samples_s=[1.2 * s for s in drift])])
@@ -114,6 +113,112 @@ def test_why_a_case_is_undecided_is_said() -> None:
     assert one(wide).note == "the interval is too wide"
     broken = compare([base], [failed_row("MemoryError: too large")])
     assert one(broken).note == "no time in head: MemoryError: too large"
+
+
+# --- the libraries' own functions are the control ---------------------------------------
+
+SHAPES = [[1, 8, 32, side] for side in (32, 40, 48, 56, 64, 72, 80, 88)]
+
+
+def sweep(
+    label: str, *, ours: float = 1.0, natives: float | None = 1.0, **fields: Any
+) -> list[Row]:
+    """Return rows of eight cases, ours and the library's own, which took so many seconds."""
+    known = {"backend": label, **fields}
+    rows = [timed(ours, n=20 + len(label), shape=shape, **known) for shape in SHAPES]
+    if natives is not None:
+        own = {**known, "implementation": "native", "function": "its.own"}
+        rows += [timed(natives, n=19 + len(label), shape=shape, **own) for shape in SHAPES]
+    return rows
+
+
+def outcomes(found: Comparison, label: str) -> set[str]:
+    return {e.outcome for e in found.entries if e.row.backend == label}
+
+
+@pytest.mark.parametrize("moved", [1.4, 1 / 1.4])
+def test_what_moved_as_the_natives_of_its_library_did_is_laid_to_the_machine(moved: float) -> None:
+    base = [*sweep("torch:cpu"), *sweep("jax:cpu"), *sweep("dask", natives=None)]
+    head = [
+        *sweep("torch:cpu", ours=moved, natives=moved),
+        *sweep("jax:cpu", ours=moved),
+        *sweep("dask", natives=None),
+    ]
+    found = compare(base, head)
+    assert outcomes(found, "torch:cpu") == {"the machine"}
+    changed = "slower" if moved > 1 else "faster"
+    assert outcomes(found, "jax:cpu") == {changed, "same"}  # its natives are the same
+    assert found.counts[changed] == len(SHAPES)
+    assert outcomes(found, "dask") == {"same"}
+    entry = next(e for e in found.entries if e.outcome == "the machine")
+    assert entry.drift is not None
+    assert entry.drift.ratio == pytest.approx(moved, rel=0.02)
+    told = comparison.comparison_as_json(found)["entries"]
+    assert {e["machine"]["natives"] for e in told if e["outcome"] == "the machine"} <= {1, 8}
+
+
+def test_a_library_without_natives_has_those_of_all_as_its_control() -> None:
+    base = [*sweep("torch:cpu"), *sweep("dask", natives=None)]
+    head = [*sweep("torch:cpu", ours=1.4, natives=1.4), *sweep("dask", ours=1.4, natives=None)]
+    found = compare(base, head)
+    assert found.counts["the machine"] == len(found.entries)
+    assert found.exit_code == 0
+    assert any("own functions of all libraries took 1.4" in str(e.note) for e in found.entries)
+    head[-1] = timed(4.0, shape=SHAPES[-1], backend="dask")
+    assert compare(base, head).counts["slower"] == compare(base, head).exit_code == 1
+
+
+def test_two_sweeps_of_one_commit_on_a_machine_that_drifts_are_never_slower() -> None:
+    generator = np.random.default_rng(3)
+    base, head = [], []
+    for label in ("numpy", "torch:cpu", "jax:cpu"):
+        for rows in (base, head):
+            drift = np.exp(np.cumsum(generator.normal(0, 0.15, len(SHAPES))))
+            for shape, slow in zip(SHAPES, drift.tolist(), strict=True):
+                both = {"shape": shape, "backend": label}
+                own = {"implementation": "native", "function": "its.own"}
+                luck = np.exp(generator.normal(0, 0.02, 2)).tolist()
+                rows += [timed(slow * luck[0], **both), timed(slow * luck[1], **both, **own)]
+    found = compare(base, head)
+    assert found.counts["the machine"] > 10
+    assert found.counts["slower"] == found.counts["faster"] == 0
+    assert found.exit_code == 0
+
+
+def test_natives_of_another_version_are_no_control() -> None:
+    head = sweep("torch:cpu", ours=1.4, natives=1.4, backend_version="2.1")
+    found = compare(sweep("torch:cpu"), head)
+    assert found.counts["slower"] == len(found.entries)
+    head = sweep("torch:cpu", natives=1.4, backend_version="2.0+cpu")
+    found = compare(sweep("torch:cpu"), head)
+    assert found.counts["the machine"] == len(SHAPES)  # the natives
+    # Ours are as fast as before, on a machine that is not.
+    assert found.counts["undecided"] == len(SHAPES)
+
+
+# --- cases that are lost, and what is left undecided ---------------------------------------
+
+
+def test_lost_cases_count_where_that_is_asked_for_or_most_are_lost() -> None:
+    base = sweep("numpy", natives=None)
+    few, many = base[:-1], base[:3]
+    assert compare(base, few).exit_code == 0
+    assert compare(base, few, strict=True).exit_code == 1
+    assert comparison.headline(compare(base, few, strict=True)).startswith("cases are lost")
+    assert compare(base, base, strict=True).exit_code == 0
+    assert compare(base, many).exit_code == 2
+    assert "most cases of base are missing" in comparison.headline(compare(base, many))
+    slower = [timed(2.0, shape=SHAPES[0])]
+    assert compare(base, slower).exit_code == 1
+
+
+def test_nothing_is_told_where_most_is_undecided() -> None:
+    base = sweep("numpy", natives=None)
+    single = [timed(1.0, n=1, shape=row.shape) for row in base]
+    assert compare(base, [*base[:4], *single[4:]]).exit_code == 0
+    found = compare(base, [*base[:3], *single[3:]])
+    assert found.exit_code == 2
+    assert comparison.headline(found).startswith("most is undecided")
 
 
 # --- machines and notes --------------------------------------------------------------------------
@@ -244,6 +349,7 @@ def sides(tmp_path: Path) -> list[str]:
     }
     name = "fractional_max_pool-4x32x128x128-k2x2-f0.5x0.5-float32"
     assert name_of_case(make_row(**longest)) == name
+    newer = {**longest, "backend_version": "2.1"}  # or it would be the control of the others
     evil = "no [bold]time[/] \x1b[31m | <b>*"
     base = [timed(1.0, backend=b) for b in ("numpy", "dask", "jax:cpu", "torch:cpu", "cupy:cuda")]
     write(tmp_path / "base" / "m" / "1.jsonl", *base, timed(1.0, **longest))
@@ -252,7 +358,7 @@ def sides(tmp_path: Path) -> list[str]:
         *(failed_row(evil, backend="torch:cpu"), timed(1.0, backend="array_api_strict")),
     ]
     write(tmp_path / "head" / "1.jsonl", timed(9.0, time="2020-01-01T00:00:00+00:00"), *head[1:])
-    write(tmp_path / "head" / "2.jsonl", head[0], timed(3.0, **longest))
+    write(tmp_path / "head" / "2.jsonl", head[0], timed(3.0, **newer))
     (tmp_path / "head" / "torn.json").write_text("{")
     return [str(tmp_path / "base"), str(tmp_path / "head")]
 

@@ -60,7 +60,7 @@ def test_the_answer_changes_where_another_is_clearly_faster():
     found = changes(
         (10, cpu_first), (100, cpu_first | {"cpu": 4.0}), (1000, cpu_first | {"cpu": 50.0})
     )
-    assert [change.winner for change in found] == ["cpu eager portable", "gpu eager portable"]
+    assert [change.winner for change in found] == ["cpu", "gpu"]
     assert [change.row.shape for change in found] == [[10], [1000]]
     assert found[0].before is None
     assert found[1].before is not None
@@ -70,26 +70,26 @@ def test_the_answer_changes_where_another_is_clearly_faster():
 
 def test_a_lead_within_the_noise_changes_nothing():
     (found,) = changes((10, {"a": 1.0, "b": 1.5}), (100, {"a": 1.01, "b": 1.0}))
-    assert found.winner == "a eager portable"
+    assert found.winner == "a"
 
 
 def test_a_tie_at_the_start_is_stated():
     (found,) = changes((10, {"a": 1.0, "b": 1.001}))
-    assert found.tied == ("b eager portable",)
+    assert found.tied == ("b",)
 
 
 def test_a_winner_that_fails_hands_over():
     rows = [timed("b", 2.0, shape=[100]), failed_row("out of memory", backend="a", shape=[100])]
     before = [timed("a", 1.0, shape=[10]), timed("b", 1.5, shape=[10])]
     found = winner_changes(map(rank, (before, rows)))
-    assert [change.winner for change in found] == ["a eager portable", "b eager portable"]
+    assert [change.winner for change in found] == ["a", "b"]
     assert winner_changes([]) == winner_changes([rank([failed_row("crash")])]) == []
 
 
 def test_rows_of_one_name_are_one_answer():
     rows = [native("torch:cpu", 2.0, "f"), native("torch:cpu", 2.001, "g"), timed("torch:cpu", 2.0)]
     (found,) = winner_changes([rank(rows[:2])])
-    assert (found.winner, found.tied) == ("torch:cpu eager native", ())
+    assert (found.winner, found.tied) == ("torch:cpu own f", ("torch:cpu own g",))
     (found,) = winner_changes([rank(rows)], name=lambda row: row.backend)
     assert (found.winner, found.tied) == ("torch:cpu", ())
 
@@ -159,12 +159,11 @@ def test_a_library_on_the_cpu_may_need_its_own_copies():
     assert only(rows, with_transfer=True).wins_from == SIZES[0]
 
 
-def test_noise_from_one_half_to_the_other_is_no_win():
-    drift = [1.1] * 80 + [0.75] * 120  # the whole interval is below 1
-    steady, drifting = at(16, "numpy", 1.0), at(16, "torch:cuda", 1.0)
-    rows = [steady, replace(drifting, samples_s=drift)]
-    assert only(rows).verdicts == {SIZES[0]: Verdict.UNDECIDED}
-    rows = [replace(steady, samples_s=[1 / seconds for seconds in drift]), drifting]
+def test_a_drift_of_both_is_no_win():
+    drift = [1.1] * 80 + [0.75] * 120  # in turns with the other, so of both
+    rows = [at(16, "numpy", 1.0), at(16, "torch:cuda", 0.9)]
+    fields = {"process": [number // 40 for number in range(200)]}
+    rows = [replace(row, samples_s=[row.samples_s[0] * d for d in drift], **fields) for row in rows]
     assert only(rows).verdicts == {SIZES[0]: Verdict.UNDECIDED}
 
 

@@ -104,6 +104,8 @@ def mean_ratio(pairs: Sequence[tuple[Ranked, Ranked]]) -> tuple[Ratio, float]:
     variance = sum(_variance(timed) for pair in pairs for timed in pair)
     mean, half = sum(logs) / len(logs), 1.96 * math.sqrt(variance) / len(logs)
     noise = sum(max(one.noise, other.noise) for one, other in pairs) / len(logs)
+    if any(timed.disturbed for pair in pairs for timed in pair):
+        noise = math.inf  # they decide nothing
     if not math.isfinite(half):
         return Ratio(math.exp(mean), 0.0, math.inf), noise
     return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half)), noise

@@ -97,7 +97,7 @@ def _machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[s
         "seconds": [round_number(t.seconds) for _, t in timed],
         "low": [round_number(t.interval.low) for _, t in timed],
         "high": [round_number(t.interval.high) for _, t in timed],
-        "noise": [round_number(t.noise) for _, t in timed],
+        "noise": [None if t.disturbed else round_number(t.noise) for _, t in timed],
         "disturbed": [int(t.disturbed) for _, t in timed],
         "between": [t.disagreement_text for _, t in timed],
         "cold": [round_number(t.row.cold_s) for _, t in timed],
@@ -178,9 +178,9 @@ def _machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[s
 
 def _tie(timed: Ranked) -> int:
     """Return 1 where a row is the same as the best, 2 where that is undecided."""
-    if not timed.tied_with_best:
-        return 0
-    return 1 if timed.verdict is Verdict.SAME else 2
+    if timed.verdict is Verdict.UNDECIDED:
+        return 2
+    return int(timed.is_fastest and timed.to_best.estimate > 1)
 
 
 RAW_BYTES = 5_500_000  # of the rows in a page, squeezed and in base64

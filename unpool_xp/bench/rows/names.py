@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.cases.formatting import sizes_text, threads_text
+from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.rows.schema import WORKLOAD, Row
 
 
@@ -47,7 +48,13 @@ def case_name(row: Row) -> str:
 
 
 def contender_text(row: Row) -> str:
-    """Return a row's backend, mode and function in a few words."""
-    last = row.function.rsplit(".", 1)[-1]
-    native = f"native {last}" if row.implementation == "native" else "portable"
-    return f"{row.backend} {row.mode}{threads_text(row.threads_asked)} {native}"
+    """Return what a candidate is called, such as "jax:cpu compiled own reduce_window".
+
+    That is the backend, the mode where it is not eager, the threads where they were chosen, and for
+    a library's own function its name. Every answer names its candidates by it.
+    """
+    name = str(backend_mode_of(row))
+    if row.implementation == "portable":
+        return name
+    # The modules that it is in are those of the library.
+    return f"{name} own {re.sub(r'^((?:[A-Za-z_]+[.])+|[A-Za-z_]+, )', '', row.function)}"

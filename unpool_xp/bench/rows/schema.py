@@ -11,8 +11,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from unpool_xp.bench.cases.formatting import threads_text
-
 ROW_SCHEMA = 1
 
 # No field needs more, and nothing that counts with them can overflow.
@@ -106,11 +104,6 @@ def workload_key(row: Row) -> Key:
 
 def _key(values: Iterable[Any]) -> Key:
     return tuple(tuple(value) if isinstance(value, list) else value for value in values)
-
-
-def label(row: Row) -> str:
-    """Return the backend, the mode and the implementation of a row in a few words."""
-    return f"{row.backend} {row.mode}{threads_text(row.threads_asked)} {row.implementation}"
 
 
 def elements(row: Row) -> int:

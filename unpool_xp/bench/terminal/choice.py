@@ -34,9 +34,8 @@ def print_choice(console: Console, choice: Choice) -> None:
         console.print("[bold red]nothing could be measured[/]")
         return
     answer = f"[bold green]use {backend_mode_of(best.row)}[/]"
-    tied = [entry for entry in ranking.timed if entry.tied_with_best]
-    for words, verdict in (("as fast", Verdict.SAME), ("too close to call", Verdict.UNDECIDED)):
-        others = [str(backend_mode_of(entry.row)) for entry in tied if entry.verdict is verdict]
+    for words, verdict in (("as fast", Verdict.SAME), ("not enough samples", Verdict.UNDECIDED)):
+        others = [entry.name for entry in ranking.timed[1:] if entry.verdict is verdict]
         if others:
             answer += f"; {words}: {', '.join(others)}"
     console.print(answer)
@@ -178,7 +177,7 @@ def _ranking_as_json(ranking: Ranking) -> list[dict[str, Any]]:
                 end if math.isfinite(end) else None
                 for end in (entry.interval.low, entry.interval.high)
             ],
-            "tied_with_best": entry.tied_with_best,
+            "tied_with_best": entry.is_fastest and entry is not ranking.best,
             "processes": len(set(entry.row.process)),
             "disturbed": entry.disturbed,
             "between_processes": (

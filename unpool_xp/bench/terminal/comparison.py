@@ -23,12 +23,14 @@ from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.names import backend_mode_of
 from unpool_xp.bench.rows.schema import Row, failure_reason
 from unpool_xp.bench.verdicts.compare import OUTCOMES, CaseComparison, Comparison
+from unpool_xp.bench.verdicts.control import Drift
 
 CHANGED = ("broken", "slower", "faster", "mended")
 _COLOURS = {"broken": "bold red", "slower": "bold red", "faster": "bold green", "mended": "green"}
 _MEANINGS = {
     "broken": "works in base, fails in head",
     "mended": "fails in base, works in head",
+    "the machine": "moved no further than the libraries' own functions",
     "failed": "fail in both",
     "only base": "not in head",
     "only head": "not in base",
@@ -125,11 +127,11 @@ def _unlisted_lines(entries: Sequence[CaseComparison], shown: Sequence[str]) -> 
 def headline(comparison: Comparison) -> str:
     """Return the answer in a line."""
     counts = comparison.counts
-    first = {
-        0: "nothing is slower",
-        1: "slower" if counts["slower"] else "broken",
-        2: "not enough was measured to tell",
-    }[comparison.exit_code]
+    wrong = next((name for name in ("slower", "broken") if counts[name]), "cases are lost")
+    unknown = "most is undecided" if counts["undecided"] else "not enough was measured to tell"
+    if comparison.is_mostly_lost:
+        unknown = "most cases of base are missing in head"
+    first = {0: "nothing is slower", 1: wrong, 2: unknown}[comparison.exit_code]
     parts = [f"{number} {name}" for name, number in counts.items() if number]
     summary = f"{first}: {', '.join(parts) or 'no cases'}"
     mean = comparison.geometric_mean
@@ -192,9 +194,17 @@ def _entry_as_json(entry: CaseComparison) -> dict[str, Any]:
         "noise": entry.noise if math.isfinite(entry.noise) else None,
         "threshold": entry.threshold,
         "note": entry.note,
+        "machine": _drift_as_json(entry.drift),
         "base": _row_as_json(entry.base),
         "head": _row_as_json(entry.head),
     }
+
+
+def _drift_as_json(drift: Drift | None) -> dict[str, Any] | None:
+    if drift is None:
+        return None
+    names = ("ratio", "spread", "natives", "whose")
+    return {name: getattr(drift, name) for name in names}
 
 
 def _row_as_json(row: Row | None) -> dict[str, Any] | None:

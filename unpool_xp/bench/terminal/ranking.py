@@ -10,17 +10,18 @@ from rich.markup import escape
 
 from unpool_xp.bench.cases.formatting import interval_text, seconds_text
 from unpool_xp.bench.rows.files import read_rows
-from unpool_xp.bench.rows.names import backend_mode_of, case_of
+from unpool_xp.bench.rows.names import backend_mode_of, case_of, contender_text
 from unpool_xp.bench.rows.schema import latest
 from unpool_xp.bench.terminal.tables import text_table
-from unpool_xp.bench.verdicts.ranking import Ranking, Tax, by_workload, rank, tax
+from unpool_xp.bench.verdicts.bootstrap import Verdict
+from unpool_xp.bench.verdicts.ranking import Ranked, Ranking, Tax, by_workload, rank, tax
 
 _BAR_WIDTH, _REST_WIDTH = 12, 4  # the bars', and theirs beside what a call takes after a rest
 _WIDE = 72  # characters of a terminal; in a narrower one only the main columns are shown
 
 
 def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
-    """Print a ranking as a table, with what each library's own function takes."""
+    """Print a ranking as a table, the portable beside what each library's own function takes."""
     own = {entry.backend_mode: entry for entry in taxes}
     wide = console.width >= _WIDE
     # Older rows have no call after a rest.
@@ -28,15 +29,14 @@ def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
     bar_width = _REST_WIDTH if rested else _BAR_WIDTH
     columns = ["", "backend", "a call", "after\na rest", "95 % interval", "x best", "", "x own"]
     shown = [True, True, True, rested, wide, True, wide, True]
-    align = "RLRRRRLR" if wide else "RlRRRRLR"
+    align = "RlRRRRLR"  # names of functions may be long
     table = text_table(*compress(columns, shown), align="".join(compress(align, shown)))
     slowest = max((entry.seconds for entry in ranking.timed), default=0)
-    for entry in ranking.timed:
-        backend_mode = backend_mode_of(entry.row)
-        beside = own.get(backend_mode)
+    for above, entry in zip((None, *ranking.timed), ranking.timed, strict=False):
+        beside = own.get(backend_mode_of(entry.row)) if entry.is_portable else None
         cells = (
-            f"{entry.place}{'=' * (entry.tied_with_above or entry.tied_with_best)}".rjust(2),
-            str(backend_mode),
+            f"{entry.place}{_mark(entry, above)}".rjust(2),
+            escape(entry.name),
             seconds_text(entry.seconds),
             "-" if entry.row.cold_s is None else seconds_text(entry.row.cold_s),
             interval_text(entry.interval.low, entry.interval.high, entry.seconds),
@@ -48,19 +48,24 @@ def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
     console.print(table)
     for entry in ranking.timed:
         if entry.disagreement:
-            text = f"{backend_mode_of(entry.row)}: {entry.disagreement_text}"
+            text = f"{entry.name}: {entry.disagreement_text}"
             console.print(f"[yellow]{escape(text)}[/]")
     for row, reason in ranking.failed:
-        console.print(f"[yellow]{escape(f'{backend_mode_of(row)}: {reason}')}[/]")
+        console.print(f"[yellow]{escape(f'{contender_text(row)}: {reason}')}[/]")
+
+
+def _mark(entry: Ranked, above: Ranked | None) -> str:
+    if entry.verdict is Verdict.UNDECIDED:
+        return "?"
+    return "=" if above is not None and above.place == entry.place else ""
 
 
 def print_rankings(console: Console, path: Path) -> None:
     """Print the ranking of every case in a file of rows."""
     for rows in by_workload(latest(read_rows([path]).rows)).values():
-        portable = [row for row in rows if row.implementation == "portable"]
         console.print(f"\n[bold]{case_of(rows[0]).name}[/]")
-        print_ranking(console, rank(portable), tax(rows))
+        print_ranking(console, rank(rows), tax(rows))
     console.print(
-        "\n[dim]= tied; ! disturbed by other programs; x own: time over that of the library's own "
-        "function (below 1: faster)[/]"
+        "\n[dim]= as fast; ? not enough samples; ! disturbed by other programs; "
+        "x own: time over that of the library's own function (below 1: faster)[/]"
     )

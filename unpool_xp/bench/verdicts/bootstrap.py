@@ -1,8 +1,10 @@
-"""From samples to faster, slower, same or undecided.
+"""From samples to faster, slower, same or undecided: `compare_times`.
 
 Intervals are percentile bootstraps of the median (Efron and Tibshirani 1993, chapter 13). Samples
 of several processes are drawn in two stages, processes and then samples of each: one process is one
-draw of memory and threads, and differs more from the next than its own samples show.
+draw of memory and threads, and differs more from the next than its own samples show. For the same
+reason a difference is tested by the ranks of the processes where there are enough of them (Mann and
+Whitney 1947): a rank test of samples takes the luck of one process for a difference.
 """
 
 from __future__ import annotations
@@ -20,7 +22,15 @@ from scipy import special
 
 THRESHOLD = 0.05
 CONFIDENCE = 0.95
+SIGNIFICANCE = 0.01  # of the rank test
+_MAX_NOISE = 0.1  # within it two things may be the same, however noisy they are
 _MIN_SAMPLES = 3  # samples: below, an interval says nothing
+_MIN_SAMPLES_SAME = 5  # as many as the rank test needs to find a difference
+# Processes of the same call have differed by 2.4x, each of them steady. Where every second one
+# does, four of one and four of the other lie apart by chance in 1 of 128 cases, three in 1 of 32,
+# one in every second: of few processes a difference smaller than this may be luck.
+_MIN_PROCESSES, _LUCK = 4, {1: 2.5, 2: 2.5, 3: 1.5}
+_MULTIPLES = (1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # of the samples at hand
 # The medians of processes disagree where they lie further apart, and each one's quartiles do not.
 _DISAGREEMENT, _STEADY = 1.25, 1.1
 _RESAMPLES = 2000
@@ -90,25 +100,26 @@ def ratio(
     >>> ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
     Ratio(estimate=2.0, low=2.0, high=2.0)
     """
-    a = _validate_samples("ratio: a_samples", a_samples)
-    b = _validate_samples("ratio: b_samples", b_samples)
-    estimate = typical_seconds(a, processes[0]) / typical_seconds(b, processes[1])
-    if min(len(a), len(b)) < _MIN_SAMPLES:
-        low, high = 0.0, math.inf
-    else:
-        drawn_a, drawn_b = _draw_medians(a, processes[0]), _draw_medians(b, processes[1])
-        # One's first stream meets the other's second, and the other way round: swapping the two
-        # gives the same pairs of medians, so the inverse ratios.
-        draws = np.log(drawn_a) - np.log(drawn_b[::-1])
-        # In logarithms, where a ratio and its inverse lie alike.
-        low, high = _percentiles(draws)
-        low, high = math.exp(low), math.exp(high)
-    return Ratio(estimate, low, high)
+    a = Times(_validate_samples("ratio: a_samples", a_samples).tolist(), processes[0])
+    b = Times(_validate_samples("ratio: b_samples", b_samples).tolist(), processes[1])
+    return _ratio_of(a, b)
 
 
-def typical_seconds(samples: Sequence[float] | Floats, process: Sequence[int] = ()) -> float:
+def _ratio_of(a: Times, b: Times) -> Ratio:
+    estimate = a.typical / b.typical
+    if min(len(a.seconds), len(b.seconds)) < _MIN_SAMPLES:
+        return Ratio(estimate, 0.0, math.inf)
+    # One's first stream meets the other's second, and the other way round: swapping the two gives
+    # the same pairs of medians, so the inverse ratios.
+    draws = np.log(a.draws) - np.log(b.draws[::-1])
+    # In logarithms, where a ratio and its inverse lie alike.
+    low, high = _percentiles(draws)
+    return Ratio(estimate, math.exp(low), math.exp(high))
+
+
+def typical_seconds(samples: Sequence[float], process: Sequence[int] = ()) -> float:
     """Return the median over the processes of the median of each one's samples."""
-    return float(np.median([np.median(own) for own in _by_process(samples, process)]))
+    return Times(samples, process).typical
 
 
 def median_interval(samples: Sequence[float], process: Sequence[int] = ()) -> Interval:
@@ -116,29 +127,42 @@ def median_interval(samples: Sequence[float], process: Sequence[int] = ()) -> In
 
     It refuses what `ratio` refuses.
     """
-    values = _validate_samples("median_interval: samples", samples)
-    if len(values) < _MIN_SAMPLES:
-        return Interval(0.0, math.inf)
-    return Interval(*_percentiles(_draw_medians(values, process)))
+    return Times(_validate_samples("median_interval: samples", samples).tolist(), process).interval
 
 
 @dataclass(frozen=True)
 class Times:
     """The seconds of a call in several samples, taken in one or several processes."""
 
-    seconds: Sequence[float]
+    seconds: Sequence[float]  # above zero and finite
     process: Sequence[int] = ()  # of each sample; empty where it is not known
     disturbed: bool = False  # most of them, by other programs: they decide nothing
 
     @functools.cached_property
     def typical(self) -> float:
         """The `typical_seconds`."""
-        return typical_seconds(self.seconds, self.process)
+        return float(np.median(self.medians))
+
+    @functools.cached_property
+    def medians(self) -> Floats:
+        """The median of each process."""
+        return np.array([np.median(own) for own in _by_process(self.seconds, self.process)])
+
+    @functools.cached_property
+    def interval(self) -> Interval:
+        """The `median_interval`."""
+        few = len(self.seconds) < _MIN_SAMPLES
+        return Interval(*((0.0, math.inf) if few else _percentiles(self.draws)))
+
+    @functools.cached_property
+    def draws(self) -> Floats:
+        """Medians of resamples: shape (2 streams, resamples)."""
+        return _draw_medians(np.asarray(self.seconds, dtype=np.float64), self.process)
 
     @functools.cached_property
     def noise(self) -> float:
-        """The `noise_floor`; infinite where others have disturbed it."""
-        return math.inf if self.disturbed else noise_floor(self.seconds)
+        """The `noise_floor`."""
+        return noise_floor(self.seconds)
 
     @functools.cached_property
     def disagreement(self) -> Interval | None:
@@ -158,11 +182,132 @@ class Times:
 
 
 def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Ratio, Verdict]:
-    """Return the ratio of two times, and what it shows."""
-    found = ratio(a.seconds, b.seconds, processes=(a.process, b.process))
-    if a.disturbed or b.disturbed:
+    """Return the ratio of two times, and what it shows.
+
+    Parameters
+    ----------
+    a, b : Times
+        Measured in turns, or in the same conditions.
+    threshold : float, optional
+        The smallest difference that matters: 0.05 is 5 %.
+
+    Returns
+    -------
+    Ratio
+        Of `a` over `b`, with its interval.
+    Verdict
+        FASTER or SLOWER where the ratio is farther from 1 than the threshold and the noise floor
+        (of which 10 % count at most), and the samples of the two are apart:
+
+        - with four processes or more of each, by an exact rank test of their medians, p < 0.01;
+        - with fewer, by the rank test of all samples, if no process of the one is within those of
+          the other, and the ratio is at least 1.5 (of three) or 2.5: processes that run the same
+          code may differ as much;
+        - where the processes are not known, by the rank test of all samples, if those of one are
+          all longer than those of the other or the ratio is above all of the noise floor;
+        - where there are too few for p < 0.01 whatever they are, as 4 against 5, if the gap
+          between the two is wider than the largest of each over its smallest.
+
+        SAME where the ratio is closer to 1, and all of its interval within 10 % or the threshold,
+        with five samples of each or more. UNDECIDED otherwise, and always where one is disturbed or
+        has fewer than three samples.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.verdicts.bootstrap import Times, compare_times
+    >>> slow, fast = Times([9.0, 9.1, 9.3, 9.0, 9.2]), Times([1.0, 1.1, 1.0, 1.3, 1.0])
+    >>> compare_times(slow, fast)[1]
+    <Verdict.SLOWER: 'slower'>
+    """
+    found = _ratio_of(a, b)
+    if a.disturbed or b.disturbed or found.low == 0:
         return found, Verdict.UNDECIDED
-    return found, verdict(found, max(a.noise, b.noise), threshold)
+    beyond = 1 + max(threshold, min(max(a.noise, b.noise), _MAX_NOISE))
+    if max(found.estimate, 1 / found.estimate) > beyond:
+        slower = found.estimate > 1
+        if _is_slower(a, b) if slower else _is_slower(b, a):
+            return found, Verdict.SLOWER if slower else Verdict.FASTER
+    else:
+        within = 1 + max(threshold, _MAX_NOISE)
+        enough = min(len(a.seconds), len(b.seconds)) >= _MIN_SAMPLES_SAME
+        if enough and 1 / within <= found.low and found.high <= within:
+            return found, Verdict.SAME
+    return found, Verdict.UNDECIDED
+
+
+def _is_slower(slow: Times, fast: Times) -> bool:
+    samples = np.asarray(slow.seconds), np.asarray(fast.seconds)
+    if not (slow.process and fast.process):
+        beyond_noise = slow.typical > (1 + max(slow.noise, fast.noise)) * fast.typical
+        return (beyond_noise or _gap(*samples) > 1) and _ranks_differ(*samples)
+    processes = min(len(slow.medians), len(fast.medians))
+    if processes >= _MIN_PROCESSES:
+        return _ranks_differ(slow.medians, fast.medians)
+    apart = slow.typical >= _LUCK[processes] * fast.typical
+    return apart and _gap(slow.medians, fast.medians) > 1 and _ranks_differ(*samples)
+
+
+def _gap(slow: Floats, fast: Floats) -> float:
+    return float(slow.min()) / float(fast.max())
+
+
+def _ranks_differ(slow: Floats, fast: Floats) -> bool:
+    gap = _gap(slow, fast)
+    if 2 / math.comb(len(slow) + len(fast), len(fast)) >= SIGNIFICANCE:
+        return gap > max(float(own.max()) / float(own.min()) for own in (slow, fast))
+    if gap > 1:
+        return True
+    from scipy import stats  # takes a second to import, and is seldom needed
+
+    return bool(stats.mannwhitneyu(slow, fast, method="exact").pvalue < SIGNIFICANCE)
+
+
+def samples_needed(a: Times, b: Times, threshold: float = THRESHOLD) -> float | None:
+    """Return how many times the samples would decide, were they like those at hand.
+
+    Parameters
+    ----------
+    a, b : Times
+        That `compare_times` leaves undecided.
+    threshold : float, optional
+        As there.
+
+    Returns
+    -------
+    float or None
+        Such as 3.0: three times the samples, taken in three times the processes. None where 100
+        times as many would not decide, or other programs have disturbed them.
+    """
+    if a.disturbed or b.disturbed:
+        return None
+    found = _ratio_of(a, b)
+    slow, fast = (a, b) if found.estimate > 1 else (b, a)
+    samples = min(len(a.seconds), len(b.seconds))
+    processes = min(len(a.medians), len(b.medians))
+    known = bool(a.process and b.process)
+    apart = math.log(slow.typical / fast.typical)
+    beyond = math.log1p(max(threshold, min(max(a.noise, b.noise), _MAX_NOISE)))
+    room = math.log1p(max(threshold, _MAX_NOISE)) - apart  # for half the interval
+    half = math.log(found.high / found.low) / 2 if found.low else 0.0
+    # How often one of the slow takes longer than one of the fast.
+    share_samples = _share_longer(np.asarray(slow.seconds), np.asarray(fast.seconds))
+    share_processes = _share_longer(slow.medians, fast.medians)
+    for times in _MULTIPLES:
+        n_samples, n = int(times * samples), int(times * processes)
+        if apart <= beyond:
+            # Of the one process at hand no more is known in any number of them.
+            widths = _WIDER.get(processes, 1.0), _WIDER.get(n, 1.0) if processes > 1 else 1.0
+            narrower = math.sqrt(times) * widths[0] / widths[1]
+            enough = n_samples >= _MIN_SAMPLES_SAME and half <= room * narrower
+        elif known and n >= _MIN_PROCESSES:
+            enough = _is_enough(share_processes, n)
+        elif known and not (share_processes == 1 and apart >= math.log(_LUCK[n])):
+            enough = False
+        else:
+            enough = _is_enough(share_samples, n_samples)
+        if enough:
+            return times
+    return None
 
 
 def noise_floor(samples: Sequence[float]) -> float:
@@ -178,7 +323,7 @@ def noise_floor(samples: Sequence[float]) -> float:
     float
         How far the median of one half lies from that of the other, as in 0.08 for 8 %: of every
         second sample from the rest (jitter), and of the first half from the second (drift).
-        Infinite where a half has fewer than three samples.
+        Where a half has fewer than three samples, how far the largest lies from the smallest.
 
     Raises
     ------
@@ -194,7 +339,7 @@ def noise_floor(samples: Sequence[float]) -> float:
     values = _validate_samples("noise_floor: samples", samples)
     middle = len(values) // 2
     if middle < _MIN_SAMPLES:
-        return math.inf
+        return float(values.max()) / float(values.min()) - 1
     halves = [(values[::2], values[1::2]), (values[:middle], values[middle:])]
     medians = [(float(np.median(a)), float(np.median(b))) for a, b in halves]
     return max(max(a / b, b / a) for a, b in medians) - 1
@@ -246,6 +391,17 @@ def verdict(ratio: Ratio, noise_floor: float, threshold: float = THRESHOLD) -> V
     return Verdict.UNDECIDED
 
 
+def _share_longer(slow: Floats, fast: Floats) -> float:
+    """Return how often one of `slow` is longer than one of `fast`."""
+    return float((np.sign(slow[:, np.newaxis] - fast).mean() + 1) / 2)
+
+
+def _is_enough(share_longer: float, n: int) -> bool:
+    """Return whether so many of each would be significant by the rank test, near enough."""
+    score = (share_longer - 0.5) * math.sqrt(12 * n**2 / (2 * n + 1))
+    return bool(score >= -special.ndtri(SIGNIFICANCE / 2))
+
+
 def _validate_samples(name: str, samples: Sequence[float]) -> Floats:
     values: Floats = np.asarray(samples, dtype=np.float64)
     if values.ndim != 1 or values.size == 0:
@@ -281,7 +437,7 @@ def _draw_medians(samples: Floats, process: Sequence[int]) -> Floats:
     picks = np.random.default_rng(0).integers(len(groups), size=drawn.shape)
     # The same process twice is the same draw twice: what differs between processes counts most.
     medians = np.median(np.take_along_axis(drawn, picks, axis=0), axis=0)
-    center = typical_seconds(samples, process)
+    center = float(np.median([np.median(own) for own in groups]))
     widened: Floats = center * (medians / center) ** _WIDER.get(len(groups), 1.0)
     return widened
 

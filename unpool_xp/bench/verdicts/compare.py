@@ -6,13 +6,14 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from unpool_xp.bench.rows import asv, pytest_benchmark
 from unpool_xp.bench.rows.names import name_of_case
 from unpool_xp.bench.rows.schema import Key, Row, case_key, failure_reason, latest
 from unpool_xp.bench.verdicts.bootstrap import Ratio, Times, Verdict, compare_times
 from unpool_xp.bench.verdicts.compare_notes import notes_on
+from unpool_xp.bench.verdicts.control import Control, Drift, is_control
 from unpool_xp.bench.verdicts.ranking import times_of
 from unpool_xp.bench.verdicts.thresholds import Thresholds
 
@@ -21,6 +22,7 @@ OUTCOMES = (
     "broken",
     "slower",
     "faster",
+    "the machine",
     "undecided",
     "same",
     "mended",
@@ -46,6 +48,7 @@ class CaseComparison:
     threshold: float  # the smallest difference that matters
     verdict: Verdict  # of head beside base; UNDECIDED where not enough was measured
     note: str | None  # why there is no ratio, or why it is not decided
+    drift: Drift | None = None  # of the machine, where that is what changed the time
 
     @property
     def row(self) -> Row:
@@ -58,7 +61,7 @@ class CaseComparison:
     def outcome(self) -> str:
         """The verdict or, where a side has no time, which: one of `OUTCOMES`."""
         if self.ratio is not None:
-            return self.verdict.value
+            return "the machine" if self.drift is not None else self.verdict.value
         if self.head is None:
             return "only base"
         if self.base is None:
@@ -74,6 +77,7 @@ class Comparison:
 
     entries: list[CaseComparison] = field(default_factory=list)  # the worst first
     notes: list[str] = field(default_factory=list)  # that machines or versions differ, and the like
+    strict: bool = False  # whether a case that head has lost counts as broken
 
     @property
     def counts(self) -> dict[str, int]:
@@ -89,11 +93,22 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """0: none slower; 1: some slower, or broken; 2: not enough was measured to tell."""
+        """0: none slower; 1: some slower, broken or, if strict, lost; 2: it cannot be told.
+
+        That is where no case was decided, or more were left undecided than decided, or more than
+        half of the cases of base are missing in head.
+        """
         counts = self.counts
-        if counts["slower"] or counts["broken"]:
+        if counts["slower"] or counts["broken"] or (self.strict and counts["only base"]):
             return 1
-        return 0 if counts["faster"] or counts["same"] else 2
+        decided = counts["faster"] + counts["same"] + counts["the machine"]
+        return 2 if self.is_mostly_lost or not decided or decided < counts["undecided"] else 0
+
+    @property
+    def is_mostly_lost(self) -> bool:
+        """Whether more than half of the cases of base are missing in head."""
+        in_base = sum(entry.base is not None for entry in self.entries)
+        return 2 * self.counts["only base"] > in_base
 
 
 def compare(
@@ -102,6 +117,7 @@ def compare(
     *,
     thresholds: Thresholds | None = None,
     across_machines: bool = False,
+    strict: bool = False,
 ) -> Comparison:
     """Compare the newest row of each case in base and in head.
 
@@ -114,10 +130,13 @@ def compare(
     across_machines : bool, optional
         Whether to compare, where base and head have no machine in common, what was measured on
         different ones.
+    strict : bool, optional
+        Whether a case that head has lost counts as broken.
 
     Returns
     -------
     Comparison
+        What is slower or faster only as the libraries' own functions are is laid to the machine.
         Rows of two machines are in no entry, unless `across_machines` is true, and then a note
         says so.
 
@@ -136,7 +155,7 @@ def compare(
             f"base was measured on {names[0]}, head on {names[1]}: times of different machines "
             "say nothing about the code (--across-machines compares them all the same)"
         )
-        return Comparison(notes=[note])
+        return Comparison(notes=[note], strict=strict)
     sides = [_latest_by_case(rows, shared) for rows in (base, head)]
     entries, pairs = [], []
     for key in dict.fromkeys([*sides[0], *sides[1]]):
@@ -144,8 +163,50 @@ def compare(
         entries.append(_compare_case(old, new, thresholds))
         if old is not None and new is not None:
             pairs.append((old, new))
-    entries.sort(key=severity_key)
-    return Comparison(entries, notes_on(base, head, pairs))
+    entries = sorted(_beside_natives(entries), key=severity_key)
+    return Comparison(entries, notes_on(base, head, pairs), strict)
+
+
+def _beside_natives(entries: Sequence[CaseComparison]) -> list[CaseComparison]:
+    """Lay to the machine what changed no further than the libraries' own functions did."""
+    control = Control(
+        (entry.base, entry.head, entry.ratio.estimate)
+        for entry in entries
+        if entry.base and entry.head and entry.ratio and _undisturbed_times(entry)
+    )
+    return [_beside_control(entry, control) for entry in entries]
+
+
+def _beside_control(entry: CaseComparison, control: Control) -> CaseComparison:
+    times = _undisturbed_times(entry)
+    if times is None or entry.verdict is Verdict.UNDECIDED:
+        return entry
+    assert entry.base is not None
+    assert entry.head is not None
+    drifts = control.drifts(entry.head)
+    if entry.verdict is Verdict.SAME:
+        moved = drifts and drifts[0].corrected(*times, entry.threshold)
+        if not moved or moved is Verdict.UNDECIDED or moved is Verdict.SAME:
+            return entry
+        # As fast as before, on a machine that was not.
+        note = f"{drifts[0]}, and this one did not"
+        return replace(entry, verdict=Verdict.UNDECIDED, note=note)
+    if is_control(entry.base, entry.head):
+        return replace(entry, drift=drifts[0], note="its own function, of the same version")
+    for drift in drifts:
+        if drift.corrected(*times, entry.threshold) is not entry.verdict:
+            return replace(entry, drift=drift, note=str(drift))
+    return entry
+
+
+def _undisturbed_times(entry: CaseComparison) -> tuple[Times, Times] | None:
+    """Return the times of head and base where these can be compared."""
+    if entry.ratio is None or entry.base is None or entry.head is None:
+        return None
+    head, base = times_of(entry.head), times_of(entry.base)
+    if not isinstance(head, Times) or not isinstance(base, Times):
+        return None
+    return None if head.disturbed or base.disturbed else (head, base)
 
 
 def _latest_by_case(rows: Iterable[Row], machines: set[str]) -> dict[Key, Row]:
@@ -201,7 +262,7 @@ def _undecided_reason(
         advice = next((told for run, told in _ADVICE.items() if fewest.run.startswith(run)), "")
         return f"{count} in {side}{advice}"
     if not 1 / (1 + threshold) <= found.estimate <= 1 + threshold and floor > threshold:
-        return "too few samples for a noise floor" if math.isinf(floor) else "within the noise"
+        return "within the noise"
     return "the interval is too wide"
 
 

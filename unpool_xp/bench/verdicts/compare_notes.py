@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from unpool_xp.bench.rows import asv, pytest_benchmark
 from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.verdicts.control import same_version
 
 Pairs = Sequence[tuple[Row, Row]]  # of the same case, in base and head
 
@@ -80,11 +81,7 @@ def _environment_notes(pairs: Pairs) -> Iterable[str]:
 
 def _same_fact(old: object, new: object) -> bool:
     """Return whether two facts are the same as far as is known."""
-    if old in (None, "", new) or new in (None, ""):
-        return True
-    # asv has the version that was asked for: "2.13.0" where the library says "2.13.0+cpu".
-    versions = [str(value) for value in (old, new)]
-    return len({v.partition("+")[0] for v in versions}) == 1 and not all("+" in v for v in versions)
+    return None in (old, new) or same_version(str(old), str(new))
 
 
 def _tool_notes(pairs: Pairs) -> Iterable[str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from unpool_xp.bench.rows.schema import Row, elements, failure_reason, label, workload_key
+from unpool_xp.bench.rows.names import contender_text
+from unpool_xp.bench.rows.schema import Row, elements, failure_reason, workload_key
 from unpool_xp.bench.verdicts.bootstrap import Times, Verdict, compare_times
 from unpool_xp.bench.verdicts.ranking import (
     Ranking,
@@ -33,11 +34,11 @@ class WinnerChange:
     winner: str
     row: Row  # the winner's, at the smallest measured size at which it wins
     before: Row | None  # the fastest at the size before; the answer changes between the two
-    tied: tuple[str, ...]  # not known to be slower than the winner at its size
+    tied: tuple[str, ...]  # as fast as the winner at its size
 
 
 def winner_changes(
-    rankings: Iterable[Ranking], *, name: Callable[[Row], str] = label
+    rankings: Iterable[Ranking], *, name: Callable[[Row], str] = contender_text
 ) -> list[WinnerChange]:
     """Return from which size on the answer changes.
 
@@ -46,7 +47,7 @@ def winner_changes(
     rankings : iterable of Ranking
         Of cases on one machine that differ in size alone, the smallest first.
     name : callable, optional
-        What wins: by default a backend in a mode with an implementation.
+        What wins. Default: a backend in a mode, with the library's own function or the portable.
 
     Returns
     -------
@@ -60,9 +61,10 @@ def winner_changes(
         if ranking.best is None:
             continue
         row = ranking.best.row
-        # The best of each name that is not known to be slower, the winner's first.
-        first = dict.fromkeys(name(entry.row) for entry in ranking.timed if entry.is_fastest)
-        if not found or found[-1].winner not in first:
+        # Of those not known to be slower, and of those that are as fast, the winner first.
+        open_ = {name(one.row) for one in ranking.timed if one.verdict is not Verdict.SLOWER}
+        if not found or found[-1].winner not in open_:
+            first = dict.fromkeys(name(entry.row) for entry in ranking.timed if entry.is_fastest)
             winner, *tied = first
             found.append(WinnerChange(winner, row, before, tuple(tied)))
         before = row

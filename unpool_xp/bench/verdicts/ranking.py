@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.cases.formatting import interval_text
-from unpool_xp.bench.rows.names import backend_mode_of
-from unpool_xp.bench.rows.schema import Key, Row, elements, failure_reason, label, workload_key
+from unpool_xp.bench.rows.names import backend_mode_of, contender_text
+from unpool_xp.bench.rows.schema import Key, Row, case_key, elements, failure_reason, workload_key
 from unpool_xp.bench.verdicts.bootstrap import (
     Interval,
     Ratio,
     Times,
     Verdict,
     compare_times,
-    median_interval,
+    samples_needed,
 )
-
-_TIES = (Verdict.SAME, Verdict.UNDECIDED)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Ranked:
     """A row that has a time, and its place among the others."""
 
     row: Row
-    place: int  # from 1; a row shares the place of the one that it is tied with
+    place: int  # from 1; a row shares the place of the one that it is as fast as
     seconds: float  # the median, including the copies if they count
     interval: Interval  # of the seconds
     noise: float  # how far the same code is found to be from itself, as `noise_floor` has it
@@ -34,13 +35,23 @@ class Ranked:
     disagreement: Interval | None  # of its processes, as `Times` has it
     to_best: Ratio  # the seconds over the best row's
     verdict: Verdict  # this row beside the best; SAME for the best itself
-    tied_with_best: bool  # not known to be slower than it
-    tied_with_above: bool
+    needed: float | None  # how many times the samples would decide; None where it is, or none would
+    share_best: float  # of the resamples in which it is the fastest, 0 to 1
+
+    @property
+    def name(self) -> str:
+        """What it is called, such as "torch:cpu own max_pool2d"."""
+        return contender_text(self.row)
+
+    @property
+    def is_portable(self) -> bool:
+        """Whether it is unpool_xp's function, and not a library's own."""
+        return self.row.implementation == "portable"
 
     @property
     def is_fastest(self) -> bool:
-        """Whether nothing is known to be faster."""
-        return self.place == 1 or self.tied_with_best
+        """Whether it is the best, or as fast as the best."""
+        return self.place == 1
 
     @property
     def disagreement_text(self) -> str:
@@ -68,8 +79,13 @@ class Ranking:
 
     @property
     def best(self) -> Ranked | None:
-        """The fastest; None where nothing has a time."""
+        """The fastest of all; None where nothing has a time."""
         return self.timed[0] if self.timed else None
+
+    @property
+    def best_portable(self) -> Ranked | None:
+        """The fastest that is unpool_xp's function; None where none has a time."""
+        return next((entry for entry in self.timed if entry.is_portable), None)
 
 
 @dataclass(frozen=True)
@@ -119,33 +135,48 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> Ranking:
             failed.append((row, times))
     timed.sort(key=lambda pair: pair[0].typical)
 
-    def compare_pair(one: int, other: int) -> tuple[Ratio, Verdict]:
-        return compare_times(timed[one][0], timed[other][0])
-
+    shares = _shares_best([times for times, _ in timed])
     ranked: list[Ranked] = []
     leader = 0  # of those that share a place
     for number, (times, row) in enumerate(timed):
-        to_best, beside_best = Ratio(1.0, 1.0, 1.0), Verdict.SAME
+        to_best, beside_best, needed = Ratio(1.0, 1.0, 1.0), Verdict.SAME, None
         if number:
-            to_best, beside_best = compare_pair(number, 0)
-            if compare_pair(number, leader)[1] not in _TIES:
+            best = timed[0][0]
+            to_best, beside_best = compare_times(times, best)
+            if beside_best is Verdict.UNDECIDED:
+                needed = samples_needed(times, best)
+        place = 1
+        if beside_best is not Verdict.SAME:
+            if not leader or compare_times(times, timed[leader][0])[1] is not Verdict.SAME:
                 leader = number
+            place = leader + 1
         ranked.append(
             Ranked(
                 row,
-                place=leader + 1,
+                place=place,
                 seconds=times.typical,
-                interval=median_interval(times.seconds, times.process),
+                interval=times.interval,
                 noise=times.noise,
                 disturbed=times.disturbed,
                 disagreement=times.disagreement,
                 to_best=to_best,
                 verdict=beside_best,
-                tied_with_best=number > 0 and beside_best in _TIES,
-                tied_with_above=number > 0 and compare_pair(number, number - 1)[1] in _TIES,
+                needed=needed,
+                share_best=shares[number],
             )
         )
     return Ranking(ranked, failed)
+
+
+def _shares_best(timed: Sequence[Times]) -> list[float]:
+    """Return in which share of the resamples each one is the fastest."""
+    if not timed:
+        return []
+    chance = np.random.default_rng(0)
+    # In an order of its own each: what one draws says nothing about the others.
+    drawn = np.stack([chance.permutation(times.draws.ravel()) for times in timed])
+    counts = np.bincount(drawn.argmin(axis=0), minlength=len(timed))
+    return [float(share) for share in counts / drawn.shape[1]]
 
 
 def copy_seconds(row: Row) -> float | None:
@@ -188,10 +219,10 @@ def _require_one_workload(rows: Sequence[Row]) -> None:
     workloads = {workload_key(row) for row in rows}
     if len(workloads) > 1:
         raise ValueError(f"rank: rows of {len(workloads)} workloads, such as {workloads.pop()}")
-    measured = [f"{label(row)} {row.function}" for row in rows]
-    twice = [key for key in dict.fromkeys(measured) if measured.count(key) > 1]
-    if twice:
-        raise ValueError(f"rank: rows measure {twice[0]} twice; take the latest alone")
+    for key, count in Counter(map(case_key, rows)).items():
+        if count > 1:
+            twice = next(contender_text(row) for row in rows if case_key(row) == key)
+            raise ValueError(f"rank: rows measure {twice} twice; take the latest alone")
 
 
 def tax(rows: Iterable[Row]) -> list[Tax]:
