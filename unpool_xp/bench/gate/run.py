@@ -80,8 +80,8 @@ class GateResult:
 def resolve_backend_modes(names: Sequence[str]) -> list[BackendMode]:
     """Return backends with full labels and modes, from names such as "torch:cpu/compiled".
 
-    Without a mode JAX is compiled and others are eager. Raises a ValueError if a label or mode is
-    unknown, a BackendUnavailableError if its library or device is missing, or does not work.
+    Without a mode JAX is compiled and others are eager. Raises a ValueError if a mode is unknown, a
+    BackendUnavailableError if a label is, or its library or device is missing or does not work.
     """
     wanted = [
         BackendMode.parse(name, "compiled" if name.startswith("jax") else "eager") for name in names
