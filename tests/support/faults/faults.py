@@ -27,7 +27,7 @@ def _raise() -> None:
 
 
 def _print_garbage() -> None:
-    os.write(1, b'\x1b[2J\xff\x00{"ok": true}\n\x1e{"ok"\n\x1e[]\nno end of line')
+    os.write(1, b'\x1b[2J\xff\x00{"ok": true}\n\x1e{"ok"\n\x1e[]\n\x1e"ok"\n\x1e1\nno end of line')
     os.write(2, b"\xfe\x1b]0;title\x07\n" * 5_000)  # more than a pipe holds
 
 

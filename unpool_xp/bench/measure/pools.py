@@ -227,8 +227,11 @@ def open_pools(
             # The next takes as long as the first, and as much memory.
             if pools[0].resident_bytes() > _MEMORY_SHARE * psutil.virtual_memory().available:
                 break
-            pools.append(stack.enter_context(Pool(good)))
-            pools[-1].wait()
+            more = stack.enter_context(Pool(good))
+            more.wait()
+            if not all(more.is_running(place) for place in good):  # no fault of the first ones
+                break
+            pools.append(more)
         yield pools
         for pool in pools:  # all of them at once, and then wait for each
             pool.leave()

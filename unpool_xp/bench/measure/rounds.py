@@ -111,8 +111,7 @@ class Interleaver:
         self._known: dict[Cell, dict[str, str]] = {cell: {} for cell in cells}  # right outputs
         self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
         self.lost_s = 0.0  # what lost workers have taken; no other cell has to pay for it
-        self._hung: Counter[Place] = Counter()
-        self._given_up: dict[Place, str] = {}
+        self._hung, self._given_up = Counter[Place](), dict[Place, str]()
         self._pool, self._process = Pool(), 0
 
     @property
@@ -131,8 +130,9 @@ class Interleaver:
             except (WorkerError, WorkerLostError) as error:
                 self._given_up[place] = str(error)
         for cell in [cell for cell in cells if cell.runs_on in self._given_up]:
-            self._fail(cell, self._given_up[cell.runs_on])
             cells.remove(cell)
+            if not self.measured[cell].samples_s:  # of another process
+                self._fail(cell, self._given_up[cell.runs_on])
         workers = [pool[place] for place in places if place not in self._given_up]
         if len(workers) < 2 or self.case.bytes_moved < _LARGE_BYTES:
             return cells

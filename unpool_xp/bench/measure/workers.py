@@ -167,8 +167,9 @@ class Worker:
         with stdout:
             for line in iter(lambda: stdout.readline(_LONGEST_LINE), ""):
                 printed, mark, answer = line.rpartition(MARK)
-                with contextlib.suppress(ValueError):  # a library that prints such a mark
-                    if mark and "ok" in (found := json.loads(answer)):
+                with contextlib.suppress(ValueError, RecursionError):  # it may print such a mark
+                    found = json.loads(answer) if mark else None
+                    if isinstance(found, dict) and "ok" in found:
                         self._answers.put(found)
                         continue
                 self._last_words = (printed or line).strip() or self._last_words
