@@ -161,7 +161,8 @@ def fault_backends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
     for path in (folder, folder.parents[2]):
         monkeypatch.setenv("PYTHONPATH", str(path), prepend=os.pathsep)
-    monkeypatch.setattr(workers, "_IDLE_SHARE", 0.0)
+    for name in ("_IDLE_SHARE", "_DEVICE_IDLE_SHARE"):
+        monkeypatch.setattr(workers, name, 0.0)
     monkeypatch.setattr(workers, "_MIN_IDLE_SECONDS", 2.0)
 
 

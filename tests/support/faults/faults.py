@@ -41,6 +41,9 @@ ACTS = {
 }
 
 
+_acted: list[str] = []
+
+
 def label_of_this_process() -> str:
     """Return the label of a worker, while Python starts as well."""
     arguments = sys.orig_argv
@@ -49,9 +52,10 @@ def label_of_this_process() -> str:
 
 
 def act_at(stage: str) -> None:
-    """Go wrong, if this process is to do so at this stage."""
+    """Go wrong, if this process is to do so at this stage and has not yet."""
     wanted, _, act = label_of_this_process().removeprefix("fault:").partition("-")
-    if wanted == stage:
+    if wanted == stage and not _acted:
+        _acted.append(stage)
         ACTS[act]()
 
 
