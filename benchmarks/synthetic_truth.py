@@ -14,7 +14,7 @@ import argparse
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,14 @@ RATIOS = (1.0, 1.05, 1.1, 1.3, 3.0, 20.0)
 SAMPLES = (3, 5, 10, 20, 50)  # of each, over all processes
 PROCESSES = (1, 2, 3, 4, 5)
 ROUNDS = 4  # in a process
+KINDS = (
+    "steady",
+    "bimodal by sample",
+    "bimodal by process",
+    "drifting",
+    "heavy tail",
+    "other programs",
+)
 DRAWS = 100  # of each ratio, noise, number of samples and number of processes
 MOST_WRONG = 0.01
 NEVER_TIED = 3.0  # from this ratio on
@@ -137,63 +145,65 @@ def outcome(ratio: float, verdict: Verdict) -> str:
     return "right" if verdict is Verdict.SLOWER and ratio > 1 else "wrong"
 
 
-Cell = tuple[float, str, int, int]  # ratio, noise, samples, processes
+Cell = tuple[float, str, int, int]
+RATIO, NOISE, N, PARTS = range(4)  # the places in a cell
 
 
 def count_outcomes(
-    draws: int, rule: Rule = compare_times, *, names: tuple[str, ...] = (), seed: int = 0
+    draws: int,
+    rule: Rule = compare_times,
+    *,
+    ratios: Sequence[float] = RATIOS,
+    kinds: Sequence[str] = KINDS,
+    samples: Sequence[int] = SAMPLES,
+    processes: Sequence[int] = PROCESSES,
 ) -> dict[Cell, Counter[str]]:
     """Return how often each outcome comes, for each ratio, noise, samples and processes."""
-    chance = np.random.default_rng(seed)
+    chance = np.random.default_rng(0)
     counts = {}
-    for cell in itertools.product(RATIOS, names or tuple(noises(chance)), SAMPLES, PROCESSES):
-        ratio, noise, n, processes = cell
-        if processes <= n:
-            found = (rule(*draw(ratio, noise, n, processes, chance))[1] for _ in range(draws))
+    for cell in itertools.product(ratios, kinds, samples, processes):
+        ratio, noise, n, parts = cell
+        if parts <= n:
+            found = (rule(*draw(ratio, noise, n, parts, chance))[1] for _ in range(draws))
             counts[cell] = Counter(outcome(ratio, verdict) for verdict in found)
     return counts
 
 
-def by_row(counts: dict[Cell, Counter[str]]) -> dict[tuple[float, str], Counter[str]]:
-    """Return the counts of each ratio and noise, over all numbers of samples and processes."""
-    rows: dict[tuple[float, str], Counter[str]] = {}
-    for (ratio, noise, *_), found in counts.items():
-        rows.setdefault((ratio, noise), Counter()).update(found)
+def added_up(
+    counts: dict[Cell, Counter[str]], *places: int
+) -> dict[tuple[object, ...], Counter[str]]:
+    """Return the counts by these places of a cell alone, such as its ratio and noise."""
+    rows: dict[tuple[object, ...], Counter[str]] = {}
+    for cell, found in counts.items():
+        rows.setdefault(tuple(cell[place] for place in places), Counter()).update(found)
     return rows
 
 
-def broken_bounds(counts: dict[Cell, Counter[str]]) -> Iterator[str]:
-    """Yield what is worse than it may be."""
-    for (ratio, noise), found in by_row(counts).items():
+def broken_bounds(counts: dict[Cell, Counter[str]], *places: int) -> Iterator[str]:
+    """Yield what is worse than it may be, in rows by these places of a cell."""
+    for row, found in added_up(counts, *places).items():
         if found["wrong"] > MOST_WRONG * found.total():
-            yield f"{ratio}x, {noise}: {found['wrong']} of {found.total()} wrong"
-        if ratio >= NEVER_TIED and found["tied"]:
-            yield f"{ratio}x, {noise}: {found['tied']} of {found.total()} tied"
+            yield f"{row}: {found['wrong']} of {found.total()} wrong"
+    for cell, found in counts.items():
+        if cell[0] >= NEVER_TIED and found["tied"]:
+            yield f"{cell}: {found['tied']} of {found.total()} tied"
 
 
-def print_table(counts: dict[Cell, Counter[str]]) -> None:
-    """Print the shares of the outcomes for each ratio and noise, and by samples and processes."""
+def print_table(counts: dict[Cell, Counter[str]], *places: int) -> None:
+    """Print the shares of the outcomes in rows by these places of a cell."""
     outcomes = ("right", "tied", "undecided", "wrong")
-
-    def line(name: str, found: Counter[str]) -> str:
+    print(f"{'':32} {'draws':>6} {' '.join(f'{one:>11}' for one in outcomes)}")
+    for row, found in added_up(counts, *places).items():
         shares = (f"{100 * found[one] / found.total():9.2f} %" for one in outcomes)
-        return f"{name:28} {found.total():6} {' '.join(shares)}"
-
-    print(f"{'':28} {'draws':>6} {' '.join(f'{one:>11}' for one in outcomes)}")
-    for (ratio, noise), found in by_row(counts).items():
-        print(line(f"{ratio:>5g}x {noise}", found))
-    for place, what in ((2, "samples"), (3, "processes")):
-        print()
-        for number in sorted({cell[place] for cell in counts}):
-            mine = (found for cell, found in counts.items() if cell[place] == number)
-            print(line(f"{number} {what}", sum(mine, Counter())))
+        name = ", ".join(f"{part:g}" if isinstance(part, float) else str(part) for part in row)
+        print(f"{name:32} {found.total():6} {' '.join(shares)}")
 
 
 def share_then_decided(draws: int, seed: int = 0) -> tuple[int, int]:
     """Return how many undecided pairs there are, and how many the samples needed then decide."""
     chance = np.random.default_rng(seed)
     asked = decided = 0
-    for ratio, noise, n in itertools.product(RATIOS, noises(chance), (5, 20)):
+    for ratio, noise, n in itertools.product(RATIOS, KINDS, (5, 20)):
         for _ in range(draws):
             pair = draw(ratio, noise, n, 3, chance)
             times = samples_needed(*pair) if compare_times(*pair)[1] is Verdict.UNDECIDED else None
@@ -210,13 +220,17 @@ def main() -> int:
     parser.add_argument("--draws", type=int, default=DRAWS, help="of each kind of measurement")
     draws = parser.parse_args().draws
     counts = count_outcomes(draws)
-    print_table(counts)
-    asked, decided = share_then_decided(draws)
-    print(
-        f"\nundecided, and up to 10 times the samples needed: {asked}; so many then decided "
-        f"{decided}"
+    print("ratio and noise, 3 to 50 samples of 1 to 5 processes")
+    print_table(counts, RATIO, NOISE)
+    print("\nthe same with five processes and 20 samples or more")
+    print_table(
+        {cell: n for cell, n in counts.items() if cell[2] >= 20 and cell[3] == 5}, RATIO, NOISE
     )
-    broken = list(broken_bounds(counts))
+    print("\nsamples and processes")
+    print_table(counts, N, PARTS)
+    asked, decided = share_then_decided(draws)
+    print(f"\nof {asked} undecided ones, the samples needed decide {decided}")
+    broken = list(broken_bounds(counts, RATIO, NOISE))
     print(*broken, sep="\n")
     return int(bool(broken))
 

@@ -19,14 +19,13 @@ def truth() -> Any:
     return load_script(SCRIPT)
 
 
+FEW = {"ratios": (1.0, 1.1, 3.0), "samples": (5, 20), "processes": (1, 3, 5)}
+
+
 def test_next_to_no_verdict_is_wrong_and_none_calls_the_same_what_is_far_apart(truth: Any) -> None:
-    counts = truth.count_outcomes(2)
+    counts = truth.count_outcomes(6, **FEW)
     assert list(truth.broken_bounds(counts)) == []
-    rows = truth.by_row(counts)
-    assert rows[1.3, "steady"]["right"] > 0.4 * rows[1.3, "steady"].total()
-    assert all(
-        found["right"] > 0.9 * found.total() for (ratio, _), found in rows.items() if ratio == 20
-    )
+    assert counts[3.0, "steady", 20, 5]["right"] == 6
 
 
 def samples_alone(slow: Times, fast: Times) -> tuple[Ratio, Verdict]:
@@ -43,5 +42,5 @@ def ties(slow: Times, fast: Times) -> tuple[Ratio, Verdict]:
 
 @pytest.mark.parametrize(("rule", "fault"), [(samples_alone, "wrong"), (ties, "tied")])
 def test_a_rule_that_is_too_simple_breaks_a_bound(truth: Any, rule: Any, fault: str) -> None:
-    counts = truth.count_outcomes(2, rule, names=("bimodal by process",))
+    counts = truth.count_outcomes(6, rule, kinds=("bimodal by process",), **FEW)
     assert any(text.endswith(fault) for text in truth.broken_bounds(counts))

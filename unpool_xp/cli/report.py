@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from unpool_xp.cli.common import app, err, fail
+from unpool_xp.cli.common import app, err, fail, out
 
 
 @app.command()
@@ -16,8 +16,28 @@ def report(
     paths: Annotated[list[Path], typer.Argument(help="Files of rows, or folders of them.")],
     to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/report"),
 ) -> None:
-    """Write one self-contained HTML page, charts, a summary in Markdown and a table in CSV."""
+    """Write one self-contained HTML page, charts, a summary in Markdown and tables in CSV."""
     write_report_from(paths, to)
+
+
+def print_answers(paths: list[Path]) -> None:
+    """Print what to use by files of rows, and what a call costs; of each machine apart."""
+    from unpool_xp.bench.rows.files import read_rows
+    from unpool_xp.bench.rows.schema import latest
+    from unpool_xp.bench.terminal.decisions import print_decisions, print_time_models
+    from unpool_xp.bench.verdicts.decisions import decide
+    from unpool_xp.bench.verdicts.ranking import by_workload, rank
+    from unpool_xp.bench.verdicts.time_model import fit_times
+
+    rows = latest(read_rows(paths).rows)
+    machines = sorted({row.machine for row in rows})
+    for machine in machines:
+        mine = [row for row in rows if row.machine == machine]
+        rankings = [rank(group) for group in by_workload(mine).values()]
+        if len(machines) > 1:
+            out.print(f"\n[bold]{escape(machine)}[/]")
+        print_decisions(out, decide(rankings))
+        print_time_models(out, fit_times(rankings))
 
 
 def write_report_from(paths: list[Path], to: Path) -> None:

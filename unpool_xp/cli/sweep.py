@@ -28,7 +28,7 @@ from unpool_xp.cli.common import (
     resumable,
     sweep_progress,
 )
-from unpool_xp.cli.report import write_report_from
+from unpool_xp.cli.report import print_answers, write_report_from
 
 
 @app.command()
@@ -46,6 +46,7 @@ def sweep(
     ] = None,
     memory: Annotated[bool, typer.Option(help="Measure peak memory too.")] = False,
     report: ReportOption = False,
+    rankings: Annotated[bool, typer.Option(help="Print the ranking of every case, too.")] = False,
     wait: WaitOption = False,
     scheduler: Annotated[
         str | None,
@@ -58,7 +59,10 @@ def sweep(
         float, typer.Option(help="With --scheduler: seconds to wait for a lost worker.", min=0)
     ] = 60.0,
 ) -> None:
-    """Measure a set of cases on every backend, one row per measurement."""
+    """Measure a set of cases on every backend, one row per measurement.
+
+    With --report the end is a table of what to use, and the report.
+    """
     from unpool_xp.bench.catalog.presets import preset as preset_of
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.sweep import run_sweep
@@ -86,9 +90,11 @@ def sweep(
             share=share,
             worker_timeout_s=patience,
             memory=memory,
+            race=chosen.race,
             resume_command=f"{again} --scheduler {scheduler}",
         )
         if report:
+            print_answers(paths)
             write_report_from(paths, results / "report")
         return
     labels = resolve_labels(backend, to_time=True)
@@ -105,6 +111,7 @@ def sweep(
             threads=numbers,
             resume=resume is not None,
             memory=memory,
+            race=chosen.race,
             progress=progress,
         )
     err.print(
@@ -112,8 +119,10 @@ def sweep(
         f"{summary.skipped} already there"
     )
     report_disturbed(read_rows([path]).rows)
-    if report:
+    if rankings:
         ranking.print_rankings(out, path)
+    if report:
+        print_answers([path])
         write_report_from([path], results / "report")
 
 

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.presets import PRESETS, preset
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_quick_covers_every_operation_at_three_sizes_and_strides_2_to_4(operation: str) -> None:
+def test_quick_has_every_operation_at_five_sizes_of_one_setting(operation: str) -> None:
     cases = [case for case in preset("quick").cases if case.operation == operation]
-    assert len({case.shape for case in cases}) >= 3
-    assert len(cases) <= 4
-    if not operation.startswith(("adaptive", "fractional")):
-        assert {2, 3, 4} <= {(case.stride or case.scale or (0,))[0] for case in cases}
+    series = [case for case in cases if _setting(case) == _setting(cases[0])]
+    assert len(series) == 5
+    assert len(cases) <= 6
+    sizes = [case.bytes_moved for case in series]
+    assert all(small < large < 20 * small for small, large in pairwise(sizes))
+    assert sizes[0] < 2**16
+    assert sizes[-1] > 2**22
+
+
+def _setting(case: Case) -> Case:
+    return replace(case, shape=(1, 32, 64, 64))
+
+
+def test_quick_has_other_strides_than_that_of_its_series() -> None:
+    quick = preset("quick").cases
+    windows = {(case.kernel or (0,))[0] - (case.stride or (0,))[0] for case in quick if case.kernel}
+    assert max(windows) > 0  # overlapping
+    assert {(case.stride or case.scale or (0,))[0] for case in quick} >= {2, 3, 4}
 
 
 def test_segnet_has_the_poolings_of_vgg16_and_their_ways_back() -> None:

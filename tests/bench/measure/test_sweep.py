@@ -123,6 +123,16 @@ def test_each_number_of_threads_is_a_measurement_of_its_own(sweep: Sweep) -> Non
     assert len(latest(rows)) == len(rank(rows).timed) == 4
 
 
+def test_a_race_goes_on_without_those_that_are_slower_for_sure(sweep: Sweep) -> None:
+    _, rows = sweep([GOOD], ["numpy", "fake:async"], race=True, processes=2)
+    timed = [row for row in rows if row.samples_s]
+    best = min(timed, key=lambda row: min(row.samples_s))
+    assert (best.backend, best.process) == ("numpy", [0, 0, 0, 1])
+    (late,) = (row for row in timed if row.backend == "fake:async")
+    assert late.process == [0, 0, 0]
+    assert all(row.copy_gb_s and row.to_device_s for row in timed)
+
+
 def test_a_device_that_fails_costs_its_case_alone(sweep: Sweep) -> None:
     large = Case("max_pool", (1, 2, 64, 64), kernel=2)
     cases = [large, FULL, AVERAGE, FATAL, GOOD]

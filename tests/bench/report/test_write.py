@@ -72,7 +72,7 @@ def test_the_summary_has_the_same(page):
     for words in ("out of memory", "torn", "No GPU was measured here. No crossover"):
         assert words in text
     assert "CPU and GPU\n" not in text
-    assert text.count("| max_pool |") == 1  # the answer, first of all
+    assert text.count("| max_pool |") == 2  # what to use at each size, first of all
     assert text.index("| max_pool |") < text.index("### max_pool")
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
     assert len(tables) == 6
@@ -197,6 +197,18 @@ def test_what_is_disturbed_cold_or_differs_between_processes_is_shown_and_explai
     old = report(tmp_path / "old", some_rows())
     assert "disturbed" not in old.words + old.summary
     assert "after a rest" not in old.words + old.summary
+
+
+def test_decisions_are_a_table_of_the_summary_and_a_file(tmp_path):
+    rows = [row for machine in ("a", "b") for row in some_rows(machine=machine)]
+    page = report(tmp_path, rows)
+    with (tmp_path / "decisions.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["machine"] for line in lines] == ["a", "a", "b", "b"]
+    assert [line["use"] for line in lines[:2]] == ["numpy", "torch:cpu own max_pool2d"]
+    assert [line["portable"] for line in lines[:2]] == ["", "torch:cpu"]
+    line = r"^\| max_pool \| 3.00 MiB \| torch:cpu own max_pool2d \|"
+    assert len(re.findall(line, page.summary, re.MULTILINE)) == 2
 
 
 def test_the_page_loads_nothing(page):

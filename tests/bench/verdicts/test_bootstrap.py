@@ -131,7 +131,9 @@ STEADY = noisy(1.0, seed=1)
         ),
         (Times([3.0, 3.1, 3.2]), Times([1.0, 1.1, 1.2]), Verdict.SLOWER, None),
         (Times([3.0, 4.0, 9.0]), Times([1.0, 1.1, 1.2]), Verdict.UNDECIDED, 2),  # gap below spread
-        (Times([9.0, 9.0]), Times([1.0, 1.0]), Verdict.UNDECIDED, 3),
+        (Times([9.0, 9.0]), Times([1.0, 1.0]), Verdict.SLOWER, None),
+        (Times([1.3, 1.4]), Times([1.0, 1.0]), Verdict.UNDECIDED, 3),
+        (Times([9.0]), Times([1.0]), Verdict.UNDECIDED, 5),
         (Times([1.0] * 3), Times([1.01] * 3), Verdict.UNDECIDED, 2),
         (Times(noisy(9.0), disturbed=True), Times(STEADY), Verdict.UNDECIDED, None),
         # of one, whose luck it may be, and of several
@@ -140,7 +142,7 @@ STEADY = noisy(1.0, seed=1)
         (spread_over(5, noisy(1.2, seed=2)), spread_over(5, STEADY), Verdict.SLOWER, None),
         (spread_over(4, noisy(1.2, seed=2)), spread_over(5, STEADY), Verdict.SLOWER, None),
         (spread_over(3, noisy(1.2, seed=2)), spread_over(5, STEADY), Verdict.UNDECIDED, 2),
-        (spread_over(3, noisy(1.6, seed=2)), spread_over(5, STEADY), Verdict.SLOWER, None),
+        (spread_over(3, noisy(2.1, seed=2)), spread_over(5, STEADY), Verdict.SLOWER, None),
         # One of the processes takes the other's time, however many samples say otherwise.
         (
             spread_over(5, [1.5] * 160 + [1.01] * 40),

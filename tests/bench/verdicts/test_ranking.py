@@ -41,10 +41,10 @@ def test_as_fast_shares_a_place():
 
 
 def test_what_cannot_be_told_apart_shares_no_place():
-    ranked = rank([timed("a", 1.0, n=2), timed("b", 9.0, n=2)]).timed
+    ranked = rank([timed("a", 1.0, n=1), timed("b", 9.0, n=1)]).timed
     assert [entry.verdict for entry in ranked] == [Verdict.SAME, Verdict.UNDECIDED]
     assert [entry.place for entry in ranked] == [1, 2]
-    assert [entry.needed for entry in ranked] == [None, 3]
+    assert [entry.needed for entry in ranked] == [None, 5]
 
 
 def test_a_chain_of_ties_is_not_one_tie():

@@ -27,7 +27,6 @@ Outcome = Literal["passed", "failed", "skipped"]
 OUT_OF_TIME = "not checked: out of time"
 _PRIORITY_DTYPES = ("float32", "float16", "int64")  # what is measured, and positions
 _OPERATION_SECONDS = 600.0  # at most, for one operation and dtype
-_CHANCES = 2  # of an operation that takes as long or hangs; its other dtypes are not tried
 _MIN_WAIT_SECONDS = 1.0
 
 
@@ -110,15 +109,12 @@ def _check_label(
     else:  # what matters most first
         dtypes = dict.fromkeys((*_PRIORITY_DTYPES, *DTYPES))
         order = [(operation, dtype) for dtype in dtypes for operation in operations]
-    hung: dict[str, list[str]] = {}  # by operation
     with Pool() as pool:
         for operation, dtype in order:
             left, arguments = end - time.monotonic(), {"operation": operation, "dtype": dtype}
             outcome: Outcome = "skipped"
             detail = OUT_OF_TIME
             try:
-                if left > 0 and len(reasons := hung.get(operation, [])) >= _CHANCES:
-                    raise WorkerLostError(reasons[-1])
                 if left > 0:
                     wait = max(min(left, _OPERATION_SECONDS), _MIN_WAIT_SECONDS)
                     answer = pool[label].ask(
@@ -129,8 +125,6 @@ def _check_label(
             except (WorkerError, WorkerLostError) as error:
                 if isinstance(error, WorkerError) or time.monotonic() < end:
                     outcome, detail = "failed", str(error)
-                if str(error).startswith("timed out"):
-                    hung.setdefault(operation, []).append(str(error))
             yield CheckResult(label, "eager", operation, dtype, outcome, detail)
 
 

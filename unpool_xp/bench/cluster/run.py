@@ -70,7 +70,8 @@ def run_cluster_sweep(
         Seconds to wait for a worker that can measure what is left, once none is there; and for
         the scheduler, but for that 20 at most.
     **options
-        `rounds`, `cell_s`, `timeout_s` and `memory`, as in `bench.measure.rounds.measure_case`.
+        `rounds`, `cell_s`, `race`, `timeout_s` and `memory`, as in
+        `bench.measure.rounds.measure_case`.
 
     Returns
     -------

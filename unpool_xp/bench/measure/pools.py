@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ from unpool_xp.bench.measure.workers import (
 )
 
 _MEMORY_SHARE = 0.2  # of what is free: what the workers of one pool may take
+_CHANCES = 3
 
 # Have started and done nothing, or were lost at that; the next start takes them.
 _spares: dict[Place, Worker] = {}
@@ -57,7 +59,8 @@ atexit.register(close_spares)
 class Pool:
     """One worker per place or label, started on first use and restarted after a loss.
 
-    One that is lost before it is ready would be so again: it is not restarted.
+    One that is lost before it is ready would be so again: it is not restarted. Nor is one that
+    hangs, for the third time in a row, before it has answered anything.
 
     Parameters
     ----------
@@ -74,6 +77,7 @@ class Pool:
     ) -> None:
         self._start = start
         self._workers: dict[str | Place, Worker] = {}
+        self._hangs: Counter[str | Place] = Counter()  # in a row
         for place in places:
             with contextlib.suppress(WorkerLostError):  # whoever asks for it will hear why
                 self._workers[place] = start(place)
@@ -84,6 +88,9 @@ class Pool:
                 lost = self._workers[place]
                 if lost.lost_at_start is not None:
                     raise WorkerLostError(lost.lost_at_start)
+                self._hangs[place] = self._hangs[place] + 1 if lost.hung is not None else 0
+                if self._hangs[place] >= _CHANCES:
+                    raise WorkerLostError(lost.hung)
                 lost.kill()
             self._workers[place] = self._start(place)
         return self._workers[place]

@@ -11,7 +11,6 @@ import itertools
 import math
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,40 +33,27 @@ CELL_SECONDS = 0.3
 TIMEOUT_SECONDS = 180.0
 _MAX_SAMPLES_PER_ROUND = 12  # a visit
 _MIN_ROUNDS = 2  # in a process, whatever they take
+# In a race: as many as a verdict needs; and processes of the same code hardly differ by more.
+_RACE_SAMPLES, _RACE_RATIO = 3, 2.0
 # A cell that takes long is content with fewer processes.
 _ENOUGH_PROCESSES, _LONG_CELL_SECONDS = 3, 5.0
 _MEMORY_PROCESSES = 4  # processes
 _LARGE_BYTES = 2**26  # of a case whose inputs take long to make
 _MIN_ANSWER_SECONDS = 1.0  # for an answer after the end of everything
 _MIN_TIMEOUT_SECONDS = 30.0  # where the budget is shorter: a call is waited for
-_CHANCES = 2  # of a backend that does not answer in time, with one case
 _OUT_OF_TIME = "not measured: out of time"
 _BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed beside the calls
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a case is measured with.
+    """What a case is measured with."""
 
-    Parameters
-    ----------
-    label : str
-        The backend.
-    mode : {"eager", "compiled"}
-        How.
-    implementation : {"portable", "native"}
-        Whose function.
-    function : str
-        Its name.
-    threads : int, optional
-        How many it computes with. Default: as the library chooses.
-    """
-
-    label: str
-    mode: str
-    implementation: str
-    function: str
-    threads: int | None = None
+    label: str  # of the backend
+    mode: str  # "eager" or "compiled"
+    implementation: str  # "portable" or "native": whose function
+    function: str  # its name
+    threads: int | None = None  # None: as many as the library chooses
 
     @property
     def runs_on(self) -> Place:
@@ -94,9 +80,9 @@ class _Open:
 
 
 class Interleaver:
-    """The cells of one case: prepared, then sampled in turns; a lost worker is started again.
+    """The cells of one case, prepared, then sampled in turns, in one process after the other.
 
-    It goes from process to process, and keeps what all of them have measured.
+    A worker that is lost is started again.
     """
 
     def __init__(
@@ -108,10 +94,10 @@ class Interleaver:
         self.facts: dict[Place, dict[str, Any]] = {}  # what the workers say of their backends
         self.open: dict[Cell, _Open] = {}
         self.spent_s = dict.fromkeys(cells, 0.0)
-        self._known: dict[Cell, dict[str, str]] = {cell: {} for cell in cells}  # right outputs
+        self._known: dict[str, str] = {}  # outputs that were found right, whoever made them
+        self._out: set[Cell] = set()  # of the race
         self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
         self.lost_s = 0.0  # what lost workers have taken; no other cell has to pay for it
-        self._hung, self._given_up = Counter[Place](), dict[Place, str]()
         self._pool, self._process = Pool(), 0
 
     @property
@@ -122,26 +108,26 @@ class Interleaver:
     def enter(self, pool: Pool, process: int) -> list[Cell]:
         """Go on in the workers of a pool; return the cells that have not failed."""
         self._pool, self._process = pool, process
-        cells = [cell for cell, one in self.measured.items() if one.error in (None, _OUT_OF_TIME)]
-        places = list(dict.fromkeys(cell.runs_on for cell in cells))
-        for place in places:  # nothing starts any more once something is timed
+        left = (cell for cell in self.measured if cell not in self._out)
+        cells = [cell for cell in left if self.measured[cell].error in (None, _OUT_OF_TIME)]
+        for place in {cell.runs_on for cell in cells}:  # nothing starts once something is timed
             try:
                 self.facts[place] = pool[place].facts
             except (WorkerError, WorkerLostError) as error:
-                self._given_up[place] = str(error)
-        for cell in [cell for cell in cells if cell.runs_on in self._given_up]:
-            cells.remove(cell)
-            if not self.measured[cell].samples_s:  # of another process
-                self._fail(cell, self._given_up[cell.runs_on])
-        workers = [pool[place] for place in places if place not in self._given_up]
+                for cell in [cell for cell in cells if cell.runs_on == place]:
+                    cells.remove(cell)
+                    if not self.measured[cell].samples_s:  # of another process
+                        self._fail(cell, str(error))
+        workers = [pool[place] for place in dict.fromkeys(cell.runs_on for cell in cells)]
         if len(workers) < 2 or self.case.bytes_moved < _LARGE_BYTES:
             return cells
-
         # The inputs of a large case are made in all workers at once: nothing is timed yet.
+        case = self.case.to_json()
+
         def make_inputs(worker: Worker) -> None:
             # Whatever fails here, fails again where its reason goes into a row.
             with contextlib.suppress(WorkerError, WorkerLostError):
-                worker.ask("make_inputs", timeout=self._answer_timeout, case=self.case.to_json())
+                worker.ask("make_inputs", timeout=self._answer_timeout, case=case)
 
         with ThreadPoolExecutor(len(workers)) as threads:
             list(threads.map(make_inputs, workers))
@@ -149,26 +135,23 @@ class Interleaver:
 
     def prepare(self, cell: Cell) -> None:
         """Open a cell's session in its worker, or reopen it after the worker was lost."""
-        if cell.runs_on in self._given_up:
-            self._fail(cell, self._given_up[cell.runs_on])
-            return
-        arguments = {"session": session_name(cell), "known": self._known[cell]}
+        arguments = {"session": session_name(cell), "known": self._known}
         answer = self._ask(cell, "prepare", **arguments, **prepare_arguments(self.case, cell))
         if answer is None:
             return
-        new, measured = msgspec.convert(answer["measured"], Measurement), self.measured[cell]
+        new = msgspec.convert(answer["measured"], Measurement)
         if new.error is not None:
             self._fail(cell, new.error, is_device_lost(new.error))
             return
-        self._known[cell][answer["digest"]] = new.check_scope or ""
-        if not measured.checked:  # otherwise another process was before
-            self.measured[cell] = measured = new
+        self._known[answer["digest"]] = new.check_scope or ""
+        if not self.measured[cell].checked:  # otherwise another process was before
+            self.measured[cell] = new
         self.open[cell] = _Open(answer["outputs"], answer["call_s"] * (new.calls_per_sample or 1))
 
-    def sample(self, cell: Cell, seconds: float) -> None:
-        """Take as many samples as fit, at least one."""
+    def sample(self, cell: Cell, seconds: float, least: int = 1) -> None:
+        """Take as many samples as fit, and so many at least."""
         fit = int(seconds / max(self.open[cell].sample_s, 1e-6))
-        n = min(max(fit, 1), _MAX_SAMPLES_PER_ROUND)
+        n = min(max(fit, least), _MAX_SAMPLES_PER_ROUND)
         taken = self._take(cell, "call", n)
         if taken is not None:
             measured = self.measured[cell]
@@ -205,6 +188,12 @@ class Interleaver:
             return None
         return msgspec.convert(answer["taken"], Samples)
 
+    def drop_slower(self) -> None:
+        """Leave out of the processes to come what is slower than the best at its worst."""
+        taken = {cell: one.samples_s for cell, one in self.measured.items() if one.samples_s}
+        best = min((max(samples) for samples in taken.values()), default=0.0)
+        self._out |= {cell for cell, samples in taken.items() if min(samples) > _RACE_RATIO * best}
+
     def measure_peak(self, cell: Cell) -> None:
         """Measure the memory of a call, in a process of its own."""
         worker = Worker(*cell.runs_on)
@@ -220,8 +209,11 @@ class Interleaver:
 
     def close(self) -> None:
         """Drop the sessions, so that the next case finds the memory free."""
+        clock = clock_mhz() if any(on_cuda(cell.label) for cell in self.open) else None
         for cell in self.open:
             measured = self.measured[cell]
+            if on_cuda(cell.label):
+                measured.clock_mhz = clock
             for what in self.kinds:
                 taken = self._beside.get(self._beside_key(cell, what))
                 seconds = statistics.median(taken) if taken else None
@@ -250,11 +242,7 @@ class Interleaver:
         finally:
             took_s = time.monotonic() - start
             self.spent_s[cell] += took_s
-        if is_loss(reason):
-            self.lost_s += took_s
-            self._hung[cell.runs_on] += reason.startswith("timed out")
-            if self._hung[cell.runs_on] >= _CHANCES:
-                self._given_up[cell.runs_on] = reason
+        self.lost_s += took_s if is_loss(reason) else 0.0
         self._fail(cell, reason)
         return None
 
@@ -283,6 +271,7 @@ def measure_case(
     rounds: int = ROUNDS,
     cell_s: float = CELL_SECONDS,
     timeout_s: float = TIMEOUT_SECONDS,
+    race: bool = False,
     memory: bool | Callable[[Case, Cell], bool] = False,
     limit: bool = True,
     until: float = math.inf,
@@ -304,6 +293,9 @@ def measure_case(
         How many turns each cell gets in each process.
     cell_s : float, optional
         Seconds of samples for each cell, where there is no budget.
+    race : bool, optional
+        Whether the first process takes three samples of each cell, and times the copies; and those
+        to come one of each cell that is not slower for sure. `rounds` and `cell_s` do not count.
     timeout_s : float, optional
         How long a worker may take for a request, before it is ended.
     memory : bool or callable, optional
@@ -323,20 +315,19 @@ def measure_case(
     if budget_s is not None:
         timeout_s = min(timeout_s, max(budget_s, _MIN_TIMEOUT_SECONDS))
     interleaver = Interleaver(case, cells, timeout_s, until)
-    if not limit:
-        interleaver.kinds.remove("copy")
+    left_out = {"copy": not limit, "cold": race}
+    interleaver.kinds = [what for what in _BESIDE if not left_out.get(what)]
     for process, pool in enumerate(pools):
-        now, lost_s = time.monotonic(), interleaver.lost_s
-        if process and now >= min(end + lost_s, until):
+        left = end + interleaver.lost_s - time.monotonic()
+        if process and (left <= 0 or time.monotonic() >= until):
             break
-        share = None if budget_s is None else (end + lost_s - now) / (len(pools) - process)
-        _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
-    with_memory = [
-        cell
-        for cell in cells
-        if (memory(case, cell) if callable(memory) else memory)
-        and interleaver.measured[cell].checked
-    ]
+        share = None if budget_s is None else left / (len(pools) - process)
+        if race:
+            _race_in_process(interleaver, pool, process)
+        else:
+            _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
+    checked = (cell for cell in cells if interleaver.measured[cell].checked)
+    with_memory = [one for one in checked if (memory(case, one) if callable(memory) else memory)]
     if with_memory and time.monotonic() < until:
         with ThreadPoolExecutor(_MEMORY_PROCESSES) as threads:  # no time is measured there
             list(threads.map(interleaver.measure_peak, with_memory))
@@ -378,10 +369,19 @@ def _measure_in_process(
                 interleaver.sample(cell, share)
         if round_number < _MIN_ROUNDS:
             interleaver.sample_beside()
-    on_gpu = [cell for cell in interleaver.open if on_cuda(cell.label)]
-    clock = clock_mhz() if on_gpu else None
-    for cell in on_gpu:
-        interleaver.measured[cell].clock_mhz = clock
+    interleaver.close()
+
+
+def _race_in_process(interleaver: Interleaver, pool: Pool, process: int) -> None:
+    for cell in interleaver.enter(pool, process):
+        if time.monotonic() < interleaver.until:
+            interleaver.prepare(cell)
+    for cell in to_and_fro(list(interleaver.open), process):
+        if cell in interleaver.open and time.monotonic() < interleaver.until:
+            interleaver.sample(cell, 0.0, least=1 if process else _RACE_SAMPLES)
+    if not process:
+        interleaver.sample_beside()
+    interleaver.drop_slower()
     interleaver.close()
 
 

@@ -134,7 +134,7 @@ def run_sweep(
     processes : int, optional
         How many of each backend measure each cell, one after the other. Default: `PROCESSES`.
     **options
-        The `rounds`, the `cell_s` and the `memory` of `measure_case`.
+        The `rounds`, the `cell_s`, the `race` and the `memory` of `measure_case`.
 
     Returns
     -------

@@ -171,6 +171,8 @@ class Worker:
             reader.start()
         self._request: _Request | None = None  # the one that has no answer yet
         self._hello: dict[str, Any] | Exception | None = None
+        self._has_answered = False  # more than that
+        self.hung: str | None = None  # why it was ended, where it has not
 
     def _read_answers(self, stdout: IO[str]) -> None:
         with stdout:
@@ -292,7 +294,9 @@ class Worker:
         request, self._request = self._request, None
         assert request is not None
         if request.answer is None:
+            self.hung = None if self._has_answered else request.loss
             raise WorkerLostError(request.loss or self.exit_message())
+        self._has_answered = request.command != "hello"
         self._suspend()
         answer = dict(request.answer)
         if not answer.pop("ok"):

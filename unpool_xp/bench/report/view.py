@@ -35,6 +35,7 @@ from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.crossover import is_gpu
+from unpool_xp.bench.verdicts.decisions import decide
 
 _CERTAINTY = {
     Verdict.SLOWER: "clear",
@@ -51,8 +52,8 @@ def report_view(
 
     "backends" has labels and how they look, "side_by_side" is as `compare_machines` returns it. A
     machine has what was found once, for all that is made of it: "cases", "failed", "ceilings",
-    "limits" (of each case, one a timed row), "copies" (one a case), "devices", "crossovers",
-    "break_evens" and "changes".
+    "limits" (of each case, one a timed row), "copies" (one a case), "decisions", "devices",
+    "crossovers", "break_evens" and "changes".
     """
     ranked = ranked_machines(rows, known)
     backends = sorted({row.backend for machine in ranked for row in machine.rows})
@@ -92,6 +93,7 @@ def _machine_view(
         "bands": [_band(number) for number in bands],
         "claims": judge_claims(ranked) if found else [],
         "gpu": any(is_gpu(row.backend) for row in ranked.rows),
+        "decisions": decide(cases),
         "devices": device_points(cases),
         "crossovers": crossovers(cases),
         "break_evens": compile_break_evens(cases),

@@ -1,4 +1,4 @@
-"""An HTML page that works offline, a PNG chart an operation, a Markdown summary and a CSV table."""
+"""An HTML page that works offline, a PNG chart an operation, a Markdown summary and CSV tables."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from unpool_xp.bench.report.view import report_view
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.names import case_name, contender_text, settings_text
 from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.verdicts import decisions
 
 _MOST_LINES = 100  # of a table of problems, and of some in the summary
 _CSV_COLUMNS = (
@@ -61,7 +62,8 @@ class ReportFiles:
 
     html: Path
     markdown: Path
-    csv: Path
+    csv: Path  # the rows
+    decisions: Path
     pngs: tuple[Path, ...]
 
 
@@ -72,7 +74,7 @@ def write_report(
     *,
     machines: Mapping[str, Machine] | None = None,
 ) -> ReportFiles:
-    """Write ``report.html``, ``report.md``, ``report.csv`` and the charts.
+    """Write ``report.html``, ``report.md``, ``report.csv``, ``decisions.csv`` and the charts.
 
     Parameters
     ----------
@@ -115,13 +117,13 @@ def write_report(
         if part["spec"] is not None
     ]
     page, summary, table = (out_dir / f"report.{ending}" for ending in ("html", "md", "csv"))
+    answers = out_dir / "decisions.csv"
     page.write_text(_html(view, pack_rows(rows)), encoding="utf-8")
     summary.write_text(_markdown(view), encoding="utf-8")
-    with table.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, _CSV_COLUMNS)
-        writer.writeheader()
-        writer.writerows(_csv_lines(view))
-    return ReportFiles(page, summary, table, tuple(pngs))
+    _write_csv(table, _CSV_COLUMNS, _csv_lines(view))
+    decided = (decision for machine in view["machines"] for decision in machine["decisions"])
+    _write_csv(answers, decisions.CSV_COLUMNS, (decision.as_csv() for decision in decided))
+    return ReportFiles(page, summary, table, answers, tuple(pngs))
 
 
 def _html(view: Mapping[str, Any], raw: PackedRows) -> str:
@@ -149,6 +151,13 @@ def _markdown(view: Mapping[str, Any]) -> str:
         most_lines=_MOST_LINES,
     )
     return text.rstrip() + "\n"
+
+
+def _write_csv(path: Path, columns: Sequence[str], lines: Iterable[Mapping[str, object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(lines)
 
 
 def _csv_lines(view: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -29,7 +29,7 @@ _MIN_SAMPLES_SAME = 5  # as many as the rank test needs to find a difference
 # Processes of the same call have differed by 2.4x, each of them steady. Where every second one
 # does, four of one and four of the other lie apart by chance in 1 of 128 cases, three in 1 of 32,
 # one in every second: of few processes a difference smaller than this may be luck.
-_MIN_PROCESSES, _LUCK = 4, {1: 2.5, 2: 2.5, 3: 1.5}
+_MIN_PROCESSES, _LUCK = 4, {1: 2.5, 2: 2.5, 3: 2.0}
 _MULTIPLES = (1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # of the samples at hand
 # The medians of processes disagree where they lie further apart, and each one's quartiles do not.
 _DISAGREEMENT, _STEADY = 1.25, 1.1
@@ -201,16 +201,17 @@ def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Rat
 
         - with four processes or more of each, by an exact rank test of their medians, p < 0.01;
         - with fewer, by the rank test of all samples, if no process of the one is within those of
-          the other, and the ratio is at least 1.5 (of three) or 2.5: processes that run the same
-          code may differ as much;
+          the other, and the ratio is at least 2 (of three) or 2.5: processes that run the same code
+          may differ as much;
         - where the processes are not known, by the rank test of all samples, if those of one are
           all longer than those of the other or the ratio is above all of the noise floor;
         - where there are too few for p < 0.01 whatever they are, as 4 against 5, if the gap
-          between the two is wider than the largest of each over its smallest.
+          between the two is wider than the largest of each over its smallest; of samples, if the
+          ratio is at least 2.5 too.
 
         SAME where the ratio is closer to 1, and all of its interval within 10 % or the threshold,
         with five samples of each or more. UNDECIDED otherwise, and always where one is disturbed or
-        has fewer than three samples.
+        a single sample.
 
     Examples
     --------
@@ -220,7 +221,8 @@ def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Rat
     <Verdict.SLOWER: 'slower'>
     """
     found = _ratio_of(a, b)
-    if a.disturbed or b.disturbed or found.low == 0:
+    fewest = min(len(a.seconds), len(b.seconds))
+    if a.disturbed or b.disturbed or fewest < 2:
         return found, Verdict.UNDECIDED
     beyond = 1 + max(threshold, min(max(a.noise, b.noise), _MAX_NOISE))
     if max(found.estimate, 1 / found.estimate) > beyond:
@@ -229,22 +231,31 @@ def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Rat
             return found, Verdict.SLOWER if slower else Verdict.FASTER
     else:
         within = 1 + max(threshold, _MAX_NOISE)
-        enough = min(len(a.seconds), len(b.seconds)) >= _MIN_SAMPLES_SAME
-        if enough and 1 / within <= found.low and found.high <= within:
+        inside = 1 / within <= found.low and found.high <= within
+        if inside and fewest >= _MIN_SAMPLES_SAME:
             return found, Verdict.SAME
     return found, Verdict.UNDECIDED
 
 
 def _is_slower(slow: Times, fast: Times) -> bool:
-    samples = np.asarray(slow.seconds), np.asarray(fast.seconds)
-    if not (slow.process and fast.process):
-        beyond_noise = slow.typical > (1 + max(slow.noise, fast.noise)) * fast.typical
-        return (beyond_noise or _gap(*samples) > 1) and _ranks_differ(*samples)
-    processes = min(len(slow.medians), len(fast.medians))
-    if processes >= _MIN_PROCESSES:
+    known, processes = bool(slow.process and fast.process), _fewest_processes(slow, fast)
+    if known and processes >= _MIN_PROCESSES:
         return _ranks_differ(slow.medians, fast.medians)
-    apart = slow.typical >= _LUCK[processes] * fast.typical
-    return apart and _gap(slow.medians, fast.medians) > 1 and _ranks_differ(*samples)
+    samples = np.asarray(slow.seconds), np.asarray(fast.seconds)
+    if known or _are_too_few(*samples):
+        apart = slow.typical >= _LUCK[processes] * fast.typical
+        return apart and _gap(slow.medians, fast.medians) > 1 and _ranks_differ(*samples)
+    beyond_noise = slow.typical > (1 + max(slow.noise, fast.noise)) * fast.typical
+    return (beyond_noise or _gap(*samples) > 1) and _ranks_differ(*samples)
+
+
+def _fewest_processes(a: Times, b: Times) -> int:
+    return min(len(a.medians), len(b.medians))
+
+
+def _are_too_few(a: Floats, b: Floats) -> bool:
+    """Return whether the rank test finds nothing in so many, whatever they are."""
+    return 2 / math.comb(len(a) + len(b), len(a)) >= SIGNIFICANCE
 
 
 def _gap(slow: Floats, fast: Floats) -> float:
@@ -253,7 +264,7 @@ def _gap(slow: Floats, fast: Floats) -> float:
 
 def _ranks_differ(slow: Floats, fast: Floats) -> bool:
     gap = _gap(slow, fast)
-    if 2 / math.comb(len(slow) + len(fast), len(fast)) >= SIGNIFICANCE:
+    if _are_too_few(slow, fast):
         return gap > max(float(own.max()) / float(own.min()) for own in (slow, fast))
     if gap > 1:
         return True
@@ -283,7 +294,7 @@ def samples_needed(a: Times, b: Times, threshold: float = THRESHOLD) -> float | 
     found = _ratio_of(a, b)
     slow, fast = (a, b) if found.estimate > 1 else (b, a)
     samples = min(len(a.seconds), len(b.seconds))
-    processes = min(len(a.medians), len(b.medians))
+    processes = _fewest_processes(a, b)
     known = bool(a.process and b.process)
     apart = math.log(slow.typical / fast.typical)
     beyond = math.log1p(max(threshold, min(max(a.noise, b.noise), _MAX_NOISE)))

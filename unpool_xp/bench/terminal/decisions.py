@@ -1,0 +1,140 @@
+"""The end of a sweep in the terminal: what to use, and the two numbers that times come to."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from rich.console import Console
+from rich.markup import escape
+
+from unpool_xp.bench.terminal.tables import text_table
+from unpool_xp.bench.verdicts.decisions import Decision
+from unpool_xp.bench.verdicts.time_model import MIN_SIZES, TimeModel
+
+_WIDE, _NARROW = 76, 60  # characters of a terminal: for ranges of ratios; for a table at all
+_LEGEND = (
+    "next takes: the time of the next best over it; tied: within 5 % or the noise; unsure: not "
+    "enough samples to tell. sure: in which share of resamples it is the fastest. Of several sizes "
+    "the least."
+)
+
+
+def print_decisions(console: Console, decisions: Sequence[Decision]) -> None:
+    """Print what to use for each operation and size, by how much, and how sure that is."""
+    if not decisions:
+        return
+    if console.width < _NARROW:
+        _print_as_list(console, decisions)
+    else:
+        _print_as_table(console, decisions)
+    _print_wrapped(console, _LEGEND, style="dim")
+
+
+def _print_as_table(console: Console, decisions: Sequence[Decision]) -> None:
+    table = text_table("bytes of a call", "use", "next takes", "sure", align="LlRR")
+    for settings, mine in _by_operation(decisions):
+        name, about = escape(mine[0].operation), escape(_heading(settings, mine))
+        table.add_row(f"[bold]{name}[/]", f"[dim]{about}[/]", "", "")
+        for decision in mine:
+            margin = ""
+            if decision.next is not None:
+                wide = console.width >= _WIDE
+                margin = decision.next.text if wide else decision.next.least_text
+            use = "\n".join([decision.use or "nothing has a time", *_notes(decision, settings)])
+            table.add_row(f"  {decision.size_text}", escape(use), margin, decision.sure_text)
+    console.print(table)
+
+
+def _print_as_list(console: Console, decisions: Sequence[Decision]) -> None:
+    for settings, mine in _by_operation(decisions):
+        name = f"{mine[0].operation}, {_heading(settings, mine)}"
+        _print_wrapped(console, name, style="bold")
+        for decision in mine:
+            parts = [f"{decision.size_text}: {decision.use or 'nothing has a time'}"]
+            if decision.next is not None:
+                parts.append(f"next takes {decision.next.text}")
+            if decision.sure_text:
+                parts.append(f"{decision.sure_text} sure")
+            _print_wrapped(console, "; ".join([*parts, *_notes(decision, settings)]), indent="  ")
+
+
+def _by_operation(decisions: Iterable[Decision]) -> list[tuple[str, list[Decision]]]:
+    """Return the decisions of each operation, and the settings of most of its cases."""
+    grouped = groupby(decisions, key=lambda decision: (decision.operation, decision.row.dtype))
+    found = []
+    for _, group in grouped:
+        mine = list(group)
+        found.append((max(mine, key=lambda one: len(one.cases)).settings[0], mine))
+    return found
+
+
+def _heading(settings: str, decisions: Iterable[Decision]) -> str:
+    """Return the settings of most cases, and of how many others the lines say nothing."""
+    others = {one for line in decisions if settings in line.settings for one in line.settings}
+    return f"{settings}, and {len(others) - 1} more" if len(others) > 1 else settings
+
+
+def _notes(decision: Decision, settings: str) -> list[str]:
+    notes = []
+    if settings not in decision.settings:
+        notes.append(f"with {'; '.join(decision.settings)}")
+    if decision.portable is not None:
+        (name,) = decision.portable.names
+        notes.append(f"portable: {name}, {decision.portable.text}")
+    return notes
+
+
+def print_time_models(console: Console, models: Iterable[TimeModel]) -> None:
+    """Print ``time = overhead + bytes / bandwidth`` of our own function on each backend."""
+    ours = [model for model in models if model.is_portable]
+    rows, few = [], []
+    for operation, group in groupby(ours, key=lambda model: model.operation):
+        by_settings = [list(same) for _, same in groupby(group, key=lambda model: model.settings)]
+        fitted = [m for m in by_settings if max(model.sizes for model in m) >= MIN_SIZES]
+        for mine in fitted:
+            text = _models_text(mine)
+            rows.append((operation, f"{mine[0].settings}: {text}" if len(fitted) > 1 else text))
+        if not fitted:
+            few.append(operation)
+    if rows:
+        console.print("\n[bold]a call of unpool_xp's takes[/] overhead + bytes / bandwidth")
+        table = text_table("", "", align="LL")
+        table.show_header = False
+        width = console.width - max(len(operation) for operation, _ in rows) - 2
+        for operation, text in rows:
+            if console.width < _NARROW:
+                _print_wrapped(console, f"{operation}: {text}")
+            else:
+                table.add_row(escape(operation), escape("\n".join(_wrap(text, width))))
+        console.print(table)
+    if few:
+        _print_wrapped(console, f"fewer than {MIN_SIZES} sizes, no fit: {', '.join(few)}", "dim")
+
+
+def _models_text(models: Iterable[TimeModel]) -> str:
+    """Return the least overhead first, and last what the model does not fit."""
+    models = sorted(models, key=lambda model: model.overhead_s)
+    texts = [f"{model.name} {model.text}" for model in models if model.problem is None]
+    enough = [model for model in models if model.problem and model.sizes >= MIN_SIZES]
+    if enough:
+        off = (f"{model.name} (off by {100 * model.residual:.0f} %)" for model in enough)
+        texts.append(f"no straight line: {', '.join(off)}")
+    few = [model.name for model in models if model.sizes < MIN_SIZES]
+    if few:
+        texts.append(f"fewer than {MIN_SIZES} sizes: {', '.join(few)}")
+    return "; ".join(texts)
+
+
+def _print_wrapped(console: Console, text: str, style: str = "", *, indent: str = "") -> None:
+    for line in _wrap(text, console.width, indent):
+        console.print(escape(line), style=style, highlight=False)
+
+
+def _wrap(text: str, width: int, indent: str = "") -> list[str]:
+    """Return lines that end with no number whose unit is on the next."""
+    kept = re.sub(r"(?<=\d) (?=\S)", "\N{NO-BREAK SPACE}", text)
+    lines = textwrap.wrap(kept, width, initial_indent=indent, subsequent_indent=f"{indent}  ")
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
