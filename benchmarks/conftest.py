@@ -16,7 +16,7 @@ from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import BACKEND_MODES, SIZES, STRIDES, panel_case
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.measure.rounds import Cell, cells_of
+from unpool_xp.bench.measure.measurement import Cell, cells_of
 from unpool_xp.bench.measure.session import DeviceInputs, Session
 from unpool_xp.bench.measure.sweep import make_row, provenance_fields
 from unpool_xp.bench.measure.timer import SAMPLE_SECONDS

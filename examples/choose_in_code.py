@@ -25,23 +25,30 @@ if done.returncode:
 answer = json.loads(done.stdout)
 
 # %% [markdown]
-# The ranking has an entry for each backend and mode, the quickest first; `use` names the first and
-# those that cannot be told from it. Each has a 95 % interval, too, whose upper end is null where a
-# busy machine left time for fewer than three samples.
+# The ranking has an entry for each backend, mode and function, the quickest first: a library's own
+# functions stand beside the portable one. `use` names the first and those that are as fast. Each
+# has a 95 % interval, too, whose upper end is null after fewer than three samples.
 
 # %%
 for entry in answer["ranking"]:
     if entry["seconds"] is None:
-        print(f"{entry['backend']:10} {entry['mode']:8} no time: {entry['reason']}")
+        print(f"{entry['name']:28} no time: {entry['reason']}")
     else:
-        print(f"{entry['backend']:10} {entry['mode']:8} {1e3 * entry['seconds']:.2f} ms")
+        print(f"{entry['name']:28} {1e3 * entry['seconds']:.2f} ms")
 print("use", " or ".join(answer["use"]))
 
 # %% [markdown]
-# A name in `use` is a label, with the mode behind it where that is "compiled".
+# `code` does it with the first of them, in the library's own words if that is what is the fastest.
 
 # %%
-label, _, mode = answer["use"][0].partition(" ")
+print(*answer["code"], sep="\n")
+
+# %% [markdown]
+# `portable` has the fastest library for the portable function: its label, with the mode behind it
+# where that is "compiled".
+
+# %%
+label, _, mode = answer["portable"]["use"].partition(" ")
 backend = backends.load(label)
 
 

@@ -76,7 +76,8 @@ def commit_change(
         file.write(text)
     for path, content in (files or {}).items():
         (repository / path).write_text(content, encoding="utf-8")
-    git(repository, "commit", "--quiet", "--all", "--no-gpg-sign", "--message", name)
+    git(repository, "add", "--", "unpool_xp", *(files or ()))
+    git(repository, "commit", "--quiet", "--no-gpg-sign", "--message", name)
     return git(repository, "rev-parse", "HEAD")
 
 
@@ -117,7 +118,7 @@ def summarize(answer: dict[str, Any], operation: str | None) -> dict[str, Any]:
         "found": f"{len(hits)} of {len(slowed)}" if operation else "-",
         "ratio": f"{statistics.median(e['ratio'] for e in slowed):.2f}" if slowed else "-",
         "noise": f"{100 * statistics.median(noise):.1f}%" if noise else "-",
-        "undecided": answer["counts"]["undecided"],
+        "undecided": f"{answer['counts']['undecided']} of {len(answer['entries'])}",
         "s": f"{answer['seconds']:.0f}",
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Annotated, Any
 
 import typer
@@ -53,19 +54,22 @@ def choose(
     dtype: Annotated[str, typer.Option(help="Of the values.")] = "float32",
     backend: BackendOption = None,
     threads: ThreadsOption = None,
-    budget: Annotated[float, typer.Option(help="Seconds to measure for.", min=1)] = 20.0,
+    budget: Annotated[
+        float, typer.Option(help="Seconds for all of it, the start included.", min=1)
+    ] = 20.0,
     torch_compiled: Annotated[
         bool, typer.Option(help="Also measure torch.compile (seconds per size).")
     ] = False,
     wait: WaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure which backend to use, and from which size on the answer changes."""
+    """Measure which library and which function to use, and from which size on that changes."""
     from unpool_xp.bench.cases.case import Case
     from unpool_xp.bench.choose import choose as measure
     from unpool_xp.bench.measure.workers import is_loss
     from unpool_xp.bench.terminal import choice as show_choice
 
+    started = time.monotonic()
     if dtype not in DTYPES:
         fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
     try:
@@ -96,6 +100,7 @@ def choose(
                 ),
                 threads=numbers,
                 progress=shown.update,
+                started=started,
             )
     except MemoryError as error:
         fail(str(error))

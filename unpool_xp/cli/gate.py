@@ -40,7 +40,7 @@ def gate(
     ] = None,
     operation: OperationOption = None,
     size: Annotated[str | None, typer.Option(help="small or large; default: both.")] = None,
-    budget: Annotated[float, typer.Option(help="Seconds for the first passes.", min=1)] = 120.0,
+    budget: Annotated[float, typer.Option(help="Seconds to measure, at most.", min=1)] = 120.0,
     timeout: Annotated[float, typer.Option(help="Seconds for one request.", min=1)] = 60.0,
     wait: WaitOption = False,
     everything: AllOption = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +30,9 @@ from unpool_xp.cli.common import (
 )
 from unpool_xp.cli.report import print_answers, write_report_from
 
+# On two cores of an Intel Xeon server: to start the libraries, and each cell.
+_START_SECONDS, _CELL_SECONDS, _RACE_SECONDS = 20.0, 1.5, 0.25
+
 
 @app.command()
 def sweep(
@@ -47,6 +50,9 @@ def sweep(
     memory: Annotated[bool, typer.Option(help="Measure peak memory too.")] = False,
     report: ReportOption = False,
     rankings: Annotated[bool, typer.Option(help="Print the ranking of every case, too.")] = False,
+    listing: Annotated[
+        bool, typer.Option("--list", help="Only list what there is to measure, and for how long.")
+    ] = False,
     wait: WaitOption = False,
     scheduler: Annotated[
         str | None,
@@ -65,7 +71,7 @@ def sweep(
     """
     from unpool_xp.bench.catalog.presets import preset as preset_of
     from unpool_xp.bench.measure.machine import this_machine
-    from unpool_xp.bench.measure.sweep import run_sweep
+    from unpool_xp.bench.measure.sweep import cells_left, run_sweep
     from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.terminal import ranking
 
@@ -78,6 +84,8 @@ def sweep(
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     if not cases:
         fail(f"preset {preset} has no case of {', '.join(operation or ())}")
+    if listing and scheduler is not None:
+        fail("--list is about this machine, not about those of --scheduler")
     if scheduler is not None:
         paths = sweep_cluster(
             cases,
@@ -100,6 +108,14 @@ def sweep(
     labels = resolve_labels(backend, to_time=True)
     folder = results / "sweeps" / this_machine().id
     path = folder / f"{run_name(folder, resume)}.jsonl"
+    grid: Any = {
+        "modes": chosen.modes,
+        "threads": numbers,
+        "wanted": lambda case, cell: chosen.wants(cell.label, cell.mode, cell.implementation),
+    }
+    if listing:
+        list_cells(cells_left(cases, labels, path, **grid), race=chosen.race)
+        return
     err.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
     report_load(wait=wait)
     with resumable(f"{again} --resume {path.stem}"), sweep_progress("cells") as progress:
@@ -107,12 +123,11 @@ def sweep(
             cases,
             labels,
             out=path,
-            modes=chosen.modes,
-            threads=numbers,
             resume=resume is not None,
             memory=memory,
             race=chosen.race,
             progress=progress,
+            **grid,
         )
     err.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
@@ -124,6 +139,15 @@ def sweep(
     if report:
         print_answers([path])
         write_report_from([path], results / "report")
+
+
+def list_cells(cells: Mapping[Case, int], *, race: bool) -> None:
+    """Print the cells of each case, of all of them, and about how long they take."""
+    for case, number in cells.items():
+        out.print(f"{case.name}  {number}")
+    total = sum(cells.values())
+    seconds = _START_SECONDS + total * (_RACE_SECONDS if race else _CELL_SECONDS)
+    out.print(f"{len(cells)} cases, {total} cells: about {seconds / 60:.1f} minutes")
 
 
 def sweep_cluster(

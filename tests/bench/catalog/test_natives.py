@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +12,11 @@ import torch
 from tests.conftest import COMPILED, CPU
 from tests.support.cases import SMALL
 from unpool_xp import backends
+from unpool_xp.backends import Backend
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.native import Native
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.measure.session import Session
+from unpool_xp.bench.measure.session import HostInputs, Session
 
 CASES = [
     *SMALL,
@@ -52,14 +54,35 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("label", "case", "title"), PAIRS)
-def test_a_native_equals_the_oracle(label: str, case: Case, title: str) -> None:
+def test_a_native_and_its_code_to_paste_equal_the_reference(
+    label: str, case: Case, title: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     backend = backends.load(label)
     native = next(n for n in case.natives(backend.library) if n.title == title)
     session = Session(backend, case, "eager", "native", native.name(case))
     assert session.prepare() or (title, case.dtype) in REFUSED, session.measured.error
-    if session.measured.checked:
-        assert session.measured.check_scope == "all"
-        assert len(session.sample(2)) == 2
+    if not session.measured.checked:
+        return
+    assert session.measured.check_scope == "all"
+    assert len(session.sample(2)) == 2
+    drawn = native.drawn(case, backend)
+    if drawn:  # what torch draws differs each time
+        pool = getattr(torch.nn.functional, native.name(case).rpartition(".")[2])
+        fixed = partial(pool, _random_samples=drawn["samples"])
+        monkeypatch.setattr(
+            torch.nn.functional, pool.__name__, lambda x, k, _random_samples, **o: fixed(x, k, **o)
+        )
+    check_code(native, case, backend)
+
+
+def check_code(native: Native, case: Case, backend: Backend, compiler: str | None = None) -> None:
+    """Run the code to paste, and hold what it makes to the reference."""
+    host = HostInputs(case)
+    names: dict[str, Any] = {name: backend.asarray(array) for name, array in host.arrays.items()}
+    exec("\n".join(native.code(case, compiler)), names)
+    made = ("y", "indices")[: 1 if native.values_only else len(case.outputs)]
+    arrays = [backend.to_numpy(names[name]) for name in made]
+    assert host.expected.check(arrays, values_only=native.values_only) == "all"
 
 
 FIRST = {case.operation: case for case in reversed(SMALL)}.values()
@@ -72,6 +95,7 @@ def test_jax_natives_compile(case: Case) -> None:
         if native.reason(case) is None:
             session = Session(backend, case, "compiled", "native", native.name(case))
             assert session.prepare(), session.measured.error
+            check_code(native, case, backend, "jax.jit")
 
 
 # No function of the library, nor a few lines of it, that people would write.
@@ -116,18 +140,6 @@ def test_an_unknown_native_lists_the_known_ones() -> None:
     case = Case("nearest_unpool", (1, 1, 2, 2), scale=2)
     with pytest.raises(ValueError, match=r"no native 'np.tile'.*known: numpy.repeat, numpy.kron"):
         case.find_native("numpy", "np.tile")
-
-
-def test_convolution_on_cuda_is_without_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = Case("conv_transpose", (1, 2, 3, 3), kernel=2, out_channels=2)
-    native = case.find_native("torch", "torch.nn.functional.conv_transpose2d")
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
-    backend: Any = SimpleNamespace(label="torch:cpu")
-    native.build(case, backend)
-    assert torch.backends.cudnn.allow_tf32
-    backend.label = "torch:cuda"
-    native.build(case, backend)
-    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize(

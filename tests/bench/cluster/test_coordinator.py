@@ -17,7 +17,7 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import coordinator
 from unpool_xp.bench.cluster.run import ClusterError, ClusterSummary, run_cluster_sweep
 from unpool_xp.bench.measure.machine import machine_id, this_machine
-from unpool_xp.bench.measure.rounds import cells_of
+from unpool_xp.bench.measure.measurement import cells_of
 from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key

@@ -31,7 +31,7 @@ from unpool_xp.bench.cluster.jobs import (
 )
 from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
 from unpool_xp.bench.measure.machine import machine_id, read_machines, this_machine
-from unpool_xp.bench.measure.rounds import cells_of
+from unpool_xp.bench.measure.measurement import cells_of
 from unpool_xp.bench.measure.sweep import Progress
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key

@@ -12,7 +12,7 @@ from tests.support.command import run
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.presets import preset
 from unpool_xp.bench.check.run import OUT_OF_TIME, check_backends
-from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.measure.measurement import Cell
 from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.capabilities import DTYPES

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from tests.bench.measure.conftest import FATAL, GOOD, OTHER, Sweep
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure import rounds
 from unpool_xp.bench.measure import sweep as measure_sweep
+from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
 from unpool_xp.bench.measure.pools import open_pools
-from unpool_xp.bench.measure.rounds import Cell, cells_of, measure_case
+from unpool_xp.bench.measure.rounds import measure_case
 from unpool_xp.bench.measure.sweep import Progress, build_grid
 from unpool_xp.bench.measure.workers import Place, places_of
 from unpool_xp.bench.rows.files import read_rows
@@ -227,6 +229,23 @@ def test_rounds_go_to_and_fro(monkeypatch: pytest.MonkeyPatch) -> None:
         assert set(one.process) == {0, 1}
         assert one.process == sorted(one.process)
         assert min(one.to_device_s, one.from_device_s, one.cold_s) > 0
+
+
+def test_what_is_out_of_the_race_stops_and_the_rest_goes_on() -> None:
+    cells = cells_of(OTHER, "numpy")
+
+    def contenders(measured: Mapping[Cell, Measurement]) -> list[Cell]:
+        taken = [len(one.samples_s) for one in measured.values()]
+        return cells if min(taken) < 1 else cells[:1]
+
+    with open_pools(places_of(["numpy"]), 2, lazy=True) as pools:
+        assert not pools[1].is_running(Place("numpy"))
+        measured = measure_case(pools, OTHER, cells, budget_s=10.0, contenders=contenders)
+        assert pools[1].is_running(Place("numpy"))
+    winner, *others = measured.values()
+    assert all(one.checked for one in measured.values())
+    assert [set(one.process) for one in measured.values()] == [{0, 1}, *[{0}] * 4]
+    assert len(winner.samples_s) > max(len(one.samples_s) for one in others)
 
 
 def test_a_failure_in_a_later_process_takes_the_samples_back() -> None:

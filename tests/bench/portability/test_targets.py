@@ -17,8 +17,7 @@ from rich.console import Console
 from tests.support.command import run
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.measure.measurement import Measurement
-from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.measure.measurement import Cell, Measurement
 from unpool_xp.bench.measure.timer import MIN_ROUNDS
 from unpool_xp.bench.portability.measure import (
     make_entry,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from typing import Any
@@ -43,6 +44,64 @@ def shown(choice: Choice, width: int = 80) -> str:
     print_choice(console, choice)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
+
+
+def test_a_function_of_a_library_is_the_answer_and_the_portable_one_comes_second() -> None:
+    case = Case("max_pool", (2, 3, 8, 8), kernel=2)
+    own = {"implementation": "native", "function": "torch.nn.functional.max_pool2d"}
+    rows = [
+        replace(row(case, "torch:cpu", 1e-5), **own),
+        row(case, "jax:cpu", 4e-5, "compiled"),
+        row(case, "torch:cpu", 5e-5),
+    ]
+    text = shown(Choice(case, rows, {}))
+    lines = text.splitlines()
+    assert " ".join(text.split()).count("use torch:cpu own max_pool2d: 10.1 µs a call") == 1
+    assert "the fastest in 100% of resamples" in " ".join(text.split())
+    assert "portable: jax:cpu compiled, 40.2 µs a call, x 4.00" in lines
+    assert "with the copies there and back: torch:cpu own max_pool2d" in text
+    call = "max_pool2d(x, kernel_size=(2, 2), stride=(2, 2), return_indices=True)"
+    first, second = lines.index("to paste"), lines.index("to paste, portable")
+    assert lines[first + 1 : second - 1] == [
+        "  import torch",
+        f"  y, indices = torch.nn.functional.{call}",
+    ]
+    assert "  y = compiled(x)" in lines[second:]
+    answer = choice_as_json(Choice(case, rows, {}))
+    assert answer["use"] == ["torch:cpu own max_pool2d"]
+    assert answer["code"] == [line[2:] for line in lines[first + 1 : second - 1]]
+    assert answer["portable"]["use"] == "jax:cpu compiled"
+    assert [entry["name"] for entry in answer["ranking"]] == [
+        "torch:cpu own max_pool2d",
+        "jax:cpu compiled",
+        "torch:cpu",
+    ]
+
+
+def test_what_is_not_decided_is_no_tie_and_says_which_budget_would_decide() -> None:
+    samples = [1e-5, 1.1e-5, 1.2e-5, 1.3e-5, 1.5e-5]
+    rows = [
+        replace(row(CASE, "numpy", 1.0), samples_s=samples),
+        replace(row(CASE, "torch:cpu", 1.0), samples_s=[1.12 * s for s in samples]),
+        replace(row(CASE, "dask", 3e-5), disturbed=[True] * 12),
+    ]
+    choice = Choice(CASE, rows, {}, budget_s=20.0)
+    budget = choice.budget_needed(choice.ranking().timed[1])
+    assert budget is not None
+    text = shown(choice)
+    assert f"not enough samples: --budget {budget} would decide: torch:cpu" in text
+    assert "disturbed by other programs: dask" in text
+    answer = choice_as_json(choice)
+    assert answer["use"] == ["numpy"]
+    assert [entry["beside_best"] for entry in answer["ranking"]] == ["same", *["undecided"] * 2]
+    assert [entry["budget_needed_s"] for entry in answer["ranking"]] == [None, budget, None]
+
+
+@pytest.mark.parametrize(("needed", "budget"), [(2.0, 40), (3.0, 60), (20.0, 400), (1.01, 30)])
+def test_a_budget_that_would_decide_is_a_plain_number(needed: float, budget: int) -> None:
+    entry = Choice(CASE, [row(CASE, "numpy", 1.0)], {}).ranking().timed[0]
+    choice = Choice(CASE, [], {}, budget_s=20.0)
+    assert choice.budget_needed(dataclasses.replace(entry, needed=needed)) == budget
 
 
 def at_two_sizes(*, second_wins_when_large: bool) -> Choice:

@@ -9,11 +9,11 @@ from typing import Any
 
 from unpool_xp.bench.cases.formatting import sizes_text, threads_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.cases.native import Native
 from unpool_xp.bench.cases.operation import (
     SIZE_FIELDS,
     Arrays,
     Layout,
-    Native,
     Operation,
     operations,
     total_bytes,

@@ -2,78 +2,63 @@
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import replace
-from typing import Any
+from functools import partial
 
-import numpy as np
-
-from unpool_xp.backends import Backend
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.operation import (
-    Function,
+from unpool_xp.bench.cases.native import (
     Native,
-    native_namespace,
     requires_batch,
     requires_image_shape,
     torch_native,
 )
-
-_TORCH = torch_native("conv_transpose{d}d", requires_image_shape)
-
-
-def _torch_without_tf32(case: Case, backend: Backend) -> Function:
-    torch = importlib.import_module("torch")
-    if backend.label.endswith(":cuda"):
-        # TF32 has three digits. For the whole process: a compiled call cannot set it.
-        torch.backends.cudnn.allow_tf32 = False
-    return _TORCH.build(case, backend)
+from unpool_xp.bench.catalog.native_pooling import tap_loops, tap_slices
 
 
-def _jax_convolve(case: Case, backend: Backend) -> Function:
-    lax = importlib.import_module("jax.lax")
+def _jax_convolve(case: Case) -> list[str]:
     space = "DHW"[-case.rank :]
-    options = {
-        "strides": case.stride,
-        # Of the input that is spread out, where ours crops the output.
-        "padding": [
-            (k - 1 - p, k - 1 - p)
-            for k, (p, _) in zip(case.kernel or (), case.padding_pairs, strict=True)
-        ],
-        "dimension_numbers": (f"NC{space}", f"OI{space}", f"NC{space}"),
-        "transpose_kernel": True,
-        "precision": lax.Precision.HIGHEST,  # no TF32
-    }
-    return lambda x, weight: lax.conv_transpose(x, weight, **options)
+    # Of the input that is spread out, where ours crops the output.
+    sizes = zip(case.kernel or (), case.padding_pairs, strict=True)
+    padding = [(k - 1 - p, k - 1 - p) for k, (p, _) in sizes]
+    return [
+        "y = jax.lax.conv_transpose(",
+        f"    x, weight, strides={case.stride}, padding={padding},",
+        f'    dimension_numbers=("NC{space}", "OI{space}", "NC{space}"), transpose_kernel=True,',
+        '    precision="highest",',  # no TF32
+        ")",
+    ]
 
 
-def _slice_addition(case: Case, backend: Backend) -> Function:
+def _full_shape(case: Case) -> tuple[int, ...]:
+    """Return the shape of the output before it is cropped."""
+    sizes = zip(case.plane, case.kernel or (), case.stride or (), strict=True)
+    return (*case.output_shape[: -case.rank], *((n - 1) * s + k for n, k, s in sizes))
+
+
+def _slice_addition(xp: str, case: Case) -> list[str]:
     """Add each tap's share, of one matrix product, where it lands in the output."""
-    xp, rank, kernel = native_namespace(backend), case.rank, case.kernel or ()
-    sizes = list(zip(case.plane, kernel, case.stride or (), strict=True))
-    shape = (*case.output_shape[:-rank], *((n - 1) * s + k for n, k, s in sizes))
-    columns_shape = (*case.output_shape[:-rank], *kernel, *case.plane)
-    crop = (
-        ...,
-        *(slice(p, n - p) for n, (p, _) in zip(shape[-rank:], case.padding_pairs, strict=True)),
-    )
+    shape, rank, (*lead, channels) = _full_shape(case), case.rank, case.lead
+    columns = (*case.output_shape[:-rank], *(case.kernel or ()), *case.plane)
+    pads = [p for p, _ in case.padding_pairs]
+    crop = ", ".join(["...", *(f"{p}:{n - p}" for n, p in zip(shape[-rank:], pads, strict=True))])
+    return [
+        f"rows = weight.reshape({channels}, -1).T",
+        f"columns = (rows @ x.reshape({(*lead, channels, -1)})).reshape({columns})",
+        f"y = {xp}.zeros({shape}, x.dtype)",
+        "for place, tap in taps:",
+        "    y[place] += columns[tap]",
+        *([f"y = y[{crop}]"] if any(pads) else []),
+    ]
 
-    def convolve(x: Any, weight: Any) -> Any:
-        rows = weight.reshape(weight.shape[0], -1).T
-        columns = (rows @ x.reshape(*case.lead, -1)).reshape(columns_shape)
-        out = xp.zeros(shape, dtype=x.dtype)
-        for tap in np.ndindex(*kernel):
-            ends = zip(tap, sizes, strict=True)
-            places = (..., *(slice(t, t + (n - 1) * s + 1, s) for t, (n, _, s) in ends))
-            out[places] += columns[(..., *tap, *(slice(None) for _ in tap))]
-        return out[crop]
 
-    return convolve
+def _taps(case: Case) -> list[str]:
+    taps = ", ".join(["...", *"ijklmn"[: case.rank], *(":" for _ in case.plane)])
+    places = f"np.s_[{tap_slices(case, case.plane)}]"
+    return [f"taps = [({places}, np.s_[{taps}]) {tap_loops(case)}]"]
 
 
 CONV_TRANSPOSE_NATIVES: tuple[Native, ...] = (
-    replace(_TORCH, build=_torch_without_tf32),
+    torch_native("conv_transpose{d}d", requires_image_shape),
     Native("jax", "jax.lax.conv_transpose", _jax_convolve, requires_batch),
-    Native("numpy", "numpy.matmul + slice addition", _slice_addition),
-    Native("cupy", "cupy.matmul + slice addition", _slice_addition),
+    Native("numpy", "numpy.matmul + slice addition", partial(_slice_addition, "np"), once=_taps),
+    Native("cupy", "cupy.matmul + slice addition", partial(_slice_addition, "cp"), once=_taps),
 )

@@ -1,27 +1,21 @@
 """Native unpoolings: library functions, and snippets that people write.
 
-One more native is one more entry in `UNPOOLING_NATIVES`.
+One more native is one more entry in `UNPOOLING_NATIVES`. The first argument of some functions here
+is what the lines call the namespace: np, cp, jnp, da.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from unpool_xp import backends
-from unpool_xp.backends import Backend
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.inputs import numpy_dtype
-from unpool_xp.bench.cases.operation import (
-    Builder,
-    Function,
+from unpool_xp.bench.cases.native import (
+    Lines,
     Native,
+    define,
     first_reason,
-    native_namespace,
     reason_unless,
     requires_batch,
     requires_exact_scale,
@@ -31,20 +25,17 @@ from unpool_xp.bench.cases.operation import (
 )
 
 
-def _map_blocks(build: Builder) -> Builder:
-    """Return what builds Dask's of NumPy's: it does each block, which holds whole planes."""
+def _block(lines: Lines, once: Lines, case: Case) -> list[str]:
+    """Return the function that does a block of a Dask array, which holds whole planes."""
+    return [*once(case), *define("do_block", list(case.inputs), [*lines(case), "return y"])]
 
-    def build_by_blocks(case: Case, backend: Backend) -> Function:
-        function = build(case, backends.load("numpy"))
-        plane = tuple((n,) for n in case.output_plane)
 
-        def by_blocks(x: Any, *others: Any) -> Any:
-            chunks = (*x.chunks[: x.ndim - case.rank], *plane)
-            return x.map_blocks(function, *others, chunks=chunks, dtype=x.dtype)
-
-        return by_blocks
-
-    return build_by_blocks
+def _map_blocks(case: Case) -> list[str]:
+    first, *others = case.inputs
+    plane = "".join(f", ({n},)" for n in case.output_plane)
+    chunks = f"(*{first}.chunks[:{-case.rank}]{plane})"
+    arguments = ", ".join(["do_block", *others, f"chunks={chunks}", f"dtype={first}.dtype"])
+    return [f"y = {first}.map_blocks({arguments})"]
 
 
 # --- max_unpool -----------------------------------------------------------------------------------
@@ -56,100 +47,94 @@ def _output_sizes(case: Case) -> tuple[tuple[int, ...], int, int]:
     return shape, math.prod(shape[:-rank]), math.prod(shape[-rank:])
 
 
-def _set(case: Case, backend: Backend) -> Function:
+def _cupy_set(case: Case) -> list[str]:
     """Set by plane and cell."""
-    xp, (shape, planes, cells) = native_namespace(backend), _output_sizes(case)
-    immutable = backend.library == "jax"
-
-    def put(values: Any, indices: Any) -> Any:
-        flat = xp.zeros((planes, cells), dtype=values.dtype)
-        places = (xp.arange(planes)[:, None], indices.reshape(planes, -1))
-        if immutable:
-            flat = flat.at[places].set(values.reshape(planes, -1))
-        else:
-            flat[places] = values.reshape(planes, -1)
-        return flat.reshape(shape)
-
-    return put
+    shape, planes, cells = _output_sizes(case)
+    flat = f".reshape({planes}, -1)"
+    return [
+        f"y = cp.zeros(({planes}, {cells}), values.dtype)",
+        f"y[cp.arange({planes})[:, None], indices{flat}] = values{flat}",
+        f"y = y.reshape({shape})",
+    ]
 
 
-def _set_flat(case: Case, backend: Backend) -> Function:
+def _jax_set(case: Case) -> list[str]:
+    shape, planes, cells = _output_sizes(case)
+    flat = f".reshape({planes}, -1)"
+    return [
+        f"y = jnp.zeros(({planes}, {cells}), values.dtype)",
+        f"y = y.at[jnp.arange({planes})[:, None], indices{flat}].set(values{flat})",
+        f"y = y.reshape({shape})",
+    ]
+
+
+def _set_flat(case: Case) -> list[str]:
     """Set by one index into the flat output; where planes start is prepared."""
     shape, planes, cells = _output_sizes(case)
-    first = np.arange(planes)[:, None] * cells
-
-    def put(values: Any, indices: Any) -> Any:
-        out = np.zeros(planes * cells, values.dtype)
-        out[(indices.reshape(planes, -1) + first).reshape(-1)] = values.reshape(-1)
-        return out.reshape(shape)
-
-    return put
+    return [
+        f"y = np.zeros({planes * cells}, values.dtype)",
+        f"y[(indices.reshape({planes}, -1) + first_cells).reshape(-1)] = values.reshape(-1)",
+        f"y = y.reshape({shape})",
+    ]
 
 
-def _jax_set_flat(case: Case, backend: Backend) -> Function:
+def _first_cells(case: Case) -> list[str]:
+    _, planes, cells = _output_sizes(case)
+    return [f"first_cells = np.arange({planes})[:, None] * {cells}"]
+
+
+def _jax_set_flat(case: Case) -> list[str]:
     """Set by one index into the flat output, and promise that each is inside and alone."""
-    jnp, (shape, planes, cells) = native_namespace(backend), _output_sizes(case)
-    alone = case.stride == case.kernel
-
-    def put(values: Any, indices: Any) -> Any:
-        flat = (indices.reshape(planes, -1) + jnp.arange(planes)[:, None] * cells).reshape(-1)
-        out = jnp.zeros(planes * cells, values.dtype).at[flat]
-        out = out.set(values.reshape(-1), mode="promise_in_bounds", unique_indices=alone)
-        return out.reshape(shape)
-
-    return put
+    shape, planes, cells = _output_sizes(case)
+    promise = f'mode="promise_in_bounds", unique_indices={case.stride == case.kernel}'
+    return [
+        f"flat = indices.reshape({planes}, -1) + jnp.arange({planes})[:, None] * {cells}",
+        f"y = jnp.zeros({planes * cells}, values.dtype)",
+        f"y = y.at[flat.reshape(-1)].set(values.reshape(-1), {promise})",
+        f"y = y.reshape({shape})",
+    ]
 
 
-def _put_along_axis(case: Case, backend: Backend) -> Function:
-    rank, plane = case.rank, case.output_plane
-
-    def put(values: Any, indices: Any) -> Any:
-        lead = values.shape[:-rank]  # of a block, perhaps
-        flat = np.zeros((*lead, math.prod(plane)), dtype=values.dtype)
-        shape = (*lead, math.prod(values.shape[-rank:]))
-        np.put_along_axis(flat, indices.reshape(shape), values.reshape(shape), axis=-1)
-        return flat.reshape(*lead, *plane)
-
-    return put
+def _put_along_axis(case: Case) -> list[str]:
+    plane, n = case.output_plane, math.prod(case.plane)
+    return [
+        f"lead = values.shape[:{-case.rank}]",
+        f"y = np.zeros((*lead, {math.prod(plane)}), values.dtype)",
+        f"flat, places = values.reshape(*lead, {n}), indices.reshape(*lead, {n})",
+        "np.put_along_axis(y, places, flat, axis=-1)",
+        f"y = y.reshape(*lead, {', '.join(map(str, plane))})",
+    ]
 
 
 # --- nearest_unpool -------------------------------------------------------------------------------
 
 
-def _jax_resize(**options: Any) -> Builder:
-    def build(case: Case, backend: Backend) -> Function:
-        image, shape = importlib.import_module("jax.image"), case.output_shape
-        return lambda x: image.resize(x, shape, **options)
-
-    return build
+def _jax_resize(options: str, case: Case) -> list[str]:
+    return [f"y = jax.image.resize(x, {case.output_shape}, {options})"]
 
 
-def _repeat(case: Case, backend: Backend, *, last_first: bool = False) -> Function:
-    xp = native_namespace(backend)
+def _repeat(xp: str, case: Case, *, last_first: bool = False) -> list[str]:
     factors = [(axis - case.rank, int(factor)) for axis, factor in enumerate(case.scale or ())]
     if last_first:  # what is repeated element by element is smallest then
         factors.reverse()
-
-    def repeat(x: Any) -> Any:
-        for axis, factor in factors:
-            x = xp.repeat(x, factor, axis=axis)
-        return x
-
-    return repeat
+    sources = ("x", *("y" for _ in factors[1:]))
+    return [
+        f"y = {xp}.repeat({source}, {factor}, axis={axis})"
+        for source, (axis, factor) in zip(sources, factors, strict=True)
+    ]
 
 
-def _kron(case: Case, backend: Backend) -> Function:
+def _ones(case: Case) -> list[str]:
     block = (*(1 for _ in case.lead), *(int(factor) for factor in case.scale or ()))
-    ones = np.ones(block, numpy_dtype(case.dtype))
-    return lambda x: np.kron(x, ones)
+    return [f'ones = np.ones({block}, "{case.dtype}")']
 
 
-def _broadcast(case: Case, backend: Backend) -> Function:
+def _broadcast(case: Case) -> list[str]:
     shape, wide = case.output_shape, case.lead
     for size, factor in zip(case.plane, case.scale or (), strict=True):
         wide += (size, int(factor))
-    spread = (..., *(slice(None), None) * case.rank)
-    return lambda x: np.broadcast_to(x[spread], wide).reshape(shape)
+    spread = ", ".join(["...", *(":, None" for _ in case.plane)])
+    return [f"y = np.broadcast_to(x[{spread}], {wide}).reshape({shape})"]
 
 
 # --- linear_unpool --------------------------------------------------------------------------------
@@ -165,75 +150,68 @@ _requires_no_float16 = reason_unless(
 )
 
 
-def _zoom(case: Case, backend: Backend) -> Function:
+def _zoom(package: str, case: Case) -> list[str]:
     """Use SciPy's spline of order 1, whose grid mode has half-pixel coordinates."""
-    cupy = "cupyx." if backend.library == "cupy" else ""
-    ndimage = importlib.import_module(f"{cupy}scipy.ndimage")
     factors = (*(1 for _ in case.lead), *(case.scale or ()))
-    return lambda x: ndimage.zoom(x, factors, order=1, mode="nearest", grid_mode=True)
+    options = 'order=1, mode="nearest", grid_mode=True'
+    return [f"y = {package}.ndimage.zoom(x, {factors}, {options})"]
 
 
-def _matrix_products(case: Case, backend: Backend) -> Function:
+def _matrix_products(xp: str, case: Case) -> list[str]:
     """Multiply by a matrix for each axis: what an element gives to an output cell."""
-    xp, matrices = native_namespace(backend), []
-    for n, out, factor in zip(case.plane, case.output_plane, case.scale or (), strict=True):
-        places = np.clip((np.arange(out) + 0.5) / factor - 0.5, 0, n - 1)
-        # A tent over each element.
-        matrix = np.maximum(1 - np.abs(places - np.arange(n)[:, None]), 0)
-        matrices.append(backend.asarray(matrix.astype(numpy_dtype(case.dtype))))
-
-    def multiply(x: Any) -> Any:
-        for axis in range(-1, -len(matrices) - 1, -1):
-            matrix = matrices[axis]
-            if axis == -1:
-                x = x @ matrix
-            elif axis == -2:
-                x = matrix.T @ x
-            else:
-                x = xp.moveaxis(xp.tensordot(x, matrix, axes=(axis, 0)), -1, axis)
-        return x
-
-    return multiply
+    lines = ["y = x @ matrices[-1]", "y = matrices[-2].T @ y"][: case.rank]
+    for axis in range(-3, -case.rank - 1, -1):
+        product = f"{xp}.tensordot(y, matrices[{axis}], axes=({axis}, 0))"
+        lines.append(f"y = {xp}.moveaxis({product}, -1, {axis})")
+    return lines
 
 
-def _slices_linear(case: Case, backend: Backend) -> Function:
+def _matrices(xp: str, case: Case) -> list[str]:
+    axes = list(zip(case.plane, case.output_plane, case.scale or (), strict=True))
+    return [
+        "def weights(n, out, factor):  # a tent over each element",
+        f"    places = {xp}.clip(({xp}.arange(out) + 0.5) / factor - 0.5, 0, n - 1)",
+        f"    tents = {xp}.maximum(1 - {xp}.abs(places - {xp}.arange(n)[:, None]), 0)",
+        f'    return tents.astype("{case.dtype}")',
+        f"matrices = [weights(n, out, factor) for n, out, factor in {axes}]",
+    ]
+
+
+def _slices_linear(case: Case) -> list[str]:
     """Interpolate axis by axis: cells of one phase, all at once, from two shifted slices."""
-    kind = numpy_dtype(case.dtype).type
-    axes = []
+    lines, source, shape = [], "x", list(case.shape)
     for axis, factor in enumerate(case.scale or (), start=-case.rank):
-        steps = [(phase + 0.5) / factor - 0.5 for phase in range(int(factor))]
-        axes.append(
-            (axis, [(math.floor(step) + 1, kind(step - math.floor(step))) for step in steps])
-        )
-
-    def unpool(x: Any) -> Any:
-        for axis, phases in axes:
-            tail, n = (slice(None),) * (-1 - axis), x.shape[axis]
-            x = np.concatenate(
-                [x[(..., slice(1), *tail)], x, x[(..., slice(n - 1, n), *tail)]], axis
-            )
-            shape = list(x.shape)
-            shape[axis] = n * len(phases)
-            out = np.empty(shape, x.dtype)
-            for phase, (start, share) in enumerate(phases):
-                low = x[(..., slice(start, start + n), *tail)]
-                high = x[(..., slice(start + 1, start + 1 + n), *tail)]
-                places: Any = (..., slice(phase, None, len(phases)), *tail)
-                out[places] = low + (high - low) * share if share else low
-            x = out
-        return x
-
-    return unpool
+        n, phases, tail = shape[axis], int(factor), ", :" * (-1 - axis)
+        ends = f"{source}[..., :1{tail}], {source}, {source}[..., -1:{tail}]"
+        shape[axis] = n * phases
+        lines += [
+            f"wide = np.concatenate([{ends}], axis={axis})",
+            f"y = np.empty({tuple(shape)}, x.dtype)",
+        ]
+        for phase in range(phases):
+            step = (phase + 0.5) / factor - 0.5
+            start, share = math.floor(step) + 1, step - math.floor(step)
+            low = f"wide[..., {start}:{start + n}{tail}]"
+            high = f"wide[..., {start + 1}:{start + 1 + n}{tail}]"
+            value = f"{low} + ({high} - {low}) * x.dtype.type({share})" if share else low
+            lines.append(f"y[..., {phase}::{phases}{tail}] = {value}")
+        source = "y"
+    return lines
 
 
 UNPOOLING_NATIVES: dict[str, tuple[Native, ...]] = {
     "max_unpool": (
         torch_native("max_unpool{d}d", requires_image_shape),
-        Native("jax", "jax.Array.at[].set", _set),
+        Native("jax", "jax.Array.at[].set", _jax_set),
         Native("numpy", "numpy.put_along_axis", _put_along_axis),
-        Native("cupy", "cupy.ndarray.__setitem__", _set),
-        Native("dask", "dask.array.map_blocks(numpy.put_along_axis)", _map_blocks(_put_along_axis)),
-        Native("numpy", "numpy.ndarray.__setitem__, flat", _set_flat),
+        Native("cupy", "cupy.ndarray.__setitem__", _cupy_set),
+        Native(
+            "dask",
+            "dask.array.map_blocks(numpy.put_along_axis)",
+            _map_blocks,
+            once=partial(_block, _put_along_axis, lambda case: []),
+        ),
+        Native("numpy", "numpy.ndarray.__setitem__, flat", _set_flat, once=_first_cells),
         Native("jax", "jax.Array.at[].set, flat", _jax_set_flat),
     ),
     "nearest_unpool": (
@@ -242,17 +220,28 @@ UNPOOLING_NATIVES: dict[str, tuple[Native, ...]] = {
             requires_image_shape,
             lambda case: {"scale_factor": case.scale, "mode": "nearest"},
         ),
-        Native("jax", "jax.image.resize", _jax_resize(method="nearest"), requires_integer_scale),
-        Native("jax", "jax.numpy.repeat", _repeat, requires_integer_scale),
-        Native("numpy", "numpy.repeat", _repeat, requires_integer_scale),
-        Native("numpy", "numpy.kron", _kron, requires_integer_scale),
+        Native(
+            "jax",
+            "jax.image.resize",
+            partial(_jax_resize, 'method="nearest"'),
+            requires_integer_scale,
+        ),
+        Native("jax", "jax.numpy.repeat", partial(_repeat, "jnp"), requires_integer_scale),
+        Native("numpy", "numpy.repeat", partial(_repeat, "np"), requires_integer_scale),
+        Native(
+            "numpy",
+            "numpy.kron",
+            lambda case: ["y = np.kron(x, ones)"],
+            requires_integer_scale,
+            once=_ones,
+        ),
         Native("numpy", "numpy.broadcast_to", _broadcast, requires_integer_scale),
-        Native("cupy", "cupy.repeat", _repeat, requires_integer_scale),
-        Native("dask", "dask.array.repeat", _repeat, requires_integer_scale),
+        Native("cupy", "cupy.repeat", partial(_repeat, "cp"), requires_integer_scale),
+        Native("dask", "dask.array.repeat", partial(_repeat, "da"), requires_integer_scale),
         Native(
             "numpy",
             "numpy.repeat, last axis first",
-            partial(_repeat, last_first=True),
+            partial(_repeat, "np", last_first=True),
             requires_integer_scale,
         ),
     ),
@@ -261,20 +250,37 @@ UNPOOLING_NATIVES: dict[str, tuple[Native, ...]] = {
         Native(
             "jax",
             "jax.image.resize",
-            _jax_resize(method="linear", antialias=False),
+            partial(_jax_resize, 'method="linear", antialias=False'),
             requires_exact_scale,
         ),
         Native(
             "numpy",
             "scipy.ndimage.zoom",
-            _zoom,
+            partial(_zoom, "scipy"),
             first_reason(requires_exact_scale, _requires_no_float16),
         ),
-        Native("numpy", "numpy.matmul with matrices of weights", _matrix_products),
+        Native(
+            "numpy",
+            "numpy.matmul with matrices of weights",
+            partial(_matrix_products, "np"),
+            once=partial(_matrices, "np"),
+        ),
         Native("numpy", "numpy, strided slices", _slices_linear, requires_integer_scale),
-        Native("cupy", "cupyx.scipy.ndimage.zoom", _zoom, requires_exact_scale),
-        Native("cupy", "cupy.matmul with matrices of weights", _matrix_products),
-        Native("dask", "dask.array.map_blocks(numpy.matmul)", _map_blocks(_matrix_products)),
+        Native(
+            "cupy", "cupyx.scipy.ndimage.zoom", partial(_zoom, "cupyx.scipy"), requires_exact_scale
+        ),
+        Native(
+            "cupy",
+            "cupy.matmul with matrices of weights",
+            partial(_matrix_products, "cp"),
+            once=partial(_matrices, "cp"),
+        ),
+        Native(
+            "dask",
+            "dask.array.map_blocks(numpy.matmul)",
+            _map_blocks,
+            once=partial(_block, partial(_matrix_products, "np"), partial(_matrices, "np")),
+        ),
     ),
     # jax.image.resize has another coefficient, -0.5, and leaves out what lies beyond the ends.
     "cubic_unpool": (

@@ -20,7 +20,7 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import remote
 from unpool_xp.bench.cluster.files import LOST_PREFIX, MachineFiles, failed_row, parse_answer
 from unpool_xp.bench.cluster.jobs import MAX_LOSSES, Job, JobQueue, WorkerInfo, required_resources
-from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.measure.measurement import Cell
 from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted, build_grid
 from unpool_xp.bench.measure.workers import places_of
 from unpool_xp.bench.rows.provenance import git_commit

@@ -10,8 +10,7 @@ from pathlib import Path
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster.jobs import WorkerInfo, read_answer
 from unpool_xp.bench.measure.machine import Machine, write_machine
-from unpool_xp.bench.measure.measurement import Measurement
-from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.measure.measurement import Cell, Measurement
 from unpool_xp.bench.measure.sweep import case_fields, make_row, report_disk_errors
 from unpool_xp.bench.rows import files, schema
 from unpool_xp.bench.rows.files import RowWriter

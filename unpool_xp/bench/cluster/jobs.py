@@ -13,7 +13,7 @@ from typing import Any
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import Machine
-from unpool_xp.bench.measure.rounds import Cell
+from unpool_xp.bench.measure.measurement import Cell
 from unpool_xp.bench.rows.schema import ROW_SCHEMA
 
 MAX_LOSSES = 3  # then the case itself must be what kills the workers

@@ -19,8 +19,9 @@ import unpool_xp
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import this_machine
+from unpool_xp.bench.measure.measurement import Cell
 from unpool_xp.bench.measure.pools import Pool, find_loadable
-from unpool_xp.bench.measure.rounds import PROCESSES, Cell
+from unpool_xp.bench.measure.rounds import PROCESSES
 from unpool_xp.bench.measure.sweep import measure_rows, provenance_fields
 from unpool_xp.bench.rows import provenance, schema
 

@@ -38,6 +38,11 @@ class Build:
     folder: Path  # the environment; the package is imported from there or not at all
 
     @property
+    def packages(self) -> Path:
+        """Where the package lies in the environment."""
+        return _site_packages(self.folder)
+
+    @property
     def short_commit(self) -> str:
         """The commit in a few characters."""
         name, plus, dirty = self.commit.partition("+")
@@ -121,8 +126,11 @@ def build(
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         tree, work = Path(scratch) / key, Path(scratch) / "environment"
         archive = _git(source.repository, "archive", "--format=tar", source.tree)
-        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-            files.extractall(tree, filter="data")
+        try:
+            with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+                files.extractall(tree, filter="data")
+        except tarfile.TarError as error:  # a link to a place outside
+            raise GateError(f"{source.ref} cannot be unpacked: {error}") from error
         venv.EnvBuilder(symlinks=os.name == "posix").create(work)
         (install or pip_install)(tree, work / "bin" / "python")
         # Last, so that pip does not take the dependencies' environment for its own.
@@ -133,10 +141,14 @@ def build(
 
 
 def _add_dependencies(environment: Path, dependencies: list[str]) -> None:
-    site = environment / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
     lines = [f"import site; site.addsitedir({folder!r})" for folder in dependencies]
     # A path file comes after what lies beside it: the environment's own package is found first.
-    (site / "site-packages" / "dependencies.pth").write_text("\n".join(lines) + "\n", "utf-8")
+    (_site_packages(environment) / "dependencies.pth").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _site_packages(environment: Path) -> Path:
+    version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    return environment / "lib" / version / "site-packages"
 
 
 def pip_install(tree: Path, python: Path) -> None:

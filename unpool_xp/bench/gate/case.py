@@ -14,15 +14,13 @@ from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.gate.build import Build
 from unpool_xp.bench.gate.statistics import (
-    SIDES,
     GateEstimate,
     PassSamples,
     estimate_change,
-    needs_retest,
+    looks_changed,
 )
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.measure.measurement import Measurement
-from unpool_xp.bench.measure.rounds import Cell, cells_of
+from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
 from unpool_xp.bench.measure.session import describe_error
 from unpool_xp.bench.measure.sweep import make_row
 from unpool_xp.bench.rows.files import RowWriter
@@ -30,8 +28,9 @@ from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import CaseComparison, missing_reason
 
-PASSES = 3  # over all cases
-RETEST_PASSES = 3  # passes over what looks changed, twice as many where these do not decide
+PASSES = 3  # over all cases, where the budget allows
+RETEST_PASSES = 3  # at least, over what looked changed
+_LEAST_PASSES = 2  # before a case counts as decided
 
 
 @dataclass
@@ -45,15 +44,19 @@ class GateCase:
     _expected: ExpectedOutputs | None = None
 
     @property
-    def prepare_arguments(self) -> dict[str, Any]:
-        """Arguments of the "prepare" command; all builds read the arrays from one file."""
+    def function(self) -> str:
+        """The name of what is called."""
+        return self.case.definition.function.__name__
+
+    @property
+    def loading_arguments(self) -> dict[str, Any]:
+        """Arguments of the "load" command; every process reads the arrays from one file."""
         path = self.folder / f"{self.case.name}.npz"
         options = self.case.options()
         arrays = {k: v for k, v in options.items() if isinstance(v, np.ndarray)}
         if not path.exists():
             np.savez(path, *self.case.arrays().values(), *arrays.values())
         return {
-            "operation": self.case.definition.function.__name__,
             "inputs": str(path),
             "options": {k: v for k, v in options.items() if k not in arrays},
             "named": list(arrays),
@@ -86,6 +89,8 @@ class GateMeasurement:
     calls: int | None = None  # per sample
     scope: str | None = None  # how much of the output was checked
     spread: float | None = None  # of a pass, over all cases on the backend
+    prepare_s: float = 0.0  # what its last pass took beside the samples
+    round_s: float = 0.0  # of its turns
 
     @property
     def cell(self) -> Cell:
@@ -117,23 +122,33 @@ class GateMeasurement:
         if self.errors or not self.deciding_passes:
             return None
         estimate = estimate_change(self.counted_passes, self.threshold, self.spread)
-        if self.is_disturbed:
-            return replace(estimate, verdict=Verdict.UNDECIDED)
-        changed = estimate.verdict in (Verdict.SLOWER, Verdict.FASTER)
-        if changed and not self.retest_passes:
-            # With many cases some look changed by chance; only later samples decide.
+        # With many cases some look changed by chance; only later samples decide.
+        if self.is_disturbed or self.needs_retest:
             return replace(estimate, verdict=Verdict.UNDECIDED)
         return estimate
 
     @property
+    def is_suspect(self) -> bool:
+        """Whether it looked changed: only passes from then on decide."""
+        if self.retest_passes or self.errors or not self.first_passes:
+            return bool(self.retest_passes)
+        found = estimate_change(self.counted_passes, self.threshold, self.spread)
+        return looks_changed(found, self.threshold)
+
+    @property
     def needs_retest(self) -> bool:
-        """Whether it must be measured again."""
-        estimate = self.estimate
-        if estimate is None or not needs_retest(estimate, self.threshold):
-            return False
-        if len(self.retest_passes) < RETEST_PASSES:
+        """Whether it is suspect, and too few passes have been made since then."""
+        return self.is_suspect and len(self.retest_passes) < RETEST_PASSES
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether more passes would be a waste."""
+        if self.errors:
             return True
-        return estimate.verdict is Verdict.UNDECIDED and len(self.retest_passes) < 2 * RETEST_PASSES
+        estimate = self.estimate
+        if estimate is None or len(self.counted_passes) < _LEAST_PASSES:
+            return False
+        return estimate.verdict is not Verdict.UNDECIDED
 
 
 def write_rows(
@@ -162,7 +177,7 @@ def _measurement(one: GateMeasurement, side: str) -> Measurement:
     if reason is not None or not one.deciding_passes:
         return Measurement(error=reason or "not measured")
     taken = [
-        (number * len(SIDES) + SIDES.index(name), one_pass.disturbed, seconds)
+        (number, one_pass.disturbed, seconds)
         for number, one_pass in enumerate(one.deciding_passes)
         for name in names
         for seconds in getattr(one_pass, name)
@@ -181,12 +196,10 @@ def compare_rows(one: GateMeasurement, base: Row, head: Row) -> CaseComparison:
     """Return the entry of a case: its estimate, or why there is none."""
     estimate, notes = one.estimate, []
     if estimate is not None and estimate.verdict is Verdict.UNDECIDED:
-        looks_changed = needs_retest(estimate, one.threshold) and estimate.noise > one.threshold
-        notes.append("within the noise" if looks_changed else "the interval is too wide")
+        within = looks_changed(estimate, one.threshold) and estimate.noise > one.threshold
+        notes.append("within the noise" if within else "the interval is too wide")
         if one.is_disturbed:
             notes = ["other programs were at work"]
-    if not one.retest_passes and one.needs_retest:
-        notes = ["looks changed, not measured again"]
     if estimate is not None and one.retest_passes:
         notes.append(f"measured again in {len(one.retest_passes)} passes")
     return CaseComparison(

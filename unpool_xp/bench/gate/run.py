@@ -1,7 +1,7 @@
 """The gate: decide whether one commit is slower than another on this machine.
 
-Several passes, each in new processes, cover all cases. Cases that look changed are measured again
-in separate processes, and only those later samples decide.
+Passes, each in a new process, cover all cases, and then what is still undecided until the budget is
+spent. Cases that look changed are measured again, and only those later samples decide.
 """
 
 from __future__ import annotations
@@ -19,20 +19,12 @@ from typing import Any
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.gate.build import Build
-from unpool_xp.bench.gate.case import (
-    PASSES,
-    RETEST_PASSES,
-    GateCase,
-    GateMeasurement,
-    compare_rows,
-    write_rows,
-)
-from unpool_xp.bench.gate.statistics import aa_differences, typical_spread
-from unpool_xp.bench.gate.trio import ProcessTrio
+from unpool_xp.bench.gate.case import PASSES, GateCase, GateMeasurement, compare_rows, write_rows
+from unpool_xp.bench.gate.statistics import SIDES, aa_differences, typical_spread
+from unpool_xp.bench.gate.trio import MIN_ROUNDS, BuildTrio
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.measure.pools import find_loadable
 from unpool_xp.bench.rows.provenance import run_id
-from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import Comparison, severity_key
 from unpool_xp.bench.verdicts.compare_notes import notes_on
 from unpool_xp.bench.verdicts.thresholds import Thresholds
@@ -44,8 +36,8 @@ DEFAULT_BACKEND_MODES = (
 )
 BUDGET_SECONDS = 120.0
 TIMEOUT_SECONDS = 60.0
-MAX_RETESTED = 24  # cases at once
-_ROUND_SHARE = 0.4  # of the budget, for samples; the rest is for starts and checks
+_SAMPLE_SHARE = 0.4  # of the first pass, for samples; what starts and checks take is known later
+_PASSES_AT_ONCE = 2  # over what is undecided, in the time that is left
 
 
 @dataclass(frozen=True)
@@ -127,8 +119,8 @@ def run_gate(
     thresholds : Thresholds, optional
         The smallest difference that matters, for each case.
     budget_s : float, optional
-        Seconds for the passes over all cases. The first one is made in any case, and what looks
-        changed is measured again in any case.
+        Seconds for all passes. The first one is made in any case, and what looks changed is
+        measured again in any case.
     timeout_s : float, optional
         How long a side may take for one request.
     notes : iterable of str, optional
@@ -161,30 +153,18 @@ def run_gate(
             for on in dict.fromkeys(backend_modes)
             for gate_case in gate_cases
         ]
-        round_s = _ROUND_SHARE * budget_s / (PASSES * max(len(measured), 1))
-        passes = _PassRunner(base, head, timeout_s, run, progress, round_s)
-        longest, number = 0.0, 0
-        while wanted := _undecided(measured) if number >= PASSES else _measurable(measured):
-            pass_start = time.monotonic()
-            # A pass over fewer cases takes less, in proportion.
-            longest *= len(wanted) / len(measured)
-            if number and pass_start - start + longest > budget_s:
-                if number < PASSES:
-                    all_notes.append(f"{number} of {PASSES} passes fitted into {budget_s:g} s")
-                break
-            number += 1
-            what = f"of {PASSES}" if number <= PASSES else f"over {len(wanted)} undecided cases"
-            passes.run(wanted, f"pass {number} {what}", retest=False)
-            _share_spreads(measured)
-            longest = (time.monotonic() - pass_start) * len(measured) / len(wanted)
-        # The most suspicious first; a noisy machine may have more than there is time for.
-        while suspects := _cases_to_retest(measured):
-            if time.monotonic() - start > budget_s and any(one.retest_passes for one in measured):
-                all_notes.append(f"{len(suspects)} more would have to be measured again")
-                break
-            for _ in range(RETEST_PASSES):
-                # A whole set of passes: to stop once it looks decided would favour one side.
-                passes.run(suspects, f"measuring {len(suspects)} again", retest=True)
+        passes = _PassRunner(base, head, timeout_s, run, progress, Path(scratch))
+        deadline = start + budget_s
+        while wanted := [one for one in measured if not one.is_decided]:
+            left = deadline - time.monotonic()
+            if passes.count and passes.least_seconds(wanted) > left:
+                if passes.count == 1:
+                    all_notes.append(f"a single pass fitted into {budget_s:g} s")
+                # What looks changed is measured again, whatever it takes.
+                wanted = [one for one in wanted if one.needs_retest]
+                if not wanted:
+                    break
+            passes.run(wanted, left)
             _share_spreads(measured)
     folder = out / run
     write_machine(folder)
@@ -209,70 +189,54 @@ def _share_spreads(measured: Sequence[GateMeasurement]) -> None:
             one.spread = spread
 
 
-def _measurable(measured: Sequence[GateMeasurement]) -> list[GateMeasurement]:
-    return [one for one in measured if not one.errors]
-
-
-def _undecided(measured: Sequence[GateMeasurement]) -> list[GateMeasurement]:
-    """Return the cases that more passes may decide: those that look changed are for later."""
-    return [
-        one
-        for one in _measurable(measured)
-        if one.estimate is not None
-        and one.estimate.verdict is Verdict.UNDECIDED
-        and not one.needs_retest
-    ]
-
-
 @dataclass
 class _PassRunner:
-    """Runs passes: new processes each time, backends and cases in random order."""
+    """Runs passes: a new process each time, backends and cases in random order."""
 
     base: Build
     head: Build
     timeout_s: float
     run_name: str
     progress: Callable[[str], None]
-    round_s: float  # of samples, for a case in a pass
+    scratch: Path
     facts: dict[BackendMode, dict[str, dict[str, Any]]] = field(default_factory=dict)  # by side
     count: int = 0
+    _start_s: dict[BackendMode, float] = field(default_factory=dict)  # of a process
 
-    def run(self, wanted: Sequence[GateMeasurement], what: str, *, retest: bool) -> None:
-        """Measure cases once more, each backend in three new processes."""
+    def least_seconds(self, wanted: Sequence[GateMeasurement]) -> float:
+        """Return what a pass over these cases takes at least, as far as is known."""
+        return self._fixed_seconds(wanted) + MIN_ROUNDS * sum(one.round_s for one in wanted)
+
+    def _fixed_seconds(self, wanted: Sequence[GateMeasurement]) -> float:
+        starts = sum(self._start_s.get(on, 0.0) for on in {one.backend_mode for one in wanted})
+        return starts + sum(one.prepare_s for one in wanted)
+
+    def run(self, wanted: Sequence[GateMeasurement], left_s: float) -> None:
+        """Measure cases once more, in the first of the passes that fit into so many seconds."""
         self.count += 1
+        known = self.count > 1
+        share = left_s / max(PASSES + 1 - self.count, _PASSES_AT_ONCE)
+        samples_s = share - self._fixed_seconds(wanted) if known else _SAMPLE_SHARE * share
         rng = random.Random(f"{self.run_name} {self.count}")
+        what = f"pass {self.count} over {len(wanted)} undecided cases"
         backend_modes = list(dict.fromkeys(one.backend_mode for one in wanted))
         rng.shuffle(backend_modes)
         for on in backend_modes:
-            mine = [one for one in wanted if one.backend_mode == on and not one.errors]
+            mine = [one for one in wanted if one.backend_mode == on]
             rng.shuffle(mine)
-            if mine:
-                self._run_on(on, mine, what, retest)
+            self._run_on(on, mine, what, samples_s / len(wanted))
 
     def _run_on(
-        self, on: BackendMode, wanted: Sequence[GateMeasurement], what: str, retest: bool
+        self, on: BackendMode, wanted: Sequence[GateMeasurement], what: str, samples_s: float
     ) -> None:
         self.progress(f"{what}: starting {on}")
-        with ProcessTrio(self.base, self.head, on, self.timeout_s) as trio:
-            facts = trio.facts()
-            self.facts.setdefault(on, facts)
-            failed = {side: f["error"] for side, f in facts.items() if f["error"]}
+        start = time.monotonic()
+        sides = SIDES if self.count % 2 else SIDES[::-1]
+        with BuildTrio(self.base, self.head, on, self.timeout_s, self.scratch, sides) as trio:
+            self.facts.setdefault(on, trio.facts)
+            self._start_s[on] = time.monotonic() - start
             for number, one in enumerate(wanted, start=1):
-                if set(failed) == set(facts):
-                    one.errors |= failed
-                    continue
                 name = one.gate_case.case.operation
                 self.progress(f"{what}: {on}, {number} of {len(wanted)}, {name}")
-                passes = one.retest_passes if retest else one.first_passes
-                seed = f"{self.run_name} {self.count} {number}"
-                trio.run_pass(one, passes, self.round_s, seed=seed)
-
-
-def _cases_to_retest(measured: Sequence[GateMeasurement]) -> list[GateMeasurement]:
-    """Return what to measure again next: slower ones first, the clearest first."""
-
-    def distance(one: GateMeasurement) -> float:
-        estimate = one.estimate
-        return -math.log(estimate.ratio.low) if estimate is not None else math.inf
-
-    return sorted((one for one in measured if one.needs_retest), key=distance)[:MAX_RETESTED]
+                passes = one.retest_passes if one.is_suspect else one.first_passes
+                trio.run_pass(one, passes, samples_s, seed=f"{self.run_name} {self.count} {number}")

@@ -1,16 +1,22 @@
-"""One side of the gate: a process that times one build of the package, and nothing of the harness.
+"""The process that the gate times in: several builds of the package side by side, and no harness.
 
-``python -P side.py LABEL FOLDER`` is started by `unpool_xp.bench.gate.trio` with the python
-of the side. It imports the package that lies in FOLDER, through its public names alone, so that a
-change of the harness never changes what is compared. It speaks the protocol
-of `bench.measure.server`, which it loads by its path, like `bench.measure.timer`.
+``python -P side.py LABEL TURN base=FOLDER control=FOLDER head=FOLDER`` is started by
+`unpool_xp.bench.gate.trio`. It imports the package once from each folder, through its public names
+alone, so that a change of the harness never changes what is compared. All copies work on the same
+arrays, in the same memory, with the same threads: what one process is lucky with, each copy is. It
+speaks the protocol of `bench.measure.server`, which it loads by its path, like the timer.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import itertools
 import os
 import runpy
 import sys
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,96 +25,176 @@ import numpy as np
 _MEASURE = Path(__file__).parents[1] / "measure"
 _SERVER = runpy.run_path(str(_MEASURE / "server.py"))
 _TIMER = runpy.run_path(str(_MEASURE / "timer.py"))
+_PACKAGE = "unpool_xp"
+_CALLS = itertools.count()
 
 
-class BuildServer:
-    """What the commands do, on a backend, for the package that lies in a folder."""
+class Copy:
+    """One copy of the package among several in the process.
+
+    The others' modules are out of `sys.modules` while it works: what it imports within a function
+    is its own.
+    """
 
     def __init__(self, label: str, folder: str) -> None:
-        import unpool_xp
-
-        found = Path(unpool_xp.__file__).resolve()
-        if not found.is_relative_to(Path(folder).resolve()):
-            raise ImportError(f"the package was imported from {found}, not from {folder}")
+        self._modules: dict[str, types.ModuleType] = {}
+        sys.path.insert(0, folder)
         try:
-            from unpool_xp import backends
-        except ImportError:
-            raise ImportError("this version has no unpool_xp.backends") from None
-        self.package, self.file = unpool_xp, str(found)
-        self.backend = backends.load(label)
-        self._timed: Any = None
+            with self.at_work():
+                self.package = importlib.import_module(_PACKAGE)
+                self.file = str(Path(str(self.package.__file__)).resolve())
+                if not Path(self.file).is_relative_to(Path(folder).resolve()):
+                    raise ImportError(
+                        f"the package was imported from {self.file}, not from {folder}"
+                    )
+                try:
+                    backends = importlib.import_module(f"{_PACKAGE}.backends")
+                except ImportError:
+                    raise ImportError("this version has no unpool_xp.backends") from None
+                self.backend = backends.load(label)
+        finally:
+            sys.path.remove(folder)
+        self.timed: Any = None
 
-    def hello(self) -> dict[str, Any]:
-        """Describe the backend and the package."""
-        facts = getattr(self.backend, "facts", None)
-        return {
-            "version": self.backend.version,
-            "device": getattr(facts, "name", ""),
-            "threads": getattr(facts, "threads", None),
-            "file": self.file,
-            "pid": os.getpid(),
-        }
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Have its modules in `sys.modules`."""
+        sys.modules.update(self._modules)
+        try:
+            yield
+        finally:
+            for name in [name for name in sys.modules if name.startswith(_PACKAGE)]:
+                self._modules[name] = sys.modules.pop(name)
 
-    def prepare(
-        self, operation: str, inputs: str, named: list[str], options: dict[str, Any], mode: str
-    ) -> dict[str, Any]:
-        """Copy the inputs and call once; return a digest of the outputs.
-
-        The last arrays of the file are the options that are named.
-        """
+    def bind(self, operation: str, arrays: list[Any], keywords: dict[str, Any], mode: str) -> None:
+        """Make the call that is timed."""
         function = getattr(self.package, operation, None)
         if function is None:
             raise ImportError(f"this version has no unpool_xp.{operation}")
-        keywords = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-        with np.load(inputs) as archive:
-            host = [archive[name] for name in archive.files]
-        for name in reversed(named):
-            keywords[name] = host.pop()
-        arrays = [self.backend.asarray(array) for array in host]
-        del host
-        self.backend.synchronize(*arrays)
-
-        def call(*arrays: Any) -> Any:
-            return function(*arrays, **keywords)
-
+        call = _own_call(function, keywords)
         bound = self.backend.compile(call) if mode == "compiled" else call
-        self._timed = _TIMER["TimedCall"](bound, arrays, self.backend.synchronize)
-        return {"digest": _SERVER["digest"](self._outputs())}
+        self.timed = _TIMER["TimedCall"](bound, arrays, self.backend.synchronize)
 
-    def outputs(self, path: str) -> dict[str, Any]:
-        """Write the outputs of a call."""
-        host = self._outputs()
-        np.savez(path, *host)
-        return {"digest": _SERVER["digest"](host)}
-
-    def call_seconds(self) -> dict[str, Any]:
-        """Return the seconds of a call, which the next samples find warm."""
-        return {"call_s": self._timed.warm_up()}
-
-    def sample(self, calls: int) -> dict[str, Any]:
-        """Take one sample: the mean seconds per call over this many calls, after untimed ones."""
-        self._timed.warm_up()
-        return {"seconds": self._timed.time(calls)}
-
-    def drop(self) -> dict[str, Any]:
-        """Let go of the case."""
-        self._timed = None
-        return {}
-
-    def _outputs(self) -> list[np.ndarray[Any, Any]]:
-        output = self._timed.call(*self._timed.arrays)
+    def outputs(self) -> list[np.ndarray[Any, Any]]:
+        """Call once; return the outputs."""
+        output = self.timed.call(*self.timed.arrays)
         many = output if isinstance(output, tuple) else (output,)
         self.backend.synchronize(*many)
         return [self.backend.to_numpy(array) for array in many]
 
 
-COMMANDS = ("hello", "prepare", "outputs", "call_seconds", "sample", "drop")
+def _own_call(function: Callable[..., Any], keywords: dict[str, Any]) -> Callable[..., Any]:
+    """Return a call of the function with code and global names of its own.
+
+    torch.compile keeps what it made with the code of the outermost function, and enters the modules
+    that it comes across into its global names.
+    """
+
+    def call(*arrays: Any) -> Any:
+        return function(*arrays, **keywords)
+
+    name = f"call_{next(_CALLS)}"
+    code = call.__code__.replace(co_name=name)
+    return types.FunctionType(code, {"__builtins__": __builtins__}, name, None, call.__closure__)
+
+
+class BuildServer:
+    """What the commands do, on a backend, for copies of the package by their sides."""
+
+    def __init__(self, label: str, turn: str, folders: dict[str, str]) -> None:
+        self._turn = os.open(turn, os.O_WRONLY | os.O_CREAT)
+        self._copies: dict[str, Copy] = {}
+        self._errors: dict[str, str] = {}
+        for side, folder in folders.items():
+            try:
+                self._take_turn(side)
+                self._copies[side] = Copy(label, folder)
+            except Exception as error:
+                self._errors[side] = _SERVER["error_text"](error)
+        self._arrays: list[Any] = []
+        self._keywords: dict[str, Any] = {}
+
+    def _take_turn(self, side: str) -> None:
+        """Leave word of whose turn it is, for the case that the process does not outlive it."""
+        os.pwrite(self._turn, side.ljust(16).encode(), 0)
+
+    def hello(self) -> dict[str, Any]:
+        """Describe the backend and the package, for each side."""
+        facts: dict[str, Any] = {side: {"error": error} for side, error in self._errors.items()}
+        for side, copy in self._copies.items():
+            device = getattr(copy.backend, "facts", None)
+            facts[side] = {
+                "error": None,
+                "version": copy.backend.version,
+                "device": getattr(device, "name", ""),
+                "threads": getattr(device, "threads", None),
+                "file": copy.file,
+                "pid": os.getpid(),
+            }
+        return {"sides": facts}
+
+    def load(self, inputs: str, named: list[str], options: dict[str, Any]) -> dict[str, Any]:
+        """Copy the inputs of a case; the last arrays are the options that are named."""
+        self._keywords = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+        with np.load(inputs) as archive:
+            host = [archive[name] for name in archive.files]
+        for name in reversed(named):
+            self._keywords[name] = host.pop()
+        copy = next(iter(self._copies.values()))
+        with copy.at_work():
+            self._arrays = [copy.backend.asarray(array) for array in host]
+            copy.backend.synchronize(*self._arrays)
+        return {}
+
+    def prepare(self, side: str, operation: str, mode: str) -> dict[str, Any]:
+        """Call once; return a digest of the outputs."""
+        copy = self._copies[side]
+        self._take_turn(side)
+        with copy.at_work():
+            copy.bind(operation, self._arrays, self._keywords, mode)
+            return {"digest": _SERVER["digest"](copy.outputs())}
+
+    def outputs(self, side: str, path: str) -> dict[str, Any]:
+        """Write the outputs of a call."""
+        copy = self._copies[side]
+        self._take_turn(side)
+        with copy.at_work():
+            host = copy.outputs()
+        np.savez(path, *host)
+        return {"digest": _SERVER["digest"](host)}
+
+    def call_seconds(self, side: str) -> dict[str, Any]:
+        """Return the seconds of a call that is warm."""
+        self._take_turn(side)
+        with self._copies[side].at_work():
+            return {"call_s": self._copies[side].timed.warm_up()}
+
+    def sample(self, order: list[str], calls: int) -> dict[str, Any]:
+        """Take a sample of each side in turn: the mean seconds per call over this many calls."""
+        self.call_seconds(order[0])
+        seconds = []
+        for side in order:
+            self._take_turn(side)
+            with self._copies[side].at_work():
+                seconds.append(self._copies[side].timed.time(calls))
+        return {"seconds": seconds}
+
+    def drop(self) -> dict[str, Any]:
+        """Let go of the case."""
+        for copy in self._copies.values():
+            copy.timed = None
+        self._arrays, self._keywords = [], {}
+        return {}
+
+
+COMMANDS = ("hello", "load", "prepare", "outputs", "call_seconds", "sample", "drop")
 
 
 def main(arguments: list[str]) -> int:
     """Serve on the standard streams."""
-    label, folder = arguments
-    _SERVER["serve"](label, lambda: BuildServer(label, folder), COMMANDS)
+    label, turn, *sides = arguments
+    folders = dict(side.split("=", 1) for side in sides)
+    _SERVER["serve"](label, lambda: BuildServer(label, turn, folders), COMMANDS)
     return 0
 
 

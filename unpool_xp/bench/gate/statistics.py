@@ -1,10 +1,11 @@
 """Ratio, noise floor and verdict from the samples of base, control (base again) and head.
 
-A pass is three processes, started for it and sampled in turns. The same code in two processes
-differs more than a process from itself: memory lies elsewhere. So a pass counts as one value, and
-the interval follows from how far the passes lie apart. A case has few of them, so its spread is
-drawn towards that of all cases on the backend, as in the moderated t of Smyth (2004). The noise
-floor is the far end of the interval that base against base has in the very same passes.
+A pass is one process, in which the three take short turns: a machine that slows down, or a process
+that lies badly in memory, slows all of them alike, as in duet benchmarking (Bulej et al. 2020). A
+pass counts as one value, the median difference within a round, and the interval follows from how
+far the passes lie apart. A case has few of them, so its spread is drawn towards that of all cases
+on the backend, as in the moderated t of Smyth (2004). The noise floor is the far end of the
+interval that base against base has in the very same passes.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from unpool_xp.bench.verdicts.bootstrap import CONFIDENCE, Ratio, Verdict, verdict
+from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, verdict
+from unpool_xp.bench.verdicts.resampling import CONFIDENCE
 
 SIDES = ("base", "control", "head")
 # So many values does the spread of all cases count for, beside the two that a case has of a pass.
 _PRIOR = 4
+_ALIKE = 2  # passes that all cases have
 _NOISE_LIMIT = 0.1  # the largest noise floor within which two builds are the same
 # Base against one other process varies more than head against the mean of two.
 _CONTROL = math.sqrt(3 / 4)
@@ -39,6 +42,7 @@ class PassSamples:
     control: list[float]
     head: list[float]
     disturbed: bool = False  # by other programs
+    seconds: float = 0.0  # that it took to take them
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,9 @@ def estimate_change(
     own = _residuals(passes)
     typical = _scale(own) if spread is None else spread
     freedom = _PRIOR + len(own)
-    scale = math.sqrt((_PRIOR * typical**2 + len(own) * _scale(own) ** 2) / freedom)
+    variance = (_PRIOR * typical**2 + len(own) * _scale(own) ** 2) / freedom
+    # A case of long calls has few rounds: no less than these show.
+    scale = math.sqrt(max(variance, *(_round_variance(taken) for taken in passes)))
     quantile = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
     width = quantile * scale / math.sqrt(len(passes))
     change = _center(changes)
@@ -93,7 +99,8 @@ def typical_spread(cases: Iterable[Sequence[PassSamples]]) -> float:
 
     In logarithms, as in 0.05 for 5 %.
     """
-    residuals = [_residuals(passes) for passes in cases]
+    # As many of each: those that are hard to decide have more.
+    residuals = [_residuals(passes[:_ALIKE]) for passes in cases]
     return _scale(np.concatenate(residuals)) if residuals else 0.0
 
 
@@ -101,10 +108,23 @@ def _pass_logs(passes: Sequence[PassSamples]) -> tuple[Floats, Floats]:
     """Return for each pass the logarithms of head over base, and of base over control."""
     changes, controls = [], []
     for taken in passes:
-        base, control, head = (np.log(getattr(taken, side)) for side in SIDES)
-        changes.append(_center(head - (base + control) / 2))
-        controls.append(_center(base - control))
+        change, control = _round_logs(taken)
+        changes.append(np.median(change))
+        controls.append(np.median(control))
     return np.array(changes), np.array(controls)
+
+
+def _round_logs(taken: PassSamples) -> tuple[Floats, Floats]:
+    """Return the logarithms of head over either base, and of base over control, in each round."""
+    base, control, head = (np.log(getattr(taken, side)) for side in SIDES)
+    return np.concatenate([head - base, head - control]), base - control
+
+
+def _round_variance(taken: PassSamples) -> float:
+    """Return the variance of the median over the rounds, as these show it."""
+    change, control = _round_logs(taken)
+    scatter = _CONTROL * _scale(np.concatenate([change - np.median(change), control]))
+    return math.pi / 2 * scatter**2 / len(control)
 
 
 def _residuals(passes: Sequence[PassSamples]) -> Floats:
@@ -128,7 +148,7 @@ def _scale(residuals: Floats) -> float:
     return 1.4826 * float(np.median(np.abs(residuals)))
 
 
-def needs_retest(estimate: GateEstimate, threshold: float) -> bool:
+def looks_changed(estimate: GateEstimate, threshold: float) -> bool:
     """Return whether a case must be measured again before it gets a verdict."""
     found = estimate.ratio
     far = not 1 / (1 + threshold) <= found.estimate <= 1 + threshold

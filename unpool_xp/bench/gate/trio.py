@@ -1,12 +1,13 @@
-"""Three processes on one backend: base, base again and head, which time a case in turns."""
+"""Base, base again and head in one process on one backend, which take turns on a case."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,27 @@ from unpool_xp.bench.gate.case import GateMeasurement
 from unpool_xp.bench.gate.statistics import SIDES, PassSamples, round_orders
 from unpool_xp.bench.measure.host.load import LoadWatch
 from unpool_xp.bench.measure.pools import Pool
-from unpool_xp.bench.measure.timer import WARM_SECONDS, calls_per_sample
 from unpool_xp.bench.measure.workers import Worker, WorkerError, WorkerLostError
 
-MIN_ROUNDS, MAX_ROUNDS = 5, 30
+MIN_ROUNDS, MAX_ROUNDS = 6, 600
+# Short turns: what a machine does in the meantime it does to all three. They follow one another
+# without a rest, so that thread pools stay awake.
+_TURN_SECONDS = 2e-3
+_REQUEST_SECONDS = 1.0  # of turns
 _WORKER = Path(__file__).with_name("side.py")
 _DROPPED_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "COVERAGE_PROCESS_START")
 
 
 class BuildProcess(Worker):
-    """A process that imports the package of one build, on one backend."""
+    """A process that imports the packages of builds, on one backend."""
 
-    def __init__(self, build: Build, label: str) -> None:
+    def __init__(self, builds: Mapping[str, Build], label: str, turn: Path) -> None:
+        sides = [f"{side}={build.packages}" for side, build in builds.items()]
+        python = str(next(iter(builds.values())).python)
         # -P: the modules of the script's folder must not hide others.
         super().__init__(
             label,
-            command=[str(build.python), "-P", "-s", str(_WORKER), label, str(build.folder)],
+            command=[python, "-P", "-s", str(_WORKER), label, str(turn), *sides],
             environment={k: v for k, v in os.environ.items() if k not in _DROPPED_VARIABLES},
         )
 
@@ -42,112 +48,155 @@ class BuildProcess(Worker):
         super().close()
 
 
-class ProcessTrio:
-    """The three processes; one that is lost is started again for the next case.
+class BuildTrio:
+    """The three sides; their process, if it is lost, is started again for the next case.
 
-    One that takes longer than `timeout_s` for a request is ended.
+    Parameters
+    ----------
+    base, head : Build
+        What is compared.
+    on : BackendMode
+        Where, and how functions run there.
+    timeout_s : float
+        How long a request may take; then the process is ended.
+    scratch : Path
+        A folder for what the process leaves.
+    sides : sequence of str
+        The order in which the copies are imported.
     """
 
-    def __init__(self, base: Build, head: Build, on: BackendMode, timeout_s: float) -> None:
-        self.builds = builds = {"base": base, "control": base, "head": head}
-        self.mode, self.timeout_s = on.mode, timeout_s
-        self._threads = ThreadPoolExecutor(len(SIDES))
-        self._processes = Pool(start=lambda side: BuildProcess(builds[side], on.label))
+    def __init__(
+        self,
+        base: Build,
+        head: Build,
+        on: BackendMode,
+        timeout_s: float,
+        scratch: Path,
+        sides: Sequence[str] = SIDES,
+    ) -> None:
+        builds = {"base": base, "control": base, "head": head}
+        self._builds = {side: builds[side] for side in sides}
+        self.on, self.timeout_s = on, timeout_s
+        self._turn = scratch / "turn"
+        self._turn.write_bytes(b"")
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._pool = Pool(start=lambda label: BuildProcess(self._builds, label, self._turn))
 
-    def __enter__(self) -> ProcessTrio:
+    def __enter__(self) -> BuildTrio:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._processes.close()
-        self._threads.shutdown(cancel_futures=True)
+        self._pool.close()
 
+    @property
     def facts(self) -> dict[str, dict[str, Any]]:
-        """Return the description of each side, or its "error"."""
-        return self._ask_all("hello", {side: {} for side in SIDES})
-
-    def _ask_all(
-        self, command: str, arguments: Mapping[str, dict[str, Any]]
-    ) -> dict[str, dict[str, Any]]:
-        """Ask several sides at once; each answer has an "error", or None."""
-
-        def ask(side: str) -> dict[str, Any]:
+        """The description of each side, with the "error" that keeps it from being used, or None."""
+        while self._builds and not set(self._builds) <= set(self._facts):
             try:
-                worker = self._processes[side]
-                answer = worker.facts  # its start has a time-out of its own
-                if command != "hello":
-                    answer = worker.ask(command, timeout=self.timeout_s, **arguments[side])
-                return {"error": None, **answer}
+                self._facts |= self._process().facts["sides"]
             except (WorkerError, WorkerLostError) as error:
-                return {"error": str(error)}
-            except OSError as error:
-                python = self.builds[side].python
-                raise GateError(f"{python} could not be started: {error}") from error
+                for side in self._sides_at_work(tuple(self._builds)):
+                    self._facts[side] = {"error": str(error)}
+                    del self._builds[side]  # no other process imports it
+        return self._facts
 
-        wanted = list(arguments)
-        return dict(zip(wanted, self._threads.map(ask, wanted), strict=True))
+    def _process(self) -> Worker:
+        """Return the process, once it is ready: its start has a time-out of its own."""
+        try:
+            worker = self._pool[self.on.label]
+        except OSError as error:
+            raise GateError(f"no process of the base could be started: {error}") from error
+        _ = worker.facts
+        return worker
+
+    def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        # A new process knows nothing of a case before its inputs are loaded.
+        worker = self._process() if command == "load" else self._pool.running(self.on.label)
+        return worker.ask(command, timeout=self.timeout_s, **arguments)
+
+    def _sides_at_work(self, among: Sequence[str]) -> list[str]:
+        """Return whose turn it was when something went wrong: all, where it was nobody's."""
+        with contextlib.suppress(OSError):
+            side = self._turn.read_text(encoding="ascii").strip()
+            if side in among:
+                return [side]
+        return list(among)
 
     def run_pass(
-        self, one: GateMeasurement, passes: list[PassSamples], round_s: float, *, seed: str
+        self, one: GateMeasurement, passes: list[PassSamples], seconds: float, *, seed: str
     ) -> None:
-        """Prepare a case in all three processes, check their outputs, sample in random order.
+        """Prepare a case, check the outputs of all sides, sample them in random order.
 
-        The rounds take about `round_s`, but there are at least five. What fails is entered under
-        the errors of the case, the samples under `passes`.
+        The rounds take about so many seconds, but there are at least six. What fails is entered
+        under the errors of the case, the samples under `passes`.
         """
-        message = {**one.gate_case.prepare_arguments, "mode": self.mode}
-        answers = self._ask_all("prepare", dict.fromkeys(SIDES, message))
-        self._check(one, answers)
-        good = [side for side in SIDES if side not in one.errors]
-        if "head" in good or {"base", "control"} <= set(good):
-            passes.append(PassSamples([], [], []))
-            self._sample(one, passes[-1], good, round_s, seed)
-        self._ask_all("drop", {side: {} for side in SIDES if self._processes.is_running(side)})
+        one.errors |= {side: f["error"] for side, f in self.facts.items() if f["error"]}
+        while good := [side for side in SIDES if side not in one.errors]:
+            try:
+                taken = self._attempt(one, good, seconds, seed)
+            except (WorkerError, WorkerLostError) as error:
+                # The others go on without it.
+                one.errors |= dict.fromkeys(self._sides_at_work(good), str(error))
+            else:
+                passes += [taken] if taken else []
+                return
 
-    def _check(self, one: GateMeasurement, answers: dict[str, dict[str, Any]]) -> None:
+    def _attempt(
+        self, one: GateMeasurement, good: Sequence[str], seconds: float, seed: str
+    ) -> PassSamples | None:
+        loading, start = one.gate_case.loading_arguments, time.monotonic()
+        self._turn.write_bytes(b"")
+        self._ask("load", **loading)
+        digests = {
+            side: self._ask(
+                "prepare", side=side, operation=one.gate_case.function, mode=self.on.mode
+            )["digest"]
+            for side in good
+        }
+        one.prepare_s = time.monotonic() - start  # without the check, which is made once
+        good = self._check(one, digests)
+        if "head" not in good and not {"base", "control"} <= set(good):
+            return None
+        taken = self._sample(one, good, seconds, seed)
+        self._ask("drop")
+        return taken
+
+    def _check(self, one: GateMeasurement, digests: dict[str, str]) -> list[str]:
+        """Return the sides whose outputs are right."""
         gate_case = one.gate_case
-        good = [side for side in SIDES if answers[side]["error"] is None]
-        if any(answers[side]["digest"] not in gate_case.check_results for side in good):
+        if not set(digests.values()) <= set(gate_case.check_results):
             # All of them, so that they have all done the same before they are timed.
-            paths = {side: gate_case.folder / f"{side}.npz" for side in good}
-            written = self._ask_all("outputs", {side: {"path": str(paths[side])} for side in good})
-            for side in good:
-                answers[side] |= written[side]
-                if written[side]["error"] is None:
-                    gate_case.check(written[side]["digest"], paths[side])
-        for side in SIDES:
-            error = answers[side]["error"]
-            if error is None:
-                scope, error = gate_case.check_results[answers[side]["digest"]]
-                one.scope = scope or one.scope
+            for side in digests:
+                path = gate_case.folder / f"{side}.npz"
+                digests[side] = self._ask("outputs", side=side, path=str(path))["digest"]
+                gate_case.check(digests[side], path)
+        for side, digest in digests.items():
+            scope, error = gate_case.check_results[digest]
+            one.scope = scope or one.scope
             if error is not None:
                 one.errors[side] = error
+        return [side for side in digests if side not in one.errors]
 
     def _sample(
-        self,
-        one: GateMeasurement,
-        samples: PassSamples,
-        good: Sequence[str],
-        round_s: float,
-        seed: str,
-    ) -> None:
-        """Sample the builds whose output was correct, even if only one is left."""
-
-        def ask(side: str, command: str, **arguments: Any) -> dict[str, Any]:
-            try:
-                return self._processes[side].ask(command, timeout=self.timeout_s, **arguments)
-            except (WorkerError, WorkerLostError) as error:
-                one.errors[side] = str(error)
-                raise
-
-        watch = LoadWatch()
-        with contextlib.suppress(WorkerError, WorkerLostError):
-            # One by one: the others are suspended meanwhile.
-            call_s = [ask(side, "call_seconds")["call_s"] for side in good]
+        self, one: GateMeasurement, good: Sequence[str], seconds: float, seed: str
+    ) -> PassSamples:
+        """Sample the sides whose output was right, even if only one is left."""
+        watch, taken, start = LoadWatch(), PassSamples([], [], []), time.monotonic()
+        if one.calls is None:
+            call_s = [self._ask("call_seconds", side=side)["call_s"] for side in good]
             # As many calls for all, as the quickest needs.
-            one.calls = calls_per_sample(min(call_s))
-            rounds = int(round_s / (sum(call_s) * one.calls + len(good) * WARM_SECONDS))
-            for order in round_orders(min(max(rounds, MIN_ROUNDS), MAX_ROUNDS), seed):
-                for side in (name for name in order if name in good):
-                    taken = ask(side, "sample", calls=one.calls)
-                    getattr(samples, side).append(taken["seconds"])
-        samples.disturbed = watch.is_disturbed()
+            one.calls = max(1, math.ceil(_TURN_SECONDS / min(call_s)))
+            one.round_s = sum(call_s) * one.calls
+        round_s = one.round_s
+        rounds = min(max(int(seconds / round_s), MIN_ROUNDS), MAX_ROUNDS)
+        orders = round_orders(rounds, seed)
+        at_once = max(1, int(_REQUEST_SECONDS / round_s))
+        for first in range(0, rounds, at_once):
+            order = [s for turn in orders[first : first + at_once] for s in turn if s in good]
+            answer = self._ask("sample", order=order, calls=one.calls)
+            for side, sample in zip(order, answer["seconds"], strict=True):
+                getattr(taken, side).append(sample)
+        taken.disturbed = watch.is_disturbed()
+        taken.seconds = time.monotonic() - start
+        one.round_s = taken.seconds / rounds
+        return taken

@@ -1,13 +1,70 @@
-"""What measuring a case with one function gives: the fields of its row that depend on it."""
+"""What a case is measured with, and what that gives: the fields of its row that depend on it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.workers import Place
 from unpool_xp.bench.rows.schema import Conditions
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a case is measured with.
+
+    Parameters
+    ----------
+    label : str
+        The backend.
+    mode : {"eager", "compiled"}
+        How.
+    implementation : {"portable", "native"}
+        Whose function.
+    function : str
+        Its name.
+    threads : int, optional
+        How many it computes with. Default: as the library chooses.
+    """
+
+    label: str
+    mode: str
+    implementation: str
+    function: str
+    threads: int | None = None
+
+    @property
+    def runs_on(self) -> Place:
+        """Where it is measured."""
+        return Place(self.label, self.threads)
+
+    @property
+    def session(self) -> str:
+        """What its session is called in its worker."""
+        return f"{self.mode}/{self.function}"
+
+    def arguments(self, case: Case) -> dict[str, Any]:
+        """Return the arguments of the worker's commands "prepare" and "peak"."""
+        return {
+            "case": case.to_json(),
+            "mode": self.mode,
+            "implementation": self.implementation,
+            "function": self.function,
+        }
+
+
+def cells_of(
+    case: Case, label: str, modes: Sequence[str] = ("eager",), threads: int | None = None
+) -> list[Cell]:
+    """Return the cells of a case on a backend: the portable function, then the natives."""
+    functions = [("portable", f"unpool_xp.{case.definition.function.__name__}")]
+    natives = case.natives(label.partition(":")[0])
+    functions += [("native", native.name(case)) for native in natives]
+    return [Cell(label, mode, *function, threads) for mode in modes for function in functions]
 
 
 class Samples(msgspec.Struct, kw_only=True):

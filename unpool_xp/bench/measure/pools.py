@@ -206,7 +206,7 @@ def find_loadable(labels: Iterable[str], *, keep: bool = False) -> Loadable:
 
 @contextlib.contextmanager
 def open_pools(
-    places: Sequence[Place], processes: int, seconds: float = math.inf
+    places: Sequence[Place], processes: int, seconds: float = math.inf, *, lazy: bool = False
 ) -> Iterator[list[Pool]]:
     """Start several workers for each place, and end them.
 
@@ -218,11 +218,13 @@ def open_pools(
         How many workers for each; fewer where the memory is short.
     seconds : float, optional
         When so much time has gone, no more are started.
+    lazy : bool, optional
+        Whether all but the first worker of a place start when something is asked of them.
 
     Yields
     ------
     list of Pool
-        At least one; all of their workers are ready, or have failed.
+        At least one; the workers that were started are ready, or have failed.
     """
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
@@ -232,11 +234,16 @@ def open_pools(
         good = [place for place in places if pools[0].is_running(place)]
         while len(pools) < processes and time.monotonic() - start + start_s <= seconds:
             # The next takes as long as the first, and as much memory.
-            if pools[0].resident_bytes() > _MEMORY_SHARE * psutil.virtual_memory().available:
+            waiting = len(pools) if lazy else 1  # those that have no memory yet
+            if (
+                waiting * pools[0].resident_bytes()
+                > _MEMORY_SHARE * psutil.virtual_memory().available
+            ):
                 break
-            more = stack.enter_context(Pool(good))
+            starting = () if lazy else good
+            more = stack.enter_context(Pool(starting))
             more.wait()
-            if not all(more.is_running(place) for place in good):  # no fault of the first ones
+            if not all(more.is_running(place) for place in starting):  # no fault of the first
                 break
             pools.append(more)
         yield pools

@@ -11,17 +11,17 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.host.nvidia import clock_mhz, on_cuda
-from unpool_xp.bench.measure.measurement import Measurement, Samples
+from unpool_xp.bench.measure.measurement import Cell, Measurement, Samples
 from unpool_xp.bench.measure.pools import Pool
 from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.timer import to_and_fro
@@ -45,30 +45,7 @@ _OUT_OF_TIME = "not measured: out of time"
 _BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed beside the calls
 
 
-@dataclass(frozen=True)
-class Cell:
-    """What a case is measured with."""
-
-    label: str  # of the backend
-    mode: str  # "eager" or "compiled"
-    implementation: str  # "portable" or "native": whose function
-    function: str  # its name
-    threads: int | None = None  # None: as many as the library chooses
-
-    @property
-    def runs_on(self) -> Place:
-        """Where it is measured."""
-        return Place(self.label, self.threads)
-
-
-def cells_of(
-    case: Case, label: str, modes: Sequence[str] = ("eager",), threads: int | None = None
-) -> list[Cell]:
-    """Return the cells of a case on a backend: the portable function, then the natives."""
-    functions = [("portable", f"unpool_xp.{case.definition.function.__name__}")]
-    natives = case.natives(label.partition(":")[0])
-    functions += [("native", native.name(case)) for native in natives]
-    return [Cell(label, mode, *function, threads) for mode in modes for function in functions]
+Contenders: TypeAlias = Callable[[Mapping[Cell, Measurement]], Collection[Cell]]
 
 
 @dataclass
@@ -86,9 +63,14 @@ class Interleaver:
     """
 
     def __init__(
-        self, case: Case, cells: Sequence[Cell], timeout_s: float, until: float = math.inf
+        self,
+        case: Case,
+        cells: Sequence[Cell],
+        timeout_s: float,
+        until: float = math.inf,
+        contenders: Contenders | None = None,
     ) -> None:
-        self.case, self.timeout_s, self.until = case, timeout_s, until
+        self.case, self.timeout_s, self.until, self.contenders = case, timeout_s, until, contenders
         self.kinds = list(_BESIDE)
         self.measured = {cell: Measurement(error=_OUT_OF_TIME) for cell in cells}
         self.facts: dict[Place, dict[str, Any]] = {}  # what the workers say of their backends
@@ -97,8 +79,22 @@ class Interleaver:
         self._known: dict[str, str] = {}  # outputs that were found right, whoever made them
         self._out: set[Cell] = set()  # of the race
         self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
-        self.lost_s = 0.0  # what lost workers have taken; no other cell has to pay for it
+        self.ready_s = 0.0  # what the start and the checks took in the last process
         self._pool, self._process = Pool(), 0
+        self._lost_s = 0.0
+
+    def clock(self) -> float:
+        """Return a time that stands still while a worker is being lost: no other pays for it."""
+        return time.monotonic() - self._lost_s
+
+    def in_race(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Return those of the cells that have not failed, nor lost the race."""
+        if self.contenders is not None:
+            self._out = set(self.measured) - set(self.contenders(self.measured))
+        possible = {
+            cell for cell, one in self.measured.items() if one.error in (None, _OUT_OF_TIME)
+        }
+        return [cell for cell in cells if cell in possible - self._out]
 
     @property
     def _answer_timeout(self) -> float:
@@ -108,9 +104,13 @@ class Interleaver:
     def enter(self, pool: Pool, process: int) -> list[Cell]:
         """Go on in the workers of a pool; return the cells that have not failed."""
         self._pool, self._process = pool, process
-        left = (cell for cell in self.measured if cell not in self._out)
-        cells = [cell for cell in left if self.measured[cell].error in (None, _OUT_OF_TIME)]
-        for place in {cell.runs_on for cell in cells}:  # nothing starts once something is timed
+        cells = self.in_race(self.measured)
+        places = list(dict.fromkeys(cell.runs_on for cell in cells))
+        for place in places:  # those that have not started yet do so side by side
+            with contextlib.suppress(WorkerLostError):
+                _ = pool[place]
+        pool.wait()  # nothing starts any more once something is timed
+        for place in places:
             try:
                 self.facts[place] = pool[place].facts
             except (WorkerError, WorkerLostError) as error:
@@ -135,8 +135,8 @@ class Interleaver:
 
     def prepare(self, cell: Cell) -> None:
         """Open a cell's session in its worker, or reopen it after the worker was lost."""
-        arguments = {"session": session_name(cell), "known": self._known}
-        answer = self._ask(cell, "prepare", **arguments, **prepare_arguments(self.case, cell))
+        arguments = {"session": cell.session, "known": self._known}
+        answer = self._ask(cell, "prepare", **arguments, **cell.arguments(self.case))
         if answer is None:
             return
         new = msgspec.convert(answer["measured"], Measurement)
@@ -175,12 +175,12 @@ class Interleaver:
         own = {
             "from_device": self.open[cell].outputs,
             "copy": str(self.measured[cell].bytes_moved),
-            "cold": session_name(cell),
+            "cold": cell.session,
         }
         return (what, cell.runs_on, own.get(what, ""))
 
     def _take(self, cell: Cell, what: str, n: int) -> Samples | None:
-        answer = self._ask(cell, "sample", n=n, session=session_name(cell), what=what)
+        answer = self._ask(cell, "sample", n=n, session=cell.session, what=what)
         if answer is None:
             return None
         if answer["error"] is not None:
@@ -201,7 +201,7 @@ class Interleaver:
             # Its failure leaves the times as they are.
             with contextlib.suppress(WorkerError, WorkerLostError):
                 answer = worker.ask(
-                    "peak", timeout=self._answer_timeout, **prepare_arguments(self.case, cell)
+                    "peak", timeout=self._answer_timeout, **cell.arguments(self.case)
                 )
                 self.measured[cell].peak_bytes = answer["peak_bytes"]
         finally:
@@ -240,9 +240,8 @@ class Interleaver:
         except (WorkerError, WorkerLostError) as error:
             reason = str(error)
         finally:
-            took_s = time.monotonic() - start
-            self.spent_s[cell] += took_s
-        self.lost_s += took_s if is_loss(reason) else 0.0
+            self.spent_s[cell] += time.monotonic() - start
+        self._lost_s += time.monotonic() - start if is_loss(reason) else 0.0
         self._fail(cell, reason)
         return None
 
@@ -275,6 +274,7 @@ def measure_case(
     memory: bool | Callable[[Case, Cell], bool] = False,
     limit: bool = True,
     until: float = math.inf,
+    contenders: Contenders | None = None,
 ) -> dict[Cell, Measurement]:
     """Measure a case with each of the cells, in turns, in several processes one after the other.
 
@@ -305,6 +305,9 @@ def measure_case(
     until : float, optional
         The moment of `time.monotonic` at which everything ends: what is not done by then has
         failed, and a worker that is still busy is ended.
+    contenders : callable, optional
+        For a race with a budget: from what was measured so far to the cells that more samples are
+        taken of. The rounds go on until the budget is spent, or one is left. Default: all stay.
 
     Returns
     -------
@@ -314,14 +317,20 @@ def measure_case(
     end = math.inf if budget_s is None else time.monotonic() + budget_s
     if budget_s is not None:
         timeout_s = min(timeout_s, max(budget_s, _MIN_TIMEOUT_SECONDS))
-    interleaver = Interleaver(case, cells, timeout_s, until)
+    interleaver = Interleaver(case, cells, timeout_s, until, contenders)
     left_out = {"copy": not limit, "cold": race}
     interleaver.kinds = [what for what in _BESIDE if not left_out.get(what)]
     for process, pool in enumerate(pools):
-        left = end + interleaver.lost_s - time.monotonic()
-        if process and (left <= 0 or time.monotonic() >= until):
+        now = interleaver.clock()
+        if process and (now >= end or time.monotonic() >= until):
             break
-        share = None if budget_s is None else left / (len(pools) - process)
+        if contenders and process:
+            decided = process >= _ENOUGH_PROCESSES and len(interleaver.in_race(cells)) < 2
+            if decided or now + interleaver.ready_s >= end:
+                break
+        # In the first process of a race all cells take part: none is to be left out.
+        parts = 1 if contenders and not process else len(pools) - process
+        share = None if budget_s is None else (end - now) / parts
         if race:
             _race_in_process(interleaver, pool, process)
         else:
@@ -344,30 +353,36 @@ def _measure_in_process(
     cell_s: float,
     budget_s: float | None,
 ) -> None:
-    start, until = time.monotonic() - interleaver.lost_s, interleaver.until
-
-    def spent_s() -> float:
-        return time.monotonic() - interleaver.lost_s - start
-
+    start, until = interleaver.clock(), interleaver.until
+    racing = interleaver.contenders is not None
+    least, beside = (_RACE_SAMPLES, 1) if racing and not process else (_MIN_ROUNDS, _MIN_ROUNDS)
     for cell in interleaver.enter(pool, process):
         if time.monotonic() >= until:
             break
         if process >= _ENOUGH_PROCESSES and interleaver.spent_s[cell] > _LONG_CELL_SECONDS:
             continue
         # The workers' start and the checks may take two thirds, the samples have the rest.
-        if budget_s is None or spent_s() < budget_s * 2 / 3:
+        if budget_s is None or interleaver.clock() - start < budget_s * 2 / 3:
             interleaver.prepare(cell)
+    interleaver.ready_s = interleaver.clock() - start
     if budget_s is None:
-        budget_s = spent_s() + cell_s * len(interleaver.open)
-    for round_number in range(rounds):
-        left, order = budget_s - spent_s(), list(interleaver.open)
-        if not order or time.monotonic() >= until or (round_number >= _MIN_ROUNDS and left <= 0):
+        deadline = interleaver.clock() + cell_s * len(interleaver.open)
+    elif racing and not process:  # what is to be compared has been found; the rest is for samples
+        deadline = start + budget_s / 2
+    else:
+        deadline = start + budget_s
+    for round_number in itertools.count():
+        now, order = interleaver.clock(), interleaver.in_race(interleaver.open)
+        finished = len(order) < 2 if racing else round_number >= rounds
+        if not order or time.monotonic() >= until:
             break
-        share = max(left, 0.0) / (rounds - round_number) / len(order)
+        if round_number >= min(least, rounds) and (finished or now >= deadline):
+            break
+        share = max(deadline - now, 0.0) / max(rounds - round_number, 1) / len(order)
         for cell in to_and_fro(order, round_number):
             if cell in interleaver.open:  # its worker may be lost by now
                 interleaver.sample(cell, share)
-        if round_number < _MIN_ROUNDS:
+        if round_number < beside:
             interleaver.sample_beside()
     interleaver.close()
 
@@ -383,18 +398,3 @@ def _race_in_process(interleaver: Interleaver, pool: Pool, process: int) -> None
         interleaver.sample_beside()
     interleaver.drop_slower()
     interleaver.close()
-
-
-def session_name(cell: Cell) -> str:
-    """Return what the session of a cell is called in its worker."""
-    return f"{cell.mode}/{cell.function}"
-
-
-def prepare_arguments(case: Case, cell: Cell) -> dict[str, Any]:
-    """Return the arguments of the worker's commands "prepare" and "peak"."""
-    return {
-        "case": case.to_json(),
-        "mode": cell.mode,
-        "implementation": cell.implementation,
-        "function": cell.function,
-    }

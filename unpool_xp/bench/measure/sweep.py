@@ -9,7 +9,7 @@ import contextlib
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,16 +19,11 @@ from msgspec.structs import asdict
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.host.cgroup import available_memory
+from unpool_xp.bench.measure.host.compile_cache import shared_compilation
 from unpool_xp.bench.measure.machine import this_machine, write_machine
-from unpool_xp.bench.measure.measurement import Measurement
+from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
 from unpool_xp.bench.measure.pools import Pool, open_pools
-from unpool_xp.bench.measure.rounds import (
-    PROCESSES,
-    TIMEOUT_SECONDS,
-    Cell,
-    cells_of,
-    measure_case,
-)
+from unpool_xp.bench.measure.rounds import PROCESSES, TIMEOUT_SECONDS, measure_case
 from unpool_xp.bench.measure.workers import Place, WorkerError, WorkerLostError, places_of
 from unpool_xp.bench.rows import files, provenance, schema
 
@@ -172,7 +167,11 @@ def run_sweep(
             write_machine(out.parent)
             writer = files.RowWriter(out)
         start_s = math.inf if budget_s is None else _START_SHARE * budget_s
-        with writer, open_pools(places, processes or PROCESSES, start_s) as pools:
+        with (
+            shared_compilation(),
+            writer,
+            open_pools(places, processes or PROCESSES, start_s) as pools,
+        ):
             for case, cells in grid:
                 if time.monotonic() >= end:
                     break
@@ -192,6 +191,23 @@ def run_sweep(
             "run the same sweep with --resume to measure the rest"
         ) from None
     return SweepSummary(out, measured, failed, skipped, total - measured - failed)
+
+
+def cells_left(
+    cases: Sequence[Case],
+    labels: Sequence[str],
+    out: str | Path,
+    *,
+    modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
+    threads: Sequence[int] = (),
+    wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
+) -> dict[Case, int]:
+    """Return how many cells of each case `run_sweep` would measure, with what the file has."""
+    out = Path(out)
+    done = schema.done_keys(files.read_rows([out]).rows if out.exists() else [])
+    grid, _ = build_grid(cases, places_of(labels, threads), modes, done, random.Random(0), wanted)
+    number = {case: len(cells) for case, cells in grid}
+    return {case: number[case] for case in dict.fromkeys(cases) if case in number}
 
 
 def measure_rows(
@@ -294,7 +310,9 @@ def case_fields(case: Case, cell: Cell) -> dict[str, Any]:
     }
 
 
-def make_row(origin: dict[str, Any], case: Case, cell: Cell, measured: Measurement) -> schema.Row:
+def make_row(
+    origin: Mapping[str, Any], case: Case, cell: Cell, measured: Measurement
+) -> schema.Row:
     """Return the row of a cell."""
     known = asdict(measured)
     if measured.bytes_moved is None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.choose import Choice
-from unpool_xp.bench.rows.names import backend_mode_of
+from unpool_xp.bench.rows.names import contender_text
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.ranking import print_ranking
 from unpool_xp.bench.terminal.tables import text_table
@@ -22,37 +22,77 @@ from unpool_xp.bench.verdicts.ranking import Ranked, Ranking
 
 _BAR_LEVELS = "▁▂▃▄▅▆▇█"
 _TALLEST_BAR = 16.0  # times the best: the tallest bar
+# In JSON what has no time has null for these.
+_OF_A_TIME = (
+    *("place", "seconds", "interval", "times_best", "beside_best", "budget_needed_s", "share_best"),
+    "samples",
+    "processes",
+    "disturbed",
+    "between_processes",
+    "cold_s",
+)
 
 
 def print_choice(console: Console, choice: Choice) -> None:
     """Print the answer, the ranking behind it, where it changes, and the code for it."""
     ranking, with_transfer = choice.ranking(), choice.ranking(with_transfer=True)
-    best = ranking.best
+    best, portable = ranking.best, ranking.best_portable
     console.print(f"[bold]{choice.case.name}[/]")
     print_ranking(console, ranking, choice.taxes)
     if best is None:
         console.print("[bold red]nothing could be measured[/]")
         return
-    answer = f"[bold green]use {backend_mode_of(best.row)}[/]"
-    for words, verdict in (("as fast", Verdict.SAME), ("not enough samples", Verdict.UNDECIDED)):
-        others = [entry.name for entry in ranking.timed[1:] if entry.verdict is verdict]
-        if others:
-            answer += f"; {words}: {', '.join(others)}"
-    console.print(answer)
+    console.print(
+        f"[bold green]use {escape(best.name)}[/]: {seconds_text(best.seconds)} a call, the fastest "
+        f"in {best.share_best:.0%} of resamples"
+    )
+    for text, names in _beside_best(choice, ranking).items():
+        console.print(escape(f"{text}: {', '.join(names)}"))
+    if portable is not None and portable is not best:
+        console.print(
+            f"portable: {escape(portable.name)}, {seconds_text(portable.seconds)} a call, "
+            f"x {portable.to_best.estimate:.2f}"
+        )
     if with_transfer.best is not None:
-        on, took = backend_mode_of(with_transfer.best.row), seconds_text(with_transfer.best.seconds)
-        console.print(f"with the copy there and back: {on}, {took} a call")
+        on, took = escape(with_transfer.best.name), seconds_text(with_transfer.best.seconds)
+        console.print(f"with the copies there and back: {on}, {took} a call")
     _print_sizes(console, choice)
     _print_devices(console, choice)
-    console.print("\n[bold]to paste[/]")
-    for line in code_for(choice.case, best.row):
+    _print_code(console, "to paste", choice.case, best)
+    if portable is not None and portable is not best:
+        _print_code(console, "to paste, portable", choice.case, portable)
+
+
+def _print_code(console: Console, title: str, case: Case, entry: Ranked) -> None:
+    console.print(f"\n[bold]{title}[/]")
+    for line in code_for(case, entry.row):
         console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def _beside_best(choice: Choice, ranking: Ranking) -> dict[str, list[str]]:
+    """Return the names of those that are as fast as the best, or not known to be slower."""
+    found: dict[str, list[str]] = {}
+    for entry in ranking.timed[1:]:
+        if entry.verdict is Verdict.SAME:
+            found.setdefault("as fast", []).append(entry.name)
+        elif entry.verdict is Verdict.UNDECIDED:
+            found.setdefault(_why_undecided(choice, ranking, entry), []).append(entry.name)
+    return found
+
+
+def _why_undecided(choice: Choice, ranking: Ranking, entry: Ranked) -> str:
+    budget = choice.budget_needed(entry)
+    if budget is not None:
+        return f"not enough samples: --budget {budget} would decide"
+    if entry.disturbed or ranking.timed[0].disturbed:
+        return "disturbed by other programs"
+    return "too close to call"
 
 
 def _print_sizes(console: Console, choice: Choice) -> None:
     """Print the time over the best at each size, a bar each, and from where the answer changes."""
     ranked = {
-        size: {str(backend_mode_of(entry.row)): entry for entry in ranking.timed}
+        size: {entry.name: entry for entry in ranking.timed}
         for size, ranking in choice.rankings.items()
     }
     names = list(dict.fromkeys(name for entries in ranked.values() for name in entries))
@@ -65,10 +105,8 @@ def _print_sizes(console: Console, choice: Choice) -> None:
     console.print(table)
     _, *changes = choice.crossovers()
     for change in changes:
-        tied = f" (tied: {', '.join(change.tied)})" if change.tied else ""
-        console.print(
-            f"from {elements(change.row):,} elements: {backend_mode_of(change.row)}{tied}"
-        )
+        tied = f" (as fast: {', '.join(change.tied)})" if change.tied else ""
+        console.print(escape(f"from {elements(change.row):,} elements: {change.winner}{tied}"))
     if not changes:
         smallest, *_, largest = ranked
         console.print(f"no other answer is sure from {smallest:,} to {largest:,} elements")
@@ -104,40 +142,53 @@ def _short_count(count: int) -> str:
 
 
 def code_for(case: Case, row: Row) -> list[str]:
-    """Return lines of Python that do a case with the library of a row.
+    """Return lines of Python that do a case with the library and the function of a row.
 
     The names of the inputs are those of the operation's arguments.
     """
-    function = case.definition.function.__name__
+    library, _, device = row.backend.partition(":")
     arrays = ", ".join(case.inputs)
-    given = case.options()
+    compiler = "jax.jit" if library == "jax" else "torch.compile"
+    before = []
+    if row.threads_asked is not None:
+        variable = {"jax": "PJRT_NPROC", "dask": "DASK_NUM_WORKERS"}.get(library, "OMP_NUM_THREADS")
+        before.append(f"# before Python starts: export {variable}={row.threads_asked}")
+    if device not in ("", "cpu"):
+        before.append(f"# {arrays} on {device}")
+    if row.implementation == "native":
+        native = case.find_native(library, row.function)
+        return [*before, *native.code(case, compiler if row.mode == "compiled" else None)]
+    function, given = case.definition.function.__name__, case.options()
     if "samples" in given:  # of this very shape; everybody draws their own
         del given["samples"]
         given["seed"] = 0
     options = ", ".join(f"{name}={value!r}" for name, value in given.items())
-    library, _, device = row.backend.partition(":")
     imports = {"numpy": "import numpy as np", "dask": "import dask.array as da"}
     lines = [imports.get(library, f"import {library}"), f"from unpool_xp import {function}"]
-    if row.threads_asked is not None:
-        variable = {"jax": "PJRT_NPROC", "dask": "DASK_NUM_WORKERS"}.get(library, "OMP_NUM_THREADS")
-        lines.insert(0, f"# before Python starts: export {variable}={row.threads_asked}")
     call = f"{function}({', '.join(filter(None, (arrays, options)))})"
     if row.mode == "compiled":
-        compiler = "jax.jit" if library == "jax" else "torch.compile"
-        inner = f"lambda {arrays}: {call}"
-        return [*lines, f"compiled = {compiler}({inner})", f"y = compiled({arrays})"]
-    where = f"  # {arrays} on {device}" if device == "cuda" else ""
-    return [*lines, f"y = {call}{where}"]
+        lines.append(f"compiled = {compiler}(lambda {arrays}: {call})")
+        call = f"compiled({arrays})"
+    return [*before, *lines, f"y = {call}"]
 
 
 def choice_as_json(choice: Choice) -> dict[str, Any]:
     """Return the answer for scripts: numbers that are no numbers are null, as JSON has none."""
     ranking, with_transfer = choice.ranking(), choice.ranking(with_transfer=True)
+    portable = ranking.best_portable
     return {
         "case": choice.case.to_json(),
-        "use": [str(backend_mode_of(entry.row)) for entry in ranking.timed if entry.is_fastest],
-        "ranking": _ranking_as_json(ranking),
-        "with_transfer": _ranking_as_json(with_transfer),
+        "budget_s": choice.budget_s,
+        "use": [entry.name for entry in ranking.timed if entry.is_fastest],
+        "code": code_for(choice.case, ranking.best.row) if ranking.best else None,
+        "portable": portable
+        and {
+            "use": portable.name,
+            "times_best": portable.to_best.estimate,
+            "code": code_for(choice.case, portable.row),
+        },
+        "ranking": _ranking_as_json(choice, ranking),
+        "with_transfer": _ranking_as_json(choice, with_transfer),
         "tax": [
             {
                 "backend": t.backend_mode.label,
@@ -149,11 +200,7 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
             for t in choice.taxes
         ],
         "changes": [
-            {
-                "from_elements": elements(change.row),
-                "use": str(backend_mode_of(change.row)),
-                "tied": change.tied,
-            }
+            {"from_elements": elements(change.row), "use": change.winner, "as_fast": change.tied}
             for change in choice.crossovers()
         ],
         "device_crossovers": [
@@ -161,23 +208,28 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
             for copies in (False, True)
             for crossing in choice.device_crossovers(with_transfer=copies)
         ],
-        "code": code_for(choice.case, ranking.best.row) if ranking.best else None,
     }
 
 
-def _ranking_as_json(ranking: Ranking) -> list[dict[str, Any]]:
+def _ranking_as_json(choice: Choice, ranking: Ranking) -> list[dict[str, Any]]:
+    def what(row: Row) -> dict[str, Any]:
+        fields = ("backend", "mode", "threads_asked", "implementation", "function")
+        return {"name": contender_text(row), **{name: getattr(row, name) for name in fields}}
+
     timed = [
         {
-            "backend": entry.row.backend,
-            "mode": entry.row.mode,
-            "threads_asked": entry.row.threads_asked,
+            **what(entry.row),
             "place": entry.place,
             "seconds": entry.seconds,
             "interval": [
                 end if math.isfinite(end) else None
                 for end in (entry.interval.low, entry.interval.high)
             ],
-            "tied_with_best": entry.is_fastest and entry is not ranking.best,
+            "times_best": entry.to_best.estimate,
+            "beside_best": entry.verdict.value,
+            "budget_needed_s": choice.budget_needed(entry),
+            "share_best": entry.share_best,
+            "samples": len(entry.row.samples_s),
             "processes": len(set(entry.row.process)),
             "disturbed": entry.disturbed,
             "between_processes": (
@@ -188,20 +240,8 @@ def _ranking_as_json(ranking: Ranking) -> list[dict[str, Any]]:
         }
         for entry in ranking.timed
     ]
-    nothing = {
-        **dict.fromkeys(("place", "seconds", "interval", "between_processes", "cold_s")),
-        "tied_with_best": False,
-        "processes": 0,
-        "disturbed": False,
-    }
     failed = [
-        {
-            "backend": row.backend,
-            "mode": row.mode,
-            "threads_asked": row.threads_asked,
-            **nothing,
-            "reason": reason,
-        }
+        {**what(row), **dict.fromkeys(_OF_A_TIME), "reason": reason}
         for row, reason in ranking.failed
     ]
     return [*timed, *failed]

@@ -1,10 +1,9 @@
 """From samples to faster, slower, same or undecided: `compare_times`.
 
-Intervals are percentile bootstraps of the median (Efron and Tibshirani 1993, chapter 13). Samples
-of several processes are drawn in two stages, processes and then samples of each: one process is one
-draw of memory and threads, and differs more from the next than its own samples show. For the same
-reason a difference is tested by the ranks of the processes where there are enough of them (Mann and
-Whitney 1947): a rank test of samples takes the luck of one process for a difference.
+One process is one draw of memory and threads, and differs more from the next than its own samples
+show. So intervals are of processes and then of samples, and a difference is tested by the ranks of
+the processes where there are enough of them: a rank test of samples takes the luck of one process
+for a difference.
 """
 
 from __future__ import annotations
@@ -14,15 +13,25 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special
+
+from unpool_xp.bench.verdicts.rank_test import (
+    are_too_few,
+    gap_between,
+    is_enough,
+    ranks_differ,
+    share_longer,
+)
+from unpool_xp.bench.verdicts.resampling import (
+    WIDENING,
+    Floats,
+    by_process,
+    draw_medians,
+    percentiles,
+)
 
 THRESHOLD = 0.05
-CONFIDENCE = 0.95
-SIGNIFICANCE = 0.01  # of the rank test
 _MAX_NOISE = 0.1  # within it two things may be the same, however noisy they are
 _MIN_SAMPLES = 3  # samples: below, an interval says nothing
 _MIN_SAMPLES_SAME = 5  # as many as the rank test needs to find a difference
@@ -33,13 +42,6 @@ _MIN_PROCESSES, _LUCK = 4, {1: 2.5, 2: 2.5, 3: 2.0}
 _MULTIPLES = (1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # of the samples at hand
 # The medians of processes disagree where they lie further apart, and each one's quartiles do not.
 _DISAGREEMENT, _STEADY = 1.25, 1.1
-_RESAMPLES = 2000
-
-# Of fewer than five processes the resamples spread too little; so much wider the intervals are:
-# Student's quantile over the normal one, times the root of n / (n - 1).
-_WIDER = {2: 9.17, 3: 2.69, 4: 1.87}
-
-Floats: TypeAlias = NDArray[np.float64]
 
 
 class Verdict(enum.Enum):
@@ -113,7 +115,7 @@ def _ratio_of(a: Times, b: Times) -> Ratio:
     # the same pairs of medians, so the inverse ratios.
     draws = np.log(a.draws) - np.log(b.draws[::-1])
     # In logarithms, where a ratio and its inverse lie alike.
-    low, high = _percentiles(draws)
+    low, high = percentiles(draws)
     return Ratio(estimate, math.exp(low), math.exp(high))
 
 
@@ -146,18 +148,18 @@ class Times:
     @functools.cached_property
     def medians(self) -> Floats:
         """The median of each process."""
-        return np.array([np.median(own) for own in _by_process(self.seconds, self.process)])
+        return np.array([np.median(own) for own in by_process(self.seconds, self.process)])
 
     @functools.cached_property
     def interval(self) -> Interval:
         """The `median_interval`."""
         few = len(self.seconds) < _MIN_SAMPLES
-        return Interval(*((0.0, math.inf) if few else _percentiles(self.draws)))
+        return Interval(*((0.0, math.inf) if few else percentiles(self.draws)))
 
     @functools.cached_property
     def draws(self) -> Floats:
         """Medians of resamples: shape (2 streams, resamples)."""
-        return _draw_medians(np.asarray(self.seconds, dtype=np.float64), self.process)
+        return draw_medians(np.asarray(self.seconds, dtype=np.float64), self.process)
 
     @functools.cached_property
     def noise(self) -> float:
@@ -171,7 +173,7 @@ class Times:
         That is where these lie further apart than 1.25x, while each process by itself is steady: a
         call takes the one or the other time, and more samples of a process would not tell.
         """
-        enough = [s for s in _by_process(self.seconds, self.process) if len(s) >= _MIN_SAMPLES]
+        enough = [s for s in by_process(self.seconds, self.process) if len(s) >= _MIN_SAMPLES]
         if len(enough) < 2:
             return None
         first, medians, third = np.array([np.quantile(own, (0.25, 0.5, 0.75)) for own in enough]).T
@@ -240,37 +242,17 @@ def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Rat
 def _is_slower(slow: Times, fast: Times) -> bool:
     known, processes = bool(slow.process and fast.process), _fewest_processes(slow, fast)
     if known and processes >= _MIN_PROCESSES:
-        return _ranks_differ(slow.medians, fast.medians)
+        return ranks_differ(slow.medians, fast.medians)
     samples = np.asarray(slow.seconds), np.asarray(fast.seconds)
-    if known or _are_too_few(*samples):
+    if known or are_too_few(*samples):
         apart = slow.typical >= _LUCK[processes] * fast.typical
-        return apart and _gap(slow.medians, fast.medians) > 1 and _ranks_differ(*samples)
+        return apart and gap_between(slow.medians, fast.medians) > 1 and ranks_differ(*samples)
     beyond_noise = slow.typical > (1 + max(slow.noise, fast.noise)) * fast.typical
-    return (beyond_noise or _gap(*samples) > 1) and _ranks_differ(*samples)
+    return (beyond_noise or gap_between(*samples) > 1) and ranks_differ(*samples)
 
 
 def _fewest_processes(a: Times, b: Times) -> int:
     return min(len(a.medians), len(b.medians))
-
-
-def _are_too_few(a: Floats, b: Floats) -> bool:
-    """Return whether the rank test finds nothing in so many, whatever they are."""
-    return 2 / math.comb(len(a) + len(b), len(a)) >= SIGNIFICANCE
-
-
-def _gap(slow: Floats, fast: Floats) -> float:
-    return float(slow.min()) / float(fast.max())
-
-
-def _ranks_differ(slow: Floats, fast: Floats) -> bool:
-    gap = _gap(slow, fast)
-    if _are_too_few(slow, fast):
-        return gap > max(float(own.max()) / float(own.min()) for own in (slow, fast))
-    if gap > 1:
-        return True
-    from scipy import stats  # takes a second to import, and is seldom needed
-
-    return bool(stats.mannwhitneyu(slow, fast, method="exact").pvalue < SIGNIFICANCE)
 
 
 def samples_needed(a: Times, b: Times, threshold: float = THRESHOLD) -> float | None:
@@ -301,21 +283,21 @@ def samples_needed(a: Times, b: Times, threshold: float = THRESHOLD) -> float | 
     room = math.log1p(max(threshold, _MAX_NOISE)) - apart  # for half the interval
     half = math.log(found.high / found.low) / 2 if found.low else 0.0
     # How often one of the slow takes longer than one of the fast.
-    share_samples = _share_longer(np.asarray(slow.seconds), np.asarray(fast.seconds))
-    share_processes = _share_longer(slow.medians, fast.medians)
+    share_samples = share_longer(np.asarray(slow.seconds), np.asarray(fast.seconds))
+    share_processes = share_longer(slow.medians, fast.medians)
     for times in _MULTIPLES:
         n_samples, n = int(times * samples), int(times * processes)
         if apart <= beyond:
             # Of the one process at hand no more is known in any number of them.
-            widths = _WIDER.get(processes, 1.0), _WIDER.get(n, 1.0) if processes > 1 else 1.0
+            widths = WIDENING.get(processes, 1.0), WIDENING.get(n, 1.0) if processes > 1 else 1.0
             narrower = math.sqrt(times) * widths[0] / widths[1]
             enough = n_samples >= _MIN_SAMPLES_SAME and half <= room * narrower
         elif known and n >= _MIN_PROCESSES:
-            enough = _is_enough(share_processes, n)
+            enough = is_enough(share_processes, n)
         elif known and not (share_processes == 1 and apart >= math.log(_LUCK[n])):
             enough = False
         else:
-            enough = _is_enough(share_samples, n_samples)
+            enough = is_enough(share_samples, n_samples)
         if enough:
             return times
     return None
@@ -402,17 +384,6 @@ def verdict(ratio: Ratio, noise_floor: float, threshold: float = THRESHOLD) -> V
     return Verdict.UNDECIDED
 
 
-def _share_longer(slow: Floats, fast: Floats) -> float:
-    """Return how often one of `slow` is longer than one of `fast`."""
-    return float((np.sign(slow[:, np.newaxis] - fast).mean() + 1) / 2)
-
-
-def _is_enough(share_longer: float, n: int) -> bool:
-    """Return whether so many of each would be significant by the rank test, near enough."""
-    score = (share_longer - 0.5) * math.sqrt(12 * n**2 / (2 * n + 1))
-    return bool(score >= -special.ndtri(SIGNIFICANCE / 2))
-
-
 def _validate_samples(name: str, samples: Sequence[float]) -> Floats:
     values: Floats = np.asarray(samples, dtype=np.float64)
     if values.ndim != 1 or values.size == 0:
@@ -420,56 +391,3 @@ def _validate_samples(name: str, samples: Sequence[float]) -> Floats:
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError(f"{name}={samples!r} must all be > 0 and finite")
     return values
-
-
-def _percentiles(draws: Floats) -> tuple[float, float]:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return float(low), float(high)
-
-
-def _by_process(samples: Sequence[float] | Floats, process: Sequence[int]) -> list[Floats]:
-    values = np.asarray(samples, dtype=np.float64)
-    if len(process) == 0:
-        return [values]
-    if len(process) != len(values):
-        raise ValueError(
-            f"process={process!r} must have an entry for each of {len(values)} samples"
-        )
-    return [values[np.asarray(process) == number] for number in dict.fromkeys(process)]
-
-
-def _draw_medians(samples: Floats, process: Sequence[int]) -> Floats:
-    """Return resampled medians: shape (2 streams, resamples)."""
-    groups = _by_process(samples, process)
-    drawn = np.stack([_medians(own, number) for number, own in enumerate(groups)])
-    if len(groups) == 1:
-        return np.asarray(drawn[0])
-    picks = np.random.default_rng(0).integers(len(groups), size=drawn.shape)
-    # The same process twice is the same draw twice: what differs between processes counts most.
-    medians = np.median(np.take_along_axis(drawn, picks, axis=0), axis=0)
-    center = float(np.median([np.median(own) for own in groups]))
-    widened: Floats = center * (medians / center) ** _WIDER.get(len(groups), 1.0)
-    return widened
-
-
-def _medians(samples: Floats, seed: int) -> Floats:
-    medians: Floats = np.sort(samples)[_resampled_ranks(len(samples), seed)].mean(axis=0)
-    return medians
-
-
-@functools.lru_cache(maxsize=256)
-def _resampled_ranks(n: int, seed: int) -> NDArray[np.int64]:
-    """Return which of n sorted samples the two middle ones of each resample are.
-
-    The k-th smallest of n uniform numbers has the distribution Beta(k, n - k + 1), so the middle
-    of a resample is drawn at once, whatever n. Shape (2 middle ones, 2 streams, resamples).
-    """
-    uniform = np.random.default_rng(seed).random((2, 2, _RESAMPLES // 2))
-    k = (n + 1) // 2
-    lower = upper = special.betaincinv(k, n - k + 1, uniform[0])
-    if n % 2 == 0:  # the next is the smallest of the n - k that lie above
-        upper = lower + (1 - lower) * (1 - uniform[1] ** (1 / (n - k)))
-    ranks: NDArray[np.int64] = np.minimum(np.stack([lower, upper]) * n, n - 1).astype(np.int64)
-    ranks.flags.writeable = False
-    return ranks

@@ -16,7 +16,9 @@ import numpy as np
 from unpool_xp.bench.rows.schema import Row, workload_key
 from unpool_xp.bench.verdicts.bootstrap import Times, Verdict, compare_times
 
-_MOST = 0.95  # of a library's own functions lie within its `spread`
+# How far nearly all of a library's own functions lie from their median: so many standard
+# deviations, and no less than 19 of 20 do.
+_DEVIATIONS, _MOST = 3, 0.95
 
 
 @dataclass(frozen=True)
@@ -93,5 +95,7 @@ def _drift(logs: Sequence[float], label: str) -> Drift | None:
     if not logs:
         return None
     center = float(np.median(logs))
-    spread = float(np.quantile(np.abs(np.subtract(logs, center)), _MOST))
+    away = np.abs(np.subtract(logs, center))
+    deviation = 1.4826 * float(np.median(away))  # of a normal distribution that has this median
+    spread = max(_DEVIATIONS * deviation, float(np.quantile(away, _MOST)))
     return Drift(math.exp(center), math.expm1(spread), len(logs), label or "all libraries")

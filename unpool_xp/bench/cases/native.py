@@ -1,0 +1,180 @@
+"""A library's own way to do an operation: lines of Python, timed as they are and shown to paste."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from unpool_xp.backends import Backend
+
+if TYPE_CHECKING:
+    from unpool_xp.bench.cases.case import Case
+
+Lines: TypeAlias = "Callable[[Case], Sequence[str]]"
+Reason: TypeAlias = "Callable[[Case], str | None]"
+
+# By the name that the lines use. What else they need, they import themselves, in `once`.
+_IMPORTS = {
+    "cp": "import cupy as cp",
+    "cupyx": "import cupyx.scipy.ndimage",
+    "da": "import dask.array as da",
+    "jax": "import jax",
+    "jnp": "import jax.numpy as jnp",
+    "np": "import numpy as np",
+    "scipy": "import scipy.ndimage",
+    "torch": "import torch",
+}
+
+
+@dataclass(frozen=True)
+class Native:
+    """One way to do an operation with a library alone.
+
+    Parameters
+    ----------
+    library : str
+        What it is of.
+    title : str
+        The function; ``{d}`` stands for the rank.
+    lines : callable
+        From a case to lines of Python that make ``y``, or ``y`` and ``indices``, of the arrays that
+        the case has as inputs.
+    reason : callable, optional
+        Returns why a case is unsupported, or None if it is supported.
+    values_only : bool, optional
+        Whether it returns values without indices.
+    once : callable, optional
+        From a case to lines that come before, and are not part of a call.
+    drawn : callable, optional
+        From a case and a backend to what is used in place of random numbers that ``once`` draws.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.cases.case import Case
+    >>> from unpool_xp.bench.cases.native import Native
+    >>> native = Native("numpy", "numpy.repeat", lambda case: ["y = np.repeat(x, 2, axis=-1)"])
+    >>> native.code(Case("nearest_unpool", (2, 3, 8), scale=2))
+    ['import numpy as np', 'y = np.repeat(x, 2, axis=-1)']
+    """
+
+    library: str
+    title: str
+    lines: Lines
+    reason: Reason = lambda case: None
+    values_only: bool = False
+    once: Lines = lambda case: ()
+    drawn: Callable[[Case, Backend], dict[str, Any]] = lambda case, backend: {}
+
+    def name(self, case: Case) -> str:
+        """Return the name of the function for a case."""
+        note = " (values only)" if self.values_only else ""
+        return self.title.format(d=case.rank) + note
+
+    def bytes_moved(self, case: Case) -> int:
+        """Return the bytes of the inputs and of those outputs that it writes."""
+        if not self.values_only:
+            return case.bytes_moved
+        shape, _ = case.outputs["indices"]
+        return case.bytes_moved - 8 * math.prod(shape)
+
+    def code(self, case: Case, compiler: str | None = None) -> list[str]:
+        """Return lines to paste, where the arrays have the names of the case's inputs.
+
+        Parameters
+        ----------
+        case : Case
+            Its sizes are in the lines.
+        compiler : str, optional
+            What compiles them, such as "jax.jit". Default: nothing does.
+        """
+        lines = self.lines(case)
+        if compiler is not None:
+            call = f"{self._outputs(case)} = compiled({', '.join(case.inputs)})"
+            lines = [f"@{compiler}", *self._function(case, "compiled"), call]
+        return _with_imports([*self.once(case), *lines])
+
+    def build(self, case: Case, backend: Backend) -> Callable[..., Any]:
+        """Return the function of the case's arrays that the lines make."""
+        lines = _with_imports([*self.once(case), *self._function(case, "native")])
+        names: dict[str, Any] = {}
+        exec("\n".join(lines), names)
+        names |= self.drawn(case, backend)
+        native: Callable[..., Any] = names["native"]
+        return native
+
+    def _function(self, case: Case, name: str) -> list[str]:
+        body = [*self.lines(case), f"return {self._outputs(case)}"]
+        return define(name, list(case.inputs), body)
+
+    def _outputs(self, case: Case) -> str:
+        return "y" if self.values_only else output_names(case)
+
+
+def output_names(case: Case) -> str:
+    """Return what the lines of a native call what they make: "y", or "y, indices"."""
+    return ", ".join(("y", *list(case.outputs)[1:]))
+
+
+def define(name: str, arguments: Sequence[str], body: Sequence[str]) -> list[str]:
+    """Return the lines of a function."""
+    return [f"def {name}({', '.join(arguments)}):", *(f"    {line}" for line in body)]
+
+
+def _with_imports(lines: Sequence[str]) -> list[str]:
+    """Return lines with what they need before them."""
+    tree = ast.parse("\n".join(lines))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return [*(line for name, line in _IMPORTS.items() if name in used), *lines]
+
+
+def torch_native(
+    name: str,
+    reason: Reason,
+    options: Callable[[Case], dict[str, Any]] = lambda case: case.options(),
+) -> Native:
+    """Return the native of a function of ``torch.nn.functional``."""
+    title = f"torch.nn.functional.{name}"
+
+    def lines(case: Case) -> list[str]:
+        given = [f"{option}={value!r}" for option, value in options(case).items()]
+        call = f"{title.format(d=case.rank)}({', '.join([*case.inputs, *given])})"
+        return [f"{output_names(case)} = {call}"]
+
+    return Native("torch", title, lines, reason)
+
+
+def first_reason(*reasons: Reason) -> Reason:
+    """Combine checks: return the first reason that applies to a case."""
+    return lambda case: next((said for reason in reasons if (said := reason(case))), None)
+
+
+def reason_unless(holds: Callable[[Case], bool], text: str) -> Reason:
+    """Return a check: where a case does not hold, the reason is the text about that case."""
+    return lambda case: None if holds(case) else text.format(case=case)
+
+
+_SHAPE = "shape {case.shape} is not (N, C, *spatial) with 1 to 3 axes"
+requires_image_shape = reason_unless(  # or (C, *spatial)
+    lambda case: case.rank <= 3 and len(case.lead) in (1, 2), _SHAPE
+)
+requires_batch = reason_unless(lambda case: case.rank <= 3 and len(case.lead) == 2, _SHAPE)
+requires_integer_scale = reason_unless(
+    lambda case: all(float(factor).is_integer() for factor in case.scale or ()),
+    "scale {case.scale} is not whole",
+)
+requires_exact_scale = reason_unless(
+    lambda case: case.output_plane == tuple(map(operator.mul, case.plane, case.scale or ())),
+    "scale {case.scale} is not output size over input size",
+)
+requires_no_padding = reason_unless(lambda case: not case.padding, "padding {case.padding}")
+requires_disjoint_windows = first_reason(
+    reason_unless(
+        lambda case: case.stride == case.kernel,
+        "stride {case.stride} is not the kernel {case.kernel}",
+    ),
+    requires_no_padding,
+)

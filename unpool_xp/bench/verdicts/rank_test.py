@@ -1,0 +1,48 @@
+"""Whether samples are apart by their ranks (Mann and Whitney 1947)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import special
+
+from unpool_xp.bench.verdicts.resampling import Floats
+
+SIGNIFICANCE = 0.01
+
+
+def are_too_few(a: Floats, b: Floats) -> bool:
+    """Return whether the rank test finds nothing in so many, whatever they are."""
+    return 2 / math.comb(len(a) + len(b), len(a)) >= SIGNIFICANCE
+
+
+def gap_between(slow: Floats, fast: Floats) -> float:
+    """Return the smallest of `slow` over the largest of `fast`: above 1 where none overlap."""
+    return float(slow.min()) / float(fast.max())
+
+
+def ranks_differ(slow: Floats, fast: Floats) -> bool:
+    """Return whether the exact test is significant; of too few, whether the gap is wide enough.
+
+    That is wider than the largest of each over its smallest.
+    """
+    gap = gap_between(slow, fast)
+    if are_too_few(slow, fast):
+        return gap > max(float(own.max()) / float(own.min()) for own in (slow, fast))
+    if gap > 1:
+        return True
+    from scipy import stats  # takes a second to import, and is seldom needed
+
+    return bool(stats.mannwhitneyu(slow, fast, method="exact").pvalue < SIGNIFICANCE)
+
+
+def share_longer(slow: Floats, fast: Floats) -> float:
+    """Return how often one of `slow` is longer than one of `fast`."""
+    return float((np.sign(slow[:, np.newaxis] - fast).mean() + 1) / 2)
+
+
+def is_enough(share_longer: float, n: int) -> bool:
+    """Return whether so many of each would be significant by the rank test, near enough."""
+    score = (share_longer - 0.5) * math.sqrt(12 * n**2 / (2 * n + 1))
+    return bool(score >= -special.ndtri(SIGNIFICANCE / 2))

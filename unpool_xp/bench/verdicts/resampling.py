@@ -1,0 +1,81 @@
+"""Medians of resamples: percentile bootstraps (Efron and Tibshirani 1993, chapter 13).
+
+Samples of several processes are drawn in two stages, processes and then samples of each.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+CONFIDENCE = 0.95
+_RESAMPLES = 2000
+
+# Of fewer than five processes the resamples spread too little; so much wider the intervals are:
+# Student's quantile over the normal one, times the root of n / (n - 1).
+WIDENING = {2: 9.17, 3: 2.69, 4: 1.87}
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+def percentiles(draws: Floats) -> tuple[float, float]:
+    """Return the ends of the interval that has 95 % of the draws."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def by_process(samples: Sequence[float] | Floats, process: Sequence[int]) -> list[Floats]:
+    """Return the samples of each process; of one where the processes are not known.
+
+    It raises a ValueError where there is not a process for each sample.
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    if len(process) == 0:
+        return [values]
+    if len(process) != len(values):
+        raise ValueError(
+            f"process={process!r} must have an entry for each of {len(values)} samples"
+        )
+    return [values[np.asarray(process) == number] for number in dict.fromkeys(process)]
+
+
+def draw_medians(samples: Floats, process: Sequence[int]) -> Floats:
+    """Return resampled medians: shape (2 streams, resamples)."""
+    groups = by_process(samples, process)
+    drawn = np.stack([_medians(own, number) for number, own in enumerate(groups)])
+    if len(groups) == 1:
+        return np.asarray(drawn[0])
+    picks = np.random.default_rng(0).integers(len(groups), size=drawn.shape)
+    # The same process twice is the same draw twice: what differs between processes counts most.
+    medians = np.median(np.take_along_axis(drawn, picks, axis=0), axis=0)
+    center = float(np.median([np.median(own) for own in groups]))
+    widened: Floats = center * (medians / center) ** WIDENING.get(len(groups), 1.0)
+    return widened
+
+
+def _medians(samples: Floats, seed: int) -> Floats:
+    medians: Floats = np.sort(samples)[_resampled_ranks(len(samples), seed)].mean(axis=0)
+    return medians
+
+
+@functools.lru_cache(maxsize=256)
+def _resampled_ranks(n: int, seed: int) -> NDArray[np.int64]:
+    """Return which of n sorted samples the two middle ones of each resample are.
+
+    The k-th smallest of n uniform numbers has the distribution Beta(k, n - k + 1), so the middle
+    of a resample is drawn at once, whatever n. Shape (2 middle ones, 2 streams, resamples).
+    """
+    uniform = np.random.default_rng(seed).random((2, 2, _RESAMPLES // 2))
+    k = (n + 1) // 2
+    lower = upper = special.betaincinv(k, n - k + 1, uniform[0])
+    if n % 2 == 0:  # the next is the smallest of the n - k that lie above
+        upper = lower + (1 - lower) * (1 - uniform[1] ** (1 / (n - k)))
+    ranks: NDArray[np.int64] = np.minimum(np.stack([lower, upper]) * n, n - 1).astype(np.int64)
+    ranks.flags.writeable = False
+    return ranks
