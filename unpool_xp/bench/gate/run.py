@@ -215,7 +215,11 @@ class _PassRunner:
         """Measure cases once more, in the first of the passes that fit into so many seconds."""
         self.count += 1
         known = self.count > 1
-        share = left_s / max(PASSES + 1 - self.count, _PASSES_AT_ONCE)
+        least = self.least_seconds(wanted)
+        # No pass is for the most part starts and checks.
+        number = max(PASSES + 1 - self.count, _PASSES_AT_ONCE)
+        number = min(number, max(1, int(left_s / max(2 * least, 1e-9)))) if known else number
+        share = left_s / number
         samples_s = share - self._fixed_seconds(wanted) if known else _SAMPLE_SHARE * share
         rng = random.Random(f"{self.run_name} {self.count}")
         what = f"pass {self.count} over {len(wanted)} undecided cases"

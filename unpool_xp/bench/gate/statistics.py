@@ -86,8 +86,10 @@ def estimate_change(
     width = quantile * scale / math.sqrt(len(passes))
     change = _center(changes)
     ratio = Ratio(*map(math.exp, (change, change - width, change + width)))
-    noise = math.expm1(abs(_center(controls)) + width / _CONTROL)
-    found = verdict(ratio, noise, threshold)
+    away, error = abs(_center(controls)), width / _CONTROL
+    noise = math.expm1(away + error)
+    # The interval of the ratio has the error of the passes already: here about once, not twice.
+    found = verdict(ratio, math.expm1(away + error / 2), threshold)
     if found is Verdict.UNDECIDED and noise <= _NOISE_LIMIT and ratio.low <= 1 <= ratio.high:
         # Head is as far from base as base from itself, which is known well enough.
         found = Verdict.SAME
