@@ -10,7 +10,7 @@ import pytest
 
 from tests.bench.measure.conftest import GOOD, Sweep
 from tests.support.faults.faults import ACTS, STAGES
-from unpool_xp.bench.measure.rounds import cells_of
+from unpool_xp.bench.measure.measurement import cells_of
 from unpool_xp.bench.rows.schema import Row
 
 WORDS = r"FaultError: the library's own words \\x1b\[31min red$"
