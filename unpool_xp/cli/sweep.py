@@ -31,7 +31,7 @@ from unpool_xp.cli.common import (
 from unpool_xp.cli.report import print_answers, write_report_from
 
 # On two cores of an Intel Xeon server: to start the libraries, and each cell.
-_START_SECONDS, _CELL_SECONDS, _RACE_SECONDS = 20.0, 1.5, 0.25
+_START_SECONDS, _CELL_SECONDS, _RACE_SECONDS = 20.0, 1.5, 0.3
 
 
 @app.command()

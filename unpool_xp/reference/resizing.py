@@ -203,7 +203,7 @@ def _weights(
     A place within 4 ulp of an element is that element: its neighbours, infinite perhaps, weigh
     nothing.
     """
-    tiny = 4 * Fraction(math.ulp(max(abs(place), 1)))
+    tiny = 4 * Fraction(math.ulp(max(abs(float(place)), 1.0)))
     found: Weights = {}
     low, high = place - radius * stretch, place + radius * stretch
     for i in range(math.ceil(low), math.floor(high) + 1):

@@ -52,9 +52,15 @@ def test_a_tie_is_no_change_of_the_answer() -> None:
     (line,) = decided(*rows)
     assert line.use == "numpy"
     assert line.next is not None
-    assert line.next.text == "tied to 3.00x"
+    assert line.next.text == "0.990 to 3.00x ="
     assert line.share_best is not None
     assert line.share_best < 0.5  # where it is tied
+
+
+def test_few_samples_are_marked() -> None:
+    (line,) = decided(*at(1, ("numpy", 1.0), ("dask", 2.0), n=2))
+    assert line.next is not None
+    assert line.next.text == line.next.least_text == "2.00x ?"
 
 
 def test_the_portable_one_is_named_where_a_native_wins() -> None:

@@ -16,9 +16,8 @@ from unpool_xp.bench.verdicts.time_model import MIN_SIZES, TimeModel
 
 _WIDE, _NARROW = 76, 60  # characters of a terminal: for ranges of ratios; for a table at all
 _LEGEND = (
-    "next takes: the time of the next best over it; tied: within 5 % or the noise; unsure: not "
-    "enough samples to tell. sure: in which share of resamples it is the fastest. Of several sizes "
-    "the least."
+    "next takes: the time of the next best over it; = as fast, ? not enough samples in one of the "
+    "sizes. sure: in which share of resamples it is the fastest, where that is least."
 )
 
 
@@ -89,11 +88,14 @@ def _notes(decision: Decision, settings: str) -> list[str]:
 
 def print_time_models(console: Console, models: Iterable[TimeModel]) -> None:
     """Print ``time = overhead + bytes / bandwidth`` of our own function on each backend."""
-    ours = [model for model in models if model.is_portable]
+    groups: dict[str, dict[str, list[TimeModel]]] = {}
+    for model in models:
+        if model.is_portable:
+            series = groups.setdefault(model.operation, {})
+            series.setdefault(model.settings, []).append(model)
     rows, few = [], []
-    for operation, group in groupby(ours, key=lambda model: model.operation):
-        by_settings = [list(same) for _, same in groupby(group, key=lambda model: model.settings)]
-        fitted = [m for m in by_settings if max(model.sizes for model in m) >= MIN_SIZES]
+    for operation, series in sorted(groups.items()):
+        fitted = [m for m in series.values() if max(model.sizes for model in m) >= MIN_SIZES]
         for mine in fitted:
             text = _models_text(mine)
             rows.append((operation, f"{mine[0].settings}: {text}" if len(fitted) > 1 else text))

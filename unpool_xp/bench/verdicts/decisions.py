@@ -50,19 +50,22 @@ class Beside:
 
     @property
     def least_text(self) -> str:
-        """How many times as long it takes at least, such as "1.85x", or "tied", or "unsure"."""
-        words = {Verdict.SAME: "tied", Verdict.UNDECIDED: "unsure"}
-        return words.get(self.verdict) or times_text(min(self.ratios))
+        """How many times as long it takes at least, such as "1.85x", or "1.02x ="."""
+        return f"{times_text(min(self.ratios))}{self._mark}"
 
     @property
     def text(self) -> str:
-        """The least and the most, such as "1.20 to 3.41x" or "tied to 3.41x"."""
-        pairs = zip(self.ratios, self.verdicts, strict=True)
-        known = [ratio for ratio, verdict in pairs if verdict is Verdict.SLOWER]
-        if self.verdict is Verdict.SLOWER:
-            least, most = three_digits(min(known)), times_text(max(known))
-            return most if f"{least}x" == most else f"{least} to {most}"
-        return f"{self.least_text} to {times_text(max(known))}" if known else self.least_text
+        """The least and the most, such as "1.20 to 3.41x".
+
+        A mark, the same as in the rankings, says that not all of it is known: "=" that it is as
+        fast in one of the cases, "?" that there are not enough samples in one.
+        """
+        least, most = three_digits(min(self.ratios)), times_text(max(self.ratios))
+        return f"{most if f'{least}x' == most else f'{least} to {most}'}{self._mark}"
+
+    @property
+    def _mark(self) -> str:
+        return {Verdict.SAME: " =", Verdict.UNDECIDED: " ?"}.get(self.verdict, "")
 
 
 @dataclass(frozen=True)
