@@ -17,7 +17,7 @@ WORDS = r"FaultError: the library's own words \\x1b\[31min red$"
 # What the rows say; None where there are times all the same.
 REASONS = {
     "raise": WORDS,
-    "exit": r"^it called sys\.exit\(3\)$",
+    "exit": r"^(fault:import-exit: )?it called sys\.exit\(3\)$",
     "abort": r"^crashed: fault:\S+ ended with signal SIGABRT",
     "hang": r"^timed out: fault:\S+ did not .*; it has done nothing for \d+ s$",
     "garbage": None,
