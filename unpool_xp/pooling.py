@@ -17,7 +17,7 @@ from unpool_xp._plan.adaptive import (
     plan_adaptive_max_pool,
 )
 from unpool_xp._plan.arguments import Padding, Scales, Sizes
-from unpool_xp._plan.fractional import FractionalPoolPlan, plan_fractional_sizes
+from unpool_xp._plan.fractional import plan_fractional_sizes, plan_regions
 from unpool_xp._plan.windows import plan_avg_pool, plan_max_pool
 
 __all__ = [
@@ -371,7 +371,7 @@ def fractional_max_pool(
     given = (tuple(x.shape), kernel_size, output_size, output_ratio)
     sizes = info.make_plan(plan_fractional_sizes, operation, *given)
     starts = region_starts(info, operation, sizes, samples, seed)
-    plan = FractionalPoolPlan(sizes.plane, sizes.kernel_size, starts, (0,) * len(sizes.plane))
+    plan = plan_regions(sizes, starts)
     if info.traits.is_chunked:
         return MaxPooled(*chunked.fractional_max_pool(plan, x))
     return MaxPooled(*region_maxima(info, plan, x))

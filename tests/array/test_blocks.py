@@ -13,7 +13,7 @@ import unpool_xp as ux
 from unpool_xp import reference
 from unpool_xp._array import blocks
 from unpool_xp._array.namespace import inspect_inputs
-from unpool_xp._impl import interpolation, max_pool
+from unpool_xp._impl import conv_transpose, interpolation, max_pool
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((3, 7, 11, 10), dtype=np.float32)
@@ -24,6 +24,12 @@ def weight_of(x: Any) -> Any:
     return torch.from_numpy(WEIGHT) if isinstance(x, torch.Tensor) else WEIGHT
 
 
+def indices_of(x: Any) -> Any:
+    indices = np.random.default_rng(1).permuted(np.tile(np.arange(-5, 605), (21, 1)), axis=1)
+    indices = indices[:, :110].reshape(X.shape)
+    return torch.from_numpy(indices) if isinstance(x, torch.Tensor) else indices
+
+
 CALLS: dict[str, Callable[[Any], Any]] = {
     "nearest_unpool": lambda x: ux.nearest_unpool(x, (2, 3)),
     "nearest_unpool of volumes": lambda x: ux.nearest_unpool(x, (1, 3, 2)),
@@ -32,6 +38,18 @@ CALLS: dict[str, Callable[[Any], Any]] = {
         *ux.max_pool(x, 3, stride=1), output_size=X.shape[2:], duplicates="sum"
     ),
     "max_pool": lambda x: ux.max_pool(x, 3, stride=2, padding=1),
+    "max_pool, long": lambda x: ux.max_pool(x, (9, 4), stride=1, padding=((4, 3), (0, 2))),
+    "max_pool, ceil_mode": lambda x: ux.max_pool(x, 2, stride=3, dilation=2, ceil_mode=True),
+    "avg_pool, ceil_mode": lambda x: ux.avg_pool(x, 3, stride=2, padding=1, ceil_mode=True),
+    "adaptive_max_pool": lambda x: ux.adaptive_max_pool(x, (7, 4)),
+    "adaptive_avg_pool": lambda x: ux.adaptive_avg_pool(x, (3, 9)),
+    "fractional_max_pool": lambda x: ux.fractional_max_pool(x, 2, output_size=6, seed=0),
+    "fractional_max_pool, shared": lambda x: ux.fractional_max_pool(
+        x, (3, 2), output_size=6, samples=(0.3, 0.8)
+    ),
+    "max_unpool, unchecked": lambda x: ux.max_unpool(
+        x, indices_of(x), output_size=(20, 30), check_indices=False
+    ),
     "avg_pool": lambda x: ux.avg_pool(x, 2, padding=1, count_include_pad=False),
     "linear_unpool": lambda x: ux.linear_unpool(x, 2, coordinates="half_pixel"),
     "linear_unpool by 1.7": lambda x: ux.linear_unpool(x, 1.7),
@@ -54,6 +72,7 @@ def test_pieces_give_the_whole(
     x = given if library == "numpy" else torch.from_numpy(given)
     monkeypatch.setattr(blocks, "_BLOCK", 2**40)
     whole = CALLS[name](x)
+    monkeypatch.setattr(conv_transpose, "_LARGE_PLANE", 0)
     for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_ALLOCATOR_CACHE", 0)):
         monkeypatch.setattr(blocks, constant, value)
     pieces = CALLS[name](x)

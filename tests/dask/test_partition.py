@@ -9,52 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.strategies import PoolingArguments, poolings
 from unpool_xp._dask.partition import (
     ConvTransposePartition,
-    PoolPartition,
     ResizePartition,
     UnpoolPartition,
     chunk_bounds,
 )
-from unpool_xp._plan import windows
 from unpool_xp._plan.resize import ResizeAxis, ResizeSpan, plan_interpolated_axis
 from unpool_xp._plan.sampling import Kernel
 from unpool_xp._plan.transposed import ConvTransposeAxis
-from unpool_xp._plan.windows import PoolAxis
-
-
-def cells_read(axis: PoolAxis) -> list[list[int]]:
-    """Return the real cells of each window, places in the whole axis."""
-    taps = range(0, axis.kernel_size * axis.dilation, axis.dilation)
-    places = [[start + tap for tap in taps] for start in axis.starts]
-    return [[axis.origin + p for p in window if 0 <= p < axis.size] for window in places]
-
-
-def stood_in(axis: PoolAxis) -> list[list[int]]:
-    """Return the cells that the taps of each window meet, with those that stand in for others."""
-    line = [*axis.source_before, *range(axis.size), *axis.source_after]
-    found = [[axis.origin + place for place in line[cells]] for cells in axis.tap_slices]
-    return [list(window) for window in zip(*found, strict=True)]
-
-
-@given(pooling=poolings(max_rank=1), data=st.data())
-def test_windows(pooling: PoolingArguments, data: st.DataObject) -> None:
-    (axis,) = windows.plan_max_pool("max_pool", pooling.shape, *pooling.options.values()).axes
-    first = data.draw(st.integers(0, axis.count - 1))
-    last = data.draw(st.integers(first + 1, axis.count))
-    counts = tuple(range(axis.count))
-    start, stop, (part, own) = PoolPartition(axis, counts).part(first, last)
-    assert own == counts[first:last]
-    assert (part.origin, part.size, part.count) == (start, stop - start, last - first)
-    assert (part.flat_offsets, part.flat_stride) == (axis.flat_offsets, axis.flat_stride)
-    read = cells_read(part)
-    assert read == cells_read(axis)[first:last]
-    assert stood_in(part) == stood_in(axis)[first:last]
-    assert [part.origin + begin for begin in part.starts] == list(axis.starts)[first:last]
-    ends = [place for window in read for place in window]
-    if axis.dilation == 1:
-        assert (start, stop) == (min(ends), max(ends) + 1)
 
 
 @given(

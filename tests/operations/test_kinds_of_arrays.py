@@ -94,6 +94,32 @@ def test_a_file_in_memory_is_an_array(call: Any, tmp_path: Any) -> None:
         np.testing.assert_allclose(got, right, rtol=1e-5, atol=1e-6)
 
 
+# --- layouts --------------------------------------------------------------------------------------
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "channels last": lambda x: (
+        np.moveaxis(np.moveaxis(x, 1, -1).copy(), -1, 1) if x.ndim > 2 else x
+    ),
+    "first axis fastest": np.asfortranarray,
+    "every other element": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "backwards": lambda x: np.flip(np.flip(x).copy()),
+}
+
+
+@every_call
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_elements_may_lie_anywhere_in_memory(call: Any, layout: str) -> None:
+    function, arrays, options = call
+    inputs = [LAYOUTS[layout](array) for array in arrays]
+    wanted = outputs(function(*arrays, **options))
+    results = [outputs(function(*inputs, **options))]
+    if layout != "backwards":  # PyTorch has no steps below zero
+        results.append(outputs(function(*map(torch.from_numpy, inputs), **options)))
+    for got in results:
+        for one, right in zip(got, wanted, strict=True):
+            np.testing.assert_allclose(np.asarray(one), right, rtol=1e-5, atol=1e-6)
+
+
 # --- byte order -----------------------------------------------------------------------------------
 
 

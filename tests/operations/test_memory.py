@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -82,3 +83,39 @@ def test_inputs_may_be_read_only(call: Any) -> None:
 def test_maxima_at_the_size_of_the_plane_stand_at_their_indices(eager: Target) -> None:
     got = eager(ux.fractional_max_unpool, X, BACKWARDS, output_size=(4, 4))
     np.testing.assert_array_equal(got, X.reshape(-1)[::-1].reshape(X.shape))
+
+
+LONG = np.random.default_rng(0).random((1, 1, 4_000_000), dtype=np.float32)
+HALVES = ux.max_pool(LONG, 2)
+LONG_CALLS: list[tuple[Any, tuple[np.ndarray, ...], dict[str, Any]]] = [
+    (ux.max_pool, (LONG,), {"kernel_size": 3, "stride": 1, "padding": 1}),
+    (ux.max_pool, (LONG,), {"kernel_size": 64, "stride": 1}),
+    (ux.avg_pool, (LONG,), {"kernel_size": 3, "padding": 1, "count_include_pad": False}),
+    (ux.adaptive_max_pool, (LONG,), {"output_size": 3_999_999}),
+    (ux.adaptive_avg_pool, (LONG,), {"output_size": 1_999_999}),
+    (ux.fractional_max_pool, (LONG,), {"kernel_size": 2, "output_size": 2_000_000, "seed": 0}),
+    (ux.nearest_unpool, (LONG,), {"scale_factor": 2}),
+    (ux.nearest_unpool, (LONG,), {"scale_factor": 1.5}),
+    (ux.linear_unpool, (LONG,), {"scale_factor": 1.5, "coordinates": "half_pixel"}),
+    (ux.cubic_unpool, (LONG,), {"scale_factor": 1.5}),
+    (ux.max_unpool, HALVES, {"kernel_size": 2}),
+    (ux.max_unpool, HALVES, {"kernel_size": 2, "check_indices": False}),
+    (ux.fractional_max_unpool, HALVES, {"output_size": 4_000_000}),
+    (ux.conv_transpose, (LONG, np.ones((1, 1, 2), np.float32)), {"stride": 2}),
+    (ux.conv_transpose, (LONG, np.ones((1, 1, 3), np.float32)), {}),
+]
+
+
+@pytest.mark.parametrize(
+    "call", LONG_CALLS, ids=[f"{f.__name__}-{i}" for i, (f, _, _) in enumerate(LONG_CALLS)]
+)
+def test_a_long_axis_costs_half_of_its_output_more_at_most(call: Any) -> None:
+    function, arrays, options = call
+    tracemalloc.start()
+    try:
+        results = outputs(function(*arrays, **options))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    n_bytes = sum(result.nbytes for result in results)
+    assert peak <= 1.5 * n_bytes + 8 * 2**20  # some pieces of 2 MiB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from decimal import Decimal
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.support.expectations import fails, whole
-from unpool_xp._plan import arguments
+from unpool_xp._plan import arguments, fractional
 from unpool_xp._plan.fractional import draw_region_starts
 
 HALF = Fraction(1, 2)
@@ -229,7 +230,7 @@ def test_regions_start_where_the_definition_says(u: float) -> None:
     for n, k in itertools.product(range(1, 12), range(1, 5)):
         for out in range(1, n - k + 2):
             (starts,) = regions((3,), (n,), (k,), (out,), [u])
-            assert starts.dtype == np.int64
+            assert starts.dtype == np.int32
             assert starts.tolist() == starts_by_hand(n, k, out, u)
             # Next to 1, i + u is rounded to i + 1.
             assert len(set(starts.tolist())) == out or u > 0.9
@@ -287,3 +288,90 @@ def test_samples_that_cannot_be_are_named() -> None:
 def test_regions_are_constant_for_torch_compile() -> None:
     # What torch.compiler.assume_constant_result would set; test_compiled.py shows what for.
     assert draw_region_starts._dynamo_marked_constant is True  # type: ignore[attr-defined]
+
+
+# --- padding by name, full shapes, seeds ----------------------------------------------------------
+
+
+def test_padding_by_name_gives_a_window_for_each_stride() -> None:
+    windows, extents = [(6, 3, 2), (8, 4, 2), (7, 7, 1), (5, 3, 2)], (3, 1, 4, 4)
+    sides = {
+        "same": ((0, 1), (0, 0), (1, 2), (1, 2)),
+        "same_lower": ((1, 0), (0, 0), (2, 1), (2, 1)),
+    }
+    for name, wanted in sides.items():
+        assert arguments.padding_pairs("pool", name, 4, (6, 8, 7, 5), extents, windows) == wanted
+        assert whole(*itertools.chain(*wanted))
+    with fails(ValueError, "pool: padding='valid' is not one of same, same_lower"):
+        arguments.padding_pairs("pool", "valid", 1, (6,), (3,), windows[:1])
+
+
+def test_a_full_shape_is_cut_to_its_spatial_part() -> None:
+    cut = arguments.without_lead
+    assert cut("pool", (2, 3, 8, 9), (2, 3, 4, 5), 2) == (8, 9)
+    assert cut("pool", [2, 3, 8], (2, 3, 4), 1) == [8]
+    assert cut("pool", (2, 6, 9), (2, 3, 4), 1, (2, 3), (2, 6)) == (9,)
+    same: Any
+    for same in (8, None, (8, 9), [8, 9], (3, 8, 9)):
+        assert cut("pool", same, (2, 3, 4, 5) if same != [8, 9] else (4, 5), 2) is same
+    said = "pool: output_size=(3, 2, 9) is a full shape, whose leading entries must be"
+    with fails(ValueError, said, "(2, 3) (array of shape (2, 3, 4))"):
+        cut("pool", (3, 2, 9), (2, 3, 4), 1)
+    with fails(ValueError, said, "(2, 3) or (2, 6) (array of"):
+        cut("pool", (3, 2, 9), (2, 3, 4), 1, (2, 3), (2, 6))
+    said = "pool: output_size must be an int or a tuple of ints, got 2.0 (array of shape (2, 3, 4))"
+    with fails(TypeError, said):
+        cut("pool", (2.0, 3, 9), (2, 3, 4), 1)
+
+
+def test_a_seed_is_a_whole_number_from_0_on() -> None:
+    sizes = (2, 3), (9, 9), (2, 2), (4, 4)
+    with fails(ValueError, "pool: seed=-1 must be >= 0 (array of shape (2, 3, 9, 9))"):
+        regions(*sizes, None, -1)
+    with fails(TypeError, "pool: seed must be an int", "got 1.5 (array of shape (2, 3, 9, 9))"):
+        regions(*sizes, None, 1.5)
+    assert all(
+        np.array_equal(*both)
+        for both in zip(regions(*sizes, None, 0), regions(*sizes, None, np.int8(0)), strict=True)
+    )
+
+
+def test_long_axes_are_drawn_in_pieces() -> None:
+    (starts,) = regions((), (200_001,), (2,), (100_000,), [0.3])
+    assert starts.tolist() == starts_by_hand(200_001, 2, 100_000, 0.3)
+    for n, dtype in ((2**31 - 1, np.int32), (2**31, np.int64), (2**32, np.int64)):
+        (starts,) = regions((), (n,), (1,), (3,), [0.3])
+        assert (starts.dtype, starts.tolist()) == (dtype, starts_by_hand(n, 1, 3, 0.3))
+
+
+def test_the_plan_of_drawn_regions() -> None:
+    sizes = fractional.FractionalPoolSizes((2,), (9, 7), (3, 2), (4, 3))
+    plan = fractional.plan_regions(sizes, regions(*sizes, [0.3, 0.6]))
+    rows, columns = plan.axes
+    assert (rows.axis, rows.size, rows.kernel_size, rows.flat_stride) == (-2, 9, 3, 7)
+    assert (columns.axis, columns.size, columns.kernel_size, columns.flat_stride) == (-1, 7, 2, 1)
+    assert (rows.count, rows.output, rows.extent, rows.origin) == (4, 4, 3, 0)
+    assert (plan.plane, plan.flat_extent) == ((9, 7), 2 * 7 + 1)
+    start, stop, part = rows.part(1, 3)
+    assert (start, stop) == (rows.starts[1], rows.starts[2] + 3)
+    assert (part.origin, part.size, part.count) == (start, stop - start, 2)
+    assert (part.starts + start).tolist() == rows.starts[1:3].tolist()
+    assert part.part(1, 2)[2].origin == rows.starts[2]
+    assert rows.of_planes((slice(1),)) is rows  # all planes have the same
+    drawn = fractional.plan_regions(sizes, regions(*sizes, [[0.1, 0.6], [0.9, 0.6]])).axes[0]
+    start, stop, part = drawn.part(1, 3)
+    assert (start, stop) == (drawn.starts[:, 1].min(), drawn.starts[:, 2].max() + 3)
+    assert drawn.of_planes((slice(1, 2),)).starts.tolist() == drawn.starts[1:].tolist()
+
+
+def test_the_plan_of_a_fractional_unpooling() -> None:
+    plan = functools.partial(fractional.plan_fractional_unpool, "fractional_max_unpool")
+    assert plan((2, 3, 4, 5), None, (2, 3, 8, 9)).plane == (8, 9)
+    assert plan((2, 3, 4, 5), None, (8,)).plane == (8,)
+    assert plan((2, 3, 4, 5), 1.5, None).plane == (6, 7)
+    assert plan((4,), None, (8,)).plane == (8,)
+    assert plan((4, 5), None, (8, 9)).plane == (8, 9)  # nothing leads
+    with fails(ValueError, "fractional_max_unpool: output_size=(9, 3, 8, 9) is a full shape"):
+        plan((2, 3, 4, 5), None, (9, 3, 8, 9))
+    with fails(ValueError, "fractional_max_unpool: give either scale_factor or output_size"):
+        plan((2, 3, 4, 5), 1.5, (8, 9))

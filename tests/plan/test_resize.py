@@ -195,3 +195,91 @@ def test_cells_whole_periods_apart_have_the_same_weights(
         moved += start != first
     assert moved or kernel.coordinates == "align_corners"
     assert not planned(200, output, math.pi, kernel).repeated_cells(90, 120)[1] or scale is None
+
+
+# --- options --------------------------------------------------------------------------------------
+
+
+def test_a_nearest_plan_knows_its_rounding() -> None:
+    def plan(**given: Any) -> Any:
+        options = {"scale_factor": 1.5, "output_size": None, "coordinates": "asymmetric"}
+        options |= {"rounding": None} | given
+        return resize.plan_nearest("nearest_unpool", (1, 1, 4, 6), **options)
+
+    assert plan().axes[0].span.method == Nearest("asymmetric", "floor")
+    assert plan(coordinates="half_pixel").axes[1].span.method == Nearest(
+        "half_pixel", "round_prefer_ceil"
+    )
+    assert plan(rounding="ceil").axes[0].span.method == Nearest("asymmetric", "ceil")
+    assert (plan().plane, [axis.axis for axis in plan().axes]) == ((6, 9), [-2, -1])
+    with fails(ValueError, "nearest_unpool: coordinates='centre' is not one of asymmetric, half"):
+        plan(coordinates="centre")
+    with fails(ValueError, "nearest_unpool: rounding='up' is not one of floor, ceil, round_pre"):
+        plan(rounding="up")
+    with fails(ValueError, "nearest_unpool: give either scale_factor or output_size, got scale"):
+        plan(scale_factor=None)
+
+
+def test_an_interpolation_knows_its_kernel() -> None:
+    def plan(operation: str = "linear_unpool", *given: Any, size: Any = 7, **options: Any) -> Any:
+        return resize.plan_interpolation(operation, (2, 3, 4, 7), None, size, *given, **options)
+
+    linear = plan()
+    assert (linear.plane, linear.growth, linear.rank) == ((7, 7), 7 / 4, 2)
+    assert [axis.axis for axis in linear.axes] == [-2]  # the other one keeps its size
+    assert [axis.axis for axis in linear.resize_axes] == [-2, -1]
+    assert linear.kernel == Kernel("asymmetric", None, False, False)
+    assert plan(size=(8, 14)).growth == 4.0
+    smooth = plan("linear_unpool", "half_pixel", True)
+    assert smooth.kernel == Kernel("half_pixel", None, True, True)
+    cubic = plan("cubic_unpool", "half_pixel", True, False, -0.5)
+    assert cubic.kernel == Kernel("half_pixel", -0.5, True, False)
+    assert plan("cubic_unpool", coefficient=-0.75).kernel.coefficient == -0.75
+    assert type(plan("cubic_unpool", coefficient=np.float32(-0.5)).kernel.coefficient) is float
+    wrong = [
+        (ValueError, "coordinates='centre' is not one of asymmetric", {"coordinates": "centre"}),
+        (TypeError, "antialias must be a bool, got 1", {"antialias": 1}),
+        (TypeError, "exclude_outside must be a bool, got 0", {"exclude_outside": 0}),
+        (ValueError, "give either scale_factor or output_size", {"size": None}),
+    ]
+    for value in (True, None, "sharp"):
+        said = f"coefficient must be a number, got {value!r} (array of shape (2, 3, 4, 7))"
+        wrong.append((TypeError, said, {"coefficient": value}))
+    for value in (math.inf, -math.inf, math.nan):
+        said = f"coefficient={value} must be finite (array of shape (2, 3, 4, 7))"
+        wrong.append((ValueError, said, {"coefficient": value}))
+    for error, said, options in wrong:
+        with fails(error, f"cubic_unpool: {said}"):
+            plan("cubic_unpool", **({"coefficient": -0.75} | options))
+
+
+def test_phases_end_where_there_would_be_too_many() -> None:
+    longest = resize._MAX_PHASES
+    assert planned(2, 2 * longest, None, Kernel()).n_taps == 2
+    assert len(planned(2, 2 * longest, None, Kernel()).phases) == longest
+    assert planned(2, 2 * longest + 2, None, Kernel()).phases is None
+    assert planned(4, 8, None, Kernel("half_pixel", -0.5)).n_taps == 4
+    span = ResizeSpan.of_part(ResizeAxis(-1, 9, 18, 2.0), Kernel(), 8, 12)
+    assert span.start == 4
+    assert [phase.shift for phase in resize.plan_interpolated_axis(span).phases or ()] == [0, 0]
+    part = resize.plan_nearest_axis(
+        ResizeSpan.of_part(ResizeAxis(-1, 9, 18, 2.0), Nearest(), 8, 12)
+    )
+    assert (part.axis, part.output, part.repeats) == (-1, 4, 2)
+
+
+def test_a_factor_may_be_as_large_as_any_plane() -> None:
+    assert resized(1, 1, 2, factor=2.0**31)[0].output == 2**32
+    with fails(ValueError, "must be <= 2147483648"):
+        resized(1, 1, 2, factor=2.0**31 + 1)
+    assert resize.scaled_size(1, 2 - 4 * math.ulp(1.0)) == 2
+    assert resize.scaled_size(1, 2 - 5 * math.ulp(1.0)) == 1
+
+
+def test_weights_repeat_after_whole_periods() -> None:
+    axis = planned(200, 300, None, Kernel())  # three cells for two elements
+    assert [axis.whole_periods(cells) for cells in (2, 3, 4, 6, 8)] == [2, 3, 3, 6, 6]
+    assert axis.repeated_cells(30, 36) == (6, 16)
+    assert axis.repeated_cells(30, 35) == (30, 0)  # no whole period
+    assert axis.repeated_cells(3, 6) == (3, 0)  # at the start
+    assert axis.repeated_cells(291, 294) == (291, 0)  # at the end

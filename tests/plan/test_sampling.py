@@ -44,6 +44,7 @@ def test_sources_are_rounded_positions(coordinates: Any, rounding: Any) -> None:
         how = {"coordinates": coordinates, "rounding": rounding}
         expected = reference.nearest_unpool(np.arange(n), **options(m, scale), **how)
         np.testing.assert_array_equal(sources, expected)
+        assert sources.dtype == np.int64
 
 
 def test_sources_of_many_cells_are_exact() -> None:
@@ -114,3 +115,23 @@ def test_weights_repeat_after_the_cells_of_a_simple_factor() -> None:
     assert sampling.period(9, 12, float(Fraction(4, 3)), "asymmetric") == (4, 3)
     assert sampling.period(10**6, 10**6 + 1, None, "asymmetric") is None
     assert sampling.period(4, 1, None, "align_corners") is None
+    assert sampling.period(4, 2, None, "asymmetric") == (1, 2)
+    assert whole(*(sampling.period(6, 9, None, "half_pixel") or ()))
+    most = sampling._MAX_PERIOD
+    assert sampling.period(1, most, None, "asymmetric") == (most, 1)
+    assert sampling.period(1, most + 1, None, "asymmetric") is None
+
+
+def test_positions_within_4_ulp_of_a_whole_number_are_that_number() -> None:
+    step = np.finfo(np.float64).eps
+    given = np.asarray([3, 3 + 16 * step, 3 + 18 * step, 3 - 16 * step, 3 - 18 * step, 2.5])
+    wanted = [3, 3, 3 + 18 * step, 3, 3 - 18 * step, 2.5]
+    assert sampling._snapped(given).tolist() == wanted
+
+
+def test_a_part_reads_what_its_taps_reach() -> None:
+    kernel = tuple(Kernel("half_pixel", None, True))
+    assert sampling.tap_range(40, 10, None, kernel, 2, 3) == (6, 14)
+    assert sampling.tap_range(40, 10, 0.2, kernel, 2, 3) == (8, 18)
+    assert sampling.tap_range(4, 8, None, tuple(Kernel()), 7, 8) == (3, 4)
+    assert sampling.tap_range(4, 8, None, tuple(Kernel()), 2, 4) == (1, 3)

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.support.expectations import fails, whole
@@ -79,7 +80,11 @@ def test_windows_are_those_of_the_definition(ceil: bool) -> None:
         assert whole(*dataclasses.astuple(axis)[:6], *plan.output)
         assert whole(*axis.padding, *axis.source_before, *axis.source_after)
         check_stand_ins(axis, expected)
-        check_counts(axis, expected)
+        check_fullness(axis, expected)
+        inside = [[is_real(cells[tap], n) for cells in expected] for tap in range(k)]
+        assert (axis.valid_taps == inside).all()
+        assert axis.extent == d * (k - 1) + 1
+        check_parts(axis, expected)
         seen["planned"] += 1
     assert min(seen.values()) > 20
 
@@ -99,14 +104,81 @@ def check_stand_ins(axis: PoolAxis, expected: list[list[int]]) -> None:
             assert line[cell + axis.padding[0]] == nearest
 
 
-def check_counts(axis: PoolAxis, expected: list[list[int]]) -> None:
+def check_fullness(axis: PoolAxis, expected: list[list[int]]) -> None:
     before, after = axis.padding
     for include_pad in (False, True):
         low, high = (-before, axis.size + after) if include_pad else (0, axis.size)
-        counts = axis.element_counts(include_pad=include_pad)
-        assert counts == tuple(sum(c in range(low, high) for c in cells) for cells in expected)
-        assert whole(*counts)
-    assert min(axis.element_counts(include_pad=False)) >= 1
+        is_full = all(cell in range(low, high) for cells in expected for cell in cells)
+        assert axis.is_full(include_pad=include_pad) == is_full
+
+
+def check_parts(axis: PoolAxis, expected: list[list[int]]) -> None:
+    count, axis.arrays["of the whole"] = len(expected), None
+    for first, last in {(0, 1), (0, count), (count // 2, count), (count - 1, count)}:
+        cells = expected[first:last]
+        start, stop, part = axis.part(first, last)
+        assert start == max(cells[0][0], 0)
+        assert stop == min(cells[-1][-1] + 1, axis.size)
+        assert (part.origin, part.size, part.count) == (start, stop - start, last - first)
+        assert (part.padding[1], part.arrays) == (axis.size + axis.padding[1] - stop, {})
+        assert dataclasses.astuple(part)[3:6] == dataclasses.astuple(axis)[3:6]
+        check_stand_ins(part, [[cell - start for cell in window] for window in cells])
+        check_fullness(part, [[cell - start for cell in window] for window in cells])
+        assert part.part(0, 1)[2].origin == start
+
+
+def test_windows_of_any_size_may_leave_cells_over() -> None:
+    for n in (6, 7):  # in ceil mode the last window starts at 3 or at 6
+        options = ((3,), None, 0, 1, True)
+        for plan in (
+            windows.plan_max_pool("max_pool", (2, n), *options, (False, True)),
+            windows.plan_avg_pool("avg_pool", (2, n), *options, True, None, (False, True)),
+        ):
+            assert plan.axes[0].source_after == (n - 1, n - 1)  # as many for each size
+        assert len(pool(2, n, kernel_size=(3,), ceil_mode=True).axes[0].source_after) == 2 * (n - 6)
+
+
+def test_a_divisor_is_any_whole_number_but_0() -> None:
+    def plan(divisor: Any) -> windows.AvgPoolPlan:
+        return windows.plan_avg_pool("avg_pool", (1, 1, 6), 2, None, 1, 1, False, False, divisor)
+
+    assert plan(-3).divisor == -3
+    assert plan(np.int8(3)).divisor == 3
+    with fails(ValueError, "avg_pool: divisor=0 must not be 0 (array of shape (1, 1, 6))"):
+        plan(0)
+    with fails(TypeError, "avg_pool: divisor must be an int", "got 2.0 (array of shape (1, 1, 6))"):
+        plan(2.0)
+
+
+def test_long_windows_are_combined_in_pairs() -> None:
+    # Of 16 elements where each is in 4 windows, else of 64.
+    cases = [(15, 1, False), (16, 1, True), (16, 4, True), (16, 5, False), (63, 20, False)]
+    for k, s, in_pairs in [*cases, (64, 20, True), (64, 100, True)]:
+        plan = pool(200, 5, kernel_size=(k, 1), stride=(s, 1), dilation=(2, 1))
+        axis = plan.axes[0]
+        assert isinstance(axis, PoolAxis)
+        assert axis.in_pairs is in_pairs
+        assert list(axis.flat_offsets) == [2 * 5 * tap for tap in range(k)]
+        last = (axis.count - 1) * s + 1
+        slices = [slice(2 * tap, 2 * tap + last, s) for tap in range(k)]
+        assert list(axis.tap_slices) == ([] if in_pairs else slices)
+        assert axis.flat_extent == (200 * 5 if in_pairs else 2 * 5 * (k - 1))
+        assert (plan.flat_extent, plan.window_size) == (axis.flat_extent, k)
+        start, stop, part = axis.part(0, 1)
+        assert part.flat_extent == (stop * 5 if in_pairs else axis.flat_extent)
+        assert start == 0
+
+
+def test_a_plan_of_some_windows_is_a_part() -> None:
+    plan = pool(1, 1, 6, 8, kernel_size=2)
+    plan.arrays["of the whole"] = None
+    axes = (plan.axes[0].part(1, 2)[2], plan.axes[1])
+    part = plan.part(axes)
+    assert (part.output, part.plane, part.axes) == ((1, 4), (6, 8), axes)
+    assert (part.is_partial, plan.is_partial, part.arrays) == (True, False, {})
+    assert part.operation == plan.operation == "max_pool"
+    with fails(ValueError, "max_pool: kernel_size=2 is an int"):
+        pool(4, kernel_size=2)
 
 
 @pytest.mark.parametrize("lead", [(), (5,), (0, 2)])
@@ -169,19 +241,6 @@ def test_what_is_no_bool_is_refused() -> None:
         windows.plan_avg_pool("avg_pool", (1, 1, 4), 2, None, 0, 1, False, 1)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("include_pad", [False, True])
-def test_averages_divide_by_the_counts_of_each_axis(include_pad: bool) -> None:
-    options = ((3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1), True)
-    plan = windows.plan_avg_pool("avg_pool", (4, 6, 5), *options, include_pad)
-    assert plan.axes == windows.plan_max_pool("avg_pool", (4, 6, 5), *options).axes
-    counts = plan.counts
-    assert counts == tuple(axis.element_counts(include_pad=include_pad) for axis in plan.axes)
-    if include_pad:
-        assert counts == ((3, 3, 3, 2), (2, 2, 2, 2, 2))
-    else:
-        assert counts == ((2, 3, 3, 1), (2, 2, 2, 2, 1))
-
-
 def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
     alike = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 0, 1, False, True)
     assert alike.divisor == 4
@@ -191,22 +250,10 @@ def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
         windows.plan_avg_pool("avg_pool", (1, 1, 4), 0, None, 0, 1, False, True)
     padded = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 1, 1, False, False)
     assert padded.divisor is None
-    assert padded.counts == ((1, 2, 2, 1), (1, 2, 1))
-
-
-def test_elements_are_counted_as_one_by_one() -> None:
-    sizes = itertools.product((1, 4, 9), (1, 3, 40), (1, 2, 5), (1, 3), (0, 2), (False, True))
-    for n, k, s, d, p, ceil_mode in sizes:
-        p = min(p, d * (k - 1))
-        try:
-            options = {"kernel_size": (k,), "stride": (s,), "dilation": (d,), "padding": (p,)}
-            (axis,) = pool(n, **options, ceil_mode=ceil_mode).axes
-        except ValueError:  # no window fits, or one holds no element
-            continue
-        for include, (low, high) in ((True, (-p, n + p)), (False, (0, n))):
-            taps = [[start + d * tap for tap in range(k)] for start in axis.starts]
-            wanted = [sum(low <= place < high for place in window) for window in taps]
-            assert axis.element_counts(include_pad=include) == tuple(wanted)
+    assert (padded.include_pad, alike.include_pad) == (False, True)
+    options = ((3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1), True)
+    plan = windows.plan_avg_pool("avg_pool", (4, 6, 5), *options, True)
+    assert plan.axes == windows.plan_max_pool("avg_pool", (4, 6, 5), *options).axes
 
 
 # --- fractional pooling --------------------------------------------------------------------------
@@ -596,3 +643,56 @@ def test_a_bad_dilation_is_named_even_where_no_kernel_is_given() -> None:
     message = r"dilation=0 must be >= 1 on every axis"
     with pytest.raises(ValueError, match=message):
         transposed.plan_max_unpool("max_unpool", (1, 2, 4, 4), None, None, 0, 0, (8, 8))
+
+
+@pytest.mark.parametrize("name", ["same", "same_lower"])
+def test_padding_by_name_is_that_of_each_operation(name: str) -> None:
+    odd = (0, 1) if name == "same" else (1, 0)
+    pooled = pool(1, 1, 6, 7, kernel_size=3, stride=(2, 1), padding=name)
+    assert pooled.output == (3, 7)
+    assert [axis.padding for axis in pooled.axes] == [odd, (1, 1)]
+    assert unpool(1, 1, 3, 4, kernel_size=3, stride=2, padding=name) == (2, (6, 8))
+    assert unpool(1, 1, 3, kernel_size=3, stride=2, padding=name, output_size=5) == (1, (5,))
+    for size, before in ((5, 1), (6, odd[0])):
+        given = {"kernel_size": 3, "stride": 2, "padding": name, "dilation": 1}
+        plan = transposed.plan_max_unpool("max_unpool", (1, 1, 3), output_size=size, **given)  # type: ignore[arg-type]
+        assert plan.windows is not None
+        assert plan.windows[0].before == before
+    axes = transpose((1, 2, 3, 5), (2, 1, 3, 2), stride=2, padding=name)
+    assert [(axis.output, axis.before) for axis in axes] == [(6, odd[0]), (10, 0)]
+    (axis,) = transpose((1, 2, 3), (2, 1, 4), stride=2, padding=name, output_size=(5,))
+    assert (axis.output, axis.before) == (5, 1 + odd[0])
+    (axis,) = transpose((1, 2, 3), (2, 1, 4), stride=2, padding=name, output_padding=1)
+    assert (axis.output, axis.before) == (6, 1 + odd[0])
+    with fails(TypeError, "conv_transpose: groups must be an int", "got 2.0 (array of shape (1, 2"):
+        transpose((1, 2, 3), (2, 1, 4), groups=2.0)
+    said = "conv_transpose: padding=(1, -1) must be >= 0 (array of shape (1, 2, 3, 3))"
+    with fails(ValueError, said):
+        transpose((1, 2, 3, 3), (2, 1, 4, 4), padding=(1, -1))
+    with fails(TypeError, "max_unpool: dilation must be an int", "got 2.5 (array of shape (1, 1,"):
+        unpool(1, 1, 4, output_size=8, dilation=2.5)
+
+
+def test_a_part_of_a_transposed_axis_has_the_shares_of_its_cells() -> None:
+    def shares(axis: ConvTransposeAxis, element: int, cell: int) -> set[tuple[int, int, int]]:
+        found = set()
+        for tap, (elements, cells) in enumerate(axis.scatter_slices):
+            places = range(cells.start, cells.stop, cells.step)
+            pairs = zip(range(elements.start, elements.stop), places, strict=True)
+            found |= {(tap, element + i, cell + place) for i, place in pairs}
+        return found
+
+    for k, s, d, before in itertools.product((1, 3), (1, 2), (1, 2), (0, 1)):
+        axis = ConvTransposeAxis(-1, 4, k, s, d, before, 4 * s + 1)
+        whole_axis = shares(axis, 0, 0)
+        assert axis.count == axis.output
+        cells = [cell for _, _, cell in whole_axis]
+        assert max(map(cells.count, cells)) <= axis.extent <= (k - 1) * d + 1
+        for first, last in itertools.combinations(range(axis.output + 1), 2):
+            start, stop, part = axis.part(first, last)
+            assert 0 <= start < stop <= axis.size
+            assert (part.size, part.output) == (stop - start, last - first)
+            wanted = {share for share in whole_axis if first <= share[2] < last}
+            assert shares(part, start, first) == wanted
+            elements = [element for _, element, _ in wanted]
+            assert not elements or d > 1 or (start, stop) == (min(elements), max(elements) + 1)

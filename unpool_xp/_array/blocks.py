@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol, Self, TypeVar
 
 from unpool_xp._array.compat import Array
 from unpool_xp._array.namespace import InputInfo
+from unpool_xp._array.views import axis_slice
 from unpool_xp._plan.arguments import Shape
 
 
@@ -71,6 +73,76 @@ def map_plane_blocks(
         for output, part in zip(outputs, parts, strict=True):
             output[start : start + block_size, ...] = part
     return tuple([xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs])
+
+
+class AxisWindows(Protocol):
+    """The windows along one axis."""
+
+    @property
+    def axis(self) -> int:
+        """The axis, counted from the end."""
+
+    @property
+    def count(self) -> int:
+        """How many windows there are."""
+
+    @property
+    def extent(self) -> int:
+        """How many cells a window spans."""
+
+    def part(self, first: int, last: int) -> tuple[int, int, Self]:
+        """Return the input cells [start, stop) that the windows [first, last) need, and those."""
+
+
+AxisWindowsT = TypeVar("AxisWindowsT", bound=AxisWindows)
+
+
+def map_window_blocks(
+    info: InputInfo,
+    compute: Callable[[tuple[AxisWindowsT, ...], Array], tuple[Array, ...]],
+    axes: tuple[AxisWindowsT, ...],
+    x: Array,
+    growth: float,
+    *,
+    same_in_planes: bool = True,
+) -> tuple[Array, ...]:
+    """Return what is computed of the windows of x: some planes at a time, of large ones in parts.
+
+    `growth` is the size of the largest array in between, or output, over that of x.
+    """
+    if not should_block(info, x, growth):
+        return compute(axes, x)
+    longest = max(axes, key=lambda windows: windows.count)
+    axis, count = longest.axis, longest.count
+
+    def compute_plane(x: Array) -> tuple[Array, ...]:
+        cells = math.prod(x.shape) * max(growth, 1.0)
+        step = int(count * _block_bytes(info, x, cells) // (cells * x.dtype.itemsize))
+        # What two neighbouring parts both read is a quarter of them at most.
+        shared = longest.extent - x.shape[axis] // count
+        step = max(step, 4 * shared * count // x.shape[axis], 1)
+        if count < 2 * step:
+            return compute(axes, x)
+        outputs: list[Array] = []
+        for first in range(0, count, step):
+            last = min(first + step, count)
+            start, stop, part = longest.part(first, last)
+            parts = tuple([part if windows is longest else windows for windows in axes])
+            results = compute(parts, x[axis_slice(axis, slice(start, stop))])
+            if not outputs:
+                shapes = [list(result.shape) for result in results]
+                for shape, result in zip(shapes, results, strict=True):
+                    shape[axis] = count
+                    outputs.append(
+                        info.xp.empty(tuple(shape), dtype=result.dtype, device=info.device)
+                    )
+            for output, result in zip(outputs, results, strict=True):
+                output[axis_slice(axis, slice(first, last))] = result
+        return tuple(outputs)
+
+    if not same_in_planes:
+        return compute_plane(x)
+    return map_plane_blocks(info, compute_plane, x, len(axes), growth)
 
 
 def map_channel_blocks(

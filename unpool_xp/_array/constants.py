@@ -89,7 +89,7 @@ def _define_draws() -> None:
     ) -> list[torch.Tensor]:
         sizes: list[Shape] = [tuple(part) for part in (lead, plane, kernel_size, output)]
         starts = draw_region_starts("fractional_max_pool", sizes, None, seed)
-        return [torch.from_numpy(axis_starts) for axis_starts in starts]
+        return [torch.from_numpy(axis_starts).long() for axis_starts in starts]
 
     names = ("lead", "plane", "kernel_size", "output")
     schema = f"({', '.join([f'SymInt[] {name}' for name in names])}, int? seed) -> Tensor[]"

@@ -46,6 +46,11 @@ def _repeat_in_blocks(info: InputInfo, x: Array, repeats: Sequence[int]) -> Arra
     step = planes_per_cache_block(info, x, math.prod(plane) * last * x.dtype.itemsize)
     for start in range(0, len(x), step):
         part = x[start : start + step]
+        if max(above, default=1) == 1:  # in its place at once
+            cells = output[start : start + step].reshape(*part.shape, last)
+            for number in range(last):
+                cells[..., number] = part
+            continue
         wide = xp.empty((*part.shape, last), dtype=x.dtype)
         for number in range(last):
             wide[..., number] = part

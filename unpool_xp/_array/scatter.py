@@ -35,11 +35,12 @@ def scatter(
     # One cell more at the end takes what is dropped.
     size = target.shape[-1] - n_sentinel
     wider = target if n_sentinel else pad_axis(info, target, -1, 0, 1)
-    if not inside:
+    if not inside and info.traits.library not in ("numpy", "cupy"):  # there piece by piece
         positions = _mark_dropped(info, positions, size)
     if not add and _may_differentiate(info):
         positions = _mark_duplicates(positions, size, inside=inside)
-    return _scatter_inside(info, wider, values, positions, add=add)[..., :size]
+    drop_from = None if inside else size
+    return _scatter_inside(info, wider, values, positions, add=add, drop_from=drop_from)[..., :size]
 
 
 def sentinel_slots(info: InputInfo, *, add: bool, inside: bool) -> int:
@@ -109,7 +110,13 @@ def any_outside(info: InputInfo, positions: Array, size: int) -> Array:
 
 
 def _scatter_inside(
-    info: InputInfo, target: Array, values: Array, positions: Array, *, add: bool
+    info: InputInfo,
+    target: Array,
+    values: Array,
+    positions: Array,
+    *,
+    add: bool,
+    drop_from: int | None = None,
 ) -> Array:
     xp, kind, device = info.xp, info.traits.library, info.device
     if kind == "torch":
@@ -124,16 +131,23 @@ def _scatter_inside(
     if kind in ("numpy", "cupy"):
         dtype = info.index_dtype
         # In one index for all, which is made for as many planes at a time as stay in the cache.
-        step = planes_per_cache_block(info, values, m * xp.iinfo(dtype).bits // 8)
+        entry_bytes = xp.iinfo(dtype).bits // 8
+        step = planes_per_cache_block(info, values, m * entry_bytes)
+        width = max(planes_per_cache_block(info, values.T, step * entry_bytes), 1)
         row_starts = xp.arange(min(step, rows), dtype=dtype, device=device)[:, None] * size
         planes = xp.reshape(target, (-1,))
         for row in range(0, rows, max(step, 1)):
             part = planes[row * size : (row + step) * size]
-            flat = positions[row : row + step] + row_starts[: rows - row]
-            if add:
-                xp.add.at(part, flat, values[row : row + step])
-            else:
-                part[flat] = values[row : row + step]
+            for first in range(0, m, width):
+                piece = (slice(row, row + step), slice(first, first + width))
+                flat = positions[piece]
+                if drop_from is not None:
+                    flat = _mark_dropped(info, flat, drop_from)
+                flat = flat + row_starts[: rows - row]
+                if add:
+                    xp.add.at(part, flat, values[piece])
+                else:
+                    part[flat] = values[piece]
         return xp.reshape(planes, target.shape)
     row_starts = xp.arange(rows, dtype=info.index_dtype, device=device) * size
     flat = xp.reshape(xp.astype(positions, info.index_dtype) + row_starts[:, None], (-1,))

@@ -78,6 +78,13 @@ def gathered_taps(info: InputInfo, x: Array, windows: AdaptiveAxis) -> Array:
     return axis_first(info.xp, reshape_tail(info.xp, taps, n_lead, tail), n_lead)
 
 
+def gathered_growth(axes: Sequence[AnyWindows]) -> float:
+    """Return how much the taps that are gathered take over the plane, with their indices."""
+    gathered = [windows for windows in axes if isinstance(windows, AdaptiveAxis)]
+    taps = [windows.kernel_size * windows.count / windows.size for windows in gathered]
+    return 4 * math.prod(taps) if taps else 1.0
+
+
 def stacked_taps(info: InputInfo, x: Array, axes: Sequence[PoolAxis], pad_value: float) -> Array:
     """Stack the taps of all windows, (taps, ..., *windows); the padding holds `pad_value`."""
     rank = len(axes)

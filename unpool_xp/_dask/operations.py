@@ -24,16 +24,15 @@ from unpool_xp._dask.graph import (
     inspect_chunks,
 )
 from unpool_xp._dask.partition import (
-    AdaptivePartition,
     AnyPartition,
     AxisSizes,
     ConvTransposePartition,
     FractionalPoolPartition,
-    PoolPartition,
     ResizePartition,
     ScatterPartition,
     UnpoolPartition,
     UnsplitAxis,
+    WindowPartition,
     chunk_bounds,
 )
 from unpool_xp._dask.scatter import (
@@ -50,7 +49,6 @@ from unpool_xp._impl.conv_transpose import conv_transpose_matmul
 from unpool_xp._impl.fractional_pool import region_maxima
 from unpool_xp._impl.max_pool import index_and_offset_dtypes, window_maxima
 from unpool_xp._impl.nearest import repeat_nearest
-from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.cache import cached
 from unpool_xp._plan.fractional import FractionalPoolPlan
@@ -65,29 +63,21 @@ from unpool_xp._plan.resize import (
 )
 from unpool_xp._plan.sampling import Kernel
 from unpool_xp._plan.transposed import ConvTransposePlan, MaxUnpoolPlan
-from unpool_xp._plan.windows import AnyWindows, AvgPoolPlan, MaxPoolPlan
+from unpool_xp._plan.windows import AvgPoolPlan, MaxPoolPlan
 
 
 def max_pool(plan: MaxPoolPlan, x: Array) -> list[Array]:
     """Return the maxima and their places in the whole plane."""
     operation, index_dtype = plan.operation, _index_dtype(plan.operation, plan, x)
 
-    def part(parts: Sequence[Any], _: Any) -> MaxPoolPlan:
-        axes = tuple(windows for windows, _ in parts)
-        outputs = tuple(axis.count for axis in axes)
-        return MaxPoolPlan(plan.plane, outputs, axes, True, plan.is_strided, operation)
+    def part(axes: Sequence[Any], _: Any) -> MaxPoolPlan:
+        return plan.part(tuple(axes))
 
-    axes = [_window_partition(windows, ()) for windows in plan.axes]
+    axes = [WindowPartition(windows) for windows in plan.axes]
     dtypes = (None, index_dtype)
     return blockwise_with_halo(
         operation, window_maxima, axes, [x], part, token=repr(plan), dtypes=dtypes
     )
-
-
-def _window_partition(windows: AnyWindows, counts: Shape) -> AnyPartition:
-    if isinstance(windows, AdaptiveAxis):
-        return AdaptivePartition(windows, counts)
-    return PoolPartition(windows, counts)
 
 
 def _index_dtype(operation: str, plan: MaxPoolPlan | FractionalPoolPlan, x: Array) -> Any:
@@ -98,49 +88,30 @@ def _index_dtype(operation: str, plan: MaxPoolPlan | FractionalPoolPlan, x: Arra
 def avg_pool(plan: AvgPoolPlan, x: Array, operation: str = "avg_pool") -> Array:
     """Return the means."""
 
-    def part(parts: Sequence[Any], _: Any) -> AvgPoolPlan:
-        return AvgPoolPlan(tuple(w for w, _ in parts), tuple(c for _, c in parts), plan.divisor)
+    def part(axes: Sequence[Any], _: Any) -> AvgPoolPlan:
+        return replace(plan, axes=tuple(axes))
 
-    counts = plan.counts if plan.divisor is None else ((),) * len(plan.axes)
-    axes = [_window_partition(windows, c) for windows, c in zip(plan.axes, counts, strict=True)]
+    axes = [WindowPartition(windows) for windows in plan.axes]
     return blockwise_with_halo(operation, window_means, axes, [x], part, token=repr(plan))[0]
 
 
 def fractional_max_pool(plan: FractionalPoolPlan, x: Array) -> list[Array]:
     """Return the maxima and their places in the whole plane."""
-    rank = len(plan.plane)
 
-    def part(parts: Sequence[Any], planes: tuple[slice, ...]) -> FractionalPoolPlan:
-        starts = []
-        for found, (first, last, start) in zip(plan.starts, parts, strict=True):
-            lead = planes if found.ndim > 1 else ()
-            starts.append(found[(*lead, slice(first, last))] - start)
-        origins = tuple(start for _, _, start in parts)
-        return FractionalPoolPlan(plan.plane, plan.kernel_size, starts, origins)
+    def part(axes: Sequence[Any], planes: tuple[slice, ...]) -> FractionalPoolPlan:
+        return replace(plan, axes=tuple([axis.of_planes(planes) for axis in axes]))
 
-    axes = []
-    sizes = zip(plan.plane, plan.kernel_size, plan.starts, strict=True)
-    for i, (n, k, starts) in enumerate(sizes):
-        whole, bounds = AxisSizes(i - rank, n, starts.shape[-1]), _start_bounds(starts, n - k)
-        axes.append(FractionalPoolPartition(whole, k, *bounds))
+    axes = [FractionalPoolPartition.of_regions(regions) for regions in plan.axes]
     return blockwise_with_halo(
         "fractional_max_pool",
         region_maxima,
         axes,
         [x],
         part,
-        token=(plan.plane, plan.kernel_size, plan.starts),
+        token=(plan.plane, [(regions.kernel_size, regions.starts) for regions in plan.axes]),
         dtypes=(None, _index_dtype("fractional_max_pool", plan, x)),
         plan_per_chunk=True,
     )
-
-
-def _start_bounds(starts: Any, last: int) -> tuple[Any, Any]:
-    """Return the first and the last start of each region, of all planes."""
-    planes = tuple(range(starts.ndim - 1))
-    if not starts.size:  # no planes: any will do
-        return starts.min(axis=planes, initial=0), starts.max(axis=planes, initial=last)
-    return starts.min(axis=planes), starts.max(axis=planes)
 
 
 def nearest_unpool(plan: NearestPlan, x: Array) -> Array:

@@ -7,15 +7,14 @@ those of the whole array. Imports no array library.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from unpool_xp._plan.adaptive import AdaptiveAxis
-from unpool_xp._plan.arguments import Shape
+from unpool_xp._plan.fractional import RegionAxis
 from unpool_xp._plan.resize import ResizeAxis, ResizeSpan
 from unpool_xp._plan.sampling import Kernel, Nearest
 from unpool_xp._plan.transposed import ConvTransposeAxis
-from unpool_xp._plan.windows import PoolAxis, pad_source_indices
+from unpool_xp._plan.windows import AnyWindows, PoolAxis
 
 
 class AxisPart(NamedTuple):
@@ -94,58 +93,18 @@ class UnsplitAxis(AxisPartition[AxisSizes]):
 
 
 @dataclass(frozen=True)
-class PoolPartition(AxisPartition[PoolAxis]):
-    """Windows along an axis; `counts`, by how many elements the sum of each is divided."""
-
-    counts: Shape = ()
+class WindowPartition(AxisPartition[AnyWindows]):
+    """The windows of a pooling along an axis."""
 
     @property
     def ratio(self) -> tuple[int, int]:
-        """One window per stride."""
-        return 1, self.whole.stride
-
-    def part(self, first: int, last: int) -> AxisPart:
-        """Return the windows [first, last)."""
+        """One window per stride, of as many windows as there are."""
         whole = self.whole
-        low = first * whole.stride - whole.padding[0]
-        high = (
-            low + (last - first - 1) * whole.stride + (whole.kernel_size - 1) * whole.dilation + 1
-        )
-        start, stop = max(low, 0), min(high, whole.size)
-        before, size = start - low, stop - start
-        lead, trail = pad_source_indices(size, whole.dilation, before, max(high - stop, 0))
-        windows = replace(
-            whole,
-            size=size,
-            count=last - first,
-            padding=(before, 0),
-            source_before=lead,
-            source_after=trail,
-            origin=whole.origin + start,
-            arrays={},
-        )
-        return AxisPart(start, stop, (windows, self.counts[first:last]))
-
-
-@dataclass(frozen=True)
-class AdaptivePartition(AxisPartition[AdaptiveAxis]):
-    """Windows that split an axis; `counts`, by how many elements the sum of each is divided."""
-
-    counts: Shape = ()
+        return (1, whole.stride) if isinstance(whole, PoolAxis) else (whole.count, whole.size)
 
     def part(self, first: int, last: int) -> AxisPart:
         """Return the windows [first, last)."""
-        n, out = self.whole.whole
-        start, stop = first * n // out, -(-last * n // out)
-        windows = replace(
-            self.whole,
-            size=stop - start,
-            first=first,
-            count=last - first,
-            origin=start,
-            arrays={},
-        )
-        return AxisPart(start, stop, (windows, self.counts[first:last]))
+        return AxisPart(*self.whole.part(first, last))
 
 
 @dataclass(frozen=True)
@@ -159,13 +118,7 @@ class ConvTransposePartition(AxisPartition[ConvTransposeAxis]):
 
     def part(self, first: int, last: int) -> AxisPart:
         """Return the elements of which a tap lands on the cells [first, last), one at least."""
-        whole = self.whole
-        lowest = first + whole.before - (whole.kernel_size - 1) * whole.dilation
-        start = min(max(-(-lowest // whole.stride), 0), whole.size - 1)
-        stop = max(min((last - 1 + whole.before) // whole.stride + 1, whole.size), start + 1)
-        before = first + whole.before - start * whole.stride
-        axis = replace(whole, size=stop - start, before=before, output=last - first)
-        return AxisPart(start, stop, axis)
+        return AxisPart(*self.whole.part(first, last))
 
 
 @dataclass(frozen=True)
@@ -231,18 +184,28 @@ class ResizePartition(AxisPartition[ResizeAxis]):
 
 
 @dataclass(frozen=True)
-class FractionalPoolPartition(AxisPartition[AxisSizes]):
+class FractionalPoolPartition(AxisPartition[RegionAxis]):
     """Fractional regions: all starts lie between `first_starts` and `last_starts`."""
 
-    kernel_size: int
     first_starts: Any  # (out,): the first start of all planes, on the host
     last_starts: Any  # (out,): the last
+
+    @classmethod
+    def of_regions(cls, regions: RegionAxis) -> FractionalPoolPartition:
+        """Return the axis, with the first and the last start of each region."""
+        starts, planes = regions.starts, tuple(range(regions.starts.ndim - 1))
+        if not starts.size:  # no planes: any will do
+            last = regions.size - regions.kernel_size
+            return cls(
+                regions, starts.min(axis=planes, initial=0), starts.max(axis=planes, initial=last)
+            )
+        return cls(regions, starts.min(axis=planes), starts.max(axis=planes))
 
     def part(self, first: int, last: int) -> AxisPart:
         """Return the regions [first, last)."""
         start = int(self.first_starts[first])
-        stop = int(self.last_starts[last - 1]) + self.kernel_size
-        return AxisPart(start, stop, (first, last, start))
+        stop = int(self.last_starts[last - 1]) + self.whole.kernel_size
+        return AxisPart(start, stop, self.whole.between(first, last, start, stop))
 
 
 @dataclass(frozen=True)

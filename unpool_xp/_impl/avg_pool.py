@@ -5,41 +5,39 @@ from __future__ import annotations
 import typing
 from typing import Any
 
-from unpool_xp._array.blocks import map_plane_blocks
+from unpool_xp._array.blocks import map_window_blocks
 from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import without_float_errors
 from unpool_xp._array.views import expand_to_axis, pad, zeros
-from unpool_xp._array.windows import gathered_taps, tap_views, window_starts
+from unpool_xp._array.windows import gathered_growth, gathered_taps, tap_views, window_starts
 from unpool_xp._impl.long_windows import State, reduce_pairs, reduce_windows
 from unpool_xp._plan.adaptive import AdaptiveAxis
-from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AnyWindows, AvgPoolPlan, PoolAxis
 
 
 def window_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Array:
     """Return the mean of each window."""
     xp = info.xp
-    before = [len(windows.source_before) for windows in plan.axes]
-    after = [len(windows.source_after) for windows in plan.axes]
 
-    def average_block(x: Array) -> tuple[Array]:
+    def average(axes: tuple[AnyWindows, ...], x: Array) -> tuple[Array]:
         # Axis by axis. Rows first: they lie together, and fewer are left to add up in steps.
         mean = cast(xp, x, compute_dtype(xp, x.dtype))
+        before = [len(windows.source_before) for windows in axes]
+        after = [len(windows.source_after) for windows in axes]
         mean = pad(info, mean, before, after, 0)
-        for windows in plan.axes:
+        for windows in axes:
             mean = _window_sums(info, mean, windows)
         if plan.divisor is not None:
             mean = mean / plan.divisor
         else:
-            for windows, count in zip(plan.axes, plan.counts, strict=True):
-                include_pad = plan.include_pad
-                mean = mean / _divisors(info, windows, count, mean.dtype, include_pad=include_pad)
+            for windows in axes:
+                mean = mean / _divisors(info, windows, mean.dtype, include_pad=plan.include_pad)
         return (cast(xp, mean, x.dtype),)
 
-    blocks = (average_block, x, len(plan.axes), 1.0)
-    return without_float_errors(map_plane_blocks, info, *blocks)[0]
+    blocks = (average, plan.axes, x, gathered_growth(plan.axes))
+    return without_float_errors(map_window_blocks, info, *blocks)[0]
 
 
 def _window_sums(info: InputInfo, x: Array, windows: AnyWindows) -> Array:
@@ -72,20 +70,24 @@ def _is_longest(info: InputInfo, windows: AdaptiveAxis) -> Array:
 
 
 def _divisors(
-    info: InputInfo, windows: AnyWindows, counts: Shape, dtype: Any, *, include_pad: bool
-) -> Array:
-    def make_divisors() -> Array:
-        if not counts and isinstance(windows, PoolAxis):
-            vector = cast(info.xp, _element_counts(info, windows, include_pad=include_pad), dtype)
-        else:
-            vector = info.xp.asarray(counts, dtype=dtype, device=info.device)
-        return expand_to_axis(info.xp, vector, windows.axis)
+    info: InputInfo, windows: AnyWindows, dtype: Any, *, include_pad: bool
+) -> Array | int:
+    """Return how many elements the windows along an axis have; a number if all have as many."""
+    if windows.is_full(include_pad=include_pad):
+        return windows.kernel_size
 
-    return cached_array(info, windows.arrays, "divisors", make_divisors, dtype)
+    def make_divisors() -> Array:
+        if isinstance(windows, AdaptiveAxis):
+            counts = info.xp.asarray(windows.lengths, dtype=dtype, device=info.device)
+        else:
+            counts = cast(info.xp, _element_counts(info, windows, include_pad=include_pad), dtype)
+        return expand_to_axis(info.xp, counts, windows.axis)
+
+    return cached_array(info, windows.arrays, "divisors", make_divisors, dtype, include_pad)
 
 
 def _element_counts(info: InputInfo, windows: PoolAxis, *, include_pad: bool) -> Array:
-    """Return how many taps each window averages over, where the size of the axis is a symbol."""
+    """Return how many taps of each window are not beyond the padding, or not in it either."""
     (before, after), dilation = windows.padding if include_pad else (0, 0), windows.dilation
     starts = window_starts(info, windows, info.index_dtype)
     first = -((starts + before) // dilation)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 
-from unpool_xp._array.blocks import map_channel_blocks, should_block
+from unpool_xp._array.blocks import map_channel_blocks, map_window_blocks, should_block
 from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import matmul, without_float_errors
 from unpool_xp._array.overlap_add import overlap_add
 from unpool_xp._array.views import reshape_tail
 from unpool_xp._impl.conv_phases import conv_transpose_phases, is_applicable
-from unpool_xp._plan.transposed import ConvTransposePlan
+from unpool_xp._plan.transposed import ConvTransposeAxis, ConvTransposePlan
+
+_LARGE_PLANE = 2**20  # elements; of those some cells at a time
 
 
 def conv_transpose_matmul(
@@ -22,7 +24,16 @@ def conv_transpose_matmul(
     bias: Array | None = None,
 ) -> Array:
     """Return the transposed convolution of x (..., channels, *plane), in its dtype."""
-    return without_float_errors(_multiply_and_add, info, plan, x, weight, bias)
+    kernel = tuple(weight.shape[2:])
+
+    def convolve(axes: tuple[ConvTransposeAxis, ...], x: Array) -> tuple[Array]:
+        part = ConvTransposePlan(axes, plan.groups)
+        return (without_float_errors(_multiply_and_add, info, part, x, weight, bias),)
+
+    if not info.traits.fast_path or math.prod(x.shape[-len(kernel) :]) < _LARGE_PLANE:
+        return convolve(plan.axes, x)[0]
+    growth = weight.shape[1] * plan.groups * math.prod(kernel) / weight.shape[0]
+    return map_window_blocks(info, convolve, plan.axes, x, growth, same_in_planes=False)[0]
 
 
 def _multiply_and_add(

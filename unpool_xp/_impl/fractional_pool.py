@@ -5,35 +5,40 @@ from __future__ import annotations
 import functools
 import operator
 
+from unpool_xp._array.blocks import map_window_blocks
 from unpool_xp._array.compat import Array, cast
 from unpool_xp._array.gather import broadcastable_index, take_per_plane
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._impl.fold_max import FoldAxis, first_maxima
 from unpool_xp._impl.max_pool import index_and_offset_dtypes
-from unpool_xp._plan.fractional import FractionalPoolPlan
+from unpool_xp._plan.fractional import FractionalPoolPlan, RegionAxis
 
 
-def region_maxima(info: InputInfo, plan: FractionalPoolPlan, x: Array) -> tuple[Array, Array]:
+def region_maxima(info: InputInfo, plan: FractionalPoolPlan, x: Array) -> tuple[Array, ...]:
     """Return the maximum of each region, and its position in the plane."""
-    rank, starts, flat_strides = len(plan.plane), plan.starts, plan.flat_strides
     index_dtype, offset_dtype = index_and_offset_dtypes(
         info, "fractional_max_pool", plan.plane, plan.flat_extent
     )
+    rank, floating = len(plan.axes), info.xp.isdtype(x.dtype, "real floating")
 
-    def _fold_axis(i: int) -> FoldAxis:
-        taps = range(plan.kernel_size[i])
+    def fold_axis(regions: RegionAxis) -> FoldAxis:
+        taps = range(regions.kernel_size)
 
-        def _views(array: Array) -> list[Array]:
-            return [take_per_plane(info, array, starts[i] + tap, rank, i - rank) for tap in taps]
+        def views(array: Array) -> list[Array]:
+            starts, axis = regions.starts, regions.axis
+            return [take_per_plane(info, array, starts + tap, rank, axis) for tap in taps]
 
-        return FoldAxis(_views, _views, [tap * flat_strides[i] for tap in taps], None)
+        return FoldAxis(views, views, [tap * regions.flat_stride for tap in taps], None)
 
-    def _region_starts(i: int) -> Array:
-        flat = flat_strides[i] * (starts[i] + plan.origins[i])
-        return broadcastable_index(info, flat, rank, i - rank)
+    def first_position(regions: RegionAxis) -> Array:
+        cells = regions.starts + regions.origin
+        return broadcastable_index(info, cells, rank, regions.axis) * regions.flat_stride
 
-    floating = info.xp.isdtype(x.dtype, "real floating")
-    axes = [_fold_axis(i) for i in reversed(range(rank))]
-    values, offsets = first_maxima(info, x, axes, offset_dtype, floating=floating)
-    region_starts = functools.reduce(operator.add, [_region_starts(i) for i in range(rank)])
-    return cast(info.xp, values, x.dtype), cast(info.xp, region_starts + offsets, index_dtype)
+    def pool(axes: tuple[RegionAxis, ...], x: Array) -> tuple[Array, Array]:
+        folds = [fold_axis(regions) for regions in reversed(axes)]
+        values, offsets = first_maxima(info, x, folds, offset_dtype, floating=floating)
+        first = functools.reduce(operator.add, [first_position(regions) for regions in axes])
+        return cast(info.xp, values, x.dtype), cast(info.xp, first + offsets, index_dtype)
+
+    is_same = all(regions.starts.ndim == 1 for regions in plan.axes)
+    return map_window_blocks(info, pool, plan.axes, x, 1.0, same_in_planes=is_same)

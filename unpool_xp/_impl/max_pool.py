@@ -8,13 +8,19 @@ import operator
 import typing
 from typing import Any, NamedTuple
 
-from unpool_xp._array.blocks import map_plane_blocks
+from unpool_xp._array.blocks import map_window_blocks
 from unpool_xp._array.compat import Array, cast
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import are_first_maxima, lowest_value
 from unpool_xp._array.views import expand_to_axis
-from unpool_xp._array.windows import padded_axis, stacked_taps, window_starts, window_views
+from unpool_xp._array.windows import (
+    gathered_growth,
+    padded_axis,
+    stacked_taps,
+    window_starts,
+    window_views,
+)
 from unpool_xp._impl.fold_max import FoldAxis, PairedAxis, first_maxima
 from unpool_xp._impl.long_windows import Combine, ReduceTaps, State, reduce_windows
 from unpool_xp._plan.adaptive import AdaptiveAxis
@@ -37,13 +43,21 @@ def window_maxima(info: InputInfo, plan: MaxPoolPlan, x: Array) -> tuple[Array, 
         compute = _max_pool_stacked
         growth = plan.window_size * math.prod(plan.output) / math.prod(x.shape[x.ndim - rank :])
     else:
-        dtype_info, compute, growth = _dtype_info(info, plan, x), _max_pool_folded, 1.0
-    starts = _window_starts(info, plan, dtype_info.index_dtype)
+        dtype_info, compute = _dtype_info(info, plan, x), _max_pool_folded
+        growth = gathered_growth(plan.axes)
+    whole_starts = None
 
-    def pool_block(x: Array) -> tuple[Array, Array]:
-        return compute(info, plan, x, dtype_info, starts)
+    def pool(axes: tuple[AnyWindows, ...], x: Array) -> tuple[Array, Array]:
+        nonlocal whole_starts
+        if axes is not plan.axes:
+            part = plan.part(axes)
+            starts = _window_starts(info, part, dtype_info.index_dtype)
+            return compute(info, part, x, dtype_info, starts)
+        if whole_starts is None:  # once for all planes
+            whole_starts = _window_starts(info, plan, dtype_info.index_dtype)
+        return compute(info, plan, x, dtype_info, whole_starts)
 
-    values, indices = map_plane_blocks(info, pool_block, x, rank, growth)
+    values, indices = map_window_blocks(info, pool, plan.axes, x, growth)
     return cast(info.xp, values, x.dtype), indices
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -54,6 +54,11 @@ class AdaptiveAxis:
         return (o - math.gcd(n, o) + n - 1) // o + 1
 
     @property
+    def extent(self) -> int:
+        """The cells that the longest window spans."""
+        return self.kernel_size
+
+    @property
     def flat_extent(self) -> int:
         """A bound of the positions along the axis, in row-major order."""
         return (self.origin + self.size) * self.flat_stride
@@ -79,10 +84,30 @@ class AdaptiveAxis:
         sources: npt.NDArray[np.int64] = np.maximum(taps, starts).reshape(-1) - self.origin
         return sources
 
-    def element_counts(self, *, include_pad: bool) -> Shape:
-        """Return how many elements each window averages over; there is no padding."""
-        (n, o), windows = self.whole, range(self.first, self.first + self.count)
-        return tuple([-(-(i + 1) * n // o) - i * n // o for i in windows])
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """How many elements each window has."""
+        starts, stops = _window_bounds(*self.whole, self.first, self.count)
+        return stops - starts
+
+    def is_full(self, *, include_pad: bool) -> bool:
+        """Return whether all windows have as many elements; there is no padding."""
+        return not self.repeats_first
+
+    def part(self, first: int, last: int) -> tuple[int, int, AdaptiveAxis]:
+        """Return the input cells [start, stop) that the windows [first, last) need, and those."""
+        n, o = self.whole
+        start = (self.first + first) * n // o - self.origin
+        stop = -(-(self.first + last) * n // o) - self.origin
+        windows = replace(
+            self,
+            size=stop - start,
+            first=self.first + first,
+            count=last - first,
+            origin=self.origin + start,
+            arrays={},
+        )
+        return start, stop, windows
 
 
 def _window_bounds(
@@ -122,6 +147,6 @@ def plan_adaptive_max_pool(operation: str, shape: Shape, output_size: OutputSize
 
 
 def plan_adaptive_avg_pool(operation: str, shape: Shape, output_size: OutputSizes) -> AvgPoolPlan:
-    """Plan an adaptive average pooling: the windows, and the divisors along each axis."""
+    """Plan an adaptive average pooling."""
     axes = plan_adaptive_max_pool(operation, shape, output_size).axes
     return plan_means(axes, include_pad=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,30 +33,77 @@ class FractionalPoolSizes(NamedTuple):
     output: Shape
 
 
-class FractionalPoolPlan(NamedTuple):
+@dataclass(frozen=True)
+class RegionAxis:
+    """The regions of a fractional pooling along one axis."""
+
+    axis: int  # negative: counted from the end
+    size: int
+    kernel_size: int
+    flat_stride: int  # from an element to the next one along the axis, in row-major order
+    starts: Any  # (out,) or (*lead, out)
+    origin: int = 0  # first cell in the whole axis, if this is a part of it
+
+    @property
+    def count(self) -> int:
+        """How many regions there are."""
+        return int(self.starts.shape[-1])
+
+    @property
+    def output(self) -> int:
+        """The cells of the output, one for each region."""
+        return self.count
+
+    @property
+    def extent(self) -> int:
+        """The cells that a region spans."""
+        return self.kernel_size
+
+    def part(self, first: int, last: int) -> tuple[int, int, RegionAxis]:
+        """Return the input cells [start, stop) that the regions [first, last) need, and those."""
+        start = int(self.starts[..., first].min())
+        stop = int(self.starts[..., last - 1].max()) + self.kernel_size
+        return start, stop, self.between(first, last, start, stop)
+
+    def between(self, first: int, last: int, start: int, stop: int) -> RegionAxis:
+        """Return the regions [first, last), which lie in the cells [start, stop)."""
+        starts, origin = self.starts[..., first:last] - start, self.origin + start
+        return replace(self, size=stop - start, starts=starts, origin=origin)
+
+    def of_planes(self, planes: tuple[slice, ...]) -> RegionAxis:
+        """Return the regions of some planes."""
+        return replace(self, starts=self.starts[planes]) if self.starts.ndim > 1 else self
+
+
+@dataclass(frozen=True)
+class FractionalPoolPlan:
     """The regions of a fractional pooling."""
 
     plane: Shape  # of the whole, which the indices count
-    kernel_size: Shape
-    starts: list[Any]  # for each axis (out,) or (*lead, out)
-    origins: Shape  # where the axes start in those that they are parts of
-
-    @property
-    def flat_strides(self) -> Shape:
-        """The step from an element to the next one along each axis, in row-major order."""
-        return tuple([math.prod(self.plane[i + 1 :]) for i in range(len(self.plane))])
+    axes: tuple[RegionAxis, ...]
 
     @property
     def flat_extent(self) -> int:
         """How far the last element of a region lies behind its first one."""
-        return sum(
-            [(k - 1) * step for k, step in zip(self.kernel_size, self.flat_strides, strict=True)]
-        )
+        return sum([(axis.kernel_size - 1) * axis.flat_stride for axis in self.axes])
+
+
+def plan_regions(sizes: FractionalPoolSizes, starts: Sequence[Any]) -> FractionalPoolPlan:
+    """Plan a fractional pooling whose regions are drawn."""
+    rank = len(sizes.plane)
+    axes = []
+    for i, drawn in enumerate(starts):
+        n, k, flat_stride = sizes.plane[i], sizes.kernel_size[i], math.prod(sizes.plane[i + 1 :])
+        axes.append(RegionAxis(i - rank, n, k, flat_stride, drawn))
+    return FractionalPoolPlan(sizes.plane, tuple(axes))
+
+
+_MAX_DRAWN = 2**16  # regions of each plane at a time
 
 
 def draw_region_starts(
     operation: str, sizes: Sequence[Shape], samples: Any, seed: int | None
-) -> list[npt.NDArray[np.int64]]:
+) -> list[npt.NDArray[np.integer[Any]]]:
     """Return for each spatial axis where its regions start: shape (out,) or (*lead, out).
 
     `sizes` are those of the leading axes, the plane, the kernel and the output.
@@ -76,9 +124,14 @@ def draw_region_starts(
     for axis, (n, k, output) in enumerate(zip(plane, kernels, outputs, strict=True)):
         u = drawn[..., axis, None]
         step = (n - k) / max(output - 1, 1)
-        shifted = np.floor((np.arange(output - 1) + u) * step) - np.floor(u * step)
-        last = np.full_like(u, n - k)
-        starts.append(np.concatenate([shifted, last], axis=-1).astype(np.int64))
+        # The last region ends with the axis.
+        dtype = np.int32 if n < 2**31 else np.int64
+        places = np.full((*u.shape[:-1], output), n - k, dtype=dtype)
+        for first in range(0, output - 1, _MAX_DRAWN):
+            regions = np.arange(first, min(first + _MAX_DRAWN, output - 1))
+            shifted = np.floor((regions + u) * step) - np.floor(u * step)
+            places[..., first : first + regions.size] = shifted
+        starts.append(places)
     return starts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from unpool_xp._plan.arguments import (
     Padding,
@@ -92,6 +92,27 @@ class ConvTransposeAxis:
     dilation: int
     before: int  # cells cropped from the start
     output: int
+
+    @property
+    def count(self) -> int:
+        """The cells of the output."""
+        return self.output
+
+    @property
+    def extent(self) -> int:
+        """The elements of which a tap lands on a cell, at most."""
+        return (self.kernel_size - 1) * self.dilation // self.stride + 1
+
+    def part(self, first: int, last: int) -> tuple[int, int, ConvTransposeAxis]:
+        """Return the elements [start, stop) of which a tap lands on the cells [first, last).
+
+        There is one at least, and their axis goes with them.
+        """
+        lowest = first + self.before - (self.kernel_size - 1) * self.dilation
+        start = min(max(-(-lowest // self.stride), 0), self.size - 1)
+        stop = max(min((last - 1 + self.before) // self.stride + 1, self.size), start + 1)
+        before = first + self.before - start * self.stride
+        return start, stop, replace(self, size=stop - start, before=before, output=last - first)
 
     @property
     def disjoint(self) -> bool:

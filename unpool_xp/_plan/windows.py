@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from unpool_xp._plan.arguments import (
     Padding,
@@ -51,6 +54,11 @@ class PoolAxis:
         return self.count
 
     @property
+    def extent(self) -> int:
+        """The cells that a window spans."""
+        return (self.kernel_size - 1) * self.dilation + 1
+
+    @property
     def starts(self) -> range:
         """The first position of each window, below 0 in the padding."""
         low = -self.padding[0]
@@ -85,28 +93,41 @@ class PoolAxis:
         return self.flat_offsets[-1]
 
     @property
-    def valid_taps(self) -> tuple[Shape, ...]:
+    def valid_taps(self) -> npt.NDArray[np.bool_]:
         """For each tap and window, whether it lies inside; one column if there is no padding."""
         if not self.source_before and not self.source_after:
-            return ((1,),) * self.kernel_size
-        taps = range(0, self.kernel_size * self.dilation, self.dilation)
-        return tuple(
-            tuple([int(0 <= start + tap < self.size) for start in self.starts]) for tap in taps
+            return np.ones((self.kernel_size, 1), dtype=bool)
+        taps = np.arange(self.kernel_size)[:, None] * self.dilation
+        cells = taps + np.arange(self.count) * self.stride - self.padding[0]
+        return (cells >= 0) & (cells < self.size)
+
+    def is_full(self, *, include_pad: bool) -> bool:
+        """Return whether windows average over all of their taps; those beyond the padding do not.
+
+        It never depends on the size of the axis where that is a symbol.
+        """
+        before, after = self.padding if include_pad else (0, 0)
+        return len(self.source_before) <= before and len(self.source_after) <= after
+
+    def part(self, first: int, last: int) -> tuple[int, int, PoolAxis]:
+        """Return the input cells [start, stop) that the windows [first, last) need, and those."""
+        low = first * self.stride - self.padding[0]
+        high = low + (last - first - 1) * self.stride + (self.kernel_size - 1) * self.dilation + 1
+        start, stop = max(low, 0), min(high, self.size)
+        lead, trail = pad_source_indices(
+            stop - start, self.dilation, start - low, max(high - stop, 0)
         )
-
-    def always_full(self, *, include_pad: bool) -> bool:
-        """Return whether windows average over all of their taps, whatever the size of the axis."""
-        padding = (len(self.source_before), len(self.source_after))
-        return padding == (self.padding if include_pad else (0, 0))
-
-    def element_counts(self, *, include_pad: bool) -> Shape:
-        """Return how many taps each window averages over; those beyond the padding never count."""
-        before, after = self.padding
-        low, high = (-before, self.size + after) if include_pad else (0, self.size)
-        d = self.dilation
-        # The first tap at or after low, the first one at or after high.
-        ends = [(max(-((p - low) // d), 0), -((p - high) // d)) for p in self.starts]
-        return tuple([max(min(stop, self.kernel_size) - first, 0) for first, stop in ends])
+        windows = replace(
+            self,
+            size=stop - start,
+            count=last - first,
+            padding=(start - low, self.size + self.padding[1] - stop),
+            source_before=lead,
+            source_after=trail,
+            origin=self.origin + start,
+            arrays={},
+        )
+        return start, stop, windows
 
 
 @dataclass(frozen=True)
@@ -131,14 +152,18 @@ class MaxPoolPlan:
         """How far the last element of a window lies behind its first one, at most."""
         return sum([axis.flat_extent for axis in self.axes])
 
+    def part(self, axes: tuple[AnyWindows, ...]) -> MaxPoolPlan:
+        """Return the plan of some of the windows."""
+        outputs = tuple([axis.count for axis in axes])
+        return replace(self, output=outputs, axes=axes, is_partial=True, arrays={})
+
 
 @dataclass(frozen=True)
 class AvgPoolPlan:
     """Plan of an average pooling: the windows and the divisor of each sum."""
 
     axes: tuple[AnyWindows, ...]
-    counts: tuple[Shape, ...]  # along each axis; (): of an axis whose size is a symbol
-    divisor: int | None  # where it is the same for all windows; the counts are not looked at then
+    divisor: int | None  # where it is the same for all windows
     include_pad: bool = True
 
 
@@ -249,7 +274,7 @@ def plan_avg_pool(
     divisor: int | None = None,
     symbolic_axes: tuple[bool, ...] = (),
 ) -> AvgPoolPlan:
-    """Plan an average pooling: the windows, and the divisors along each axis."""
+    """Plan an average pooling."""
     check_bool(operation, "count_include_pad", count_include_pad)
     sizes = (kernel_size, stride, padding, dilation)
     axes = plan_windows(operation, shape, *sizes, ceil_mode, symbolic_axes)
@@ -257,22 +282,12 @@ def plan_avg_pool(
         divisor = as_int(operation, "divisor", divisor, shape)
         if not divisor:
             fail(operation, "divisor", divisor, shape, "must not be 0")
-        return AvgPoolPlan(axes, ((),) * len(axes), divisor)
-    return plan_means(axes, include_pad=count_include_pad, symbolic_axes=symbolic_axes)
+        return AvgPoolPlan(axes, divisor)
+    return plan_means(axes, include_pad=count_include_pad)
 
 
-def plan_means(
-    axes: tuple[AnyWindows, ...], *, include_pad: bool, symbolic_axes: tuple[bool, ...] = ()
-) -> AvgPoolPlan:
+def plan_means(axes: tuple[AnyWindows, ...], *, include_pad: bool) -> AvgPoolPlan:
     """Plan the means of windows."""
-    counts: list[Shape] = []
-    for axis in axes:
-        if not (symbolic_axes and symbolic_axes[axis.axis]):
-            counts.append(axis.element_counts(include_pad=include_pad))
-        elif isinstance(axis, PoolAxis) and axis.always_full(include_pad=include_pad):
-            counts.append((axis.kernel_size,))
-        else:
-            counts.append(())
-    uniform = all(len(set(count)) == 1 for count in counts)
-    divisor = math.prod([count[0] for count in counts]) if uniform else None
-    return AvgPoolPlan(axes, tuple(counts), divisor, include_pad)
+    is_full = all(axis.is_full(include_pad=include_pad) for axis in axes)
+    divisor = math.prod([axis.kernel_size for axis in axes]) if is_full else None
+    return AvgPoolPlan(axes, divisor, include_pad)
