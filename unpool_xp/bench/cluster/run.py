@@ -143,7 +143,7 @@ def connect(address: str, seconds: float = _CONNECT_SECONDS) -> distributed.Clie
 async def _greet(address: str, seconds: float) -> None:
     """Connect to a scheduler, and hang up."""
     from distributed import Security
-    from distributed.comm import connect as connect_to
+    from distributed.comm.core import connect as connect_to
 
     arguments = Security().get_connection_args("client")  # type: ignore[no-untyped-call]
     connecting = connect_to(address, timeout=seconds, **arguments)  # type: ignore[no-untyped-call]

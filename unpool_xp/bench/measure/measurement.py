@@ -47,7 +47,7 @@ class Cell:
         """What its session is called in its worker."""
         return f"{self.mode}/{self.function}"
 
-    def arguments(self, case: Case) -> dict[str, Any]:
+    def request(self, case: Case) -> dict[str, Any]:
         """Return the arguments of the worker's commands "prepare" and "peak"."""
         return {
             "case": case.to_json(),

@@ -136,7 +136,7 @@ class Interleaver:
     def prepare(self, cell: Cell) -> None:
         """Open a cell's session in its worker, or reopen it after the worker was lost."""
         arguments = {"session": cell.session, "known": self._known}
-        answer = self._ask(cell, "prepare", **arguments, **cell.arguments(self.case))
+        answer = self._ask(cell, "prepare", **arguments, **cell.request(self.case))
         if answer is None:
             return
         new = msgspec.convert(answer["measured"], Measurement)
@@ -200,9 +200,7 @@ class Interleaver:
         try:
             # Its failure leaves the times as they are.
             with contextlib.suppress(WorkerError, WorkerLostError):
-                answer = worker.ask(
-                    "peak", timeout=self._answer_timeout, **cell.arguments(self.case)
-                )
+                answer = worker.ask("peak", timeout=self._answer_timeout, **cell.request(self.case))
                 self.measured[cell].peak_bytes = answer["peak_bytes"]
         finally:
             worker.kill()

@@ -121,7 +121,7 @@ def _measure_in_process(
     try:
         facts = pool[place].facts
         for name, cell in names.items():
-            arguments = cell.arguments(case)
+            arguments = cell.request(case)
             answer = pool[place].ask("prepare", timeout=timeout_s, session=name, **arguments)
             measured[cell] = msgspec.convert(answer["measured"], Measurement)
             if measured[cell].checked:
