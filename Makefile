@@ -5,6 +5,7 @@
 #   make tax                            what portability costs on NumPy, PyTorch and JAX
 #   make test / lint                    the whole test suite / ruff, mypy, numpydoc and check-jsonschema
 #   make coverage / docs                the tests with their coverage / the documentation
+#   make faults                         every fault of a worker at every stage; make test has a few
 #   make mutate                         break the planning code in every way, see the tests fail
 #   make fuzz SECONDS=60 SEED=0         random arguments on every library, beside torch and onnxruntime
 #   make test-lowest                    the tests with the oldest versions allowed
@@ -39,7 +40,7 @@ forms = $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
 # A GPU machine has its libraries already as a rule: make gpu VENV=--system-site-packages uses those.
-.PHONY: bench gpu tax test lint coverage mutate fuzz test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
+.PHONY: bench gpu tax test lint coverage faults mutate fuzz test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
 .DELETE_ON_ERROR:
 
 $(bin)/python:
@@ -47,7 +48,9 @@ $(bin)/python:
 
 $(bench_stamp): pyproject.toml constraints.txt | $(bin)/python
 	@echo "Installing into .venv: $(extras)"
-	$(pip) --editable ".[$(subst $(space),$(comma),$(strip $(extras)))]"
+	$(pip) --no-compile --editable ".[$(subst $(space),$(comma),$(strip $(extras)))]"
+	@# On all cores, where pip takes one; a few packages have files that are no Python of this version.
+	@$(bin)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
 	@touch $@
 
 .venv/installed-test: pyproject.toml constraints.txt | $(bin)/python
@@ -133,6 +136,9 @@ smoke: .venv/installed-test
 
 coverage: .venv/installed-test
 	$(bin)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(PYTEST)
+
+faults: .venv/installed-test
+	$(bin)/python -m pytest -m every_fault tests/bench/measure/test_faults.py
 
 .venv/installed-mutate: .venv/installed-test
 	$(pip) --editable ".[mutate]"

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from unpool_xp import backends
 from unpool_xp._array.compat import library
+from unpool_xp.bench.measure import workers
 
 # Without it JAX turns float64 and int64 into their halves; test_dtypes.py runs it without, too.
 jax.config.update("jax_enable_x64", True)
@@ -151,6 +152,18 @@ def fake_backends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
     for path in (folder.parents[2], folder):
         monkeypatch.setenv("PYTHONPATH", str(path), prepend=os.pathsep)
+
+
+@pytest.fixture
+def fault_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the labels of the fault injector known; a worker that does nothing for 2 s hangs."""
+    folder = Path(__file__).parent / "support" / "faults"
+    monkeypatch.syspath_prepend(folder)
+    for path in (folder, folder.parents[2]):
+        monkeypatch.setenv("PYTHONPATH", str(path), prepend=os.pathsep)
+    for name in ("_IDLE_SHARE", "_DEVICE_IDLE_SHARE"):
+        monkeypatch.setattr(workers, name, 0.0)
+    monkeypatch.setattr(workers, "_MIN_IDLE_SECONDS", 2.0)
 
 
 @pytest.fixture(params=list(_params()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,5 +172,52 @@ def test_a_plugin_that_gives_no_backend_is_refused(monkeypatch: pytest.MonkeyPat
     point = types.SimpleNamespace(name="mine", load=lambda: lambda: "no backend")
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])
     assert "mine" in backends.known()
-    with pytest.raises(TypeError, match=r"mine: its entry point gave .*not a Backend"):
+    with pytest.raises(backends.BackendBrokenError, match=r"mine: its entry .*not a Backend"):
         backends.load("mine")
+    assert backends.available(["mine", "numpy"]) == ["numpy"]
+    with pytest.raises(ValueError, match=r"unknown backend 'other'; known: .*mine"):
+        backends.full_label("other")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('raise RuntimeError("jaxlib\\nversion")', "RuntimeError: jaxlib version"),
+        ('raise ImportError("GLIBCXX_3.4.30 not found")', "GLIBCXX_3.4.30 not found"),
+        ("import no_such_dependency", "No module named 'no_such_dependency'"),
+        ("raise MemoryError", "MemoryError"),
+        ("import sys; sys.exit(3)", r"it called sys.exit\(3\)"),
+    ],
+)
+def test_a_library_that_does_not_import_says_why(
+    body: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cupy.py").write_text(body)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    reason = f"^cupy:cuda: cupy is installed but does not import: {words}$"
+    with pytest.raises(backends.BackendBrokenError, match=reason):
+        backends.load("cupy")
+    assert backends.available(["cupy:cuda", "numpy"]) == ["numpy"]
+
+
+def test_jax_without_the_platform_that_was_chosen_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import jax
+
+    def devices(platform: str) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(jax, "devices", devices)
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    reason = r"no cpu device: JAX_PLATFORMS=cuda leaves none that works \(AssertionError\)"
+    with pytest.raises(backends.BackendBrokenError, match=reason):
+        backends.load("jax:cpu")
+
+
+@pytest.mark.parametrize("distribution", [None, "no-such-distribution"])
+def test_the_version_of_an_own_backend_is_unknown_unless_it_says(distribution: str | None) -> None:
+    class Own(backends.Backend):
+        pass
+
+    Own.distribution = distribution
+    assert Own("own", np).version == "unknown"

@@ -102,6 +102,7 @@ def synthetic_row(
         bytes_moved=case.bytes_moved,
         flops=case.flops,
         samples_s=[seconds * math.exp(abs(rng.gauss(0, 0.03))) for _ in range(samples)],
+        process=[5 * number // samples for number in range(samples)],
         first_call_s=2 * seconds + (0.08 if backend.mode == "compiled" else 0),
         to_device_s=case.bytes_moved / 12e9 + 2e-5 if backend.gpu else 1e-6,
         from_device_s=case.bytes_moved / 14e9 + 2e-5 if backend.gpu else 1e-6,

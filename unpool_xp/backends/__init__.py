@@ -6,20 +6,23 @@ name is the label, the object a callable without arguments that returns a `Backe
 
 from unpool_xp.backends.base import (
     Backend,
+    BackendBrokenError,
     BackendUnavailableError,
     CompileUnavailableError,
     DeviceClock,
     DeviceFacts,
 )
-from unpool_xp.backends.registry import available, known, load
+from unpool_xp.backends.registry import available, full_label, known, load
 
 __all__ = [
     "Backend",
+    "BackendBrokenError",
     "BackendUnavailableError",
     "CompileUnavailableError",
     "DeviceClock",
     "DeviceFacts",
     "available",
+    "full_label",
     "known",
     "load",
 ]

@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -17,6 +17,10 @@ from unpool_xp._array.compat import Array, Namespace
 
 class BackendUnavailableError(ImportError):
     """A backend's library or device is missing here; the message says what to do."""
+
+
+class BackendBrokenError(BackendUnavailableError):
+    """A backend's library is installed but does not work; the message has its own words."""
 
 
 class CompileUnavailableError(RuntimeError):
@@ -70,7 +74,7 @@ class Backend:
         The device as the library names it, or None for its default.
     """
 
-    distribution: ClassVar[str] = "numpy"  # whose version it is
+    distribution: ClassVar[str | None] = None  # whose version it is
     eager_only: ClassVar[str | None] = None  # why there is no compiler
 
     def __init__(self, label: str, xp: Namespace, device: Any = None) -> None:
@@ -88,8 +92,11 @@ class Backend:
 
     @property
     def version(self) -> str:
-        """The version of the library."""
-        return version(self.distribution)
+        """The version of the library; "unknown" where no distribution is named or installed."""
+        try:
+            return version(self.distribution) if self.distribution else "unknown"
+        except PackageNotFoundError:
+            return "unknown"
 
     @property
     def facts(self) -> DeviceFacts:

@@ -14,6 +14,7 @@ from unpool_xp._array.compat import Array
 from unpool_xp.backends import cuda
 from unpool_xp.backends.base import (
     Backend,
+    BackendBrokenError,
     BackendUnavailableError,
     CompileUnavailableError,
     DeviceClock,
@@ -22,6 +23,10 @@ from unpool_xp.backends.base import (
     host_memory,
     usable_cores,
 )
+
+
+class _NumPy(Backend):
+    distribution = "numpy"
 
 
 class _Strict(Backend):
@@ -198,16 +203,30 @@ def _dask_threads() -> int:
 
 
 def _import(label: str, module: str, install: str) -> Any:
+    name = module.partition(".")[0]
     try:
         return importlib.import_module(module)
-    except ImportError as error:
-        raise BackendUnavailableError(
-            f"{label}: {module.partition('.')[0]} is not installed here; {install}"
+    except (Exception, SystemExit) as error:  # whatever a library does
+        if isinstance(error, ModuleNotFoundError) and error.name in (name, module):
+            reason = f"{label}: {name} is not installed here; {install}"
+            raise BackendUnavailableError(reason) from error
+        raise BackendBrokenError(
+            f"{label}: {name} is installed but does not import: {own_words(error)}"
         ) from error
 
 
+def own_words(error: BaseException) -> str:
+    """Return what an error says, in one line, with its type unless the words are enough."""
+    text = " ".join(str(error).split())
+    if isinstance(error, SystemExit):
+        return f"it called sys.exit({text})"
+    if isinstance(error, ImportError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def _load_numpy() -> Backend:
-    return Backend("numpy", importlib.import_module("array_api_compat.numpy"))
+    return _NumPy("numpy", importlib.import_module("array_api_compat.numpy"))
 
 
 def _load_strict() -> Backend:
@@ -243,8 +262,8 @@ def _load_cupy() -> Backend:
     cupy = _import(label, "cupy", install)
     try:
         count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
-        reason = str(error).partition(":")[2].strip() or error
+    except Exception as error:  # of the driver's, or of the runtime's
+        reason = str(error).partition(":")[2].strip() or own_words(error)
         raise BackendUnavailableError(
             f"{label}: cupy finds no CUDA device ({reason}); check the driver with nvidia-smi"
         ) from error
@@ -258,7 +277,14 @@ def _load_jax(device: str) -> Backend:
     jax = _import(label, "jax", 'pip install "unpool-xp[jax]"')
     try:
         found = jax.devices(device)
-    except RuntimeError as error:
+    except Exception as error:  # an AssertionError where no platform is left
+        chosen = os.environ.get("JAX_PLATFORMS")
+        if chosen:  # by the user, so it is no want of a plugin
+            reason = f"JAX_PLATFORMS={chosen} leaves none that works ({own_words(error)})"
+            raise BackendBrokenError(f"{label}: jax finds no {device} device: {reason}") from error
+        if device == "cpu" or not isinstance(error, RuntimeError):
+            reason = f"{label}: jax finds no {device} device: {own_words(error)}"
+            raise BackendBrokenError(reason) from error
         raise BackendUnavailableError(
             f"{label}: jax finds no {device} device; it needs a plugin for it, "
             'for example pip install "jax[cuda12]"'

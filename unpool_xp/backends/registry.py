@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 
-from unpool_xp.backends.base import Backend, BackendUnavailableError
+from unpool_xp.backends.base import Backend, BackendBrokenError, BackendUnavailableError
 from unpool_xp.backends.libraries import (
     _load_cupy,
     _load_dask,
@@ -13,6 +13,7 @@ from unpool_xp.backends.libraries import (
     _load_numpy,
     _load_strict,
     _load_torch,
+    own_words,
 )
 
 _LOADERS: dict[str, Callable[[], Backend]] = {
@@ -44,8 +45,38 @@ def known() -> list[str]:
     return [*_LOADERS, *(name for name in _plugins() if name not in _LOADERS)]
 
 
+def full_label(label: str) -> str:
+    """Return the full form of a label; nothing is imported.
+
+    Parameters
+    ----------
+    label : str
+        One of `known`, or a library alone.
+
+    Returns
+    -------
+    str
+        Such as ``"torch:cpu"`` for ``"torch"``.
+
+    Raises
+    ------
+    ValueError
+        If the label is unknown; the message lists the known ones.
+
+    Examples
+    --------
+    >>> from unpool_xp import backends
+    >>> backends.full_label("jax")
+    'jax:cpu'
+    """
+    label = _ALIASES.get(label, label)
+    if label not in known():
+        raise ValueError(f"unknown backend {label!r}; known: {', '.join(known())}")
+    return label
+
+
 def load(label: str) -> Backend:
-    """Return the backend of a label.
+    """Return the backend of a label; its library is imported into this process.
 
     Parameters
     ----------
@@ -64,6 +95,14 @@ def load(label: str) -> Backend:
         If the label is unknown; the message lists the known ones.
     BackendUnavailableError
         If the library or the device is missing; the message says what to install.
+    BackendBrokenError
+        If the library is there, but raises an exception or calls ``sys.exit`` where it is imported,
+        or its entry point does, or gives no backend. It is a `BackendUnavailableError`, too.
+
+    Notes
+    -----
+    A library that crashes takes this process along, and one that hangs holds it up. The command
+    ``unpool-xp backends`` loads each library in a process of its own, with a time limit.
 
     Examples
     --------
@@ -71,20 +110,20 @@ def load(label: str) -> Backend:
     >>> backends.load("numpy").label
     'numpy'
     """
-    label = _ALIASES.get(label, label)
-    if label in _LOADERS:
-        return _LOADERS[label]()
-    plugins = _plugins()
-    if label in plugins:
-        backend = plugins[label].load()()
-        if not isinstance(backend, Backend):
-            raise TypeError(f"{label}: its entry point gave {type(backend)}, not a Backend")
-        return backend
-    raise ValueError(f"unknown backend {label!r}; known: {', '.join(known())}")
+    label = full_label(label)
+    try:
+        backend = _LOADERS[label]() if label in _LOADERS else _plugins()[label].load()()
+    except BackendUnavailableError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a library does
+        raise BackendBrokenError(f"{label}: {own_words(error)}") from error
+    if not isinstance(backend, Backend):
+        raise BackendBrokenError(f"{label}: its entry point gave {type(backend)}, not a Backend")
+    return backend
 
 
 def available(labels: Iterable[str] | None = None) -> list[str]:
-    """Return the labels that load on this machine.
+    """Return the labels that load on this machine, each with `load`, in this process.
 
     Parameters
     ----------

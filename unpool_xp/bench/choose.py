@@ -11,6 +11,7 @@ from typing import Any
 
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
+from unpool_xp.bench.measure.pools import open_pools
 from unpool_xp.bench.measure.rounds import PROCESSES
 from unpool_xp.bench.measure.sweep import (
     make_row,
@@ -18,7 +19,7 @@ from unpool_xp.bench.measure.sweep import (
     memory_shortfall,
     provenance_fields,
 )
-from unpool_xp.bench.measure.workers import Place, open_pools, places_of
+from unpool_xp.bench.measure.workers import Place, places_of
 from unpool_xp.bench.rows import provenance
 from unpool_xp.bench.rows.names import backend_mode_of
 from unpool_xp.bench.rows.schema import Row, elements

@@ -22,26 +22,29 @@ def show_backends(
 ) -> None:
     """List the installed backends, their devices, copy and matmul rates, and thread pools."""
     from unpool_xp.bench.measure.host.load import other_cpus
-    from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
+    from unpool_xp.bench.measure.pools import Pool
+    from unpool_xp.bench.measure.workers import WorkerError, WorkerLostError
     from unpool_xp.bench.terminal import backends as terminal
 
-    labels = list(dict.fromkeys(backend or backends.known()))
+    try:
+        labels = list(dict.fromkeys(map(backends.full_label, backend or backends.known())))
+    except ValueError as error:
+        fail(str(error))
     rows: dict[str, dict[str, Any]] = {}
     others = None if quick else other_cpus(_LOAD_SECONDS)
     with progress_bar() as progress, Pool(labels) as pool:
-        task = progress.add_task("starting", total=len(labels))
-        for label in labels:  # all of them, before anything is measured
+        task = progress.add_task("starting", total=None)
+        pool.wait()  # for all of them, before anything is measured
+        for label in labels:
             try:
                 facts = pool[label].facts
             except (WorkerError, WorkerLostError) as error:
-                kind, _, reason = str(error).partition(": ")
-                if kind == "ValueError":  # no such label
-                    fail(reason)
+                reason = str(error).removeprefix(f"{label}: ")
                 rows[label] = {"backend": label, "missing": reason}
             else:
                 names = ("version", "device", "memory_bytes", "threads")
                 rows[label] = {"backend": facts["label"], **{name: facts[name] for name in names}}
-            progress.advance(task)
+        progress.remove_task(task)
         present = [label for label in labels if "missing" not in rows[label] and not quick]
         task = progress.add_task("measuring", total=len(present))
         for label in present:

@@ -66,6 +66,7 @@ def choose(
     """Measure which library and which function to use, and from which size on that changes."""
     from unpool_xp.bench.cases.case import Case
     from unpool_xp.bench.choose import choose as measure
+    from unpool_xp.bench.measure.workers import is_loss
     from unpool_xp.bench.terminal import choice as show_choice
 
     started = time.monotonic()
@@ -108,5 +109,6 @@ def choose(
     else:
         show_choice.print_choice(out, choice)
     report_disturbed(choice.rows)
-    if choice.ranking().best is None:
+    lost = [row for row in choice.rows if row.implementation == "portable" and is_loss(row.error)]
+    if choice.ranking().best is None or (backend and lost):
         raise typer.Exit(2)

@@ -83,15 +83,30 @@ PullRequestOption = Annotated[
 
 
 def resolve_labels(labels: list[str] | None, *, to_time: bool = False) -> list[str]:
-    """Return the requested labels, which must all load, or every label that loads here."""
-    if not labels:
-        # array_api_strict is built to be strict, not fast: it is timed only on request.
-        known = (name for name in backends.known() if not (to_time and name.endswith("strict")))
-        return backends.available(known)
-    try:
-        return list(dict.fromkeys(backends.load(label).label for label in labels))
-    except (ValueError, backends.BackendUnavailableError) as error:
-        fail(str(error))
+    """Return the requested labels, which must all load, or every label that loads here.
+
+    Each library is loaded in a process of its own, which the measurement goes on with. One that is
+    here but broken is a line on standard error; where there is something `to_time` beside it, a
+    requested one that crashes or hangs is kept, for rows that say so.
+    """
+    from unpool_xp.bench.measure.pools import find_loadable
+    from unpool_xp.bench.measure.workers import is_loss
+
+    # array_api_strict is built to be strict, not fast: it is timed only on request.
+    known = (name for name in backends.known() if not (to_time and name.endswith("strict")))
+    with status("starting the libraries"):
+        loadable = find_loadable(labels or known, keep=True)
+    missing, goes_on = dict(loadable.missing), to_time and loadable.found
+    lost = [label for label, why in missing.items() if labels and goes_on and is_loss(why)]
+    reasons = [why for label, why in missing.items() if label not in lost]
+    if labels and reasons:
+        fail("\n".join(reasons))
+    for label in loadable.broken:
+        err.print(f"[yellow]left out: {escape(missing[label])}[/]", soft_wrap=True)
+    if not loadable.found:
+        fail("no library loads here; unpool-xp backends says why")
+    kept = {**loadable.found, **{label: backends.full_label(label) for label in lost}}
+    return list(dict.fromkeys(kept[label] for label in labels or kept))
 
 
 def parse_threads(text: str | None) -> list[int]:

@@ -13,8 +13,8 @@ from rich.markup import escape
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.host.nvidia import on_cuda
 from unpool_xp.bench.measure.measurement import Cell
-from unpool_xp.bench.measure.nvidia import on_cuda
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.cli.common import (
@@ -58,8 +58,8 @@ def gpu(
     from unpool_xp.bench.catalog.presets import preset
     from unpool_xp.bench.check.run import OUT_OF_TIME, check_backends
     from unpool_xp.bench.measure.machine import this_machine
+    from unpool_xp.bench.measure.pools import find_loadable
     from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
-    from unpool_xp.bench.measure.workers import find_loadable
     from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.rows.provenance import run_id
     from unpool_xp.bench.terminal import checks
@@ -68,7 +68,7 @@ def gpu(
     numbers = parse_threads(threads)
     with status("looking for devices"):
         labels = _cuda_labels(backend)
-        cpu_labels = [*find_loadable([name for name in _CPU_LABELS if name not in labels])[0]]
+        cpu_labels = [*find_loadable(name for name in _CPU_LABELS if name not in labels).found]
     # The sweep checks each case as well, so a suite that takes long must not take its time.
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
     with status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
@@ -154,11 +154,13 @@ def _print_targets(rows: list[Row], folder: Path) -> None:
 
 def _cuda_labels(labels: list[str] | None) -> list[str]:
     """Return the requested labels, or all CUDA labels that load; exit with reasons if none."""
-    from unpool_xp.bench.measure.workers import find_loadable
+    from unpool_xp.bench.measure.pools import find_loadable
 
     requested = labels or [name for name in backends.known() if on_cuda(name)]
-    found, missing = find_loadable(list(dict.fromkeys(requested)))
+    found, missing, broken = find_loadable(requested)
     if missing and (labels or not found):
-        reasons = list(missing.values())
-        fail("no CUDA backend is here:\n  " + "\n  ".join(reasons) if not labels else reasons[0])
+        reasons = "\n  ".join(missing.values())
+        fail(reasons if labels else f"no CUDA backend is here:\n  {reasons}")
+    for label in broken:
+        err.print(f"[yellow]left out: {escape(missing[label])}[/]", soft_wrap=True)
     return list(dict.fromkeys(found.values()))

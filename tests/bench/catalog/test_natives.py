@@ -12,11 +12,10 @@ import torch
 from tests.conftest import COMPILED, CPU
 from tests.support.cases import SMALL
 from unpool_xp import backends
-from unpool_xp.backends import Backend
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.native import Native
 from unpool_xp.bench.catalog import OPERATIONS
-from unpool_xp.bench.measure.session import HostInputs, Session
+from unpool_xp.bench.measure.session import DeviceInputs, Session
 
 CASES = [
     *SMALL,
@@ -59,7 +58,8 @@ def test_a_native_and_its_code_to_paste_equal_the_reference(
 ) -> None:
     backend = backends.load(label)
     native = next(n for n in case.natives(backend.library) if n.title == title)
-    session = Session(backend, case, "eager", "native", native.name(case))
+    inputs = DeviceInputs(backend, case)
+    session = Session(backend, case, "eager", "native", native.name(case), inputs=inputs)
     assert session.prepare() or (title, case.dtype) in REFUSED, session.measured.error
     if not session.measured.checked:
         return
@@ -72,17 +72,18 @@ def test_a_native_and_its_code_to_paste_equal_the_reference(
         monkeypatch.setattr(
             torch.nn.functional, pool.__name__, lambda x, k, _random_samples, **o: fixed(x, k, **o)
         )
-    check_code(native, case, backend)
+    check_code(native, inputs)
 
 
-def check_code(native: Native, case: Case, backend: Backend, compiler: str | None = None) -> None:
-    """Run the code to paste, and hold what it makes to the reference."""
-    host = HostInputs(case)
-    names: dict[str, Any] = {name: backend.asarray(array) for name, array in host.arrays.items()}
+def check_code(native: Native, inputs: DeviceInputs, compiler: str | None = None) -> None:
+    """Run the code to paste, and check what it makes against the reference."""
+    case = inputs.case
+    names: dict[str, Any] = dict(zip(case.inputs, inputs.device, strict=True))
     exec("\n".join(native.code(case, compiler)), names)
     made = ("y", "indices")[: 1 if native.values_only else len(case.outputs)]
-    arrays = [backend.to_numpy(names[name]) for name in made]
-    assert host.expected.check(arrays, values_only=native.values_only) == "all"
+    arrays = [inputs.backend.to_numpy(names[name]) for name in made]
+    expected = inputs.host_inputs.expected
+    assert expected.check(arrays, values_only=native.values_only) == "all"
 
 
 FIRST = {case.operation: case for case in reversed(SMALL)}.values()
@@ -93,9 +94,10 @@ def test_jax_natives_compile(case: Case) -> None:
     backend = backends.load("jax:cpu")
     for native in case.natives("jax"):
         if native.reason(case) is None:
-            session = Session(backend, case, "compiled", "native", native.name(case))
+            inputs = DeviceInputs(backend, case)
+            session = Session(backend, case, "compiled", "native", native.name(case), inputs=inputs)
             assert session.prepare(), session.measured.error
-            check_code(native, case, backend, "jax.jit")
+            check_code(native, inputs, "jax.jit")
 
 
 # No function of the library, nor a few lines of it, that people would write.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -281,11 +283,17 @@ def test_a_request_that_cannot_be_is_an_answer() -> None:
     assert json.loads(remote.close()) == {}
 
 
-def test_a_scheduler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_CONNECT_SECONDS", 1)
-    for address in ("tcp://127.0.0.1:9", "nonsense://"):
-        with pytest.raises(ClusterError, match=f"no scheduler answers at '{address}'"):
-            run.connect(address)
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://", "nonsense", "", "silent"])
+def test_a_scheduler_that_is_not_there_is_named_in_time(address: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it accepts, and says nothing
+        at = f"tcp://127.0.0.1:{silent.getsockname()[1]}" if address == "silent" else address
+        start = time.monotonic()
+        shown = run_command(
+            "sweep", "--scheduler", at, "--patience", "1", "--results", str(tmp_path)
+        )
+    assert time.monotonic() - start < 10
+    assert shown.returncode == 2
+    assert f"error: no scheduler answers at '{at}'" in " ".join(shown.stderr.split())
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

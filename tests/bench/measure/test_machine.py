@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from unpool_xp.bench.measure import machine, nvidia
+from unpool_xp.bench.measure import machine
+from unpool_xp.bench.measure.host import nvidia
 from unpool_xp.bench.measure.machine import Machine, machine_id, read_machines, this_machine
 
 HARDWARE: dict[str, Any] = {

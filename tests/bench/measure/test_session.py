@@ -121,6 +121,7 @@ def test_an_exception_is_a_reason_in_one_line() -> None:
         ("numpy", "float32", {"implementation": "mine"}, "'mine' is not portable or native"),
         ("numpy", "float32", {"implementation": "native"}, "numpy has no native ''"),
         ("numpy", "bfloat16", {}, "numpy has no bfloat16"),
+        ("fake:async", "bfloat16", {}, "fake:async has no dtype bfloat16"),
         ("torch:cpu", "uint16", {}, "torch compares no unsigned integers but uint8"),
         ("jax:cpu", "float64", {}, "jax makes float32 of float64; set JAX_ENABLE_X64=1"),
     ],

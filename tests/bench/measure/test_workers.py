@@ -16,7 +16,9 @@ import pytest
 
 from tests.bench.measure.conftest import FATAL, GOOD
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.pools import Pool
+from unpool_xp.bench.measure.server import MARK
+from unpool_xp.bench.measure.workers import Worker, WorkerError, WorkerLostError
 
 
 def prepare(worker: Worker, case: Case = GOOD, *, timeout: float = 60) -> Any:
@@ -58,7 +60,7 @@ def test_a_bad_request_is_answered_and_the_worker_goes_on() -> None:
         check=True,
         timeout=120,
     )
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    answers = [json.loads(line.removeprefix(MARK)) for line in done.stdout.strip().split("\n")]
     assert [answer["ok"] for answer in answers] == [False, False, False, False, True, False]
     known = "unknown command '__class__'; known: hello, ceilings, make_inputs, prepare"
     assert known in answers[1]["error"]

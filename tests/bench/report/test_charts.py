@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import vl_convert
 
 from tests.support.reports import cases_of, some_rows
-from tests.support.rows import failed_row, make_row, timed
+from tests.support.rows import failed_row, make_row, native, timed
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.report import charts
-from unpool_xp.bench.report.chart_specs import chart_specs, time_png_spec
+from unpool_xp.bench.report.chart_specs import chart_specs, decimal_ticks, time_png_spec
 
 
 def no_copy(case: object) -> None:
@@ -40,18 +41,39 @@ def test_a_picture_draws_a_symbol_for_every_time():
     assert ">dask<" not in drawn
 
 
-def test_a_picture_of_too_much_shows_the_settings_of_most_sizes():
+def test_a_picture_shows_the_settings_of_most_sizes():
     rows = [row for row in synthetic_rows(3000) if row.operation == "max_pool"]
     spec = time_png_spec(cases_of(*rows), sorted({row.backend for row in rows}), no_copy)
     assert {point["settings"] for point in spec["datasets"]["points"]} == {spec["title"]["text"]}
     assert len(spec["datasets"]["points"]) < len(rows)
 
 
-def test_a_picture_whose_lines_join_different_kernels_says_so():
+def test_no_line_of_a_picture_joins_different_kernels():
     rows = [timed("numpy", 1.0), timed("numpy", 2.0, shape=[1, 8, 64, 64], kernel=[4, 4])]
     spec = time_png_spec(cases_of(*rows), ["numpy"], no_copy)
-    assert "joins different ones" in spec["title"]["text"]
-    assert {point["settings"] for point in spec["datasets"]["points"]} == {"all"}
+    assert spec["title"]["text"] == "Each kernel and stride at one size."
+    drawn = vl_convert.vegalite_to_svg({**spec, "width": 400})
+    assert drawn.count('aria-roledescription="point"') == 2
+    assert drawn.count('aria-roledescription="line mark"') == 2  # of a point each
+
+
+def test_of_several_functions_of_a_library_a_picture_shows_the_fastest():
+    rows = [native("numpy", 1e-3 * n, f"numpy.way{n}") for n in (3, 1, 2)]
+    points = time_png_spec(cases_of(*rows), ["numpy"], no_copy)["datasets"]["points"]
+    assert [point["function"] for point in points] == ["numpy.way1"]
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ((0.03, 2.4), [0.05, 0.1, 0.2, 0.5, 1, 2]),  # two decades have more than two ticks
+        ((1.1, 1.9), [1.2, 1.5]),
+        ((1e-5, 0.1), [1e-5, 1e-4, 1e-3, 1e-2, 0.1]),
+        ((1e-20, 1e20), [1e-20, 1e-15, 1e-10, 1e-5, 1, 1e5, 1e10, 1e15]),
+    ],
+)
+def test_ticks_are_round_and_enough(values, ticks):
+    assert decimal_ticks(values) == ticks
 
 
 def test_a_picture_of_nothing_is_none():

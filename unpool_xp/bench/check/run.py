@@ -18,7 +18,8 @@ import numpy as np
 from unpool_xp import backends
 from unpool_xp.bench.cases.expected import TOLERANCE, differing
 from unpool_xp.bench.check.trials import TRIALS, NDArray, Trial, host_dtype
-from unpool_xp.bench.measure.workers import Pool, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.pools import Pool
+from unpool_xp.bench.measure.workers import WorkerError, WorkerLostError
 from unpool_xp.capabilities import DTYPES, OPERATIONS, why_not
 
 Outcome = Literal["passed", "failed", "skipped"]
@@ -144,6 +145,11 @@ def check_operation(
 
 def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> CheckResult:
     reason = why_not(operation, backend.library, dtype)
+    if reason is None:
+        try:
+            backend.dtype(dtype)
+        except TypeError as error:  # of a library that nobody has described
+            reason = str(error)
     if reason is not None:
         return CheckResult(backend.label, mode, operation, dtype, "skipped", reason)
     for trial in TRIALS:

@@ -20,9 +20,9 @@ from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.measurement import Cell
+from unpool_xp.bench.measure.pools import Pool, find_loadable
 from unpool_xp.bench.measure.rounds import PROCESSES
 from unpool_xp.bench.measure.sweep import measure_rows, provenance_fields
-from unpool_xp.bench.measure.workers import Pool, find_loadable
 from unpool_xp.bench.rows import provenance, schema
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -62,7 +62,7 @@ def _describe(request: Mapping[str, Any]) -> dict[str, Any]:
     from distributed import get_worker
 
     worker, labels = get_worker(), request["labels"]
-    found, missing = find_loadable(backends.known() if labels is None else labels)
+    found, missing, _ = find_loadable(backends.known() if labels is None else labels)
     return {
         "machine": this_machine().to_json(),
         "host": host(),

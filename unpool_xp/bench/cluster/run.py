@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ClusterError", "ClusterSummary", "connect", "run_cluster_sweep"]
 
 WORKER_TIMEOUT_SECONDS = 60.0
-_CONNECT_SECONDS = 20.0
+_CONNECT_SECONDS, _MIN_CONNECT_SECONDS = 20.0, 1.0
 
 
 def run_cluster_sweep(
@@ -65,7 +67,8 @@ def run_cluster_sweep(
     note : callable, optional
         Called with each note as it comes up.
     worker_timeout_s : float, optional
-        Seconds to wait for a worker that can measure what is left, once none is there.
+        Seconds to wait for a worker that can measure what is left, once none is there; and for
+        the scheduler, but for that 20 at most.
     **options
         `rounds`, `cell_s`, `race`, `timeout_s` and `memory`, as in
         `bench.measure.rounds.measure_case`.
@@ -92,7 +95,7 @@ def run_cluster_sweep(
     files = MachineFiles(Path(folder), run)
     if files.done and not resume:
         raise ValueError(f"run_cluster_sweep: run={run!r} has rows; resume it, or name another")
-    client = connect(scheduler) if isinstance(scheduler, str) else scheduler
+    client = connect(scheduler, worker_timeout_s) if isinstance(scheduler, str) else scheduler
     try:
         sweep = ClusterSweep(
             client,
@@ -114,8 +117,9 @@ def run_cluster_sweep(
             client.close()  # type: ignore[no-untyped-call]
 
 
-def connect(address: str) -> distributed.Client:
-    """Return a client of a scheduler; a ClusterError that names it where there is none."""
+def connect(address: str, seconds: float = _CONNECT_SECONDS) -> distributed.Client:
+    """Return a client of a scheduler; a ClusterError that names it where there is none in time."""
+    seconds = min(max(seconds, _MIN_CONNECT_SECONDS), _CONNECT_SECONDS)
     try:
         import distributed
     except ImportError as error:
@@ -123,9 +127,25 @@ def connect(address: str) -> distributed.Client:
             'a sweep over machines needs dask.distributed: pip install "unpool-xp[cluster]"'
         ) from error
     try:
+        # A client that has not found its scheduler takes twice as long to close.
+        with ThreadPoolExecutor(1) as thread:  # this one may have a loop that runs
+            thread.submit(asyncio.run, _greet(address, seconds)).result()
         # Not the default: dask arrays of this process are none of the cluster's business.
         return distributed.Client(  # type: ignore[no-untyped-call]
-            address, timeout=_CONNECT_SECONDS, set_as_default=False
+            address, timeout=seconds, set_as_default=False
         )
-    except (OSError, ValueError, TypeError) as error:
-        raise ClusterError(f"no scheduler answers at {address!r}: {error}") from error
+    except Exception as error:  # of the address, the name service, the network, TLS
+        text = " ".join(str(error).split()) or f"no answer in {seconds:g} s"
+        message = f"no scheduler answers at {address!r}, which is to be like tcp://10.0.0.1:8786"
+        raise ClusterError(f"{message}: {text}") from error
+
+
+async def _greet(address: str, seconds: float) -> None:
+    """Connect to a scheduler, and hang up."""
+    from distributed import Security
+    from distributed.comm.core import connect as connect_to
+
+    arguments = Security().get_connection_args("client")  # type: ignore[no-untyped-call]
+    connecting = connect_to(address, timeout=seconds, **arguments)  # type: ignore[no-untyped-call]
+    comm = await asyncio.wait_for(connecting, seconds)  # some accept, and say nothing
+    comm.abort()

@@ -23,6 +23,7 @@ from unpool_xp.bench.gate.case import PASSES, GateCase, GateMeasurement, compare
 from unpool_xp.bench.gate.statistics import SIDES, aa_differences, typical_spread
 from unpool_xp.bench.gate.trio import MIN_ROUNDS, BuildTrio
 from unpool_xp.bench.measure.machine import write_machine
+from unpool_xp.bench.measure.pools import find_loadable
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.bench.verdicts.compare import Comparison, severity_key
 from unpool_xp.bench.verdicts.compare_notes import notes_on
@@ -71,28 +72,23 @@ class GateResult:
 def resolve_backend_modes(names: Sequence[str]) -> list[BackendMode]:
     """Return backends with full labels and modes, from names such as "torch:cpu/compiled".
 
-    Without a mode JAX is compiled and others are eager. Raises a ValueError if a label or mode is
-    unknown, a BackendUnavailableError if its library or device is missing.
+    Without a mode JAX is compiled and others are eager. Raises a ValueError if a mode is unknown, a
+    BackendUnavailableError if a label is, or its library or device is missing or does not work.
     """
-    found = []
-    for name in names:
-        default = "compiled" if name.startswith("jax") else "eager"
-        wanted = BackendMode.parse(name, default)
-        found.append(BackendMode(backends.load(wanted.label).label, wanted.mode))
-    return list(dict.fromkeys(found))
+    wanted = [
+        BackendMode.parse(name, "compiled" if name.startswith("jax") else "eager") for name in names
+    ]
+    found, missing, _ = find_loadable(dict.fromkeys(one.label for one in wanted))
+    if missing:
+        raise backends.BackendUnavailableError("\n".join(missing.values()))
+    return list(dict.fromkeys(BackendMode(found[one.label], one.mode) for one in wanted))
 
 
 def available_backend_modes() -> tuple[list[BackendMode], list[str]]:
     """Return the defaults that are available here, and a note for each that is not."""
-    found, notes = [], []
-    for backend_mode in DEFAULT_BACKEND_MODES:
-        try:
-            backends.load(backend_mode.label)
-        except backends.BackendUnavailableError as error:
-            notes.append(f"not measured: {error}")
-        else:
-            found.append(backend_mode)
-    return found, notes
+    found, missing, _ = find_loadable(dict.fromkeys(one.label for one in DEFAULT_BACKEND_MODES))
+    notes = [f"not measured: {reason}" for reason in missing.values()]
+    return [one for one in DEFAULT_BACKEND_MODES if one.label in found], notes
 
 
 def run_gate(

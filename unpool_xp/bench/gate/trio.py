@@ -16,7 +16,8 @@ from unpool_xp.bench.gate.build import Build, GateError
 from unpool_xp.bench.gate.case import GateMeasurement
 from unpool_xp.bench.gate.statistics import SIDES, PassSamples, round_orders
 from unpool_xp.bench.measure.host.load import LoadWatch
-from unpool_xp.bench.measure.workers import Pool, Worker, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.pools import Pool
+from unpool_xp.bench.measure.workers import Worker, WorkerError, WorkerLostError
 
 MIN_ROUNDS, MAX_ROUNDS = 6, 600
 # Short turns: what a machine does in the meantime it does to all three. They follow one another

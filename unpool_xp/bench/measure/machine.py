@@ -16,7 +16,7 @@ import msgspec
 import psutil
 from msgspec import Meta
 
-from unpool_xp.bench.measure import nvidia
+from unpool_xp.bench.measure.host import nvidia
 from unpool_xp.bench.measure.host.cgroup import cpu_quota, memory_limit
 
 # What changes the threads or the kernels of a numeric library; nothing else is ever recorded.

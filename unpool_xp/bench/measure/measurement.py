@@ -42,6 +42,20 @@ class Cell:
         """Where it is measured."""
         return Place(self.label, self.threads)
 
+    @property
+    def session(self) -> str:
+        """What its session is called in its worker."""
+        return f"{self.mode}/{self.function}"
+
+    def request(self, case: Case) -> dict[str, Any]:
+        """Return the arguments of the worker's commands "prepare" and "peak"."""
+        return {
+            "case": case.to_json(),
+            "mode": self.mode,
+            "implementation": self.implementation,
+            "function": self.function,
+        }
+
 
 def cells_of(
     case: Case, label: str, modes: Sequence[str] = ("eager",), threads: int | None = None

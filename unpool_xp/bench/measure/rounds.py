@@ -20,11 +20,12 @@ import msgspec
 import numpy as np
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.host.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.measure.measurement import Cell, Measurement, Samples
-from unpool_xp.bench.measure.nvidia import clock_mhz, on_cuda
+from unpool_xp.bench.measure.pools import Pool
 from unpool_xp.bench.measure.session import is_device_lost
 from unpool_xp.bench.measure.timer import to_and_fro
-from unpool_xp.bench.measure.workers import Place, Pool, Worker, WorkerError, WorkerLostError
+from unpool_xp.bench.measure.workers import Place, Worker, WorkerError, WorkerLostError, is_loss
 
 ROUNDS = 4  # in a process
 PROCESSES = 5  # of each backend, where there is no budget
@@ -39,6 +40,7 @@ _ENOUGH_PROCESSES, _LONG_CELL_SECONDS = 3, 5.0
 _MEMORY_PROCESSES = 4  # processes
 _LARGE_BYTES = 2**26  # of a case whose inputs take long to make
 _MIN_ANSWER_SECONDS = 1.0  # for an answer after the end of everything
+_MIN_TIMEOUT_SECONDS = 30.0  # where the budget is shorter: a call is waited for
 _OUT_OF_TIME = "not measured: out of time"
 _BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed beside the calls
 
@@ -79,6 +81,11 @@ class Interleaver:
         self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
         self.ready_s = 0.0  # what the start and the checks took in the last process
         self._pool, self._process = Pool(), 0
+        self._lost_s = 0.0
+
+    def clock(self) -> float:
+        """Return a time that stands still while a worker is being lost: no other pays for it."""
+        return time.monotonic() - self._lost_s
 
     def in_race(self, cells: Iterable[Cell]) -> list[Cell]:
         """Return those of the cells that have not failed, nor lost the race."""
@@ -102,13 +109,20 @@ class Interleaver:
         for place in places:  # those that have not started yet do so side by side
             with contextlib.suppress(WorkerLostError):
                 _ = pool[place]
-        for place in places:  # nothing starts any more once something is timed
-            with contextlib.suppress(WorkerError, WorkerLostError):
+        pool.wait()  # nothing starts any more once something is timed
+        for place in places:
+            try:
                 self.facts[place] = pool[place].facts
-        if len(places) < 2 or self.case.bytes_moved < _LARGE_BYTES:
+            except (WorkerError, WorkerLostError) as error:
+                for cell in [cell for cell in cells if cell.runs_on == place]:
+                    cells.remove(cell)
+                    if not self.measured[cell].samples_s:  # of another process
+                        self._fail(cell, str(error))
+        workers = [pool[place] for place in dict.fromkeys(cell.runs_on for cell in cells)]
+        if len(workers) < 2 or self.case.bytes_moved < _LARGE_BYTES:
             return cells
         # The inputs of a large case are made in all workers at once: nothing is timed yet.
-        workers, case = [pool[place] for place in places], self.case.to_json()
+        case = self.case.to_json()
 
         def make_inputs(worker: Worker) -> None:
             # Whatever fails here, fails again where its reason goes into a row.
@@ -121,8 +135,8 @@ class Interleaver:
 
     def prepare(self, cell: Cell) -> None:
         """Open a cell's session in its worker, or reopen it after the worker was lost."""
-        arguments = {"session": session_name(cell), "known": self._known}
-        answer = self._ask(cell, "prepare", **arguments, **prepare_arguments(self.case, cell))
+        arguments = {"session": cell.session, "known": self._known}
+        answer = self._ask(cell, "prepare", **arguments, **cell.request(self.case))
         if answer is None:
             return
         new = msgspec.convert(answer["measured"], Measurement)
@@ -161,12 +175,12 @@ class Interleaver:
         own = {
             "from_device": self.open[cell].outputs,
             "copy": str(self.measured[cell].bytes_moved),
-            "cold": session_name(cell),
+            "cold": cell.session,
         }
         return (what, cell.runs_on, own.get(what, ""))
 
     def _take(self, cell: Cell, what: str, n: int) -> Samples | None:
-        answer = self._ask(cell, "sample", n=n, session=session_name(cell), what=what)
+        answer = self._ask(cell, "sample", n=n, session=cell.session, what=what)
         if answer is None:
             return None
         if answer["error"] is not None:
@@ -186,10 +200,7 @@ class Interleaver:
         try:
             # Its failure leaves the times as they are.
             with contextlib.suppress(WorkerError, WorkerLostError):
-                _ = worker.facts
-                answer = worker.ask(
-                    "peak", timeout=self._answer_timeout, **prepare_arguments(self.case, cell)
-                )
+                answer = worker.ask("peak", timeout=self._answer_timeout, **cell.request(self.case))
                 self.measured[cell].peak_bytes = answer["peak_bytes"]
         finally:
             worker.kill()
@@ -212,7 +223,7 @@ class Interleaver:
         for place in {cell.runs_on for cell in self.measured}:
             with contextlib.suppress(WorkerError, WorkerLostError):
                 if self._pool.is_running(place):
-                    self._pool[place].ask("drop", timeout=self.timeout_s)
+                    self._pool[place].ask("drop", timeout=self._answer_timeout)
 
     def _ask(self, cell: Cell, command: str, **arguments: Any) -> dict[str, Any] | None:
         """Send a command to the cell's worker; an error or a lost worker fails the cell."""
@@ -225,9 +236,11 @@ class Interleaver:
             self.facts[cell.runs_on] = worker.facts
             return worker.ask(command, timeout=self._answer_timeout, **arguments)
         except (WorkerError, WorkerLostError) as error:
-            self._fail(cell, str(error))
+            reason = str(error)
         finally:
             self.spent_s[cell] += time.monotonic() - start
+        self._lost_s += time.monotonic() - start if is_loss(reason) else 0.0
+        self._fail(cell, reason)
         return None
 
     def _fail(self, cell: Cell, reason: str, device_lost: bool = False) -> None:
@@ -300,12 +313,14 @@ def measure_case(
         A failed cell has ``checked`` false, a reason in ``error``, and no samples.
     """
     end = math.inf if budget_s is None else time.monotonic() + budget_s
+    if budget_s is not None:
+        timeout_s = min(timeout_s, max(budget_s, _MIN_TIMEOUT_SECONDS))
     interleaver = Interleaver(case, cells, timeout_s, until, contenders)
     left_out = {"copy": not limit, "cold": race}
     interleaver.kinds = [what for what in _BESIDE if not left_out.get(what)]
     for process, pool in enumerate(pools):
-        now = time.monotonic()
-        if process and now >= min(end, until):
+        now = interleaver.clock()
+        if process and (now >= end or time.monotonic() >= until):
             break
         if contenders and process:
             decided = process >= _ENOUGH_PROCESSES and len(interleaver.in_race(cells)) < 2
@@ -336,28 +351,28 @@ def _measure_in_process(
     cell_s: float,
     budget_s: float | None,
 ) -> None:
-    start, until = time.monotonic(), interleaver.until
+    start, until = interleaver.clock(), interleaver.until
     racing = interleaver.contenders is not None
     least, beside = (_RACE_SAMPLES, 1) if racing and not process else (_MIN_ROUNDS, _MIN_ROUNDS)
     for cell in interleaver.enter(pool, process):
-        if (now := time.monotonic()) >= until:
+        if time.monotonic() >= until:
             break
         if process >= _ENOUGH_PROCESSES and interleaver.spent_s[cell] > _LONG_CELL_SECONDS:
             continue
         # The workers' start and the checks may take two thirds, the samples have the rest.
-        if budget_s is None or now - start < budget_s * 2 / 3:
+        if budget_s is None or interleaver.clock() - start < budget_s * 2 / 3:
             interleaver.prepare(cell)
-    interleaver.ready_s = time.monotonic() - start
+    interleaver.ready_s = interleaver.clock() - start
     if budget_s is None:
-        deadline = time.monotonic() + cell_s * len(interleaver.open)
+        deadline = interleaver.clock() + cell_s * len(interleaver.open)
     elif racing and not process:  # what is to be compared has been found; the rest is for samples
         deadline = start + budget_s / 2
     else:
         deadline = start + budget_s
     for round_number in itertools.count():
-        now, order = time.monotonic(), interleaver.in_race(interleaver.open)
+        now, order = interleaver.clock(), interleaver.in_race(interleaver.open)
         finished = len(order) < 2 if racing else round_number >= rounds
-        if not order or now >= until:
+        if not order or time.monotonic() >= until:
             break
         if round_number >= min(least, rounds) and (finished or now >= deadline):
             break
@@ -381,18 +396,3 @@ def _race_in_process(interleaver: Interleaver, pool: Pool, process: int) -> None
         interleaver.sample_beside()
     interleaver.drop_slower()
     interleaver.close()
-
-
-def session_name(cell: Cell) -> str:
-    """Return what the session of a cell is called in its worker."""
-    return f"{cell.mode}/{cell.function}"
-
-
-def prepare_arguments(case: Case, cell: Cell) -> dict[str, Any]:
-    """Return the arguments of the worker's commands "prepare" and "peak"."""
-    return {
-        "case": case.to_json(),
-        "mode": cell.mode,
-        "implementation": cell.implementation,
-        "function": cell.function,
-    }

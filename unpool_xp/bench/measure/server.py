@@ -1,8 +1,9 @@
 """A worker's side of the protocol: requests and answers, one JSON object per line.
 
 A request has a "command" and its arguments; an answer has "ok" and either the result or the
-"error". Nothing that a message says is ever run as code. Imports nothing of the package: the
-workers of the gate, which run other versions of it, load this file by its path.
+"error" and its "kind". Answers are a JSON text sequence (RFC 7464): what stands before the mark is
+not an answer, whoever printed it. Nothing that a message says is ever run as code. Imports nothing
+of the package: the workers of the gate, which run other versions of it, load this file by its path.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+MARK = "\x1e"  # before each answer
 _WATCH_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1  # of sys/prctl.h
 _LONGEST_REASON = 400
@@ -42,16 +44,20 @@ def serve(label: str, start: Callable[[], Any], commands: Sequence[str]) -> None
     if label == "jax:cpu":
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    # A library that prints must not break the protocol: fd 1 becomes fd 2.
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # A library that prints or reads must not break the protocol: fd 1 becomes fd 2, fd 0 is empty.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
     os.dup2(2, 1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
 
-    broken: Exception | None = None
+    broken: BaseException | None = None
     try:
         service = start()
-    except Exception as error:  # a missing library is an answer, not a crash
+    except BaseException as error:  # a missing library is an answer, not a crash; sys.exit as well
         broken = error
-    for line in sys.stdin:
+    for line in requests:
         try:
             request = json.loads(line)
             command = request.pop("command")
@@ -60,10 +66,11 @@ def serve(label: str, start: Callable[[], Any], commands: Sequence[str]) -> None
             if command not in commands:
                 raise ValueError(f"unknown command {command!r}; known: {', '.join(commands)}")
             answer = json.dumps({"ok": True, **getattr(service, command)(**request)})
-        except Exception as error:
-            answer = json.dumps({"ok": False, "error": error_text(error)})
-        stream.write(answer + "\n")
-        stream.flush()
+        except BaseException as error:
+            kind = type(error).__name__
+            answer = json.dumps({"ok": False, "error": error_text(error), "kind": kind})
+        answers.write(f"{MARK}{answer}\n")
+        answers.flush()
 
 
 def digest(arrays: Sequence[Any]) -> str:
@@ -77,10 +84,24 @@ def digest(arrays: Sequence[Any]) -> str:
 
 def error_text(error: BaseException) -> str:
     """Return an error in one line of bounded length."""
-    text = " ".join(str(error).split())
+    try:
+        text = str(error)
+    except Exception:  # it cannot even say what it is
+        text = ""
+    if isinstance(error, SystemExit):
+        text = f"it called sys.exit({text})"
     # The messages of import errors name what is missing; the type would add nothing.
-    if not (isinstance(error, ImportError) and text):
-        text = f"{type(error).__name__}: {text}"
+    elif not (isinstance(error, ImportError) and text.strip()):
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return one_line(text)
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line of bounded length; what a terminal would obey is escaped."""
+    text = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in " ".join(text.split())
+    )
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 3] + "..."
 
 

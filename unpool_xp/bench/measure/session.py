@@ -18,12 +18,11 @@ from unpool_xp.bench.measure.ceilings import plain_copy
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.host.load import sample_watch
 from unpool_xp.bench.measure.measurement import Measurement, Samples
-from unpool_xp.bench.measure.server import digest
+from unpool_xp.bench.measure.server import digest, error_text, one_line
 from unpool_xp.bench.measure.timer import TimedCall
 from unpool_xp.capabilities import why_not
 
 REST_SECONDS = 0.05  # before a call that finds the thread pools asleep
-_MAX_REASON_LENGTH = 400
 
 
 class HostInputs:
@@ -61,7 +60,10 @@ class DeviceInputs:
         reason = why_not(case.operation, backend.library, case.dtype)
         if reason is not None:
             raise UnsupportedCaseError(reason)
-        backend.dtype(case.dtype)  # a TypeError where a library nobody has described has none
+        try:
+            backend.dtype(case.dtype)
+        except TypeError as error:  # of a library that nobody has described
+            raise UnsupportedCaseError(str(error)) from None
         self.backend, self.case = backend, case
         self.host_inputs = host_inputs or HostInputs(case)
         self.host = self.host_inputs.arrays
@@ -308,13 +310,11 @@ class UnsupportedCaseError(ValueError):
 
 def describe_error(error: BaseException) -> str:
     """Return an exception in one line."""
-    text = " ".join(str(error).split())
     if isinstance(error, CompileUnavailableError | UnsupportedCaseError):
-        return text
+        return one_line(str(error))
     if isinstance(error, MismatchError):
-        return f"wrong result: {text}"
-    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return line if len(line) <= _MAX_REASON_LENGTH else line[: _MAX_REASON_LENGTH - 3] + "..."
+        return one_line(f"wrong result: {error}")
+    return error_text(error)
 
 
 # CUDA errors after which the process cannot use the device any more.

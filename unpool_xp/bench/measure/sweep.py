@@ -22,15 +22,9 @@ from unpool_xp.bench.measure.host.cgroup import available_memory
 from unpool_xp.bench.measure.host.compile_cache import shared_compilation
 from unpool_xp.bench.measure.machine import this_machine, write_machine
 from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
+from unpool_xp.bench.measure.pools import Pool, open_pools
 from unpool_xp.bench.measure.rounds import PROCESSES, TIMEOUT_SECONDS, measure_case
-from unpool_xp.bench.measure.workers import (
-    Place,
-    Pool,
-    WorkerError,
-    WorkerLostError,
-    open_pools,
-    places_of,
-)
+from unpool_xp.bench.measure.workers import Place, WorkerError, WorkerLostError, places_of
 from unpool_xp.bench.rows import files, provenance, schema
 
 _START_SHARE = 0.2  # of a budget, for starting several processes of each backend

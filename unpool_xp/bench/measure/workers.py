@@ -1,4 +1,4 @@
-"""Worker processes, seen from the parent: start, request, time out, clean up, restart.
+"""Worker processes, seen from the parent: start, request, time out, clean up.
 
 A worker runs only while it starts or answers, and is suspended the rest of the time: a thread pool
 that has just worked keeps spinning, for up to a tenth of a second, and takes the processors from
@@ -8,7 +8,6 @@ the worker that is being timed.
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import math
 import os
@@ -18,24 +17,47 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
 import psutil
 
+from unpool_xp.bench.measure.host.activity import Activity
 from unpool_xp.bench.measure.host.threads import chosen_environment, thread_environment
+from unpool_xp.bench.measure.server import MARK, one_line
 
-START_SECONDS = 180.0  # importing a library with a cold disk cache
-_QUIT_SECONDS = 5.0
-_MEMORY_SHARE = 0.2  # of what is free: what the workers of one pool may take
+START_SECONDS = 60.0  # importing a library with a cold disk cache
+QUIT_SECONDS = 3.0
+# Of a time limit: a worker that does nothing for so long hangs.
+_IDLE_SHARE, _DEVICE_IDLE_SHARE = 0.1, 0.5
+_MIN_IDLE_SECONDS, _MAX_IDLE_SECONDS = 5.0, 30.0
+LOOK_SECONDS = 0.5  # between two looks at a worker that has not answered
+_DRAIN_SECONDS = 1.0  # for what a worker that has ended has written
+_LONGEST_LINE = 2**24  # far more than an answer has; a library may print without end
 
 
 class WorkerError(RuntimeError):
-    """A worker answered with an error; it is still running."""
+    """A worker answered with an error; it is still running.
+
+    Attributes
+    ----------
+    kind : str
+        The name of the exception there.
+    """
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class WorkerLostError(RuntimeError):
     """A worker is gone: it crashed, or did not answer in time and was ended."""
+
+
+def is_loss(reason: str | None) -> bool:
+    """Return whether a reason is that a worker was lost."""
+    return (reason or "").startswith(("timed out: ", "crashed: ", "not started: "))
 
 
 class Place(NamedTuple):
@@ -49,9 +71,42 @@ def places_of(labels: Iterable[str], threads: Sequence[int] = ()) -> list[Place]
     """Return the places of backends: those of the CPU once for each number of threads."""
     places = []
     for label in labels:
-        on_cpu = label.partition(":")[2] in ("", "cpu")
-        places += [Place(label, number) for number in (threads if on_cpu else ()) or (None,)]
+        numbers = (threads if on_cpu(label) else ()) or (None,)
+        places += [Place(label, number) for number in numbers]
     return places
+
+
+def on_cpu(label: str) -> bool:
+    """Return whether a backend computes on the CPU."""
+    return label.partition(":")[2] in ("", "cpu")
+
+
+@dataclass
+class _Request:
+    """What a worker has been asked, and what became of it."""
+
+    command: str
+    timeout: float
+    activity: Activity
+    answer: dict[str, Any] | None = None
+    loss: str | None = None  # why there will be no answer
+
+    def __post_init__(self) -> None:
+        self.end = time.monotonic() + self.timeout
+
+    def overdue(self, label: str) -> str | None:
+        """Return why the answer is not to be waited for any longer, or None."""
+        wanted = "start" if self.command == "hello" else f"answer {self.command!r}"
+        if time.monotonic() >= self.end:
+            return f"timed out: {label} did not {wanted} in {self.timeout:g} s"
+        idle_s = self.activity.idle_seconds()
+        # While another device works, some libraries only wait.
+        elsewhere = self.command != "hello" and not on_cpu(label)
+        share_s = (_DEVICE_IDLE_SHARE if elsewhere else _IDLE_SHARE) * self.timeout
+        limit_s = min(max(share_s, _MIN_IDLE_SECONDS), _MAX_IDLE_SECONDS)
+        if idle_s >= limit_s:
+            return f"timed out: {label} did not {wanted}; it has done nothing for {idle_s:.0f} s"
+        return None
 
 
 class Worker:
@@ -84,16 +139,13 @@ class Worker:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.label = label
-        variables = thread_environment(os.environ if environment is None else environment)
-        arguments = [label]
-        if threads is not None:
-            variables = chosen_environment(variables, label.partition(":")[0], threads)
-            arguments.append(str(threads))
+        arguments = [label, *([] if threads is None else [str(threads)])]
+        self.variables = worker_variables(label, threads, environment)
         # In a process group of its own, so that Ctrl-C reaches the parent alone. In the same
         # session, so that a group that is suspended when the parent dies is ended by the system.
         process = self._process = subprocess.Popen(
             command or [sys.executable, "-m", "unpool_xp.bench.worker", *arguments],
-            env=variables,
+            env=self.variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -102,12 +154,14 @@ class Worker:
             errors="replace",
             process_group=0,
         )
+        self._started, self._quit_at = time.monotonic(), math.inf
+        self.start_s = 0.0  # what its start took, once it has
         self._system = psutil.Process(process.pid)
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         self._requests = process.stdin
-        self._answers: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._last_words = ""
         self._readers = [
             threading.Thread(target=self._read_answers, args=(process.stdout,), daemon=True),
@@ -115,16 +169,26 @@ class Worker:
         ]
         for reader in self._readers:
             reader.start()
+        self._request: _Request | None = None  # the one that has no answer yet
+        self._hello: dict[str, Any] | Exception | None = None
+        self._has_answered = False  # more than that
+        self.hung: str | None = None  # why it was ended, where it has not
 
     def _read_answers(self, stdout: IO[str]) -> None:
         with stdout:
-            for line in stdout:
-                self._answers.put(line)
+            for line in iter(lambda: stdout.readline(_LONGEST_LINE), ""):
+                printed, mark, answer = line.rpartition(MARK)
+                with contextlib.suppress(ValueError, RecursionError):  # it may print such a mark
+                    found = json.loads(answer) if mark else None
+                    if isinstance(found, dict) and "ok" in found:
+                        self._answers.put(found)
+                        continue
+                self._last_words = (printed or line).strip() or self._last_words
         self._answers.put(None)
 
     def _read_errors(self, stderr: IO[str]) -> None:
         with stderr:
-            for line in stderr:
+            for line in iter(lambda: stderr.readline(_LONGEST_LINE), ""):
                 self._last_words = line.strip() or self._last_words
 
     @property
@@ -132,7 +196,7 @@ class Worker:
         """Whether the process runs."""
         return self._process.poll() is None
 
-    @functools.cached_property
+    @property
     def facts(self) -> dict[str, Any]:
         """The worker's answer to "hello"; the first access waits for it.
 
@@ -141,9 +205,33 @@ class Worker:
         WorkerError
             If the backend is not available; the message says why.
         WorkerLostError
-            If the worker is gone.
+            If the worker is gone, or did not start in time.
         """
-        return self.ask("hello", timeout=START_SECONDS)
+        while not self.is_ready(LOOK_SECONDS):
+            pass
+        if isinstance(self._hello, Exception):
+            raise self._hello
+        assert self._hello is not None
+        return self._hello
+
+    @property
+    def lost_at_start(self) -> str | None:
+        """Why it was lost before it was ready, or None."""
+        if not self.alive:
+            self.is_ready(_DRAIN_SECONDS)
+        return str(self._hello) if isinstance(self._hello, WorkerLostError) else None
+
+    def is_ready(self, seconds: float) -> bool:
+        """Wait at most so long for the answer to "hello"; return whether `facts` is known."""
+        if self._hello is None and self._request is None:
+            self._send("hello", START_SECONDS)
+        if self._hello is None and self._is_answered(seconds):
+            try:
+                self._hello = self._receive()
+                self.start_s = time.monotonic() - self._started
+            except (WorkerError, WorkerLostError) as error:
+                self._hello = error
+        return self._hello is not None
 
     def ask(self, command: str, *, timeout: float, **arguments: Any) -> dict[str, Any]:
         """Send a request and wait for its answer.
@@ -153,7 +241,9 @@ class Worker:
         command : str
             One of the worker's.
         timeout : float
-            Seconds to wait; then the worker is ended.
+            Seconds to wait; then the worker is ended. So is one that does nothing for a tenth of
+            them, half of them where another device may work, but from 5 to 30 s: a deadlock is not
+            waited for to the end.
         **arguments
             Of the command, as plain JSON.
 
@@ -169,23 +259,48 @@ class Worker:
         WorkerLostError
             If it is gone, or does not answer in time.
         """
+        _ = self.facts  # its start has a time limit of its own
+        self._send(command, timeout, **arguments)
+        while not self._is_answered(LOOK_SECONDS):
+            pass
+        return self._receive()
+
+    def _send(self, command: str, timeout: float, **arguments: Any) -> None:
         self._resume()
-        try:
+        self._request = _Request(command, timeout, Activity(self._system))
+        with contextlib.suppress(OSError):  # it has ended, which is found out below
             self._requests.write(json.dumps({"command": command, **arguments}) + "\n")
             self._requests.flush()
-            line = self._answers.get(timeout=timeout)
+
+    def _is_answered(self, seconds: float) -> bool:
+        """Wait at most so long for an answer; true also where none will come any more."""
+        request = self._request
+        assert request is not None
+        try:
+            left = request.end - time.monotonic()
+            request.answer = self._answers.get(timeout=max(min(seconds, left), 0.0))
         except queue.Empty:
+            if not self.alive:  # a child of its may keep the streams open
+                with contextlib.suppress(queue.Empty):
+                    request.answer = self._answers.get(timeout=_DRAIN_SECONDS)
+                return True
+            request.loss = request.overdue(self.label)
+            if request.loss is None:
+                return False
             self.kill()
-            message = f"timed out: {self.label} did not answer {command!r} in {timeout:g} s"
-            raise WorkerLostError(message) from None
-        except OSError:
-            line = None
-        if line is None:
-            raise WorkerLostError(self.exit_message())
+        return True
+
+    def _receive(self) -> dict[str, Any]:
+        request, self._request = self._request, None
+        assert request is not None
+        if request.answer is None:
+            self.hung = None if self._has_answered else request.loss
+            raise WorkerLostError(request.loss or self.exit_message())
+        self._has_answered = request.command != "hello"
         self._suspend()
-        answer: dict[str, Any] = json.loads(line)
+        answer = dict(request.answer)
         if not answer.pop("ok"):
-            raise WorkerError(answer["error"])
+            raise WorkerError(one_line(str(answer["error"])), str(answer.get("kind", "")))
         return answer
 
     def _suspend(self) -> None:
@@ -204,161 +319,58 @@ class Worker:
 
     def exit_message(self) -> str:
         """Wait for the end of the process, and say what it ended with."""
-        self._process.wait()
-        self._readers[1].join(timeout=1)
+        try:
+            self._process.wait(_DRAIN_SECONDS)
+        except subprocess.TimeoutExpired:  # its streams are closed, and it goes on
+            self.kill()
+            return f"crashed: {self.label} has closed its streams"
+        self._readers[1].join(timeout=_DRAIN_SECONDS)
         code = self._process.returncode
         if code < 0:
-            cause = f"signal {signal.Signals(-code).name}"
+            known = {number.value: number.name for number in signal.Signals}
+            cause = f"signal {known.get(-code, -code)}"
             cause += " (out of memory?)" if code == -9 else ""
         else:
             cause = f"exit code {code}"
         last = f": {self._last_words}" if self._last_words else ""
-        return f"crashed: {self.label} ended with {cause}{last}"
+        return one_line(f"crashed: {self.label} ended with {cause}{last}")
 
-    def close(self) -> None:
-        """Let the worker finish what it does, or end it."""
+    def leave(self) -> None:
+        """Tell the worker to end, without waiting for it."""
+        self._quit_at = min(self._quit_at, time.monotonic() + QUIT_SECONDS)
         self._resume()
         with contextlib.suppress(OSError):
             self._requests.close()
+
+    def close(self) -> None:
+        """Let the worker finish what it does, or end it."""
+        self.leave()
         try:
-            self._process.wait(_QUIT_SECONDS)
+            self._process.wait(max(self._quit_at - time.monotonic(), 0.0))
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._end()
             self._process.wait()
         for reader in self._readers:
-            reader.join(timeout=_QUIT_SECONDS)
+            reader.join(timeout=_DRAIN_SECONDS)
 
     def kill(self) -> None:
         """End the worker at once."""
-        self._process.kill()
+        self._end()
         self.close()
 
-
-def start_worker(place: str | Place) -> Worker:
-    """Start the worker of a place, or of a label."""
-    return Worker(place) if isinstance(place, str) else Worker(*place)
-
-
-class Pool:
-    """One worker per place or label, started on first use and restarted after a loss.
-
-    Parameters
-    ----------
-    places : sequence of str or Place
-        Those to start at once, side by side.
-    start : callable, optional
-        Starts the worker of a place. Default: `start_worker`.
-    """
-
-    def __init__(
-        self,
-        places: Sequence[str | Place] = (),
-        start: Callable[[Any], Worker] = start_worker,
-    ) -> None:
-        self._start = start
-        self._workers = {place: start(place) for place in places}
-
-    def __getitem__(self, place: str | Place) -> Worker:
-        if not self.is_running(place):
-            if place in self._workers:
-                self._workers[place].kill()
-            self._workers[place] = self._start(place)
-        return self._workers[place]
-
-    def running(self, place: str | Place) -> Worker:
-        """Return a worker that has been started; raise a WorkerLostError if it has ended since."""
-        worker = self._workers[place]
-        if not worker.alive:
-            raise WorkerLostError(worker.exit_message())
-        return worker
-
-    def is_running(self, place: str | Place) -> bool:
-        """Return whether there is a worker of that place, and it runs."""
-        return place in self._workers and self._workers[place].alive
-
-    def resident_bytes(self) -> int:
-        """Return the memory of all workers."""
-        return sum(worker.resident_bytes() for worker in self._workers.values())
-
-    def __enter__(self) -> Pool:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:  # there is nothing to wait for
-            for worker in self._workers.values():
-                worker.kill()
-        self.close()
-
-    def close(self) -> None:
-        """Close all workers."""
-        while self._workers:
-            self._workers.popitem()[1].close()
+    def _end(self) -> None:
+        """End the process and its children, which are of its group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self.alive and hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
 
 
-def find_loadable(labels: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Load backends, each in a process of its own, so that none takes memory of a device here.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        The labels to try.
-
-    Returns
-    -------
-    found : dict of str to str
-        From each label that loads to the full one, such as "torch" to "torch:cpu".
-    missing : dict of str to str
-        Why the others do not.
-    """
-    found, missing = {}, {}
-    with Pool(labels) as pool:
-        for label in labels:
-            try:
-                found[label] = str(pool[label].facts["label"])
-            except (WorkerError, WorkerLostError) as error:
-                missing[label] = str(error).removeprefix("ValueError: ")
-    return found, missing
-
-
-@contextlib.contextmanager
-def open_pools(
-    places: Sequence[Place], processes: int, seconds: float = math.inf, *, lazy: bool = False
-) -> Iterator[list[Pool]]:
-    """Start several workers for each place, and end them.
-
-    Parameters
-    ----------
-    places : sequence of Place
-        The backends and their threads.
-    processes : int
-        How many workers for each; fewer where the memory is short.
-    seconds : float, optional
-        When so much time has gone, no more are started.
-    lazy : bool, optional
-        Whether all but the first worker of a place start when something is asked of them.
-
-    Yields
-    ------
-    list of Pool
-        At least one; the workers that were started are ready, or have failed.
-    """
-    start = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        pools: list[Pool] = []
-        while len(pools) < processes:
-            taken = time.monotonic() - start
-            # The next takes as long as the last, and as much memory.
-            if pools and taken * (1 + 1 / len(pools)) > seconds:
-                break
-            waiting = len(pools) if lazy else 1  # those that have no memory yet
-            if pools and (
-                waiting * pools[0].resident_bytes()
-                > _MEMORY_SHARE * psutil.virtual_memory().available
-            ):
-                break
-            starting = () if lazy and pools else places
-            pools.append(stack.enter_context(Pool(starting)))
-            for place in starting:
-                with contextlib.suppress(WorkerError, WorkerLostError):  # its rows will say why
-                    _ = pools[-1][place].facts
-        yield pools
+def worker_variables(
+    label: str, threads: int | None, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the variables of a worker's process."""
+    variables = thread_environment(os.environ if environment is None else environment)
+    if threads is None:
+        return variables
+    return chosen_environment(variables, label.partition(":")[0], threads)

@@ -17,9 +17,10 @@ import msgspec
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.measure.measurement import Cell, Measurement
-from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS, prepare_arguments, session_name
+from unpool_xp.bench.measure.pools import Pool, open_pools
+from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS
 from unpool_xp.bench.measure.sweep import make_row, provenance_fields
-from unpool_xp.bench.measure.workers import Place, Pool, WorkerError, WorkerLostError, open_pools
+from unpool_xp.bench.measure.workers import Place, WorkerError, WorkerLostError
 from unpool_xp.bench.portability.targets import TARGETS, TaxEntry, TaxTarget
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.provenance import run_id
@@ -114,13 +115,13 @@ def _measure_in_process(
 ) -> Measurements:
     """Prepare every cell, then take samples in turns."""
     measured = {cell: Measurement(error="not measured") for cell in cells}
-    place, names = cells[0].runs_on, {session_name(cell): cell for cell in cells}
+    place, names = cells[0].runs_on, {cell.session: cell for cell in cells}
     facts: dict[str, Any] = {}
     call_s: dict[str, float] = {}  # of the sessions whose results are right
     try:
         facts = pool[place].facts
         for name, cell in names.items():
-            arguments = prepare_arguments(case, cell)
+            arguments = cell.request(case)
             answer = pool[place].ask("prepare", timeout=timeout_s, session=name, **arguments)
             measured[cell] = msgspec.convert(answer["measured"], Measurement)
             if measured[cell].checked:

@@ -13,9 +13,12 @@ import altair as alt
 
 from unpool_xp.bench.cases.formatting import threads_text
 from unpool_xp.bench.report.charts import styles
-from unpool_xp.bench.report.ranked import RankedCase, by_series
+from unpool_xp.bench.report.ranked import Contender, RankedCase, by_series
 
-_MOST_POINTS = 200  # of a picture
+_DECIMAL_STEPS = (
+    *((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)),
+)
+_MOST_CASES = 20  # of a picture
 _SECONDS = "format(datum.value, '~s') + 's'"
 _BYTES = (
     "datum.value < 1024 ? datum.value + ' B' : datum.value < 1048576 ? datum.value / 1024 + ' KiB'"
@@ -52,10 +55,15 @@ def time_png_spec(
 ) -> dict[str, Any] | None:
     """Return the chart of time against size of one operation on one machine, with its data.
 
-    None where there is nothing to draw. Where there is too much for a picture, the kernel, stride
-    and dtype with the most sizes alone; the title then says which.
+    None where there is nothing to draw. It shows the kernel, stride and dtype with the most sizes,
+    which the title names; where none has two sizes all of them, and no line.
     """
     cases = _cases_to_draw([case for case in cases if case.timed and case.bytes_moved > 0])
+    # Of several of a library's own functions the fastest alone.
+    fastest = [
+        (case, list({Contender.of(t.row): t for t in reversed(case.timed)}.values()))
+        for case in cases
+    ]
     points: list[dict[str, Any]] = [
         {
             "backend": t.row.backend,
@@ -63,14 +71,14 @@ def time_png_spec(
             "ran": f"{t.row.mode}{threads_text(t.row.threads_asked)}",
             "implementation": t.row.implementation,
             "function": t.row.function,
-            "settings": settings,
+            "settings": case.settings,
             "bytes": case.bytes_moved,
             "seconds": t.seconds,
             "low": t.interval.low or t.seconds,
             "high": t.interval.high if math.isfinite(t.interval.high) else t.seconds,
         }
-        for case, settings in zip(cases, _line_groups(cases), strict=True)
-        for t in case.timed
+        for case, timed in fastest
+        for t in timed
     ]
     if not points:
         return None
@@ -89,8 +97,8 @@ def time_png_spec(
     }
     if len({case.settings for case in cases}) == 1:
         spec["title"] = {"text": cases[0].settings}
-    elif len({point["settings"] for point in points}) == 1:
-        spec["title"] = {"text": "Each kernel and stride at one size; a line joins different ones."}
+    else:
+        spec["title"] = {"text": "Each kernel and stride at one size."}
     for parameter in spec["params"]:
         if parameter["name"] in ticks:
             parameter["value"] = ticks[parameter["name"]]
@@ -98,11 +106,12 @@ def time_png_spec(
 
 
 def _cases_to_draw(cases: list[RankedCase]) -> list[RankedCase]:
-    """Return the cases that a picture has room for."""
-    if sum(len(case.timed) for case in cases) <= _MOST_POINTS:
-        return cases
+    """Return those of the settings with the most sizes; all where none has two, and room is."""
     dtypes = Counter(case.first_row.dtype for case in cases)
-    return max(by_series(cases), key=lambda one: (len(one), dtypes[one[0].first_row.dtype]))
+    most = max(
+        by_series(cases), key=lambda one: (len(one), dtypes[one[0].first_row.dtype]), default=[]
+    )
+    return cases if len(most) == 1 and len(cases) <= _MOST_CASES else most
 
 
 @functools.cache
@@ -122,18 +131,16 @@ def _copy_line(copies: Iterable[tuple[int, float]], least: float) -> list[dict[s
     return [{"bytes": size, "seconds": seconds} for size, seconds in points if len(points) > 1]
 
 
-def _line_groups(cases: Sequence[RankedCase]) -> list[str]:
-    """Return what a line joins: cases of the same settings, or all where none has two sizes."""
-    settings = [case.settings for case in cases]
-    return settings if len(set(settings)) < len(settings) else ["all"] * len(settings)
-
-
-def decimal_ticks(values: Sequence[float]) -> list[float]:
-    """Return powers of ten around values, with 2 and 5 between where there are few."""
-    first, last = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    steps = (1, 2, 5) if last - first <= 3 else (1,)
-    powers = range(first, last + 1, max(1, math.ceil((last - first) / 8)))
-    return [float(f"{step}e{power}") for power in powers for step in steps]
+def decimal_ticks(values: Sequence[float], most: int = 8) -> list[float]:
+    """Return round numbers between the least and the most of the values, as many as have room."""
+    low, high = min(values), max(values)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for steps in _DECIMAL_STEPS:
+        ticks = [float(f"{step}e{power}") for power in range(first, last + 1) for step in steps]
+        shown = [tick for tick in ticks if low <= tick <= high]
+        if len(shown) <= most:
+            return shown
+    return [float(f"1e{power}") for power in range(first, last, math.ceil((last - first) / most))]
 
 
 def byte_ticks(values: Sequence[int]) -> list[int]:
@@ -218,7 +225,7 @@ def _time_chart(backends: Sequence[str], x: Any, *, line: str = "ran", legend: A
         y=y,
         color=colour,
         strokeDash=dash,
-        detail=[f"{line}:N", "implementation:N", "function:N", "settings:N"],
+        detail=[f"{line}:N", "implementation:N", "settings:N"],
         opacity=opacity,
     )
     rules = chart.mark_rule(strokeWidth=1.5).encode(

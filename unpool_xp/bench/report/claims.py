@@ -14,9 +14,14 @@ from typing import NamedTuple
 import unpool_xp
 from unpool_xp.bench.cases.formatting import three_digits, times_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
-from unpool_xp.bench.report.answers import is_slower
-from unpool_xp.bench.report.ranked import Contender, RankedCase, RankedMachine
+from unpool_xp.bench.report.ranked import (
+    Contender,
+    RankedCase,
+    RankedMachine,
+    verdict_between,
+)
 from unpool_xp.bench.rows.schema import Row
+from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.ranking import Ranked
 from unpool_xp.gallery.scores import max_pool_scores
 
@@ -67,7 +72,7 @@ def _nearest_is_quickest(machine: RankedMachine) -> Findings:
     if not groups:
         return UNMEASURED, "No backend has nearest and another method at the same output size."
     first = sum(
-        not any(is_slower(group["nearest_unpool"], other) for other in group.values())
+        not any(_is_slower(group["nearest_unpool"], other) for other in group.values())
         for group in groups
     )
     means = _mean_ratios(
@@ -93,13 +98,17 @@ def _fractional_costs_more(machine: RankedMachine) -> tuple[str | None, str]:
     ]
     if not pairs:
         return None, "Its time beside nearest and max at the same output was not measured."
-    more = sum(is_slower(*pair) for pair in pairs)
+    more = sum(_is_slower(*pair) for pair in pairs)
     means = _mean_ratios(
         (quick.row.operation, slow.seconds / quick.seconds) for slow, quick in pairs
     )
     words = ", ".join(f"{mean} that of {name}" for name, mean in means.items())
     text = f"It took longer in {more} of {len(pairs)} comparisons: {words}, in the geometric mean."
     return _verdict_of_share(more, len(pairs)), text
+
+
+def _is_slower(one: Ranked, other: Ranked) -> bool:
+    return one is not other and verdict_between(one, other) is Verdict.SLOWER
 
 
 def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, Ranked]]:

@@ -7,9 +7,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from unpool_xp.bench.report.answers import mean_ratio
-from unpool_xp.bench.report.ranked import RankedCase, by_series, fastest_with_copies
-from unpool_xp.bench.verdicts.bootstrap import Verdict, verdict
+from unpool_xp.bench.report.ranked import (
+    RankedCase,
+    by_series,
+    fastest_with_copies,
+    verdict_between,
+)
+from unpool_xp.bench.rows.names import backend_mode_of
+from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.crossover import (
     DeviceCrossover,
     WinnerChange,
@@ -39,7 +44,7 @@ def compile_break_evens(cases: Iterable[RankedCase]) -> list[CompileBreakEven]:
             beside, first = eager.get(_function_key(timed)), timed.row.first_call_s
             if timed.row.mode == "compiled" and beside is not None and first is not None:
                 calls = break_even_calls(timed.seconds, beside.seconds, first)
-                differ = verdict(*mean_ratio([(timed, beside)]))
+                differ = verdict_between(timed, beside)
                 clear = differ in (Verdict.FASTER, Verdict.SLOWER)
                 found.append(CompileBreakEven(timed, beside, calls, clear))
     return found
@@ -111,7 +116,7 @@ def crossovers(cases: Iterable[RankedCase]) -> list[Crossovers]:
 def backend_changes(cases: Iterable[RankedCase]) -> list[list[WinnerChange]]:
     """Return where the fastest backend changes, for what was timed at several sizes."""
     return [
-        winner_changes(series, name=lambda row: row.backend)
+        winner_changes(series, name=lambda row: str(backend_mode_of(row)))
         for series in by_series(cases)
         if sum(bool(case.timed) for case in series) > 1
     ]

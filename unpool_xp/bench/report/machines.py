@@ -1,80 +1,98 @@
-"""Machines side by side: what takes how long on each, over the cases that they all have."""
+"""Machines two by two: what takes how long on each, over the cases that both have."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import statistics
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from unpool_xp.bench.cases.formatting import (
-    range_text,
-    seconds_text,
-    threads_text,
-    times_text,
-)
-from unpool_xp.bench.report.answers import mean_ratio
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.report.ranked import RankedCase, RankedMachine
+from unpool_xp.bench.rows.names import backend_mode_of
 from unpool_xp.bench.rows.schema import Key, workload_key
+from unpool_xp.bench.verdicts.bootstrap import Ratio
 from unpool_xp.bench.verdicts.ranking import Ranked
 
-PortableKey = tuple[str, str, str, str]
+_INTERVAL_WIDTH = 2 * 1.96  # across a 95 % interval
+Times = dict[tuple[str, str, BackendMode], dict[Key, Ranked]]
 
 
-def compare_machines(machines: Sequence[RankedMachine]) -> list[dict[str, Any]]:
-    """Return a line for each operation and way to run it that several machines have.
+@dataclass(frozen=True)
+class MachineLine:
+    """One of unpool_xp's own functions on two machines, over the cases that both have."""
 
-    Of unpool_xp's own functions alone: the same code everywhere. "cases" is how many cases all
-    the machines of the line have. "cells" has one for each machine: None, or the geometric mean of
-    its times ("seconds"), over that of the fastest machine ("ratio", with its 95 % interval in
-    "limits"), and whether it is the fastest ("first").
+    operation: str
+    dtype: str
+    on: BackendMode
+    cases: int
+    first_seconds: float  # the geometric mean of the times
+    second_seconds: float
+    ratio: Ratio  # the second's time over the first's, in the geometric mean
+
+
+@dataclass(frozen=True)
+class MachinePair:
+    """Two machines, by their numbers, and what both have run."""
+
+    first: int
+    second: int
+    lines: Sequence[MachineLine]
+
+
+def compare_machines(machines: Sequence[RankedMachine]) -> list[MachinePair]:
+    """Return every two machines that have a case of unpool_xp's own functions in common.
+
+    Of the portable functions alone: the same code everywhere.
     """
-    times = {machine.name: _times(machine.cases) for machine in machines}
-    lines = []
-    for way in sorted({way for found in times.values() for way in found}):
-        having = {name: found[way] for name, found in times.items() if way in found}
-        common = set.intersection(*(set(found) for found in having.values()))
-        if len(having) < 2 or not common:
-            continue
-        ours = {name: [found[key] for key in common] for name, found in having.items()}
-        means = {
-            name: statistics.geometric_mean(t.seconds for t in timed)
-            for name, timed in ours.items()
-        }
-        first = min(means, key=means.__getitem__)
-        lines.append(
-            {
-                **dict(zip(("operation", "dtype", "backend", "mode"), way, strict=True)),
-                "cases": len(common),
-                "cells": [
-                    _cell(ours[name], ours[first], means[name], name == first)
-                    if name in ours
-                    else None
-                    for name in times
-                ],
-            }
-        )
-    return lines
+    times = [_times(machine.cases) for machine in machines]
+    pairs = (
+        MachinePair(first, second, _lines(times[first], times[second]))
+        for first, second in itertools.combinations(range(len(machines)), 2)
+    )
+    return [pair for pair in pairs if pair.lines]
 
 
-def _times(cases: Iterable[RankedCase]) -> dict[PortableKey, dict[Key, Ranked]]:
-    found: dict[PortableKey, dict[Key, Ranked]] = {}
+def _times(cases: Iterable[RankedCase]) -> Times:
+    """Return the times of the portable functions, by operation, dtype and where they ran."""
+    found: Times = {}
     for case in cases:
         for timed in case.timed:
             row = timed.row
             if row.implementation == "portable":
-                mode = f"{row.mode}{threads_text(row.threads_asked)}"
-                way = (row.operation, row.dtype, row.backend, mode)
-                found.setdefault(way, {})[workload_key(row)] = timed
+                key = (row.operation, row.dtype, backend_mode_of(row))
+                found.setdefault(key, {})[workload_key(row)] = timed
     return found
 
 
-def _cell(
-    mine: Sequence[Ranked], best: Sequence[Ranked], seconds: float, first: bool
-) -> dict[str, Any]:
-    ratio, _ = mean_ratio(list(zip(mine, best, strict=True)))
-    return {
-        "seconds": seconds_text(seconds),
-        "ratio": "" if first else times_text(ratio.estimate),
-        "limits": "" if first else range_text(ratio.low, ratio.high),
-        "first": first,
-    }
+def _lines(first: Times, second: Times) -> list[MachineLine]:
+    lines = []
+    for key in sorted(first.keys() & second.keys(), key=str):
+        shared = first[key].keys() & second[key].keys()
+        pairs = [(second[key][case], first[key][case]) for case in shared]
+        if pairs:
+            there, here = (
+                statistics.geometric_mean(timed.seconds for timed in times)
+                for times in zip(*pairs, strict=True)
+            )
+            lines.append(MachineLine(*key, len(pairs), here, there, _mean_ratio(pairs)))
+    return lines
+
+
+def _mean_ratio(pairs: Sequence[tuple[Ranked, Ranked]]) -> Ratio:
+    """Return the geometric mean of times over times, from 0 to inf if any has too few samples."""
+    logs = [math.log(one.seconds / other.seconds) for one, other in pairs]
+    variance = sum(_variance(timed) for pair in pairs for timed in pair)
+    mean, half = sum(logs) / len(logs), 1.96 * math.sqrt(variance) / len(logs)
+    if not math.isfinite(half):
+        return Ratio(math.exp(mean), 0.0, math.inf)
+    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half))
+
+
+def _variance(timed: Ranked) -> float:
+    """Return that of the logarithm of the median, as its interval shows it."""
+    low, high = timed.interval.low, timed.interval.high
+    if low <= 0 or not math.isfinite(high):
+        return math.inf
+    return (math.log(high / low) / _INTERVAL_WIDTH) ** 2

@@ -17,15 +17,16 @@ from msgspec.structs import replace
 from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.report import charts
 from unpool_xp.bench.report.chart_specs import chart_specs
-from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, SIZE_CLASSES, Contender
+from unpool_xp.bench.report.ranked import BEYOND_CACHE_BYTES, Contender
+from unpool_xp.bench.rows.names import contender_text
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.verdicts.bootstrap import THRESHOLD, Verdict
+from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.crossover import WinnerChange
-from unpool_xp.bench.verdicts.ranking import Ranked, copy_seconds
+from unpool_xp.bench.verdicts.ranking import copy_seconds
 
 _DIGITS = 5
 _NAMES = (
-    *("how", "backend", "operation", "dtype", "settings", "function", "device"),
+    *("how", "backend", "name", "operation", "dtype", "settings", "function", "device"),
     *("scope", "reason"),
 )
 
@@ -37,27 +38,27 @@ def round_number(number: float | None) -> float | None:
     return float(f"{number:.{_DIGITS}g}")
 
 
-def page_data(view: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all numbers of a page, and how its charts look."""
+def page_data(view: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    """Return all numbers of a page, and how its charts look; `rows` are those it carries."""
+    lines = {id(row): number for number, row in enumerate(rows)}
     backends = [backend["name"] for backend in view["backends"]]
     return {
         "backends": view["backends"],
-        "threshold": THRESHOLD,
-        "bands": [[most, name] for most, name in SIZE_CLASSES],
         "specs": chart_specs(backends),
         "themes": {"light": charts.theme(backends), "dark": charts.theme(backends, dark=True)},
         "machines": [
             {
                 **{name: machine[name] for name in ("id", "title", "anchor")},
-                "bandNumbers": [band["number"] for band in machine["bands"]],
-                **_machine_data(machine, backends),
+                **_machine_data(machine, backends, lines),
             }
             for machine in view["machines"]
         ],
     }
 
 
-def _machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[str, Any]:
+def _machine_data(
+    machine: Mapping[str, Any], backends: Sequence[str], lines: Mapping[int, int]
+) -> dict[str, Any]:
     """Return the numbers of one of the "machines" of `report_view`, as plain values.
 
     "names" has words, to which numbers refer; "cases", "rows", "failures", "tax" and "paybacks"
@@ -85,24 +86,26 @@ def _machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[s
             "case": timed[at][0],
             "row": at,
             "after": None if before is None else timed[rows[id(before)]][0],
-            "tied": [number_of("backend", name) for name in sorted(change.tied)],
+            "tied": list(change.tied),
         }
 
     row_columns: dict[str, list[Any]] = {
         "case": [number for number, _ in timed],
+        "line": [lines[id(t.row)] for _, t in timed],
         "how": [contender_number(Contender.of(t.row)) for _, t in timed],
+        "name": [number_of("name", contender_text(t.row)) for _, t in timed],
         "function": [number_of("function", t.row.function) for _, t in timed],
         "device": [number_of("device", t.row.device) for _, t in timed],
         "limit": [round_number(rate) for limits in machine["limits"] for rate in limits],
         "seconds": [round_number(t.seconds) for _, t in timed],
         "low": [round_number(t.interval.low) for _, t in timed],
         "high": [round_number(t.interval.high) for _, t in timed],
-        "noise": [None if t.disturbed else round_number(t.noise) for _, t in timed],
         "disturbed": [int(t.disturbed) for _, t in timed],
         "between": [t.disagreement_text for _, t in timed],
         "cold": [round_number(t.row.cold_s) for _, t in timed],
         "place": [t.place for _, t in timed],
-        "tie": [_tie(t) for _, t in timed],
+        "undecided": [int(t.verdict is Verdict.UNDECIDED) for _, t in timed],
+        "needed": [round_number(t.needed) for _, t in timed],
         "samples": [len(t.row.samples_s) for _, t in timed],
         "scope": [number_of("scope", t.row.check_scope or "yes") for _, t in timed],
         "first": [round_number(t.row.first_call_s) for _, t in timed],
@@ -174,13 +177,6 @@ def _machine_data(machine: Mapping[str, Any], backends: Sequence[str]) -> dict[s
         "beyond_cache": BEYOND_CACHE_BYTES,
         "names": {name: list(words) for name, words in numbers.items()},
     }
-
-
-def _tie(timed: Ranked) -> int:
-    """Return 1 where a row is the same as the best, 2 where that is undecided."""
-    if timed.verdict is Verdict.UNDECIDED:
-        return 2
-    return int(timed.is_fastest and timed.to_best.estimate > 1)
 
 
 RAW_BYTES = 5_500_000  # of the rows in a page, squeezed and in base64

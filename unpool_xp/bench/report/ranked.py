@@ -16,6 +16,7 @@ from unpool_xp.bench.cases.operation import Layout
 from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.rows.names import backend_mode_of, case_of, contender_text, settings_text
 from unpool_xp.bench.rows.schema import Row, elements, latest
+from unpool_xp.bench.verdicts.bootstrap import Verdict, compare_times
 from unpool_xp.bench.verdicts.crossover import is_gpu
 from unpool_xp.bench.verdicts.ranking import (
     Ranked,
@@ -25,18 +26,11 @@ from unpool_xp.bench.verdicts.ranking import (
     copy_seconds,
     rank,
     tax,
+    times_of,
 )
 
-# What a call moves. Each band is sixteen times the one before: a core's own cache, a shared
-# cache, beyond most caches, far beyond.
-SIZE_CLASSES = ((2**18, "tiny"), (2**22, "small"), (2**26, "medium"), (2**63, "large"))
 # Where a call moves less, a cache may well be faster than memory; for GPUs and unknown machines.
 BEYOND_CACHE_BYTES = 2**27
-
-
-def size_class_of(bytes_moved: int) -> int:
-    """Return the number of the band of sizes."""
-    return next(number for number, (most, _) in enumerate(SIZE_CLASSES) if bytes_moved <= most)
 
 
 class Contender(NamedTuple):
@@ -171,8 +165,14 @@ class RankedMachine:
         return _fastest_copies(row for row in rows if not row.process)
 
     def limit(self, case: RankedCase, device: str) -> float | None:
-        """Return the GB/s of the plain copy beside a case; of older rows of that of 256 MiB."""
-        found = case.copies.get(device, self._old_copies.get(device))
+        """Return the GB/s of a plain copy of as many bytes as a call of a case moves.
+
+        Older rows have one of 256 MiB, which is no limit of what a cache may hold: None there.
+        """
+        found = case.copies.get(device)
+        there = [row for row in case.rows if row.device == device]
+        if found is None and there and not self.is_in_cache(there[0]):
+            found = self._old_copies.get(device)
         return found.gb_s if found else None
 
     def host_copy_rate(self, case: RankedCase) -> float | None:
@@ -209,6 +209,14 @@ def ranked_cases(rows: Iterable[Row]) -> list[RankedCase]:
         ranking = rank(group)
         cases.append(RankedCase(ranking.timed, ranking.failed, group))
     return sorted(cases, key=attrgetter("operation", "elements", "settings"))
+
+
+def verdict_between(one: Ranked, other: Ranked) -> Verdict:
+    """Return how one time compares with another, of whatever case."""
+    a, b = times_of(one.row), times_of(other.row)
+    if isinstance(a, str) or isinstance(b, str):
+        raise ValueError(f"verdict_between: a row has no time: {a if isinstance(a, str) else b}")
+    return compare_times(a, b)[1]
 
 
 def fastest_with_copies(timed: Iterable[Ranked]) -> tuple[float, Ranked] | None:

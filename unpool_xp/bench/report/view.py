@@ -14,12 +14,10 @@ from unpool_xp.bench.cases.formatting import (
     bytes_text,
     count_text,
     number_of,
-    range_text,
     three_digits,
     times_text,
 )
 from unpool_xp.bench.measure.machine import Machine
-from unpool_xp.bench.report.answers import Answer, FastestCounts, answers, count_fastest
 from unpool_xp.bench.report.chart_specs import time_png_spec
 from unpool_xp.bench.report.charts import styles
 from unpool_xp.bench.report.claims import judge_claims
@@ -29,20 +27,13 @@ from unpool_xp.bench.report.costs import (
     crossovers,
     device_points,
 )
+from unpool_xp.bench.report.headline import Headline, headline
 from unpool_xp.bench.report.machines import compare_machines
-from unpool_xp.bench.report.ranked import SIZE_CLASSES, RankedMachine, ranked_machines
+from unpool_xp.bench.report.ranked import RankedMachine, ranked_machines
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.crossover import is_gpu
-from unpool_xp.bench.verdicts.decisions import decide
-
-_CERTAINTY = {
-    Verdict.SLOWER: "clear",
-    Verdict.SAME: "tie",
-    Verdict.UNDECIDED: "too close to call",
-    Verdict.FASTER: "too close to call",  # in the mean, by a row that has few samples
-}
+from unpool_xp.bench.verdicts.decisions import Decision, decide
 
 
 def report_view(
@@ -50,8 +41,8 @@ def report_view(
 ) -> dict[str, Any]:
     """Return what is to be shown, grouped by machine.
 
-    "backends" has labels and how they look, "side_by_side" is as `compare_machines` returns it. A
-    machine has what was found once, for all that is made of it: "cases", "failed", "ceilings",
+    "backends" has labels and how they look, "pairs" is as `compare_machines` returns it. A machine
+    has what was found once, for all that is made of it: "cases", "failed", "ceilings",
     "limits" (of each case, one a timed row), "copies" (one a case), "decisions", "devices",
     "crossovers", "break_evens" and "changes".
     """
@@ -66,7 +57,7 @@ def report_view(
         "version": unpool_xp.__version__,
         "backends": looks,
         "machines": [_machine_view(one, known.get(one.name), backends, names) for one in ranked],
-        "side_by_side": compare_machines(ranked),
+        "pairs": compare_machines(ranked),
         "problems": problems,
     }
 
@@ -75,11 +66,10 @@ def _machine_view(
     ranked: RankedMachine, machine: Machine | None, backends: Sequence[str], names: set[str]
 ) -> dict[str, Any]:
     cases = ranked.cases
-    found, fastest = answers(cases), count_fastest(cases)
+    first, decisions = headline(cases), decide(cases)
     failed = [failure for case in cases for failure in case.failed]
     by_operation = itertools.groupby(cases, key=attrgetter("operation"))
     groups = {operation: list(same) for operation, same in by_operation}
-    bands = sorted({answer.size_class for answer in found})
     rows, of = number_of(len(ranked.rows), "row"), number_of(len(cases), "case")
     return {
         "id": ranked.name,
@@ -87,13 +77,12 @@ def _machine_view(
         "title": _title(ranked.name, machine),
         "line": f"{rows} of {of}",
         "facts": [*_machine_facts(machine), *_row_facts(ranked)],
-        "summary": _summary(fastest, {row.backend for row in ranked.rows}),
-        "tiles": _tiles(ranked, fastest, len(failed)),
-        "tables": _tables(found, bands, backends),
-        "bands": [_band(number) for number in bands],
-        "claims": judge_claims(ranked) if found else [],
+        "summary": _summary(first, {row.backend for row in ranked.rows}),
+        "tiles": _tiles(ranked, first, len(failed)),
+        "decisions": decisions,
+        "answers": _by_dtype(decisions) if first.cases else [],
+        "claims": judge_claims(ranked) if first.cases else [],
         "gpu": any(is_gpu(row.backend) for row in ranked.rows),
-        "decisions": decide(cases),
         "devices": device_points(cases),
         "crossovers": crossovers(cases),
         "break_evens": compile_break_evens(cases),
@@ -179,34 +168,29 @@ def _row_facts(ranked: RankedMachine) -> list[tuple[str, str]]:
 # --- the answer ----------------------------------------------------------------------------------
 
 
-def _summary(fastest: FastestCounts, backends: set[str]) -> str:
+def _summary(first: Headline, backends: set[str]) -> str:
     """Return the answer in a sentence."""
-    if not fastest.counts:
+    if not first.cases:
         return "No row has a checked result, so there is no time to compare."
     if len(backends) == 1:
         return f"Only {next(iter(backends))} was measured: there is no other backend to compare."
-    first = fastest.leaders
-    are = "is" if len(first) == 1 else "are each"
-    others = [f"{name} in {count}" for name, count in fastest.counts.items() if name not in first]
-    of_all = f"in {fastest.most} of {number_of(fastest.cases, 'case')}"
-    best = f"{' and '.join(first)} {are} fastest, or tied with the fastest, {of_all}"
-    return "; ".join([best, *([", ".join(others[:3])] if others else [])]) + "."
+    return first.text
 
 
-def _tiles(ranked: RankedMachine, fastest: FastestCounts, failed: int) -> list[dict[str, str]]:
+def _tiles(ranked: RankedMachine, first: Headline, failed: int) -> list[dict[str, str]]:
     """Return the few numbers to know first: a value, what it is, and a word about it."""
     tiles = []
-    if fastest.counts:
-        about = f"in {fastest.most} of {fastest.cases} cases, ties counted"
-        tiles.append((", ".join(fastest.leaders), "fastest most often", about))
+    if first.counts:
+        _, alone, tied = first.counts[0]
+        about = f"{alone} of {number_of(first.cases, 'case')}"
+        about += f", and tied in {tied}" if tied else ""
+        tiles.append((", ".join(first.leaders), "fastest most often", about))
     taxes = [tax.ratio.estimate for case in ranked.cases for tax in case.taxes]
     if taxes:
         about = f"portable over native, geometric mean of {count_text(len(taxes))}"
         tiles.append((times_text(statistics.geometric_mean(taxes)), "portability tax", about))
     for device, copy in sorted(ranked.ceilings.items()):
-        size = (
-            f", {bytes_text(copy.bytes_moved)} in and out" if copy.bytes_moved else ": the ceiling"
-        )
+        size = f", {bytes_text(copy.bytes_moved)} in and out" if copy.bytes_moved else ""
         about = f"reached by {copy.backend}{size}"
         tiles.append((f"{three_digits(copy.gb_s)} GB/s", f"copy on {device}", about))
     about = f"of {count_text(len(ranked.rows))} rows" + ("; reasons below" if failed else "")
@@ -214,47 +198,12 @@ def _tiles(ranked: RankedMachine, fastest: FastestCounts, failed: int) -> list[d
     return [dict(zip(("value", "name", "about"), tile, strict=True)) for tile in tiles]
 
 
-def _band(number: int) -> dict[str, Any]:
-    """Return a band of sizes: its number, name and limits."""
-    most, name = SIZE_CLASSES[number]
-    size = re.sub(r"\.0+", "", bytes_text(most))
-    limits = f"up to {size}" if number + 1 < len(SIZE_CLASSES) else "beyond"
-    return {"number": number, "name": name, "limits": limits}
-
-
-def _tables(
-    found: Sequence[Answer], bands: Sequence[int], backends: Sequence[str]
-) -> list[dict[str, Any]]:
-    """Return a table a dtype: a row an operation, a cell a band of sizes."""
-    tables = []
-    for dtype, of_dtype in itertools.groupby(found, key=attrgetter("dtype")):
-        rows = []
-        for operation, mine in itertools.groupby(of_dtype, key=attrgetter("operation")):
-            cells = {answer.size_class: _answer_cell(answer, backends) for answer in mine}
-            rows.append({"operation": operation, "cells": [cells.get(band) for band in bands]})
-        tables.append({"dtype": dtype, "rows": rows})
-    return tables
-
-
-def _answer_cell(answer: Answer, backends: Sequence[str]) -> dict[str, Any]:
-    winner, runner_up, portable = answer.winner, answer.runner_up, answer.portable
-    if portable == runner_up:  # it has been named
-        portable = None
-    return {
-        "number": backends.index(winner.on.label),
-        "backend": winner.on.label,
-        "mode": winner.on.details,
-        "implementation": winner.implementation,
-        "function": answer.function,
-        "sure": _CERTAINTY[runner_up.verdict] if runner_up else "no other",
-        "next": str(runner_up.contender) if runner_up else "",
-        "ratio": times_text(runner_up.ratio.estimate) if runner_up else "",
-        "limits": range_text(runner_up.ratio.low, runner_up.ratio.high) if runner_up else "",
-        "cases": answer.cases,
-        "first_in": answer.first_in,
-        "portable": str(portable.contender.on) if portable else "",
-        "portable_ratio": times_text(portable.ratio.estimate) if portable else "",
-    }
+def _by_dtype(decisions: Sequence[Decision]) -> list[tuple[str, list[Decision]]]:
+    """Return the decisions of each dtype, that of the most cases first."""
+    found: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        found.setdefault(decision.row.dtype, []).append(decision)
+    return sorted(found.items(), key=lambda item: -sum(len(one.cases) for one in item[1]))
 
 
 def _unique_slug(text: str, names: set[str]) -> str:

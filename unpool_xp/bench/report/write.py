@@ -17,6 +17,7 @@ from unpool_xp.bench.cases.formatting import (
     escape_markdown,
     interval_text,
     printable,
+    range_text,
     seconds_text,
     sizes_text,
     threads_text,
@@ -26,7 +27,6 @@ from unpool_xp.bench.cases.formatting import (
 from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.report import charts
 from unpool_xp.bench.report.payload import (
-    PackedRows,
     gzip_base64,
     gzip_base64_json,
     pack_rows,
@@ -48,11 +48,11 @@ _MOST_CASES = 200  # with tables in the summary; beyond, the page has them
 _CAPTION = (
     "Filled: portable; hollow: native. Dashed: compiled. Dotted grey: a plain copy of the bytes."
 )
-_SCRIPTS = ("core.js", "tables.js", "charts.js", "answers.js", "sections.js", "start.js")
-# What the template of the summary calls.
+_SCRIPTS = ("core.js", "tables.js", "charts.js", "maps.js", "sections.js", "start.js")
+# What the templates call.
 _WORDS = (
-    *(case_name, contender_text, interval_text, seconds_text, threads_text, three_digits),
-    times_text,
+    *(case_name, contender_text, interval_text, range_text, seconds_text, threads_text),
+    *(three_digits, times_text),
 )
 
 
@@ -118,7 +118,7 @@ def write_report(
     ]
     page, summary, table = (out_dir / f"report.{ending}" for ending in ("html", "md", "csv"))
     answers = out_dir / "decisions.csv"
-    page.write_text(_html(view, pack_rows(rows)), encoding="utf-8")
+    page.write_text(_html(view, rows), encoding="utf-8")
     summary.write_text(_markdown(view), encoding="utf-8")
     _write_csv(table, _CSV_COLUMNS, _csv_lines(view))
     decided = (decision for machine in view["machines"] for decision in machine["decisions"])
@@ -126,18 +126,19 @@ def write_report(
     return ReportFiles(page, summary, table, answers, tuple(pngs))
 
 
-def _html(view: Mapping[str, Any], raw: PackedRows) -> str:
+def _html(view: Mapping[str, Any], rows: Sequence[Row]) -> str:
     drawn = bool(view["machines"])
     return _render(
         "template.html",
         **view,
+        backend_names=[backend["name"] for backend in view["backends"]],
         shown=_MOST_LINES,
         style=Markup(_read("style.css")),
         scripts=Markup("\n".join(map(_read, _SCRIPTS)) if drawn else ""),
         # Squeezed: base64 holds nothing that a browser takes for markup, whatever rows say.
         vega=gzip_base64(charts.javascript().encode()) if drawn else "",
-        data=gzip_base64_json(page_data(view)) if drawn else "",
-        raw=raw,
+        data=gzip_base64_json(page_data(view, rows)) if drawn else "",
+        raw=pack_rows(rows),
     )
 
 
@@ -146,7 +147,6 @@ def _markdown(view: Mapping[str, Any]) -> str:
         "template.md",
         lambda value: value if isinstance(value, Markup) else Markup(escape_markdown(value)),
         **view,
-        **{function.__name__: function for function in _WORDS},
         most_cases=_MOST_CASES,
         most_lines=_MOST_LINES,
     )
@@ -204,7 +204,8 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.from_string(_read(template)).render(values)
+    words = {function.__name__: function for function in _WORDS}
+    return environment.from_string(_read(template)).render(words | values)
 
 
 def _read(name: str) -> str:

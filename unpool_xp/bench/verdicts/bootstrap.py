@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 import functools
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -141,14 +142,19 @@ class Times:
     disturbed: bool = False  # most of them, by other programs: they decide nothing
 
     @functools.cached_property
-    def typical(self) -> float:
-        """The `typical_seconds`."""
-        return float(np.median(self.medians))
+    def by_process(self) -> list[Floats]:
+        """The seconds of each process."""
+        return by_process(self.seconds, self.process)
 
     @functools.cached_property
     def medians(self) -> Floats:
         """The median of each process."""
-        return np.array([np.median(own) for own in by_process(self.seconds, self.process)])
+        return np.array([statistics.median(own.tolist()) for own in self.by_process])
+
+    @functools.cached_property
+    def typical(self) -> float:
+        """The `typical_seconds`."""
+        return float(statistics.median(self.medians.tolist()))
 
     @functools.cached_property
     def interval(self) -> Interval:
@@ -159,7 +165,7 @@ class Times:
     @functools.cached_property
     def draws(self) -> Floats:
         """Medians of resamples: shape (2 streams, resamples)."""
-        return draw_medians(np.asarray(self.seconds, dtype=np.float64), self.process)
+        return draw_medians(self.by_process, self.typical)
 
     @functools.cached_property
     def noise(self) -> float:
@@ -173,7 +179,7 @@ class Times:
         That is where these lie further apart than 1.25x, while each process by itself is steady: a
         call takes the one or the other time, and more samples of a process would not tell.
         """
-        enough = [s for s in by_process(self.seconds, self.process) if len(s) >= _MIN_SAMPLES]
+        enough = [own for own in self.by_process if len(own) >= _MIN_SAMPLES]
         if len(enough) < 2:
             return None
         first, medians, third = np.array([np.quantile(own, (0.25, 0.5, 0.75)) for own in enough]).T
@@ -334,8 +340,8 @@ def noise_floor(samples: Sequence[float]) -> float:
     if middle < _MIN_SAMPLES:
         return float(values.max()) / float(values.min()) - 1
     halves = [(values[::2], values[1::2]), (values[:middle], values[middle:])]
-    medians = [(float(np.median(a)), float(np.median(b))) for a, b in halves]
-    return max(max(a / b, b / a) for a, b in medians) - 1
+    medians = [(statistics.median(a.tolist()), statistics.median(b.tolist())) for a, b in halves]
+    return float(max(max(a / b, b / a) for a, b in medians)) - 1
 
 
 def verdict(ratio: Ratio, noise_floor: float, threshold: float = THRESHOLD) -> Verdict:

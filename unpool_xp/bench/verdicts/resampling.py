@@ -30,31 +30,31 @@ def percentiles(draws: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def by_process(samples: Sequence[float] | Floats, process: Sequence[int]) -> list[Floats]:
+def by_process(samples: Sequence[float], process: Sequence[int]) -> list[Floats]:
     """Return the samples of each process; of one where the processes are not known.
 
     It raises a ValueError where there is not a process for each sample.
     """
-    values = np.asarray(samples, dtype=np.float64)
-    if len(process) == 0:
-        return [values]
-    if len(process) != len(values):
+    if len(process) not in (0, len(samples)):
         raise ValueError(
-            f"process={process!r} must have an entry for each of {len(values)} samples"
+            f"process={process!r} must have an entry for each of {len(samples)} samples"
         )
-    return [values[np.asarray(process) == number] for number in dict.fromkeys(process)]
+    groups: dict[int, list[float]] = {}
+    for second, number in zip(
+        samples, process if len(process) else [0] * len(samples), strict=True
+    ):
+        groups.setdefault(number, []).append(second)
+    return [np.array(own, dtype=np.float64) for own in groups.values()]
 
 
-def draw_medians(samples: Floats, process: Sequence[int]) -> Floats:
-    """Return resampled medians: shape (2 streams, resamples)."""
-    groups = by_process(samples, process)
+def draw_medians(groups: Sequence[Floats], center: float) -> Floats:
+    """Return resampled medians of groups of samples: shape (2 streams, resamples)."""
     drawn = np.stack([_medians(own, number) for number, own in enumerate(groups)])
     if len(groups) == 1:
         return np.asarray(drawn[0])
     picks = np.random.default_rng(0).integers(len(groups), size=drawn.shape)
     # The same process twice is the same draw twice: what differs between processes counts most.
     medians = np.median(np.take_along_axis(drawn, picks, axis=0), axis=0)
-    center = float(np.median([np.median(own) for own in groups]))
     widened: Floats = center * (medians / center) ** WIDENING.get(len(groups), 1.0)
     return widened
 

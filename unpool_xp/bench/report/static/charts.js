@@ -1,4 +1,4 @@
-// Charts, drawn when they come into view. Vega is unpacked for the first of them.
+// Charts, drawn one after the other. Vega is unpacked for the first of them.
 
 const MOST_SVG = 300; // points: beyond, an element each would be too many
 const drawn = new Map(); // place -> redraw
@@ -17,27 +17,20 @@ const isDark = () => {
   return forced ? forced === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 };
 
-const comingUp = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    if (!entry.isIntersecting) continue;
-    comingUp.unobserve(entry.target);
-    entry.target.dispatchEvent(new Event("inview"));
-  }
-}, { rootMargin: "250px" });
-
-function whenInView(place, act) {
-  place.addEventListener("inview", act, { once: true });
-  comingUp.observe(place);
+// All are drawn at once, seen or not: paper and tall windows have no scrolling. Between two of them
+// the page answers its reader.
+let queue = Promise.resolve();
+function soon(draw) {
+  queue = queue.then(() => new Promise((done) => setTimeout(done))).then(draw);
 }
 
 // data: {points, lines}; ticks: {xticks, yticks}
 function chart(name, label, { points, lines = [], xticks = [], yticks = [], height = 260, kind = "" }) {
   const place = h("div", { class: `chart ${kind}`, role: "img", "aria-label": label, "data-points": points.length, style: kind ? `min-height: ${height}px` : null });
-  let view = null, turn = 0;
+  let view = null;
   async function draw() {
-    const mine = ++turn;
+    if (!place.isConnected) return; // something else is shown by now
     const embed = await vega();
-    if (mine !== turn || !place.isConnected) return;
     const spec = structuredClone(page.specs[name]);
     spec.datasets = { points, lines };
     if (spec.layer && !lines.length) spec.layer = spec.layer.filter((layer) => layer.data?.name !== "lines");
@@ -61,30 +54,33 @@ function chart(name, label, { points, lines = [], xticks = [], yticks = [], heig
       console.error(error);
     }
   }
-  place.addEventListener("gone", () => { turn++; view?.finalize(); drawn.delete(place); });
-  whenInView(place, draw);
+  place.addEventListener("gone", () => { view?.finalize(); drawn.delete(place); });
+  soon(draw);
   return place;
 }
 
 function forget(host) {
-  for (const place of host.querySelectorAll(".chart")) {
-    comingUp.unobserve(place);
-    place.dispatchEvent(new Event("gone"));
-  }
+  for (const place of host.querySelectorAll(".chart")) place.dispatchEvent(new Event("gone"));
 }
-const redrawAll = () => [...drawn.values()].forEach((draw) => draw());
+const redrawAll = () => [...drawn.values()].forEach(soon);
 
-function decimalTicks(values) {
-  const first = Math.floor(Math.log10(Math.min(...few(values)))), last = Math.ceil(Math.log10(Math.max(...few(values))));
-  const steps = last - first <= 2 ? [1, 2, 5] : [1];
-  const ticks = [];
-  const stride = Math.max(1, Math.ceil((last - first) / 8));
-  for (let power = first; power <= last; power += stride) for (const step of steps) ticks.push(Number(`${step}e${power}`));
-  return ticks;
+const DECIMAL_STEPS = [[1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9], [1, 1.5, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]];
+// As unpool_xp.bench.report.chart_specs has them.
+function decimalTicks(values, most = 8) {
+  const [low, high] = few(values);
+  const first = Math.floor(Math.log10(low)), last = Math.ceil(Math.log10(high));
+  for (const steps of DECIMAL_STEPS) {
+    const ticks = [];
+    for (let power = first; power <= last; power++) for (const step of steps) ticks.push(Number(`${step}e${power}`));
+    const shown = ticks.filter((tick) => tick >= low && tick <= high);
+    if (shown.length <= most) return shown;
+  }
+  const stride = Math.ceil((last - first) / most);
+  return Array.from({ length: most }, (_, k) => Number(`1e${first + k * stride}`));
 }
 function byteTicks(values, most = 5) {
-  const sizes = few(values);
-  const first = Math.floor(Math.log2(Math.min(...sizes))), last = Math.ceil(Math.log2(Math.max(...sizes)));
+  const [low, high] = few(values);
+  const first = Math.floor(Math.log2(low)), last = Math.ceil(Math.log2(high));
   const step = Math.max(1, Math.ceil((last - first) / most));
   const ticks = [];
   for (let power = first; power <= last; power += step) ticks.push(2 ** power);
@@ -101,6 +97,15 @@ function few(values) {
 }
 
 // --- what several charts are made of ---
+
+// Of several of a library's own functions for a case the fastest alone: rows come the fastest first.
+function fastestOfEach(at, rows) {
+  const seen = new Set();
+  return rows.filter((i) => {
+    const key = `${at.rows.case[i]} ${at.rows.how[i]}`;
+    return !seen.has(key) && seen.add(key);
+  });
+}
 
 function pointOf({ at, hows }, i) {
   const how = hows[at.rows.how[i]];
@@ -135,7 +140,7 @@ function dots(name, label, field, points, mark) {
 function legend({ at, rows, hows }, { dotted = "", modes = true } = {}) {
   const seen = new Set(rows.map((i) => hows[at.rows.how[i]].backend));
   const items = [...seen].sort((a, b) => a - b).map((backend) => h("span", {}, glyph(backend), page.backends[backend].name));
-  items.push(h("span", {}, "● portable, ○ native"));
+  items.push(h("span", {}, "● unpool_xp's, ○ the library's own"));
   if (modes) items.push(h("span", {}, "─── eager, ┄┄┄ compiled"));
   if (dotted) items.push(h("span", {}, `···· ${dotted}`));
   return h("div", { class: "legend" }, ...items);

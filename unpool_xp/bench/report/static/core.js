@@ -4,7 +4,7 @@
 const byId = (id) => document.getElementById(id);
 
 function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+  const element = tag === "svg" || tag === "path" ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (value === true) element.setAttribute(name, "");
@@ -78,7 +78,8 @@ function howOf(at, number) {
   };
 }
 const howWords = (how) => `${how.label} ${how.details}`.trim();
-const fullWords = (how) => `${howWords(how)}, ${how.implementation}`;
+const ownWords = (how, words = howWords(how)) => words + (how.implementation === "native" ? " own" : "");
+const nameOf = (at, i) => at.names.name[at.rows.name[i]]; // as the terminal has it
 
 // The cases and rows that the filters leave, with the columns of a row at hand.
 function selection() {
@@ -109,8 +110,8 @@ const dtypeRank = (at, i) => -at.cases.dtype.filter((dtype) => dtype === at.case
 function glyph(backend) {
   return h("span", { class: "glyph", style: `color: var(--b${backend})`, "aria-hidden": "true" }, page.backends[backend].glyph);
 }
-function howCell(how) {
-  return h("span", {}, glyph(how.backend), howWords(how));
+function howCell(how, words = howWords(how)) {
+  return h("span", {}, glyph(how.backend), words);
 }
 function groupBy(items, key) {
   const groups = new Map();

@@ -13,10 +13,8 @@ function timeSection(selected) {
   const cards = h("div", { class: groups.length === 1 ? "cards one" : "cards" },
     ...groups.map(([operation, mine]) => timeCard(selected, operation, mine, groups.length === 1)));
   const columns = rowColumns(selected);
-  const shown = ["operation", "shape", "settings", "bytes", "backend", "implementation", "function", "time", "interval", ...coldColumn(at), "over", "rate", "share", "samples", "scope"];
-  const joined = groups.some(([, mine]) => oneSizeEach(at, mine));
+  const shown = ["operation", "shape", "settings", "bytes", "backend", "function", "time", "interval", ...coldColumn(at), "over", "rate", "share", "samples", "scope"];
   return [legend(selected, { dotted: "a plain copy of the bytes" }), cards,
-    joined ? h("p", { class: "note" }, "Under “all settings”, where each kernel and stride was measured at one size alone, a line joins different ones.") : "",
     tableBehind(`Table: ${many(rows.length, "time")}`, () => pagedTable(shown.map((name) => columns[name]), rows))];
 }
 
@@ -25,17 +23,15 @@ function timeCard(selected, operation, rows, large) {
   const bySettings = [...groupBy(rows, (i) => settingsOf(at, at.rows.case[i]))]
     .map(([name, mine]) => ({ name, mine, sizes: new Set(mine.map((i) => at.rows.case[i])).size }))
     .sort((a, b) => b.sizes - a.sizes || dtypeRank(at, a.mine[0]) - dtypeRank(at, b.mine[0]) || compare(a.name, b.name));
-  const single = oneSizeEach(at, rows); // a line would have one point: join them all
   const place = h("div", {});
   const pick = h("select", { "aria-label": `Settings of ${operation}` },
     h("option", { value: "" }, `all settings (${many(new Set(rows.map((i) => at.rows.case[i])).size, "case")})`),
     ...bySettings.map(({ name, sizes }, i) => h("option", { value: i + 1 }, `${name} (${many(sizes, "size")})`)));
-  // Where sizes of the same settings were measured, those with the most of them are shown first.
-  pick.value = single ? "" : "1";
+  // Those with the most sizes are shown first; where none has two there is no line to draw.
+  pick.value = bySettings[0].sizes > 1 ? "1" : "";
   function draw() {
     const mine = pick.value ? bySettings[pick.value - 1].mine : rows;
-    const points = mine.map((i) => pointOf(selected, i)).filter((point) => point.bytes > 0);
-    if (single) for (const point of points) point.settings = "all";
+    const points = fastestOfEach(at, mine).map((i) => pointOf(selected, i)).filter((point) => point.bytes > 0);
     const sizes = few(points.map((point) => point.bytes));
     const lines = points.length ? copyLine(at, mine, few(points.map((point) => point.low))[0] / 2) : [];
     forget(place);
@@ -65,11 +61,6 @@ function copyLine(at, rows, least) {
   return points.length > 1 ? points : [];
 }
 
-function oneSizeEach(at, rows) {
-  const cases = [...new Set(rows.map((i) => at.rows.case[i]))];
-  return cases.length > 1 && new Set(cases.map((number) => at.cases.settings[number])).size === cases.length;
-}
-
 // --- time against threads ---
 
 const hasThreads = (at) => at.names.how.some(([, , , threads]) => threads !== null);
@@ -96,10 +87,10 @@ function threadSection(selected) {
   const rows = [...first.keys()];
   const groups = [...groupBy(rows, operation)].sort(([a], [b]) => compare(a, b));
   const columns = rowColumns(selected);
-  const shown = ["operation", "shape", "settings", "backend", "implementation", "function", "time", "interval"];
+  const shown = ["operation", "shape", "settings", "backend", "function", "time", "interval"];
   return [
     listed("In the geometric mean over the cases", told.map(([mine, ratio]) => h("span", {}, h("b", {}, times(ratio)),
-      ` as fast with ${many(span(mine)[1], "thread")} as with ${span(mine)[0]}: ${how(mine[0]).label}${how(mine[0]).mode === "compiled" ? " compiled" : ""}, ${how(mine[0]).implementation}`))),
+      ` as fast with ${many(span(mine)[1], "thread")} as with ${span(mine)[0]}: ${ownWords(how(mine[0]), how(mine[0]).label + (how(mine[0]).mode === "compiled" ? " compiled" : ""))}`))),
     legend({ ...selected, rows }, { dotted: "perfect scaling of the fastest" }),
     h("div", { class: groups.length === 1 ? "cards one" : "cards" }, ...groups.map(([name, mine]) => threadCard(selected, name, mine))),
     tableBehind(`Table: ${many(rows.length, "time")}`, () => pagedTable([
@@ -116,7 +107,7 @@ function threadCard(selected, operation, rows) {
   const pick = h("select", { "aria-label": `Case of ${operation}` },
     ...byCase.map(([number], i) => h("option", { value: i }, `${at.cases.shape[number]}, ${settingsOf(at, number)}`)));
   function draw() {
-    const points = byCase[pick.value][1].map((i) => pointOf(selected, i));
+    const points = fastestOfEach(at, byCase[pick.value][1]).map((i) => pointOf(selected, i));
     const numbers = [...new Set(points.map((point) => point.threads))].sort((a, b) => a - b);
     const fastest = Math.min(...points.filter((point) => point.threads === numbers[0]).map((point) => point.seconds));
     const lines = few(numbers).map((threads) => ({ threads, seconds: (fastest * numbers[0]) / threads }));
@@ -136,7 +127,9 @@ function threadCard(selected, operation, rows) {
 function shareSection(selected) {
   const { at } = selected;
   const rows = selected.rows.filter((i) => shareOf(at, i) !== null);
-  if (!rows.length) return [nothing("No copy bandwidth was measured on these devices, so there is no share of it to show.")];
+  if (!rows.length) return [nothing(at.ceilings.some(Boolean)
+    ? "What is left may all come from a cache, and no copy of its size was measured: there is no share to show."
+    : "No copy bandwidth was measured on these devices, so there is no share of it to show.")];
   // The largest size of each: where caches help the least.
   const largest = [...groupBy(rows, (i) => `${operationOf(at, at.rows.case[i])} ${at.rows.how[i]}`).values()]
     .map((mine) => mine.reduce((best, i) => (at.rows.bytes[i] > at.rows.bytes[best] || (at.rows.bytes[i] === at.rows.bytes[best] && at.rows.seconds[i] < at.rows.seconds[best]) ? i : best)));
@@ -149,7 +142,7 @@ function shareSection(selected) {
     ? `A plain copy: ${ceilings.join("; ")}. Up to ${bytes(at.beyond_cache)} the data may fit a cache, which is faster than memory: more than 100% is possible there${flagged.length ? "." : "; no larger call is above it."}`
     : `Beside the fastest plain copy of as many bytes on the same device, half of them read and half written; of the largest: ${ceilings.join("; ")}.`;
   const columns = rowColumns(selected);
-  const shown = ["operation", "shape", "settings", "bytes", "backend", "implementation", "function", "time", "rate", "share"];
+  const shown = ["operation", "shape", "settings", "bytes", "backend", "function", "time", "rate", "share"];
   return [
     listed("On the best backend, at the largest size of each", best.map(([operation, share]) => h("span", {}, h("b", {}, percent(share)), ` ${operation}`))),
     flagged.length ? h("p", { class: "warning" }, `${many(flagged.length, "row")} of more than ${bytes(at.beyond_cache)} above the speed of a plain copy: marked as doubtful in the table, not a success.`) : "",
@@ -166,7 +159,7 @@ function crossoverSection(selected) {
   return [h("h3", {}, "CPU and GPU"), ...devicePart(selected), h("h3", {}, "From backend to backend"), ...changePart(selected)];
 }
 
-function devicePart({ at, caseOn, hows }) {
+function devicePart({ at, caseOn }) {
   if (!at.names.backend.some((name) => at.names.how.some(([backend]) => at.names.backend[backend] === name && isGpu(name)))) {
     return [nothing("No GPU was measured on this machine, so there is no crossover between CPU and GPU.")];
   }
@@ -177,7 +170,7 @@ function devicePart({ at, caseOn, hows }) {
   const points = series.flatMap((one) => one.case.flatMap((number, k) => words.filter(([, , get]) => get(one)[k] !== null).map(([, name, get]) => ({
     settings: `${operationOf(at, number)} ${settingsOf(at, number)}`, case: caseWords(at, number), bytes: at.cases.bytes[number], ratio: get(one)[k], copies: name,
     operation: operationOf(at, number),
-    cpu: fullWords(hows[at.rows.how[one.cpu[k]]]), gpu: fullWords(hows[at.rows.how[one.gpu[k]]]), words: times(get(one)[k]),
+    cpu: nameOf(at, one.cpu[k]), gpu: nameOf(at, one.gpu[k]), words: times(get(one)[k]),
   }))));
   const charts = [...groupBy(points, (point) => point.operation)].map(([operation, mine]) => h("article", { class: "card" }, h("h3", {}, operation),
     chart("device", `CPU time over GPU time of ${operation}`, { points: mine, lines: [{ ratio: 1 }], xticks: byteTicks(mine.map((p) => p.bytes)), yticks: decimalTicks([1, ...mine.map((p) => p.ratio)]), height: 230 })));
@@ -208,8 +201,8 @@ function changePart({ at, caseOn, hows }) {
   const step = (change) => {
     const how = hows[at.rows.how[change.row]];
     const from = change.after === null ? `${bytes(at.cases.bytes[change.case])} on` : `${bytes(at.cases.bytes[change.after])} to ${bytes(at.cases.bytes[change.case])}`;
-    const tied = change.tied.length ? ` (not clear of ${change.tied.map((number) => page.backends[number].name).join(", ")})` : "";
-    return h("div", {}, h("span", { class: "soft" }, change.after === null ? `from ${from}: ` : `somewhere from ${from}: `), glyph(how.backend), h("b", {}, howWords(how)), h("span", { class: "soft" }, tied));
+    const tied = change.tied.length ? ` (tied with ${change.tied.join(", ")})` : "";
+    return h("div", {}, h("span", { class: "soft" }, change.after === null ? `from ${from}: ` : `somewhere from ${from}: `), glyph(how.backend), h("b", {}, nameOf(at, change.row)), h("span", { class: "soft" }, tied));
   };
   return [
     finding(`The fastest backend changes with size in ${changing.length} of ${many(series.length, "series")} that were measured at several sizes.`),
@@ -223,42 +216,6 @@ function changePart({ at, caseOn, hows }) {
   ];
 }
 
-// --- the portability tax ---
-
-function taxSection({ at, hows, howOn, caseOn }) {
-  const taxes = at.tax.case.map((_, i) => i).filter((i) => caseOn[at.tax.case[i]] && allowed(hows[at.tax.how[i]]));
-  if (!taxes.length) return [nothing("No case that is left has both a portable and a native time on the same backend and in the same mode.")];
-  const columns = [...new Set(taxes.map((i) => at.tax.how[i]))].map((number) => hows[number]).sort((a, b) => compare(howWords(a), howWords(b)));
-  const cells = groupBy(taxes, (i) => at.tax.case[i]);
-  const lines = [...cells].map(([number, mine]) => ({ number, of: new Map(mine.map((i) => [at.tax.how[i], i])), worst: Math.max(...mine.map((i) => at.tax.ratio[i])) })).sort((a, b) => b.worst - a.worst);
-  const means = columns.map((how) => [how, taxes.filter((i) => at.tax.how[i] === how.number).map((i) => at.tax.ratio[i])]).sort(([, a], [, b]) => geometric(a) - geometric(b));
-  const heat = (line, how) => {
-    const i = line.of.get(how.number);
-    if (i === undefined) return h("td", {});
-    const ratio = at.tax.ratio[i], strength = Math.min(1, Math.abs(Math.log2(ratio)) / 3.3) * 78;
-    const side = ratio > 1 ? "--slow" : "--fast";
-    const words = `${times(ratio)} (${limits(at.tax.low[i], at.tax.high[i])}) over ${at.names.function[at.tax.function[i]]}`;
-    return h("td", { class: "cell", style: `background: color-mix(in srgb, var(${side}) ${strength.toFixed(0)}%, transparent)`, title: words }, times(ratio));
-  };
-  return [
-    listed("In the geometric mean over the cases", means.map(([how, values]) => h("span", {}, h("b", {}, times(geometric(values))), ` on ${howWords(how)}`))),
-    h("p", { class: "note" }, "In the map the time of unpool_xp's function is over that of the library's fastest: blue below 1, faster; orange above 1, slower; empty where there is nothing to compare. The interval and the native function show when a cell is pointed at, and are in the table."),
-    pagedTable([
-      { name: "case", kind: "name", value: (line) => line.number, cell: (line) => h("span", {}, operationOf(at, line.number), " ", at.cases.shape[line.number], " ", h("span", { class: "soft" }, settingsOf(at, line.number))) },
-      ...columns.map((how) => ({ name: howWords(how), number: true, value: (line) => { const i = line.of.get(how.number); return i === undefined ? null : at.tax.ratio[i]; }, cell: (line) => heat(line, how) })),
-    ], lines, { className: "heat" }),
-    tableBehind(`Table: ${many(taxes.length, "ratio")} with intervals`, () => pagedTable([
-      { name: "case", value: (i) => caseWords(at, at.tax.case[i]), cell: (i) => caseWords(at, at.tax.case[i]) },
-      { name: "backend", value: (i) => howWords(hows[at.tax.how[i]]), cell: (i) => howCell(hows[at.tax.how[i]]) },
-      { name: "fastest native", value: (i) => at.names.function[at.tax.function[i]], cell: (i) => h("code", {}, at.names.function[at.tax.function[i]]) },
-      { name: "portable over it", number: true, value: (i) => at.tax.ratio[i], cell: (i) => times(at.tax.ratio[i]) },
-      { name: "95 % interval", number: true, cell: (i) => limits(at.tax.low[i], at.tax.high[i]) },
-    ], taxes)),
-  ];
-}
-// A tax is of both implementations: only the backend and the mode can leave it out.
-const allowed = (how) => (!chosen.mode || how.mode === chosen.mode) && !chosen.without.has(how.label);
-
 // --- compiling ---
 
 function compileSection(selected) {
@@ -271,7 +228,7 @@ function compileSection(selected) {
   const row = (k) => at.paybacks.row[k], how = (k) => hows[at.rows.how[row(k)]];
   const calls = (k) => at.paybacks.calls[k];
   const points = of.filter((k) => calls(k) !== null).map((k) => ({ ...pointOf(selected, row(k)), calls: calls(k), words: count(calls(k)) }));
-  const told = [...groupBy(of, (k) => `${how(k).label}, ${how(k).implementation}`)].sort(([a], [b]) => compare(a, b)).map(([label, mine]) => {
+  const told = [...groupBy(of, (k) => ownWords(how(k), how(k).label))].sort(([a], [b]) => compare(a, b)).map(([label, mine]) => {
     const paid = mine.filter((k) => calls(k) !== null);
     const never = mine.length - paid.length;
     return `${label}: ` + (paid.length ? `after ${many(Math.round(median(paid.map(calls))), "call")} (median of ${many(paid.length, "case")})` : "")
@@ -284,8 +241,7 @@ function compileSection(selected) {
     dots("payback", "Calls until compiling has paid, by operation and backend", "calls", points, null) ?? "",
     tableBehind(`Table: ${many(of.length, "compiled row")}`, () => pagedTable([
       { name: "case", value: (k) => caseWords(at, at.rows.case[row(k)]), cell: (k) => caseWords(at, at.rows.case[row(k)]) },
-      { name: "backend", value: (k) => how(k).label, cell: (k) => howCell(how(k)) },
-      { name: "function is", value: (k) => how(k).implementation, cell: (k) => how(k).implementation },
+      { name: "backend", value: (k) => nameOf(at, row(k)), cell: (k) => howCell(how(k), nameOf(at, row(k))) },
       { name: "first call", number: true, value: (k) => at.rows.first[row(k)], cell: (k) => seconds(at.rows.first[row(k)]) },
       { name: "compiled", number: true, value: (k) => at.rows.seconds[row(k)], cell: (k) => seconds(at.rows.seconds[row(k)]) },
       { name: "eager", number: true, value: (k) => at.rows.seconds[at.paybacks.eager[k]], cell: (k) => seconds(at.rows.seconds[at.paybacks.eager[k]]) },
@@ -312,7 +268,7 @@ function memorySection(selected) {
     legend(selected, { modes: false }),
     dots("memory", "Peak memory over inputs and outputs, by operation and backend", "peak", points, 1) ?? "",
     tableBehind(`Table: ${many(rows.length, "peak")}`, () => pagedTable([
-      ...["operation", "shape", "settings", "backend", "implementation", "function", "bytes"].map((name) => columns[name]),
+      ...["operation", "shape", "settings", "backend", "function", "bytes"].map((name) => columns[name]),
       { name: "peak", number: true, value: (i) => at.rows.peak[i], cell: (i) => bytes(at.rows.peak[i]) },
       { name: "over in and out", number: true, value: over, cell: (i) => times(over(i)) },
     ], rows)),
@@ -354,14 +310,15 @@ function caseSection(selected) {
 function caseDetails(selected, number, rows, failures) {
   const { at, hows } = selected;
   const best = rows.reduce((one, i) => (one === null || at.rows.seconds[i] < at.rows.seconds[one] ? i : one), null);
-  const how = best === null ? null : hows[at.rows.how[best]];
+  const tied = rows.filter((i) => i !== best && best !== null && at.rows.place[i] === at.rows.place[best]).map((i) => nameOf(at, i));
   const details = h("details", { class: "case" }, h("summary", {},
     h("b", {}, operationOf(at, number)), h("span", {}, at.cases.shape[number]), h("span", { class: "soft" }, settingsOf(at, number)),
-    h("span", { class: "end" }, ...(how ? [glyph(how.backend), `${howWords(how)} ${seconds(at.rows.seconds[best])}`] : ["no time"]))));
-  details.addEventListener("toggle", () => {
-    if (!details.open || details.children.length > 1) return;
-    const columns = rowColumns(selected);
-    const shown = ["place", "backend", "implementation", "function", "time", "interval", ...coldColumn(at), "over", "rate", "share", "samples", "scope"];
+    h("span", { class: "end" }, ...(best === null ? ["no time"] : [howCell(hows[at.rows.how[best]], nameOf(at, best)), ` ${seconds(at.rows.seconds[best])}`, tied.length ? `, tied with ${tied.join(", ")}` : ""]))));
+  details.addEventListener("toggle", async () => {
+    if (!details.open || details.dataset.filled) return;
+    details.dataset.filled = "yes";
+    const columns = { ...rowColumns(selected), samples: await samplesColumn(at, rows) };
+    const shown = ["place", "backend", "time", "samples", "interval", ...coldColumn(at), "over", "rate", "share", "function", "scope"];
     details.append(
       ...at.cases.notes[number].map((note) => h("p", { class: "note" }, note)),
       rows.length ? pagedTable(shown.map((name) => columns[name]), rows) : h("p", { class: "warning" }, "Nothing here has a checked result."),

@@ -2,6 +2,7 @@
 
 const SECTIONS = [
   ["time", "Time against size", "Down is faster. Where the lines cross, another backend takes over. Bars are 95 % intervals.", timeSection],
+  ["heat", "Every backend at every size", "How many times as long each takes as the fastest.", heatSection],
   ["threads", "Time against threads", "More threads help until they wait for memory, or for each other. Down is faster.", threadSection],
   ["share", "How close to a plain copy", "Most of these operations only move values, so the speed at which the machine copies memory is what they can reach.", shareSection],
   ["crossover", "Where the answer changes", "Small calls are overhead, large ones are memory: the best backend for one is often not that for the other.", crossoverSection],
@@ -11,47 +12,28 @@ const SECTIONS = [
   ["cases", "Every case", "Open one for all that was measured of it.", caseSection],
   ["failures", "Without a time", "What failed, was wrong, or cannot be done.", failureSection],
 ];
-const bodies = new Map(); // name -> {body, render, dirty}
-const near = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    const section = bodies.get(entry.target.dataset.section);
-    section.near = entry.isIntersecting;
-    if (section.near && section.dirty) fill(section);
-  }
-}, { rootMargin: "300px" });
+const bodies = new Map(); // name -> {body, render}
 
 function build() {
   const here = SECTIONS.filter(([name]) => name !== "threads" || page.machines.some(hasThreads));
   byId("sections").append(...here.map(([name, title, caption, render]) => {
     const body = h("div", { class: "body" });
-    const section = h("section", { id: name, "data-section": name }, h("h2", {}, title), h("p", { class: "caption" }, caption), body);
-    section.style.minHeight = "16rem"; // until it is filled: what lies below it is not yet near
-    bodies.set(name, { body, render, section, dirty: true, near: false });
-    near.observe(section);
-    return section;
+    bodies.set(name, { body, render });
+    return h("section", { id: name, "data-section": name }, h("h2", {}, title), h("p", { class: "caption" }, caption), body);
   }));
 }
 
 function contents() {
   const { anchor } = machine();
-  const links = [[`${anchor}-answer`, "The answer"], ...SECTIONS.map(([name, title]) => [name, title]), [`${anchor}-claims`, "Claims"], [`${anchor}-facts`, "The machine"]];
+  const links = [[`${anchor}-answer`, "The answer"], ...SECTIONS.map(([name, title]) => [name, title]), ["pairs", "Other machines"], [`${anchor}-claims`, "Claims"], [`${anchor}-facts`, "The machine"]];
   byId("contents").replaceChildren(...links.filter(([id]) => byId(id)).map(([id, words]) => h("a", { href: `#${id}` }, words)));
 }
 
-let current = null;
-function fill(one) {
-  current ??= selection();
-  forget(one.body);
-  one.body.replaceChildren(...one.render(current).filter((child) => child !== null && child !== ""));
-  one.section.style.minHeight = "";
-  one.dirty = false;
-}
-
 function refresh() {
-  current = selection();
-  for (const one of bodies.values()) {
-    one.dirty = true;
-    if (one.near) fill(one);
+  const current = selection();
+  for (const { body, render } of bodies.values()) {
+    forget(body);
+    body.replaceChildren(...render(current).filter((child) => child !== null && child !== ""));
   }
   const at = machine();
   byId("f-count").textContent = `${count(current.rows.length)} of ${many(at.rows.case.length, "time")}`;
@@ -59,17 +41,16 @@ function refresh() {
   answers();
 }
 
-const whole = new Map(); // machine -> its tables as they were written
+// The answer is that of the rows: filters hide lines of it, and change none.
 function answers() {
-  for (const host of document.querySelectorAll(".answers")) {
-    const section = host.closest(".machine");
-    if (Number(section.dataset.machine) !== chosen.machine) continue;
-    if (!whole.has(chosen.machine)) whole.set(chosen.machine, [...host.children]);
-    section.querySelector(".filtered").hidden = !filtered();
-    if (!filtered()) host.replaceChildren(...whole.get(chosen.machine));
-    else if (current.rows.length) host.replaceChildren(...answerTables(current));
-    else host.replaceChildren(nothing("No row with a time is left."));
+  for (const line of document.querySelectorAll("tr[data-operation]")) {
+    line.hidden = Boolean((chosen.operation && line.dataset.operation !== chosen.operation) || (chosen.dtype && line.dataset.dtype !== chosen.dtype));
   }
+  for (const part of document.querySelectorAll(".decisions")) {
+    part.hidden = !part.querySelector("tbody tr:not([hidden])");
+    if (chosen.dtype) part.open = true;
+  }
+  for (const note of document.querySelectorAll(".filtered")) note.hidden = !(chosen.mode || chosen.implementation || chosen.without.size);
 }
 
 // --- filters ---
@@ -98,6 +79,7 @@ function offerFilters() {
 function showMachine(number) {
   chosen.machine = number;
   for (const section of document.querySelectorAll(".machine")) section.hidden = Number(section.dataset.machine) !== number;
+  for (const pair of document.querySelectorAll(".pair")) pair.hidden = !pair.dataset.machines.split(" ").includes(String(number));
   contents();
   offerFilters();
   refresh();
@@ -145,8 +127,6 @@ function listen() {
   });
   byId("machine")?.addEventListener("change", (event) => showMachine(Number(event.target.value)));
   byId("download")?.addEventListener("click", download);
-  // Paper has no scrolling: all of it is filled.
-  addEventListener("beforeprint", () => bodies.forEach((one) => one.dirty && fill(one)));
 }
 
 async function start() {
@@ -161,6 +141,7 @@ async function start() {
   const wanted = page.machines.findIndex((one) => `#${one.anchor}` === location.hash);
   if (byId("machine")) byId("machine").value = Math.max(0, wanted);
   showMachine(Math.max(0, wanted));
+  await queue;
   document.documentElement.dataset.ready = "yes";
 }
 start();

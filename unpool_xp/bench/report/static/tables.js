@@ -75,8 +75,7 @@ function rowColumns({ at, hows }) {
     settings: { name: "settings", value: (i) => settingsOf(at, rows.case[i]), cell: (i) => settingsOf(at, rows.case[i]) },
     bytes: { name: "in and out", number: true, value: (i) => rows.bytes[i], cell: (i) => bytes(rows.bytes[i]) },
     place: { name: "place", number: true, value: (i) => rows.place[i], cell: (i) => placeWords(at, i) },
-    backend: { name: "backend", value: (i) => how(i).label, cell: (i) => howCell(how(i)) },
-    implementation: { name: "function is", value: (i) => how(i).implementation, cell: (i) => how(i).implementation },
+    backend: { name: "backend", value: (i) => nameOf(at, i), cell: (i) => howCell(how(i), nameOf(at, i)) },
     function: { name: "function", value: (i) => at.names.function[rows.function[i]], cell: (i) => h("code", {}, at.names.function[rows.function[i]]) },
     time: { name: "time", number: true, value: (i) => rows.seconds[i], cell: (i) => seconds(rows.seconds[i]) + (rows.disturbed[i] ? " !" : "") },
     interval: { name: "95 % interval", number: true, cell: (i) => h("span", {}, interval(rows.low[i], rows.high[i], rows.seconds[i]), rows.between[i] && h("div", { class: "fine" }, rows.between[i])) },
@@ -98,23 +97,17 @@ function bestSeconds(at) {
   }
   return bestCache.get(at);
 }
-const sharedCache = new WeakMap();
-function placeWords(at, i) {
-  if (!sharedCache.has(at)) {
-    const seen = new Map();
-    at.rows.case.forEach((number, j) => {
-      const key = `${number} ${at.rows.place[j]}`;
-      seen.set(key, (seen.get(key) ?? 0) + 1);
-    });
-    sharedCache.set(at, seen);
-  }
-  const place = at.rows.place[i];
-  return sharedCache.get(at).get(`${at.rows.case[i]} ${place}`) > 1 ? `${place}=` : `${place}`;
+// As the terminal has them: = as fast as the one above, ? not enough samples.
+function placeWords({ rows }, i) {
+  const shared = rows.case[i - 1] === rows.case[i] && rows.place[i - 1] === rows.place[i];
+  return `${rows.place[i]}${rows.undecided[i] ? "?" : shared ? "=" : ""}`;
 }
 function overWords(at, i, best) {
   const over = times(at.rows.seconds[i] / best[at.rows.case[i]]);
-  const tie = ["", "same", "undecided"][at.rows.tie[i]];
-  return tie ? h("span", {}, h("span", { class: "sure" }, tie), ` ${over}`) : over;
+  if (!at.rows.undecided[i]) return over;
+  const needed = at.rows.needed[i];
+  const words = needed === null ? "the samples cannot tell" : `${digits(needed)} times the samples would decide`;
+  return h("span", {}, over, h("div", { class: "fine" }, words));
 }
 // Older rows have no call after a rest.
 const coldColumn = (at) => (at.rows.cold.some((value) => value !== null) ? ["cold"] : []);
@@ -127,4 +120,33 @@ function shareCell(at, i) {
   const share = shareOf(at, i);
   if (share === null) return "";
   return doubtful(at, i) ? h("span", {}, h("span", { class: "tag" }, "above copy"), ` ${percent(share)}`) : percent(share);
+}
+
+// --- the samples behind a time, a mark each ---
+
+let rawLines = null; // the rows as the page carries them
+async function rawRows(numbers) {
+  rawLines ??= unsqueeze("raw").then((response) => response.text()).then((text) => text.split("\n"));
+  const lines = await rawLines;
+  return numbers.map((number) => JSON.parse(lines[number]));
+}
+
+// The strips of one case, on one scale: each sample over the median of its row, a line of marks a process.
+async function samplesColumn(at, rows) {
+  const raw = new Map((await rawRows(rows.map((i) => at.rows.line[i]))).map((row, k) => [rows[k], row]));
+  const over = (i) => raw.get(i).samples_s.map((sample) => Math.log(sample / at.rows.seconds[i]));
+  const reach = Math.min(Math.log(3), few([Math.log(1.1), ...rows.flatMap((i) => over(i).map(Math.abs))])[1]);
+  return {
+    name: "samples", value: (i) => at.rows.samples[i],
+    cell: (i) => {
+      const { process, disturbed } = raw.get(i), values = over(i);
+      const lanes = [...new Set(process)], height = 6 * Math.max(lanes.length, 2), lane = height / Math.max(lanes.length, 1);
+      const marks = (which) => values.map((value, k) => (Boolean(disturbed?.[k]) === which
+        ? `M${(75 + 72 * Math.max(-1, Math.min(1, value / reach))).toFixed(1)} ${lane * Math.max(0, lanes.indexOf(process[k])) + 1}v${lane - 2}` : "")).join("");
+      const [low, high] = few(values).map(Math.exp);
+      const words = `${many(values.length, "sample")}, from ${times(low)} to ${times(high)} of the median`;
+      return values.length ? h("span", { class: "strip", title: words }, h("svg", { width: 150, height, role: "img", "aria-label": words },
+        h("path", { d: `M75 0v${height}`, class: "middle" }), h("path", { d: marks(false) }), h("path", { d: marks(true), class: "disturbed" })), ` ${count(at.rows.samples[i])}`) : count(at.rows.samples[i]);
+    },
+  };
 }

@@ -1,0 +1,5 @@
+"""A library that goes wrong while it is imported."""
+
+import faults
+
+faults.act_at("import")

@@ -1,0 +1,5 @@
+"""Runs while Python starts, before anything of the worker does."""
+
+import faults
+
+faults.act_at("start")
