@@ -30,6 +30,9 @@ _IMPORTS = {
 }
 
 
+VALUES_ONLY = " (values only)"  # in the name of a function that finds no indices
+
+
 @dataclass(frozen=True)
 class Native:
     """One way to do an operation with a library alone.
@@ -71,8 +74,7 @@ class Native:
 
     def name(self, case: Case) -> str:
         """Return the name of the function for a case."""
-        note = " (values only)" if self.values_only else ""
-        return self.title.format(d=case.rank) + note
+        return self.title.format(d=case.rank) + VALUES_ONLY * self.values_only
 
     def bytes_moved(self, case: Case) -> int:
         """Return the bytes of the inputs and of those outputs that it writes."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.cases.formatting import interval_text
+from unpool_xp.bench.cases.native import VALUES_ONLY
 from unpool_xp.bench.rows.names import backend_mode_of, contender_text
 from unpool_xp.bench.rows.schema import Key, Row, case_key, elements, failure_reason, workload_key
 from unpool_xp.bench.verdicts.bootstrap import (
@@ -110,7 +111,8 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> Ranking:
     Returns
     -------
     Ranking
-        All of the rows.
+        All of the rows but those of functions that find no indices where the operation has them:
+        they do less than was asked for.
 
     Raises
     ------
@@ -128,6 +130,8 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> Ranking:
     timed: list[tuple[Times, Row]] = []
     failed: list[tuple[Row, str]] = []
     for row in rows:
+        if row.function.endswith(VALUES_ONLY):
+            continue
         times = times_of(row, with_transfer=with_transfer)
         if isinstance(times, Times):
             timed.append((times, row))
