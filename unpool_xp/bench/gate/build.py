@@ -1,4 +1,4 @@
-"""Two builds of the package side by side: each installed on its own, over the same dependencies."""
+"""Install two versions of the package side by side, over the same dependencies."""
 
 from __future__ import annotations
 

@@ -84,13 +84,13 @@ class GateMeasurement:
     backend_mode: BackendMode
     threshold: float  # the smallest difference that matters
     first_passes: list[PassSamples] = field(default_factory=list)  # over all cases
-    retest_passes: list[PassSamples] = field(default_factory=list)  # if any, they alone decide
-    errors: dict[str, str] = field(default_factory=dict)  # why a side has no time
+    retest_passes: list[PassSamples] = field(default_factory=list)  # if any, only these decide
+    errors: dict[str, str] = field(default_factory=dict)  # by side: why it has no time
     calls: int | None = None  # per sample
     scope: str | None = None  # how much of the output was checked
     spread: float | None = None  # of a pass, over all cases on the backend
-    prepare_s: float = 0.0  # what its last pass took beside the samples
-    round_s: float = 0.0  # of its turns
+    prepare_s: float = 0.0  # what its last pass took besides the samples
+    round_s: float = 0.0  # what a round takes
 
     @property
     def cell(self) -> Cell:
@@ -100,12 +100,12 @@ class GateMeasurement:
 
     @property
     def deciding_passes(self) -> list[PassSamples]:
-        """The passes that the verdict is made of."""
+        """The passes that the verdict is based on."""
         return self.retest_passes or self.first_passes
 
     @property
     def is_disturbed(self) -> bool:
-        """Whether other programs were at work in most passes, which decide nothing then."""
+        """Whether other programs were at work in most passes, so that these decide nothing."""
         flags = [taken.disturbed for taken in self.deciding_passes]
         return 2 * sum(flags) > len(flags)
 
@@ -129,7 +129,7 @@ class GateMeasurement:
 
     @property
     def is_suspect(self) -> bool:
-        """Whether it looked changed: only passes from then on decide."""
+        """Whether it looked changed, so that only later passes decide."""
         if self.retest_passes or self.errors or not self.first_passes:
             return bool(self.retest_passes)
         found = estimate_change(self.counted_passes, self.threshold, self.spread)
@@ -142,7 +142,7 @@ class GateMeasurement:
 
     @property
     def is_decided(self) -> bool:
-        """Whether more passes would be a waste."""
+        """Whether no more passes are needed."""
         if self.errors:
             return True
         estimate = self.estimate

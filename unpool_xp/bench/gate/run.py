@@ -1,7 +1,8 @@
 """The gate: decide whether one commit is slower than another on this machine.
 
-Passes, each in a new process, cover all cases, and then what is still undecided until the budget is
-spent. Cases that look changed are measured again, and only those later samples decide.
+Each pass is a new process. The first passes cover all cases, later ones what is still undecided,
+until the budget is spent. Cases that look changed are measured again, and only these later samples
+decide.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ DEFAULT_BACKEND_MODES = (
 )
 BUDGET_SECONDS = 120.0
 TIMEOUT_SECONDS = 60.0
-_SAMPLE_SHARE = 0.4  # of the first pass, for samples; what starts and checks take is known later
+_SAMPLE_SHARE = 0.4  # of the first pass, for samples; the cost of starts and checks is known later
 _PASSES_AT_ONCE = 2  # over what is undecided, in the time that is left
 
 
@@ -113,7 +114,7 @@ def run_gate(
     cases : sequence of Case
         Such as `unpool_xp.bench.catalog.panel.panel_cases`.
     backend_modes : sequence of BackendMode, optional
-        On which backends, and how functions run there.
+        The backends, and the modes that functions run in.
     out : Path
         A folder; ``<run>/base.jsonl`` and ``<run>/head.jsonl`` are written into it.
     thresholds : Thresholds, optional
@@ -126,7 +127,7 @@ def run_gate(
     notes : iterable of str, optional
         What else a reader must know.
     progress : callable, optional
-        Is told what is going on.
+        Called with a word on what is being done.
 
     Returns
     -------
@@ -204,7 +205,7 @@ class _PassRunner:
     _start_s: dict[BackendMode, float] = field(default_factory=dict)  # of a process
 
     def least_seconds(self, wanted: Sequence[GateMeasurement]) -> float:
-        """Return what a pass over these cases takes at least, as far as is known."""
+        """Return the least seconds of a pass over these cases, as far as is known."""
         return self._fixed_seconds(wanted) + MIN_ROUNDS * sum(one.round_s for one in wanted)
 
     def _fixed_seconds(self, wanted: Sequence[GateMeasurement]) -> float:
@@ -216,7 +217,7 @@ class _PassRunner:
         self.count += 1
         known = self.count > 1
         least = self.least_seconds(wanted)
-        # No pass is for the most part starts and checks.
+        # Fewer passes, rather than passes that mostly consist of starts and checks.
         number = max(PASSES + 1 - self.count, _PASSES_AT_ONCE)
         number = min(number, max(1, int(left_s / max(2 * least, 1e-9)))) if known else number
         share = left_s / number

@@ -2,8 +2,8 @@
 
 ``python -P side.py LABEL TURN base=FOLDER control=FOLDER head=FOLDER`` is started by
 `unpool_xp.bench.gate.trio`. It imports the package once from each folder, through its public names
-alone, so that a change of the harness never changes what is compared. All copies work on the same
-arrays, in the same memory, with the same threads: what one process is lucky with, each copy is. It
+only, so that a change of the harness never changes what is compared. All copies work on the same
+arrays, in the same memory, with the same threads: they share the luck of the process. It
 speaks the protocol of `bench.measure.server`, which it loads by its path, like the timer.
 """
 
@@ -32,8 +32,8 @@ _CALLS = itertools.count()
 class Copy:
     """One copy of the package among several in the process.
 
-    The others' modules are out of `sys.modules` while it works: what it imports within a function
-    is its own.
+    While it works, the modules of the other copies are not in `sys.modules`, so that what it
+    imports within a function is its own.
     """
 
     def __init__(self, label: str, folder: str) -> None:
@@ -58,7 +58,7 @@ class Copy:
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
-        """Have its modules in `sys.modules`."""
+        """Put its modules into `sys.modules` for the time of the context."""
         sys.modules.update(self._modules)
         try:
             yield
@@ -86,8 +86,8 @@ class Copy:
 def _own_call(function: Callable[..., Any], keywords: dict[str, Any]) -> Callable[..., Any]:
     """Return a call of the function with code and global names of its own.
 
-    torch.compile keeps what it made with the code of the outermost function, and enters the modules
-    that it comes across into its global names.
+    torch.compile caches by the code of the outermost function, and enters the modules that it comes
+    across into its global names.
     """
 
     def call(*arrays: Any) -> Any:
@@ -99,7 +99,7 @@ def _own_call(function: Callable[..., Any], keywords: dict[str, Any]) -> Callabl
 
 
 class BuildServer:
-    """What the commands do, on a backend, for copies of the package by their sides."""
+    """The commands of the process, on one backend, for one copy of the package per side."""
 
     def __init__(self, label: str, turn: str, folders: dict[str, str]) -> None:
         self._turn = os.open(turn, os.O_WRONLY | os.O_CREAT)
@@ -115,7 +115,7 @@ class BuildServer:
         self._keywords: dict[str, Any] = {}
 
     def _take_turn(self, side: str) -> None:
-        """Leave word of whose turn it is, for the case that the process does not outlive it."""
+        """Write down whose turn it is, in case the process does not survive it."""
         os.pwrite(self._turn, side.ljust(16).encode(), 0)
 
     def hello(self) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class BuildServer:
         return {"sides": facts}
 
     def load(self, inputs: str, named: list[str], options: dict[str, Any]) -> dict[str, Any]:
-        """Copy the inputs of a case; the last arrays are the options that are named."""
+        """Copy the inputs of a case; the last arrays in the file are the options in `named`."""
         self._keywords = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
         with np.load(inputs) as archive:
             host = [archive[name] for name in archive.files]
@@ -164,7 +164,7 @@ class BuildServer:
         return {"digest": _SERVER["digest"](host)}
 
     def call_seconds(self, side: str) -> dict[str, Any]:
-        """Return the seconds of a call that is warm."""
+        """Warm up; return the seconds of a call."""
         self._take_turn(side)
         with self._copies[side].at_work():
             return {"call_s": self._copies[side].timed.warm_up()}

@@ -1,11 +1,11 @@
 """Ratio, noise floor and verdict from the samples of base, control (base again) and head.
 
 A pass is one process, in which the three take short turns: a machine that slows down, or a process
-that lies badly in memory, slows all of them alike, as in duet benchmarking (Bulej et al. 2020). A
+with a bad memory layout, slows all of them alike, as in duet benchmarking (Bulej et al. 2020). A
 pass counts as one value, the median difference within a round, and the interval follows from how
-far the passes lie apart. A case has few of them, so its spread is drawn towards that of all cases
+far the passes lie apart. A case has few passes, so its spread is drawn towards that of all cases
 on the backend, as in the moderated t of Smyth (2004). The noise floor is the far end of the
-interval that base against base has in the very same passes.
+interval of base against base in the very same passes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, verdict
 from unpool_xp.bench.verdicts.resampling import CONFIDENCE
 
 SIDES = ("base", "control", "head")
-# So many values does the spread of all cases count for, beside the two that a case has of a pass.
+# The spread of all cases counts as this many values; each pass of a case adds two of its own.
 _PRIOR = 4
 _ALIKE = 2  # passes that all cases have
-_NOISE_LIMIT = 0.1  # the largest noise floor within which two builds are the same
-# Base against one other process varies more than head against the mean of two.
+_NOISE_LIMIT = 0.1  # with a larger noise floor two builds are never the same
+# Base against one other copy varies more than head against the mean of two.
 _CONTROL = math.sqrt(3 / 4)
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -42,7 +42,7 @@ class PassSamples:
     control: list[float]
     head: list[float]
     disturbed: bool = False  # by other programs
-    seconds: float = 0.0  # that it took to take them
+    seconds: float = 0.0  # spent on taking them
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class GateEstimate:
     """What the passes of a case show."""
 
     ratio: Ratio  # head over base
-    noise: float  # how far base is from itself
+    noise: float  # how far base may be from itself
     verdict: Verdict
 
 
@@ -66,7 +66,7 @@ def estimate_change(
     threshold : float
         The smallest difference that matters.
     spread : float, optional
-        What `typical_spread` says of all cases on the backend. Default: that of these passes.
+        The `typical_spread` of all cases on the backend. Default: that of these passes.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def estimate_change(
     typical = _scale(own) if spread is None else spread
     freedom = _PRIOR + len(own)
     variance = (_PRIOR * typical**2 + len(own) * _scale(own) ** 2) / freedom
-    # A case of long calls has few rounds: no less than these show.
+    # A case of long calls has few rounds: never narrower than these show.
     scale = math.sqrt(max(variance, *(_round_variance(taken) for taken in passes)))
     quantile = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
     width = quantile * scale / math.sqrt(len(passes))
@@ -88,20 +88,20 @@ def estimate_change(
     ratio = Ratio(*map(math.exp, (change, change - width, change + width)))
     away, error = abs(_center(controls)), width / _CONTROL
     noise = math.expm1(away + error)
-    # The interval of the ratio has the error of the passes already: here about once, not twice.
+    # The interval of the ratio includes the error of the passes already: count it about once.
     found = verdict(ratio, math.expm1(away + error / 2), threshold)
     if found is Verdict.UNDECIDED and noise <= _NOISE_LIMIT and ratio.low <= 1 <= ratio.high:
-        # Head is as far from base as base from itself, which is known well enough.
+        # Head is no farther from base than base from itself, and the noise floor is small enough.
         found = Verdict.SAME
     return GateEstimate(ratio, noise, found)
 
 
 def typical_spread(cases: Iterable[Sequence[PassSamples]]) -> float:
-    """Return how far the changes of a pass lie from the truth, over cases with passes; 0 of none.
+    """Return how far the change in a pass typically lies from the truth; 0 without cases.
 
-    In logarithms, as in 0.05 for 5 %.
+    In logarithms: 0.05 for 5 %. Each of the cases has a pass or more.
     """
-    # As many of each: those that are hard to decide have more.
+    # The same number of each case: those that are hard to decide have more.
     residuals = [_residuals(passes[:_ALIKE]) for passes in cases]
     return _scale(np.concatenate(residuals)) if residuals else 0.0
 
@@ -123,19 +123,19 @@ def _round_logs(taken: PassSamples) -> tuple[Floats, Floats]:
 
 
 def _round_variance(taken: PassSamples) -> float:
-    """Return the variance of the median over the rounds, as these show it."""
+    """Return the variance of the median over the rounds, estimated from their scatter."""
     change, control = _round_logs(taken)
     scatter = _CONTROL * _scale(np.concatenate([change - np.median(change), control]))
     return math.pi / 2 * scatter**2 / len(control)
 
 
 def _residuals(passes: Sequence[PassSamples]) -> Floats:
-    """Return how far each pass is off, by its change and by its control, as a change would be."""
+    """Return the error of each pass, from its change and from its control, scaled as a change."""
     changes, controls = _pass_logs(passes)
     controls = controls * _CONTROL
     if len(passes) == 1:
-        return controls  # a change alone is off from nothing
-    shrunk = math.sqrt(1 - 1 / len(passes))  # by what the center follows each
+        return controls  # a single change has no center to be off from
+    shrunk = math.sqrt(1 - 1 / len(passes))  # the center follows each of them
     return np.concatenate([(changes - _center(changes)) / shrunk, controls])
 
 
@@ -146,7 +146,7 @@ def _center(values: Floats) -> float:
 
 
 def _scale(residuals: Floats) -> float:
-    """Return their standard deviation, whatever the few farthest are."""
+    """Return their standard deviation, robust against outliers."""
     return 1.4826 * float(np.median(np.abs(residuals)))
 
 
@@ -164,9 +164,9 @@ def aa_differences(passes: Sequence[PassSamples]) -> list[float]:
 
 
 def round_orders(rounds: int, seed: str) -> list[tuple[str, ...]]:
-    """Return the order of the sides in each turn.
+    """Return the order of the sides in each round.
 
-    At random, so that no side always has the same neighbour; but the one that ended a turn does
+    It is random, so that no side always has the same neighbour. The side that ended a round does
     not begin the next: it would find its own data in the caches, and the others would not.
     """
     generator = np.random.default_rng(zlib.crc32(seed.encode()))

@@ -1,4 +1,4 @@
-"""Base, base again and head in one process on one backend, which take turns on a case."""
+"""Run base, base again and head in one process on one backend, taking turns on a case."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unpool_xp.bench.measure.pools import Pool
 from unpool_xp.bench.measure.workers import Worker, WorkerError, WorkerLostError
 
 MIN_ROUNDS, MAX_ROUNDS = 6, 600
-# Short turns: what a machine does in the meantime it does to all three. They follow one another
+# Turns are short, so that what happens on the machine affects all three. They follow one another
 # without a rest, so that thread pools stay awake.
 _TURN_SECONDS = 2e-3
 _REQUEST_SECONDS = 1.0  # of turns
@@ -49,18 +49,18 @@ class BuildProcess(Worker):
 
 
 class BuildTrio:
-    """The three sides; their process, if it is lost, is started again for the next case.
+    """The three sides in one process, which is started again for the next case if it is lost.
 
     Parameters
     ----------
     base, head : Build
         What is compared.
     on : BackendMode
-        Where, and how functions run there.
+        The backend, and the mode that functions run in.
     timeout_s : float
         How long a request may take; then the process is ended.
     scratch : Path
-        A folder for what the process leaves.
+        A folder for the files of the process.
     sides : sequence of str
         The order in which the copies are imported.
     """
@@ -90,7 +90,7 @@ class BuildTrio:
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
-        """The description of each side, with the "error" that keeps it from being used, or None."""
+        """The description of each side; its "error" says why it cannot be used, or is None."""
         while self._builds and not set(self._builds) <= set(self._facts):
             try:
                 self._facts |= self._process().facts["sides"]
@@ -115,7 +115,7 @@ class BuildTrio:
         return worker.ask(command, timeout=self.timeout_s, **arguments)
 
     def _sides_at_work(self, among: Sequence[str]) -> list[str]:
-        """Return whose turn it was when something went wrong: all, where it was nobody's."""
+        """Return the side whose turn it was when something went wrong; all if it was nobody's."""
         with contextlib.suppress(OSError):
             side = self._turn.read_text(encoding="ascii").strip()
             if side in among:
@@ -127,8 +127,8 @@ class BuildTrio:
     ) -> None:
         """Prepare a case, check the outputs of all sides, sample them in random order.
 
-        The rounds take about so many seconds, but there are at least six. What fails is entered
-        under the errors of the case, the samples under `passes`.
+        The rounds take about this many seconds, but there are at least six. Errors are entered
+        into those of the case, the samples are added to `passes`.
         """
         one.errors |= {side: f["error"] for side, f in self.facts.items() if f["error"]}
         while good := [side for side in SIDES if side not in one.errors]:
@@ -184,7 +184,7 @@ class BuildTrio:
         watch, taken, start = LoadWatch(), PassSamples([], [], []), time.monotonic()
         if one.calls is None:
             call_s = [self._ask("call_seconds", side=side)["call_s"] for side in good]
-            # As many calls for all, as the quickest needs.
+            # The same number of calls for all: as many as the quickest needs.
             one.calls = max(1, math.ceil(_TURN_SECONDS / min(call_s)))
             one.round_s = sum(call_s) * one.calls
         round_s = one.round_s

@@ -10,7 +10,7 @@ import numpy as np
 from unpool_xp.backends import Backend
 from unpool_xp.bench.measure.timer import gc_disabled, time_calls
 
-_CACHE_MULTIPLE = 4  # a working set of less than so many caches is kept out of the cache
+_CACHE_MULTIPLE = 4  # the cache is flushed for a working set of less than this many caches
 _REPEATS = 3
 
 
@@ -48,11 +48,11 @@ class Flush:
         return cls(backend, cache)
 
     def queue(self) -> Any:
-        """Put it into the device's queue; the host does not wait."""
+        """Put a flush into the device's queue; the host does not wait."""
         return self.backend.xp.add(self._buffer, 1.0)
 
     def wait(self) -> None:
-        """Do it, and return once it is done."""
+        """Flush the cache, and return once it is done."""
         self.backend.synchronize(self.queue())
 
 

@@ -1,4 +1,4 @@
-"""What a case is measured with, and what that gives: the fields of its row that depend on it."""
+"""A cell (what a case is measured with) and its measurement (the fields of a row that result)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Cell:
     label : str
         The backend.
     mode : {"eager", "compiled"}
-        How.
+        How it runs.
     implementation : {"portable", "native"}
-        Whose function.
+        Whether the function is unpool_xp's or the library's own.
     function : str
         Its name.
     threads : int, optional
-        How many it computes with. Default: as the library chooses.
+        The number of threads. Default: as the library chooses.
     """
 
     label: str
@@ -44,7 +44,7 @@ class Cell:
 
     @property
     def session(self) -> str:
-        """What its session is called in its worker."""
+        """The name of its session in its worker."""
         return f"{self.mode}/{self.function}"
 
     def request(self, case: Case) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def cells_of(
 
 
 class Samples(msgspec.Struct, kw_only=True):
-    """Seconds per call, and what else went on; one entry a sample."""
+    """Seconds per call, and the conditions meanwhile; one entry per sample."""
 
     samples_s: list[float] = []
     device_samples_s: list[float] = []  # none where the device has no clock
@@ -88,7 +88,7 @@ class Samples(msgspec.Struct, kw_only=True):
 class Measurement(Samples, kw_only=True):
     """One function on one case; the fields are those of `rows.schema.Row`.
 
-    Without an answer it says in `error` why there is none, and has no times.
+    If the measurement failed, `error` says why, and there are no times.
     """
 
     checked: bool = False
@@ -108,11 +108,11 @@ class Measurement(Samples, kw_only=True):
     threads: int | None = None
 
     def failed(self, reason: str) -> Measurement:
-        """Return what is left of it after a failure: no time of what is not checked."""
+        """Return the measurement after a failure, without any times."""
         return Measurement(error=reason, bytes_moved=self.bytes_moved)
 
     def describe(self, facts: Mapping[str, Any]) -> None:
-        """Enter what a worker says of its backend."""
+        """Enter the facts that a worker reports about its backend."""
         self.backend_version = facts.get("version", "")
         self.device = facts.get("device", "")
         self.threads = facts.get("threads")

@@ -23,7 +23,7 @@ def peak_bytes(
 ) -> int | None:
     """Return the most memory that one call adds to what its inputs hold.
 
-    To be asked in a process of its own. On the host it is resident memory, as Linux counts it;
+    Call it in a process of its own. On the host it is resident memory, as Linux counts it;
     on a GPU what the library's allocator has handed out.
 
     Parameters

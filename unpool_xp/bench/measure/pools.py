@@ -25,7 +25,7 @@ from unpool_xp.bench.measure.workers import (
 _MEMORY_SHARE = 0.2  # of what is free: what the workers of one pool may take
 _CHANCES = 3
 
-# Have started and done nothing, or were lost at that; the next start takes them.
+# Workers that have started and done nothing, or were lost while starting; the next start uses them.
 _spares: dict[Place, Worker] = {}
 
 
@@ -59,8 +59,8 @@ atexit.register(close_spares)
 class Pool:
     """One worker per place or label, started on first use and restarted after a loss.
 
-    One that is lost before it is ready would be so again: it is not restarted. Nor is one that
-    hangs, for the third time in a row, before it has answered anything.
+    A worker that is lost before it is ready is not restarted, since it would be lost again. Nor is
+    one that hangs for the third time in a row before it has answered anything.
 
     Parameters
     ----------
@@ -172,9 +172,9 @@ def find_loadable(labels: Iterable[str], *, keep: bool = False) -> Loadable:
     labels : iterable of str
         The labels to try.
     keep : bool, optional
-        Whether those who start a worker next, on a label and as many threads as its library
-        chooses, get the process that has loaded it, as an import takes seconds; or that was lost,
-        as a hang would take as long once more.
+        Whether to keep the processes for the next `start_worker` on the same label, with the
+        number of threads that its library chooses: an import takes seconds, and a process that
+        hung would hang as long again.
 
     Returns
     -------
@@ -217,9 +217,9 @@ def open_pools(
     processes : int
         How many workers for each; fewer where the memory is short.
     seconds : float, optional
-        When so much time has gone, no more are started.
+        No more workers are started after this time.
     lazy : bool, optional
-        Whether all but the first worker of a place start when something is asked of them.
+        Whether all but the first worker of a place start on their first request.
 
     Yields
     ------

@@ -33,16 +33,16 @@ CELL_SECONDS = 0.3
 TIMEOUT_SECONDS = 180.0
 _MAX_SAMPLES_PER_ROUND = 12  # a visit
 _MIN_ROUNDS = 2  # in a process, whatever they take
-# In a race: as many as a verdict needs; and processes of the same code hardly differ by more.
+# In a race: as many samples as a verdict needs; a ratio by which the same code hardly ever differs.
 _RACE_SAMPLES, _RACE_RATIO = 3, 2.0
-# A cell that takes long is content with fewer processes.
+# Fewer processes are enough for a cell that takes long.
 _ENOUGH_PROCESSES, _LONG_CELL_SECONDS = 3, 5.0
-_MEMORY_PROCESSES = 4  # processes
+_MEMORY_PROCESSES = 4  # at a time
 _LARGE_BYTES = 2**26  # of a case whose inputs take long to make
 _MIN_ANSWER_SECONDS = 1.0  # for an answer after the end of everything
 _MIN_TIMEOUT_SECONDS = 30.0  # where the budget is shorter: a call is waited for
 _OUT_OF_TIME = "not measured: out of time"
-_BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed beside the calls
+_BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed besides the calls
 
 
 Contenders: TypeAlias = Callable[[Mapping[Cell, Measurement]], Collection[Cell]]
@@ -57,7 +57,7 @@ class _Open:
 
 
 class Interleaver:
-    """The cells of one case, prepared, then sampled in turns, in one process after the other.
+    """Prepare the cells of one case, then sample them in turns, in one process after the other.
 
     A worker that is lost is started again.
     """
@@ -73,10 +73,10 @@ class Interleaver:
         self.case, self.timeout_s, self.until, self.contenders = case, timeout_s, until, contenders
         self.kinds = list(_BESIDE)
         self.measured = {cell: Measurement(error=_OUT_OF_TIME) for cell in cells}
-        self.facts: dict[Place, dict[str, Any]] = {}  # what the workers say of their backends
+        self.facts: dict[Place, dict[str, Any]] = {}  # what the workers report of their backends
         self.open: dict[Cell, _Open] = {}
         self.spent_s = dict.fromkeys(cells, 0.0)
-        self._known: dict[str, str] = {}  # outputs that were found right, whoever made them
+        self._known: dict[str, str] = {}  # digests of outputs that were found right
         self._out: set[Cell] = set()  # of the race
         self._beside: dict[tuple[Any, ...], list[float]] = {}  # seconds of `kinds`
         self.ready_s = 0.0  # what the start and the checks took in the last process
@@ -84,11 +84,11 @@ class Interleaver:
         self._lost_s = 0.0
 
     def clock(self) -> float:
-        """Return a time that stands still while a worker is being lost: no other pays for it."""
+        """Return a time that stops while a worker is being lost, so that no other pays for it."""
         return time.monotonic() - self._lost_s
 
     def in_race(self, cells: Iterable[Cell]) -> list[Cell]:
-        """Return those of the cells that have not failed, nor lost the race."""
+        """Return the cells that have neither failed nor lost the race."""
         if self.contenders is not None:
             self._out = set(self.measured) - set(self.contenders(self.measured))
         possible = {
@@ -102,7 +102,7 @@ class Interleaver:
         return min(self.timeout_s, max(self.until - time.monotonic(), _MIN_ANSWER_SECONDS))
 
     def enter(self, pool: Pool, process: int) -> list[Cell]:
-        """Go on in the workers of a pool; return the cells that have not failed."""
+        """Continue in the workers of a pool; return the cells that have not failed."""
         self._pool, self._process = pool, process
         cells = self.in_race(self.measured)
         places = list(dict.fromkeys(cell.runs_on for cell in cells))
@@ -144,12 +144,12 @@ class Interleaver:
             self._fail(cell, new.error, is_device_lost(new.error))
             return
         self._known[answer["digest"]] = new.check_scope or ""
-        if not self.measured[cell].checked:  # otherwise another process was before
+        if not self.measured[cell].checked:  # otherwise an earlier process has filled it
             self.measured[cell] = new
         self.open[cell] = _Open(answer["outputs"], answer["call_s"] * (new.calls_per_sample or 1))
 
     def sample(self, cell: Cell, seconds: float, least: int = 1) -> None:
-        """Take as many samples as fit, and so many at least."""
+        """Take as many samples as fit into the seconds, and at least `least`."""
         fit = int(seconds / max(self.open[cell].sample_s, 1e-6))
         n = min(max(fit, least), _MAX_SAMPLES_PER_ROUND)
         taken = self._take(cell, "call", n)
@@ -160,7 +160,7 @@ class Interleaver:
             self.open[cell].sample_s = typical * (measured.calls_per_sample or 1)
 
     def sample_beside(self) -> None:
-        """Time what is beside the calls, once: of each backend, or of each cell."""
+        """Time the copies and the call after a rest once, for each backend or each cell."""
         done = set()
         for cell, what in itertools.product(list(self.open), self.kinds):
             if cell not in self.open:  # it has failed, or its worker is lost
@@ -189,7 +189,7 @@ class Interleaver:
         return msgspec.convert(answer["taken"], Samples)
 
     def drop_slower(self) -> None:
-        """Leave out of the processes to come what is slower than the best at its worst."""
+        """Leave cells out of later processes: those slower at their best than the best at worst."""
         taken = {cell: one.samples_s for cell, one in self.measured.items() if one.samples_s}
         best = min((max(samples) for samples in taken.values()), default=0.0)
         self._out |= {cell for cell, samples in taken.items() if min(samples) > _RACE_RATIO * best}
@@ -288,24 +288,25 @@ def measure_case(
         Seconds for everything, the start of the workers included. A call that takes longer than
         what is left is still waited for. Default: `cell_s` seconds of samples for each cell.
     rounds : int, optional
-        How many turns each cell gets in each process.
+        The number of turns of each cell in each process.
     cell_s : float, optional
         Seconds of samples for each cell, where there is no budget.
     race : bool, optional
-        Whether the first process takes three samples of each cell, and times the copies; and those
-        to come one of each cell that is not slower for sure. `rounds` and `cell_s` do not count.
+        Whether the first process takes three samples of each cell and times the copies, and later
+        ones take one of each cell that is not slower for sure. `rounds` and `cell_s` do not count.
     timeout_s : float, optional
         How long a worker may take for a request, before it is ended.
     memory : bool or callable, optional
-        Whether to measure the peak memory as well, each in a new process; of which cells.
+        Whether to measure the peak memory as well, each in a new process; or a function of the case
+        and the cell that decides.
     limit : bool, optional
         Whether to time a plain copy of as many bytes as well.
     until : float, optional
-        The moment of `time.monotonic` at which everything ends: what is not done by then has
+        The moment of `time.monotonic` at which everything ends: cells not done by then have
         failed, and a worker that is still busy is ended.
     contenders : callable, optional
-        For a race with a budget: from what was measured so far to the cells that more samples are
-        taken of. The rounds go on until the budget is spent, or one is left. Default: all stay.
+        For a race with a budget: returns, for what was measured so far, the cells to sample
+        further. The rounds go on until the budget is spent, or one is left. Default: all.
 
     Returns
     -------
@@ -326,7 +327,7 @@ def measure_case(
             decided = process >= _ENOUGH_PROCESSES and len(interleaver.in_race(cells)) < 2
             if decided or now + interleaver.ready_s >= end:
                 break
-        # In the first process of a race all cells take part: none is to be left out.
+        # All cells take part in the first process of a race, so it may use the whole budget.
         parts = 1 if contenders and not process else len(pools) - process
         share = None if budget_s is None else (end - now) / parts
         if race:
@@ -359,13 +360,13 @@ def _measure_in_process(
             break
         if process >= _ENOUGH_PROCESSES and interleaver.spent_s[cell] > _LONG_CELL_SECONDS:
             continue
-        # The workers' start and the checks may take two thirds, the samples have the rest.
+        # The start of the workers and the checks may take two thirds; the rest is for samples.
         if budget_s is None or interleaver.clock() - start < budget_s * 2 / 3:
             interleaver.prepare(cell)
     interleaver.ready_s = interleaver.clock() - start
     if budget_s is None:
         deadline = interleaver.clock() + cell_s * len(interleaver.open)
-    elif racing and not process:  # what is to be compared has been found; the rest is for samples
+    elif racing and not process:  # the rest is for those still in the race
         deadline = start + budget_s / 2
     else:
         deadline = start + budget_s

@@ -74,7 +74,7 @@ def serve(label: str, start: Callable[[], Any], commands: Sequence[str]) -> None
 
 
 def digest(arrays: Sequence[Any]) -> str:
-    """Return what an answer can say of NumPy arrays in their place: equal only for equal ones."""
+    """Return a hash of NumPy arrays, to send in their place: equal only for equal arrays."""
     found = hashlib.blake2b(digest_size=16)
     for array in arrays:
         found.update(f"{array.dtype}{array.shape}".encode())
@@ -97,7 +97,7 @@ def error_text(error: BaseException) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text in one line of bounded length; what a terminal would obey is escaped."""
+    """Return a text in one line of bounded length, with control characters escaped."""
     text = "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in " ".join(text.split())
@@ -106,7 +106,7 @@ def one_line(text: str) -> str:
 
 
 def _end_with_parent() -> None:
-    """Do not outlive the parent: not in the middle of a call, and not while suspended either."""
+    """End this process with its parent, even in the middle of a call or while suspended."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError, TypeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,6 +1,6 @@
-"""One case on one backend, in this process, in steps that a parent can interleave.
+"""Measure one case on one backend in this process, in steps that a parent can interleave.
 
-A time is of one call: from the call to the moment its own output is ready on the device.
+A time is that of one call: from the call to the moment its own output is ready on the device.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class HostInputs:
 
     @functools.cached_property
     def expected(self) -> ExpectedOutputs:
-        """What the outputs have to be."""
+        """The expected outputs."""
         return ExpectedOutputs(self.case, self.arrays)
 
 
@@ -86,7 +86,7 @@ class DeviceInputs:
         return Flush.if_needed(self.backend, self.case.bytes_moved)
 
     def from_device(self, outputs: Sequence[NDArray]) -> tuple[str, TimedCall]:
-        """Return what outputs like these are called, and the call that copies them to the host."""
+        """Return a name for the shapes and dtypes of outputs, and a call that copies such out."""
         kind = ", ".join(f"{array.shape} {array.dtype}" for array in outputs)
         if kind not in self._from_device:
             # Settled copies, new each time: a lazy output would be computed again, and some
@@ -152,7 +152,7 @@ class Session:
         Parameters
         ----------
         known : mapping of str to str, optional
-            How much was checked of outputs that another process has found right, by `digest`.
+            From the digest of outputs that another process found right to how much it checked.
 
         Returns
         -------
@@ -242,15 +242,15 @@ class Session:
         Returns
         -------
         list of float
-            Seconds a call, one entry a sample; empty where the result was not checked, or where
-            a call failed, which takes back the samples before it, too.
+            Seconds per call, one entry per sample. Empty where the result was not checked, or where
+            a call failed, which discards the samples before it, too.
         """
         taken = self.take(n)
         self.measured.extend(taken)
         return taken.samples_s
 
     def take(self, n: int = 1, what: str = "call") -> Samples:
-        """Take n samples of a call, or of something beside it; `measured` has only its failure.
+        """Take n samples of a call, or of a copy; they are not added to `measured`.
 
         Parameters
         ----------
@@ -299,7 +299,7 @@ class Session:
         return TimedCall(copy, (source,), self.backend.synchronize, before)
 
     def finish(self) -> Measurement:
-        """Let go of the arrays; return what was measured."""
+        """Release the arrays; return what was measured."""
         self._inputs, self._timed = None, {}
         return self.measured
 

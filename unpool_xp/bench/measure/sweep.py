@@ -32,7 +32,7 @@ _START_SHARE = 0.2  # of a budget, for starting several processes of each backen
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is.
+    """The progress of a sweep.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """What a sweep has done.
+    """The result of a sweep.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class SweepSummary:
     measured, failed, skipped : int
         Cells with samples, cells with a reason instead, cells that were there already.
     left : int
-        Cells that there was no time for; they have no row, so that `resume` measures them.
+        Cells that the time ran out for; they have no row, so that `resume` measures them.
     """
 
     path: Path

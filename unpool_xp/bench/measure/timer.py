@@ -45,7 +45,7 @@ def time_calls(
     calls : int, optional
         How many.
     before : callable, optional
-        Called before each call, outside of the time.
+        Called before each call, and not timed.
     """
     clock = time.perf_counter
     with gc_disabled():
@@ -88,9 +88,9 @@ class TimedCall:
         self.calls = 0  # of a sample; chosen by the first warm-up
 
     def warm_up(self) -> float:
-        """Call until caches and thread pools are as between calls.
+        """Call until caches and thread pools are as they are between calls.
 
-        At least three calls and 10 ms, but no further call once they have taken half a second.
+        Makes at least three calls, and 10 ms of them, but no further call after half a second.
 
         Returns
         -------
@@ -109,22 +109,22 @@ class TimedCall:
                 return last
 
     def sample(self) -> float:
-        """Return the seconds per call of as many calls as fill a sample."""
+        """Take a sample: return the seconds per call over as many calls as fill it."""
         return self.time(self.calls)
 
     def time(self, calls: int) -> float:
-        """Return the seconds per call."""
+        """Return the mean seconds per call over this many calls."""
         return time_calls(self.call, self.arrays, self.synchronize, calls, self.before)
 
 
 def calls_per_sample(call_s: float) -> int:
-    """Return how many calls of so many seconds fill a sample."""
+    """Return how many calls that take this long fill a sample."""
     return max(1, math.ceil(SAMPLE_SECONDS / max(call_s, 1e-9)))
 
 
 @contextlib.contextmanager
 def gc_disabled() -> Iterator[None]:
-    """Hold garbage collection off."""
+    """Switch garbage collection off for the time of the context."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -135,14 +135,14 @@ def gc_disabled() -> Iterator[None]:
 
 
 def to_and_fro(candidates: Sequence[T], round_number: int) -> Iterable[T]:
-    """Return the order of a round: a machine that slows down slows all of them alike."""
+    """Return the order of a round, so that a machine that slows down slows all of them alike."""
     return candidates if round_number % 2 == 0 else reversed(candidates)
 
 
 def sample_rounds(
     samplers: Sequence[Callable[[], object]], seconds: float, min_rounds: int = MIN_ROUNDS
 ) -> None:
-    """Call each sampler once a round until the seconds are over; the rounds are even in number."""
+    """Call each sampler once per round until the seconds are over, for an even number of rounds."""
     deadline, number = time.monotonic() + seconds, 0
     while number < min_rounds or time.monotonic() < deadline or number % 2:
         for sample in to_and_fro(samplers, number):

@@ -29,11 +29,11 @@ from unpool_xp.bench.measure.server import MARK, one_line
 
 START_SECONDS = 60.0  # importing a library with a cold disk cache
 QUIT_SECONDS = 3.0
-# Of a time limit: a worker that does nothing for so long hangs.
+# Shares of a time limit: a worker that does nothing for this long hangs.
 _IDLE_SHARE, _DEVICE_IDLE_SHARE = 0.1, 0.5
 _MIN_IDLE_SECONDS, _MAX_IDLE_SECONDS = 5.0, 30.0
 LOOK_SECONDS = 0.5  # between two looks at a worker that has not answered
-_DRAIN_SECONDS = 1.0  # for what a worker that has ended has written
+_DRAIN_SECONDS = 1.0  # to read the last output of a worker that has ended
 _LONGEST_LINE = 2**24  # far more than an answer has; a library may print without end
 
 
@@ -61,7 +61,7 @@ def is_loss(reason: str | None) -> bool:
 
 
 class Place(NamedTuple):
-    """Where something is measured: on a backend, with so many threads."""
+    """Where something is measured: the backend and the number of threads."""
 
     label: str
     threads: int | None = None  # None: as the library chooses
@@ -83,7 +83,7 @@ def on_cpu(label: str) -> bool:
 
 @dataclass
 class _Request:
-    """What a worker has been asked, and what became of it."""
+    """A request to a worker, and its answer."""
 
     command: str
     timeout: float
@@ -95,7 +95,7 @@ class _Request:
         self.end = time.monotonic() + self.timeout
 
     def overdue(self, label: str) -> str | None:
-        """Return why the answer is not to be waited for any longer, or None."""
+        """Return why not to wait for the answer any longer, or None."""
         wanted = "start" if self.command == "hello" else f"answer {self.command!r}"
         if time.monotonic() >= self.end:
             return f"timed out: {label} did not {wanted} in {self.timeout:g} s"
@@ -117,7 +117,7 @@ class Worker:
     label : str
         The backend's label.
     threads : int, optional
-        How many it computes with. Default: as the library chooses.
+        The number of threads. Default: as the library chooses.
     command : sequence of str, optional
         What to start. Default: `unpool_xp.bench.worker` with this Python.
     environment : mapping of str to str, optional
@@ -222,7 +222,7 @@ class Worker:
         return str(self._hello) if isinstance(self._hello, WorkerLostError) else None
 
     def is_ready(self, seconds: float) -> bool:
-        """Wait at most so long for the answer to "hello"; return whether `facts` is known."""
+        """Wait up to this long for the answer to "hello"; return whether `facts` is known."""
         if self._hello is None and self._request is None:
             self._send("hello", START_SECONDS)
         if self._hello is None and self._is_answered(seconds):
@@ -273,7 +273,7 @@ class Worker:
             self._requests.flush()
 
     def _is_answered(self, seconds: float) -> bool:
-        """Wait at most so long for an answer; true also where none will come any more."""
+        """Wait up to this long for an answer; return True also if none will ever come."""
         request = self._request
         assert request is not None
         try:
@@ -318,7 +318,7 @@ class Worker:
         return 0
 
     def exit_message(self) -> str:
-        """Wait for the end of the process, and say what it ended with."""
+        """Wait for the end of the process; return a message with its exit code or signal."""
         try:
             self._process.wait(_DRAIN_SECONDS)
         except subprocess.TimeoutExpired:  # its streams are closed, and it goes on
@@ -343,7 +343,7 @@ class Worker:
             self._requests.close()
 
     def close(self) -> None:
-        """Let the worker finish what it does, or end it."""
+        """Let the worker finish within a few seconds, else end it."""
         self.leave()
         try:
             self._process.wait(max(self._quit_at - time.monotonic(), 0.0))

@@ -1,9 +1,9 @@
 """From samples to faster, slower, same or undecided: `compare_times`.
 
-One process is one draw of memory and threads, and differs more from the next than its own samples
-show. So intervals are of processes and then of samples, and a difference is tested by the ranks of
-the processes where there are enough of them: a rank test of samples takes the luck of one process
-for a difference.
+Processes of the same code differ by more than the samples within one show: each has its own luck
+with memory and threads. So intervals resample processes and then samples, and the rank test is of
+processes where there are enough of them. A rank test of all samples would take the luck of one
+process for a difference.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from unpool_xp.bench.verdicts.resampling import (
 )
 
 THRESHOLD = 0.05
-_MAX_NOISE = 0.1  # within it two things may be the same, however noisy they are
-_MIN_SAMPLES = 3  # samples: below, an interval says nothing
+_MAX_NOISE = 0.1  # noise counts up to here; intervals of what is as fast lie within it
+_MIN_SAMPLES = 3  # with fewer, an interval means nothing
 _MIN_SAMPLES_SAME = 5  # as many as the rank test needs to find a difference
-# Processes of the same call have differed by 2.4x, each of them steady. Where every second one
-# does, four of one and four of the other lie apart by chance in 1 of 128 cases, three in 1 of 32,
-# one in every second: of few processes a difference smaller than this may be luck.
+# Processes of the same call have differed by 2.4x, each of them steady. If every second one does,
+# four against four lie apart by chance in 1 of 128 cases, three against three in 1 of 32, one
+# against one in every second. With few processes a difference smaller than this may be luck.
 _MIN_PROCESSES, _LUCK = 4, {1: 2.5, 2: 2.5, 3: 2.0}
 _MULTIPLES = (1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # of the samples at hand
 # The medians of processes disagree where they lie further apart, and each one's quartiles do not.
@@ -84,7 +84,7 @@ def ratio(
     a_samples, b_samples : sequence of float
         Seconds.
     processes : pair of sequence of int, optional
-        Which process each sample is of. Default: all of `a_samples` of one, and all of `b_samples`.
+        The process of each sample. Default: one for `a_samples`, one for `b_samples`.
 
     Returns
     -------
@@ -112,10 +112,10 @@ def _ratio_of(a: Times, b: Times) -> Ratio:
     estimate = a.typical / b.typical
     if min(len(a.seconds), len(b.seconds)) < _MIN_SAMPLES:
         return Ratio(estimate, 0.0, math.inf)
-    # One's first stream meets the other's second, and the other way round: swapping the two gives
-    # the same pairs of medians, so the inverse ratios.
+    # The first stream of each meets the second of the other, so that swapping the two gives the
+    # same pairs of medians, and the inverse ratios.
     draws = np.log(a.draws) - np.log(b.draws[::-1])
-    # In logarithms, where a ratio and its inverse lie alike.
+    # In logarithms a ratio and its inverse are symmetric.
     low, high = percentiles(draws)
     return Ratio(estimate, math.exp(low), math.exp(high))
 
@@ -126,9 +126,9 @@ def typical_seconds(samples: Sequence[float], process: Sequence[int] = ()) -> fl
 
 
 def median_interval(samples: Sequence[float], process: Sequence[int] = ()) -> Interval:
-    """Return the bootstrap interval of `typical_seconds`: (0, inf) of fewer than three samples.
+    """Return the bootstrap interval of `typical_seconds`: (0, inf) for fewer than three samples.
 
-    It refuses what `ratio` refuses.
+    It raises the errors of `ratio`.
     """
     return Times(_validate_samples("median_interval: samples", samples).tolist(), process).interval
 
@@ -139,7 +139,7 @@ class Times:
 
     seconds: Sequence[float]  # above zero and finite
     process: Sequence[int] = ()  # of each sample; empty where it is not known
-    disturbed: bool = False  # most of them, by other programs: they decide nothing
+    disturbed: bool = False  # other programs disturbed most of them: they decide nothing
 
     @functools.cached_property
     def by_process(self) -> list[Floats]:
@@ -176,8 +176,8 @@ class Times:
     def disagreement(self) -> Interval | None:
         """The lowest and highest median of the processes, where they disagree.
 
-        That is where these lie further apart than 1.25x, while each process by itself is steady: a
-        call takes the one or the other time, and more samples of a process would not tell.
+        They disagree where they lie further apart than 1.25x while each process by itself is
+        steady. More samples of a process would not change that.
         """
         enough = [own for own in self.by_process if len(own) >= _MIN_SAMPLES]
         if len(enough) < 2:
@@ -208,18 +208,18 @@ def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Rat
         (of which 10 % count at most), and the samples of the two are apart:
 
         - with four processes or more of each, by an exact rank test of their medians, p < 0.01;
-        - with fewer, by the rank test of all samples, if no process of the one is within those of
-          the other, and the ratio is at least 2 (of three) or 2.5: processes that run the same code
-          may differ as much;
-        - where the processes are not known, by the rank test of all samples, if those of one are
-          all longer than those of the other or the ratio is above all of the noise floor;
-        - where there are too few for p < 0.01 whatever they are, as 4 against 5, if the gap
-          between the two is wider than the largest of each over its smallest; of samples, if the
-          ratio is at least 2.5 too.
+        - with fewer, by the rank test of all samples, if the processes of the two do not overlap
+          and the ratio is at least 2 (three processes) or 2.5 (fewer): processes that run the same
+          code may differ as much;
+        - where the processes are not known, by the rank test of all samples, if the samples of the
+          two do not overlap or the ratio is above all of the noise floor;
+        - where there are too few for p < 0.01 whatever their order, as 4 against 5, if the gap
+          between the two is wider than the largest of each over its smallest; for samples, the
+          ratio must be at least 2.5 as well.
 
-        SAME where the ratio is closer to 1, and all of its interval within 10 % or the threshold,
-        with five samples of each or more. UNDECIDED otherwise, and always where one is disturbed or
-        a single sample.
+        SAME where the ratio is closer to 1, its whole interval lies within 10 % or the threshold,
+        and there are five samples of each or more. UNDECIDED otherwise, and always where one is
+        disturbed or has a single sample.
 
     Examples
     --------
@@ -262,14 +262,14 @@ def _fewest_processes(a: Times, b: Times) -> int:
 
 
 def samples_needed(a: Times, b: Times, threshold: float = THRESHOLD) -> float | None:
-    """Return how many times the samples would decide, were they like those at hand.
+    """Return how many times as many samples would decide, if they were like those at hand.
 
     Parameters
     ----------
     a, b : Times
-        That `compare_times` leaves undecided.
+        A pair that `compare_times` leaves undecided.
     threshold : float, optional
-        As there.
+        As for `compare_times`.
 
     Returns
     -------
@@ -294,7 +294,7 @@ def samples_needed(a: Times, b: Times, threshold: float = THRESHOLD) -> float | 
     for times in _MULTIPLES:
         n_samples, n = int(times * samples), int(times * processes)
         if apart <= beyond:
-            # Of the one process at hand no more is known in any number of them.
+            # A single process shows nothing of how processes differ.
             widths = WIDENING.get(processes, 1.0), WIDENING.get(n, 1.0) if processes > 1 else 1.0
             narrower = math.sqrt(times) * widths[0] / widths[1]
             enough = n_samples >= _MIN_SAMPLES_SAME and half <= room * narrower
@@ -345,14 +345,14 @@ def noise_floor(samples: Sequence[float]) -> float:
 
 
 def verdict(ratio: Ratio, noise_floor: float, threshold: float = THRESHOLD) -> Verdict:
-    """Say what a ratio shows.
+    """Return what a ratio and its interval show.
 
     Parameters
     ----------
     ratio : Ratio
         First over second.
     noise_floor : float
-        What the same code against itself shows, as `noise_floor` has it.
+        How much the same code differs from itself, see `noise_floor`.
     threshold : float, optional
         The smallest difference that matters.
 
@@ -379,7 +379,7 @@ def verdict(ratio: Ratio, noise_floor: float, threshold: float = THRESHOLD) -> V
     for name, value in (("noise_floor", noise_floor), ("threshold", threshold)):
         if not value >= 0:
             raise ValueError(f"verdict: {name}={value!r} must be >= 0")
-    # From 1 to 1 + x upwards is as far as from 1 to 1 / (1 + x) downwards.
+    # 1 + x is as far above 1 as 1 / (1 + x) is below.
     beyond, within = 1 + max(threshold, noise_floor), 1 + threshold
     if ratio.high < 1 / beyond:
         return Verdict.FASTER

@@ -1,4 +1,4 @@
-"""Two sets of rows, case by case: what became faster, slower, stayed the same or is undecided."""
+"""Compare two sets of rows, case by case: faster, slower, the same or undecided."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CaseComparison:
     base: Row | None  # the newest row of the case
     head: Row | None
     ratio: Ratio | None  # the time in head over that in base: above 1 is slower
-    noise: float  # how far the same code is found to be from itself; infinite where not known
+    noise: float  # how much the same code differs from itself; infinite where not known
     threshold: float  # the smallest difference that matters
     verdict: Verdict  # of head beside base; UNDECIDED where not enough was measured
     note: str | None  # why there is no ratio, or why it is not decided
@@ -59,7 +59,7 @@ class CaseComparison:
 
     @property
     def outcome(self) -> str:
-        """The verdict or, where a side has no time, which: one of `OUTCOMES`."""
+        """One of `OUTCOMES`: the verdict or, where a side has no time, which side."""
         if self.ratio is not None:
             return "the machine" if self.drift is not None else self.verdict.value
         if self.head is None:
@@ -73,7 +73,7 @@ class CaseComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What became of all cases."""
+    """The outcome of every case."""
 
     entries: list[CaseComparison] = field(default_factory=list)  # the worst first
     notes: list[str] = field(default_factory=list)  # that machines or versions differ, and the like
@@ -168,7 +168,7 @@ def compare(
 
 
 def _beside_natives(entries: Sequence[CaseComparison]) -> list[CaseComparison]:
-    """Lay to the machine what changed no further than the libraries' own functions did."""
+    """Attribute to the machine what changed no further than the libraries' own functions did."""
     control = Control(
         (entry.base, entry.head, entry.ratio.estimate)
         for entry in entries
@@ -210,7 +210,7 @@ def _undisturbed_times(entry: CaseComparison) -> tuple[Times, Times] | None:
 
 
 def _latest_by_case(rows: Iterable[Row], machines: set[str]) -> dict[Key, Row]:
-    """Return the newest row of each case on each of these machines, or where none is given."""
+    """Return the newest row of each case on each of these machines; on any if none is given."""
     if machines:
         newest = latest(row for row in rows if row.machine in machines)
         return {(row.machine, case_key(row)): row for row in newest}

@@ -16,9 +16,9 @@ _FACTS = (("backend_version", "version"), ("threads", "threads"), ("device", "de
 
 
 def notes_on(base: Sequence[Row], head: Sequence[Row], pairs: Pairs) -> list[str]:
-    """Return what a reader of a comparison must know, a sentence each.
+    """Return notes on what a reader of a comparison must know, one sentence each.
 
-    `base` and `head` are all rows of both sides, `pairs` those that are compared.
+    `base` and `head` are all rows of each side, `pairs` the rows that are compared.
     """
     notes = [f"{side} has no rows" for side, rows in (("base", base), ("head", head)) if not rows]
     if notes:

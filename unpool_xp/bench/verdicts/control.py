@@ -1,8 +1,8 @@
-"""How the machine moved between two sets of rows: by the libraries' own functions, the control.
+"""How the machine changed between two sets of rows; the libraries' own functions are the control.
 
-A library's own function is no code of ours. Where its version is the same in both sets and its time
-is not, the machine has changed; and how far such functions scatter is how far the same code, timed
-at two different times, is from itself.
+A library's own function does not change with our code. Where its version is the same in both sets
+and its time is not, the machine has changed. The scatter of such functions shows how much the same
+code differs from itself when it is timed twice.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from unpool_xp.bench.rows.schema import Row, workload_key
 from unpool_xp.bench.verdicts.bootstrap import Times, Verdict, compare_times
 
-# How far nearly all of a library's own functions lie from their median: so many standard
-# deviations, and no less than 19 of 20 do.
+# The spread of a library's own functions about their median: this many standard deviations, and at
+# least as far as 19 of 20 of them lie.
 _DEVIATIONS, _MOST = 3, 0.95
 
 
@@ -26,7 +26,7 @@ class Drift:
     """How far a library's own functions moved from base to head."""
 
     ratio: float  # the median: 1.2 where they take 1.2 times as long in head
-    spread: float  # how far nearly all of them are from it at most: 0.1 for 10 %
+    spread: float  # how far nearly all of them lie from it: 0.1 for 10 %
     natives: int  # how many they are
     whose: str  # the backend's label, or "all libraries"
 
@@ -36,7 +36,7 @@ class Drift:
         return f"{number} the own functions of {self.whose} took {self.ratio:.2f}x{about}"
 
     def corrected(self, head: Times, base: Times, threshold: float) -> Verdict:
-        """Return what two times show once this drift is taken out of them."""
+        """Return the verdict on two times once this drift is divided out."""
         even = replace(head, seconds=[seconds / self.ratio for seconds in head.seconds])
         return compare_times(even, base, max(threshold, self.spread))[1]
 
@@ -56,10 +56,10 @@ class Control:
         ]
 
     def drifts(self, row: Row) -> list[Drift]:
-        """Return what is known of the machine for a row of head: the nearest control last.
+        """Return the drifts that apply to a row of head, the closest control last.
 
-        First of all natives of its library, or of all libraries where it has none; then of those
-        of the very same case, which were timed in the same minute.
+        The first is of all natives of its library, or of all libraries where it has none; the
+        second of the natives of the very same case, which were timed in the same minute.
         """
         there = [(own, log) for own, log in self._logs if own.machine == row.machine]
         mine = [
@@ -74,7 +74,7 @@ class Control:
 
 
 def is_control(base: Row, head: Row) -> bool:
-    """Return whether a row measures code that is the same in base and head, whatever our code."""
+    """Return whether a row measures a native of the same version in base and head."""
     return head.implementation == "native" and same_version(
         base.backend_version, head.backend_version
     )

@@ -29,7 +29,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class WinnerChange:
-    """From one size on, another one is the fastest."""
+    """A size from which on another candidate is the fastest."""
 
     winner: str
     row: Row  # the winner's, at the smallest measured size at which it wins
@@ -47,7 +47,7 @@ def winner_changes(
     rankings : iterable of Ranking
         Of cases on one machine that differ in size alone, the smallest first.
     name : callable, optional
-        What wins. Default: a backend in a mode, with the library's own function or the portable.
+        The name of a winner. Default: that of the candidate, such as "torch:cpu own max_pool2d".
 
     Returns
     -------
@@ -61,7 +61,7 @@ def winner_changes(
         if ranking.best is None:
             continue
         row = ranking.best.row
-        # Of those not known to be slower, and of those that are as fast, the winner first.
+        # The winner stays as long as it is not known to be slower.
         open_ = {name(one.row) for one in ranking.timed if one.verdict is not Verdict.SLOWER}
         if not found or found[-1].winner not in open_:
             first = dict.fromkeys(name(entry.row) for entry in ranking.timed if entry.is_fastest)
@@ -187,7 +187,7 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
         for case in cases:
             for one in _device_verdicts(backend, case, with_transfer):
                 by_size.setdefault(elements(case[0]), set()).add(one)
-        # Shapes of as many elements that disagree leave the size open.
+        # Where shapes of the same number of elements disagree, the size is undecided.
         verdicts = {
             size: mine.pop() if len(mine) == 1 else Verdict.UNDECIDED
             for size, mine in by_size.items()
@@ -219,7 +219,7 @@ def _fastest(rows: Iterable[Row], with_transfer: bool) -> Times | None:
 
 
 def _describe(crossing: DeviceCrossover) -> tuple[str, list[str]]:
-    """Return the answer in words, and what stands beside it."""
+    """Return the answer in words, and the details that follow it."""
     runs = crossing.size_ranges
     if not runs:
         copies = ", copies included" if crossing.with_transfer else ""

@@ -1,4 +1,4 @@
-"""The answers of many rankings in few lines: what to use, from one size to another.
+"""Sum up many rankings in few lines: what to use, from one size to another.
 
 The terminal, the summary in Markdown and the CSV file print the same lines.
 """
@@ -26,16 +26,17 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True)
 class Beside:
-    """Another candidate beside the one to use, case by case.
+    """The runner-up, or the fastest portable candidate, beside the one to use, case by case.
 
     Parameters
     ----------
     names : tuple of str
-        Who that is.
+        Its name; several where it is not the same in all cases.
     ratios : tuple of float
-        Its time over that of the one to use.
+        Its time over that of the one to use, in each case.
     verdicts : tuple of Verdict
-        SLOWER where that is known; SAME, or UNDECIDED where the samples cannot tell.
+        SLOWER where that is known, SAME where it is as fast, UNDECIDED where the samples cannot
+        tell.
     """
 
     names: tuple[str, ...]
@@ -50,15 +51,15 @@ class Beside:
 
     @property
     def least_text(self) -> str:
-        """How many times as long it takes at least, such as "1.85x", or "1.02x ="."""
+        """The smallest ratio, such as "1.85x", or "1.02x ="."""
         return f"{times_text(min(self.ratios))}{self._mark}"
 
     @property
     def text(self) -> str:
-        """The least and the most, such as "1.20 to 3.41x".
+        """The smallest and the largest ratio, such as "1.20 to 3.41x".
 
-        A mark, the same as in the rankings, says that not all of it is known: "=" that it is as
-        fast in one of the cases, "?" that there are not enough samples in one.
+        A mark follows where it is not slower for sure in every case, as in the rankings: "=" where
+        it is as fast in one, "?" where there are not enough samples in one.
         """
         least, most = three_digits(min(self.ratios)), times_text(max(self.ratios))
         return f"{most if f'{least}x' == most else f'{least} to {most}'}{self._mark}"
@@ -77,8 +78,8 @@ class Decision:
     cases : tuple of Ranking
         The smallest first; of one operation and dtype.
     use : str or None
-        The candidate that is the fastest, or tied with it, in all of the cases; the one with the
-        lowest geometric mean of its times where there are several. None where nothing has a time.
+        The candidate that is the fastest, or as fast, in all of the cases; of several, the one with
+        the lowest geometric mean of its times. None where nothing has a time.
     """
 
     cases: tuple[Ranking, ...]
@@ -86,7 +87,7 @@ class Decision:
 
     @property
     def row(self) -> Row:
-        """A row, for what all of them share."""
+        """A row of the first case, for what all cases share."""
         return _row_of(self.cases[0])
 
     @property
@@ -96,7 +97,7 @@ class Decision:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """All but the operation and the size, that of most cases first."""
+        """The settings: all but the operation and the size; those of most cases first."""
         every = [settings_text(_row_of(case)) for case in self.cases]
         return tuple(sorted(dict.fromkeys(every), key=lambda one: -every.count(one)))
 
@@ -111,12 +112,12 @@ class Decision:
 
     @cached_property
     def entries(self) -> tuple[Ranked, ...]:
-        """The one to use in each of the cases; empty where there is none."""
+        """The entry of the one to use in each case; empty where there is none."""
         return _entries(self.cases, self.use) if self.use is not None else ()
 
     @property
     def share_best(self) -> float | None:
-        """In which share of the resamples it is the fastest; the least of the cases."""
+        """The share of resamples in which it is the fastest; the least of the cases."""
         return min((entry.share_best for entry in self.entries), default=None)
 
     @property
@@ -153,7 +154,7 @@ class Decision:
         return Beside(
             tuple(dict.fromkeys(other.name for other, _ in pairs)),
             tuple(other.seconds / mine.seconds for other, mine in pairs),
-            # That of the one which is not the best: it is the other, or tied with the other.
+            # The verdict of whichever is not the best: the other one is, or is as fast.
             tuple(
                 mine.verdict if other is case.best else other.verdict
                 for (other, mine), case in zip(pairs, self.cases, strict=True)
@@ -189,11 +190,11 @@ class Decision:
 
 
 def decide(rankings: Iterable[Ranking]) -> list[Decision]:
-    """Return what to use for each operation, neighbouring sizes of the same answer in one line.
+    """Return what to use for each operation; neighbouring sizes with the same answer are one line.
 
-    A line goes on to the next size as long as one candidate is the fastest, or tied with it, in all
-    of its cases. Those of other settings than most have join the line of their size where its
-    answer holds for them too, and are lines of their own otherwise.
+    A line goes on to the next size as long as one candidate is the fastest, or as fast, in all of
+    its cases. Cases with unusual settings join the line of their size where its answer holds for
+    them too; otherwise they are lines of their own.
 
     Parameters
     ----------
@@ -203,7 +204,7 @@ def decide(rankings: Iterable[Ranking]) -> list[Decision]:
     Returns
     -------
     list of Decision
-        By operation, dtype and size; last of an operation the cases in which nothing has a time.
+        By operation, dtype and size; the cases in which nothing has a time come last.
 
     Examples
     --------
@@ -246,7 +247,7 @@ def _decide(cases: Sequence[Ranking]) -> list[Decision]:
 
 
 def _runs(cases: Iterable[Ranking]) -> list[list[Ranking]]:
-    """Split cases, the smallest first, where no candidate is among the fastest any more."""
+    """Split cases, the smallest first, into runs that have one candidate among the fastest."""
     runs: list[list[Ranking]] = []
     for case in cases:
         if runs and _common([*runs[-1], case]):
@@ -262,12 +263,12 @@ def _decision(cases: Sequence[Ranking]) -> Decision:
 
 
 def _common(cases: Sequence[Ranking]) -> set[str]:
-    """Return who is among the fastest in all of the cases."""
+    """Return the candidates that are among the fastest in all of the cases."""
     return set.intersection(*({e.name for e in case.timed if e.is_fastest} for case in cases))
 
 
 def _fastest(cases: Sequence[Ranking], names: set[str]) -> str | None:
-    """Return the one of the lowest geometric mean of its times."""
+    """Return the candidate with the lowest geometric mean of its times."""
 
     def mean(name: str) -> tuple[float, str]:
         return sum(math.log(entry.seconds) for entry in _entries(cases, name)), name
@@ -284,7 +285,7 @@ def _row_of(case: Ranking) -> Row:
 
 
 def _bytes_of(case: Ranking) -> int:
-    """Return the bytes in and out of a call; the most that a row says, were they to differ."""
+    """Return the bytes in and out of a call; the largest number where rows differ."""
     rows = [*(entry.row for entry in case.timed), *(row for row, _ in case.failed)]
     return max(row.bytes_moved for row in rows)
 

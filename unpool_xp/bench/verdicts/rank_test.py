@@ -1,4 +1,4 @@
-"""Whether samples are apart by their ranks (Mann and Whitney 1947)."""
+"""Rank tests of two sets of samples (Mann and Whitney 1947)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ SIGNIFICANCE = 0.01
 
 
 def are_too_few(a: Floats, b: Floats) -> bool:
-    """Return whether the rank test finds nothing in so many, whatever they are."""
+    """Return whether the rank test cannot be significant with this many samples."""
     return 2 / math.comb(len(a) + len(b), len(a)) >= SIGNIFICANCE
 
 
 def gap_between(slow: Floats, fast: Floats) -> float:
-    """Return the smallest of `slow` over the largest of `fast`: above 1 where none overlap."""
+    """Return the smallest of `slow` over the largest of `fast`: above 1 if they do not overlap."""
     return float(slow.min()) / float(fast.max())
 
 
 def ranks_differ(slow: Floats, fast: Floats) -> bool:
-    """Return whether the exact test is significant; of too few, whether the gap is wide enough.
+    """Return whether the exact test is significant; with too few, whether the gap is wide enough.
 
-    That is wider than the largest of each over its smallest.
+    A gap is wide enough if it is wider than the largest of each over its smallest.
     """
     gap = gap_between(slow, fast)
     if are_too_few(slow, fast):
@@ -43,6 +43,6 @@ def share_longer(slow: Floats, fast: Floats) -> float:
 
 
 def is_enough(share_longer: float, n: int) -> bool:
-    """Return whether so many of each would be significant by the rank test, near enough."""
+    """Return whether n of each would be significant by the rank test, approximately."""
     score = (share_longer - 0.5) * math.sqrt(12 * n**2 / (2 * n + 1))
     return bool(score >= -special.ndtri(SIGNIFICANCE / 2))

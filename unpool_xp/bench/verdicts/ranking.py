@@ -1,4 +1,4 @@
-"""Which is fastest, what is a tie, and what portability costs."""
+"""Which candidate is fastest, which are as fast, and what portability costs."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class Ranked:
     """A row that has a time, and its place among the others."""
 
     row: Row
-    place: int  # from 1; a row shares the place of the one that it is as fast as
+    place: int  # from 1; rows that are as fast share a place
     seconds: float  # the median, including the copies if they count
     interval: Interval  # of the seconds
-    noise: float  # how far the same code is found to be from itself, as `noise_floor` has it
+    noise: float  # how much the same code differs from itself, see `noise_floor`
     disturbed: bool  # other programs were at work during most of the samples
-    disagreement: Interval | None  # of its processes, as `Times` has it
+    disagreement: Interval | None  # of its processes, see `Times`
     to_best: Ratio  # the seconds over the best row's
     verdict: Verdict  # this row beside the best; SAME for the best itself
-    needed: float | None  # how many times the samples would decide; None where it is, or none would
+    needed: float | None  # `samples_needed`; None where it is decided, or nothing would decide
     share_best: float  # of the resamples in which it is the fastest, 0 to 1
 
     @property
     def name(self) -> str:
-        """What it is called, such as "torch:cpu own max_pool2d"."""
+        """The name of the candidate, such as "torch:cpu own max_pool2d"."""
         return contender_text(self.row)
 
     @property
@@ -56,7 +56,7 @@ class Ranked:
 
     @property
     def disagreement_text(self) -> str:
-        """What its processes took, such as "244 to 578 µs between processes"; or nothing."""
+        """How its processes disagree, such as "244 to 578 µs between processes"; else empty."""
         if self.disagreement is None:
             return ""
         low, high = self.disagreement.low, self.disagreement.high
@@ -70,7 +70,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The rows of one case: those with a time, the fastest first, and those that failed, and why.
+    """The rows of one case: those with a time, fastest first, and those that failed, with reasons.
 
     Where the copies count, a row whose copies were not timed counts as failed.
     """
@@ -85,7 +85,7 @@ class Ranking:
 
     @property
     def best_portable(self) -> Ranked | None:
-        """The fastest that is unpool_xp's function; None where none has a time."""
+        """The fastest portable one; None where none has a time."""
         return next((entry for entry in self.timed if entry.is_portable), None)
 
 
@@ -141,7 +141,7 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> Ranking:
 
     shares = _shares_best([times for times, _ in timed])
     ranked: list[Ranked] = []
-    leader = 0  # of those that share a place
+    leader = 0  # the first of those that share a place
     for number, (times, row) in enumerate(timed):
         to_best, beside_best, needed = Ratio(1.0, 1.0, 1.0), Verdict.SAME, None
         if number:
@@ -173,11 +173,11 @@ def rank(rows: Iterable[Row], *, with_transfer: bool = False) -> Ranking:
 
 
 def _shares_best(timed: Sequence[Times]) -> list[float]:
-    """Return in which share of the resamples each one is the fastest."""
+    """Return the share of the resamples in which each is the fastest."""
     if not timed:
         return []
     chance = np.random.default_rng(0)
-    # In an order of its own each: what one draws says nothing about the others.
+    # Each in an order of its own: the draws of one must not follow those of another.
     drawn = np.stack([chance.permutation(times.draws.ravel()) for times in timed])
     counts = np.bincount(drawn.argmin(axis=0), minlength=len(timed))
     return [float(share) for share in counts / drawn.shape[1]]
@@ -192,7 +192,7 @@ def copy_seconds(row: Row) -> float | None:
 def times_of(row: Row, *, with_transfer: bool = False) -> Times | str:
     """Return the times of a row, with the copies if they count, or why there are none.
 
-    Disturbed samples are left out where no more than half of them are disturbed.
+    Disturbed samples are left out, unless more than half of all are disturbed.
     """
     reason, copies = failure_reason(row), copy_seconds(row) if with_transfer else 0.0
     if reason is not None:

@@ -1,6 +1,6 @@
 """Medians of resamples: percentile bootstraps (Efron and Tibshirani 1993, chapter 13).
 
-Samples of several processes are drawn in two stages, processes and then samples of each.
+Samples of several processes are drawn in two stages: processes, then samples of each.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from scipy import special
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
 
-# Of fewer than five processes the resamples spread too little; so much wider the intervals are:
-# Student's quantile over the normal one, times the root of n / (n - 1).
+# With fewer than five processes the resamples spread too little. Intervals are widened by this
+# factor: Student's quantile over the normal one, times the root of n / (n - 1).
 WIDENING = {2: 9.17, 3: 2.69, 4: 1.87}
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -31,9 +31,9 @@ def percentiles(draws: Floats) -> tuple[float, float]:
 
 
 def by_process(samples: Sequence[float], process: Sequence[int]) -> list[Floats]:
-    """Return the samples of each process; of one where the processes are not known.
+    """Return the samples of each process; a single group where the processes are not known.
 
-    It raises a ValueError where there is not a process for each sample.
+    It raises a ValueError if `process` does not have an entry for each sample.
     """
     if len(process) not in (0, len(samples)):
         raise ValueError(
@@ -53,7 +53,8 @@ def draw_medians(groups: Sequence[Floats], center: float) -> Floats:
     if len(groups) == 1:
         return np.asarray(drawn[0])
     picks = np.random.default_rng(0).integers(len(groups), size=drawn.shape)
-    # The same process twice is the same draw twice: what differs between processes counts most.
+    # A process that is picked twice brings the same draw twice: differences between processes
+    # count most.
     medians = np.median(np.take_along_axis(drawn, picks, axis=0), axis=0)
     widened: Floats = center * (medians / center) ** WIDENING.get(len(groups), 1.0)
     return widened
@@ -66,10 +67,10 @@ def _medians(samples: Floats, seed: int) -> Floats:
 
 @functools.lru_cache(maxsize=256)
 def _resampled_ranks(n: int, seed: int) -> NDArray[np.int64]:
-    """Return which of n sorted samples the two middle ones of each resample are.
+    """Return the ranks, among n sorted samples, of the two middle ones of each resample.
 
     The k-th smallest of n uniform numbers has the distribution Beta(k, n - k + 1), so the middle
-    of a resample is drawn at once, whatever n. Shape (2 middle ones, 2 streams, resamples).
+    of a resample is drawn directly, whatever n. Shape (2 middle ones, 2 streams, resamples).
     """
     uniform = np.random.default_rng(seed).random((2, 2, _RESAMPLES // 2))
     k = (n + 1) // 2

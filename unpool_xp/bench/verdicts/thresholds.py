@@ -1,4 +1,4 @@
-"""From which difference on a case counts as slower or faster, as ``pyproject.toml`` has it."""
+"""The smallest difference that counts as slower or faster, as set in ``pyproject.toml``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two numbers that a backend's times come to: what each call costs, and how fast bytes go by.
+"""A model of a backend's times by two numbers: the overhead of a call, and the bandwidth.
 
 ``time = overhead + bytes / bandwidth`` is Hockney's model of a message between processors (Parallel
 Computing 20, 1994, pages 389 to 398); here the bytes are those in and out of a call.
