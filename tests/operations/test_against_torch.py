@@ -33,7 +33,7 @@ from tests.support.strategies import (
 )
 from unpool_xp import reference
 
-many = settings(max_examples=80)  # the fuzzer draws thousands more
+many = settings(max_examples=40)  # the fuzzer draws thousands more
 REAL = st.sampled_from(["float64", "float32", "float16", "int64", "int32", "int8", "uint8"])
 LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -200,7 +200,7 @@ def test_linear_unpool(case: Any, corners: bool, seed: int) -> None:
     compare_linear(real_values(shape, seed), options, corners, assert_close)
 
 
-@settings(max_examples=60)
+@many
 @given(
     case=resizes(lead=BATCH).filter(lambda case: len(case[0]) == 4),
     coordinates=st.sampled_from(["half_pixel", "align_corners"]),
@@ -238,7 +238,7 @@ def test_two_dimensions(case: Any, coordinates: Any, antialias: bool, seed: int)
 PLANES = st.lists(st.integers(2, 4), min_size=1, max_size=3).map(tuple)
 
 
-@settings(max_examples=60)
+@many
 @given(plane=PLANES, lead=BATCH, by_size=st.booleans(), corners=st.booleans(), seed=seeds)
 def test_linear_unpool_to_the_same_size_keeps_nan_where_it_is(
     plane: Ints, lead: Ints, by_size: bool, corners: bool, seed: int
@@ -249,7 +249,7 @@ def test_linear_unpool_to_the_same_size_keeps_nan_where_it_is(
     compare_linear(np.where(np.isinf(x), 9.0, x), options, corners, exactly)
 
 
-@settings(max_examples=60)
+@many
 @given(plane=PLANES, lead=BATCH, data=st.data(), seed=seeds)
 def test_linear_unpool_carries_nan_and_infinities_as_far(
     plane: Ints, lead: Ints, data: st.DataObject, seed: int

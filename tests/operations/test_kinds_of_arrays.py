@@ -159,9 +159,7 @@ def test_byte_orders_are_one_dtype(orders: str) -> None:
 # --- floats of 8 bits, zeros, and what NumPy warns of ---------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", ["float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e5m2"]
-)
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2"])
 def test_the_padding_is_no_maximum_without_an_infinity(name: str) -> None:
     lowest = float(jnp.finfo(getattr(jnp, name)).min)
     x = jnp.asarray([[[lowest, 2.0, -3.0]]]).astype(getattr(jnp, name))

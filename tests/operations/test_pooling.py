@@ -140,7 +140,7 @@ LONG: list[tuple[Any, ...]] = [
 
 EAGER = [(label, "eager") for label in ("numpy", "torch:cpu", "dask", "array_api_strict")]
 JIT = ("jax:cpu", "compiled")  # eagerly JAX compiles each step of each shape
-LONG_CASES = [*itertools.product(EAGER, LONG), *((JIT, case) for case in LONG[::3])]
+LONG_CASES = [*itertools.product(EAGER, LONG), *((JIT, case) for case in LONG[1::4])]
 
 
 @pytest.mark.parametrize(("label_and_mode", "case"), LONG_CASES, ids=str)
@@ -197,7 +197,8 @@ def test_the_mean_of_a_long_window_is_as_exact_as_that_of_a_short_one(
 def test_long_and_adaptive_windows_have_gradients_and_are_mapped(pool: Any) -> None:
     x = torch.from_numpy(real_values((1, 2, 150), 0))
     assert torch.equal(torch.func.vmap(pool)(x), pool(x))
-    assert torch.autograd.gradcheck(pool, x[:, :1].clone().requires_grad_())
+    # One direction stands for all: each costs two calls.
+    assert torch.autograd.gradcheck(pool, x[:, :1].clone().requires_grad_(), fast_mode=True)
     weight = np.arange(1.0, pool(x).shape[-1] + 1)
     leaf = x.clone().requires_grad_()
     (pool(leaf) * torch.from_numpy(weight)).sum().backward()

@@ -26,7 +26,7 @@ from unpool_xp._plan import cache
 from unpool_xp._plan.arguments import Coordinates, Rounding
 
 few = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     database=None,
