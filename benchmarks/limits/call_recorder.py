@@ -7,11 +7,14 @@ libraries apart. For NumPy and PyTorch, which can be watched from outside.
 from __future__ import annotations
 
 import contextlib
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
 import numpy as np
+
+from unpool_xp._array.namespace import inspect_inputs
 
 RecordedCall = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 # NumPy's functions that make arrays of none, and methods of arrays: its protocols show neither.
@@ -133,17 +136,22 @@ for _name in _METHODS:
 
 
 @contextlib.contextmanager
-def _recording_creation() -> Iterator[None]:
+def _recording_functions() -> Iterator[None]:
+    """Record the functions that no protocol shows, of NumPy and of the package's copy of it."""
+    xp = inspect_inputs("record_calls", x=np.empty(0)).xp
+    methods = [n for n, call in vars(xp).items() if isinstance(call, types.MethodDescriptorType)]
     with contextlib.ExitStack() as stack:
-        for name in _CREATION_FUNCTIONS:
-            stack.enter_context(mock.patch.object(np, name, _recording(getattr(np, name))))
+        for namespace, names in ((np, _CREATION_FUNCTIONS), (xp, (*_CREATION_FUNCTIONS, *methods))):
+            for name in names:
+                recording = _recording(getattr(namespace, name))
+                stack.enter_context(mock.patch.object(namespace, name, recording))
         yield
 
 
 def _record_numpy(function: Callable[..., Any], *arrays: Any) -> list[RecordedCall]:
     calls: list[RecordedCall] = []
     given = [array.view(RecordingArray) for array in arrays]
-    with _recording_creation():
+    with _recording_functions():
         RecordingArray.calls = calls
         try:
             function(*given)

@@ -88,8 +88,9 @@ def _element_counts(info: InputInfo, windows: PoolAxis, *, include_pad: bool) ->
     """Return how many taps of each window are not beyond the padding, or not in it either."""
     (before, after), dilation = windows.padding if include_pad else (0, 0), windows.dilation
     starts = window_starts(info, windows, info.index_dtype)
-    first = -((starts + before) // dilation)
-    last = -((starts - windows.size - after) // dilation)
+    # How many taps come before the cells that count, and how many before their end: rounded up.
+    first = (dilation - 1 - before - starts) // dilation
+    last = (windows.size + after + dilation - 1 - starts) // dilation
     first = info.xp.where(first > 0, first, info.xp.zeros_like(first))
     longest = info.xp.full_like(last, windows.kernel_size)
     return info.xp.where(last < longest, last, longest) - first
