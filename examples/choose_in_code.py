@@ -15,7 +15,7 @@ import unpool_xp as ux
 from unpool_xp import backends
 
 question = "choose max_unpool --shape 4,32,56,56 --kernel 2 --json"
-question += " --backend numpy --backend torch --budget 8"
+question += " --backend numpy --backend torch --budget 10"
 # In a shell: unpool-xp choose ...
 done = subprocess.run(
     [sys.executable, "-m", "unpool_xp", *question.split()], capture_output=True, text=True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,14 @@ def compiled(request: pytest.FixtureRequest) -> Target:
 def eager(request: pytest.FixtureRequest) -> Target:
     """Every backend here, eager."""
     return _load_target(request.param, "eager")
+
+
+@pytest.fixture
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Interrupts end this process and those it starts: a shell has jobs behind & ignore them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -206,6 +206,7 @@ def test_a_damaged_line_is_named_and_the_good_rows_are_read(tmp_path: Path) -> N
     assert run("report", str(tmp_path / "nowhere")).returncode == 2
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "unpool_xp", *sweep(tmp_path)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -67,8 +67,9 @@ def test_an_example_prints_what_is_shown(script: Path, tmp_path: Path) -> None:
     if script.stem in MEASURED:
         assert shown.splitlines()[-2:] == wanted.splitlines()[-2:]
         for text in (shown, wanted):
-            assert re.search(r"^numpy +eager +[\d.]+ ms$", text, re.MULTILINE)
+            assert re.search(r"^numpy +[\d.]+ ms$", text, re.MULTILINE)
             assert re.search(r"^use (numpy|torch:cpu)", text, re.MULTILINE)
+        assert "no time" not in wanted  # as on a machine too busy for the budget
     else:
         assert not differences(shown, wanted)
 

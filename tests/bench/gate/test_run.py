@@ -480,6 +480,7 @@ def avg_pool(x, kernel_size, **options):
 """
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_an_interrupt_leaves_no_process_behind(
     repository: Path, built: Builder, tmp_path: Path
 ) -> None:

@@ -310,6 +310,7 @@ def stop(out: Path, number: int) -> str:
     return said
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_a_sweep_that_was_stopped_keeps_whole_rows_and_resumes(tmp_path: Path) -> None:
     out = tmp_path / "run.jsonl"
     assert "--resume" in stop(out, signal.SIGINT).splitlines()[-1]
