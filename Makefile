@@ -72,7 +72,7 @@ tax: $(bench_stamp)
 	$(bin)/python benchmarks/limits/run.py
 
 test: .venv/installed-test
-	$(bin)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST)
+	$(bin)/python -m pytest --numprocesses 2 --dist worksteal --durations 25 $(PYTEST)
 	$(bin)/python -m pytest -q --doctest-modules unpool_xp
 
 lint: .venv/installed-test

@@ -28,7 +28,7 @@ from unpool_xp._dask.graph import _HaloSlice, _Task
 from unpool_xp._impl import interpolation
 from unpool_xp._plan.index_conventions import CONVENTIONS
 
-few = settings(max_examples=30)
+few = settings(max_examples=20)
 
 
 def chunks_of(shape: tuple[int, ...], seed: int) -> tuple[tuple[int, ...], ...]:

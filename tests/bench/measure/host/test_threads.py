@@ -63,7 +63,7 @@ def test_what_follows_openmp_follows_the_user(limits: dict[str, float | None]) -
     assert "PJRT_NPROC" not in thread_environment({"NPROC": "3"})
 
 
-@pytest.mark.parametrize("label", ["numpy", "torch:cpu", "jax:cpu", "dask"])
+@pytest.mark.parametrize("label", ["numpy", "torch:cpu", "jax:cpu"])
 def test_the_libraries_of_a_worker_start_no_more(
     limits: dict[str, float | None], monkeypatch: pytest.MonkeyPatch, label: str
 ) -> None:
