@@ -45,12 +45,16 @@ def write_report_from(paths: list[Path], to: Path) -> None:
     from unpool_xp.bench.measure.machine import read_machines
     from unpool_xp.bench.report.write import write_report
     from unpool_xp.bench.rows.readers import read_results
+    from unpool_xp.bench.terminal.comparison import print_problems
 
     try:
         read = read_results(paths)
-    except FileNotFoundError as error:
+    except OSError as error:
         fail(str(error))
-    for problem in read.problems:
-        err.print(f"[yellow]{escape(f'{problem.path}:{problem.line}: {problem.reason}')}[/]")
-    files = write_report(read.rows, read.problems, to, machines=read_machines(paths))
+    machines, of_machines = read_machines(paths)
+    problems = [*read.problems, *of_machines]
+    print_problems(err, problems)
+    if not read.rows:
+        fail(f"no row in {', '.join(map(str, paths))}: nothing to report")
+    files = write_report(read.rows, problems, to, machines=machines)
     err.print(f"{len(read.rows)} rows; open {files.html}")
