@@ -14,6 +14,7 @@ import csv
 import gzip
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -24,10 +25,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from random import Random
 from typing import Any
-from unittest import mock
 
 from tests.support.command import run
-from unpool_xp.bench.report import payload, view
+from tests.support.reports import without_charts
 
 SWEEPS = Path(__file__).parents[2] / "results" / "sweeps"
 PAGES, CHARTS = 0.1, 0.1  # the share of files with a page, and of the pages with charts: a second
@@ -273,25 +273,20 @@ def _case(row: Fields) -> str:
     return json.dumps([row[name] for name in names])
 
 
+def _last_words(done: subprocess.CompletedProcess[str]) -> str:
+    lines = (done.stdout + done.stderr).splitlines()
+    return "\n".join([line for line in lines if not line.startswith("error: this is")][-9:])
+
+
 def faults_of_compare(base: Path, head: Path) -> Iterator[str]:
     """Yield what is wrong with how ``compare`` takes two files."""
     done = run("compare", str(base), str(head), "--all")
     slower = done.returncode == 1 and _slower_or_missing(base.read_bytes(), head.read_bytes())
     if done.returncode not in ((0, 1, 2) if slower else (0, 2)):
-        yield f"compare ends with {done.returncode}: {(done.stdout + done.stderr)[-200:]!r}"
+        yield f"compare ends with {done.returncode}: {_last_words(done)}"
     line = unprintable(done.stdout + done.stderr)
     if line is not None:
         yield f"compare prints {line!r}"
-
-
-@contextlib.contextmanager
-def without_charts() -> Iterator[None]:
-    """Leave out the charts of a page, which take nearly all of its time."""
-    with (
-        mock.patch.object(view, "time_png_spec", return_value=None),
-        mock.patch.object(payload, "chart_specs", return_value={}),
-    ):
-        yield
 
 
 def faults_of_report(head: Path, folder: Path, *, charts: bool) -> Iterator[str]:
@@ -304,7 +299,7 @@ def faults_of_report(head: Path, folder: Path, *, charts: bool) -> Iterator[str]
     if done.returncode == 2 and not folder.exists():
         return
     if done.returncode:
-        yield f"report ends with {done.returncode}: {(done.stdout + done.stderr)[-200:]!r}"
+        yield f"report ends with {done.returncode}: {_last_words(done)}"
     for name in ("report.html", "report.md", "report.csv", "decisions.csv"):
         text = (folder / name).read_text("utf-8")
         line = unprintable(text)

@@ -138,7 +138,7 @@ def test_a_clock_that_was_set_back_is_told_and_the_later_line_counts(tmp_path: P
     assert [(problem.line, "before line 1" in problem.reason) for problem in found.problems] == [
         (3, True)
     ]
-    assert [row.samples_s for row in latest(found.rows)][0] == [3.0]
+    assert next(iter(latest(found.rows))).samples_s == [3.0]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from unpool_xp.cli.common import app, err, fail, out
+from unpool_xp.cli.common import app, err, fail, out, report_unwritable, require_writable
 
 
 @app.command()
@@ -17,7 +17,7 @@ def report(
     to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/report"),
 ) -> None:
     """Write one self-contained HTML page, charts, a summary in Markdown and tables in CSV."""
-    write_report_from(paths, to)
+    write_report_from(paths, to, "--to")
 
 
 def print_answers(paths: list[Path]) -> None:
@@ -40,13 +40,14 @@ def print_answers(paths: list[Path]) -> None:
         print_time_models(out, fit_times(rankings))
 
 
-def write_report_from(paths: list[Path], to: Path) -> None:
-    """Read files of results and write the report of them."""
+def write_report_from(paths: list[Path], to: Path, option: str) -> None:
+    """Read files of results and write the report of them; `option` names the folder in an error."""
     from unpool_xp.bench.measure.machine import read_machines
     from unpool_xp.bench.report.write import write_report
     from unpool_xp.bench.rows.readers import read_results
     from unpool_xp.bench.terminal.comparison import print_problems
 
+    require_writable(option, to)
     try:
         read = read_results(paths)
     except OSError as error:
@@ -55,6 +56,7 @@ def write_report_from(paths: list[Path], to: Path) -> None:
     problems = [*read.problems, *of_machines]
     print_problems(err, problems)
     if not read.rows:
-        fail(f"no row in {', '.join(map(str, paths))}: nothing to report")
-    files = write_report(read.rows, problems, to, machines=machines)
+        fail(f"no row can be read in {', '.join(map(str, paths))}; nothing was written")
+    with report_unwritable(option, to):
+        files = write_report(read.rows, problems, to, machines=machines)
     err.print(f"{len(read.rows)} rows; open {files.html}")

@@ -23,6 +23,7 @@ from unpool_xp.cli.common import (
     resolve_labels,
     status,
 )
+from unpool_xp.cli.exits import ExitCode
 
 
 def _parse_numbers(
@@ -111,4 +112,4 @@ def choose(
     report_disturbed(choice.rows)
     lost = [row for row in choice.rows if row.implementation == "portable" and is_loss(row.error)]
     if choice.ranking().best is None or (backend and lost):
-        raise typer.Exit(2)
+        raise typer.Exit(ExitCode.CANNOT_TELL)

@@ -17,6 +17,7 @@ from unpool_xp.bench.measure.host.nvidia import on_cuda
 from unpool_xp.bench.measure.measurement import Cell
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
+from unpool_xp.cli.commands.report import write_report_from
 from unpool_xp.cli.common import (
     BackendOption,
     OperationOption,
@@ -31,10 +32,12 @@ from unpool_xp.cli.common import (
     parse_threads,
     report_disturbed,
     report_load,
+    require_times,
+    require_writable,
     status,
     sweep_progress,
 )
-from unpool_xp.cli.report import write_report_from
+from unpool_xp.cli.exits import ExitCode
 
 _CPU_LABELS = ("numpy", "torch:cpu", "jax:cpu")  # what a GPU has to win against
 _MAX_CPU_ELEMENTS = 2**26  # elements: beyond, a call on the CPU takes seconds
@@ -66,6 +69,8 @@ def gpu(
 
     end = time.monotonic() + 60 * minutes
     numbers = parse_threads(threads)
+    require_writable("--results", results / "report")
+    require_writable("--results", results / "sweeps")
     with status("looking for devices"):
         labels = _cuda_labels(backend)
         cpu_labels = [*find_loadable(name for name in _CPU_LABELS if name not in labels).found]
@@ -100,8 +105,11 @@ def gpu(
                 wanted=_should_measure,
                 progress=progress,
             )
-    except (SweepInterrupted, SweepUnwritableError) as stopped:
-        fail(str(stopped), 130 if isinstance(stopped, SweepInterrupted) else 1)
+    except SweepUnwritableError as stopped:
+        fail(str(stopped), ExitCode.FAULT)
+    except SweepInterrupted as stopped:
+        err.print(escape(str(stopped)))
+        raise
     err.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.left} left out for want of time"
@@ -113,9 +121,11 @@ def gpu(
     report_disturbed(rows)
     _print_targets(rows, results / "report")
     if report:
-        write_report_from([path], results / "report")
+        write_report_from([path], results / "report", "--results")
     if failed:
-        fail(f"{failed} checks failed, so no time of those operations is worth anything", 1)
+        problem = f"{failed} checks failed, so no time of those operations is worth anything"
+        fail(problem, ExitCode.DIFFERS)
+    require_times(rows, backend)
 
 
 def _should_measure(case: Case, cell: Cell) -> bool:

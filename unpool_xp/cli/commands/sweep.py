@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.cli.commands.report import print_answers, write_report_from
 from unpool_xp.cli.common import (
     BackendOption,
     OperationOption,
@@ -24,11 +25,12 @@ from unpool_xp.cli.common import (
     parse_threads,
     report_disturbed,
     report_load,
+    require_times,
+    require_writable,
     resolve_labels,
     resumable,
     sweep_progress,
 )
-from unpool_xp.cli.report import print_answers, write_report_from
 
 # On two cores of an Intel Xeon server: to start the libraries, and each cell.
 _START_SECONDS, _CELL_SECONDS, _RACE_SECONDS = 20.0, 1.5, 0.3
@@ -86,6 +88,10 @@ def sweep(
         fail(f"preset {preset} has no case of {', '.join(operation or ())}")
     if listing and scheduler is not None:
         fail("--list is about this machine, not about those of --scheduler")
+    if not listing:
+        require_writable("--results", results / "sweeps")
+        if report:
+            require_writable("--results", results / "report")
     if scheduler is not None:
         paths = sweep_cluster(
             cases,
@@ -103,7 +109,8 @@ def sweep(
         )
         if report:
             print_answers(paths)
-            write_report_from(paths, results / "report")
+            write_report_from(paths, results / "report", "--results")
+        require_times(read_rows(paths).rows, backend)
         return
     labels = resolve_labels(backend, to_time=True)
     folder = results / "sweeps" / this_machine().id
@@ -133,12 +140,16 @@ def sweep(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.skipped} already there"
     )
-    report_disturbed(read_rows([path]).rows)
+    rows = read_rows([path]).rows
+    report_disturbed(rows)
     if rankings:
         ranking.print_rankings(out, path)
     if report:
         print_answers([path])
-        write_report_from([path], results / "report")
+        write_report_from([path], results / "report", "--results")
+    if summary.failed and not summary.measured:
+        fail("none of these cells could be measured; the rows say why")
+    require_times(rows, backend)
 
 
 def list_cells(cells: Mapping[Case, int], *, race: bool) -> None:
