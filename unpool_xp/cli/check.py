@@ -21,9 +21,10 @@ from unpool_xp.cli.common import (
     progress_bar,
     resolve_labels,
 )
+from unpool_xp.cli.shared.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def check(
     backend: BackendOption = None,
     operation: OperationOption = None,

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from unpool_xp.cli.common import AllOption, JsonOption, PullRequestOption, app, err, fail, out
+from unpool_xp.cli.shared.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def compare(
     base: Annotated[Path, typer.Argument(help="Results before the change: a file or folder.")],
     head: Annotated[Path, typer.Argument(help="Results after the change: a file or folder.")],

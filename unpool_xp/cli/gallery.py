@@ -10,9 +10,10 @@ import typer
 
 from unpool_xp import backends
 from unpool_xp.cli.common import JsonOption, app, err, fail, out, resolve_labels
+from unpool_xp.cli.shared.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def gallery(
     image: Annotated[
         Path | None,

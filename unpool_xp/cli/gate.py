@@ -22,9 +22,10 @@ from unpool_xp.cli.common import (
     report_load,
     status,
 )
+from unpool_xp.cli.shared.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def gate(
     base: Annotated[str, typer.Argument(help="What to compare with: a branch, a tag, a hash.")],
     head: Annotated[

@@ -25,9 +25,10 @@ from unpool_xp.cli.common import (
     report_load,
     resolve_labels,
 )
+from unpool_xp.cli.shared.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def tax(
     backend: BackendOption = None,
     operation: OperationOption = None,
