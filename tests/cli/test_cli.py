@@ -48,7 +48,7 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
         "runpy.run_module('unpool_xp', run_name='__main__')"
     )
     shown = python("-c", code)
-    assert shown.returncode == 1
+    assert shown.returncode == 2
     assert shown.stderr == (
         'unpool-xp: typer is not installed; the commands need pip install "unpool-xp[bench]"\n'
     )

@@ -17,7 +17,7 @@ from unpool_xp.bench.measure.measurement import cells_of
 from unpool_xp.bench.measure.sweep import case_fields, provenance_fields
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import Row, case_key, done_keys, failure_reason
-from unpool_xp.cli.shared.resuming import Run
+from unpool_xp.cli.resuming import Run
 
 pytestmark = pytest.mark.usefixtures("one_process")
 SMALL = ("--operation", "adaptive_avg_pool", "--backend", "numpy")

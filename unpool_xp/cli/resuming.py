@@ -15,7 +15,7 @@ from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.provenance import changes_since, git_commit, run_id
 from unpool_xp.bench.rows.schema import Row, done_keys, failure_reason
 from unpool_xp.cli.common import err, fail
-from unpool_xp.cli.shared.stopping import command_line, print_command
+from unpool_xp.cli.stopping import command_line, print_command
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.cli.commands.report import print_answers, write_report_from
 from unpool_xp.cli.common import (
     BackendOption,
     OperationOption,
@@ -24,15 +25,16 @@ from unpool_xp.cli.common import (
     parse_threads,
     report_disturbed,
     report_load,
+    require_times,
+    require_writable,
     resolve_labels,
     sweep_progress,
 )
-from unpool_xp.cli.report import print_answers, write_report_from
-from unpool_xp.cli.shared.resuming import Run, report_failed
-from unpool_xp.cli.shared.stopping import StoppableCommand, go_on_with
+from unpool_xp.cli.resuming import Run, report_failed
+from unpool_xp.cli.stopping import StoppableCommand, go_on_with
 
 if TYPE_CHECKING:
-    from unpool_xp.bench.cluster.coordinator import ClusterSummary
+    from unpool_xp.bench.cluster.run import ClusterSummary
     from unpool_xp.bench.measure.sweep import SweepSummary
 
 # On two cores of an Intel Xeon server: to start the libraries, and each cell.
@@ -86,7 +88,6 @@ def sweep(
     from unpool_xp.bench.measure.pools import kept_versions
     from unpool_xp.bench.measure.sweep import cells_left, run_sweep
     from unpool_xp.bench.rows.files import read_rows
-    from unpool_xp.bench.rows.schema import failure_reason
     from unpool_xp.bench.terminal import ranking
 
     for option, given in (("--retry-failed", retry_failed), ("--force", force)):
@@ -102,6 +103,10 @@ def sweep(
         fail(f"preset {preset} has no case of {', '.join(operation or ())}")
     if listing and scheduler is not None:
         fail("--list is about this machine, not about those of --scheduler")
+    if not listing:
+        require_writable("--results", results / "sweeps")
+        if report:
+            require_writable("--results", results / "report")
     machine = this_machine().id if scheduler is None else ""
     run = Run.find(results / "sweeps", machine, resume)
     labels = resolve_labels(backend, to_time=True) if scheduler is None else backend
@@ -113,11 +118,12 @@ def sweep(
     if listing:
         list_cells(cells_left(cases, labels or (), run.path, **grid, **here), race=chosen.race)
         return
-    go_on_with(ctx, resume=run.name)
+    summary: SweepSummary | ClusterSummary
     options = {**grid, "resume": resume is not None, "memory": memory, "race": chosen.race}
     if scheduler is not None:
+        go_on_with(ctx, resume=run.name)
         err.print(f"{len(cases)} cases; rows go to {run.folder / '<machine>' / run.name}.jsonl")
-        paths = sweep_cluster(
+        summary, paths = sweep_cluster(
             cases,
             backend,
             scheduler=scheduler,
@@ -130,14 +136,18 @@ def sweep(
         )
     else:
         run.check_unchanged(kept_versions(), retry_failed=retry_failed, force=force)
+        go_on_with(ctx, resume=run.name)
         err.print(f"{len(cases)} cases on {', '.join(labels or ())}; rows go to {run.path}")
         report_load(wait=wait)
         with sweep_progress("cells") as progress:
             summary = run_sweep(
                 cases, labels or (), out=run.path, progress=progress, **options, **here
             )
-        print_summary(summary)
         paths = [run.path]
+    err.print(
+        f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
+        f"{summary.skipped} already there" + (f"; {len(paths)} machines" if scheduler else "")
+    )
     rows = read_rows(paths).rows
     report_disturbed(rows)
     if resume is not None and not retry_failed:
@@ -147,9 +157,10 @@ def sweep(
             ranking.print_rankings(out, path)
     if report:
         print_answers(paths)
-        write_report_from(paths, results / "report")
-    if all(failure_reason(row) for row in rows):
-        fail("nothing could be measured; the rows say why")
+        write_report_from(paths, results / "report", "--results")
+    if summary.failed and not summary.measured:
+        fail("none of these cells could be measured; the rows say why")
+    require_times(rows, backend)
 
 
 def list_cells(cells: Mapping[Case, int], *, race: bool) -> None:
@@ -163,8 +174,8 @@ def list_cells(cells: Mapping[Case, int], *, race: bool) -> None:
 
 def sweep_cluster(
     cases: Sequence[Case], labels: Sequence[str] | None, **options: Any
-) -> list[Path]:
-    """Measure on the machines of a cluster; return the row files, one per machine."""
+) -> tuple[ClusterSummary, list[Path]]:
+    """Measure on the machines of a cluster; return the row files as well, one per machine."""
     from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
 
     try:
@@ -178,13 +189,4 @@ def sweep_cluster(
             )
     except ClusterError as error:
         fail(str(error))
-    print_summary(summary, f"; {len(summary.paths)} machines")
-    return list(summary.paths)
-
-
-def print_summary(summary: SweepSummary | ClusterSummary, more: str = "") -> None:
-    """Print how many cells were measured, failed, and were there."""
-    err.print(
-        f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
-        f"{summary.skipped} already there{more}"
-    )
+    return summary, summary.paths

@@ -23,7 +23,8 @@ from unpool_xp.cli.common import (
     resolve_labels,
     status,
 )
-from unpool_xp.cli.shared.stopping import StoppableCommand
+from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.stopping import StoppableCommand
 
 
 def _parse_numbers(
@@ -112,4 +113,4 @@ def choose(
     report_disturbed(choice.rows)
     lost = [row for row in choice.rows if row.implementation == "portable" and is_loss(row.error)]
     if choice.ranking().best is None or (backend and lost):
-        raise typer.Exit(2)
+        raise typer.Exit(ExitCode.CANNOT_TELL)

@@ -17,6 +17,7 @@ from unpool_xp.bench.measure.host.nvidia import on_cuda
 from unpool_xp.bench.measure.measurement import Cell
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
+from unpool_xp.cli.commands.report import write_report_from
 from unpool_xp.cli.common import (
     BackendOption,
     OperationOption,
@@ -31,11 +32,13 @@ from unpool_xp.cli.common import (
     parse_threads,
     report_disturbed,
     report_load,
+    require_times,
+    require_writable,
     status,
     sweep_progress,
 )
-from unpool_xp.cli.report import write_report_from
-from unpool_xp.cli.shared.stopping import (
+from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.stopping import (
     StoppableCommand,
     command_line,
     go_on_with,
@@ -73,6 +76,8 @@ def gpu(
 
     end = time.monotonic() + 60 * minutes
     numbers = parse_threads(threads)
+    require_writable("--results", results / "report")
+    require_writable("--results", results / "sweeps")
     with status("looking for devices"):
         labels = _cuda_labels(backend)
         cpu_labels = [*find_loadable(name for name in _CPU_LABELS if name not in labels).found]
@@ -93,13 +98,14 @@ def gpu(
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"
     err.print(f"{len(cases)} cases on {', '.join([*labels, *cpu_labels])}; rows go to {path}")
+    everywhere = [*labels, *cpu_labels]
     go_on_with(
-        ctx, "sweep", preset="gpu", backend=[*labels, *cpu_labels], report=report, resume=path.stem
+        ctx, "sweep", preset="gpu", backend=everywhere, report=report or None, resume=path.stem
     )
     with sweep_progress("cells") as progress:
         summary = run_sweep(
             cases,
-            [*labels, *cpu_labels],
+            everywhere,
             out=path,
             modes=chosen.modes,
             threads=numbers,
@@ -120,9 +126,11 @@ def gpu(
     report_disturbed(rows)
     _print_targets(rows, results / "report")
     if report:
-        write_report_from([path], results / "report")
+        write_report_from([path], results / "report", "--results")
     if failed:
-        fail(f"{failed} checks failed, so no time of those operations is worth anything", 1)
+        problem = f"{failed} checks failed, so no time of those operations is worth anything"
+        fail(problem, ExitCode.DIFFERS)
+    require_times(rows, backend)
 
 
 def _should_measure(case: Case, cell: Cell) -> bool:

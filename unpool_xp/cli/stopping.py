@@ -10,9 +10,9 @@ import typer
 from typer.core import TyperCommand
 
 from unpool_xp.cli.common import err
+from unpool_xp.cli.exits import ExitCode
 
-_CHANGES = "unpool_xp.cli.shared.stopping"  # of the context's meta
-_UNWRITABLE = 3
+_CHANGES = "unpool_xp.cli.stopping"  # of the context's meta
 
 
 class StoppableCommand(TyperCommand):
@@ -31,7 +31,7 @@ class StoppableCommand(TyperCommand):
             if not isinstance(error, SweepUnwritableError):
                 raise
             _say_how_to_go_on(ctx, str(error))
-            raise typer.Exit(_UNWRITABLE) from None
+            raise typer.Exit(ExitCode.FAULT) from None
 
 
 def go_on_with(ctx: typer.Context, command: str | None = None, **values: Any) -> None:
@@ -69,10 +69,9 @@ def command_line(ctx: typer.Context, **values: Any) -> str:
 
     Examples
     --------
-    >>> import typer
-    >>> from unpool_xp.cli.shared.stopping import command_line
-    >>> from unpool_xp.cli.main import app
-    >>> group = typer.main.get_command(app)
+    >>> from unpool_xp.cli.stopping import command_line
+    >>> from unpool_xp.cli.main import load_commands
+    >>> group = load_commands()
     >>> root = group.make_context("unpool-xp", ["sweep", "--results", "my results"])
     >>> command = group.get_command(root, "sweep")
     >>> ctx = command.make_context("sweep", ["--results", "my results"], parent=root)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import APP
-from unpool_xp.cli.shared.stopping import StoppableCommand, command_line, go_on_with
+from unpool_xp.cli.stopping import StoppableCommand, command_line, go_on_with
 
 
 def context(*words: str) -> Any:
