@@ -9,9 +9,10 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.cli.common import app, err, fail, out, report_unwritable, require_writable
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Files of rows, or folders of them.")],
     to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/report"),
