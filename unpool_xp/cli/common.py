@@ -13,13 +13,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, NoReturn
+from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.status import Status
+from typer.core import TyperGroup
 
 from unpool_xp import __version__, backends
 from unpool_xp.backends.base import usable_cores
@@ -34,7 +35,20 @@ if TYPE_CHECKING:
 _REFRESHES = 1  # a second: to draw takes time from what is measured
 _WAIT_SECONDS = 2.0
 
+
+class Commands(TyperGroup):
+    """Commands, some of them named by several words: "sweep runs list" is one beside "sweep"."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the arguments begin with, and the rest of them."""
+        for number in range(len(args), 1, -1):
+            if (name := " ".join(args[:number])) in self.commands:
+                args = [name, *args[number:]]
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Choose an array library for pooling and unpooling, by measuring it here.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
