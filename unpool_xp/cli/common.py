@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 try:
     import typer
@@ -16,6 +16,7 @@ try:
     from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.status import Status
+    from typer.core import TyperGroup
 except ImportError as missing:  # the library itself needs none of this
     need = 'the commands need pip install "unpool-xp[bench]"'
     sys.exit(f"unpool-xp: {missing.name} is not installed; {need}")
@@ -32,14 +33,31 @@ if TYPE_CHECKING:
 _REFRESHES = 1  # a second: to draw takes time from what is measured
 _WAIT_SECONDS = 2.0
 
+
+class _Commands(TyperGroup):
+    """The commands, each of which takes the options of all of them too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the options of all commands before the command, wherever they are."""
+        end = args.index("--") if "--" in args else len(args)
+        shared = [arg for arg in args[:end] if arg in SHARED_OPTIONS]
+        own = [arg for arg in args[:end] if arg not in SHARED_OPTIONS]
+        return super().parse_args(ctx, [*shared, *own, *args[end:]])
+
+
+SHARED_OPTIONS = ("--ascii", "--quiet", "--no-color")
+
 app = typer.Typer(
+    cls=_Commands,
     help="Choose an array library for pooling and unpooling, by measuring it here.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut the names of options in a narrow terminal
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)  # what is wrong
+notes = Console(stderr=True, highlight=False, soft_wrap=True)  # the rest; none with --quiet
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
@@ -150,7 +168,7 @@ def report_disturbed(rows: Iterable[Row | Measurement]) -> None:
 
 def status(text: str = "") -> Status:
     """Return a line on standard error that says what is going on, and takes next to no time."""
-    return err.status(text, refresh_per_second=_REFRESHES)
+    return notes.status(text, refresh_per_second=_REFRESHES)
 
 
 def progress_bar() -> Progress:
@@ -160,7 +178,7 @@ def progress_bar() -> Progress:
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=err,
+        console=notes,
         transient=True,
         refresh_per_second=_REFRESHES,
     )

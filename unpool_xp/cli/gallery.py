@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unpool_xp import backends
-from unpool_xp.cli.common import JsonOption, app, err, fail, out, resolve_labels
+from unpool_xp.cli.common import JsonOption, app, fail, notes, out, resolve_labels
 
 
 @app.command()
@@ -29,11 +29,12 @@ def gallery(
     as_json: JsonOption = False,
 ) -> None:
     """Pool and unpool photographs by every method: a grid of pictures, PSNR and SSIM."""
+    from unpool_xp.bench.terminal.gallery import print_gallery
     from unpool_xp.gallery.report import make_report
     from unpool_xp.gallery.scores import STRIDES
 
     try:
-        with err.status("pooling and unpooling") as status:
+        with notes.status("pooling and unpooling") as status:
             shown = make_report(
                 image,
                 backends.load(resolve_labels([backend])[0]),
@@ -47,5 +48,5 @@ def gallery(
     if as_json:
         print(json.dumps(shown.as_json(files), indent=1))
     else:
-        shown.print(out)
-    err.print(f"open {files[0]}", soft_wrap=True)
+        print_gallery(out, shown)
+    notes.print(f"open {files[0]}", soft_wrap=True)

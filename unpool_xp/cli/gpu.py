@@ -27,6 +27,7 @@ from unpool_xp.cli.common import (
     app,
     err,
     fail,
+    notes,
     out,
     parse_threads,
     report_disturbed,
@@ -85,7 +86,7 @@ def gpu(
     chosen = preset("gpu")
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"
-    err.print(f"{len(cases)} cases on {', '.join([*labels, *cpu_labels])}; rows go to {path}")
+    notes.print(f"{len(cases)} cases on {', '.join([*labels, *cpu_labels])}; rows go to {path}")
     try:
         with sweep_progress("cells") as progress:
             summary = run_sweep(
@@ -102,13 +103,13 @@ def gpu(
             )
     except (SweepInterrupted, SweepUnwritableError) as stopped:
         fail(str(stopped), 130 if isinstance(stopped, SweepInterrupted) else 1)
-    err.print(
+    notes.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.left} left out for want of time"
     )
     if summary.left:
         also = f" --threads {threads}" if numbers else ""
-        err.print(f"unpool-xp sweep --preset gpu{also} --resume {path.stem} measures the rest")
+        notes.print(f"unpool-xp sweep --preset gpu{also} --resume {path.stem} measures the rest")
     rows = read_rows([path]).rows
     report_disturbed(rows)
     _print_targets(rows, results / "report")
@@ -149,7 +150,7 @@ def _print_targets(rows: list[Row], folder: Path) -> None:
     for line in lines:
         table.add_row(*map(escape, result_cells(line)))
     out.print(table)
-    err.print(f"the same as Markdown: {write_targets(lines, folder)}")
+    notes.print(f"the same as Markdown: {write_targets(lines, folder)}")
 
 
 def _cuda_labels(labels: list[str] | None) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from unpool_xp.cli.common import app, err, fail, out
+from unpool_xp.cli.common import app, err, fail, notes, out
 
 
 @app.command()
@@ -53,4 +53,4 @@ def write_report_from(paths: list[Path], to: Path) -> None:
     for problem in read.problems:
         err.print(f"[yellow]{escape(f'{problem.path}:{problem.line}: {problem.reason}')}[/]")
     files = write_report(read.rows, read.problems, to, machines=read_machines(paths))
-    err.print(f"{len(read.rows)} rows; open {files.html}")
+    notes.print(f"{len(read.rows)} rows; open {files.html}")

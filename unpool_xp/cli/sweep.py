@@ -20,6 +20,7 @@ from unpool_xp.cli.common import (
     app,
     err,
     fail,
+    notes,
     out,
     parse_threads,
     report_disturbed,
@@ -116,7 +117,7 @@ def sweep(
     if listing:
         list_cells(cells_left(cases, labels, path, **grid), race=chosen.race)
         return
-    err.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
+    notes.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
     report_load(wait=wait)
     with resumable(f"{again} --resume {path.stem}"), sweep_progress("cells") as progress:
         summary = run_sweep(
@@ -129,7 +130,7 @@ def sweep(
             progress=progress,
             **grid,
         )
-    err.print(
+    notes.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.skipped} already there"
     )
@@ -163,7 +164,7 @@ def sweep_cluster(
     from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
 
     run = run_name(folder, resume, "*/*.jsonl")
-    err.print(f"{len(cases)} cases; rows go to {folder / '<machine>' / run}.jsonl")
+    notes.print(f"{len(cases)} cases; rows go to {folder / '<machine>' / run}.jsonl")
     try:
         with resumable(f"{resume_command} --resume {run}"), sweep_progress("workers") as progress:
             summary = run_cluster_sweep(
@@ -178,7 +179,7 @@ def sweep_cluster(
             )
     except ClusterError as error:
         fail(str(error))
-    err.print(
+    notes.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.skipped} already there; {len(summary.paths)} machines"
     )
