@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from unpool_xp.cli import main
 
-APP: Any = typer.main.get_command(main.app)
+APP: Any = main.load_commands()
 
 
 def python(
@@ -41,7 +40,7 @@ def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProces
         contextlib.redirect_stderr(io.StringIO()) as err,
         pytest.raises(SystemExit) as left,
     ):
-        APP(arguments, prog_name="unpool-xp")
+        main.main(arguments)
     code = left.value.code or 0
     return subprocess.CompletedProcess(arguments, int(code), out.getvalue(), err.getvalue())
 

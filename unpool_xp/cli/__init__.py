@@ -1,4 +1,4 @@
-"""The command `unpool-xp`: a module per command, and what they share.
+"""The command `unpool-xp`: how it starts and ends, and what its commands share.
 
 Imports everything; nothing imports it.
 """

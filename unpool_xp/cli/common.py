@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
+import os
 import re
-import sys
+import secrets
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
 
-try:
-    import typer
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.status import Status
-    from typer.core import TyperGroup
-except ImportError as missing:  # the library itself needs none of this
-    need = 'the commands need pip install "unpool-xp[bench]"'
-    sys.exit(f"unpool-xp: {missing.name} is not installed; {need}")
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.status import Status
+from typer.core import TyperGroup
 
-from unpool_xp import backends
+from unpool_xp import __version__, backends
 from unpool_xp.backends.base import usable_cores
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
+from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.streams import prepare_streams
 
 if TYPE_CHECKING:
     from unpool_xp.bench.measure.measurement import Measurement
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 _REFRESHES = 1  # a second: to draw takes time from what is measured
 _WAIT_SECONDS = 2.0
+_SHARED_OPTIONS = ("--ascii", "--quiet", "--no-color")  # of `main_options`
 
 
 class _Commands(TyperGroup):
@@ -40,12 +44,10 @@ class _Commands(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the options of all commands before the command, wherever they are."""
         end = args.index("--") if "--" in args else len(args)
-        shared = [arg for arg in args[:end] if arg in SHARED_OPTIONS]
-        own = [arg for arg in args[:end] if arg not in SHARED_OPTIONS]
+        shared = [arg for arg in args[:end] if arg in _SHARED_OPTIONS]
+        own = [arg for arg in args[:end] if arg not in _SHARED_OPTIONS]
         return super().parse_args(ctx, [*shared, *own, *args[end:]])
 
-
-SHARED_OPTIONS = ("--ascii", "--quiet", "--no-color")
 
 app = typer.Typer(
     cls=_Commands,
@@ -60,10 +62,96 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)  # what is wrong
 notes = Console(stderr=True, highlight=False, soft_wrap=True)  # the rest; none with --quiet
 
 
-def fail(message: str, code: int = 2) -> NoReturn:
+@app.callback(invoke_without_command=True)
+def main_options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    ascii_only: Annotated[
+        bool,
+        typer.Option("--ascii", help="Print ASCII only, as is done where UTF-8 cannot be shown."),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print answers and warnings only: no progress.")
+    ] = False,
+    no_color: Annotated[
+        bool, typer.Option("--no-color", help="Print without colours; or set NO_COLOR.")
+    ] = False,
+) -> None:
+    """Choose an array library for pooling and unpooling, by measuring it here.
+
+    --ascii, --quiet and --no-color may stand before or after the command.
+    """
+    prepare_streams(ascii_only=ascii_only)
+    notes.quiet = quiet
+    for console in (out, err, notes):
+        console.no_color = no_color or bool(os.environ.get("NO_COLOR"))
+    if version:
+        out.print(__version__)
+        raise typer.Exit
+
+
+def fail(message: str, code: ExitCode = ExitCode.CANNOT_TELL) -> NoReturn:
     """Print an error and exit."""
     err.print(f"[red]error:[/] {escape(message)}")
     raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def report_unwritable(option: str, path: Path) -> Iterator[None]:
+    """Exit with the option's name where an output cannot be written."""
+    try:
+        yield
+    except BrokenPipeError:  # nobody reads it any more
+        raise
+    except OSError as error:
+        fail(f"{option} {path}: cannot write: {error.strerror}", ExitCode.FAULT)
+
+
+@contextlib.contextmanager
+def open_output(option: str, path: Path | None) -> Iterator[IO[str] | None]:
+    """Open a file that a command writes at its end; exit before its work if that cannot be.
+
+    Yields what to write to, or None without a path. At the end of the block the text goes to a new
+    file beside the old one, which then takes its place; if the block raises anything, the old one
+    stays as it is. A device or a pipe is written to directly.
+    """
+    if path is None:
+        yield None
+        return
+    is_stream = str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+    is_stream = is_stream or (path.exists() and not path.is_file() and not path.is_dir())
+    target = path if is_stream else path.resolve()  # a link stays one
+    new = path if is_stream else target.with_name(f".unpool-xp-{secrets.token_hex(8)}.tmp")
+    text = io.StringIO()
+    with report_unwritable(option, path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        file = new.open("w", encoding="utf-8", errors="replace")
+    try:
+        yield text
+        with report_unwritable(option, path):
+            with file:
+                file.write(text.getvalue())
+            if not is_stream:
+                if target.exists():
+                    shutil.copymode(target, new)
+                new.replace(target)
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
+        if not is_stream:
+            new.unlink(missing_ok=True)
+
+
+def require_writable(option: str, folder: Path) -> None:
+    """Exit before a command's work if it could not write to a folder, or could not make it."""
+    with report_unwritable(option, folder):
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"\n")
+            file.flush()  # the disk may be full
 
 
 def _known_operations(names: list[str] | None) -> list[str] | None:
@@ -166,6 +254,14 @@ def report_disturbed(rows: Iterable[Row | Measurement]) -> None:
         )
 
 
+def require_times(rows: Iterable[Row], named: Iterable[str] | None) -> None:
+    """Exit where nothing has a time, or nothing of a backend that was asked for by its name."""
+    timed = {row.backend for row in rows if row.checked}
+    missing = [label for label in named or () if backends.full_label(label) not in timed]
+    if missing or not timed:
+        fail(f"there is no time of {', '.join(missing) or 'anything'}; the rows say why")
+
+
 def status(text: str = "") -> Status:
     """Return a line on standard error that says what is going on, and takes next to no time."""
     return notes.status(text, refresh_per_second=_REFRESHES)
@@ -195,16 +291,3 @@ def sweep_progress(what: str) -> Iterator[Callable[[SweepProgress], None]]:
             progress.update(task, completed=at.done, total=at.total, description=doing)
 
         yield update
-
-
-@contextlib.contextmanager
-def resumable(command: str) -> Iterator[None]:
-    """Exit with the command that goes on, where a sweep is interrupted or cannot write."""
-    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError
-
-    try:
-        yield
-    except (SweepInterrupted, SweepUnwritableError) as stopped:
-        err.print(f"[yellow]{escape(str(stopped))}[/]")
-        err.print(command)
-        raise typer.Exit(130 if isinstance(stopped, SweepInterrupted) else 1) from None

@@ -1,55 +1,67 @@
-"""The command `unpool-xp`: thin; the work is done in `unpool_xp.bench`."""
+"""The command `unpool-xp`: thin; the work is done in `unpool_xp.bench`.
+
+However a command ends, its exit code is made here.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Annotated
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
-# isort: off
-# First, so that where typer is missing a message says what to install.
-from unpool_xp.cli.common import app, err, notes, out
-import typer
+# No more: what is missing, and Ctrl-C while it loads, must be met by `main`.
+from unpool_xp.cli import exits
+from unpool_xp.cli.streams import prepare_streams
 
-from unpool_xp import __version__
-from unpool_xp.bench.terminal.streams import prepare_streams
-
-# In the order in which the help lists them; importing one registers it.
-from unpool_xp.cli import backends, check, choose, sweep, tax, gpu, compare, gate, report, gallery
-# isort: on
-
-__all__ = ["app", "main"]
-
-_COMMANDS = (backends, check, choose, sweep, tax, gpu, compare, gate, report, gallery)
+_COMPLETION = "_UNPOOL_XP_COMPLETE"  # set by a shell that asks how a line goes on
 
 
-@app.callback(invoke_without_command=True)
-def main_options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-    ascii_only: Annotated[
-        bool,
-        typer.Option("--ascii", help="Print ASCII only, as is done where UTF-8 cannot be shown."),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print answers and warnings only: no progress.")
-    ] = False,
-    no_color: Annotated[
-        bool, typer.Option("--no-color", help="Print without colours; or set NO_COLOR.")
-    ] = False,
-) -> None:
-    """Choose an array library for pooling and unpooling, by measuring it here.
+def load_commands() -> Any:
+    """Return the command line, with every command."""
+    import typer
 
-    --ascii, --quiet and --no-color may stand before or after the command.
-    """
-    prepare_streams(ascii_only=ascii_only)
-    notes.quiet = quiet
-    for console in (out, err, notes):
-        console.no_color = no_color or bool(os.environ.get("NO_COLOR"))
-    if version:
-        out.print(__version__)
-        raise typer.Exit
+    from unpool_xp.cli.common import app
+
+    # In the order in which the help lists them; importing one registers it.
+    # isort: off
+    from unpool_xp.cli.commands import backends, check, choose, sweep, tax, gpu  # noqa: F401
+    from unpool_xp.cli.commands import compare, gate, report, gallery  # noqa: F401
+
+    # isort: on
+    return typer.main.get_command(app)
 
 
-def main() -> None:
-    """Run the command line."""
+def main(arguments: Sequence[str] | None = None, program: str = "unpool-xp") -> NoReturn:
+    """Run the command line, and exit with a code of `exits.ExitCode`, whatever happens."""
     prepare_streams()
-    app()
+    try:
+        with exits.sigterm_raises():
+            code = run(sys.argv[1:] if arguments is None else arguments, program)
+            exits.flush_streams()
+    except BaseException as error:
+        code = exits.explain(error)
+    exits.drop_unwritten()
+    sys.exit(int(code))
+
+
+def run(arguments: Sequence[str], program: str) -> int:
+    """Run a command; return the code it chose, or that of wrong use."""
+    import typer
+
+    commands = load_commands()
+    if _COMPLETION in os.environ:
+        with contextlib.suppress(SystemExit):
+            commands.main(prog_name=program)
+        return exits.ExitCode.DONE
+    wrong_use: Any = typer.BadParameter.__base__  # click's, or that of typer's own click
+    try:
+        with commands.make_context(program, list(arguments)) as context:
+            commands.invoke(context)
+    except typer.Exit as chosen:
+        return chosen.exit_code
+    except wrong_use as error:
+        error.show()
+        return exits.ExitCode.CANNOT_TELL
+    return exits.ExitCode.DONE

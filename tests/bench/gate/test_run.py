@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 import numpy as np
 import psutil
 import pytest
-from typer.testing import CliRunner
 
+from tests.support.command import run
 from tests.support.injected_regression import (
     commit_change,
     git,
@@ -47,7 +47,6 @@ from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.terminal import gate
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import compare
-from unpool_xp.cli import main
 
 NUMPY = [BackendMode("numpy")]
 SMALL = {name: panel_case(name, "small", 2) for name in ("avg_pool", "max_unpool")}
@@ -421,16 +420,16 @@ def test_the_command_finds_a_slowdown_and_nothing_else(
     arguments = ["base", "--head", head, "-b", "numpy", "-o", "max_unpool", "-o", "avg_pool"]
     summary = tmp_path / "gate.md"
     options = ["--size", "small", "--folder", str(tmp_path), "--markdown", str(summary)]
-    done = CliRunner().invoke(main.app, ["gate", *arguments, *options, "--budget", "1"])
-    assert done.exit_code == 1, done.output
-    assert "slower (2)" in done.output
-    assert "base against base, numpy" in done.output
-    assert max(map(len, done.output.splitlines())) <= 80 or "rows in" in done.output
+    done = run("gate", *arguments, *options, "--budget", "1")
+    assert done.returncode == 1, done.stderr
+    assert "slower (2)" in done.stdout
+    assert "base against base, numpy" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80 or "rows in" in done.stdout
     assert "slower: 2 slower" in summary.read_text()
 
     # What was measured is there for the other commands, and they agree.
-    (run,) = (tmp_path / "runs").iterdir()
-    base_rows, head_rows = (read_rows([run / f"{side}.jsonl"]) for side in ("base", "head"))
+    (kept,) = (tmp_path / "runs").iterdir()
+    base_rows, head_rows = (read_rows([kept / f"{side}.jsonl"]) for side in ("base", "head"))
     assert not base_rows.problems + head_rows.problems
     assert {row.commit for row in head_rows.rows} == {head}
     assert all(row.checked and row.check_scope == "all" for row in base_rows.rows)
@@ -458,9 +457,9 @@ def test_what_the_command_cannot_do_is_said(
     arguments: list[str], said: str, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(repository)
-    done = CliRunner().invoke(main.app, ["gate", *arguments])
-    assert done.exit_code == 2
-    assert said in done.output
+    done = run("gate", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
 
 
 def test_backends_have_modes() -> None:

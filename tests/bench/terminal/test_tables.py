@@ -24,12 +24,12 @@ from unpool_xp.bench.terminal import backends, checks, choice, comparison, decis
 from unpool_xp.bench.terminal import gate as gate_view
 from unpool_xp.bench.terminal import ranking as ranking_view
 from unpool_xp.bench.terminal import tax as tax_view
-from unpool_xp.bench.terminal.streams import ERRORS
 from unpool_xp.bench.terminal.tables import print_line, text_table
 from unpool_xp.bench.verdicts.compare import compare
 from unpool_xp.bench.verdicts.decisions import decide
 from unpool_xp.bench.verdicts.ranking import by_workload, rank, tax
 from unpool_xp.bench.verdicts.time_model import fit_times
+from unpool_xp.cli.streams import ERRORS
 from unpool_xp.gallery.report import GalleryReport
 
 SERIES = rows_of_a_series()

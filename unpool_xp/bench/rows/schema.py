@@ -80,6 +80,7 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     cold_s: Float | None = None  # a call after a rest, with thread pools asleep
     # What `threads` was to be, where that was chosen; `threads` is then null if it is not.
     threads_asked: Int | None = None
+    version: str | None = None  # of unpool_xp
 
 
 Key = tuple[Any, ...]
@@ -170,6 +171,10 @@ def latest(rows: Iterable[Row]) -> list[Row]:
     return list(newest.values())
 
 
-def done_keys(rows: Iterable[Row]) -> set[Key]:
-    """Return the keys that a resumed sweep can skip, as `case_key` gives them."""
-    return {case_key(row) for row in rows}
+def done_keys(rows: Iterable[Row], *, retry_failed: bool = False) -> set[Key]:
+    """Return the keys that a resumed sweep can skip, as `case_key` gives them.
+
+    With `retry_failed` a case is measured again if its newest row has no valid time.
+    """
+    newest = {case_key(row): row for row in sorted(rows, key=lambda row: row.time)}
+    return {key for key, row in newest.items() if not (retry_failed and failure_reason(row))}

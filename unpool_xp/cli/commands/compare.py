@@ -8,10 +8,20 @@ from typing import Annotated
 
 import typer
 
-from unpool_xp.cli.common import AllOption, JsonOption, PullRequestOption, app, err, fail, out
+from unpool_xp.cli.common import (
+    AllOption,
+    JsonOption,
+    PullRequestOption,
+    app,
+    err,
+    fail,
+    open_output,
+    out,
+)
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def compare(
     base: Annotated[Path, typer.Argument(help="Results before the change: a file or folder.")],
     head: Annotated[Path, typer.Argument(help="Results after the change: a file or folder.")],
@@ -36,28 +46,25 @@ def compare(
     from unpool_xp.bench.verdicts.thresholds import Thresholds
 
     default = Path("pyproject.toml")
-    try:
-        there = config or default.exists()
-        thresholds = Thresholds.read(config or default) if there else Thresholds()
-        sides = [read_results([path]) for path in (base, head)]
-    except (OSError, ValueError) as error:
-        fail(str(error))
-    problems = list(dict.fromkeys(problem for side in sides for problem in side.problems))
-    found = compare_rows(
-        *(side.rows for side in sides),
-        thresholds=thresholds,
-        across_machines=across_machines,
-        strict=strict,
-    )
-    if markdown:
-        text = comparison.comparison_as_markdown(found, everything=everything)
+    with open_output("--markdown", markdown) as summary:
         try:
-            markdown.write_text(text, encoding="utf-8")
-        except OSError as error:
-            fail(f"--markdown {markdown}: {error.strerror}")
-    comparison.print_problems(err, problems)
-    if as_json:
-        print(json.dumps(comparison.comparison_as_json(found, problems), indent=1))
-    else:
-        comparison.print_comparison(out, found, everything=everything)
+            there = config or default.exists()
+            thresholds = Thresholds.read(config or default) if there else Thresholds()
+            sides = [read_results([path]) for path in (base, head)]
+        except (OSError, ValueError) as error:
+            fail(str(error))
+        problems = list(dict.fromkeys(problem for side in sides for problem in side.problems))
+        found = compare_rows(
+            *(side.rows for side in sides),
+            thresholds=thresholds,
+            across_machines=across_machines,
+            strict=strict,
+        )
+        comparison.print_problems(err, problems)
+        if as_json:
+            print(json.dumps(comparison.comparison_as_json(found, problems), indent=1))
+        else:
+            comparison.print_comparison(out, found, everything=everything)
+        if summary:
+            summary.write(comparison.comparison_as_markdown(found, everything=everything))
     raise typer.Exit(found.exit_code)

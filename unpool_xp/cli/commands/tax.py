@@ -18,16 +18,19 @@ from unpool_xp.cli.common import (
     WaitOption,
     app,
     fail,
+    open_output,
     out,
     parse_threads,
     progress_bar,
     report_disturbed,
     report_load,
+    require_writable,
     resolve_labels,
 )
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def tax(
     backend: BackendOption = None,
     operation: OperationOption = None,
@@ -58,20 +61,24 @@ def tax(
     cases = [c for c in tax_cases(quick) if not operation or c.operation in operation]
     if not cases:
         fail(f"no case of {', '.join(operation or ())}")
-    report_load(wait=wait)
-    with row_recorder(results / "tax") as keep, progress_bar() as progress:
-        task = progress.add_task("measuring", total=len(targets) * len(cases))
-        entries, measurements = [], list[Measurement]()
-        for case, measured, found in measure_taxes(cases, targets):
-            keep(case, measured)
-            measurements += measured.values()
-            entries += found
-            progress.update(task, advance=len(found), description=found[0].target.label)
-    if markdown:
-        markdown.write_text(tax_view.tax_as_markdown(entries), encoding="utf-8")
-    if as_json:
-        print(json.dumps(tax_view.tax_as_json(entries), indent=1))
-    else:
-        tax_view.print_entries(out, entries)
-        tax_view.print_summaries(out, entries)
-    report_disturbed(measurements)
+    with open_output("--markdown", markdown) as summary:
+        require_writable("--results", results / "tax")
+        report_load(wait=wait)
+        with row_recorder(results / "tax") as keep, progress_bar() as progress:
+            task = progress.add_task("measuring", total=len(targets) * len(cases))
+            entries, measurements = [], list[Measurement]()
+            for case, measured, found in measure_taxes(cases, targets):
+                keep(case, measured)
+                measurements += measured.values()
+                entries += found
+                progress.update(task, advance=len(found), description=found[0].target.label)
+        if as_json:
+            print(json.dumps(tax_view.tax_as_json(entries), indent=1))
+        else:
+            tax_view.print_entries(out, entries)
+            tax_view.print_summaries(out, entries)
+        report_disturbed(measurements)
+        if summary:
+            summary.write(tax_view.tax_as_markdown(entries))
+    if not any(measurement.checked for measurement in measurements):
+        fail("nothing could be measured")

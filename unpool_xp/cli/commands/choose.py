@@ -23,6 +23,8 @@ from unpool_xp.cli.common import (
     resolve_labels,
     status,
 )
+from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.stopping import StoppableCommand
 
 
 def _parse_numbers(
@@ -42,7 +44,7 @@ def _per_axis(sizes: tuple[Any, ...] | None) -> Any:
     return sizes[0] if sizes is not None and len(sizes) == 1 else sizes
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def choose(
     operation: Annotated[str, typer.Argument(help="Such as max_unpool.")],
     shape: Annotated[str, typer.Option(help="Shape of the first array, e.g. 8,64,112,112.")],
@@ -111,4 +113,4 @@ def choose(
     report_disturbed(choice.rows)
     lost = [row for row in choice.rows if row.implementation == "portable" and is_loss(row.error)]
     if choice.ranking().best is None or (backend and lost):
-        raise typer.Exit(2)
+        raise typer.Exit(ExitCode.CANNOT_TELL)

@@ -29,7 +29,8 @@ def prepare_streams(*, ascii_only: bool = False) -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, this one
+            # Takes the lowest number that is free; for the workers, too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     for stream in (sys.stdout, sys.stderr):
         if not isinstance(stream, io.TextIOWrapper):  # closed, or another program's
             continue

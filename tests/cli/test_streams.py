@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from unpool_xp.bench.terminal.streams import prepare_streams
+from unpool_xp.cli.streams import prepare_streams
 
 TEXT = "1.5 µs █ café \udc80"
 
@@ -37,7 +37,7 @@ def test_every_text_can_be_printed(
 
 def test_a_closed_stream_s_number_is_given_to_no_file() -> None:
     code = (
-        "import os, unpool_xp.bench.terminal.streams as s; s.prepare_streams(); "
+        "import os, unpool_xp.cli.streams as s; s.prepare_streams(); "
         "print(os.open('/dev/null', os.O_RDONLY))"
     )
     command = f'exec {sys.executable} -c "{code}" <&- 2>&-'

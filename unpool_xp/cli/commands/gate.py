@@ -17,14 +17,18 @@ from unpool_xp.cli.common import (
     PullRequestOption,
     WaitOption,
     app,
+    err,
     fail,
+    open_output,
     out,
     report_load,
+    require_writable,
     status,
 )
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def gate(
     base: Annotated[str, typer.Argument(help="What to compare with: a branch, a tag, a hash.")],
     head: Annotated[
@@ -72,38 +76,41 @@ def gate(
     ]
     if not cases:
         fail(f"{', '.join(operation or ())} is not timed; timed are {', '.join(MEASURED)}")
-    try:
-        backend_modes, notes = (
-            (resolve_backend_modes(backend), []) if backend else available_backend_modes()
-        )
-        sources = [build.find_source(Path.cwd(), ref) for ref in (base, head)]
-        thresholds = Thresholds.read(sources[1].repository / "pyproject.toml")
-        report_load(wait=wait)
-        with status() as shown:
-            builds = []
-            for source in sources:
-                shown.update(escape(f"building {source.ref}"))
-                builds.append(build.build(source, folder / "environments"))
-            found = run_gate(
-                builds[0],
-                builds[1],
-                cases,
-                backend_modes,
-                out=folder / "runs",
-                thresholds=thresholds,
-                budget_s=budget,
-                timeout_s=timeout,
-                notes=[*notes, *build.dependency_notes(*sources)],
-                progress=lambda text: shown.update(escape(text)),
+    with open_output("--markdown", markdown) as summary:
+        require_writable("--folder", folder)
+        try:
+            backend_modes, notes = (
+                (resolve_backend_modes(backend), []) if backend else available_backend_modes()
             )
-    except (build.GateError, ImportError, OSError, ValueError) as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail("interrupted; there is no verdict", 130)
-    if markdown:
-        markdown.write_text(show_gate.gate_as_markdown(found, everything=everything), "utf-8")
-    if as_json:
-        print(json.dumps(show_gate.gate_as_json(found), indent=1))
-    else:
-        show_gate.print_gate(out, found, everything=everything)
+            sources = [build.find_source(Path.cwd(), ref) for ref in (base, head)]
+            thresholds = Thresholds.read(sources[1].repository / "pyproject.toml")
+            report_load(wait=wait)
+            with status() as shown:
+                builds = []
+                for source in sources:
+                    shown.update(escape(f"building {source.ref}"))
+                    builds.append(build.build(source, folder / "environments"))
+                found = run_gate(
+                    builds[0],
+                    builds[1],
+                    cases,
+                    backend_modes,
+                    out=folder / "runs",
+                    thresholds=thresholds,
+                    budget_s=budget,
+                    timeout_s=timeout,
+                    notes=[*notes, *build.dependency_notes(*sources)],
+                    progress=lambda text: shown.update(escape(text)),
+                )
+        except (build.GateError, FileNotFoundError, ImportError, ValueError) as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            err.print("interrupted; there is no verdict")
+            raise
+        if as_json:
+            print(json.dumps(show_gate.gate_as_json(found), indent=1))
+        else:
+            show_gate.print_gate(out, found, everything=everything)
+        if summary:
+            summary.write(show_gate.gate_as_markdown(found, everything=everything))
     raise typer.Exit(found.exit_code)

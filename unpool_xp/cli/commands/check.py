@@ -17,13 +17,16 @@ from unpool_xp.cli.common import (
     OperationOption,
     app,
     fail,
+    open_output,
     out,
     progress_bar,
     resolve_labels,
 )
+from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def check(
     backend: BackendOption = None,
     operation: OperationOption = None,
@@ -36,23 +39,24 @@ def check(
     """Check operations, dtypes and backends; exit 1 on a mismatch, 2 if nothing ran."""
     from unpool_xp.bench.terminal import checks
 
-    labels = resolve_labels(backend)
-    with progress_bar() as progress:
-        task = progress.add_task("checking", total=len(labels))
-        results = check_backends(
-            labels,
-            operations=operation or tuple(OPERATIONS),
-            torch_compiled=torch_compiled,
-            progress=lambda label: progress.advance(task),
-        )
-    if junit:
-        junit.write_bytes(to_junit(results))
-    if as_json:
-        print(json.dumps(to_json(results), indent=1))
-    else:
-        checks.print_checks(out, results)
+    with open_output("--junit", junit) as junit_file:
+        labels = resolve_labels(backend)
+        with progress_bar() as progress:
+            task = progress.add_task("checking", total=len(labels))
+            results = check_backends(
+                labels,
+                operations=operation or tuple(OPERATIONS),
+                torch_compiled=torch_compiled,
+                progress=lambda label: progress.advance(task),
+            )
+        if as_json:
+            print(json.dumps(to_json(results), indent=1))
+        else:
+            checks.print_checks(out, results)
+        if junit_file:
+            junit_file.write(to_junit(results).decode())
     outcomes = Counter(result.outcome for result in results)
     if outcomes["failed"]:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.DIFFERS)
     if not outcomes["passed"]:
         fail("nothing was checked")

@@ -9,12 +9,14 @@ import typer
 
 from unpool_xp import backends
 from unpool_xp.cli.common import BackendOption, JsonOption, app, fail, out, progress_bar
+from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.stopping import StoppableCommand
 
 _LOAD_SECONDS = 0.5
 _TIMEOUT_SECONDS = 120.0
 
 
-@app.command("backends")
+@app.command("backends", cls=StoppableCommand)
 def show_backends(
     backend: BackendOption = None,
     as_json: JsonOption = False,
@@ -62,4 +64,4 @@ def show_backends(
         terminal.print_backends(out, [*rows.values()])
         terminal.print_machine(out, others)
     if backend and any("missing" in row for row in rows.values()):
-        raise typer.Exit(2)
+        raise typer.Exit(ExitCode.CANNOT_TELL)

@@ -9,10 +9,20 @@ from typing import Annotated
 import typer
 
 from unpool_xp import backends
-from unpool_xp.cli.common import JsonOption, app, fail, notes, out, resolve_labels
+from unpool_xp.cli.common import (
+    JsonOption,
+    app,
+    fail,
+    notes,
+    out,
+    report_unwritable,
+    require_writable,
+    resolve_labels,
+)
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def gallery(
     image: Annotated[
         Path | None,
@@ -33,6 +43,7 @@ def gallery(
     from unpool_xp.gallery.report import make_report
     from unpool_xp.gallery.scores import STRIDES
 
+    require_writable("--to", to)
     try:
         with notes.status("pooling and unpooling") as status:
             shown = make_report(
@@ -42,7 +53,8 @@ def gallery(
                 progress=status.update,
             )
             status.update("drawing")
-            files = shown.write(to)
+            with report_unwritable("--to", to):
+                files = shown.write(to)
     except (OSError, ValueError) as error:
         fail(str(error))
     if as_json:

@@ -8,16 +8,17 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from unpool_xp.cli.common import app, err, fail, notes, out
+from unpool_xp.cli.common import app, err, fail, notes, out, report_unwritable, require_writable
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def report(
     paths: Annotated[list[Path], typer.Argument(help="Files of rows, or folders of them.")],
     to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/report"),
 ) -> None:
     """Write one self-contained HTML page, charts, a summary in Markdown and tables in CSV."""
-    write_report_from(paths, to)
+    write_report_from(paths, to, "--to")
 
 
 def print_answers(paths: list[Path]) -> None:
@@ -40,17 +41,21 @@ def print_answers(paths: list[Path]) -> None:
         print_time_models(out, fit_times(rankings))
 
 
-def write_report_from(paths: list[Path], to: Path) -> None:
-    """Read files of results and write the report of them."""
+def write_report_from(paths: list[Path], to: Path, option: str) -> None:
+    """Read files of results and write the report of them; `option` names the folder in an error."""
     from unpool_xp.bench.measure.machine import read_machines
     from unpool_xp.bench.report.write import write_report
     from unpool_xp.bench.rows.readers import read_results
 
+    require_writable(option, to)
     try:
         read = read_results(paths)
-    except FileNotFoundError as error:
+    except OSError as error:
         fail(str(error))
     for problem in read.problems:
         err.print(f"[yellow]{escape(f'{problem.path}:{problem.line}: {problem.reason}')}[/]")
-    files = write_report(read.rows, read.problems, to, machines=read_machines(paths))
+    if not read.rows:
+        fail(f"no row can be read in {', '.join(map(str, paths))}; nothing was written")
+    with report_unwritable(option, to):
+        files = write_report(read.rows, read.problems, to, machines=read_machines(paths))
     notes.print(f"{len(read.rows)} rows; open {files.html}")

@@ -1,0 +1,103 @@
+"""How a command ends: the exit codes, and which of them an exception becomes."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+
+class ExitCode(enum.IntEnum):
+    """What a command's end says to a script; the same for every command."""
+
+    DONE = 0
+    DIFFERS = 1  # the answer is "slower" or "mismatch", and nothing else is 1
+    CANNOT_TELL = 2  # or wrong use
+    FAULT = 3  # an output could not be written, or a fault of ours
+    INTERRUPTED = 130  # as a shell has it: 128 and the number of the signal
+    CLOSED_PIPE = 141
+    TERMINATED = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as an exception: what is done on Ctrl-C is done on it, too."""
+
+
+@contextlib.contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Raise `Terminated` on SIGTERM, unless whoever started this process ignores it."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise Terminated
+
+    in_main = threading.current_thread() is threading.main_thread()  # elsewhere Python forbids it
+    if not in_main or signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def flush_streams() -> None:
+    """Write what is still in memory; raise an OSError where that fails."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+
+
+def drop_unwritten() -> None:
+    """Drop what cannot be written, which Python would try again at its exit, and end with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, stream.fileno())
+                os.close(null)
+
+
+def explain(error: BaseException) -> ExitCode:
+    """Say on standard error why a command has ended, where it is no signal; return the code."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    # rich makes SystemExit of a closed pipe.
+    if isinstance(error, BrokenPipeError | SystemExit) and any(
+        isinstance(one, BrokenPipeError) for one in chain
+    ):
+        return ExitCode.CLOSED_PIPE
+    if isinstance(error, KeyboardInterrupt):
+        terminated = any(isinstance(one, Terminated) for one in chain)
+        return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("unpool_xp"):
+        need = 'the commands need pip install "unpool-xp[bench]"'
+        _print_error(f"unpool-xp: {error.name} is not installed; {need}")
+        return ExitCode.CANNOT_TELL
+    if isinstance(error, OSError) and error.strerror:
+        where = "" if error.filename is None else f" {str(error.filename)!r}"
+        _print_error(f"error: cannot read or write{where or ' an output'}: {error.strerror}")
+        return ExitCode.FAULT
+    _print_error("".join(traceback.format_exception(error)).rstrip())
+    _print_error(
+        "error: this is a fault of unpool-xp, not of your use of it; "
+        "please report it with the lines above"
+    )
+    return ExitCode.FAULT
+
+
+def _print_error(text: str) -> None:
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):  # nowhere to say it
+            print(text, file=sys.stderr, flush=True)
