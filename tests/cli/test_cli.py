@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -222,7 +223,7 @@ def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
     if process.returncode == 0:  # it had been done by then
         return
     assert process.returncode == 130
-    assert f"--resume {path.stem}" in said
+    assert f"{shlex.join(sweep(tmp_path))} --resume {path.stem}" in said.splitlines()[-1]
 
 
 def test_bad_sweeps_are_refused(tmp_path: Path) -> None:
@@ -247,7 +248,7 @@ def test_a_sweep_on_a_full_disk_ends_with_whole_rows_and_goes_on_later(tmp_path:
     assert said.count("File too large") == 1
     assert "Traceback" not in said
     (path,) = tmp_path.glob("sweeps/*/*.jsonl")
-    assert f"--resume {path.stem}" in said
+    assert f"{shlex.join(sweep(tmp_path))} --resume {path.stem}" in said
     before = read_rows([path])
     assert before.problems == []
     assert 0 < len(before.rows) < 16

@@ -256,18 +256,3 @@ def sweep_progress(what: str) -> Iterator[Callable[[SweepProgress], None]]:
             progress.update(task, completed=at.done, total=at.total, description=doing)
 
         yield update
-
-
-@contextlib.contextmanager
-def resumable(command: str) -> Iterator[None]:
-    """Print the command that goes on, where a sweep is interrupted or cannot write."""
-    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError
-
-    try:
-        yield
-    except (SweepInterrupted, SweepUnwritableError) as stopped:
-        err.print(f"[yellow]{escape(str(stopped))}[/]")
-        err.print(command)
-        if isinstance(stopped, SweepInterrupted):
-            raise
-        raise typer.Exit(ExitCode.FAULT) from None

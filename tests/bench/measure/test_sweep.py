@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -289,8 +290,8 @@ cases = [Case("max_pool", (1, n, 4, 4), kernel=2) for n in range(1, 5)]
 try:
     run_sweep(cases, ["fake:async", "fake:noisy"], out=sys.argv[1], rounds=4, cell_s=0.3,
               processes=1, resume=True, progress=lambda p: print(p.done, flush=True))
-except KeyboardInterrupt as said:
-    print(said, flush=True)
+except KeyboardInterrupt as stop:
+    print(*stop.__notes__, flush=True)
     sys.exit(130)
 """
 
@@ -313,7 +314,10 @@ def stop(out: Path, number: int) -> str:
 @pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_a_sweep_that_was_stopped_keeps_whole_rows_and_resumes(tmp_path: Path) -> None:
     out = tmp_path / "run.jsonl"
-    assert "--resume" in stop(out, signal.SIGINT).splitlines()[-1]
+    said = stop(out, signal.SIGINT).splitlines()[-1]
+    assert re.fullmatch(
+        rf"\d of 8 cells measured; every row in {re.escape(str(out))} is whole", said
+    )
     interrupted = read_rows([out])
     assert interrupted.problems == []
     stop(out, signal.SIGKILL)

@@ -21,7 +21,7 @@ from unpool_xp.bench.cluster import remote
 from unpool_xp.bench.cluster.files import LOST_PREFIX, MachineFiles, failed_row, parse_answer
 from unpool_xp.bench.cluster.jobs import MAX_LOSSES, Job, JobQueue, WorkerInfo, required_resources
 from unpool_xp.bench.measure.measurement import Cell
-from unpool_xp.bench.measure.sweep import Progress, SweepInterrupted, build_grid
+from unpool_xp.bench.measure.sweep import Progress, build_grid
 from unpool_xp.bench.measure.workers import places_of
 from unpool_xp.bench.rows.provenance import git_commit
 from unpool_xp.bench.rows.schema import Row
@@ -73,12 +73,14 @@ class ClusterSweep:
     summary: ClusterSummary = field(default_factory=ClusterSummary)  # so far
     total: int = 0
 
-    def run(self, resume: bool) -> ClusterSummary:
+    def run(self, resume: bool, *, check_unchanged: bool = False) -> ClusterSummary:
         """Go on until nothing waits and nothing runs."""
         try:
             self._await_workers()
             if resume:
                 self.files.remove_lost(self._can_remeasure)
+            if check_unchanged:
+                self._check_unchanged()
             self._plan_jobs()
             while True:
                 self._update_workers()
@@ -88,12 +90,12 @@ class ClusterSweep:
                     break
                 self._await_answer()
             self._close()
-        except KeyboardInterrupt:
-            raise SweepInterrupted(
-                f"interrupted after {self._done} of {self.total} cells; every row in "
-                f"{self.files.folder} is whole; run the same sweep with --resume to measure the "
-                "rest (a worker ends the case that it is at, and its answer is dropped)"
-            ) from None
+        except KeyboardInterrupt as stop:
+            stop.add_note(
+                f"{self._done} of {self.total} cells measured; every row in {self.files.folder} is "
+                "whole; a worker ends the case that it is at, and its answer is dropped"
+            )
+            raise
         finally:
             for _, _, future in self.running.values():
                 future.cancel()
@@ -176,6 +178,17 @@ class ClusterSweep:
             row.backend in member.labels and (self.share or member.machine.id == row.machine)
             for member in self.workers.values()
         )
+
+    def _check_unchanged(self) -> None:
+        changes = [
+            f"\n  {worker}: {change}"
+            for worker in self.workers.values()
+            for change in self.files.changes(worker)
+        ]
+        if changes:
+            raise ClusterError(
+                f"not as the run's rows were measured{''.join(changes)}\n--force goes on"
+            )
 
     def _plan_jobs(self) -> None:
         """Queue the jobs that the connected workers can run."""

@@ -14,6 +14,7 @@ from unpool_xp.bench.measure.measurement import Cell, Measurement
 from unpool_xp.bench.measure.sweep import case_fields, make_row, report_disk_errors
 from unpool_xp.bench.rows import files, schema
 from unpool_xp.bench.rows.files import RowWriter
+from unpool_xp.bench.rows.provenance import changes_since
 from unpool_xp.bench.rows.schema import Key, Row, case_key, fields_key
 
 LOST_PREFIX = "lost: "  # what a sweep that is resumed measures again begins with
@@ -64,14 +65,17 @@ def failed_row(worker: WorkerInfo, run: str, case: Case, cell: Cell, reason: str
 class MachineFiles(contextlib.ExitStack):
     """The files of a run, one in each machine's folder, and the cells they contain."""
 
-    def __init__(self, folder: Path, run: str) -> None:
+    def __init__(self, folder: Path, run: str, *, retry_failed: bool = False) -> None:
         super().__init__()
-        self.folder, self.run = folder, run
+        self.folder, self.run, self.retry_failed = folder, run, retry_failed
         self._writers: dict[str, RowWriter] = {}
         self.done: dict[str, set[Key]] = {}
         for path in sorted(folder.glob(f"*/{run}.jsonl")):
-            rows = files.read_rows([path]).rows
-            self.done[path.parent.name] = schema.done_keys(rows)
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        rows = files.read_rows([path]).rows
+        self.done[path.parent.name] = schema.done_keys(rows, retry_failed=self.retry_failed)
 
     @property
     def paths(self) -> list[Path]:
@@ -104,6 +108,14 @@ class MachineFiles(contextlib.ExitStack):
                     new.append(row)
         return new
 
+    def changes(self, worker: WorkerInfo) -> list[str]:
+        """Return what has changed since a worker's machine has measured what is kept of the run."""
+        machine = worker.machine.id
+        rows = files.read_rows([self.path(machine)] if machine in self.done else []).rows
+        if self.retry_failed:
+            rows = [row for row in rows if schema.failure_reason(row) is None]
+        return changes_since(rows, commit=worker.commit, version=worker.version)
+
     def remove_lost(self, remeasure: Callable[[Row], bool]) -> None:
         """Take those rows out that only say that a worker was lost, where `remeasure` is true."""
         for path in self.paths:
@@ -117,8 +129,7 @@ class MachineFiles(contextlib.ExitStack):
                         new.replace(path)  # whole or not at all
                     finally:
                         new.unlink(missing_ok=True)
-                rows = files.read_rows([path]).rows
-                self.done[path.parent.name] = schema.done_keys(rows)
+                self._read(path)
 
 
 def _is_lost(line: bytes, remeasure: Callable[[Row], bool]) -> bool:

@@ -33,6 +33,8 @@ def run_cluster_sweep(
     threads: Sequence[int] = (),
     share: bool = False,
     resume: bool = False,
+    retry_failed: bool = False,
+    check_unchanged: bool = False,
     progress: Callable[[Progress], None] = lambda at: None,
     note: Callable[[str], None] = lambda text: None,
     worker_timeout_s: float = WORKER_TIMEOUT_SECONDS,
@@ -62,6 +64,10 @@ def run_cluster_sweep(
     resume : bool, optional
         Whether to leave out what the files have a row for. Those that only say that a worker was
         lost are measured again.
+    retry_failed : bool, optional
+        Whether to measure again whatever has only a row without a time.
+    check_unchanged : bool, optional
+        Whether to refuse to resume where a worker has other code than its machine's rows.
     progress : callable, optional
         Called after each case.
     note : callable, optional
@@ -84,16 +90,16 @@ def run_cluster_sweep(
         If there is no case or no label, or the run has rows and `resume` is false.
     ClusterError
         If `distributed` is not installed, the scheduler cannot be reached, there is no worker, or
-        none has a backend that `labels` names.
-    SweepInterrupted
-        On Ctrl-C.
+        none has a backend that `labels` names; or `check_unchanged` finds a change.
+    KeyboardInterrupt
+        On Ctrl-C, with a note on how far it came. Every row is whole.
     SweepUnwritableError
         If a row cannot be written; nothing more is measured.
     """
     if not cases or (labels is not None and not labels):
         raise ValueError(f"run_cluster_sweep: cases={cases!r}, labels={labels!r} must not be empty")
-    files = MachineFiles(Path(folder), run)
-    if files.done and not resume:
+    files = MachineFiles(Path(folder), run, retry_failed=retry_failed)
+    if files.paths and not resume:
         raise ValueError(f"run_cluster_sweep: run={run!r} has rows; resume it, or name another")
     client = connect(scheduler, worker_timeout_s) if isinstance(scheduler, str) else scheduler
     try:
@@ -111,7 +117,7 @@ def run_cluster_sweep(
             threads,
         )
         with files:
-            return sweep.run(resume)
+            return sweep.run(resume, check_unchanged=check_unchanged)
     finally:
         if client is not scheduler:
             client.close()  # type: ignore[no-untyped-call]

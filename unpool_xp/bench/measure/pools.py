@@ -47,6 +47,15 @@ def start_worker(place: str | Place) -> Worker:
         raise WorkerLostError(message) from error
 
 
+def kept_versions() -> dict[str, str]:
+    """Return the version of each library whose worker `find_loadable` has kept, by its label."""
+    versions = {}
+    for place, worker in _spares.items():
+        with contextlib.suppress(WorkerError, WorkerLostError):
+            versions[place.label] = str(worker.facts["version"])
+    return versions
+
+
 def close_spares() -> None:
     """End the workers that `find_loadable` has kept and nobody has used."""
     while _spares:

@@ -17,6 +17,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
+from unpool_xp import __version__
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.host.cgroup import available_memory
 from unpool_xp.bench.measure.host.compile_cache import shared_compilation
@@ -74,10 +75,6 @@ class SweepSummary:
     left: int = 0
 
 
-class SweepInterrupted(KeyboardInterrupt):
-    """Ctrl-C; every row in the file is whole, and the message says how to go on."""
-
-
 class SweepUnwritableError(OSError):
     """The disk is full, or the like; every row in the file is whole, and the message says so."""
 
@@ -90,6 +87,8 @@ def run_sweep(
     modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
     threads: Sequence[int] = (),
     resume: bool = False,
+    retry_failed: bool = False,
+    done_in: Sequence[Path] = (),
     progress: Callable[[Progress], None] | None = None,
     timeout_s: float = TIMEOUT_SECONDS,
     budget_s: float | None = None,
@@ -115,6 +114,10 @@ def run_sweep(
         as many as they choose.
     resume : bool, optional
         Whether to leave out what the file has a row for.
+    retry_failed : bool, optional
+        Whether to measure again what has only a row without a time.
+    done_in : sequence of Path, optional
+        More files, of other machines, whose rows are left out as well.
     progress : callable, optional
         Called after each case.
     timeout_s : float, optional
@@ -140,8 +143,8 @@ def run_sweep(
     ------
     ValueError
         If there is no case or no label, or the file exists and `resume` is false.
-    SweepInterrupted
-        On Ctrl-C.
+    KeyboardInterrupt
+        On Ctrl-C, with a note on how far it came. Every row in the file is whole.
     SweepUnwritableError
         If a row cannot be written; nothing more is measured.
     """
@@ -151,7 +154,7 @@ def run_sweep(
     if out.exists() and not resume:
         raise ValueError(f"run_sweep: out={str(out)!r} exists; resume it, or name another file")
     end = math.inf if budget_s is None else time.monotonic() + budget_s
-    done = schema.done_keys(files.read_rows([out]).rows if out.exists() else [])
+    done = _done_keys([out, *done_in], retry_failed=retry_failed)
     places = places_of(labels, threads)
     grid, skipped = build_grid(cases, places, modes, done, random.Random(0), wanted)
     if in_order:
@@ -185,11 +188,9 @@ def run_sweep(
                 measured, failed = measured + good, failed + len(rows) - good
                 if progress is not None:
                     progress(Progress(measured + failed, total, case, failed))
-    except KeyboardInterrupt:
-        raise SweepInterrupted(
-            f"interrupted after {measured + failed} of {total} cells; every row in {out} is whole; "
-            "run the same sweep with --resume to measure the rest"
-        ) from None
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"{measured + failed} of {total} cells measured; every row in {out} is whole")
+        raise
     return SweepSummary(out, measured, failed, skipped, total - measured - failed)
 
 
@@ -201,13 +202,20 @@ def cells_left(
     modes: Callable[[str], Sequence[str]] = lambda label: ("eager",),
     threads: Sequence[int] = (),
     wanted: Callable[[Case, Cell], bool] = lambda case, cell: True,
+    retry_failed: bool = False,
+    done_in: Sequence[Path] = (),
 ) -> dict[Case, int]:
     """Return how many cells of each case `run_sweep` would measure, with what the file has."""
-    out = Path(out)
-    done = schema.done_keys(files.read_rows([out]).rows if out.exists() else [])
+    done = _done_keys([Path(out), *done_in], retry_failed=retry_failed)
     grid, _ = build_grid(cases, places_of(labels, threads), modes, done, random.Random(0), wanted)
     number = {case: len(cells) for case, cells in grid}
     return {case: number[case] for case in dict.fromkeys(cases) if case in number}
+
+
+def _done_keys(paths: Sequence[Path], *, retry_failed: bool) -> set[schema.Key]:
+    """Return what need not be measured by these files, as far as they are there."""
+    rows = files.read_rows(path for path in paths if path.exists()).rows
+    return schema.done_keys(rows, retry_failed=retry_failed)
 
 
 def measure_rows(
@@ -295,7 +303,12 @@ def device_memory_shortfall(pool: Pool, place: Place, case: Case) -> str | None:
 
 def provenance_fields(run: str) -> dict[str, Any]:
     """Return the fields of a row that say which run, code and machine it is from."""
-    return {"run": run, "commit": provenance.git_commit(), "machine": this_machine().id}
+    return {
+        "run": run,
+        "commit": provenance.git_commit(),
+        "version": __version__,
+        "machine": this_machine().id,
+    }
 
 
 def case_fields(case: Case, cell: Cell) -> dict[str, Any]:

@@ -1,12 +1,15 @@
-"""Where rows come from: the run and the commit."""
+"""Where rows come from: the run, the commit, and what has changed since."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+
+from unpool_xp.bench.rows.schema import Row
 
 
 def run_id() -> str:
@@ -44,3 +47,34 @@ def git_commit(folder: str | Path | None = None) -> str | None:
     if not head or not git("ls-files", "--", "."):
         return None
     return f"{head}+dirty" if git("status", "--porcelain", "--", ".") else head
+
+
+def changes_since(rows: Iterable[Row], **now: str | None) -> list[str]:
+    """Return what is no longer as it was for some of the rows, such as the commit.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+        Of a run.
+    **now
+        What is to be compared: the `commit`, the `version` and the `machine` of a row now, and the
+        version of each library by the backend's label.
+
+    Returns
+    -------
+    list of str
+        A phrase each; empty where the rows could have been measured now. What a row does not say
+        is not compared, but for a commit: no commit differs from any.
+    """
+    before: dict[str, set[str]] = {}
+    for row in rows:
+        then = {"commit": row.commit or "none", "version": row.version, "machine": row.machine}
+        then[row.backend] = row.backend_version
+        for what in then.keys() & now.keys():
+            if then[what] and then[what] != (now[what] or "none"):
+                before.setdefault(what, set()).add(str(then[what]))
+    return [
+        f"{what.replace('version', 'unpool_xp')}: {', '.join(sorted(then))} in the rows, "
+        f"{now[what] or 'none'} now"
+        for what, then in before.items()
+    ]

@@ -10,12 +10,13 @@ import typer
 from unpool_xp import backends
 from unpool_xp.cli.common import BackendOption, JsonOption, app, fail, out, progress_bar
 from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.stopping import StoppableCommand
 
 _LOAD_SECONDS = 0.5
 _TIMEOUT_SECONDS = 120.0
 
 
-@app.command("backends")
+@app.command("backends", cls=StoppableCommand)
 def show_backends(
     backend: BackendOption = None,
     as_json: JsonOption = False,

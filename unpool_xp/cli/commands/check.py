@@ -23,9 +23,10 @@ from unpool_xp.cli.common import (
     resolve_labels,
 )
 from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def check(
     backend: BackendOption = None,
     operation: OperationOption = None,

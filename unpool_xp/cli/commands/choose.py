@@ -24,6 +24,7 @@ from unpool_xp.cli.common import (
     status,
 )
 from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.stopping import StoppableCommand
 
 
 def _parse_numbers(
@@ -43,7 +44,7 @@ def _per_axis(sizes: tuple[Any, ...] | None) -> Any:
     return sizes[0] if sizes is not None and len(sizes) == 1 else sizes
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def choose(
     operation: Annotated[str, typer.Argument(help="Such as max_unpool.")],
     shape: Annotated[str, typer.Option(help="Shape of the first array, e.g. 8,64,112,112.")],

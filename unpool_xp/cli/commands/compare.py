@@ -18,9 +18,10 @@ from unpool_xp.cli.common import (
     open_output,
     out,
 )
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def compare(
     base: Annotated[Path, typer.Argument(help="Results before the change: a file or folder.")],
     head: Annotated[Path, typer.Argument(help="Results after the change: a file or folder.")],

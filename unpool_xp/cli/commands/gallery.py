@@ -19,9 +19,10 @@ from unpool_xp.cli.common import (
     require_writable,
     resolve_labels,
 )
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def gallery(
     image: Annotated[
         Path | None,

@@ -25,9 +25,10 @@ from unpool_xp.cli.common import (
     require_writable,
     status,
 )
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def gate(
     base: Annotated[str, typer.Argument(help="What to compare with: a branch, a tag, a hash.")],
     head: Annotated[

@@ -38,6 +38,12 @@ from unpool_xp.cli.common import (
     sweep_progress,
 )
 from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.stopping import (
+    StoppableCommand,
+    command_line,
+    go_on_with,
+    print_command,
+)
 
 _CPU_LABELS = ("numpy", "torch:cpu", "jax:cpu")  # what a GPU has to win against
 _MAX_CPU_ELEMENTS = 2**26  # elements: beyond, a call on the CPU takes seconds
@@ -47,8 +53,9 @@ _CHECK_SHARE = 0.35  # of the time
 _REPORT_SECONDS = 30.0  # for the report, and to end the processes
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def gpu(
+    ctx: typer.Context,
     backend: BackendOption = None,
     operation: OperationOption = None,
     threads: ThreadsOption = None,
@@ -62,7 +69,7 @@ def gpu(
     from unpool_xp.bench.check.run import OUT_OF_TIME, check_backends
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.pools import find_loadable
-    from unpool_xp.bench.measure.sweep import SweepInterrupted, SweepUnwritableError, run_sweep
+    from unpool_xp.bench.measure.sweep import run_sweep
     from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.rows.provenance import run_id
     from unpool_xp.bench.terminal import checks
@@ -91,32 +98,30 @@ def gpu(
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"
     err.print(f"{len(cases)} cases on {', '.join([*labels, *cpu_labels])}; rows go to {path}")
-    try:
-        with sweep_progress("cells") as progress:
-            summary = run_sweep(
-                cases,
-                [*labels, *cpu_labels],
-                out=path,
-                modes=chosen.modes,
-                threads=numbers,
-                memory=_measures_memory,
-                budget_s=max(end - time.monotonic() - (_REPORT_SECONDS if report else 0), 0),
-                in_order=True,
-                wanted=_should_measure,
-                progress=progress,
-            )
-    except SweepUnwritableError as stopped:
-        fail(str(stopped), ExitCode.FAULT)
-    except SweepInterrupted as stopped:
-        err.print(escape(str(stopped)))
-        raise
+    everywhere = [*labels, *cpu_labels]
+    go_on_with(
+        ctx, "sweep", preset="gpu", backend=everywhere, report=report or None, resume=path.stem
+    )
+    with sweep_progress("cells") as progress:
+        summary = run_sweep(
+            cases,
+            everywhere,
+            out=path,
+            modes=chosen.modes,
+            threads=numbers,
+            memory=_measures_memory,
+            budget_s=max(end - time.monotonic() - (_REPORT_SECONDS if report else 0), 0),
+            in_order=True,
+            wanted=_should_measure,
+            progress=progress,
+        )
     err.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.left} left out for want of time"
     )
     if summary.left:
-        also = f" --threads {threads}" if numbers else ""
-        err.print(f"unpool-xp sweep --preset gpu{also} --resume {path.stem} measures the rest")
+        err.print("to measure the rest:")
+        print_command(command_line(ctx))
     rows = read_rows([path]).rows
     report_disturbed(rows)
     _print_targets(rows, results / "report")

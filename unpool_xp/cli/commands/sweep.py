@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -28,16 +28,22 @@ from unpool_xp.cli.common import (
     require_times,
     require_writable,
     resolve_labels,
-    resumable,
     sweep_progress,
 )
+from unpool_xp.cli.resuming import Run, report_failed
+from unpool_xp.cli.stopping import StoppableCommand, go_on_with
+
+if TYPE_CHECKING:
+    from unpool_xp.bench.cluster.run import ClusterSummary
+    from unpool_xp.bench.measure.sweep import SweepSummary
 
 # On two cores of an Intel Xeon server: to start the libraries, and each cell.
 _START_SECONDS, _CELL_SECONDS, _RACE_SECONDS = 20.0, 1.5, 0.3
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def sweep(
+    ctx: typer.Context,
     preset: Annotated[
         str, typer.Option(help="A set of cases: quick, segnet, unet, dcgan, vae, full.")
     ] = "quick",
@@ -49,6 +55,12 @@ def sweep(
         str | None,
         typer.Option(help="Go on with a run, by its name, or with the last one: --resume last."),
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="With --resume: measure failed rows again.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --resume: mix commits, versions and machines.")
+    ] = False,
     memory: Annotated[bool, typer.Option(help="Measure peak memory too.")] = False,
     report: ReportOption = False,
     rankings: Annotated[bool, typer.Option(help="Print the ranking of every case, too.")] = False,
@@ -73,12 +85,15 @@ def sweep(
     """
     from unpool_xp.bench.catalog.presets import preset as preset_of
     from unpool_xp.bench.measure.machine import this_machine
+    from unpool_xp.bench.measure.pools import kept_versions
     from unpool_xp.bench.measure.sweep import cells_left, run_sweep
     from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.terminal import ranking
 
+    for option, given in (("--retry-failed", retry_failed), ("--force", force)):
+        if given and resume is None:
+            fail(f"{option} is for --resume RUN: a new run has no rows yet")
     numbers = parse_threads(threads)
-    again = f"unpool-xp sweep --preset {preset}" + (f" --threads {threads}" if numbers else "")
     try:
         chosen = preset_of(preset)
     except ValueError as error:
@@ -92,61 +107,57 @@ def sweep(
         require_writable("--results", results / "sweeps")
         if report:
             require_writable("--results", results / "report")
+    machine = this_machine().id if scheduler is None else ""
+    run = Run.find(results / "sweeps", machine, resume)
+    labels = resolve_labels(backend, to_time=True) if scheduler is None else backend
+    grid: dict[str, Any] = {"modes": chosen.modes, "threads": numbers, "retry_failed": retry_failed}
+    here: dict[str, Any] = {
+        "wanted": lambda case, cell: chosen.wants(cell.label, cell.mode, cell.implementation),
+        "done_in": run.done_in(force=force),
+    }
+    if listing:
+        list_cells(cells_left(cases, labels or (), run.path, **grid, **here), race=chosen.race)
+        return
+    summary: SweepSummary | ClusterSummary
+    options = {**grid, "resume": resume is not None, "memory": memory, "race": chosen.race}
     if scheduler is not None:
-        paths = sweep_cluster(
+        go_on_with(ctx, resume=run.name)
+        err.print(f"{len(cases)} cases; rows go to {run.folder / '<machine>' / run.name}.jsonl")
+        summary, paths = sweep_cluster(
             cases,
             backend,
             scheduler=scheduler,
-            folder=results / "sweeps",
-            resume=resume,
-            modes=chosen.modes,
-            threads=numbers,
+            folder=run.folder,
+            run=run.name,
             share=share,
             worker_timeout_s=patience,
-            memory=memory,
-            race=chosen.race,
-            resume_command=f"{again} --scheduler {scheduler}",
+            check_unchanged=not force,
+            **options,
         )
-        if report:
-            print_answers(paths)
-            write_report_from(paths, results / "report", "--results")
-        require_times(read_rows(paths).rows, backend)
-        return
-    labels = resolve_labels(backend, to_time=True)
-    folder = results / "sweeps" / this_machine().id
-    path = folder / f"{run_name(folder, resume)}.jsonl"
-    grid: Any = {
-        "modes": chosen.modes,
-        "threads": numbers,
-        "wanted": lambda case, cell: chosen.wants(cell.label, cell.mode, cell.implementation),
-    }
-    if listing:
-        list_cells(cells_left(cases, labels, path, **grid), race=chosen.race)
-        return
-    err.print(f"{len(cases)} cases on {', '.join(labels)}; rows go to {path}")
-    report_load(wait=wait)
-    with resumable(f"{again} --resume {path.stem}"), sweep_progress("cells") as progress:
-        summary = run_sweep(
-            cases,
-            labels,
-            out=path,
-            resume=resume is not None,
-            memory=memory,
-            race=chosen.race,
-            progress=progress,
-            **grid,
-        )
+    else:
+        run.check_unchanged(kept_versions(), retry_failed=retry_failed, force=force)
+        go_on_with(ctx, resume=run.name)
+        err.print(f"{len(cases)} cases on {', '.join(labels or ())}; rows go to {run.path}")
+        report_load(wait=wait)
+        with sweep_progress("cells") as progress:
+            summary = run_sweep(
+                cases, labels or (), out=run.path, progress=progress, **options, **here
+            )
+        paths = [run.path]
     err.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
-        f"{summary.skipped} already there"
+        f"{summary.skipped} already there" + (f"; {len(paths)} machines" if scheduler else "")
     )
-    rows = read_rows([path]).rows
+    rows = read_rows(paths).rows
     report_disturbed(rows)
+    if resume is not None and not retry_failed:
+        report_failed(ctx, run.name, rows)
     if rankings:
-        ranking.print_rankings(out, path)
+        for path in paths:
+            ranking.print_rankings(out, path)
     if report:
-        print_answers([path])
-        write_report_from([path], results / "report", "--results")
+        print_answers(paths)
+        write_report_from(paths, results / "report", "--results")
     if summary.failed and not summary.measured:
         fail("none of these cells could be measured; the rows say why")
     require_times(rows, backend)
@@ -162,51 +173,20 @@ def list_cells(cells: Mapping[Case, int], *, race: bool) -> None:
 
 
 def sweep_cluster(
-    cases: Sequence[Case],
-    labels: Sequence[str] | None,
-    *,
-    folder: Path,
-    resume: str | None,
-    resume_command: str,
-    **options: Any,
-) -> list[Path]:
-    """Measure on the machines of a cluster; return the row files, one per machine."""
+    cases: Sequence[Case], labels: Sequence[str] | None, **options: Any
+) -> tuple[ClusterSummary, list[Path]]:
+    """Measure on the machines of a cluster; return the row files as well, one per machine."""
     from unpool_xp.bench.cluster.run import ClusterError, run_cluster_sweep
 
-    run = run_name(folder, resume, "*/*.jsonl")
-    err.print(f"{len(cases)} cases; rows go to {folder / '<machine>' / run}.jsonl")
     try:
-        with resumable(f"{resume_command} --resume {run}"), sweep_progress("workers") as progress:
+        with sweep_progress("workers") as progress:
             summary = run_cluster_sweep(
                 cases,
                 labels,
-                folder=folder,
-                run=run,
-                resume=resume is not None,
                 progress=progress,
                 note=lambda text: err.print(f"[yellow]{escape(text)}[/]"),
                 **options,
             )
     except ClusterError as error:
         fail(str(error))
-    err.print(
-        f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
-        f"{summary.skipped} already there; {len(summary.paths)} machines"
-    )
-    return list(summary.paths)
-
-
-def run_name(folder: Path, resume: str | None, pattern: str = "*.jsonl") -> str:
-    """Return the name of a new run, or of the one to go on with."""
-    from unpool_xp.bench.rows.provenance import run_id
-
-    if resume is None:
-        return run_id()
-    runs = sorted(path.stem for path in folder.glob(pattern))
-    if resume == "last":
-        if not runs:
-            fail(f"--resume last: there is no run in {folder}")
-        return runs[-1]
-    if resume not in runs:
-        fail(f"--resume {resume}: there is no {folder / pattern.replace('*.jsonl', resume)}.jsonl")
-    return resume
+    return summary, summary.paths

@@ -27,9 +27,10 @@ from unpool_xp.cli.common import (
     require_writable,
     resolve_labels,
 )
+from unpool_xp.cli.stopping import StoppableCommand
 
 
-@app.command()
+@app.command(cls=StoppableCommand)
 def tax(
     backend: BackendOption = None,
     operation: OperationOption = None,

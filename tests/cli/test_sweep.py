@@ -1,0 +1,110 @@
+"""Going on with a sweep: what is measured again, what is not mixed, and what is no run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from msgspec.structs import replace
+
+from tests.support.command import run
+from tests.support.rows import make_row, write
+from unpool_xp.bench.catalog.presets import preset
+from unpool_xp.bench.measure.measurement import cells_of
+from unpool_xp.bench.measure.sweep import case_fields, provenance_fields
+from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.schema import Row, case_key, done_keys, failure_reason
+from unpool_xp.cli.resuming import Run
+
+pytestmark = pytest.mark.usefixtures("one_process")
+SMALL = ("--operation", "adaptive_avg_pool", "--backend", "numpy")
+
+
+def complete_run() -> list[Row]:
+    """Return the rows of a run that could have been measured here and now."""
+    origin = provenance_fields("run") | {"backend_version": np.__version__}
+    cases = [case for case in preset("quick").cases if case.operation == SMALL[1]]
+    return [
+        make_row(**origin, **case_fields(case, cell))
+        for case in cases
+        for cell in cells_of(case, "numpy")
+    ]
+
+
+def failed(row: Row) -> Row:
+    return replace(row, checked=False, error="crashed: x", samples_s=[])
+
+
+def sweep(path: Path, *more: str) -> tuple[int, str]:
+    """Go on with a run; return the exit code, and what was said, in one line."""
+    results = path.parents[2]
+    shown = run("sweep", *SMALL, "--results", str(results), "--resume", path.stem, *more)
+    return shown.returncode, " ".join((shown.stdout + shown.stderr).split())
+
+
+def test_failed_rows_are_measured_again_on_request_alone(tmp_path: Path) -> None:
+    good = complete_run()
+    rows = [failed(good[0]), *good[1:]]
+    path = write(tmp_path / "sweeps" / good[0].machine / "run.jsonl", *rows)
+    with path.open("a") as file:
+        file.write('{"torn": ')
+    code, said = sweep(path)
+    assert (code, "0 measured" in said) == (0, True)
+    again = f"unpool-xp sweep {shlex.join(SMALL)} --results {tmp_path} --resume run --retry-failed"
+    assert f"1 failed rows are left; to measure them again: {again}" in said
+    code, said = sweep(path, "--retry-failed")
+    assert (code, "1 measured, 0 without a time" in said) == (0, True)
+    assert "failed rows" not in said
+    after = read_rows([path]).rows
+    assert after[:-1] == rows
+    assert case_key(after[-1]) == case_key(rows[0])
+    assert failure_reason(after[-1]) is None
+    assert done_keys(after, retry_failed=True) == done_keys(rows)
+
+
+def test_rows_of_something_else_are_mixed_by_force_alone(tmp_path: Path) -> None:
+    here = complete_run()
+    old = {
+        "commit": "0123abc",
+        "version": "0.0.1",
+        "backend_version": "1.26.0",
+        "machine": "other-2core-000000",
+    }
+    rows = [replace(row, **old) for row in here]
+    other = write(tmp_path / "sweeps" / "other-2core-000000" / "run.jsonl", *rows[1:])
+    code, said = sweep(other)
+    assert code == 2
+    for what, then in zip(("commit", "unpool_xp", "numpy", "machine"), old.values(), strict=True):
+        assert f"{what}: {then} in the rows, " in said
+    assert "--force goes on" in said
+    # A file holds the rows of one machine.
+    code, said = sweep(other, "--force")
+    assert (code, "1 measured, 0 without a time" in said) == (0, True)
+    (new,) = read_rows([tmp_path / "sweeps" / here[0].machine]).rows
+    assert case_key(new) == case_key(rows[0])
+    assert (new.machine, new.commit) == (here[0].machine, here[0].commit)
+    assert read_rows([other]).rows == rows[1:]
+
+
+def test_what_is_measured_again_is_mixed_with_nothing(tmp_path: Path) -> None:
+    run = Run("run", tmp_path, "m", (write(tmp_path / "m" / "run.jsonl", failed(make_row())),))
+    run.check_unchanged({}, retry_failed=True, force=False)
+    with pytest.raises(typer.Exit) as left:
+        run.check_unchanged({}, retry_failed=False, force=False)
+    assert left.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["../../../x/mine", "a/b", "/x", "..", "a\\b", ".", ""])
+def test_a_run_has_a_name_not_a_path(tmp_path: Path, name: str) -> None:
+    shown = run("sweep", *SMALL, "--results", str(tmp_path), "--resume", name)
+    assert shown.returncode == 2
+    assert "a run has a name, not a path" in " ".join(shown.stderr.split())
+
+
+@pytest.mark.parametrize("option", ["--force", "--retry-failed"])
+def test_a_new_run_has_nothing_to_retry_or_to_mix(option: str) -> None:
+    shown = run("sweep", *SMALL, option)
+    assert (shown.returncode, f"{option} is for --resume RUN" in shown.stderr) == (2, True)

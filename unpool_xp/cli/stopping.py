@@ -1,0 +1,126 @@
+"""Stopping a command: what it says, and the command line that goes on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from unpool_xp.cli.common import err
+from unpool_xp.cli.exits import ExitCode
+
+_CHANGES = "unpool_xp.cli.stopping"  # of the context's meta
+
+
+class StoppableCommand(TyperCommand):
+    """A command that says how to go on where Ctrl-C, SIGTERM or a full disk ends it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            _say_how_to_go_on(ctx, *getattr(stop, "__notes__", ()))
+            raise
+        except OSError as error:
+            from unpool_xp.bench.measure.sweep import SweepUnwritableError
+
+            if not isinstance(error, SweepUnwritableError):
+                raise
+            _say_how_to_go_on(ctx, str(error))
+            raise typer.Exit(ExitCode.FAULT) from None
+
+
+def go_on_with(ctx: typer.Context, command: str | None = None, **values: Any) -> None:
+    """Set what goes on where this command is stopped: another one, or other values."""
+    ctx.meta[_CHANGES] = (command, values)
+
+
+def _say_how_to_go_on(ctx: typer.Context, *notes: str) -> None:
+    for note in notes:
+        err.print(note, style="yellow", markup=False, soft_wrap=True)
+    how = "go on" if _CHANGES in ctx.meta else "run it again"
+    err.print(f"stopped; to {how}:", style="yellow")
+    print_command(command_line(ctx))
+
+
+def print_command(line: str) -> None:
+    """Print a command on standard error, unbroken however narrow the terminal is."""
+    err.print(line, markup=False, soft_wrap=True)
+
+
+def command_line(ctx: typer.Context, **values: Any) -> str:
+    """Return the command line of a context anew, with all options that were given.
+
+    Parameters
+    ----------
+    ctx : typer.Context
+        Of the command.
+    **values
+        Parameters that differ from those given. They come on top of those of `go_on_with`.
+
+    Returns
+    -------
+    str
+        A line for a shell.
+
+    Examples
+    --------
+    >>> from unpool_xp.cli.stopping import command_line
+    >>> from unpool_xp.cli.main import load_commands
+    >>> group = load_commands()
+    >>> root = group.make_context("unpool-xp", ["sweep", "--results", "my results"])
+    >>> command = group.get_command(root, "sweep")
+    >>> ctx = command.make_context("sweep", ["--results", "my results"], parent=root)
+    >>> command_line(ctx, resume="last")
+    "unpool-xp sweep --results 'my results' --resume last"
+    """
+    name, changes = ctx.meta.get(_CHANGES, (None, {}))
+    values = {**changes, **values}
+    command, parent = ctx.command, ctx.parent
+    words: list[str] = []
+    if parent is not None:
+        if name is not None:
+            command = parent.command.get_command(parent, name)  # type: ignore[attr-defined]
+        words += str(parent.info_name).split()
+        words += _words(parent.command, _given(parent), parent.params)
+    words.append(name or str(ctx.info_name))
+    words += _words(command, _given(ctx) | set(values), {**ctx.params, **values})
+    return shlex.join(words)
+
+
+def _given(ctx: Any) -> set[str]:
+    """Return the names of the parameters that are not left at their defaults."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {n for n, source in sources.items() if source and source.name != "DEFAULT"}
+
+
+def _words(command: Any, given: set[str], values: dict[str, Any]) -> Iterator[str]:
+    """Yield the arguments of a command, then its options."""
+    for parameter in sorted(command.params, key=lambda one: one.param_type_name):
+        value = values.get(parameter.name)
+        if parameter.name not in given or value is None:
+            continue
+        several = value if isinstance(value, list | tuple) else [value]
+        if parameter.param_type_name == "argument":
+            yield from map(_text, several)
+            continue
+        option = max(parameter.opts, key=len)
+        for one in several:
+            if isinstance(one, bool):
+                if one:
+                    yield option
+                elif parameter.secondary_opts:
+                    yield max(parameter.secondary_opts, key=len)
+            elif (text := _text(one)).startswith("-"):
+                yield f"{option}={text}"
+            else:
+                yield from (option, text)
+
+
+def _text(value: object) -> str:
+    """Return a value as it is typed."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
