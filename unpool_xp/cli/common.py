@@ -103,7 +103,7 @@ def report_unwritable(option: str, path: Path) -> Iterator[None]:
     except BrokenPipeError:  # nobody reads it any more
         raise
     except OSError as error:
-        fail(f"{option} {path}: cannot write: {error.strerror}", ExitCode.FAULT)
+        fail(f"{option}: cannot write {path}: {error.strerror}", ExitCode.FAULT)
 
 
 @contextlib.contextmanager
@@ -117,12 +117,12 @@ def open_output(option: str, path: Path | None) -> Iterator[IO[str] | None]:
     if path is None:
         yield None
         return
-    is_stream = str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
-    is_stream = is_stream or (path.exists() and not path.is_file() and not path.is_dir())
-    target = path if is_stream else path.resolve()  # a link stays one
-    new = path if is_stream else target.with_name(f".unpool-xp-{secrets.token_hex(8)}.tmp")
     text = io.StringIO()
     with report_unwritable(option, path):
+        is_stream = str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+        is_stream = is_stream or (path.exists() and not path.is_file() and not path.is_dir())
+        target = path if is_stream else path.resolve()  # a link stays one
+        new = path if is_stream else target.with_name(f".unpool-xp-{secrets.token_hex(8)}.tmp")
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

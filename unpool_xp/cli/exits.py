@@ -86,8 +86,9 @@ def explain(error: BaseException) -> ExitCode:
         _print_error(f"unpool-xp: {error.name} is not installed; {need}")
         return ExitCode.CANNOT_TELL
     if isinstance(error, OSError) and error.strerror:
-        where = "" if error.filename is None else f" {str(error.filename)!r}"
-        _print_error(f"error: cannot read or write{where or ' an output'}: {error.strerror}")
+        named = error.filename is not None
+        what = f"cannot read or write {error.filename}" if named else "cannot write"
+        _print_error(f"error: {what}: {error.strerror}")
         return ExitCode.FAULT
     _print_error("".join(traceback.format_exception(error)).rstrip())
     _print_error(

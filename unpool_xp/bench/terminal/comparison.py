@@ -15,6 +15,7 @@ from rich.markup import escape
 from unpool_xp.bench.cases.formatting import (
     escape_markdown,
     markdown_table,
+    number_of,
     printable,
     three_digits,
 )
@@ -42,8 +43,7 @@ _MOST_ROWS = 200  # of a table in Markdown: a comment may have 65,536 characters
 def print_problems(console: Console, problems: Sequence[Problem]) -> None:
     """Print what could not be read, a line each."""
     for problem in problems[:_MOST_PROBLEMS]:
-        said = printable(f"{problem.path}:{problem.line}: {problem.reason}")
-        console.print(f"[yellow]{escape(said)}[/]", soft_wrap=True)
+        console.print(f"[yellow]{escape(str(problem))}[/]", soft_wrap=True)
     if len(problems) > _MOST_PROBLEMS:
         console.print(f"[yellow]and {len(problems) - _MOST_PROBLEMS} more that cannot be read[/]")
 
@@ -52,6 +52,8 @@ def print_comparison(console: Console, comparison: Comparison, *, everything: bo
     """Print what changed (or everything), and the count of each outcome."""
     shown = OUTCOMES if everything else CHANGED
     listed = [entry for entry in comparison.entries if entry.outcome in shown]
+    if comparison.is_mostly_lost:
+        console.print(f"[bold yellow]{_lost_line(comparison)}[/]")
     if listed:
         _print_entries(console, listed)
         console.print()
@@ -117,6 +119,14 @@ def _unlisted_lines(entries: Sequence[CaseComparison], shown: Sequence[str]) -> 
         yield f"{outcome}: {len(unlisted)}{meaning} ({listed})"
 
 
+def _lost_line(comparison: Comparison) -> str:
+    lost, in_base = (
+        comparison.counts["only base"],
+        sum(e.base is not None for e in comparison.entries),
+    )
+    return f"{lost} of {number_of(in_base, 'case')} of base are missing in head"
+
+
 def headline(comparison: Comparison) -> str:
     """Return the answer in a line."""
     counts = comparison.counts
@@ -141,6 +151,8 @@ def comparison_as_markdown(comparison: Comparison, *, everything: bool = False) 
     """Return the comparison for a pull request."""
     shown = OUTCOMES if everything else CHANGED
     lines = ["### Times of head over base", "", f"**{escape_markdown(headline(comparison))}**", ""]
+    if comparison.is_mostly_lost:
+        lines[2:2] = [f"**{_lost_line(comparison)}**", ""]
     entries = [
         entry for outcome in shown for entry in comparison.entries if entry.outcome == outcome
     ]
@@ -166,7 +178,7 @@ def comparison_as_json(comparison: Comparison, problems: Sequence[Problem] = ())
         "counts": comparison.counts,
         "geometric_mean": comparison.geometric_mean,
         "notes": comparison.notes,
-        "problems": [f"{p.path}:{p.line}: {p.reason}" for p in problems],
+        "problems": [str(problem) for problem in problems],
         "entries": [_entry_as_json(entry) for entry in comparison.entries],
     }
 

@@ -174,7 +174,7 @@ def _cuda_labels(labels: list[str] | None) -> list[str]:
 
     requested = labels or [name for name in backends.known() if on_cuda(name)]
     found, missing, broken = find_loadable(requested)
-    if missing and (labels or not found):
+    if not found or (missing and labels):
         reasons = "\n  ".join(missing.values())
         fail(reasons if labels else f"no CUDA backend is here:\n  {reasons}")
     for label in broken:
