@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from unpool_xp.cli.common import app, err, fail, out, report_unwritable, require_writable
+from unpool_xp.cli.common import app, err, fail, notes, out, report_unwritable, require_writable
 from unpool_xp.cli.stopping import StoppableCommand
 
 
@@ -60,4 +60,4 @@ def write_report_from(paths: list[Path], to: Path, option: str) -> None:
         fail(f"no row can be read in {', '.join(map(str, paths))}; nothing was written")
     with report_unwritable(option, to):
         files = write_report(read.rows, problems, to, machines=machines)
-    err.print(f"{len(read.rows)} rows; open {files.html}")
+    notes.print(f"{len(read.rows)} rows; open {files.html}")
