@@ -8,6 +8,7 @@
 #   make faults                         every fault of a worker at every stage; make test has a few
 #   make mutate                         break the planning code in every way, see the tests fail
 #   make fuzz SECONDS=60 SEED=0         random arguments on every library, beside torch and onnxruntime
+#   make fuzz-rows FILES=1000 SEED=0    damaged files of rows through compare and report
 #   make test-lowest                    the tests with the oldest versions allowed
 #   make gate BASE=main                 is it slower than main? BACKENDS, OPERATIONS, BUDGET narrow it
 #   make gate-proof RUNS=10             does the gate find slowdowns that were planted?
@@ -40,7 +41,7 @@ forms = $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
 # A GPU machine has its libraries already as a rule: make gpu VENV=--system-site-packages uses those.
-.PHONY: bench gpu tax test lint coverage faults mutate fuzz test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
+.PHONY: bench gpu tax test lint coverage faults mutate fuzz fuzz-rows test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
 .DELETE_ON_ERROR:
 
 $(bin)/python:
@@ -158,6 +159,10 @@ SECONDS ?= 60
 SEED ?= 0
 fuzz: .venv/installed-test
 	$(bin)/python -m tests.fuzz --seconds $(SECONDS) --seed $(SEED) $(FUZZ)
+
+FILES ?= 1000
+fuzz-rows: .venv/installed-test
+	$(bin)/python -m tests.fuzz.rows --files $(FILES) --seed $(SEED) $(FUZZ)
 
 docs: .venv/installed-test
 	$(bin)/python -m sphinx -W --keep-going -b html docs docs/_build/html

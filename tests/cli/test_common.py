@@ -40,24 +40,6 @@ def test_what_is_broken_is_a_line_each_and_the_rest_goes_on(
     assert "cupy" not in shown.stderr  # not here, but not broken either
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("check",),
-        ("choose", "nearest_unpool", "--shape", "1,2,4,4", "--scale", "2"),
-        ("gpu",),
-        ("gate", "HEAD"),
-    ],
-    ids=lambda arguments: arguments[0],
-)
-def test_what_is_broken_and_was_named_ends_with_2_and_its_reason(
-    arguments: tuple[str, ...],
-) -> None:
-    shown = run(*arguments, "-b", RAISES)
-    assert shown.returncode == 2
-    assert WORDS in words(shown.stderr)
-
-
 def test_what_hangs_at_its_start_costs_the_others_no_time() -> None:
     start = time.monotonic()
     case = ("nearest_unpool", "--shape", "1,2,4,4", "--scale", "2", "--budget", "2")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tests.support.rows import failed_row, native, timed
 from unpool_xp.bench.measure.machine import Machine
+from unpool_xp.bench.report import payload, view
 from unpool_xp.bench.report.ranked import ranked_cases, ranked_machines
 from unpool_xp.bench.report.write import ReportFiles, write_report
 from unpool_xp.bench.rows.files import Problem
@@ -59,6 +62,16 @@ class Page(HTMLParser):
     @property
     def rows(self) -> list[Row]:
         return [parse_row(line) for line in self.carried["raw"].splitlines()]
+
+
+@contextlib.contextmanager
+def without_charts() -> Iterator[None]:
+    """Leave out the charts of a page, which take nearly all of its time."""
+    with (
+        mock.patch.object(view, "time_png_spec", return_value=None),
+        mock.patch.object(payload, "chart_specs", return_value={}),
+    ):
+        yield
 
 
 def report(

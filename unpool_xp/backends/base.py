@@ -120,6 +120,15 @@ class Backend:
             raise TypeError(f"{self.label} has no dtype {name}")
         return dtype
 
+    def why_no_dtype(self, name: str) -> str | None:
+        """Return why the library has no dtype of that name, or None where it has one."""
+        try:
+            self.dtype(name)
+        except (TypeError, AttributeError) as error:
+            said = str(error)
+            return said if said.startswith(self.label) else f"{self.label} has no {name}: {said}"
+        return None
+
     def asarray(self, array: np.ndarray[Any, Any]) -> Array:
         """Return a copy of a NumPy array in this library, on this device."""
         return self.xp.asarray(array, device=self.device, copy=True)

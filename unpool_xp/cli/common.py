@@ -13,19 +13,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, NoReturn
+from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.status import Status
+from typer.core import TyperGroup
 
 from unpool_xp import __version__, backends
 from unpool_xp.backends.base import usable_cores
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.streams import prepare_streams
 
 if TYPE_CHECKING:
     from unpool_xp.bench.measure.measurement import Measurement
@@ -33,22 +35,55 @@ if TYPE_CHECKING:
 
 _REFRESHES = 1  # a second: to draw takes time from what is measured
 _WAIT_SECONDS = 2.0
+_SHARED_OPTIONS = ("--ascii", "--quiet", "--no-color")  # of `main_options`
+
+
+class _Commands(TyperGroup):
+    """The commands, each of which takes the options of all of them too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the options of all commands before the command, wherever they are."""
+        end = args.index("--") if "--" in args else len(args)
+        shared = [arg for arg in args[:end] if arg in _SHARED_OPTIONS]
+        own = [arg for arg in args[:end] if arg not in _SHARED_OPTIONS]
+        return super().parse_args(ctx, [*shared, *own, *args[end:]])
+
 
 app = typer.Typer(
+    cls=_Commands,
     help="Choose an array library for pooling and unpooling, by measuring it here.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut the names of options in a narrow terminal
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)  # what is wrong
+notes = Console(stderr=True, highlight=False, soft_wrap=True)  # the rest; none with --quiet
 
 
 @app.callback(invoke_without_command=True)
 def main_options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    ascii_only: Annotated[
+        bool,
+        typer.Option("--ascii", help="Print ASCII only, as is done where UTF-8 cannot be shown."),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print answers and warnings only: no progress.")
+    ] = False,
+    no_color: Annotated[
+        bool, typer.Option("--no-color", help="Print without colours; or set NO_COLOR.")
+    ] = False,
 ) -> None:
-    """Choose an array library for pooling and unpooling, by measuring it here."""
+    """Choose an array library for pooling and unpooling, by measuring it here.
+
+    --ascii, --quiet and --no-color may stand before or after the command.
+    """
+    prepare_streams(ascii_only=ascii_only)
+    notes.quiet = quiet
+    for console in (out, err, notes):
+        console.no_color = no_color or bool(os.environ.get("NO_COLOR"))
     if version:
         out.print(__version__)
         raise typer.Exit
@@ -68,7 +103,7 @@ def report_unwritable(option: str, path: Path) -> Iterator[None]:
     except BrokenPipeError:  # nobody reads it any more
         raise
     except OSError as error:
-        fail(f"{option} {path}: cannot write: {error.strerror}", ExitCode.FAULT)
+        fail(f"{option}: cannot write {path}: {error.strerror}", ExitCode.FAULT)
 
 
 @contextlib.contextmanager
@@ -82,12 +117,12 @@ def open_output(option: str, path: Path | None) -> Iterator[IO[str] | None]:
     if path is None:
         yield None
         return
-    is_stream = str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
-    is_stream = is_stream or (path.exists() and not path.is_file() and not path.is_dir())
-    target = path if is_stream else path.resolve()  # a link stays one
-    new = path if is_stream else target.with_name(f".unpool-xp-{secrets.token_hex(8)}.tmp")
     text = io.StringIO()
     with report_unwritable(option, path):
+        is_stream = str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+        is_stream = is_stream or (path.exists() and not path.is_file() and not path.is_dir())
+        target = path if is_stream else path.resolve()  # a link stays one
+        new = path if is_stream else target.with_name(f".unpool-xp-{secrets.token_hex(8)}.tmp")
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -229,7 +264,7 @@ def require_times(rows: Iterable[Row], named: Iterable[str] | None) -> None:
 
 def status(text: str = "") -> Status:
     """Return a line on standard error that says what is going on, and takes next to no time."""
-    return err.status(text, refresh_per_second=_REFRESHES)
+    return notes.status(text, refresh_per_second=_REFRESHES)
 
 
 def progress_bar() -> Progress:
@@ -239,7 +274,7 @@ def progress_bar() -> Progress:
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=err,
+        console=notes,
         transient=True,
         refresh_per_second=_REFRESHES,
     )

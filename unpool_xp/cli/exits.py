@@ -48,24 +48,6 @@ def sigterm_raises() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def prepare_streams() -> None:
-    """Make every text printable, and keep the numbers of closed streams from being reused.
-
-    A terminal that is not UTF-8 shows "?" for a character it lacks, instead of nothing at all. The
-    number of a closed stream would go to the next file that is opened, which is a file of rows.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)  # a test's has none
-        if reconfigure is not None and stream.errors == "strict":
-            reconfigure(errors="replace")
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            # Takes the lowest number that is free; for the workers, too.
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-
-
 def flush_streams() -> None:
     """Write what is still in memory; raise an OSError where that fails."""
     for stream in (sys.stdout, sys.stderr):
@@ -104,8 +86,9 @@ def explain(error: BaseException) -> ExitCode:
         _print_error(f"unpool-xp: {error.name} is not installed; {need}")
         return ExitCode.CANNOT_TELL
     if isinstance(error, OSError) and error.strerror:
-        where = "" if error.filename is None else f" {str(error.filename)!r}"
-        _print_error(f"error: cannot read or write{where or ' an output'}: {error.strerror}")
+        named = error.filename is not None
+        what = f"cannot read or write {error.filename}" if named else "cannot write"
+        _print_error(f"error: {what}: {error.strerror}")
         return ExitCode.FAULT
     _print_error("".join(traceback.format_exception(error)).rstrip())
     _print_error(

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 # No more: what is missing, and Ctrl-C while it loads, must be met by `main`.
 from unpool_xp.cli import exits
+from unpool_xp.cli.streams import prepare_streams
 
 _COMPLETION = "_UNPOOL_XP_COMPLETE"  # set by a shell that asks how a line goes on
 
@@ -34,7 +35,7 @@ def load_commands() -> Any:
 
 def main(arguments: Sequence[str] | None = None, program: str = "unpool-xp") -> NoReturn:
     """Run the command line, and exit with a code of `exits.ExitCode`, whatever happens."""
-    exits.prepare_streams()
+    prepare_streams()
     try:
         with exits.sigterm_raises():
             code = run(sys.argv[1:] if arguments is None else arguments, program)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from unpool_xp.backends import Backend
 from unpool_xp.gallery.checkerboard import SMALLEST, Upsampled, checkerboard
@@ -24,8 +21,6 @@ from unpool_xp.gallery.figures import (
 )
 from unpool_xp.gallery.photographs import SHIPPED, read_photograph, shipped_photograph
 from unpool_xp.gallery.scores import Gallery, make_gallery
-
-_SHORT = (("fractional_max", "frac_max"), ("_pool", ""), ("_unpool", ""))
 
 
 @dataclass(frozen=True)
@@ -101,30 +96,6 @@ class GalleryReport:
             "files": [str(path) for path in files],
         }
 
-    def print(self, console: Console) -> None:
-        """Print a table for each photograph, best mean PSNR first."""
-        for gallery in self.galleries:
-            photograph, strides = gallery.photograph, gallery.strides
-            rows, columns = photograph.size
-            console.print(f"[bold]{escape(photograph.name)}[/], {columns}x{rows} pixels")
-            for note in photograph.notes:
-                console.print(f"[yellow]{note}[/]")
-            # Three strides side by side fit a terminal of 80 columns.
-            for start in range(0, len(strides), 3):
-                shown = strides[start : start + 3]
-                heads = [head for stride in shown for head in (f"s={stride:g} dB", "SSIM")]
-                console.print(
-                    _table(["pool", "unpool"], heads, _score_rows(gallery, shown, _SHORT))
-                )
-            console.print()
-        if self.checkerboard:
-            console.print("[bold]doubled with equal weights[/]")
-            table = [
-                [name, detail, share if share == "0%" else f"[red]{share}[/]", psnr]
-                for name, detail, share, psnr in self._upsampler_rows()
-            ]
-            console.print(_table(["by", ""], ["unevenness", "PSNR dB"], table))
-
     def _markdown(self) -> list[str]:
         lines = [
             "# Photographs pooled and unpooled",
@@ -144,15 +115,16 @@ class GalleryReport:
                 "",
                 _line(["pooling", "unpooling", *heads]),
                 "|---|---|" + "---:|---:|" * len(strides),
-                *map(_line, _score_rows(gallery, strides)),
+                *map(_line, _score_rows(gallery)),
                 "",
             ]
         if self.checkerboard:
             lines += ["## Doubled with equal weights", "", "| by | | unevenness | PSNR |"]
-            lines += ["|---|---|---:|---:|", *map(_line, self._upsampler_rows()), ""]
+            lines += ["|---|---|---:|---:|", *map(_line, self.upsampler_rows()), ""]
         return lines
 
-    def _upsampler_rows(self) -> Iterator[list[str]]:
+    def upsampler_rows(self) -> Iterator[list[str]]:
+        """Yield the name and detail of each way to double, its unevenness and its PSNR."""
         for result in self.checkerboard:
             names = [result.upsampler.name, result.upsampler.detail]
             yield [*names, f"{result.unevenness:.0%}", f"{result.psnr:.1f}"]
@@ -187,15 +159,11 @@ def _every_stride(gallery: Gallery) -> Figure:
     return grid_figure([(gallery, stride) for stride in gallery.strides])
 
 
-def _score_rows(
-    gallery: Gallery, strides: Sequence[float], short: Sequence[tuple[str, str]] = ()
-) -> Iterator[list[str]]:
+def _score_rows(gallery: Gallery) -> Iterator[list[str]]:
     """Yield the labels of each method and its scores, "-" where the method cannot do it."""
     for method in gallery.methods():
         row = [method.pooling, method.unpooling]
-        for long, replacement in short:
-            row = [label.replace(long, replacement) for label in row]
-        for stride in strides:
+        for stride in gallery.strides:
             entry = gallery.entry(method, stride)
             row += [f"{entry.psnr:.1f}", f"{entry.ssim:.2f}"] if entry else ["-", "-"]
         yield row
@@ -204,14 +172,3 @@ def _score_rows(
 def _line(cells: Sequence[str]) -> str:
     """Return a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
-
-
-def _table(labels: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in labels:
-        table.add_column(name, no_wrap=True)
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    return table

@@ -131,7 +131,7 @@ def test_an_operation_broken_on_purpose_is_named_and_exits_1(tmp_path: Path) -> 
     command = ("-m", "unpool_xp", "check", "--backend", "numpy", "--operation", "max_pool")
     shown = python(*command, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert shown.returncode == 1, shown.stdout + shown.stderr
-    assert "BAD max_pool on numpy, eager" in shown.stdout
+    assert "bad max_pool on numpy (" in shown.stdout
 
 
 @pytest.mark.parametrize(

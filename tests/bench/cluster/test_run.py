@@ -109,7 +109,7 @@ def test_every_machine_measures_every_case_though_a_worker_is_killed(
     rows = rows_of(tmp_path)
     assert all(row.checked and row.copy_gb_s for row in rows)
     assert len(rows) == summary.measured == 2 * EACH * len(CASES)
-    machines = read_machines([tmp_path])
+    machines, _ = read_machines([tmp_path])
     assert {row.machine for row in rows} == set(machines)
     assert {machine.cpu for machine in machines.values()} == {"Machine 0", "Machine 1"}
     assert {row.run for row in rows} == {"a-run"}

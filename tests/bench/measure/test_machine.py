@@ -112,14 +112,16 @@ def test_machines_are_found_in_folders_and_beside_files(tmp_path):
     here = this_machine()
     path = machine.write_machine(tmp_path / here.id)
     assert path.name == "machine.json"
-    assert read_machines([tmp_path]) == {here.id: here}
-    assert read_machines([path.with_name("run.jsonl")]) == {here.id: here}
+    assert read_machines([tmp_path]) == ({here.id: here}, [])
+    assert read_machines([path.with_name("run.jsonl")]) == ({here.id: here}, [])
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"id": "x"}', '"gpus"'])
-def test_what_is_no_machine_is_left_out(tmp_path, text):
-    (tmp_path / "machine.json").write_text(text)
-    assert read_machines([tmp_path]) == {}
+def test_what_is_no_machine_is_left_out_and_told(tmp_path, text):
+    path = tmp_path / "machine.json"
+    path.write_text(text)
+    machines, (problem,) = read_machines([tmp_path])
+    assert (machines, problem.path, problem.line) == ({}, path, 1)
 
 
 SMI = """#!/bin/sh

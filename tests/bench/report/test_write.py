@@ -121,7 +121,8 @@ def test_ties_are_called_ties(tmp_path):
 
 
 def test_the_newest_row_counts_and_the_older_are_counted(tmp_path):
-    old, new = timed("numpy", 1.0), timed("numpy", 2.0, time="2026-01-01T00:00:00+00:00")
+    old = timed("numpy", 1.0)
+    new = timed("numpy", 2.0, time="2026-01-01T00:00:00+00:00", run="another")
     page = report(tmp_path, [new, old])
     assert "1 older rows" in page.text
     assert page.data["machines"][0]["rows"]["seconds"] == [pytest.approx(2.0, rel=0.02)]

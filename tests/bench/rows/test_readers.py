@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,6 @@ from msgspec.structs import asdict
 
 from tests.support.rows import failed_row, make_row, write
 from unpool_xp.bench.catalog.panel import panel_case
-from unpool_xp.bench.rows import readers
 from unpool_xp.bench.rows.files import ReadResult, read_rows
 from unpool_xp.bench.rows.readers import read_results
 from unpool_xp.bench.rows.schema import failure_reason, row_of
@@ -150,7 +149,7 @@ def test_asv_without_samples_gives_the_median_alone(asv_file: Path, tmp_path: Pa
     [
         ({"result": None, "samples": None}, 6, None),  # asv writes a column of nulls as null
         ({"result": [1.0]}, 0, "1 results for 6 sets"),
-        ({"samples": [[-1.0]] * 6}, 1, "> 0.0 - at `$.samples_s[0]`"),
+        ({"samples": [[-1.0]] * 6}, 1, ">= 1e-15 - at `$.samples_s[0]`"),
         ({"samples": [[float("nan")]] * 6}, 1, "`$.samples_s[0]`"),
         ({"samples": [["1"]] * 6}, 1, "`$.samples_s[0]`"),
         ({"samples": [[]] * 6}, 1, "not a list of seconds"),
@@ -334,10 +333,14 @@ def test_a_file_of_no_kind_is_one_problem(tmp_path: Path, content: bytes) -> Non
 def test_a_file_that_may_not_be_read_costs_only_itself(
     pytest_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(path: Path) -> NoReturn:
-        raise PermissionError(13, "Permission denied")
+    read = Path.read_bytes
 
-    monkeypatch.setattr(readers, "read_lines", refuse)
+    def refuse(path: Path) -> bytes:
+        if path.name == "run.jsonl":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
     found = read_results([write(tmp_path / "run.jsonl", make_row()), pytest_file])
     assert len(found.rows) == 1
     assert found.problems[0].reason == "cannot be read: Permission denied"

@@ -166,9 +166,15 @@ def test_failures_count_as_done():
 
 def test_the_latest_row_of_a_case_counts_on_each_machine():
     old = make_row(time="2025-01-01T00:00:00+00:00")
-    new = make_row(time="2025-01-02T00:00:00+00:00")
+    new = make_row(time="2025-01-02T00:00:00+00:00", run="another")
     elsewhere = make_row(machine="other")
     assert schema.latest([new, old, elsewhere]) == [new, elsewhere]
+
+
+def test_of_the_rows_of_a_run_the_last_counts_whatever_the_clock_said():
+    ahead = make_row(time="2099-01-01T00:00:00+00:00", samples_s=[1.0])
+    later = make_row(time="2025-01-01T00:00:00+00:00", samples_s=[3.0])
+    assert schema.latest([ahead, later]) == [later]
 
 
 def test_what_was_not_checked_has_no_time_that_counts():

@@ -1,4 +1,4 @@
-"""The end of a sweep fits the terminal, and no number loses its unit."""
+"""The end of a sweep: what to use for each operation and size, and what a call comes to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import re
 from typing import Any
 
-import pytest
 from rich.console import Console
 
 from tests.support.rows import failed_row, native, timed
@@ -43,21 +42,16 @@ def rows_of_a_series() -> list[Row]:
     return [*rows, timed("dask", 1e-3, **odd), failed_row("crash", operation="avg_pool")]
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 120])
-def test_nothing_is_lost_in_a_narrow_terminal(width: int) -> None:
-    text = printed(rows_of_a_series(), width)
-    assert max(map(len, text.splitlines())) <= width
-    assert "…" not in text
+def test_an_operation_is_a_heading_and_each_size_a_row() -> None:
+    text = printed(rows_of_a_series(), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert re.search(r"1.00 to 16.0 MiB +numpy +\d", text)
     words = " ".join(text.split())
     for part in (
-        *("fractional_max_unpool", "64.0 KiB", "1.00 to 16.0 MiB", "kernel 3x3, stride 2x2"),
-        *("portable:", "nothing has a time", "numpy 9.00 µs + ", "12.0 GB/s", "% ", "sure"),
+        *("fractional_max_unpool", "64.0 KiB", "kernel 3x3, stride 2x2"),
+        *("portable:", "nothing has a time", "numpy 9.00 µs + 12.0 GB/s", "% "),
     ):
         assert part in words, part
-    # Each number stands before its unit, on the same line or the one before.
-    assert all(re.search(r"\d[\d.]*$", before) for before in re.split(r"\s*[KM]iB", words)[:-1])
-    if width >= 60:
-        assert re.search(r"1.00 to 16.0 MiB +numpy +\d", text)
 
 
 def test_the_operation_is_said_once_and_few_sizes_are_named() -> None:

@@ -405,7 +405,6 @@ def test_the_command_lists_all_and_answers_scripts(sides: list[str], tmp_path: P
         (["base", "empty"], "head has no rows"),
         (["nowhere", "base"], "there is no file or folder 'nowhere'"),
         (["base", "head", "--config", "none.toml"], "there is no file 'none.toml'"),
-        (["base", "head", "--markdown", "no/w.md"], "--markdown no/w.md: No such file"),
     ],
 )
 @pytest.mark.usefixtures("sides")

@@ -73,7 +73,18 @@ def bytes_text(number: float) -> str:
 
 def printable(text: str) -> str:
     """Return a text that comes from a file on one line, without control characters."""
-    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
+def csv_cell(value: object) -> object:
+    """Return a value as a cell of CSV: a text that no spreadsheet takes for a formula."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def escape_markdown(value: object) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import time
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from xml.etree import ElementTree
@@ -40,6 +41,8 @@ class CheckResult:
         Skipped only for a reason that `unpool_xp.capabilities` names, or for want of time.
     detail : str
         The reason, or what differed; empty where it passed.
+    warned : tuple of str, optional
+        What the library warned of meanwhile, as often as it did.
     """
 
     backend: str
@@ -48,6 +51,7 @@ class CheckResult:
     dtype: str
     outcome: Outcome
     detail: str = ""
+    warned: tuple[str, ...] = ()
 
 
 def check_backends(
@@ -129,12 +133,16 @@ def _check_label(
                 answer = pool[label].ask(
                     "check", timeout=wait, torch_compiled=torch_compiled, **arguments
                 )
-                yield from (CheckResult(**one) for one in answer["checked"])
+                yield from map(_from_json, answer["checked"])
                 continue
         except (WorkerError, WorkerLostError) as error:
             if isinstance(error, WorkerError) or time.monotonic() < end:
                 outcome, detail = "failed", str(error)
         yield CheckResult(label, "eager", operation, dtype, outcome, detail)
+
+
+def _from_json(answer: Mapping[str, Any]) -> CheckResult:
+    return CheckResult(**{**answer, "warned": tuple(answer["warned"])})
 
 
 def check_operation(
@@ -153,24 +161,33 @@ def check_operation(
 
 
 def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> CheckResult:
-    reason = why_not(operation, backend.library, dtype)
-    if reason is None:
-        try:
-            backend.dtype(dtype)
-        except TypeError as error:  # of a library that nobody has described
-            reason = str(error)
+    # The table describes known libraries, others tell for themselves.
+    reason = why_not(operation, backend.library, dtype) or backend.why_no_dtype(dtype)
     if reason is not None:
         return CheckResult(backend.label, mode, operation, dtype, "skipped", reason)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        detail = _run_trials(backend, mode, operation, dtype)
+    outcome: Outcome = "failed" if detail else "passed"
+    warned = tuple(f"{one.category.__name__}: {_one_line(one.message)}" for one in caught)
+    return CheckResult(backend.label, mode, operation, dtype, outcome, detail, warned)
+
+
+def _run_trials(backend: backends.Backend, mode: str, operation: str, dtype: str) -> str:
+    """Return what is wrong with the first trial that fails, or an empty string."""
     for trial in TRIALS:
         if trial.operation == operation:
             try:
                 wrong = _run_trial(backend, mode, trial, dtype)
             except Exception as error:  # whatever a library raises is a failure with its reason
-                wrong = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                wrong = f"{type(error).__name__}: {_one_line(error)}"
             if wrong:
-                detail = f"{trial.note}: {wrong}"
-                return CheckResult(backend.label, mode, operation, dtype, "failed", detail)
-    return CheckResult(backend.label, mode, operation, dtype, "passed")
+                return f"{trial.note}: {wrong}"
+    return ""
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())[:300]
 
 
 def _run_trial(backend: backends.Backend, mode: str, trial: Trial, dtype: str) -> str:
@@ -218,7 +235,7 @@ def _describe_mismatch(got: NDArray, want: NDArray, tolerance: float) -> str:
 # --- what is made of it --------------------------------------------------------------------------
 
 
-def to_json(results: Iterable[CheckResult]) -> list[dict[str, str]]:
+def to_json(results: Iterable[CheckResult]) -> list[dict[str, Any]]:
     """Return the results as plain dictionaries."""
     return [asdict(result) for result in results]
 

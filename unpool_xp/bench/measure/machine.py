@@ -15,9 +15,13 @@ from typing import Annotated, Any
 import msgspec
 import psutil
 from msgspec import Meta
+from msgspec.structs import asdict
 
+from unpool_xp.bench.cases.formatting import printable
 from unpool_xp.bench.measure.host import nvidia
 from unpool_xp.bench.measure.host.cgroup import cpu_quota, memory_limit
+from unpool_xp.bench.rows.files import Problem, read_json
+from unpool_xp.bench.rows.schema import Text
 
 # What changes the threads or the kernels of a numeric library; nothing else is ever recorded.
 ENVIRONMENT = (
@@ -42,6 +46,8 @@ ENVIRONMENT = (
 )
 _SYSFS_CPUS = Path("/sys/devices/system/cpu")
 _Count = Annotated[int, Meta(gt=0, le=2**63 - 1)]
+_Names = Annotated[tuple[Text, ...], Meta(max_length=1000)]
+_Facts = Annotated[dict[Text, Text], Meta(max_length=1000)]
 
 
 class Machine(msgspec.Struct, frozen=True):
@@ -80,19 +86,19 @@ class Machine(msgspec.Struct, frozen=True):
     """
 
     id: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,80}\Z")]  # a folder is named by it
-    cpu: str
-    architecture: str
+    cpu: Text
+    architecture: Text
     physical_cores: _Count
     logical_cores: _Count
-    caches: dict[str, int]
+    caches: Annotated[dict[Text, _Count], Meta(max_length=1000)]
     memory_bytes: _Count
-    gpus: tuple[str, ...]
-    os: str
-    python: str
-    governor: str | None
-    environment: dict[str, str]
-    gpu_facts: tuple[dict[str, str], ...] = ()
-    cpu_quota: float | None = None
+    gpus: _Names
+    os: Text
+    python: Text
+    governor: Text | None
+    environment: _Facts
+    gpu_facts: Annotated[tuple[_Facts, ...], Meta(max_length=1000)] = ()
+    cpu_quota: Annotated[float, Meta(gt=0, le=1e15)] | None = None
     memory_limit_bytes: _Count | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -104,9 +110,21 @@ class Machine(msgspec.Struct, frozen=True):
     def from_json(cls, data: Mapping[str, Any]) -> Machine:
         """Rebuild a machine from `to_json`; raise a ValueError if the data is invalid."""
         try:
-            return msgspec.convert(data, cls)
+            machine = msgspec.convert(data, cls)
         except msgspec.ValidationError as error:
-            raise ValueError(f"Machine: data={data!r} is no machine: {error}") from error
+            raise ValueError(f"Machine: data is no machine: {error}") from error
+        return cls(**{name: _printable_fact(fact) for name, fact in asdict(machine).items()})
+
+
+def _printable_fact(fact: Any) -> Any:
+    """Return a fact of a machine without control characters."""
+    if isinstance(fact, str):
+        return printable(fact)
+    if isinstance(fact, tuple):
+        return tuple(map(_printable_fact, fact))
+    if isinstance(fact, dict):
+        return {printable(name): _printable_fact(value) for name, value in fact.items()}
+    return fact
 
 
 def this_machine() -> Machine:
@@ -190,7 +208,7 @@ def write_machine(folder: str | Path, machine: Machine | None = None) -> Path:
     return path
 
 
-def read_machines(paths: Iterable[str | Path]) -> dict[str, Machine]:
+def read_machines(paths: Iterable[str | Path]) -> tuple[dict[str, Machine], list[Problem]]:
     """Read the ``machine.json`` in and beside results.
 
     Parameters
@@ -201,18 +219,25 @@ def read_machines(paths: Iterable[str | Path]) -> dict[str, Machine]:
     Returns
     -------
     dict of str to Machine
-        By id. A file that cannot be read is left out: a report says less, and is not wrong.
+        By id.
+    list of Problem
+        A problem for each file that could not be read.
     """
-    machines = {}
+    machines, problems = {}, []
     for path in map(Path, paths):
         found = path.rglob("machine.json") if path.is_dir() else [path.parent / "machine.json"]
         for file in found:
             try:
-                machine = Machine.from_json(json.loads(file.read_text(encoding="utf-8")))
-            except (OSError, ValueError):
+                machine = Machine.from_json(read_json(file.read_bytes()))
+            except FileNotFoundError:  # only where it is not in a folder
                 continue
-            machines[machine.id] = machine
-    return machines
+            except OSError as error:
+                problems.append(Problem(file, 1, f"cannot be read: {error.strerror or error}"))
+            except ValueError as error:
+                problems.append(Problem(file, getattr(error, "lineno", 1), str(error)))
+            else:
+                machines[machine.id] = machine
+    return machines, problems
 
 
 @functools.cache

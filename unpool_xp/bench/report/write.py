@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.resources
 import math
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from unpool_xp.bench.cases.formatting import (
+    csv_cell,
     escape_markdown,
     interval_text,
     printable,
@@ -83,7 +85,8 @@ def write_report(
     problems : sequence of Problem
         The lines that could not be read.
     out_dir : str or Path
-        The folder; it is made, and files of these names in it are replaced.
+        The folder; it is made. Files of these names in it are replaced once all of them are
+        written.
     machines : mapping of str to Machine, optional
         What is known of the machines, by id.
 
@@ -102,34 +105,42 @@ def write_report(
     """
     out_dir, rows = Path(out_dir), list(rows)
     out_dir.mkdir(parents=True, exist_ok=True)
-    view = report_view(rows, problems, dict(machines or {}))
-    backends = [backend["name"] for backend in view["backends"]]
-    pngs = [
-        charts.write_png(
-            part["spec"],
-            out_dir / part["png"],
-            f"{part['name']} on {machine['title']}",
-            _CAPTION,
-            backends,
-        )
-        for machine in view["machines"]
-        for part in machine["operations"]
-        if part["spec"] is not None
-    ]
-    page, summary, table = (out_dir / f"report.{ending}" for ending in ("html", "md", "csv"))
-    answers = out_dir / "decisions.csv"
-    page.write_text(_html(view, rows), encoding="utf-8")
-    summary.write_text(_markdown(view), encoding="utf-8")
-    _write_csv(table, _CSV_COLUMNS, _csv_lines(view))
-    decided = (decision for machine in view["machines"] for decision in machine["decisions"])
-    _write_csv(answers, decisions.CSV_COLUMNS, (decision.as_csv() for decision in decided))
-    return ReportFiles(page, summary, table, answers, tuple(pngs))
+    with tempfile.TemporaryDirectory(prefix=".report-", dir=out_dir) as folder:
+        new = Path(folder)
+        view = report_view(rows, problems, dict(machines or {}))
+        backends = [backend["name"] for backend in view["backends"]]
+        pngs = [
+            charts.write_png(
+                part["spec"],
+                new / part["png"],
+                f"{part['name']} on {machine['title']}",
+                _CAPTION,
+                backends,
+            )
+            for machine in view["machines"]
+            for part in machine["operations"]
+            if part["spec"] is not None
+        ]
+        page, summary, table = (new / f"report.{ending}" for ending in ("html", "md", "csv"))
+        answers = new / "decisions.csv"
+        page.write_text(_html(view, rows), encoding="utf-8")
+        summary.write_text(_markdown(view), encoding="utf-8")
+        _write_csv(table, _CSV_COLUMNS, _csv_lines(view))
+        decided = (decision for machine in view["machines"] for decision in machine["decisions"])
+        _write_csv(answers, decisions.CSV_COLUMNS, (decision.as_csv() for decision in decided))
+        # The page last: what it speaks of is there.
+        moved = [
+            path.replace(out_dir / path.name) for path in (*pngs, answers, table, summary, page)
+        ]
+    *drawn, answers, table, summary, page = moved
+    return ReportFiles(page, summary, table, answers, tuple(drawn))
 
 
 def _html(view: Mapping[str, Any], rows: Sequence[Row]) -> str:
     drawn = bool(view["machines"])
     return _render(
         "template.html",
+        _without_controls,
         **view,
         backend_names=[backend["name"] for backend in view["backends"]],
         shown=_MOST_LINES,
@@ -140,6 +151,10 @@ def _html(view: Mapping[str, Any], rows: Sequence[Row]) -> str:
         data=gzip_base64_json(page_data(view, rows)) if drawn else "",
         raw=pack_rows(rows),
     )
+
+
+def _without_controls(value: object) -> object:
+    return value if hasattr(value, "__html__") else printable(str(value))
 
 
 def _markdown(view: Mapping[str, Any]) -> str:
@@ -157,7 +172,7 @@ def _write_csv(path: Path, columns: Sequence[str], lines: Iterable[Mapping[str, 
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(lines)
+        writer.writerows({name: csv_cell(cell) for name, cell in line.items()} for line in lines)
 
 
 def _csv_lines(view: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -179,7 +194,7 @@ def _csv_lines(view: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                     "copy_gb_s": limit,
                 }
             for row, reason in case.failed:
-                yield {**_csv_cells(machine["id"], row), "reason": printable(reason)}
+                yield {**_csv_cells(machine["id"], row), "reason": reason}
 
 
 def _csv_cells(machine: str, row: Row) -> dict[str, Any]:
@@ -194,9 +209,7 @@ def _csv_cells(machine: str, row: Row) -> dict[str, Any]:
     }
 
 
-def _render(
-    template: str, escape: Callable[[object], object] | None = None, **values: object
-) -> str:
+def _render(template: str, escape: Callable[[object], object], **values: object) -> str:
     environment = jinja2.Environment(
         autoescape=True,
         finalize=escape,

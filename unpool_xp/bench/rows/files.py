@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from unpool_xp.bench.rows.schema import Row, parse_row, row_of
+from unpool_xp.bench.cases.formatting import printable
+from unpool_xp.bench.rows.schema import Key, Row, case_key, parse_row, row_of
+
+_MOST_BYTES = 2**30  # of a file that is unpacked: a small one can hold any number of them
+_CHUNK = 2**14
+# By what a file begins with, the longer first; the shell of Windows redirects into UTF-16.
+_ENCODINGS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A line that could not be read, and what is wrong with it."""
+    """A line that could not be read, or is doubtful, and what is wrong with it."""
 
     path: Path
     line: int  # from 1
     reason: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.path}:{self.line}: {self.reason}")
 
 
 @dataclass(frozen=True)
@@ -76,9 +95,8 @@ class RowWriter:
         OSError
             If the disk is full, or the like. The rows before it are whole, and it is not there.
         """
-        fields = msgspec.to_builtins(row)
         try:
-            row_of(fields)
+            fields = msgspec.to_builtins(row_of(msgspec.to_builtins(row)))
         except ValueError as error:
             raise ValueError(f"RowWriter.write: row {error}") from error
         # Text can hold half a character ("\\ud800"), which no file can be written with.
@@ -102,7 +120,7 @@ class RowWriter:
 
 
 def read_rows(paths: Iterable[str | Path]) -> ReadResult:
-    """Read rows from files, and from all ``*.jsonl`` in folders.
+    """Read rows from files, and from all ``*.jsonl`` and ``*.jsonl.gz`` in folders.
 
     Parameters
     ----------
@@ -121,26 +139,26 @@ def read_rows(paths: Iterable[str | Path]) -> ReadResult:
     TypeError
         If `paths` is one path instead of several.
     """
-    return read_files("read_rows", paths, lambda path: path.suffix == ".jsonl", read_lines)
+    return read_files("read_rows", paths, is_row_file, rows_of_lines)
 
 
 def read_files(
     caller: str,
     paths: Iterable[str | Path],
-    is_wanted: Callable[[Path], bool],
-    read: Callable[[Path], Iterable[Row | Problem]],
+    is_wanted: Callable[[str], bool],
+    read: Callable[[Path, bytes], Iterable[Row | Problem]],
 ) -> ReadResult:
-    """Read files, and the wanted ones of all folders, each of them once."""
+    """Read files, and those of all folders that have a wanted name, each of them once."""
     if isinstance(paths, str | Path):
         raise TypeError(f"{caller}: paths={str(paths)!r} must be a list of paths, not one")
     files: list[Path] = []
     for path in map(Path, paths):
         if not path.exists():
             raise FileNotFoundError(f"{caller}: there is no file or folder {str(path)!r}")
-        files += sorted(filter(is_wanted, path.rglob("*"))) if path.is_dir() else [path]
+        files += sorted(files_below(path, is_wanted)) if path.is_dir() else [path]
     result = ReadResult([], [])
-    for file in dict.fromkeys(file.resolve() for file in files):
-        for found in read(file):
+    for file in {os.path.realpath(file): file for file in files}.values():
+        for found in _read_file(file, read):
             if isinstance(found, Row):
                 result.rows.append(found)
             else:
@@ -148,12 +166,94 @@ def read_files(
     return result
 
 
-def read_lines(path: Path) -> Iterator[Row | Problem]:
-    """Yield the row of each line of a file, or why it is none."""
-    # Bytes, not text: a line that is not UTF-8 must not take the others with it.
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if line.strip():
+def is_row_file(name: str) -> bool:
+    """Return whether a file of that name, ``.gz`` left out, holds rows."""
+    return name.endswith(".jsonl")
+
+
+def files_below(folder: Path, is_wanted: Callable[[str], bool] = is_row_file) -> Iterator[Path]:
+    """Yield the files in a folder, to the bottom, whose names are wanted, gzipped or not."""
+    for path in folder.rglob("*"):
+        if is_wanted(path.name.removesuffix(".gz")) and path.is_file():
+            yield path
+
+
+def _read_file(
+    path: Path, read: Callable[[Path, bytes], Iterable[Row | Problem]]
+) -> Iterator[Row | Problem]:
+    """Yield what a file holds, whatever it is packed and encoded in."""
+    try:
+        data, damage = plain_bytes(path.read_bytes())
+        yield from read(path, data)
+        if damage:
+            yield Problem(path, data.count(b"\n") + 1, damage)
+    except OSError as error:
+        yield Problem(path, 1, f"cannot be read: {error.strerror or error}")
+    except ValueError as error:
+        yield Problem(path, 1, str(error))
+
+
+def plain_bytes(data: bytes) -> tuple[bytes, str | None]:
+    """Return data unpacked and in UTF-8, and what is wrong with it if it is not whole."""
+    damage = None
+    if data.startswith(b"\x1f\x8b"):
+        data, damage = _unpacked(data)
+    for mark, encoding in _ENCODINGS.items():
+        if data.startswith(mark):
+            # What is not in that encoding is replaced, so that it costs its own line alone.
+            return data.decode(encoding, "replace").encode(), damage
+    return data, damage
+
+
+def _unpacked(data: bytes) -> tuple[bytes, str | None]:
+    """Return as much of gzipped data as can be unpacked, and what is wrong with the rest."""
+    plain, stream, source = bytearray(), zlib.decompressobj(31), io.BytesIO(data)
+    while chunk := source.read(_CHUNK):
+        while chunk:
+            if stream.eof:  # several may follow one another, with zeros between
+                chunk, stream = chunk.lstrip(b"\0"), zlib.decompressobj(31)
             try:
-                yield parse_row(line)
-            except ValueError as error:
-                yield Problem(path, number, str(error))
+                plain += stream.decompress(chunk, _MOST_BYTES + 1 - len(plain))
+            except zlib.error as error:
+                return bytes(plain), f"gzip: damaged, the rest is lost: {error}"
+            if len(plain) > _MOST_BYTES:
+                raise ValueError(f"gzip: unpacks to more than {_MOST_BYTES} bytes")
+            chunk = stream.unused_data
+    return bytes(plain), None if stream.eof else "gzip: cut off, the rest is lost"
+
+
+def rows_of_lines(path: Path, data: bytes) -> Iterator[Row | Problem]:
+    """Yield the row of each line, or why it is none, and where the clock was set back."""
+    before: dict[Key, tuple[int, str]] = {}
+    # Bytes, not text: a line that is not UTF-8 must not take the others with it.
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = parse_row(line)
+        except ValueError as error:
+            yield Problem(path, number, str(error))
+            continue
+        yield row
+        key = (row.run, row.machine, case_key(row))
+        earlier, time = before.get(key, (0, ""))
+        if row.time < time:
+            reason = (
+                f"is of {row.time}, before line {earlier}, which measured the same and is of "
+                f"{time}: the clock was wrong; the later line counts"
+            )
+            yield Problem(path, number, reason)
+        before[key] = (number, row.time)
+
+
+def read_json(data: bytes) -> Any:
+    """Load JSON, whatever it is packed and encoded in; raise a ValueError if it is invalid."""
+    plain, damage = plain_bytes(data)
+    if damage:
+        raise ValueError(damage)
+    try:
+        # JSON can spell half a character ("\\ud800"), which nothing can be written with.
+        text = json.dumps(json.loads(plain), ensure_ascii=False)
+        return json.loads(text.encode("utf-8", "replace"))
+    except RecursionError as error:
+        raise ValueError(str(error)) from error

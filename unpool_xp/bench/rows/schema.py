@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import asdict, replace
+
+from unpool_xp.bench.cases.formatting import printable
 
 ROW_SCHEMA = 1
+MOST_SAMPLES = 100_000
+MOST_ELEMENTS = 2**63 - 1
+YEARS = range(1970, 2100)  # of the clock of a machine that has one, and of one that has none
 
 # No field needs more, and nothing that counts with them can overflow.
-Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Float = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
-Seconds = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Number = Annotated[float, Meta(ge=0, le=1e15)]
+Seconds = Annotated[float, Meta(ge=1e-15, le=1e15)]
+Text = Annotated[str, Meta(max_length=1000)]
+Sizes = Annotated[list[Count], Meta(max_length=64)]
+Samples = Annotated[list[Seconds], Meta(max_length=MOST_SAMPLES)]
+Numbers = Annotated[list[Number], Meta(max_length=MOST_SAMPLES)]
+Counts = Annotated[list[Count], Meta(max_length=MOST_SAMPLES)]
 
 
 class Conditions(msgspec.Struct, kw_only=True):
     """What else went on while samples were taken; one entry a sample."""
 
-    other_cpus: list[Float] = []  # processors that other programs kept busy
-    steal_cpus: list[Float] = []  # processors that the hypervisor gave to others
-    switches: list[Int] = []  # involuntary context switches of the process
-    wall_over_cpu: list[Float] = []  # seconds by the clock over CPU seconds of the process
+    other_cpus: Numbers = []  # processors that other programs kept busy
+    steal_cpus: Numbers = []  # processors that the hypervisor gave to others
+    switches: Counts = []  # involuntary context switches of the process
+    wall_over_cpu: Numbers = []  # seconds by the clock over CPU seconds of the process
 
     def extend(self, more: Conditions) -> None:
         """Append those of more samples."""
@@ -37,50 +48,50 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     """One measurement of one case: schema version 1."""
 
     schema: Literal[1] = 1
-    run: str
-    time: str  # ISO 8601, UTC
-    commit: str | None
-    machine: str  # the id of a `unpool_xp.bench.measure.machine.Machine`
-    backend: str
-    backend_version: str
-    device: str
-    threads: Int | None
+    run: Text
+    time: Text  # ISO 8601, UTC
+    commit: Text | None
+    machine: Text  # the id of a `unpool_xp.bench.measure.machine.Machine`
+    backend: Text
+    backend_version: Text
+    device: Text
+    threads: Count | None
     mode: Literal["eager", "compiled"]
     implementation: Literal["portable", "native"]
-    function: str
-    operation: str
-    shape: list[Int]  # of the operation's first array
-    kernel: list[Int] | None
-    stride: list[Int] | None
-    padding: list[Int] | None
-    scale: list[Int | Float] | None
-    out_channels: Int | None
-    dtype: str
+    function: Text
+    operation: Text
+    shape: Sizes  # of the operation's first array
+    kernel: Sizes | None
+    stride: Sizes | None
+    padding: Sizes | None
+    scale: Annotated[list[Count | Number], Meta(max_length=64)] | None
+    out_channels: Count | None
+    dtype: Text
     checked: bool
-    check_scope: str | None
-    error: str | None
-    samples_s: list[Seconds]  # seconds per call, one entry per sample
-    calls_per_sample: Int | None
-    first_call_s: Float | None
-    to_device_s: Float | None
-    from_device_s: Float | None
-    peak_bytes: Int | None
-    bytes_moved: Int
-    flops: Int
+    check_scope: Text | None
+    error: Annotated[str, Meta(max_length=100_000)] | None
+    samples_s: Samples  # seconds per call, one entry per sample
+    calls_per_sample: Count | None
+    first_call_s: Number | None
+    to_device_s: Number | None
+    from_device_s: Number | None
+    peak_bytes: Count | None
+    bytes_moved: Count
+    flops: Count
     # What a plain copy of `bytes_moved` reached, half read, half written, in the same processes; in
     # rows without `process`, one of 256 MiB.
-    copy_gb_s: Float | None
+    copy_gb_s: Number | None
     # Older rows lack these.
-    device_samples_s: list[Float] = []  # like samples_s, by the device clock if there is one
-    clock_mhz: Int | None = None  # of a GPU's processors, right after the samples
-    process: list[Int] = []  # which process each sample is of
+    device_samples_s: Numbers = []  # like samples_s, by the device clock if there is one
+    clock_mhz: Count | None = None  # of a GPU's processors, right after the samples
+    process: Counts = []  # which process each sample is of
     # Whether other programs, the hypervisor or a quota got in the way of each sample.
-    disturbed: list[bool] | None = None
+    disturbed: Annotated[list[bool], Meta(max_length=MOST_SAMPLES)] | None = None
     conditions: Conditions | None = None
-    cold_s: Float | None = None  # a call after a rest, with thread pools asleep
+    cold_s: Number | None = None  # a call after a rest, with thread pools asleep
     # What `threads` was to be, where that was chosen; `threads` is then null if it is not.
-    threads_asked: Int | None = None
-    version: str | None = None  # of unpool_xp
+    threads_asked: Count | None = None
+    version: Text | None = None  # of unpool_xp
 
 
 Key = tuple[Any, ...]
@@ -147,25 +158,66 @@ def _valid_row(read: Callable[..., Any], data: object) -> Row:
         raise ValueError(f"is not valid: {error}") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not readable as JSON: {error}") from error
-    return row
+    _require_consistent(row)
+    return replace(row, **_printable_texts(row) | {"time": _in_utc(row.time)})
+
+
+def _require_consistent(row: Row) -> None:
+    """Raise a ValueError where the fields of a row contradict each other."""
+    samples = len(row.samples_s)
+    conditions = asdict(row.conditions) if row.conditions else {}
+    for name, one_each in {
+        "process": row.process,
+        "disturbed": row.disturbed,
+        **conditions,
+    }.items():
+        if one_each and len(one_each) != samples:
+            raise ValueError(f"has {len(one_each)} entries of {name} for {samples} of samples_s")
+    if elements(row) > MOST_ELEMENTS:
+        raise ValueError(f"has the shape {row.shape}, of more than 2**63 elements")
+
+
+def _in_utc(text: str) -> str:
+    """Return a time in UTC: as text, times can then be compared."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"has the time {text[:60]!r}, which is not ISO 8601") from None
+    if time.tzinfo is None:
+        raise ValueError(f"has the time {text!r}, which has no time zone")
+    if time.year not in YEARS:
+        raise ValueError(f"has the time {text!r}, not in the years {YEARS[0]} to {YEARS[-1]}")
+    return time.astimezone(UTC).isoformat()
+
+
+def _printable_texts(row: Row) -> dict[str, str]:
+    """Return the texts that hold control characters, without; why a row failed keeps its lines."""
+    texts = {name: text for name, text in asdict(row).items() if isinstance(text, str)}
+    found = {name: printable(text) for name, text in texts.items() if not text.isprintable()}
+    if "error" in found:
+        found["error"] = "\n".join(map(printable, texts["error"].splitlines()))
+    return found
 
 
 def latest(rows: Iterable[Row]) -> list[Row]:
     """Keep the newest row of each case on each machine.
 
+    A file is appended to, so of the rows of one run the last is the newest, whatever the clock
+    said; rows of different runs are ordered by their time.
+
     Parameters
     ----------
     rows : iterable of Row
-        Of any runs.
+        Of any runs, those of a run in the order in which they were written.
 
     Returns
     -------
     list of Row
         In the order in which the cases first came.
     """
+    last = {((row.machine, case_key(row)), row.run): row for row in rows}
     newest: dict[Key, Row] = {}
-    for row in rows:
-        key = (row.machine, case_key(row))
+    for (key, _), row in last.items():
         if key not in newest or row.time >= newest[key].time:
             newest[key] = row
     return list(newest.values())

@@ -12,7 +12,7 @@ from rich.markup import escape
 from unpool_xp.backends.base import usable_cores
 from unpool_xp.bench.cases.formatting import bytes_text, number_of, seconds_text, times_text
 from unpool_xp.bench.measure.host.cgroup import cpu_quota, memory_limit
-from unpool_xp.bench.terminal.tables import text_table
+from unpool_xp.bench.terminal.tables import print_line, text_table
 
 _BUSY_SHARE = 0.1  # of the cores: beyond it, times are not to be trusted
 
@@ -21,7 +21,7 @@ def print_backends(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what is here, what its threads cost, and what is missing and why."""
     present = [row for row in rows if "missing" not in row]
     columns = ("backend", "version", "threads", "copy\nGB/s", "matmul\nGFLOP/s", "device")
-    table = text_table(*columns, align="LLrrrl")
+    table = text_table(*columns, align="LLRRRl")
     for row in present:
         rates = (_rate(row.get(name)) for name in ("copy_gb_s", "product_gflop_s"))
         threads = str(row["threads"] or "-")
@@ -30,7 +30,7 @@ def print_backends(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     measured = [row for row in present if "pool_threads" in row]
     if measured:
         heads = ("thread pool", "threads", "spins after a call", "first call after a rest")
-        pools = text_table(*heads, align="Lrrr")
+        pools = text_table(*heads, align="LRRR")
         for row in measured:
             threads = str(row["pool_threads"] or "-")
             pools.add_row(row["backend"], threads, _spin(row), _waking(row))
@@ -40,20 +40,20 @@ def print_backends(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         reason = row.get("missing") or row.get("not_measured")
         if reason:
             what = "not here" if "missing" in row else "not measured"
-            console.print(f"[dim]{what}: {row['backend']}: {escape(reason)}[/]")
+            print_line(console, escape(f"{what}: {row['backend']}: {reason}"), style="dim")
 
 
 def print_machine(console: Console, other_cpus: float | None) -> None:
     """Print what a container allows, and how busy other programs keep the cores, if measured."""
     cores, quota, limit = usable_cores(), cpu_quota(), memory_limit()
     if quota is not None and quota < cores:
-        console.print(f"the container's limit: {quota:g} of {number_of(cores, 'core')}")
+        print_line(console, f"the container's limit: {quota:g} of {number_of(cores, 'core')}")
     if limit is not None:
-        console.print(f"the container's limit: {bytes_text(limit)} of memory")
+        print_line(console, f"the container's limit: {bytes_text(limit)} of memory")
     if other_cpus is not None:
         style = "yellow" if other_cpus > _BUSY_SHARE * cores else "dim"
         text = f"other programs keep {other_cpus:.1f} of {number_of(cores, 'core')} busy"
-        console.print(f"[{style}]{text}[/]")
+        print_line(console, text, style=style)
 
 
 def _short(device: str) -> str:

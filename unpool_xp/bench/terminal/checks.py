@@ -3,42 +3,71 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
 
+from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.check.run import CheckResult
-from unpool_xp.bench.terminal.tables import text_table
+from unpool_xp.bench.terminal.tables import print_line, text_table
 
 
 def print_checks(console: Console, results: Sequence[CheckResult]) -> None:
     """Print a table of operations and backends, and every mismatch with the reference."""
-    columns = list(dict.fromkeys((result.backend, result.mode) for result in results))
-    heads = [
-        label.replace("array_api_strict", "strict") + (f"\n{mode}" if mode != "eager" else "")
-        for label, mode in columns
-    ]
-    table = text_table("operation", *heads, align="L" + "r" * len(heads))
-    number = Counter((one.operation, one.backend, one.mode, one.outcome) for one in results)
+    columns = list(dict.fromkeys(_where(result) for result in results))
+    table = text_table("operation", *(str(column).replace(" ", "\n") for column in columns))
+    number = Counter((one.operation, _where(one), one.outcome) for one in results)
     for operation in dict.fromkeys(result.operation for result in results):
         cells = []
         for column in columns:
-            failed = number[operation, *column, "failed"]
-            passed = f"[green]{number[operation, *column, 'passed']} ok[/]"
-            cells.append(f"[bold red]{failed} BAD[/]" if failed else passed)
+            passed = number[operation, column, "passed"]
+            failed = number[operation, column, "failed"]
+            words = [f"[green]{passed} ok[/]"] if passed else []
+            words += [f"[bold red]{failed} bad[/]"] if failed else []
+            cells.append(", ".join(words) or "-")
         table.add_row(operation, *cells)
     console.print(table)
+    for (where, detail), dtypes in _failures(results).items():
+        said = escape(f"{where} ({', '.join(dtypes)}): {detail}")
+        console.print(f"[bold red]bad[/] {said}", soft_wrap=True)
+    for line in [*_gaps(results), *_warnings(results)]:
+        print_line(console, escape(line), style="dim")
+    counts = Counter(result.outcome for result in results)
+    console.print()
+    print_line(
+        console,
+        f"dtypes checked against the reference: {counts['passed']} ok, {counts['failed']} bad, "
+        f"{counts['skipped']} not defined or not in the library",
+    )
+
+
+def _where(result: CheckResult) -> BackendMode:
+    return BackendMode(result.backend, result.mode)
+
+
+def _failures(results: Iterable[CheckResult]) -> dict[tuple[str, str], list[str]]:
+    """Return the dtypes of each operation and backend that fail alike."""
     failures: dict[tuple[str, str], list[str]] = {}
     for result in results:
         if result.outcome == "failed":
-            place = f"{result.operation} on {result.backend}, {result.mode}"
+            place = f"{result.operation} on {_where(result)}"
             failures.setdefault((place, result.detail), []).append(result.dtype)
-    for (place, detail), dtypes in failures.items():
-        failure = escape(f"{place} ({', '.join(filter(None, dtypes))}): {detail}")
-        console.print(f"[bold red]BAD[/] {failure}", soft_wrap=True)
-    counts = Counter(result.outcome for result in results)
-    console.print(
-        f"dtypes that agree with the oracle: {counts['passed']} ok, {counts['failed']} bad, "
-        f"{counts['skipped']} not defined or not in the library"
+    return failures
+
+
+def _gaps(results: Iterable[CheckResult]) -> list[str]:
+    """Return what libraries lack, a line each."""
+    details = (
+        result.detail
+        for result in results
+        # What an operation is not defined for is its own, and said in the docs.
+        if result.outcome == "skipped" and not result.detail.startswith(f"{result.operation} ")
     )
+    return [f"not checked: {detail}" for detail in dict.fromkeys(details)]
+
+
+def _warnings(results: Iterable[CheckResult]) -> list[str]:
+    """Return each kind of warning once, with how often it came."""
+    said = Counter((result.backend, text) for result in results for text in result.warned)
+    return [f"warned {number} times: {label}: {text}" for (label, text), number in said.items()]

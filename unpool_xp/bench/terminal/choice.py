@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +14,7 @@ from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.names import contender_text
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.ranking import print_ranking
-from unpool_xp.bench.terminal.tables import text_table
+from unpool_xp.bench.terminal.tables import print_line, text_table
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.crossover import DeviceCrossover
 from unpool_xp.bench.verdicts.ranking import Ranked, Ranking
@@ -37,25 +36,24 @@ def print_choice(console: Console, choice: Choice) -> None:
     """Print the answer, the ranking behind it, where it changes, and the code for it."""
     ranking, with_transfer = choice.ranking(), choice.ranking(with_transfer=True)
     best, portable = ranking.best, ranking.best_portable
-    console.print(f"[bold]{choice.case.name}[/]")
+    print_line(console, escape(choice.case.name), style="bold")
     print_ranking(console, ranking, choice.taxes)
     if best is None:
         console.print("[bold red]nothing could be measured[/]")
         return
-    console.print(
+    print_line(
+        console,
         f"[bold green]use {escape(best.name)}[/]: {seconds_text(best.seconds)} a call, the fastest "
-        f"in {best.share_best:.0%} of resamples"
+        f"in {best.share_best:.0%} of resamples",
     )
     for text, names in _beside_best(choice, ranking).items():
-        console.print(escape(f"{text}: {', '.join(names)}"))
+        print_line(console, escape(f"{text}: {', '.join(names)}"))
     if portable is not None and portable is not best:
-        console.print(
-            f"portable: {escape(portable.name)}, {seconds_text(portable.seconds)} a call, "
-            f"x {portable.to_best.estimate:.2f}"
-        )
+        took = f"{seconds_text(portable.seconds)} a call, x {portable.to_best.estimate:.2f}"
+        print_line(console, escape(f"portable: {portable.name}, {took}"))
     if with_transfer.best is not None:
-        on, took = escape(with_transfer.best.name), seconds_text(with_transfer.best.seconds)
-        console.print(f"with the copies there and back: {on}, {took} a call")
+        on, took = with_transfer.best.name, seconds_text(with_transfer.best.seconds)
+        print_line(console, escape(f"with the copies there and back: {on}, {took} a call"))
     _print_sizes(console, choice)
     _print_devices(console, choice)
     _print_code(console, "to paste", choice.case, best)
@@ -70,11 +68,11 @@ def _print_code(console: Console, title: str, case: Case, entry: Ranked) -> None
 
 
 def _beside_best(choice: Choice, ranking: Ranking) -> dict[str, list[str]]:
-    """Return the names of those that are as fast as the best, or not known to be slower."""
+    """Return the names of those that are tied with the best, or not known to be slower."""
     found: dict[str, list[str]] = {}
     for entry in ranking.timed[1:]:
         if entry.verdict is Verdict.SAME:
-            found.setdefault("as fast", []).append(entry.name)
+            found.setdefault("tied", []).append(entry.name)
         elif entry.verdict is Verdict.UNDECIDED:
             found.setdefault(_why_undecided(choice, ranking, entry), []).append(entry.name)
     return found
@@ -86,7 +84,7 @@ def _why_undecided(choice: Choice, ranking: Ranking, entry: Ranked) -> str:
         return f"not enough samples: --budget {budget} would decide"
     if entry.disturbed or ranking.timed[0].disturbed:
         return "disturbed by other programs"
-    return "too close to call"
+    return "not enough samples, and no budget would decide"
 
 
 def _print_sizes(console: Console, choice: Choice) -> None:
@@ -98,30 +96,33 @@ def _print_sizes(console: Console, choice: Choice) -> None:
     names = list(dict.fromkeys(name for entries in ranked.values() for name in entries))
     if len(ranked) < 2 or len(names) < 2:
         return
-    table = text_table("x best, by elements", *map(_short_count, ranked))
+    heads = map(_short_count, ranked)
+    table = text_table("x best, by elements", *heads, align="l" + "R" * len(ranked))
     for name in names:
-        table.add_row(name, *(_bar_cell(entries.get(name)) for entries in ranked.values()))
+        table.add_row(escape(name), *(_bar_cell(entries.get(name)) for entries in ranked.values()))
     console.print()
     console.print(table)
     _, *changes = choice.crossovers()
     for change in changes:
-        tied = f" (as fast: {', '.join(change.tied)})" if change.tied else ""
-        console.print(escape(f"from {elements(change.row):,} elements: {change.winner}{tied}"))
+        tied = f" (tied: {', '.join(change.tied)})" if change.tied else ""
+        text = f"from {elements(change.row):,} elements: {change.winner}{tied}"
+        print_line(console, escape(text))
     if not changes:
         smallest, *_, largest = ranked
-        console.print(f"no other answer is sure from {smallest:,} to {largest:,} elements")
+        text = f"no other answer is sure from {smallest:,} to {largest:,} elements"
+        print_line(console, text)
 
 
 def _print_devices(console: Console, choice: Choice) -> None:
     """Print from which size on each other device is quicker, with and without the copies."""
     here, copied = (choice.device_crossovers(with_transfer=copies) for copies in (False, True))
     if here:
-        console.print("\n[bold]beside the best on the CPU, by elements of the first array[/]")
+        console.print()
+        title = "beside the best on the CPU, by elements of the first array"
+        print_line(console, title, style="bold")
     for pair in zip(here, copied, strict=True):
         for crossing, data in zip(pair, ("data there", "copies counted"), strict=True):
-            said = f"{crossing.label}, {data}: {crossing.text}"
-            for line in textwrap.wrap(said, console.width, subsequent_indent="  "):
-                console.print(escape(line), highlight=False)
+            print_line(console, escape(f"{crossing.label}, {data}: {crossing.text}"))
 
 
 def _bar_cell(entry: Ranked | None) -> str:
@@ -200,7 +201,7 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
             for t in choice.taxes
         ],
         "changes": [
-            {"from_elements": elements(change.row), "use": change.winner, "as_fast": change.tied}
+            {"from_elements": elements(change.row), "use": change.winner, "tied": change.tied}
             for change in choice.crossovers()
         ],
         "device_crossovers": [

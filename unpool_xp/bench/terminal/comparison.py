@@ -1,11 +1,10 @@
-"""What ``compare`` prints at 80 columns, writes for pull requests, and answers as JSON."""
+"""What ``compare`` prints, writes for pull requests, and answers as JSON."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import statistics
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -16,12 +15,14 @@ from rich.markup import escape
 from unpool_xp.bench.cases.formatting import (
     escape_markdown,
     markdown_table,
+    number_of,
     printable,
     three_digits,
 )
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.names import backend_mode_of
 from unpool_xp.bench.rows.schema import Row, failure_reason
+from unpool_xp.bench.terminal.tables import print_line, text_table
 from unpool_xp.bench.verdicts.compare import OUTCOMES, CaseComparison, Comparison
 from unpool_xp.bench.verdicts.control import Drift
 
@@ -42,8 +43,7 @@ _MOST_ROWS = 200  # of a table in Markdown: a comment may have 65,536 characters
 def print_problems(console: Console, problems: Sequence[Problem]) -> None:
     """Print what could not be read, a line each."""
     for problem in problems[:_MOST_PROBLEMS]:
-        said = printable(f"{problem.path}:{problem.line}: {problem.reason}")
-        console.print(f"[yellow]{escape(said)}[/]", soft_wrap=True)
+        console.print(f"[yellow]{escape(str(problem))}[/]", soft_wrap=True)
     if len(problems) > _MOST_PROBLEMS:
         console.print(f"[yellow]and {len(problems) - _MOST_PROBLEMS} more that cannot be read[/]")
 
@@ -52,38 +52,33 @@ def print_comparison(console: Console, comparison: Comparison, *, everything: bo
     """Print what changed (or everything), and the count of each outcome."""
     shown = OUTCOMES if everything else CHANGED
     listed = [entry for entry in comparison.entries if entry.outcome in shown]
+    if comparison.is_mostly_lost:
+        console.print(f"[bold yellow]{_lost_line(comparison)}[/]")
     if listed:
         _print_entries(console, listed)
         console.print()
     for note in comparison.notes:
-        console.print(f"[yellow]note:[/] {escape(printable(note))}")
+        print_line(console, f"[yellow]note:[/] {escape(printable(note))}")
     for line in _unlisted_lines(comparison.entries, shown):
-        console.print(escape(line))
+        print_line(console, escape(line))
     colour = {0: "bold green", 1: "bold red", 2: "bold yellow"}[comparison.exit_code]
-    console.print(f"[{colour}]{escape(headline(comparison))}[/]")
+    print_line(console, escape(headline(comparison)), style=colour)
 
 
 def _print_entries(console: Console, entries: Sequence[CaseComparison]) -> None:
-    """Print two lines an entry: a table would break long names to keep its columns."""
-    # Names of cases have up to 54 letters, the columns beside them 25: 80 in all, with the gap.
-    width = max(min(max(len(entry.name) for entry in entries), console.width - 26), 20)
-    head = f"{'head over base':{width}} {'ratio':>6} {'95 %':>11} {'noise':>6}"
-    console.print(f"[bold]{head}[/]", soft_wrap=True)
+    """Print each entry, and below it what it was measured with and what is to be said of it."""
+    table = text_table("head over base", "ratio", "95 %", "noise", align="lRRR")
     for outcome, entries_of_outcome in itertools.groupby(entries, lambda entry: entry.outcome):
         group, meaning = list(entries_of_outcome), _MEANINGS.get(outcome)
         title = f"{outcome} ({len(group)})" + (f": {meaning}" if meaning else "")
-        console.print(f"[{_COLOURS.get(outcome, 'bold')}]{title}[/]")
+        table.add_line(title, style=_COLOURS.get(outcome, "bold"))
         for entry in group:
-            name, numbers = printable(entry.name), _numbers(entry)
-            line = f"{name:{width}} {numbers[0]:>6} {numbers[1]:>11} {numbers[2]:>6}"
-            console.print(escape(line.rstrip()), soft_wrap=True)
+            table.add_row(escape(printable(entry.name)), *_numbers(entry))
             # The note of what only one side has is the title.
             note = "" if entry.outcome.startswith("only") else printable(entry.note or "")
             words = measured_with(entry) + (f": {note}" if note else "")
-            below = textwrap.fill(
-                words, console.width, initial_indent="  ", subsequent_indent="    "
-            )
-            console.print(f"[dim]{escape(below)}[/]", soft_wrap=True)
+            table.add_line(escape(words), style="dim", indent=2)
+    console.print(table)
 
 
 def _numbers(entry: CaseComparison) -> tuple[str, str, str]:
@@ -124,6 +119,14 @@ def _unlisted_lines(entries: Sequence[CaseComparison], shown: Sequence[str]) -> 
         yield f"{outcome}: {len(unlisted)}{meaning} ({listed})"
 
 
+def _lost_line(comparison: Comparison) -> str:
+    lost, in_base = (
+        comparison.counts["only base"],
+        sum(e.base is not None for e in comparison.entries),
+    )
+    return f"{lost} of {number_of(in_base, 'case')} of base are missing in head"
+
+
 def headline(comparison: Comparison) -> str:
     """Return the answer in a line."""
     counts = comparison.counts
@@ -148,6 +151,8 @@ def comparison_as_markdown(comparison: Comparison, *, everything: bool = False) 
     """Return the comparison for a pull request."""
     shown = OUTCOMES if everything else CHANGED
     lines = ["### Times of head over base", "", f"**{escape_markdown(headline(comparison))}**", ""]
+    if comparison.is_mostly_lost:
+        lines[2:2] = [f"**{_lost_line(comparison)}**", ""]
     entries = [
         entry for outcome in shown for entry in comparison.entries if entry.outcome == outcome
     ]
@@ -173,7 +178,7 @@ def comparison_as_json(comparison: Comparison, problems: Sequence[Problem] = ())
         "counts": comparison.counts,
         "geometric_mean": comparison.geometric_mean,
         "notes": comparison.notes,
-        "problems": [f"{p.path}:{p.line}: {p.reason}" for p in problems],
+        "problems": [str(problem) for problem in problems],
         "entries": [_entry_as_json(entry) for entry in comparison.entries],
     }
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from rich.console import Console
 from rich.markup import escape
 
-from unpool_xp.bench.terminal.tables import text_table
+from unpool_xp.bench.terminal.tables import print_line, text_table
 from unpool_xp.bench.verdicts.decisions import Decision
 from unpool_xp.bench.verdicts.time_model import MIN_SIZES, TimeModel
 
-_WIDE, _NARROW = 76, 60  # characters of a terminal: for ranges of ratios; for a table at all
 _LEGEND = (
-    "next takes: the time of the next best over it; = as fast, ? not enough samples in one of the "
+    "next takes: the time of the next best over it; = tied, ? not enough samples in one of the "
     "sizes. sure: in which share of resamples it is the fastest, where that is least."
 )
 
@@ -25,39 +22,16 @@ def print_decisions(console: Console, decisions: Sequence[Decision]) -> None:
     """Print what to use for each operation and size, by how much, and how sure that is."""
     if not decisions:
         return
-    if console.width < _NARROW:
-        _print_as_list(console, decisions)
-    else:
-        _print_as_table(console, decisions)
-    _print_wrapped(console, _LEGEND, style="dim")
-
-
-def _print_as_table(console: Console, decisions: Sequence[Decision]) -> None:
     table = text_table("bytes of a call", "use", "next takes", "sure", align="LlRR")
     for settings, mine in _by_operation(decisions):
-        name, about = escape(mine[0].operation), escape(_heading(settings, mine))
-        table.add_row(f"[bold]{name}[/]", f"[dim]{about}[/]", "", "")
+        about = f"[bold]{escape(mine[0].operation)}[/] [dim]{escape(_heading(settings, mine))}[/]"
+        table.add_line(about)
         for decision in mine:
-            margin = ""
-            if decision.next is not None:
-                wide = console.width >= _WIDE
-                margin = decision.next.text if wide else decision.next.least_text
+            margin = "" if decision.next is None else decision.next.text
             use = "\n".join([decision.use or "nothing has a time", *_notes(decision, settings)])
             table.add_row(f"  {decision.size_text}", escape(use), margin, decision.sure_text)
     console.print(table)
-
-
-def _print_as_list(console: Console, decisions: Sequence[Decision]) -> None:
-    for settings, mine in _by_operation(decisions):
-        name = f"{mine[0].operation}, {_heading(settings, mine)}"
-        _print_wrapped(console, name, style="bold")
-        for decision in mine:
-            parts = [f"{decision.size_text}: {decision.use or 'nothing has a time'}"]
-            if decision.next is not None:
-                parts.append(f"next takes {decision.next.text}")
-            if decision.sure_text:
-                parts.append(f"{decision.sure_text} sure")
-            _print_wrapped(console, "; ".join([*parts, *_notes(decision, settings)]), indent="  ")
+    print_line(console, _LEGEND, style="dim")
 
 
 def _by_operation(decisions: Iterable[Decision]) -> list[tuple[str, list[Decision]]]:
@@ -102,18 +76,14 @@ def print_time_models(console: Console, models: Iterable[TimeModel]) -> None:
         if not fitted:
             few.append(operation)
     if rows:
-        console.print("\n[bold]a call of unpool_xp's takes[/] overhead + bytes / bandwidth")
-        table = text_table("", "", align="LL")
-        table.show_header = False
-        width = console.width - max(len(operation) for operation, _ in rows) - 2
+        console.print()
+        print_line(console, "[bold]a call of unpool_xp's takes[/] overhead + bytes / bandwidth")
+        table = text_table("", "", align="Ll")
         for operation, text in rows:
-            if console.width < _NARROW:
-                _print_wrapped(console, f"{operation}: {text}")
-            else:
-                table.add_row(escape(operation), escape("\n".join(_wrap(text, width))))
+            table.add_row(escape(operation), escape(text))
         console.print(table)
     if few:
-        _print_wrapped(console, f"fewer than {MIN_SIZES} sizes, no fit: {', '.join(few)}", "dim")
+        print_line(console, f"fewer than {MIN_SIZES} sizes, no fit: {', '.join(few)}", style="dim")
 
 
 def _models_text(models: Iterable[TimeModel]) -> str:
@@ -128,15 +98,3 @@ def _models_text(models: Iterable[TimeModel]) -> str:
     if few:
         texts.append(f"fewer than {MIN_SIZES} sizes: {', '.join(few)}")
     return "; ".join(texts)
-
-
-def _print_wrapped(console: Console, text: str, style: str = "", *, indent: str = "") -> None:
-    for line in _wrap(text, console.width, indent):
-        console.print(escape(line), style=style, highlight=False)
-
-
-def _wrap(text: str, width: int, indent: str = "") -> list[str]:
-    """Return lines that end with no number whose unit is on the next."""
-    kept = re.sub(r"(?<=\d) (?=\S)", "\N{NO-BREAK SPACE}", text)
-    lines = textwrap.wrap(kept, width, initial_indent=indent, subsequent_indent=f"{indent}  ")
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]

@@ -1,4 +1,4 @@
-"""What the gate prints at 80 columns, writes for pull requests, and answers as JSON."""
+"""What the gate prints, writes for pull requests, and answers as JSON."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from unpool_xp.bench.terminal.comparison import (
     comparison_as_markdown,
     print_comparison,
 )
+from unpool_xp.bench.terminal.tables import print_line
 
 
 def print_gate(console: Console, gate: GateResult, *, everything: bool = False) -> None:
     """Print what was compared, how noisy it was, and the verdicts."""
     for line in _summary_lines(gate):
-        console.print(escape(line), soft_wrap=True)
+        print_line(console, escape(line))
     console.print()
     print_comparison(console, gate.comparison, everything=everything)
 

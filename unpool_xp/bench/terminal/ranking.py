@@ -12,25 +12,27 @@ from unpool_xp.bench.cases.formatting import interval_text, seconds_text
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.names import backend_mode_of, case_of, contender_text
 from unpool_xp.bench.rows.schema import latest
-from unpool_xp.bench.terminal.tables import text_table
+from unpool_xp.bench.terminal.tables import print_line, text_table
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.ranking import Ranked, Ranking, Tax, by_workload, rank, tax
 
 _BAR_WIDTH, _REST_WIDTH = 12, 4  # the bars', and theirs beside what a call takes after a rest
-_WIDE = 72  # characters of a terminal; in a narrower one only the main columns are shown
+
+_LEGEND = (
+    "= tied; ? not enough samples; ! disturbed by other programs; x own: time over that of the "
+    "library's own function (below 1: faster)"
+)
 
 
 def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
     """Print a ranking as a table, the portable beside what each library's own function takes."""
     own = {entry.backend_mode: entry for entry in taxes}
-    wide = console.width >= _WIDE
     # Older rows have no call after a rest.
-    rested = wide and any(entry.row.cold_s is not None for entry in ranking.timed)
+    rested = any(entry.row.cold_s is not None for entry in ranking.timed)
     bar_width = _REST_WIDTH if rested else _BAR_WIDTH
     columns = ["", "backend", "a call", "after\na rest", "95 % interval", "x best", "", "x own"]
-    shown = [True, True, True, rested, wide, True, wide, True]
-    align = "RlRRRRLR"  # names of functions may be long
-    table = text_table(*compress(columns, shown), align="".join(compress(align, shown)))
+    shown = [name != "after\na rest" or rested for name in columns]
+    table = text_table(*compress(columns, shown), align="".join(compress("RlRRRRbR", shown)))
     slowest = max((entry.seconds for entry in ranking.timed), default=0)
     for above, entry in zip((None, *ranking.timed), ranking.timed, strict=False):
         beside = own.get(backend_mode_of(entry.row)) if entry.is_portable else None
@@ -49,9 +51,9 @@ def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
     for entry in ranking.timed:
         if entry.disagreement:
             text = f"{entry.name}: {entry.disagreement_text}"
-            console.print(f"[yellow]{escape(text)}[/]")
+            print_line(console, escape(text), style="yellow")
     for row, reason in ranking.failed:
-        console.print(f"[yellow]{escape(f'{contender_text(row)}: {reason}')}[/]")
+        print_line(console, escape(f"{contender_text(row)}: {reason}"), style="yellow")
 
 
 def _mark(entry: Ranked, above: Ranked | None) -> str:
@@ -63,9 +65,8 @@ def _mark(entry: Ranked, above: Ranked | None) -> str:
 def print_rankings(console: Console, path: Path) -> None:
     """Print the ranking of every case in a file of rows."""
     for rows in by_workload(latest(read_rows([path]).rows)).values():
-        console.print(f"\n[bold]{case_of(rows[0]).name}[/]")
+        console.print()
+        print_line(console, escape(case_of(rows[0]).name), style="bold")
         print_ranking(console, rank(rows), tax(rows))
-    console.print(
-        "\n[dim]= as fast; ? not enough samples; ! disturbed by other programs; "
-        "x own: time over that of the library's own function (below 1: faster)[/]"
-    )
+    console.print()
+    print_line(console, _LEGEND, style="dim")

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from unpool_xp.bench.cases.formatting import markdown_table, seconds_text, three_digits
 from unpool_xp.bench.portability.targets import NOISY, TaxEntry, TaxSummary, is_noisy, summarize
-from unpool_xp.bench.terminal.tables import text_table
+from unpool_xp.bench.terminal.tables import print_line, text_table
 
 _KNOWN_MODULES = re.compile(r"^(torch\.nn\.functional|numpy\.lib\.stride_tricks|numpy)\.")
 
@@ -22,7 +22,8 @@ def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
     """Print for each target a table of its cases."""
     for target in dict.fromkeys(entry.target for entry in entries):
         here = [entry for entry in entries if entry.target == target]
-        console.print(f"\n[bold]{target.name}[/] against {target.baseline}")
+        console.print()
+        print_line(console, f"[bold]{target.name}[/] against {target.baseline}")
         table = text_table("case", "portable", "native", "ratio", "95 %", align="lRRRR")
         for entry in here:
             if entry.ratio is not None:
@@ -38,11 +39,11 @@ def print_entries(console: Console, entries: Sequence[TaxEntry]) -> None:
                 )
         console.print(table)
         for line in _fastest_natives(here):
-            console.print(f"[dim]{escape(line)}[/]")
+            print_line(console, escape(line), style="dim")
         for entry in here:
             if entry.reason is not None:
                 reason = escape(f"{entry.case.short_name}: {entry.reason}")
-                console.print(f"[yellow]{reason}[/]", soft_wrap=True)
+                print_line(console, reason, style="yellow")
 
 
 def _fastest_natives(entries: Sequence[TaxEntry]) -> list[str]:
@@ -79,12 +80,15 @@ def _worst_ratio(summary: TaxSummary) -> float:
 def print_summaries(console: Console, entries: Sequence[TaxEntry]) -> None:
     """Print for each target its mean, its worst case, and whether it is met."""
     summaries = summarize(entries)
-    console.print("\n[bold]portable time over the library's own[/], geometric means by operation")
+    console.print()
+    title = "[bold]portable time over the library's own[/], geometric means by operation"
+    print_line(console, title)
     table = text_table("", *(summary.target.name.replace(" ", "\n") for summary in summaries))
     for operation, means in _means_by_operation(entries, summaries):
         table.add_row(operation, *means)
     console.print(table)
-    console.print("\n[bold]geometric mean and worst case[/] of each backend")
+    console.print()
+    print_line(console, "[bold]geometric mean and worst case[/] of each backend")
     columns = ("", "mean", "target", "worst", "target", "worst case", "")
     table = text_table(*columns, align="LRRRRll")
     for summary in summaries:
@@ -92,12 +96,11 @@ def print_summaries(console: Console, entries: Sequence[TaxEntry]) -> None:
         table.add_row(*cells, f"[green]{met}[/]" if summary.met else f"[red]{met}[/]")
     console.print(table)
     if any(summary.noisy for summary in summaries):
-        console.print(
-            f"[yellow]? an interval whose ends are more than {NOISY:g} times apart: "
-            "something else ran here, measure again[/]"
-        )
+        noisy = f"? an interval whose ends are more than {NOISY:g} times apart: "
+        print_line(console, f"{noisy}something else ran here, measure again", style="yellow")
     if any(summary.disturbed for summary in summaries):
-        console.print("[yellow]! other programs were at work: it decides nothing[/]")
+        said = "! other programs were at work: it decides nothing"
+        print_line(console, said, style="yellow")
 
 
 def _means_by_operation(

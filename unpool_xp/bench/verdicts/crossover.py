@@ -21,7 +21,7 @@ from unpool_xp.bench.verdicts.ranking import (
 _WORDS = {
     Verdict.FASTER: "quicker",
     Verdict.SLOWER: "slower",
-    Verdict.SAME: "as fast",
+    Verdict.SAME: "tied",
     Verdict.UNDECIDED: "undecided",
     None: "failed",
 }

@@ -213,7 +213,9 @@ def decide(rankings: Iterable[Ranking]) -> list[Decision]:
     []
     """
     groups: dict[tuple[str, str], list[Ranking]] = {}
-    for ranking in sorted(rankings, key=_order):
+    # Where only functions that find no indices were measured, there is nothing to choose from.
+    chosen_from = [ranking for ranking in rankings if ranking.timed or ranking.failed]
+    for ranking in sorted(chosen_from, key=_order):
         row = _row_of(ranking)
         groups.setdefault((row.operation, row.dtype), []).append(ranking)
     return [decision for key in sorted(groups) for decision in _decide(groups[key])]

@@ -12,8 +12,8 @@ from unpool_xp import backends
 from unpool_xp.cli.common import (
     JsonOption,
     app,
-    err,
     fail,
+    notes,
     out,
     report_unwritable,
     require_writable,
@@ -39,12 +39,13 @@ def gallery(
     as_json: JsonOption = False,
 ) -> None:
     """Pool and unpool photographs by every method: a grid of pictures, PSNR and SSIM."""
+    from unpool_xp.bench.terminal.gallery import print_gallery
     from unpool_xp.gallery.report import make_report
     from unpool_xp.gallery.scores import STRIDES
 
     require_writable("--to", to)
     try:
-        with err.status("pooling and unpooling") as status:
+        with notes.status("pooling and unpooling") as status:
             shown = make_report(
                 image,
                 backends.load(resolve_labels([backend])[0]),
@@ -59,5 +60,5 @@ def gallery(
     if as_json:
         print(json.dumps(shown.as_json(files), indent=1))
     else:
-        shown.print(out)
-    err.print(f"open {files[0]}", soft_wrap=True)
+        print_gallery(out, shown)
+    notes.print(f"open {files[0]}", soft_wrap=True)

@@ -28,6 +28,7 @@ from unpool_xp.cli.common import (
     app,
     err,
     fail,
+    notes,
     out,
     parse_threads,
     report_disturbed,
@@ -100,7 +101,7 @@ def gpu(
     chosen = preset("gpu")
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"
-    err.print(f"{len(cases)} cases on {', '.join([*labels, *cpu_labels])}; rows go to {path}")
+    notes.print(f"{len(cases)} cases on {', '.join([*labels, *cpu_labels])}; rows go to {path}")
     everywhere = [*labels, *cpu_labels]
     go_on_with(
         ctx, "sweep", preset="gpu", backend=everywhere, report=report or None, resume=path.stem
@@ -118,7 +119,7 @@ def gpu(
             wanted=_should_measure,
             progress=progress,
         )
-    err.print(
+    notes.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.left} left out for want of time"
     )
@@ -167,7 +168,7 @@ def _print_targets(rows: list[Row], folder: Path) -> None:
     for line in lines:
         table.add_row(*map(escape, result_cells(line)))
     out.print(table)
-    err.print(f"the same as Markdown: {write_targets(lines, folder)}")
+    notes.print(f"the same as Markdown: {write_targets(lines, folder)}")
 
 
 def _cuda_labels(labels: list[str] | None) -> list[str]:
@@ -176,7 +177,7 @@ def _cuda_labels(labels: list[str] | None) -> list[str]:
 
     requested = labels or [name for name in backends.known() if on_cuda(name)]
     found, missing, broken = find_loadable(requested)
-    if missing and (labels or not found):
+    if not found or (missing and labels):
         reasons = "\n  ".join(missing.values())
         fail(reasons if labels else f"no CUDA backend is here:\n  {reasons}")
     for label in broken:

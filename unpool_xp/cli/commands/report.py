@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from unpool_xp.cli.common import app, err, fail, out, report_unwritable, require_writable
+from unpool_xp.cli.common import app, err, fail, notes, out, report_unwritable, require_writable
 from unpool_xp.cli.stopping import StoppableCommand
 
 
@@ -46,16 +46,18 @@ def write_report_from(paths: list[Path], to: Path, option: str) -> None:
     from unpool_xp.bench.measure.machine import read_machines
     from unpool_xp.bench.report.write import write_report
     from unpool_xp.bench.rows.readers import read_results
+    from unpool_xp.bench.terminal.comparison import print_problems
 
     require_writable(option, to)
     try:
         read = read_results(paths)
     except OSError as error:
         fail(str(error))
-    for problem in read.problems:
-        err.print(f"[yellow]{escape(f'{problem.path}:{problem.line}: {problem.reason}')}[/]")
+    machines, of_machines = read_machines(paths)
+    problems = [*read.problems, *of_machines]
+    print_problems(err, problems)
     if not read.rows:
         fail(f"no row can be read in {', '.join(map(str, paths))}; nothing was written")
     with report_unwritable(option, to):
-        files = write_report(read.rows, read.problems, to, machines=read_machines(paths))
-    err.print(f"{len(read.rows)} rows; open {files.html}")
+        files = write_report(read.rows, problems, to, machines=machines)
+    notes.print(f"{len(read.rows)} rows; open {files.html}")

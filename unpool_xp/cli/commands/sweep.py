@@ -21,6 +21,7 @@ from unpool_xp.cli.common import (
     app,
     err,
     fail,
+    notes,
     out,
     parse_threads,
     report_disturbed,
@@ -122,7 +123,7 @@ def sweep(
     options = {**grid, "resume": resume is not None, "memory": memory, "race": chosen.race}
     if scheduler is not None:
         go_on_with(ctx, resume=run.name)
-        err.print(f"{len(cases)} cases; rows go to {run.folder / '<machine>' / run.name}.jsonl")
+        notes.print(f"{len(cases)} cases; rows go to {run.folder / '<machine>' / run.name}.jsonl")
         summary, paths = sweep_cluster(
             cases,
             backend,
@@ -137,14 +138,14 @@ def sweep(
     else:
         run.check_unchanged(kept_versions(), retry_failed=retry_failed, force=force)
         go_on_with(ctx, resume=run.name)
-        err.print(f"{len(cases)} cases on {', '.join(labels or ())}; rows go to {run.path}")
+        notes.print(f"{len(cases)} cases on {', '.join(labels or ())}; rows go to {run.path}")
         report_load(wait=wait)
         with sweep_progress("cells") as progress:
             summary = run_sweep(
                 cases, labels or (), out=run.path, progress=progress, **options, **here
             )
         paths = [run.path]
-    err.print(
+    notes.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
         f"{summary.skipped} already there" + (f"; {len(paths)} machines" if scheduler else "")
     )

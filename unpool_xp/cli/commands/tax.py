@@ -49,20 +49,20 @@ def tax(
     from unpool_xp.bench.terminal import tax as tax_view
 
     numbers: list[int | None] = [*parse_threads(threads)] or [None]
-    labels = resolve_labels(backend)
-    targets = [
-        replace(t, threads=number)
-        for t in TARGETS
-        if t.label in labels and mode in (None, t.mode)
-        for number in numbers
-    ]
-    if not targets:
-        fail(f"no target for these; there are {', '.join(t.name for t in TARGETS)}")
     cases = [c for c in tax_cases(quick) if not operation or c.operation in operation]
     if not cases:
         fail(f"no case of {', '.join(operation or ())}")
     with open_output("--markdown", markdown) as summary:
         require_writable("--results", results / "tax")
+        labels = resolve_labels(backend)
+        targets = [
+            replace(t, threads=number)
+            for t in TARGETS
+            if t.label in labels and mode in (None, t.mode)
+            for number in numbers
+        ]
+        if not targets:
+            fail(f"no target for these; there are {', '.join(t.name for t in TARGETS)}")
         report_load(wait=wait)
         stop, entries, measurements = Stop(), list[TaxEntry](), list[Measurement]()
         with stop, row_recorder(results / "tax") as keep, progress_bar() as progress:
