@@ -29,6 +29,7 @@ from asv.config import Config
 from asv.machine import MachineCollection
 
 from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.gate.build import GateError, Source, find_source
 from unpool_xp.bench.measure.machine import Machine, this_machine
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,7 +106,81 @@ def _validate_arguments(given: list[str]) -> list[str]:
     same = any(word.startswith(("--python", "-E", "--environment")) for word in given)
     if same and not any(word.startswith("--set-commit-hash") for word in given):
         raise RunStoppedError("--python saves nothing without --set-commit-hash")
-    return given
+    return file_as_its_own(given)
+
+
+def file_as_its_own(given: list[str]) -> list[str]:
+    """Return the arguments with the commit of the code that an existing environment has.
+
+    asv files its times under any commit it is told. Code from elsewhere, or of another commit, is
+    refused; uncommitted changes get a commit of their own, which is on no branch.
+    """
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--python")
+    parser.add_argument("-E", "--environment", default="")
+    parser.add_argument("--set-commit-hash")
+    options = parser.parse_known_args(given)[0]
+    kind, _, python = options.environment.partition(":")
+    if options.python == "same":
+        kind, python = "existing", "same"
+    if kind != "existing":
+        return given
+    imported = _imported_package(sys.executable if python in ("", "same") else python)
+    if imported != ROOT / "unpool_xp":
+        raise RunStoppedError(
+            f"that python imports unpool_xp from {imported}, not from {ROOT}; install it with "
+            "pip install --editable, or its times are filed under a commit it is not of"
+        )
+    try:
+        code = find_source(ROOT, None)
+        wanted = find_source(ROOT, options.set_commit_hash).commit
+    except GateError as error:
+        raise RunStoppedError(str(error)) from error
+    commit, _, dirty = code.commit.partition("+")
+    if commit != wanted:
+        raise RunStoppedError(
+            f"--set-commit-hash {options.set_commit_hash} is {wanted[:10]}, and the code that runs "
+            f"is of {commit[:10]}"
+        )
+    if not dirty:
+        return given
+    snapshot = _commit_tree(code)
+    print(f"uncommitted changes: filed under {snapshot[:10]}, a commit on no branch", flush=True)
+    return [*given, f"--set-commit-hash={snapshot}"]  # the last one counts
+
+
+def _imported_package(python: str) -> Path:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if "ASV_PYTHONPATH" in environment:  # as asv does
+        environment["PYTHONPATH"] = environment.pop("ASV_PYTHONPATH")
+    command = [python, "-c", "import unpool_xp; print(unpool_xp.__path__[0])"]
+    try:
+        done = subprocess.run(
+            command, env=environment, cwd=tempfile.gettempdir(), capture_output=True, text=True
+        )
+    except OSError as error:
+        raise RunStoppedError(f"{python} does not start: {error.strerror}") from error
+    if done.returncode:
+        raise RunStoppedError(f"{python} cannot import unpool_xp: {done.stderr.strip()[-300:]}")
+    return Path(done.stdout.strip()).resolve()
+
+
+def _commit_tree(code: Source) -> str:
+    """Make a commit of the files of the working tree; the same one for the same files."""
+    parent = code.commit.partition("+")[0]
+    git = ["git", "-C", str(ROOT)]
+    show = [*git, "show", "--no-patch", "--format=%cI", parent]
+    date = subprocess.run(show, check=True, capture_output=True, text=True).stdout.strip()
+    who = {
+        f"GIT_{role}_{field}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for field, value in {"NAME": "asv_run", "EMAIL": "", "DATE": date}.items()
+    }
+    commit = [*git, "commit-tree", code.tree, "-p", parent, "-m", "Uncommitted changes"]
+    done = subprocess.run(
+        commit, check=True, capture_output=True, text=True, env={**os.environ, **who}
+    )
+    return done.stdout.strip()
 
 
 def facts(machine: Machine) -> dict[str, str]:

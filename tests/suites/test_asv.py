@@ -6,6 +6,7 @@ import importlib
 import itertools
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from asv.config import Config
 from asv_runner.discovery import disc_benchmarks
 
 from tests.support.command import python
+from tests.support.injected_regression import git
 from tests.support.script import load_script
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.catalog import OPERATIONS
@@ -146,8 +148,9 @@ def test_asv_measures_what_is_here_and_says_why_not_the_rest(tmp_path: Path) -> 
     (blocked / "__init__.py").write_text(missing)
     pattern = "operations.*'nearest_unpool', 'small', 2, '(numpy|cupy:cuda|dask)'"
     options = ("--results", tmp_path / "results", *SAME, "--bench", pattern)
-    variables = {"HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
-    done = python(RUNNER, *options, **variables, ASV_PYTHONPATH=str(blocked.parent))
+    paths = f"{blocked.parent}{os.pathsep}{ROOT}"
+    variables = {"HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": "", "ASV_PYTHONPATH": paths}
+    done = python(RUNNER, *options, **variables)
     assert done.returncode == 0, done.stderr
     assert "1 measured, 2 skipped, 0 failed" in done.stdout
     assert 'skipped: dask: dask is not installed here; pip install "unpool-xp[dask]"' in done.stdout
@@ -246,6 +249,37 @@ def test_arguments_that_would_mislead_are_refused(
 ) -> None:
     assert runner.main(arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def test_code_is_filed_as_what_it_is(
+    runner: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("ASV_PYTHONPATH", str(tmp_path))
+    package = tmp_path / "unpool_xp" / "__init__.py"
+    package.parent.mkdir()
+    package.write_text("x = 1\n")
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "README.md").touch()
+    git(tmp_path, "init", "--quiet")
+    for message in ("first", "second"):
+        git(tmp_path, "add", "--all")
+        git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", message)
+    same = ["--python=same", "--set-commit-hash", "HEAD"]
+    assert runner.main(same) == 1  # the code is not that of this checkout
+    assert f"imports unpool_xp from {package.parent}, not from" in capsys.readouterr().err
+    monkeypatch.setattr(runner, "ROOT", tmp_path)
+    assert runner.file_as_its_own(same) == same
+    assert runner.file_as_its_own(["HEAD"]) == ["HEAD"]
+    assert runner.main(["-E", "existing", "--set-commit-hash=HEAD~1"]) == 1
+    assert "--set-commit-hash HEAD~1 is" in capsys.readouterr().err
+    package.write_text("x = 2\n")
+    *_, filed = runner.file_as_its_own(same)
+    snapshot = filed.removeprefix("--set-commit-hash=")
+    assert git(tmp_path, "show", f"{snapshot}:unpool_xp/__init__.py") == "x = 2"
+    assert git(tmp_path, "rev-parse", f"{snapshot}^") == git(tmp_path, "rev-parse", "HEAD")
+    assert runner.file_as_its_own(same)[-1] == filed  # the same files, the same commit
+    assert f"filed under {snapshot[:10]}" in capsys.readouterr().out
+    assert git(tmp_path, "branch", "--contains", snapshot) == ""
 
 
 def test_the_parts_are_the_whole_suite_and_share_nothing(

@@ -123,7 +123,7 @@ def command_line(ctx: typer.Context, **values: Any) -> str:
             command = parent.command.get_command(parent, name)  # type: ignore[attr-defined]
         words += str(parent.info_name).split()
         words += _words(parent.command, _given(parent), parent.params)
-    words.append(name or str(ctx.info_name))
+    words += (name or str(ctx.info_name)).split()
     words += _words(command, _given(ctx) | set(values), {**ctx.params, **values})
     return shlex.join(words)
 

@@ -223,6 +223,26 @@ def test_what_cannot_be_built_is_said(repository: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_a_git_that_refuses_is_quoted(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As for a folder of somebody else: no other user is needed.
+    wrapper = tmp_path / "bin" / "git"
+    wrapper.parent.mkdir()
+    real = shutil.which("git")
+    wrapper.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {real} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", str(wrapper.parent), prepend=os.pathsep)
+    with pytest.raises(GateError, match=r"dubious ownership in .* git config .*safe\.directory"):
+        find_source(repository, "HEAD")
+    variables = {"COUNT": "1", "KEY_0": "safe.directory", "VALUE_0": "*"}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    assert find_source(repository, "HEAD").repository == repository.resolve()
+    with pytest.raises(GateError, match=r"git refuses .*must be run in a work tree"):
+        find_source(repository / ".git", "HEAD")
+
+
 def test_other_dependencies_are_told(repository: Path) -> None:
     text = git(repository, "show", "base:pyproject.toml").replace("numpy>=1.26", "numpy>=2.0")
     head = commit_change(repository, "", "base", "dependencies", {"pyproject.toml": text})

@@ -28,6 +28,10 @@ class GateError(RuntimeError):
     """There is nothing to measure, as the message explains."""
 
 
+class GitError(GateError):
+    """Git refused, as the message says in its own words."""
+
+
 @dataclass(frozen=True)
 class Build:
     """An installed version of the package."""
@@ -62,20 +66,21 @@ class Source:
 def find_source(repository: Path, ref: str | None) -> Source:
     """Return the version of a ref that git understands, or of the working tree if None.
 
-    Raises a GateError that says what to do if there is no repository or no such ref.
+    Raises a GateError that says what to do if there is no repository or no such ref, or that has
+    git's own words where it does not trust the folder, or refuses it for another reason.
     """
     try:
         root = Path(_git(repository, "rev-parse", "--show-toplevel").decode().strip())
-    except subprocess.CalledProcessError:
-        raise GateError(f"{repository} is in no git repository") from None
-    except OSError as error:
-        raise GateError(f"git could not be started: {error}") from error
+    except GitError as error:
+        if "not a git repository (or any" in str(error):
+            raise GateError(f"{repository} is in no git repository") from None
+        raise
     name = "HEAD" if ref is None else ref
     try:
         # No option, whatever it is called.
         wanted = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         commit = tree = _git(root, *wanted).decode().strip()
-    except subprocess.CalledProcessError:
+    except GitError:
         advice = "give a branch, a tag or a hash that `git log` knows"
         if _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
             advice = (
@@ -99,11 +104,22 @@ def _store_working_tree(repository: Path) -> str:
 
 
 def _git(folder: Path, *arguments: str, index: str | None = None) -> bytes:
-    # Within a git hook these name the repository of the hook.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-    environment |= {"GIT_INDEX_FILE": index} if index else {}
+    # Within a git hook these name the repository of the hook; the configuration says whom to trust.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
+    }
+    environment |= {"LC_ALL": "C"} | ({"GIT_INDEX_FILE": index} if index else {})
     command = ["git", "-C", str(folder), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, env=environment).stdout
+    try:
+        done = subprocess.run(command, capture_output=True, env=environment)
+    except OSError as error:
+        raise GateError(f"git could not be started: {error}") from error
+    if done.returncode:
+        words = " ".join(done.stderr.decode(errors="replace").split())
+        raise GitError(f"git refuses {folder}: {words or f'exit code {done.returncode}'}")
+    return done.stdout
 
 
 def build(
@@ -194,7 +210,7 @@ def _declared_dependencies(source: Source) -> set[str] | None:
     try:
         text = _git(source.repository, "show", f"{source.tree}:pyproject.toml").decode()
         project = tomllib.loads(text)["project"]
-    except (subprocess.CalledProcessError, ValueError, KeyError):
+    except (GitError, ValueError, KeyError):
         return None
     extras = project.get("optional-dependencies", {})
     timed = (extras.get(name, []) for name in ("torch", "jax", "dask"))
