@@ -224,9 +224,7 @@ def test_the_answer_is_written_for_documents_and_spreadsheets() -> None:
     assert "\n- portable: numpy, 40.2 µs a call, x 4.00\n" in page
     _, rule, best, numpy = (line for line in page.splitlines() if line.startswith("|"))
     assert rule == "|--:|---|--:|--:|--:|--:|--:|"
-    assert best.startswith(
-        "|  1 | torch:cpu own max_unpool2d | 10.1 µs | - | 10.0 to 10.1 µs | 1.00"
-    )
+    assert best.startswith("| 1 | torch:cpu own max_unpool2d | 10.1 µs | - | 10.0 to 10.1 µs |")
     assert numpy.startswith("| 2 | numpy | 40.2 µs | 2.00 ms |")
     assert "\n- dask: =crashed \\| at 1 s\n" in page
     assert "```python\nimport numpy as np\nfrom unpool_xp import max_unpool\n" in page
