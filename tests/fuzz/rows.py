@@ -249,10 +249,9 @@ def _slower_or_missing(base: bytes, head: bytes) -> bool:
         head = gzip.decompress(head) if head.startswith(b"\x1f\x8b") else head
     except (OSError, EOFError):
         return True  # what can be read of it may be anything
-    for encoding in ("utf-8-sig", "utf-16", "utf-32"):
-        with contextlib.suppress(UnicodeError):
-            head = head.decode(encoding).encode()
-            break
+    if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff", b"\xef\xbb\xbf")):
+        encoding = json.detect_encoding(head)
+        head = head.decode(encoding, "replace").encode("utf-8", "replace")
     medians: dict[str, float] = {}
     for line in base.splitlines():
         row = json.loads(line)

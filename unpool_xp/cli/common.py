@@ -39,7 +39,10 @@ _SHARED_OPTIONS = ("--ascii", "--quiet", "--no-color")  # of `main_options`
 
 
 class _Commands(TyperGroup):
-    """The commands, each of which takes the options of all of them too."""
+    """The commands, each of which takes the options of all of them too.
+
+    The name of a command may be several words: "sweep runs list" is one beside "sweep".
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the options of all commands before the command, wherever they are."""
@@ -47,6 +50,13 @@ class _Commands(TyperGroup):
         shared = [arg for arg in args[:end] if arg in _SHARED_OPTIONS]
         own = [arg for arg in args[:end] if arg not in _SHARED_OPTIONS]
         return super().parse_args(ctx, [*shared, *own, *args[end:]])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the arguments begin with, and the rest of them."""
+        for number in range(len(args), 1, -1):
+            if (name := " ".join(args[:number])) in self.commands:
+                args = [name, *args[number:]]
+        return super().resolve_command(ctx, args)
 
 
 app = typer.Typer(

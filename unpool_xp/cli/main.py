@@ -26,7 +26,7 @@ def load_commands() -> Any:
 
     # In the order in which the help lists them; importing one registers it.
     # isort: off
-    from unpool_xp.cli.commands import backends, check, choose, sweep, tax, gpu  # noqa: F401
+    from unpool_xp.cli.commands import backends, check, choose, sweep, runs, tax, gpu  # noqa: F401
     from unpool_xp.cli.commands import compare, gate, report, gallery  # noqa: F401
 
     # isort: on

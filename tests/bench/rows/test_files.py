@@ -70,6 +70,7 @@ def line_of(**fields: Any) -> bytes:
         b"\xfe\xff" + (line_of() + line_of(backend="dask")).decode().encode("utf-16-be"),
         (line_of() + line_of(backend="dask")).decode().encode("utf-32"),
         gzip.compress((line_of() + line_of(backend="dask")).decode().encode("utf-16")),
+        gzip.compress(line_of()) + line_of(backend="dask"),
         (line_of() + line_of(backend="dask")).replace(b"\n", b"\r\n"),
     ],
 )
@@ -95,7 +96,7 @@ def test_of_a_torn_gzip_file_the_rows_before_the_end_are_read(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(b"\x1f\x8bno", "damaged"), (gzip.compress(b"\n" * 10**6), "more than 1000 bytes")],
+    [(b"\x1f\x8b\x08no", "JSON"), (gzip.compress(b"\n" * 10**6), "more than 1000 bytes")],
 )
 def test_what_cannot_be_unpacked_is_a_problem(
     tmp_path: Path, data: bytes, reason: str, monkeypatch: pytest.MonkeyPatch

@@ -20,6 +20,7 @@ from unpool_xp.bench.rows.schema import Key, Row, case_key, parse_row, row_of
 
 _MOST_BYTES = 2**30  # of a file that is unpacked: a small one can hold any number of them
 _CHUNK = 2**14
+_GZIP = b"\x1f\x8b\x08"
 # By what a file begins with, the longer first; the shell of Windows redirects into UTF-16.
 _ENCODINGS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -195,31 +196,37 @@ def _read_file(
 
 def plain_bytes(data: bytes) -> tuple[bytes, str | None]:
     """Return data unpacked and in UTF-8, and what is wrong with it if it is not whole."""
-    damage = None
-    if data.startswith(b"\x1f\x8b"):
-        data, damage = _unpacked(data)
+    data, damage = _unpacked(data)
     for mark, encoding in _ENCODINGS.items():
         if data.startswith(mark):
             # What is not in that encoding is replaced, so that it costs its own line alone.
-            return data.decode(encoding, "replace").encode(), damage
+            text = data.decode(encoding, "replace")
+            if text.lstrip().startswith(("{", "[")):
+                return text.encode("utf-8", "replace"), damage
     return data, damage
 
 
 def _unpacked(data: bytes) -> tuple[bytes, str | None]:
-    """Return as much of gzipped data as can be unpacked, and what is wrong with the rest."""
-    plain, stream, source = bytearray(), zlib.decompressobj(31), io.BytesIO(data)
-    while chunk := source.read(_CHUNK):
-        while chunk:
-            if stream.eof:  # several may follow one another, with zeros between
-                chunk, stream = chunk.lstrip(b"\0"), zlib.decompressobj(31)
+    """Return data as it was before gzip, as far as it can be read, and what is wrong with it.
+
+    What follows the last gzip stream, or is none, is returned as it is.
+    """
+    plain, source = bytearray(), io.BytesIO(data)
+    while data.startswith(_GZIP, at := source.tell()):
+        stream = zlib.decompressobj(31)
+        while not stream.eof:
+            chunk = source.read(_CHUNK)
+            if not chunk:
+                return bytes(plain), "gzip: cut off, the rest is lost"
             try:
                 plain += stream.decompress(chunk, _MOST_BYTES + 1 - len(plain))
             except zlib.error as error:
-                return bytes(plain), f"gzip: damaged, the rest is lost: {error}"
+                damage = f"gzip: damaged, the rest is lost: {error}"
+                return (bytes(plain), damage) if plain else (data[at:], None)
             if len(plain) > _MOST_BYTES:
                 raise ValueError(f"gzip: unpacks to more than {_MOST_BYTES} bytes")
-            chunk = stream.unused_data
-    return bytes(plain), None if stream.eof else "gzip: cut off, the rest is lost"
+        source.seek(-len(stream.unused_data.lstrip(b"\0")), io.SEEK_CUR)
+    return bytes(plain) + source.read(), None
 
 
 def rows_of_lines(path: Path, data: bytes) -> Iterator[Row | Problem]:

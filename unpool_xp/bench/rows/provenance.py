@@ -32,21 +32,35 @@ def git_commit(folder: str | Path | None = None) -> str | None:
         not know the folder, even if it lies within somebody's repository.
     """
     here = Path(__file__).parents[2] if folder is None else Path(folder)
-    # Within a git hook these name the repository of the hook.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 
     def git(*arguments: str) -> str | None:
-        command = ["git", "-C", str(here), *arguments]
-        try:
-            answer = subprocess.run(command, capture_output=True, text=True, env=environment)
-        except OSError:  # there is no git
-            return None
-        return answer.stdout.strip() if answer.returncode == 0 else None
+        answer = _git(here, *arguments)
+        return answer.stdout.strip() if answer and answer.returncode == 0 else None
 
     head = git("rev-parse", "HEAD")
     if not head or not git("ls-files", "--", "."):
         return None
     return f"{head}+dirty" if git("status", "--porcelain", "--", ".") else head
+
+
+def is_tracked(path: Path) -> bool:
+    """Return whether git has a file; where it refuses to say so, it may have it."""
+    answer = _git(path.absolute().parent, "ls-files", "--error-unmatch", "--", path.name)
+    if answer is None or answer.returncode == 1:
+        return False
+    return answer.returncode == 0 or "not a git repository" not in answer.stderr
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """Run git in a folder; return None if there is no git."""
+    # Within a git hook these name the repository of the hook.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    environment["LC_ALL"] = "C"
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
+    except OSError:
+        return None
 
 
 def changes_since(rows: Iterable[Row], **now: str | None) -> list[str]:

@@ -24,7 +24,7 @@ from unpool_xp.cli.common import (
     status,
 )
 from unpool_xp.cli.exits import ExitCode
-from unpool_xp.cli.stopping import StoppableCommand
+from unpool_xp.cli.stopping import Stop, StoppableCommand
 
 
 def _parse_numbers(
@@ -67,6 +67,7 @@ def choose(
 ) -> None:
     """Measure which library and which function to use, and from which size on that changes."""
     from unpool_xp.bench.cases.case import Case
+    from unpool_xp.bench.choose import Choice
     from unpool_xp.bench.choose import choose as measure
     from unpool_xp.bench.measure.workers import is_loss
     from unpool_xp.bench.terminal import choice as show_choice
@@ -91,8 +92,9 @@ def choose(
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
     labels = resolve_labels(backend, to_time=True)
     report_load(wait=wait)
+    stop, known = Stop(), list[Choice]()
     try:
-        with status("") as shown:
+        with stop, status("") as shown:
             choice = measure(
                 case,
                 labels,
@@ -103,14 +105,20 @@ def choose(
                 threads=numbers,
                 progress=shown.update,
                 started=started,
+                stopped=known.append,
             )
+            known.append(choice)
     except MemoryError as error:
         fail(str(error))
+    if not known:
+        stop.raise_again()
+    (choice,) = known
     if as_json:
         print(json.dumps(show_choice.choice_as_json(choice), indent=1))
     else:
         show_choice.print_choice(out, choice)
     report_disturbed(choice.rows)
+    stop.raise_again()
     lost = [row for row in choice.rows if row.implementation == "portable" and is_loss(row.error)]
     if choice.ranking().best is None or (backend and lost):
         raise typer.Exit(ExitCode.CANNOT_TELL)

@@ -1,0 +1,112 @@
+"""The commands `sweep runs list` and `sweep runs rm`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.padding import Padding
+from rich.text import Text
+
+from unpool_xp.bench.cases.formatting import bytes_text, number_of, printable
+from unpool_xp.cli.common import ResultsOption, app, err, fail, out
+from unpool_xp.cli.stopping import StoppableCommand
+
+
+@app.command("sweep runs list", cls=StoppableCommand)
+def list_runs(results: ResultsOption = Path("results")) -> None:
+    """List the runs of sweeps: rows, failures, when, commit and versions."""
+    from unpool_xp.bench.rows.provenance import is_tracked
+
+    folder = results / "sweeps"
+    files = list(run_files(folder))
+    if not files:
+        fail(f"there is no run in {folder}")
+    for path in files:
+        where = "committed" if is_tracked(path) else "not in git"
+        title = printable(f"{path.parent.name} {run_of(path)}")
+        out.print(title, style="bold", markup=False, soft_wrap=True)
+        for line in summary(path, where), versions(path):
+            out.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
+
+
+@app.command("sweep runs rm", cls=StoppableCommand)
+def remove_run(
+    run: Annotated[str, typer.Argument(help="The name of a run, as sweep runs list has it.")],
+    results: ResultsOption = Path("results"),
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Remove it even if it is in git.")] = False,
+) -> None:
+    """Remove a run, of all machines that have it."""
+    from unpool_xp.bench.rows.provenance import is_tracked
+
+    folder = results / "sweeps"
+    files = [path for path in run_files(folder) if run_of(path) == run]
+    if not files:
+        fail(f"there is no run {run} in {folder}; unpool-xp sweep runs list names those there are")
+    tracked = [str(path) for path in files if is_tracked(path)]
+    if tracked and not force:
+        fail(f"{', '.join(tracked)} is in git; --force removes it all the same")
+    for path in files:
+        err.print(printable(f"{path}: {summary(path)}"), markup=False, soft_wrap=True)
+    if not yes and not confirmed():
+        fail("nothing was removed; --yes removes without asking")
+    for path in files:
+        path.unlink()
+    err.print(f"removed {len(files)} file{'s' if len(files) > 1 else ''}")
+
+
+def run_files(folder: Path) -> Iterator[Path]:
+    """Yield the file of each run, in order of machine and time."""
+    from unpool_xp.bench.rows.files import files_below
+
+    yield from sorted(files_below(folder))
+
+
+def run_of(path: Path) -> str:
+    """Return the name of the run whose rows a file holds."""
+    return path.name.removesuffix(".gz").removesuffix(".jsonl")
+
+
+def summary(path: Path, where: str = "") -> str:
+    """Return what a file of a run holds, such as "297 rows, 2 failed, 523 KiB, 2026-11-26"."""
+    from unpool_xp.bench.rows.files import read_rows
+    from unpool_xp.bench.rows.schema import failure_reason, latest
+
+    read = read_rows([path])
+    failed = sum(failure_reason(row) is not None for row in latest(read.rows))
+    days = sorted({row.time[:10] for row in read.rows})
+    commits = sorted({_short(row.commit) for row in read.rows})
+    parts = [
+        number_of(len(read.rows), "row"),
+        f"{failed} failed" if failed else "",
+        number_of(len(read.problems), "bad line") if read.problems else "",
+        bytes_text(path.stat().st_size),
+        " to ".join(dict.fromkeys([days[0], days[-1]])) if days else "",
+        f"commit {' and '.join(commits)}" if commits else "",
+        where,
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _short(commit: str | None) -> str:
+    name, plus, changes = (commit or "unknown").partition("+")
+    return name[:8] + plus + changes
+
+
+def versions(path: Path) -> str:
+    """Return the backends of a run and their versions, such as "numpy 2.4.6, dask 2026.8.0"."""
+    from unpool_xp.bench.rows.files import read_rows
+
+    found = {f"{row.backend} {row.backend_version}" for row in read_rows([path]).rows}
+    return ", ".join(sorted(found)) or "no row"
+
+
+def confirmed() -> bool:
+    """Return whether the user says yes; not where nobody can answer."""
+    try:
+        return err.input("Remove? [y/N] ", markup=False).strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
