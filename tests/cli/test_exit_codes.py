@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import signal
 import subprocess
 import sys
@@ -271,16 +270,3 @@ def test_closed_and_full_streams(streams: str, ending: tuple[int, str]) -> None:
     command = f"{sys.executable} -m unpool_xp compare rows.jsonl rows.jsonl --all {streams}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == ending
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_terminal_that_is_not_utf_8_loses_a_character_not_the_answer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    write(Path("names.jsonl"), make_row(machine="µ-█-é"))
-    shown = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
-    monkeypatch.setattr(sys, "stdout", shown)
-    with pytest.raises(SystemExit) as left:
-        main.main(["compare", "rows.jsonl", "names.jsonl"])
-    assert left.value.code == ExitCode.CANNOT_TELL
-    assert "µ-?-é" in shown.buffer.getvalue().decode("cp1252")  # type: ignore[attr-defined]
