@@ -490,10 +490,19 @@ def test_backends_have_modes() -> None:
 
 
 HANG = """
+_right = avg_pool
+
 def avg_pool(x, kernel_size, **options):
     import os
     import time
 
+    with open(f"{__file__}.process", "a+") as file:
+        file.seek(0)
+        first = file.read() or str(os.getpid())
+        file.truncate(0)
+        file.write(first)
+    if int(first) == os.getpid():
+        return _right(x, kernel_size, **options)
     open(f"{__file__}.{os.getpid()}.hangs", "w").close()
     time.sleep(3600)
 """
@@ -513,10 +522,16 @@ def test_an_interrupt_leaves_no_process_behind(
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
+    known: list[GateResult] = []
     with pytest.raises(KeyboardInterrupt):
-        run_gate(one, one, [SMALL["avg_pool"]], NUMPY, out=tmp_path)
+        run_gate(one, one, [SMALL["avg_pool"]], NUMPY, out=tmp_path, stopped=known.append)
     assert time.monotonic() < end
     assert not running_sides()
+    # The first pass, in one process, came to its end.
+    (gate,) = known
+    assert "stopped: the verdicts are of 0 of 1 cases" in gate.comparison.notes
+    assert len(gate.measured[0].first_passes) == 1
+    assert gate.exit_code == 2
 
 
 def running_sides() -> list[psutil.Process]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.capabilities import DTYPES
 from unpool_xp.cli.common import (
     BackendOption,
@@ -16,6 +20,7 @@ from unpool_xp.cli.common import (
     WaitOption,
     app,
     fail,
+    open_output,
     out,
     parse_threads,
     report_disturbed,
@@ -24,7 +29,7 @@ from unpool_xp.cli.common import (
     status,
 )
 from unpool_xp.cli.exits import ExitCode
-from unpool_xp.cli.stopping import StoppableCommand
+from unpool_xp.cli.stopping import Stop, StoppableCommand
 
 
 def _parse_numbers(
@@ -42,6 +47,22 @@ def _parse_numbers(
 def _per_axis(sizes: tuple[Any, ...] | None) -> Any:
     """Return one number for all spatial axes as such, several as they are."""
     return sizes[0] if sizes is not None and len(sizes) == 1 else sizes
+
+
+def as_options(message: str) -> str:
+    """Return what is wrong with a case in the words of the command line, its options."""
+    message = message.removeprefix("Case: ")
+    missing = re.fullmatch(r"(\w+)=None; (.*) needs it", message)
+    if missing:
+        return f"{_option(missing[1])} is missing: {missing[2]} needs it"
+    fields = "|".join(field.name for field in dataclasses.fields(Case))
+    message = re.sub(rf"\b({fields})=", lambda field: f"{_option(field[1])} ", message)
+    subject, takes, known = message.partition(", which takes ")
+    return subject + takes + ", ".join(map(_option, known.split(", "))) if takes else message
+
+
+def _option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
 
 
 @app.command(cls=StoppableCommand)
@@ -64,12 +85,19 @@ def choose(
     ] = False,
     wait: WaitOption = False,
     as_json: JsonOption = False,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the answer and the ranking here.")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--csv", help="Write the ranking here, a line a candidate.")
+    ] = None,
 ) -> None:
     """Measure which library and which function to use, and from which size on that changes."""
-    from unpool_xp.bench.cases.case import Case
+    from unpool_xp.bench.choose import Choice
     from unpool_xp.bench.choose import choose as measure
     from unpool_xp.bench.measure.workers import is_loss
     from unpool_xp.bench.terminal import choice as show_choice
+    from unpool_xp.bench.terminal import choice_files
 
     started = time.monotonic()
     if dtype not in DTYPES:
@@ -86,31 +114,43 @@ def choose(
             dtype=dtype,
         )
     except (ValueError, TypeError) as error:
-        fail(str(error))
+        fail(as_options(str(error)))
     numbers = parse_threads(threads)
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
-    labels = resolve_labels(backend, to_time=True)
-    report_load(wait=wait)
-    try:
-        with status("") as shown:
-            choice = measure(
-                case,
-                labels,
-                budget_s=budget,
-                modes=lambda label: (
-                    ("eager", "compiled") if label.partition(":")[0] in compiled else ("eager",)
-                ),
-                threads=numbers,
-                progress=shown.update,
-                started=started,
-            )
-    except MemoryError as error:
-        fail(str(error))
-    if as_json:
-        print(json.dumps(show_choice.choice_as_json(choice), indent=1))
-    else:
-        show_choice.print_choice(out, choice)
+    with open_output("--markdown", markdown) as page, open_output("--csv", table) as csv_file:
+        labels = resolve_labels(backend, to_time=True)
+        report_load(wait=wait)
+        stop, known = Stop(), list[Choice]()
+        try:
+            with stop, status("") as shown:
+                choice = measure(
+                    case,
+                    labels,
+                    budget_s=budget,
+                    modes=lambda label: (
+                        ("eager", "compiled") if label.partition(":")[0] in compiled else ("eager",)
+                    ),
+                    threads=numbers,
+                    progress=shown.update,
+                    started=started,
+                    stopped=known.append,
+                )
+                known.append(choice)
+        except MemoryError as error:
+            fail(str(error))
+        if not known:
+            stop.raise_again()
+        (choice,) = known
+        if as_json:
+            print(json.dumps(choice_files.choice_as_json(choice), indent=1))
+        else:
+            show_choice.print_choice(out, choice)
+        if page:
+            page.write(choice_files.choice_as_markdown(choice))
+        if csv_file:
+            csv_file.write(choice_files.choice_as_csv(choice))
     report_disturbed(choice.rows)
+    stop.raise_again()
     lost = [row for row in choice.rows if row.implementation == "portable" and is_loss(row.error)]
     if choice.ranking().best is None or (backend and lost):
         raise typer.Exit(ExitCode.CANNOT_TELL)

@@ -86,7 +86,10 @@ def gpu(
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
     with status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
         checked = check_backends(
-            labels, operations=operation or tuple(OPERATIONS), budget_s=seconds
+            labels,
+            operations=operation or tuple(OPERATIONS),
+            budget_s=seconds,
+            stopped=lambda results: checks.print_checks(out, results),
         )
     checks.print_checks(out, checked)
     left_out = sum(result.detail == OUT_OF_TIME for result in checked)
