@@ -156,7 +156,7 @@ def test_the_cases_of_a_file(tmp_path: Path) -> None:
         ("--out-channels 3", "--out-channels is of one case: give its --shape as well"),
         ("--dtype float16 --preset full", "--dtype is of one case"),
         ("-o max_pool --shape 1,2,x,4", "--shape '1,2,x,4' is no int"),
-        ("-o max_pool --shape 1,2,4,4", "kernel=None; max_pool needs it"),
+        ("-o max_pool --shape 1,2,4,4", "--kernel is missing: max_pool needs it"),
         ("-o max_pool --shape 1,2,4,4 --kernel 2 --dtype f4", "unknown dtype 'f4'"),
         ("--layers nowhere.toml", "--layers nowhere.toml: No such file or directory"),
         ("--layers .", "a file of layers ends with .toml or .json"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -85,7 +87,23 @@ def case_of(
             dtype=dtype,
         )
     except (ValueError, TypeError) as error:
-        fail(str(error))
+        fail(as_options(str(error)))
+
+
+def as_options(message: str) -> str:
+    """Return what is wrong with a case in the words of the command line, its options."""
+    message = message.removeprefix("Case: ")
+    missing = re.fullmatch(r"(\w+)=None; (.*) needs it", message)
+    if missing:
+        return f"{_option(missing[1])} is missing: {missing[2]} needs it"
+    fields = "|".join(field.name for field in dataclasses.fields(Case))
+    message = re.sub(rf"\b({fields})=", lambda field: f"{_option(field[1])} ", message)
+    subject, takes, known = message.partition(", which takes ")
+    return subject + takes + ", ".join(map(_option, known.split(", "))) if takes else message
+
+
+def _option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
 
 
 def _parse_numbers(

@@ -19,7 +19,7 @@ from unpool_xp.bench.cases.expected import TOLERANCE, differing
 from unpool_xp.bench.check.trials import TRIALS, NDArray, Trial, host_dtype
 from unpool_xp.bench.measure.pools import Pool, side_by_side
 from unpool_xp.bench.measure.workers import WorkerError, WorkerLostError
-from unpool_xp.capabilities import DTYPES, OPERATIONS, why_not
+from unpool_xp.capabilities import DTYPES, OPERATIONS, is_defined, why_not
 
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -52,6 +52,11 @@ class CheckResult:
     outcome: Outcome
     detail: str = ""
     warned: tuple[str, ...] = ()
+
+    @property
+    def is_undefined(self) -> bool:
+        """Whether the operation is not defined for the dtype, on any library."""
+        return self.outcome == "skipped" and not is_defined(self.operation, self.dtype)
 
 
 def check_backends(

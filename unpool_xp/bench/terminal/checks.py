@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.markup import escape
 
+from unpool_xp import __version__
 from unpool_xp.bench.cases.case import BackendMode
+from unpool_xp.bench.cases.formatting import escape_markdown, markdown_table
 from unpool_xp.bench.check.run import CheckResult
 from unpool_xp.bench.terminal.tables import print_line, text_table
 
@@ -42,6 +44,45 @@ def print_checks(console: Console, results: Sequence[CheckResult]) -> None:
     )
 
 
+def checks_as_markdown(results: Sequence[CheckResult]) -> str:
+    """Return a matrix of operations and backends for a README, and every mismatch below it.
+
+    A cell names the dtypes that are bad and those that the library lacks; what an operation is not
+    defined for is not mentioned.
+    """
+    columns = list(dict.fromkeys(_where(result) for result in results))
+    cells: dict[tuple[str, BackendMode], list[CheckResult]] = {}
+    for result in results:
+        cells.setdefault((result.operation, _where(result)), []).append(result)
+    rows = [
+        [operation, *(_matrix_cell(cells.get((operation, column), ())) for column in columns)]
+        for operation in dict.fromkeys(result.operation for result in results)
+    ]
+    lines = markdown_table(["operation", *map(str, columns)], rows)
+    wrong = [
+        f"- {escape_markdown(where)} ({', '.join(dtypes)}): {escape_markdown(detail)}"
+        for (where, detail), dtypes in _failures(results).items()
+    ]
+    said = f"Checked against a slow reference by `unpool-xp check` {__version__}."
+    return "\n".join([*lines, "", said, *([""] if wrong else []), *wrong]) + "\n"
+
+
+def _matrix_cell(results: Iterable[CheckResult]) -> str:
+    """Return "ok", or in which dtypes the results are bad, or why there is none."""
+    dtypes: dict[str, list[str]] = {"passed": [], "failed": [], "lacks": []}
+    for result in results:
+        if result.outcome != "skipped":
+            dtypes[result.outcome].append(result.dtype)
+        elif not result.is_undefined:
+            dtypes["lacks"].append(result.dtype)
+    if not dtypes["passed"] and not dtypes["failed"]:
+        return "not in the library" if dtypes["lacks"] else "-"
+    words = [f"{len(dtypes['passed'])} ok"] if dtypes["failed"] and dtypes["passed"] else []
+    words += ["ok"] if not dtypes["failed"] else [f"bad: {', '.join(dtypes['failed'])}"]
+    words += [f"no {', '.join(dtypes['lacks'])}"] if dtypes["lacks"] else []
+    return "; ".join(words)
+
+
 def _where(result: CheckResult) -> BackendMode:
     return BackendMode(result.backend, result.mode)
 
@@ -61,8 +102,8 @@ def _gaps(results: Iterable[CheckResult]) -> list[str]:
     details = (
         result.detail
         for result in results
-        # What an operation is not defined for is its own, and said in the docs.
-        if result.outcome == "skipped" and not result.detail.startswith(f"{result.operation} ")
+        # What an operation is not defined for is said in the docs.
+        if result.outcome == "skipped" and not result.is_undefined
     )
     return [f"not checked: {detail}" for detail in dict.fromkeys(details)]
 

@@ -35,11 +35,14 @@ def check(
     ] = False,
     as_json: JsonOption = False,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a matrix of operations and backends here.")
+    ] = None,
 ) -> None:
     """Check operations, dtypes and backends; exit 1 on a mismatch, 2 if nothing ran."""
     from unpool_xp.bench.terminal import checks
 
-    with open_output("--junit", junit) as junit_file:
+    with open_output("--junit", junit) as junit_file, open_output("--markdown", markdown) as matrix:
         labels = resolve_labels(backend)
         stop, results = Stop(), list[CheckResult]()
         with stop, progress_bar() as progress:
@@ -59,6 +62,8 @@ def check(
             checks.print_checks(out, results)
         if junit_file:
             junit_file.write(to_junit(results).decode())
+        if matrix:
+            matrix.write(checks.checks_as_markdown(results))
     stop.raise_again()
     outcomes = Counter(result.outcome for result in results)
     if outcomes["failed"]:

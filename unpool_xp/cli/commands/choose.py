@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,7 @@ from unpool_xp.cli.common import (
     WaitOption,
     app,
     fail,
+    open_output,
     out,
     parse_threads,
     report_disturbed,
@@ -59,12 +61,19 @@ def choose(
     ] = False,
     wait: WaitOption = False,
     as_json: JsonOption = False,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the answer and the ranking here.")
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--csv", help="Write the ranking here, a line a candidate.")
+    ] = None,
 ) -> None:
     """Measure which library and which function to use, and from which size on that changes."""
     from unpool_xp.bench.choose import Choice
     from unpool_xp.bench.choose import choose as measure
     from unpool_xp.bench.measure.workers import is_loss
     from unpool_xp.bench.terminal import choice as show_choice
+    from unpool_xp.bench.terminal import choice_files
 
     started = time.monotonic()
     case = case_of(
@@ -79,34 +88,39 @@ def choose(
     )
     numbers = parse_threads(threads)
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
-    labels = resolve_labels(backend, to_time=True)
-    report_load(wait=wait)
-    stop, known = Stop(), list[Choice]()
-    try:
-        with stop, status("") as shown:
-            choice = measure(
-                case,
-                labels,
-                budget_s=budget,
-                timeout_s=timeout,
-                modes=lambda label: (
-                    ("eager", "compiled") if label.partition(":")[0] in compiled else ("eager",)
-                ),
-                threads=numbers,
-                progress=shown.update,
-                started=started,
-                stopped=known.append,
-            )
-            known.append(choice)
-    except MemoryError as error:
-        fail(str(error))
-    if not known:
-        stop.raise_again()
-    (choice,) = known
-    if as_json:
-        print(json.dumps(show_choice.choice_as_json(choice), indent=1))
-    else:
-        show_choice.print_choice(out, choice)
+    with open_output("--markdown", markdown) as page, open_output("--csv", table) as csv_file:
+        labels = resolve_labels(backend, to_time=True)
+        report_load(wait=wait)
+        stop, known = Stop(), list[Choice]()
+        try:
+            with stop, status("") as shown:
+                choice = measure(
+                    case,
+                    labels,
+                    budget_s=budget,
+                    timeout_s=timeout,
+                    modes=lambda label: (
+                        ("eager", "compiled") if label.partition(":")[0] in compiled else ("eager",)
+                    ),
+                    threads=numbers,
+                    progress=shown.update,
+                    started=started,
+                    stopped=known.append,
+                )
+                known.append(choice)
+        except MemoryError as error:
+            fail(str(error))
+        if not known:
+            stop.raise_again()
+        (choice,) = known
+        if as_json:
+            print(json.dumps(choice_files.choice_as_json(choice), indent=1))
+        else:
+            show_choice.print_choice(out, choice)
+        if page:
+            page.write(choice_files.choice_as_markdown(choice))
+        if csv_file:
+            csv_file.write(choice_files.choice_as_csv(choice))
     report_disturbed(choice.rows)
     stop.raise_again()
     lost = [row for row in choice.rows if row.implementation == "portable" and is_loss(row.error)]
