@@ -24,6 +24,8 @@ COMMANDS = {
     "check": ("check", "-o", "nearest_unpool"),
     "choose": CHOOSE,
     "sweep": SWEEP,
+    "sweep runs list": ("sweep", "runs", "list"),
+    "sweep runs rm": ("sweep", "runs", "rm", "nowhere"),
     "tax": ("tax", "-o", "nearest_unpool"),
     "gpu": ("gpu",),
     "compare": ("compare", "rows.jsonl", "rows.jsonl"),
@@ -64,7 +66,7 @@ def test_the_table_has_every_command() -> None:
 # --- 2: wrong use, and no answer -----------------------------------------------------------------
 
 WRONG_USE = [
-    *((command, "--nonsense") for command in COMMANDS),
+    *((*command, "--nonsense") for command in COMMANDS.values()),
     ("nonsense",),
     ("choose", "upsample", "--shape", "1,2,4,4"),
     ("choose", "max_pool", "--shape", "1,2,4,4", "--kernel", "9"),
@@ -129,6 +131,8 @@ def test_nothing_measured_is_2() -> None:
         ("compare", "empty.jsonl", "empty.jsonl"),
         ("compare", "rows.jsonl", "failed.jsonl", "--config", "nowhere"),
         ("gallery", "nowhere.png"),
+        COMMANDS["sweep runs list"],
+        COMMANDS["sweep runs rm"],
     ],
     ids=" ".join,
 )

@@ -12,7 +12,7 @@ from typing import Any
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
 from unpool_xp.bench.measure.pools import open_pools
-from unpool_xp.bench.measure.rounds import PROCESSES
+from unpool_xp.bench.measure.rounds import PROCESSES, TIMEOUT_SECONDS
 from unpool_xp.bench.measure.sweep import (
     make_row,
     measure_rows,
@@ -118,6 +118,7 @@ def choose(
     threads: Sequence[int] = (),
     progress: Callable[[str], None] = lambda doing: None,
     started: float | None = None,
+    timeout_s: float = TIMEOUT_SECONDS,
     stopped: Callable[[Choice], None] = lambda choice: None,
 ) -> Choice:
     """Measure a case on backends, and find where the answer changes.
@@ -141,6 +142,8 @@ def choose(
         Called with a word on what is being done.
     started : float, optional
         The moment of `time.monotonic` at which the budget began. Default: now.
+    timeout_s : float, optional
+        Seconds that a worker may take for one request.
     stopped : callable, optional
         Called with the answer so far, if there is any, where a KeyboardInterrupt ends it.
 
@@ -178,6 +181,7 @@ def choose(
             cells,
             budget_s=seconds,
             limit=False,
+            timeout_s=timeout_s,
             contenders=lambda measured: _contenders(measured, origin, case),
             stopped=lambda measured: stopped_at(case, measured),
         )

@@ -192,6 +192,11 @@ ThreadsOption = Annotated[
     str | None,
     typer.Option(help="Threads of each backend on the CPU, e.g. 4, or 1,2,4 to compare them."),
 ]
+TIMEOUT_SECONDS = 180.0  # that of `bench.measure.rounds`, which takes a second to import
+TimeoutOption = Annotated[
+    float,
+    typer.Option(help="Seconds for one request to a backend's process, then it is ended.", min=0.1),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PullRequestOption = Annotated[
     Path | None, typer.Option("--markdown", help="Write a summary for a pull request here.")
@@ -245,13 +250,27 @@ def parse_threads(text: str | None) -> list[int]:
 def report_load(*, wait: bool) -> None:
     """Say how much other programs keep busy, before anything is timed; or wait until they stop."""
     from unpool_xp.bench.measure.host.load import describe_load
+    from unpool_xp.bench.measure.host.other_runs import other_runs
 
+    if others := other_runs():
+        err.print(
+            f"[yellow]another run of unpool-xp is under way on this machine, process "
+            f"{', '.join(map(str, others))}: they disturb each other[/]"
+        )
     while (load := describe_load()) is not None:
         if not wait:
             err.print(f"[yellow]{load}: times will be off; --wait waits until they are done[/]")
             return
         with status(f"waiting: {load}"):
             time.sleep(_WAIT_SECONDS)
+
+
+def report_unknown_commit() -> None:
+    """Say so before rows are measured where git does not want to name their commit."""
+    from unpool_xp.bench.rows.provenance import why_no_commit
+
+    if (why := why_no_commit()) is not None:
+        err.print(f"[yellow]the rows will name no commit: {escape(why)}[/]")
 
 
 def report_disturbed(rows: Iterable[Row | Measurement]) -> None:

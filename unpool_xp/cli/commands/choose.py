@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import re
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from unpool_xp.bench.cases.case import Case
-from unpool_xp.capabilities import DTYPES
+from unpool_xp.cli.case_options import (
+    SHAPE_HELP,
+    ChannelsOption,
+    DtypeOption,
+    KernelOption,
+    PaddingOption,
+    ScaleOption,
+    StrideOption,
+    case_of,
+)
 from unpool_xp.cli.common import (
+    TIMEOUT_SECONDS,
     BackendOption,
     JsonOption,
     ThreadsOption,
+    TimeoutOption,
     WaitOption,
     app,
     fail,
@@ -32,54 +40,22 @@ from unpool_xp.cli.exits import ExitCode
 from unpool_xp.cli.stopping import Stop, StoppableCommand
 
 
-def _parse_numbers(
-    name: str, text: str | None, kind: type[int] | type[float]
-) -> tuple[Any, ...] | None:
-    """Return the numbers of an option such as "8,64,112,112"."""
-    if text is None:
-        return None
-    try:
-        return tuple(kind(part) for part in text.replace("x", ",").split(","))
-    except ValueError:
-        fail(f"--{name} {text!r} is no {kind.__name__} or list of them such as 2,2")
-
-
-def _per_axis(sizes: tuple[Any, ...] | None) -> Any:
-    """Return one number for all spatial axes as such, several as they are."""
-    return sizes[0] if sizes is not None and len(sizes) == 1 else sizes
-
-
-def as_options(message: str) -> str:
-    """Return what is wrong with a case in the words of the command line, its options."""
-    message = message.removeprefix("Case: ")
-    missing = re.fullmatch(r"(\w+)=None; (.*) needs it", message)
-    if missing:
-        return f"{_option(missing[1])} is missing: {missing[2]} needs it"
-    fields = "|".join(field.name for field in dataclasses.fields(Case))
-    message = re.sub(rf"\b({fields})=", lambda field: f"{_option(field[1])} ", message)
-    subject, takes, known = message.partition(", which takes ")
-    return subject + takes + ", ".join(map(_option, known.split(", "))) if takes else message
-
-
-def _option(field: str) -> str:
-    return f"--{field.replace('_', '-')}"
-
-
 @app.command(cls=StoppableCommand)
 def choose(
     operation: Annotated[str, typer.Argument(help="Such as max_unpool.")],
-    shape: Annotated[str, typer.Option(help="Shape of the first array, e.g. 8,64,112,112.")],
-    kernel: Annotated[str | None, typer.Option(help="Kernel size, e.g. 2 or 3,2.")] = None,
-    stride: Annotated[str | None, typer.Option(help="Default: the kernel.")] = None,
-    padding: Annotated[str | None, typer.Option(help="Default: none.")] = None,
-    scale: Annotated[str | None, typer.Option(help="Output size over input size.")] = None,
-    out_channels: Annotated[int | None, typer.Option(help="Output channels.")] = None,
-    dtype: Annotated[str, typer.Option(help="Of the values.")] = "float32",
+    shape: Annotated[str, typer.Option(help=SHAPE_HELP)],
+    kernel: KernelOption = None,
+    stride: StrideOption = None,
+    padding: PaddingOption = None,
+    scale: ScaleOption = None,
+    out_channels: ChannelsOption = None,
+    dtype: DtypeOption = "float32",
     backend: BackendOption = None,
     threads: ThreadsOption = None,
     budget: Annotated[
         float, typer.Option(help="Seconds for all of it, the start included.", min=1)
     ] = 20.0,
+    timeout: TimeoutOption = TIMEOUT_SECONDS,
     torch_compiled: Annotated[
         bool, typer.Option(help="Also measure torch.compile (seconds per size).")
     ] = False,
@@ -100,21 +76,16 @@ def choose(
     from unpool_xp.bench.terminal import choice_files
 
     started = time.monotonic()
-    if dtype not in DTYPES:
-        fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
-    try:
-        case = Case(
-            operation,
-            _parse_numbers("shape", shape, int) or (),
-            kernel=_per_axis(_parse_numbers("kernel", kernel, int)),
-            stride=_per_axis(_parse_numbers("stride", stride, int)),
-            padding=_per_axis(_parse_numbers("padding", padding, int)),
-            scale=_per_axis(_parse_numbers("scale", scale, float)),
-            out_channels=out_channels,
-            dtype=dtype,
-        )
-    except (ValueError, TypeError) as error:
-        fail(as_options(str(error)))
+    case = case_of(
+        operation,
+        shape=shape,
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        scale=scale,
+        out_channels=out_channels,
+        dtype=dtype,
+    )
     numbers = parse_threads(threads)
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
     with open_output("--markdown", markdown) as page, open_output("--csv", table) as csv_file:
@@ -127,6 +98,7 @@ def choose(
                     case,
                     labels,
                     budget_s=budget,
+                    timeout_s=timeout,
                     modes=lambda label: (
                         ("eager", "compiled") if label.partition(":")[0] in compiled else ("eager",)
                     ),
