@@ -265,6 +265,14 @@ def report_load(*, wait: bool) -> None:
             time.sleep(_WAIT_SECONDS)
 
 
+def report_unknown_commit() -> None:
+    """Say so before rows are measured where git does not want to name their commit."""
+    from unpool_xp.bench.rows.provenance import why_no_commit
+
+    if (why := why_no_commit()) is not None:
+        err.print(f"[yellow]the rows will name no commit: {escape(why)}[/]")
+
+
 def report_disturbed(rows: Iterable[Row | Measurement]) -> None:
     """Say how many samples others have disturbed, if any."""
     flags = [flag for row in rows for flag in row.disturbed or ()]
