@@ -32,7 +32,7 @@ from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.session import Session
-from unpool_xp.bench.verdicts.bootstrap import median_interval
+from unpool_xp.bench.verdicts.bootstrap import Times
 
 # name -> backend and mode, operation, size, stride: of the panel.
 CASES = {
@@ -100,7 +100,7 @@ def compare_harnesses(name: str, rounds: list[dict[str, float]]) -> HarnessCompa
     """
     backend_mode, *what = CASES[name]
     ratios = {other: [each["ours"] / each[other] for each in rounds] for other in OTHERS}
-    intervals = {other: median_interval(found) for other, found in ratios.items()}
+    intervals = {other: Times(found).interval for other, found in ratios.items()}
     return HarnessComparison(
         name,
         backend_mode,

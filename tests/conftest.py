@@ -38,6 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the pages and their examples, the longest of all: nobody waits for them alone."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/docs/"))
+
+
 CPU = ("numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict")
 GPU = ("torch:cuda", "cupy:cuda", "jax:cuda")
 COMPILED = ("torch:cpu", "jax:cpu", "torch:cuda", "jax:cuda")

@@ -124,6 +124,24 @@ def kind_of(dtype: str) -> str:
     return "f" if dtype == "bfloat16" else dtype[0]
 
 
+def is_defined(operation: str, dtype: str) -> bool:
+    """Return whether an operation is defined for a dtype, whatever the library.
+
+    Parameters
+    ----------
+    operation : str
+        A name in `OPERATIONS`.
+    dtype : str
+        A name in `DTYPES`.
+
+    Returns
+    -------
+    bool
+        Whether it has a meaning.
+    """
+    return kind_of(dtype) in OPERATIONS[operation].kinds
+
+
 def why_not(operation: str, library: str, dtype: str) -> str | None:
     """Return why a library does not do an operation for a dtype, or None where it does.
 
@@ -142,7 +160,7 @@ def why_not(operation: str, library: str, dtype: str) -> str | None:
         The reason.
     """
     spec = OPERATIONS[operation]
-    if kind_of(dtype) not in spec.kinds:
+    if not is_defined(operation, dtype):
         return f"{operation} needs {spec.means}, which {dtype} does not have"
     if dtype in LIBRARIES.get(library, Library()).missing:
         return f"{library} has no {dtype}"

@@ -19,7 +19,7 @@ from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs
 from unpool_xp.bench.cases.inputs import numpy_dtype
-from unpool_xp.bench.measure.ceilings import plain_copy
+from unpool_xp.bench.measure.host.ceilings import plain_copy
 from unpool_xp.bench.measure.host.cgroup import available_memory
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.memory import peak_bytes

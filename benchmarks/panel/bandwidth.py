@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from unpool_xp.bench.measure.ceilings import ceilings
+from unpool_xp.bench.measure.host.ceilings import ceilings
 
 from ._cells import BACKEND_MODES, Panel
 

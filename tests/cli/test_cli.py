@@ -19,7 +19,7 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.choose import Choice, choose, scale_case
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import case_key
-from unpool_xp.bench.terminal import choice as show_choice
+from unpool_xp.bench.terminal.choice_files import choice_as_json
 
 pytestmark = pytest.mark.usefixtures("one_process")
 
@@ -79,9 +79,17 @@ def test_choose_answers_scripts_in_json() -> None:
     [
         (["upsample", "--shape", "1,2,4,4"], "unknown operation 'upsample'; known: max_pool"),
         (["max_pool", "--shape", "1,2,a,4", "--kernel", "2"], "--shape '1,2,a,4' is no int"),
-        (["max_pool", "--shape", "1,2,4,4"], "kernel=None; max_pool needs it"),
+        (["max_pool", "--shape", "1,2,4,4"], "error: --kernel is missing: max_pool needs it"),
         (["max_pool", "--shape", "1,2,4,4", "--kernel", "9"], "spans 9 cells, more than the 4"),
-        (["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--scale", "2"], "not for max_pool"),
+        (
+            ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--scale", "2"],
+            "--scale (2.0, 2.0) is not for max_pool, which takes --kernel, --stride, --padding",
+        ),
+        (
+            ["conv_transpose", "--shape", "1,2,4,4", "--kernel", "2"],
+            "--out-channels is missing: conv_transpose needs it",
+        ),
+        (["max_pool", "--shape", "1,0,4,4", "--kernel", "2"], "error: --shape (1, 0, 4, 4) must"),
         (["max_pool", "--shape", "900000,900,999,999", "--kernel", "2"], "is too large: "),
         (
             ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--dtype", "f4"],
@@ -125,7 +133,7 @@ def test_a_choice_where_nothing_ran_says_so(fake_backends: None) -> None:
     case = Case("max_pool", (1, 2, 4, 4), kernel=(2, 2))
     choice = choose(case, ["fake:wrong"], budget_s=3, modes=lambda label: ("eager",))
     assert choice.ranking().best is None
-    answer = show_choice.choice_as_json(choice)
+    answer = choice_as_json(choice)
     assert answer["use"] == []
     assert answer["ranking"][0]["reason"]
     with pytest.raises(ValueError, match="labels must name"):

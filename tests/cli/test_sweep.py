@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +18,8 @@ from msgspec.structs import replace
 from tests.support.command import run
 from tests.support.rows import make_row, write
 from unpool_xp.bench.catalog.presets import preset
+from unpool_xp.bench.measure.host.other_runs import other_runs
+from unpool_xp.bench.measure.machine import read_machines
 from unpool_xp.bench.measure.measurement import cells_of
 from unpool_xp.bench.measure.sweep import case_fields, provenance_fields
 from unpool_xp.bench.rows.files import read_rows
@@ -108,3 +115,83 @@ def test_a_run_has_a_name_not_a_path(tmp_path: Path, name: str) -> None:
 def test_a_new_run_has_nothing_to_retry_or_to_mix(option: str) -> None:
     shown = run("sweep", *SMALL, option)
     assert (shown.returncode, f"{option} is for --resume RUN" in shown.stderr) == (2, True)
+
+
+# --- own cases -----------------------------------------------------------------------------------
+
+
+def test_one_case_of_ones_own_on_a_machine_with_a_name(tmp_path: Path) -> None:
+    case = ["--operation", "max_pool", "--shape", "1,2,9,9", "--kernel", "3", "--stride", "2"]
+    arguments = [*case, "--dtype", "float64", "--backend", "numpy", "--timeout", "60"]
+    named = ["--results", str(tmp_path), "--machine", "My_host.2"]
+    assert run("sweep", *arguments, *named).returncode == 0
+    (path,) = tmp_path.glob("sweeps/My_host.2/*.jsonl")
+    row, *_ = read_rows([path]).rows
+    assert (row.machine, row.shape, row.dtype) == ("My_host.2", [1, 2, 9, 9], "float64")
+    assert (row.kernel, row.stride) == ([3, 3], [2, 2])
+    assert read_machines([path])[0]["My_host.2"].id == "My_host.2"
+
+
+def test_the_cases_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "layers.json"
+    cases = [*preset("segnet").cases[:2], *preset("vae").cases[:1]]
+    file.write_text(json.dumps([case.to_json() for case in cases]), encoding="utf-8")
+    shown = run("sweep", "--layers", str(file), "--list", *SMALL[2:], "--operation", "max_pool")
+    assert [line.split()[0] for line in shown.stdout.splitlines()[:-1]] == [
+        case.name for case in cases[:2]
+    ]
+    file.write_text('[{"operation": "max_pool", "kernal": 2}]', encoding="utf-8")
+    shown = run("sweep", "--layers", str(file), "--list")
+    assert shown.returncode == 2
+    assert "layers.json: layer 1: " in " ".join(shown.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--preset quick --shape 1,2,4,4", "--preset and --shape: give one of them"),
+        ("--layers a.toml --shape 1,2,4,4", "--layers and --shape: give one of them"),
+        ("--shape 1,2,4,4", "--shape is of one case: give its --operation, once"),
+        ("--shape 1,2,4,4 -o max_pool -o avg_pool", "give its --operation, once"),
+        ("--out-channels 3", "--out-channels is of one case: give its --shape as well"),
+        ("--dtype float16 --preset full", "--dtype is of one case"),
+        ("-o max_pool --shape 1,2,x,4", "--shape '1,2,x,4' is no int"),
+        ("-o max_pool --shape 1,2,4,4", "--kernel is missing: max_pool needs it"),
+        ("-o max_pool --shape 1,2,4,4 --kernel 2 --dtype f4", "unknown dtype 'f4'"),
+        ("--layers nowhere.toml", "--layers nowhere.toml: No such file or directory"),
+        ("--layers .", "a file of layers ends with .toml or .json"),
+        ("--machine ../x", "--machine ../x: a machine's name has"),
+        ("--machine ''", "--machine : a machine's name has"),
+        ("--machine .hidden", "a machine's name has"),
+        ("--machine a --scheduler tcp://127.0.0.1:1", "--machine is the name of this machine"),
+        ("--timeout 0", "Invalid value for '--timeout'"),
+    ],
+)
+def test_cases_that_cannot_be_are_refused_before_anything_starts(
+    tmp_path: Path, arguments: str, said: str
+) -> None:
+    shown = run("sweep", *shlex.split(arguments), path=tmp_path)
+    assert shown.returncode == 2
+    assert said in " ".join(shown.stderr.split())
+    assert not (tmp_path / "results").exists()
+
+
+def test_another_run_on_this_machine_is_noted(tmp_path: Path) -> None:
+    # Starts a worker, as a run does, and waits.
+    code = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()', "
+        "'unpool_xp.bench.worker'])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as other:
+        end = time.monotonic() + 30
+        while other.pid not in other_runs() and time.monotonic() < end:
+            time.sleep(0.05)
+        shown = run("sweep", *SMALL, "--results", str(tmp_path), "--timeout", "0.1")
+        other.communicate(b"\n")
+    said = " ".join(shown.stderr.split())
+    noted = r"another run of unpool-xp is under way on this machine, process (\d+, )*"
+    assert re.search(rf"{noted}{other.pid}\b", said)
+    assert other.pid not in other_runs()
+    # So short a time is too short for the first request, and the rows say so.
+    rows = read_rows([tmp_path]).rows
+    assert all("did not answer" in (row.error or "") or row.checked for row in rows)

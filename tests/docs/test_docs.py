@@ -141,7 +141,7 @@ def test_a_command_that_is_none_is_found(line: str) -> None:
 @every_page
 def test_commands_and_options_in_the_text_are_there(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    options = {name for c in APP.commands.values() for p in c.params for name in p.opts}
+    options = {name for c in (APP, *APP.commands.values()) for p in c.params for name in p.opts}
     for literal in re.findall(r"`(unpool-xp [^`]+)`", text):
         words = literal.split()
         assert words[1] in APP.commands, literal

@@ -35,9 +35,9 @@ def test_torch_compiles_a_shape_once_and_others_without_a_break(call: Any) -> No
         assert_equal(compiled(*(torch.tensor(array) for array in arrays)), wanted)
         assert len(compilations) == 1
     # From the second shape on torch takes sizes for symbols, which no plan may trip over.
-    shapes: list[Any] = [(2, 4, 7, 9), (2, 4, 8, 11), (3, 4, 9, 9)]
+    shapes: list[Any] = [(2, 4, 7, 9), (3, 4, 8, 11)]
     if function in (ux.convert_indices, ux.max_unpool, ux.fractional_max_unpool):
-        shapes = [(3, 4), (1, 4), (5, 4)]  # other sizes are in the options
+        shapes = [(3, 4), (1, 4)]  # other sizes are in the options
     for shape in shapes:
         if function is ux.convert_indices:
             options = options | {"input_shape": (*shape, 6, 9)}

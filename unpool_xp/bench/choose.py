@@ -12,7 +12,7 @@ from typing import Any
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
 from unpool_xp.bench.measure.pools import open_pools
-from unpool_xp.bench.measure.rounds import PROCESSES
+from unpool_xp.bench.measure.rounds import PROCESSES, TIMEOUT_SECONDS
 from unpool_xp.bench.measure.sweep import (
     make_row,
     measure_rows,
@@ -118,6 +118,8 @@ def choose(
     threads: Sequence[int] = (),
     progress: Callable[[str], None] = lambda doing: None,
     started: float | None = None,
+    timeout_s: float = TIMEOUT_SECONDS,
+    stopped: Callable[[Choice], None] = lambda choice: None,
 ) -> Choice:
     """Measure a case on backends, and find where the answer changes.
 
@@ -140,6 +142,10 @@ def choose(
         Called with a word on what is being done.
     started : float, optional
         The moment of `time.monotonic` at which the budget began. Default: now.
+    timeout_s : float, optional
+        Seconds that a worker may take for one request.
+    stopped : callable, optional
+        Called with the answer so far, if there is any, where a KeyboardInterrupt ends it.
 
     Returns
     -------
@@ -164,6 +170,9 @@ def choose(
         raise MemoryError(f"{case.name} is {reason}")
     origin = provenance_fields(provenance.run_id())
 
+    rows: list[Row] = []
+    other_sizes: dict[int, list[Row]] = {}
+
     def measure(case: Case, cells: Sequence[Cell], seconds: float) -> list[Row]:
         return measure_rows(
             pools,
@@ -172,26 +181,37 @@ def choose(
             cells,
             budget_s=seconds,
             limit=False,
+            timeout_s=timeout_s,
             contenders=lambda measured: _contenders(measured, origin, case),
+            stopped=lambda measured: stopped_at(case, measured),
         )
 
+    def stopped_at(at: Case, measured: Mapping[Cell, Measurement]) -> None:
+        if at == case:
+            rows.extend(make_row(origin, case, cell, one) for cell, one in measured.items())
+
     progress("starting the libraries")
-    with open_pools(places, PROCESSES, lazy=True) as pools:
-        progress(f"measuring {case.name}")
-        main_s = max(_MAIN_SHARE * (end - time.monotonic()), _MIN_SECONDS)
-        rows = measure(case, cells, main_s)
-        few = _best_of_each(cells, rows)
-        other_sizes: dict[int, list[Row]] = {}
-        others = [other for factor in _FACTORS if (other := scale_case(case, factor)) is not None]
-        took_s = 0.0  # the last size
-        for number, other in enumerate(others):
-            begun = time.monotonic()
-            left = end - begun
-            if left > took_s and memory_shortfall(other, few) is None:
-                progress(f"other sizes: {other.name}")
-                share = left / (len(others) - number)
-                other_sizes[math.prod(other.shape)] = measure(other, few, share)
-                took_s = time.monotonic() - begun
+    try:
+        with open_pools(places, PROCESSES, lazy=True) as pools:
+            progress(f"measuring {case.name}")
+            main_s = max(_MAIN_SHARE * (end - time.monotonic()), _MIN_SECONDS)
+            rows += measure(case, cells, main_s)
+            few = _best_of_each(cells, rows)
+            sizes = (scale_case(case, factor) for factor in _FACTORS)
+            others = [other for other in sizes if other is not None]
+            took_s = 0.0  # the last size
+            for number, other in enumerate(others):
+                begun = time.monotonic()
+                left = end - begun
+                if left > took_s and memory_shortfall(other, few) is None:
+                    progress(f"other sizes: {other.name}")
+                    share = left / (len(others) - number)
+                    other_sizes[math.prod(other.shape)] = measure(other, few, share)
+                    took_s = time.monotonic() - begun
+    except KeyboardInterrupt:
+        if any(row.samples_s for row in rows):
+            stopped(Choice(case, rows, other_sizes, budget_s))
+        raise
     return Choice(case, rows, other_sizes, budget_s)
 
 

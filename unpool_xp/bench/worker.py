@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.check.run import check_operation, to_json
-from unpool_xp.bench.measure.ceilings import ceilings
+from unpool_xp.bench.measure.host.ceilings import ceilings
 from unpool_xp.bench.measure.host.thread_pool import measure_thread_pool, pool_threads
 from unpool_xp.bench.measure.measurement import Measurement
 from unpool_xp.bench.measure.memory import peak_bytes

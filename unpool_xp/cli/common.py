@@ -122,7 +122,8 @@ def open_output(option: str, path: Path | None) -> Iterator[IO[str] | None]:
 
     Yields what to write to, or None without a path. At the end of the block the text goes to a new
     file beside the old one, which then takes its place; if the block raises anything, the old one
-    stays as it is. A device or a pipe is written to directly.
+    stays as it is. A device or a pipe is written to directly. The folder must be there: a path that
+    was mistyped makes none.
     """
     if path is None:
         yield None
@@ -133,7 +134,6 @@ def open_output(option: str, path: Path | None) -> Iterator[IO[str] | None]:
         is_stream = is_stream or (path.exists() and not path.is_file() and not path.is_dir())
         target = path if is_stream else path.resolve()  # a link stays one
         new = path if is_stream else target.with_name(f".unpool-xp-{secrets.token_hex(8)}.tmp")
-        target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if target.exists() and not os.access(target, os.W_OK):
@@ -192,6 +192,11 @@ ThreadsOption = Annotated[
     str | None,
     typer.Option(help="Threads of each backend on the CPU, e.g. 4, or 1,2,4 to compare them."),
 ]
+TIMEOUT_SECONDS = 180.0  # that of `bench.measure.rounds`, which takes a second to import
+TimeoutOption = Annotated[
+    float,
+    typer.Option(help="Seconds for one request to a backend's process, then it is ended.", min=0.1),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PullRequestOption = Annotated[
     Path | None, typer.Option("--markdown", help="Write a summary for a pull request here.")
@@ -245,13 +250,27 @@ def parse_threads(text: str | None) -> list[int]:
 def report_load(*, wait: bool) -> None:
     """Say how much other programs keep busy, before anything is timed; or wait until they stop."""
     from unpool_xp.bench.measure.host.load import describe_load
+    from unpool_xp.bench.measure.host.other_runs import other_runs
 
+    if others := other_runs():
+        err.print(
+            f"[yellow]another run of unpool-xp is under way on this machine, process "
+            f"{', '.join(map(str, others))}: they disturb each other[/]"
+        )
     while (load := describe_load()) is not None:
         if not wait:
             err.print(f"[yellow]{load}: times will be off; --wait waits until they are done[/]")
             return
         with status(f"waiting: {load}"):
             time.sleep(_WAIT_SECONDS)
+
+
+def report_unknown_commit() -> None:
+    """Say so before rows are measured where git does not want to name their commit."""
+    from unpool_xp.bench.rows.provenance import why_no_commit
+
+    if (why := why_no_commit()) is not None:
+        err.print(f"[yellow]the rows will name no commit: {escape(why)}[/]")
 
 
 def report_disturbed(rows: Iterable[Row | Measurement]) -> None:

@@ -83,7 +83,8 @@ def explain(error: BaseException) -> ExitCode:
         return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("unpool_xp"):
         need = 'the commands need pip install "unpool-xp[bench]"'
-        _print_error(f"unpool-xp: {error.name} is not installed; {need}")
+        name = str(error.name).partition(".")[0]
+        _print_error(f"unpool-xp: {name} is not installed; {need}")
         return ExitCode.CANNOT_TELL
     if isinstance(error, OSError) and error.strerror:
         named = error.filename is not None

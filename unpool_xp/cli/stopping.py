@@ -34,6 +34,42 @@ class StoppableCommand(TyperCommand):
             raise typer.Exit(ExitCode.FAULT) from None
 
 
+class Stop:
+    """Holds a Ctrl-C or SIGTERM back, so that a command can still print what is known so far.
+
+    Examples
+    --------
+    >>> from unpool_xp.cli.stopping import Stop
+    >>> known, stop = [], Stop()
+    >>> with stop:
+    ...     known.append("the first of two")
+    ...     raise KeyboardInterrupt
+    >>> print(*known)
+    the first of two
+    >>> stop.raise_again()
+    Traceback (most recent call last):
+    KeyboardInterrupt
+    """
+
+    def __init__(self) -> None:
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> Stop:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if isinstance(error, KeyboardInterrupt):
+            self._error = error
+        return self._error is not None
+
+    def raise_again(self, note: str = "") -> None:
+        """Raise what was held back, if anything was, with a note on how far the command came."""
+        if self._error is not None:
+            if note:
+                self._error.add_note(note)
+            raise self._error
+
+
 def go_on_with(ctx: typer.Context, command: str | None = None, **values: Any) -> None:
     """Set what goes on where this command is stopped: another one, or other values."""
     ctx.meta[_CHANGES] = (command, values)

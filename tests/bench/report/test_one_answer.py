@@ -18,7 +18,7 @@ from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.report.write import ReportFiles, write_report
 from unpool_xp.bench.rows.names import case_name, case_of
 from unpool_xp.bench.rows.schema import Row, latest, parse_row
-from unpool_xp.bench.terminal.choice import choice_as_json
+from unpool_xp.bench.terminal.choice_files import choice_as_json
 from unpool_xp.bench.terminal.ranking import print_ranking
 from unpool_xp.bench.verdicts.ranking import by_workload, rank, tax
 

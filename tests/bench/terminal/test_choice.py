@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import io
 import json
@@ -18,7 +19,8 @@ from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.terminal.choice import choice_as_json, code_for, print_choice
+from unpool_xp.bench.terminal.choice import code_for, print_choice
+from unpool_xp.bench.terminal.choice_files import choice_as_csv, choice_as_json, choice_as_markdown
 
 CASE = Case("max_unpool", (2, 3, 8, 8), kernel=2)
 
@@ -207,3 +209,32 @@ def test_json_has_no_infinity() -> None:
     answer = json.loads(json.dumps(choice_as_json(choice), allow_nan=False))
     assert answer["ranking"][0]["interval"] == [0.0, None]
     assert answer["code"][:2] == ["import numpy as np", "from unpool_xp import max_unpool"]
+
+
+def test_the_answer_is_written_for_documents_and_spreadsheets() -> None:
+    own = {"implementation": "native", "function": "torch.nn.functional.max_unpool2d"}
+    rows = [
+        replace(row(CASE, "torch:cpu", 1e-5), **own),
+        replace(row(CASE, "numpy", 4e-5), cold_s=2e-3),
+        replace(row(CASE, "dask", 1.0), checked=False, samples_s=[], error="=crashed | at 1 s"),
+    ]
+    choice = Choice(CASE, rows, {})
+    page = choice_as_markdown(choice)
+    assert page.startswith("### max_unpool-2x3x8x8-k2x2-s2x2-float32\n\n**use torch:cpu own max_")
+    assert "\n- portable: numpy, 40.2 µs a call, x 4.00\n" in page
+    _, rule, best, numpy = (line for line in page.splitlines() if line.startswith("|"))
+    assert rule == "|--:|---|--:|--:|--:|--:|--:|"
+    assert best.startswith("| 1 | torch:cpu own max_unpool2d | 10.1 µs | - | 10.0 to 10.1 µs |")
+    assert numpy.startswith("| 2 | numpy | 40.2 µs | 2.00 ms |")
+    assert "\n- dask: =crashed \\| at 1 s\n" in page
+    assert "```python\nimport numpy as np\nfrom unpool_xp import max_unpool\n" in page
+    first, second, failed = csv.DictReader(io.StringIO(choice_as_csv(choice)))
+    assert (first["case"], first["place"], first["name"]) == (
+        CASE.name,
+        "1",
+        "torch:cpu own max_unpool2d",
+    )
+    assert float(second["seconds"]) == pytest.approx(4.02e-5, rel=0.01)
+    assert float(second["low_s"]) <= float(second["seconds"]) <= float(second["high_s"])
+    assert (second["cold_s"], failed["seconds"]) == ("0.002", "")
+    assert failed["reason"] == "'=crashed | at 1 s"

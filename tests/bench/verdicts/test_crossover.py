@@ -101,7 +101,7 @@ def test_rows_of_one_name_are_one_answer():
     ("signs", "text"),
     [
         ("--++", "quicker from 32,768 elements on; slower up to 8,192"),
-        ("-=+", "quicker from 32,768 elements on; slower up to 2,048, as fast at 8,192"),
+        ("-=+", "quicker from 32,768 elements on; slower up to 2,048, tied at 8,192"),
         (
             "-+-++",
             "quicker from 131,072 elements on; by turns below: "
@@ -115,10 +115,10 @@ def test_rows_of_one_name_are_one_answer():
         ),
         ("++", "quicker from the smallest size measured on (2,048 elements)"),
         ("---", "never quicker up to 32,768 elements"),
-        ("-=", "never quicker up to 8,192 elements; slower up to 2,048, as fast at 8,192"),
+        ("-=", "never quicker up to 8,192 elements; slower up to 2,048, tied at 8,192"),
         ("+", "quicker at 2,048 elements, the only size"),
         ("-", "slower at 2,048 elements, the only size"),
-        ("=", "as fast at 2,048 elements, the only size"),
+        ("=", "tied at 2,048 elements, the only size"),
         ("-?+", "quicker from 32,768 elements on; slower up to 2,048, undecided at 8,192"),
         ("??", "not known to be quicker up to 8,192 elements"),
         ("-+x", "quicker at 8,192 elements; slower up to 2,048, failed at 32,768"),

@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 STAGES = ("start", "import", "prepare", "sample", "finish")
@@ -26,6 +27,12 @@ def _raise() -> None:
     raise FaultError(f"{WORDS} \x1b[31min red")
 
 
+def _hang() -> None:
+    if marker := os.environ.get("FAULT_MARKER"):  # for whoever waits for it
+        Path(marker).touch()
+    time.sleep(3600)
+
+
 def _print_garbage() -> None:
     os.write(1, b'\x1b[2J\xff\x00{"ok": true}\n\x1e{"ok"\n\x1e[]\n\x1e"ok"\n\x1e1\nno end of line')
     os.write(2, b"\xfe\x1b]0;title\x07\n" * 5_000)  # more than a pipe holds
@@ -35,7 +42,7 @@ ACTS = {
     "raise": _raise,
     "exit": lambda: sys.exit(3),
     "abort": os.abort,
-    "hang": lambda: time.sleep(3600),
+    "hang": _hang,
     "garbage": _print_garbage,
     "slow": lambda: time.sleep(SLOW_SECONDS),
 }

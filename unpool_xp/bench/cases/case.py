@@ -19,6 +19,8 @@ from unpool_xp.bench.cases.operation import (
     total_bytes,
 )
 
+_MAX_COUNT = 2**63 - 1  # of bytes or operations, in a row
+
 
 @dataclass(frozen=True)
 class Case:
@@ -113,6 +115,8 @@ class Case:
             self.definition.outputs(self)  # makes the plan, which checks the sizes
         except TypeError as error:
             raise ValueError(str(error)) from error
+        if max(self.bytes_moved, self.flops) > _MAX_COUNT:
+            raise ValueError(f"Case: shape={self.shape} is too large: no row can hold its bytes")
 
     @property
     def definition(self) -> Operation:

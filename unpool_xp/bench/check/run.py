@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+import msgspec
 import numpy as np
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.expected import TOLERANCE, differing
+from unpool_xp.bench.check.standard import lacking
 from unpool_xp.bench.check.trials import TRIALS, NDArray, Trial, host_dtype
-from unpool_xp.bench.measure.pools import Pool
+from unpool_xp.bench.measure.pools import Pool, side_by_side
 from unpool_xp.bench.measure.workers import WorkerError, WorkerLostError
-from unpool_xp.capabilities import DTYPES, OPERATIONS, why_not
+from unpool_xp.capabilities import DTYPES, OPERATIONS, is_defined, why_not
 
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -45,6 +45,8 @@ class CheckResult:
         The reason, or what differed; empty where it passed.
     warned : tuple of str, optional
         What the library warned of meanwhile, as often as it did.
+    lacks : tuple of str, optional
+        Where it failed: the functions of the standard that it needs and the library does not have.
     """
 
     backend: str
@@ -54,6 +56,12 @@ class CheckResult:
     outcome: Outcome
     detail: str = ""
     warned: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def is_undefined(self) -> bool:
+        """Whether the operation is not defined for the dtype, on any library."""
+        return self.outcome == "skipped" and not is_defined(self.operation, self.dtype)
 
 
 def check_backends(
@@ -63,6 +71,7 @@ def check_backends(
     torch_compiled: bool = False,
     budget_s: float | None = None,
     progress: Callable[[str], None] = lambda label: None,
+    stopped: Callable[[list[CheckResult]], None] = lambda results: None,
 ) -> list[CheckResult]:
     """Check backends in parallel, each in a process of its own.
 
@@ -78,6 +87,8 @@ def check_backends(
         Seconds after which nothing more is begun, and what is still busy is ended.
     progress : callable, optional
         Called with each label that is done.
+    stopped : callable, optional
+        Called with the results so far where a KeyboardInterrupt ends it.
 
     Returns
     -------
@@ -88,52 +99,56 @@ def check_backends(
     names = list(operations)
     end = math.inf if budget_s is None else time.monotonic() + budget_s
     stop = threading.Event()
+    pools = {label: Pool() for label in labels}
+    found: dict[str, list[CheckResult]] = {label: [] for label in labels}
 
-    def check_label(label: str) -> list[CheckResult]:
-        checked = _check_label(label, names, torch_compiled, end)
-        results = list(itertools.takewhile(lambda result: not stop.is_set(), checked))
+    def check_label(label: str) -> None:
+        with pools[label] as pool:
+            for result in _check_label(pool, label, names, torch_compiled, end):
+                if stop.is_set():
+                    return
+                found[label].append(result)
         progress(label)
-        return results
+
+    def end_workers() -> None:
+        stop.set()
+        for pool in pools.values():
+            pool.end()
 
     # Within a budget all share the time alike.
-    with ThreadPoolExecutor(2 if budget_s is None else max(len(labels), 1)) as threads:
-        try:
-            return [result for each in threads.map(check_label, labels) for result in each]
-        except BaseException:
-            stop.set()
-            threads.shutdown(cancel_futures=True)
-            raise
+    number = 2 if budget_s is None else len(labels)
+    try:
+        side_by_side(check_label, pools, number, end_workers)
+    except KeyboardInterrupt:
+        stopped([result for each in found.values() for result in each])
+        raise
+    return [result for each in found.values() for result in each]
 
 
 def _check_label(
-    label: str, operations: Sequence[str], torch_compiled: bool, end: float
+    pool: Pool, label: str, operations: Sequence[str], torch_compiled: bool, end: float
 ) -> Iterator[CheckResult]:
     if math.isinf(end):
         order = [(operation, dtype) for operation in operations for dtype in DTYPES]
     else:  # what matters most first
         dtypes = dict.fromkeys((*_PRIORITY_DTYPES, *DTYPES))
         order = [(operation, dtype) for dtype in dtypes for operation in operations]
-    with Pool() as pool:
-        for operation, dtype in order:
-            left, arguments = end - time.monotonic(), {"operation": operation, "dtype": dtype}
-            outcome: Outcome = "skipped"
-            detail = OUT_OF_TIME
-            try:
-                if left > 0:
-                    wait = max(min(left, _OPERATION_SECONDS), _MIN_WAIT_SECONDS)
-                    answer = pool[label].ask(
-                        "check", timeout=wait, torch_compiled=torch_compiled, **arguments
-                    )
-                    yield from map(_from_json, answer["checked"])
-                    continue
-            except (WorkerError, WorkerLostError) as error:
-                if isinstance(error, WorkerError) or time.monotonic() < end:
-                    outcome, detail = "failed", str(error)
-            yield CheckResult(label, "eager", operation, dtype, outcome, detail)
-
-
-def _from_json(answer: Mapping[str, Any]) -> CheckResult:
-    return CheckResult(**{**answer, "warned": tuple(answer["warned"])})
+    for operation, dtype in order:
+        left, arguments = end - time.monotonic(), {"operation": operation, "dtype": dtype}
+        outcome: Outcome = "skipped"
+        detail = OUT_OF_TIME
+        try:
+            if left > 0:
+                wait = max(min(left, _OPERATION_SECONDS), _MIN_WAIT_SECONDS)
+                answer = pool[label].ask(
+                    "check", timeout=wait, torch_compiled=torch_compiled, **arguments
+                )
+                yield from msgspec.convert(answer["checked"], list[CheckResult])
+                continue
+        except (WorkerError, WorkerLostError) as error:
+            if isinstance(error, WorkerError) or time.monotonic() < end:
+                outcome, detail = "failed", str(error)
+        yield CheckResult(label, "eager", operation, dtype, outcome, detail)
 
 
 def check_operation(
@@ -161,7 +176,8 @@ def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> 
         detail = _run_trials(backend, mode, operation, dtype)
     outcome: Outcome = "failed" if detail else "passed"
     warned = tuple(f"{one.category.__name__}: {_one_line(one.message)}" for one in caught)
-    return CheckResult(backend.label, mode, operation, dtype, outcome, detail, warned)
+    lacks = lacking(backend, operation) if detail else ()
+    return CheckResult(backend.label, mode, operation, dtype, outcome, detail, warned, lacks)
 
 
 def _run_trials(backend: backends.Backend, mode: str, operation: str, dtype: str) -> str:

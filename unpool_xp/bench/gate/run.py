@@ -104,6 +104,7 @@ def run_gate(
     timeout_s: float = TIMEOUT_SECONDS,
     notes: Iterable[str] = (),
     progress: Callable[[str], None] = lambda text: None,
+    stopped: Callable[[GateResult], None] = lambda result: None,
 ) -> GateResult:
     """Measure two builds and judge each case.
 
@@ -128,6 +129,8 @@ def run_gate(
         What else a reader must know.
     progress : callable, optional
         Called with a word on what is being done.
+    stopped : callable, optional
+        Called with the verdicts so far, if there are any, where a KeyboardInterrupt ends it.
 
     Returns
     -------
@@ -156,28 +159,47 @@ def run_gate(
         ]
         passes = _PassRunner(base, head, timeout_s, run, progress, Path(scratch))
         deadline = start + budget_s
-        while wanted := [one for one in measured if not one.is_decided]:
-            left = deadline - time.monotonic()
-            if passes.count and passes.least_seconds(wanted) > left:
-                if passes.count == 1:
-                    all_notes.append(f"a single pass fitted into {budget_s:g} s")
-                # What looks changed is measured again, whatever it takes.
-                wanted = [one for one in wanted if one.needs_retest]
-                if not wanted:
-                    break
-            passes.run(wanted, left)
-            _share_spreads(measured)
-    folder = out / run
+        try:
+            while wanted := [one for one in measured if not one.is_decided]:
+                left = deadline - time.monotonic()
+                if passes.count and passes.least_seconds(wanted) > left:
+                    if passes.count == 1:
+                        all_notes.append(f"a single pass fitted into {budget_s:g} s")
+                    # What looks changed is measured again, whatever it takes.
+                    wanted = [one for one in wanted if one.needs_retest]
+                    if not wanted:
+                        break
+                passes.run(wanted, left)
+                _share_spreads(measured)
+        except KeyboardInterrupt:
+            decided = sum(one.is_decided for one in measured)
+            all_notes.append(f"stopped: the verdicts are of {decided} of {len(measured)} cases")
+            if any(one.deciding_passes or one.errors for one in measured):
+                _share_spreads(measured)
+                stopped(_judge(passes, measured, out, all_notes, time.monotonic() - start))
+            raise
+    return _judge(passes, measured, out, all_notes, time.monotonic() - start)
+
+
+def _judge(
+    passes: _PassRunner,
+    measured: list[GateMeasurement],
+    out: Path,
+    notes: Sequence[str],
+    seconds: float,
+) -> GateResult:
+    """Write the rows, and judge each case."""
+    folder = out / passes.run_name
     write_machine(folder)
     base_rows, head_rows = (
         write_rows(measured, passes.facts, build, side, folder)
-        for side, build in (("base", base), ("head", head))
+        for side, build in (("base", passes.base), ("head", passes.head))
     )
     pairs = list(zip(base_rows, head_rows, strict=True))
     entries = [compare_rows(one, *pair) for one, pair in zip(measured, pairs, strict=True)]
     found_notes = notes_on(base_rows, head_rows, pairs)
-    comparison = Comparison(sorted(entries, key=severity_key), [*found_notes, *all_notes])
-    return GateResult(base, head, comparison, measured, folder, time.monotonic() - start)
+    comparison = Comparison(sorted(entries, key=severity_key), [*found_notes, *notes])
+    return GateResult(passes.base, passes.head, comparison, measured, folder, seconds)
 
 
 def _share_spreads(measured: Sequence[GateMeasurement]) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict, verdict
+from unpool_xp.bench.verdicts.bootstrap import Ratio, Verdict
 from unpool_xp.bench.verdicts.resampling import CONFIDENCE
 
 SIDES = ("base", "control", "head")
@@ -94,6 +94,53 @@ def estimate_change(
         # Head is no farther from base than base from itself, and the noise floor is small enough.
         found = Verdict.SAME
     return GateEstimate(ratio, noise, found)
+
+
+def verdict(ratio: Ratio, noise_floor: float, threshold: float) -> Verdict:
+    """Return what a ratio and its interval show.
+
+    Parameters
+    ----------
+    ratio : Ratio
+        First over second.
+    noise_floor : float
+        How much the same code differs from itself, as in 0.08 for 8 %.
+    threshold : float
+        The smallest difference that matters.
+
+    Returns
+    -------
+    Verdict
+        FASTER or SLOWER where the whole interval lies farther from 1 than the threshold and than
+        the noise; SAME where the whole interval lies within the threshold; UNDECIDED otherwise.
+        Noise never makes two things the same.
+
+    Raises
+    ------
+    ValueError
+        If `noise_floor` or `threshold` is negative or not a number.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.gate.statistics import verdict
+    >>> from unpool_xp.bench.verdicts.bootstrap import Ratio
+    >>> verdict(Ratio(0.55, 0.5, 0.6), noise_floor=0.02, threshold=0.05)
+    <Verdict.FASTER: 'faster'>
+    >>> verdict(Ratio(0.9, 0.5, 1.4), noise_floor=0.02, threshold=0.05)
+    <Verdict.UNDECIDED: 'undecided'>
+    """
+    for name, value in (("noise_floor", noise_floor), ("threshold", threshold)):
+        if not value >= 0:
+            raise ValueError(f"verdict: {name}={value!r} must be >= 0")
+    # 1 + x is as far above 1 as 1 / (1 + x) is below.
+    beyond, within = 1 + max(threshold, noise_floor), 1 + threshold
+    if ratio.high < 1 / beyond:
+        return Verdict.FASTER
+    if ratio.low > beyond:
+        return Verdict.SLOWER
+    if ratio.low >= 1 / within and ratio.high <= within:
+        return Verdict.SAME
+    return Verdict.UNDECIDED
 
 
 def typical_spread(cases: Iterable[Sequence[PassSamples]]) -> float:

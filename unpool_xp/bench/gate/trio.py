@@ -85,8 +85,8 @@ class BuildTrio:
     def __enter__(self) -> BuildTrio:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.close()
+    def __exit__(self, *error: Any) -> None:
+        self._pool.__exit__(*error)
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:

@@ -45,6 +45,7 @@ ENVIRONMENT = (
     "XLA_FLAGS",
 )
 _SYSFS_CPUS = Path("/sys/devices/system/cpu")
+_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}\Z"
 _Count = Annotated[int, Meta(gt=0, le=2**63 - 1)]
 _Names = Annotated[tuple[Text, ...], Meta(max_length=1000)]
 _Facts = Annotated[dict[Text, Text], Meta(max_length=1000)]
@@ -57,7 +58,7 @@ class Machine(msgspec.Struct, frozen=True):
     ----------
     id : str
         Short and stable: the CPU, the cores, and a hash of the hardware below. Versions, the
-        governor and the environment do not change it.
+        governor and the environment do not change it. Or a name that somebody chose.
     cpu : str
         The model.
     architecture : str
@@ -85,7 +86,7 @@ class Machine(msgspec.Struct, frozen=True):
         Bytes that the container may have, where that is less than the memory.
     """
 
-    id: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,80}\Z")]  # a folder is named by it
+    id: Annotated[str, Meta(pattern=_ID)]  # a folder is named by it
     cpu: Text
     architecture: Text
     physical_cores: _Count
@@ -127,13 +128,24 @@ def _printable_fact(fact: Any) -> Any:
     return fact
 
 
-def this_machine() -> Machine:
+def this_machine(name: str | None = None) -> Machine:
     """Return the fingerprint of the machine that this runs on.
+
+    Parameters
+    ----------
+    name : str, optional
+        The id, such as that of one host in a cloud whose hardware changes. Default: one by the
+        hardware.
 
     Returns
     -------
     Machine
         The facts. The hardware is queried once per process, which takes a second.
+
+    Raises
+    ------
+    ValueError
+        If the name is none: a folder is named by it.
 
     Examples
     --------
@@ -141,9 +153,14 @@ def this_machine() -> Machine:
     >>> this_machine().logical_cores >= 1
     True
     """
+    if name is not None and not re.match(_ID, name):
+        raise ValueError(
+            "a machine's name has up to 80 letters, digits, dots, hyphens and underscores, and "
+            "starts with a letter or a digit"
+        )
     hardware = _hardware()
     return Machine(
-        id=machine_id(hardware),
+        id=machine_id(hardware) if name is None else name,
         **hardware,
         os=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",

@@ -8,7 +8,9 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
 
 import psutil
 
@@ -24,6 +26,7 @@ from unpool_xp.bench.measure.workers import (
 
 _MEMORY_SHARE = 0.2  # of what is free: what the workers of one pool may take
 _CHANCES = 3
+T = TypeVar("T")
 
 # Workers that have started and done nothing, or were lost while starting; the next start uses them.
 _spares: dict[Place, Worker] = {}
@@ -132,8 +135,7 @@ class Pool:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:  # there is nothing to wait for
-            for worker in self._workers.values():
-                worker.kill()
+            self.end()
         self.close()
 
     def __contains__(self, place: str | Place) -> bool:
@@ -142,6 +144,11 @@ class Pool:
     def release(self, place: str | Place) -> Worker:
         """Return a worker that the pool no longer ends."""
         return self._workers.pop(place)
+
+    def end(self) -> None:
+        """End all workers at once; whoever waits for one hears that it is lost."""
+        for worker in [*self._workers.values()]:
+            worker.end()
 
     def leave(self) -> None:
         """Tell all workers to end, without waiting for them."""
@@ -153,6 +160,31 @@ class Pool:
         self.leave()
         while self._workers:
             self._workers.popitem()[1].close()
+
+
+def side_by_side(
+    function: Callable[[T], object],
+    items: Iterable[T],
+    number: int,
+    end_workers: Callable[[], object],
+) -> None:
+    """Call a function on items, in so many threads, each of which waits for a worker.
+
+    Where one fails, or Ctrl-C is pressed, the others are not waited for: their workers are ended.
+    """
+    threads = ThreadPoolExecutor(max(number, 1))
+    calls = [threads.submit(function, item) for item in items]
+    try:
+        for call in calls:
+            call.result()
+    except BaseException:
+        threads.shutdown(wait=False, cancel_futures=True)
+        begun = [call for call in calls if not call.cancelled()]
+        while futures.wait(begun, LOOK_SECONDS).not_done:
+            end_workers()
+        raise
+    finally:
+        threads.shutdown()
 
 
 class Loadable(NamedTuple):

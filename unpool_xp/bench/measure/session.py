@@ -14,8 +14,8 @@ from unpool_xp.backends import Backend, CompileUnavailableError
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.inputs import NDArray
-from unpool_xp.bench.measure.ceilings import plain_copy
 from unpool_xp.bench.measure.device import Flush, device_sample
+from unpool_xp.bench.measure.host.ceilings import plain_copy
 from unpool_xp.bench.measure.host.load import sample_watch
 from unpool_xp.bench.measure.measurement import Measurement, Samples
 from unpool_xp.bench.measure.server import digest, error_text, one_line

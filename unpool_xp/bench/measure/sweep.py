@@ -21,7 +21,7 @@ from unpool_xp import __version__
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.host.cgroup import available_memory
 from unpool_xp.bench.measure.host.compile_cache import shared_compilation
-from unpool_xp.bench.measure.machine import this_machine, write_machine
+from unpool_xp.bench.measure.machine import Machine, this_machine, write_machine
 from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
 from unpool_xp.bench.measure.pools import Pool, open_pools
 from unpool_xp.bench.measure.rounds import PROCESSES, TIMEOUT_SECONDS, measure_case
@@ -89,6 +89,7 @@ def run_sweep(
     resume: bool = False,
     retry_failed: bool = False,
     done_in: Sequence[Path] = (),
+    machine: Machine | None = None,
     progress: Callable[[Progress], None] | None = None,
     timeout_s: float = TIMEOUT_SECONDS,
     budget_s: float | None = None,
@@ -118,6 +119,8 @@ def run_sweep(
         Whether to measure again what has only a row without a time.
     done_in : sequence of Path, optional
         More files, of other machines, whose rows are left out as well.
+    machine : Machine, optional
+        What the rows say that they were measured on. Default: this one.
     progress : callable, optional
         Called after each case.
     timeout_s : float, optional
@@ -162,12 +165,13 @@ def run_sweep(
     if not grid:
         places = []
     total = sum(len(cells) for _, cells in grid)
-    origin = provenance_fields(out.stem)
+    machine = machine or this_machine()
+    origin = provenance_fields(out.stem, machine)
     options |= {"timeout_s": timeout_s, "until": end}
     measured = failed = 0
     try:
         with report_disk_errors(out):
-            write_machine(out.parent)
+            write_machine(out.parent, machine)
             writer = files.RowWriter(out)
         start_s = math.inf if budget_s is None else _START_SHARE * budget_s
         with (
@@ -301,13 +305,13 @@ def device_memory_shortfall(pool: Pool, place: Place, case: Case) -> str | None:
     return None
 
 
-def provenance_fields(run: str) -> dict[str, Any]:
+def provenance_fields(run: str, machine: Machine | None = None) -> dict[str, Any]:
     """Return the fields of a row that say which run, code and machine it is from."""
     return {
         "run": run,
         "commit": provenance.git_commit(),
         "version": __version__,
-        "machine": this_machine().id,
+        "machine": (machine or this_machine()).id,
     }
 
 

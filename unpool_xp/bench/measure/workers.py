@@ -348,18 +348,18 @@ class Worker:
         try:
             self._process.wait(max(self._quit_at - time.monotonic(), 0.0))
         except subprocess.TimeoutExpired:
-            self._end()
+            self.end()
             self._process.wait()
         for reader in self._readers:
             reader.join(timeout=_DRAIN_SECONDS)
 
     def kill(self) -> None:
         """End the worker at once."""
-        self._end()
+        self.end()
         self.close()
 
-    def _end(self) -> None:
-        """End the process and its children, which are of its group."""
+    def end(self) -> None:
+        """End the process and its children, which are of its group, without waiting for them."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if self.alive and hasattr(os, "killpg"):
                 os.killpg(self._process.pid, signal.SIGKILL)

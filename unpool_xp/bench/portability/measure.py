@@ -24,7 +24,7 @@ from unpool_xp.bench.measure.workers import Place, WorkerError, WorkerLostError
 from unpool_xp.bench.portability.targets import TARGETS, TaxEntry, TaxTarget
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.provenance import run_id
-from unpool_xp.bench.verdicts.bootstrap import Ratio, median_interval, typical_seconds
+from unpool_xp.bench.verdicts.bootstrap import Ratio, Times
 
 PROCESSES = 3  # one after the other
 SECONDS = 1.5  # of samples for a case on a backend
@@ -193,8 +193,8 @@ def ratio_of_pairs(
     The pairs are of those processes; by default all of one.
     """
     ratios = [a / b for a, b in zip(a_samples, b_samples, strict=True)]
-    interval = median_interval(ratios, process)
-    return Ratio(typical_seconds(ratios, process), interval.low, interval.high)
+    found = Times(ratios, process)
+    return Ratio(found.typical, found.interval.low, found.interval.high)
 
 
 @contextlib.contextmanager

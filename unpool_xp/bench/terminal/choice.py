@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,60 +10,59 @@ from rich.markup import escape
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.choose import Choice
-from unpool_xp.bench.rows.names import contender_text
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.ranking import print_ranking
 from unpool_xp.bench.terminal.tables import print_line, text_table
 from unpool_xp.bench.verdicts.bootstrap import Verdict
-from unpool_xp.bench.verdicts.crossover import DeviceCrossover
 from unpool_xp.bench.verdicts.ranking import Ranked, Ranking
 
 _BAR_LEVELS = "▁▂▃▄▅▆▇█"
 _TALLEST_BAR = 16.0  # times the best: the tallest bar
-# In JSON what has no time has null for these.
-_OF_A_TIME = (
-    *("place", "seconds", "interval", "times_best", "beside_best", "budget_needed_s", "share_best"),
-    "samples",
-    "processes",
-    "disturbed",
-    "between_processes",
-    "cold_s",
-)
 
 
 def print_choice(console: Console, choice: Choice) -> None:
     """Print the answer, the ranking behind it, where it changes, and the code for it."""
+    print_line(console, escape(choice.case.name), style="bold")
+    print_ranking(console, choice.ranking(), choice.taxes)
+    use, *more = answer_lines(choice)
+    print_line(console, escape(use), style="bold green" if codes_for(choice) else "bold red")
+    for line in more:
+        print_line(console, escape(line))
+    if codes_for(choice):
+        _print_sizes(console, choice)
+        _print_devices(console, choice)
+    for title, lines in codes_for(choice).items():
+        console.print()
+        print_line(console, title, style="bold")
+        for line in lines:  # to paste, so as they are
+            console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def answer_lines(choice: Choice) -> list[str]:
+    """Return what to use, how sure that is, and what else could be used; a sentence a line."""
     ranking, with_transfer = choice.ranking(), choice.ranking(with_transfer=True)
     best, portable = ranking.best, ranking.best_portable
-    print_line(console, escape(choice.case.name), style="bold")
-    print_ranking(console, ranking, choice.taxes)
     if best is None:
-        console.print("[bold red]nothing could be measured[/]")
-        return
-    print_line(
-        console,
-        f"[bold green]use {escape(best.name)}[/]: {seconds_text(best.seconds)} a call, the fastest "
-        f"in {best.share_best:.0%} of resamples",
-    )
-    for text, names in _beside_best(choice, ranking).items():
-        print_line(console, escape(f"{text}: {', '.join(names)}"))
+        return ["nothing could be measured"]
+    sure = f"the fastest in {best.share_best:.0%} of resamples"
+    lines = [f"use {best.name}: {seconds_text(best.seconds)} a call, {sure}"]
+    beside = _beside_best(choice, ranking)
+    lines += [f"{text}: {', '.join(names)}" for text, names in beside.items()]
     if portable is not None and portable is not best:
         took = f"{seconds_text(portable.seconds)} a call, x {portable.to_best.estimate:.2f}"
-        print_line(console, escape(f"portable: {portable.name}, {took}"))
+        lines.append(f"portable: {portable.name}, {took}")
     if with_transfer.best is not None:
         on, took = with_transfer.best.name, seconds_text(with_transfer.best.seconds)
-        print_line(console, escape(f"with the copies there and back: {on}, {took} a call"))
-    _print_sizes(console, choice)
-    _print_devices(console, choice)
-    _print_code(console, "to paste", choice.case, best)
-    if portable is not None and portable is not best:
-        _print_code(console, "to paste, portable", choice.case, portable)
+        lines.append(f"with the copies there and back: {on}, {took} a call")
+    return lines
 
 
-def _print_code(console: Console, title: str, case: Case, entry: Ranked) -> None:
-    console.print(f"\n[bold]{title}[/]")
-    for line in code_for(case, entry.row):
-        console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+def codes_for(choice: Choice) -> dict[str, list[str]]:
+    """Return the lines of Python for the best and for the best portable, each by a title."""
+    ranking = choice.ranking()
+    best, portable = ranking.best, ranking.best_portable
+    codes = {"to paste": best, "to paste, portable": None if portable is best else portable}
+    return {title: code_for(choice.case, one.row) for title, one in codes.items() if one}
 
 
 def _beside_best(choice: Choice, ranking: Ranking) -> dict[str, list[str]]:
@@ -171,91 +169,3 @@ def code_for(case: Case, row: Row) -> list[str]:
         lines.append(f"compiled = {compiler}(lambda {arrays}: {call})")
         call = f"compiled({arrays})"
     return [*before, *lines, f"y = {call}"]
-
-
-def choice_as_json(choice: Choice) -> dict[str, Any]:
-    """Return the answer for scripts: numbers that are no numbers are null, as JSON has none."""
-    ranking, with_transfer = choice.ranking(), choice.ranking(with_transfer=True)
-    portable = ranking.best_portable
-    return {
-        "case": choice.case.to_json(),
-        "budget_s": choice.budget_s,
-        "use": [entry.name for entry in ranking.timed if entry.is_fastest],
-        "code": code_for(choice.case, ranking.best.row) if ranking.best else None,
-        "portable": portable
-        and {
-            "use": portable.name,
-            "times_best": portable.to_best.estimate,
-            "code": code_for(choice.case, portable.row),
-        },
-        "ranking": _ranking_as_json(choice, ranking),
-        "with_transfer": _ranking_as_json(choice, with_transfer),
-        "tax": [
-            {
-                "backend": t.backend_mode.label,
-                "mode": t.backend_mode.mode,
-                "threads_asked": t.backend_mode.threads,
-                "function": t.function,
-                "ratio": t.ratio.estimate,
-            }
-            for t in choice.taxes
-        ],
-        "changes": [
-            {"from_elements": elements(change.row), "use": change.winner, "tied": change.tied}
-            for change in choice.crossovers()
-        ],
-        "device_crossovers": [
-            _crossover_as_json(crossing)
-            for copies in (False, True)
-            for crossing in choice.device_crossovers(with_transfer=copies)
-        ],
-    }
-
-
-def _ranking_as_json(choice: Choice, ranking: Ranking) -> list[dict[str, Any]]:
-    def what(row: Row) -> dict[str, Any]:
-        fields = ("backend", "mode", "threads_asked", "implementation", "function")
-        return {"name": contender_text(row), **{name: getattr(row, name) for name in fields}}
-
-    timed = [
-        {
-            **what(entry.row),
-            "place": entry.place,
-            "seconds": entry.seconds,
-            "interval": [
-                end if math.isfinite(end) else None
-                for end in (entry.interval.low, entry.interval.high)
-            ],
-            "times_best": entry.to_best.estimate,
-            "beside_best": entry.verdict.value,
-            "budget_needed_s": choice.budget_needed(entry),
-            "share_best": entry.share_best,
-            "samples": len(entry.row.samples_s),
-            "processes": len(set(entry.row.process)),
-            "disturbed": entry.disturbed,
-            "between_processes": (
-                [entry.disagreement.low, entry.disagreement.high] if entry.disagreement else None
-            ),
-            "cold_s": entry.row.cold_s,
-            "reason": None,
-        }
-        for entry in ranking.timed
-    ]
-    failed = [
-        {**what(row), **dict.fromkeys(_OF_A_TIME), "reason": reason}
-        for row, reason in ranking.failed
-    ]
-    return [*timed, *failed]
-
-
-def _crossover_as_json(crossing: DeviceCrossover) -> dict[str, Any]:
-    return {
-        "backend": crossing.label,
-        "with_transfer": crossing.with_transfer,
-        "wins_from": crossing.wins_from,
-        "loses_at": crossing.loses_at,
-        "undecided": crossing.undecided,
-        "by_turns": crossing.alternates,
-        "sizes": list(crossing.verdicts),
-        "said": crossing.text,
-    }

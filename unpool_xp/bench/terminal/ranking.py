@@ -26,19 +26,30 @@ _LEGEND = (
 
 def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
     """Print a ranking as a table, the portable beside what each library's own function takes."""
+    heads, align, rows = ranking_cells(ranking, taxes)
+    table = text_table(*heads, align=align)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table)
+    for line in failure_lines(ranking):
+        print_line(console, escape(line), style="yellow")
+
+
+def ranking_cells(ranking: Ranking, taxes: list[Tax]) -> tuple[list[str], str, list[list[str]]]:
+    """Return the heads of a ranking's columns, their letters of `text_table`, and the rows."""
     own = {entry.backend_mode: entry for entry in taxes}
     # Older rows have no call after a rest.
     rested = any(entry.row.cold_s is not None for entry in ranking.timed)
     bar_width = _REST_WIDTH if rested else _BAR_WIDTH
-    columns = ["", "backend", "a call", "after\na rest", "95 % interval", "x best", "", "x own"]
-    shown = [name != "after\na rest" or rested for name in columns]
-    table = text_table(*compress(columns, shown), align="".join(compress("RlRRRRbR", shown)))
+    heads = ["", "backend", "a call", "after\na rest", "95 % interval", "x best", "", "x own"]
+    shown = [rested or head != "after\na rest" for head in heads]
     slowest = max((entry.seconds for entry in ranking.timed), default=0)
+    rows = []
     for above, entry in zip((None, *ranking.timed), ranking.timed, strict=False):
         beside = own.get(backend_mode_of(entry.row)) if entry.is_portable else None
         cells = (
             f"{entry.place}{_mark(entry, above)}".rjust(2),
-            escape(entry.name),
+            entry.name,
             seconds_text(entry.seconds),
             "-" if entry.row.cold_s is None else seconds_text(entry.row.cold_s),
             interval_text(entry.interval.low, entry.interval.high, entry.seconds),
@@ -46,14 +57,15 @@ def print_ranking(console: Console, ranking: Ranking, taxes: list[Tax]) -> None:
             "█" * max(round(bar_width * entry.seconds / slowest), 1),
             f"{beside.ratio.estimate:.2f}" if beside else "-",
         )
-        table.add_row(*compress(cells, shown))
-    console.print(table)
-    for entry in ranking.timed:
-        if entry.disagreement:
-            text = f"{entry.name}: {entry.disagreement_text}"
-            print_line(console, escape(text), style="yellow")
-    for row, reason in ranking.failed:
-        print_line(console, escape(f"{contender_text(row)}: {reason}"), style="yellow")
+        rows.append([*compress(cells, shown)])
+    return [*compress(heads, shown)], "".join(compress("RlRRRRbR", shown)), rows
+
+
+def failure_lines(ranking: Ranking) -> list[str]:
+    """Return whose processes disagree, and what has no time and why; a sentence each."""
+    disagree = (entry for entry in ranking.timed if entry.disagreement)
+    lines = [f"{entry.name}: {entry.disagreement_text}" for entry in disagree]
+    return lines + [f"{contender_text(row)}: {reason}" for row, reason in ranking.failed]
 
 
 def _mark(entry: Ranked, above: Ranked | None) -> str:

@@ -71,68 +71,6 @@ class Ratio:
     high: float
 
 
-def ratio(
-    a_samples: Sequence[float],
-    b_samples: Sequence[float],
-    *,
-    processes: tuple[Sequence[int], Sequence[int]] = ((), ()),
-) -> Ratio:
-    """Return the median of `a_samples` over that of `b_samples`.
-
-    Parameters
-    ----------
-    a_samples, b_samples : sequence of float
-        Seconds.
-    processes : pair of sequence of int, optional
-        The process of each sample. Default: one for `a_samples`, one for `b_samples`.
-
-    Returns
-    -------
-    Ratio
-        With the interval (0, inf) where either has fewer than three samples. Swapping `a` and
-        `b` gives the inverse.
-
-    Raises
-    ------
-    ValueError
-        If there is no sample, or one is not above zero and finite.
-
-    Examples
-    --------
-    >>> from unpool_xp.bench.verdicts.bootstrap import ratio
-    >>> ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0])
-    Ratio(estimate=2.0, low=2.0, high=2.0)
-    """
-    a = Times(_validate_samples("ratio: a_samples", a_samples).tolist(), processes[0])
-    b = Times(_validate_samples("ratio: b_samples", b_samples).tolist(), processes[1])
-    return _ratio_of(a, b)
-
-
-def _ratio_of(a: Times, b: Times) -> Ratio:
-    estimate = a.typical / b.typical
-    if min(len(a.seconds), len(b.seconds)) < _MIN_SAMPLES:
-        return Ratio(estimate, 0.0, math.inf)
-    # The first stream of each meets the second of the other, so that swapping the two gives the
-    # same pairs of medians, and the inverse ratios.
-    draws = np.log(a.draws) - np.log(b.draws[::-1])
-    # In logarithms a ratio and its inverse are symmetric.
-    low, high = percentiles(draws)
-    return Ratio(estimate, math.exp(low), math.exp(high))
-
-
-def typical_seconds(samples: Sequence[float], process: Sequence[int] = ()) -> float:
-    """Return the median over the processes of the median of each one's samples."""
-    return Times(samples, process).typical
-
-
-def median_interval(samples: Sequence[float], process: Sequence[int] = ()) -> Interval:
-    """Return the bootstrap interval of `typical_seconds`: (0, inf) for fewer than three samples.
-
-    It raises the errors of `ratio`.
-    """
-    return Times(_validate_samples("median_interval: samples", samples).tolist(), process).interval
-
-
 @dataclass(frozen=True)
 class Times:
     """The seconds of a call in several samples, taken in one or several processes."""
@@ -153,12 +91,12 @@ class Times:
 
     @functools.cached_property
     def typical(self) -> float:
-        """The `typical_seconds`."""
+        """The median over the processes of the median of each one's samples."""
         return float(statistics.median(self.medians.tolist()))
 
     @functools.cached_property
     def interval(self) -> Interval:
-        """The `median_interval`."""
+        """The bootstrap interval of `typical`: (0, inf) for fewer than three samples."""
         few = len(self.seconds) < _MIN_SAMPLES
         return Interval(*((0.0, math.inf) if few else percentiles(self.draws)))
 
@@ -187,6 +125,20 @@ class Times:
         if high <= _DISAGREEMENT * low or (third > _STEADY * first).any():
             return None
         return Interval(low, high)
+
+    def ratio_to(self, other: Times) -> Ratio:
+        """Return `typical` over that of the other; swapping the two gives the inverse.
+
+        The interval is (0, inf) where either has fewer than three samples.
+        """
+        estimate = self.typical / other.typical
+        if min(len(self.seconds), len(other.seconds)) < _MIN_SAMPLES:
+            return Ratio(estimate, 0.0, math.inf)
+        # The first stream of each meets the second of the other, so that swapping the two gives
+        # the same pairs of medians, and the inverse ratios.
+        # In logarithms a ratio and its inverse are symmetric.
+        low, high = percentiles(np.log(self.draws) - np.log(other.draws[::-1]))
+        return Ratio(estimate, math.exp(low), math.exp(high))
 
 
 def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Ratio, Verdict]:
@@ -228,7 +180,7 @@ def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Rat
     >>> compare_times(slow, fast)[1]
     <Verdict.SLOWER: 'slower'>
     """
-    found = _ratio_of(a, b)
+    found = a.ratio_to(b)
     fewest = min(len(a.seconds), len(b.seconds))
     if a.disturbed or b.disturbed or fewest < 2:
         return found, Verdict.UNDECIDED
@@ -279,7 +231,7 @@ def samples_needed(a: Times, b: Times, threshold: float = THRESHOLD) -> float | 
     """
     if a.disturbed or b.disturbed:
         return None
-    found = _ratio_of(a, b)
+    found = a.ratio_to(b)
     slow, fast = (a, b) if found.estimate > 1 else (b, a)
     samples = min(len(a.seconds), len(b.seconds))
     processes = _fewest_processes(a, b)
@@ -327,7 +279,7 @@ def noise_floor(samples: Sequence[float]) -> float:
     Raises
     ------
     ValueError
-        As `ratio`.
+        If there is no sample, or one is not above zero and finite.
 
     Examples
     --------
@@ -335,65 +287,14 @@ def noise_floor(samples: Sequence[float]) -> float:
     >>> noise_floor([1.0] * 6)
     0.0
     """
-    values = _validate_samples("noise_floor: samples", samples)
+    values: Floats = np.asarray(samples, dtype=np.float64)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(f"noise_floor: samples={samples!r} must be at least one number")
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        raise ValueError(f"noise_floor: samples={samples!r} must all be > 0 and finite")
     middle = len(values) // 2
     if middle < _MIN_SAMPLES:
         return float(values.max()) / float(values.min()) - 1
     halves = [(values[::2], values[1::2]), (values[:middle], values[middle:])]
     medians = [(statistics.median(a.tolist()), statistics.median(b.tolist())) for a, b in halves]
     return float(max(max(a / b, b / a) for a, b in medians)) - 1
-
-
-def verdict(ratio: Ratio, noise_floor: float, threshold: float = THRESHOLD) -> Verdict:
-    """Return what a ratio and its interval show.
-
-    Parameters
-    ----------
-    ratio : Ratio
-        First over second.
-    noise_floor : float
-        How much the same code differs from itself, see `noise_floor`.
-    threshold : float, optional
-        The smallest difference that matters.
-
-    Returns
-    -------
-    Verdict
-        FASTER or SLOWER where the whole interval lies farther from 1 than the threshold and than
-        the noise; SAME where the whole interval lies within the threshold; UNDECIDED otherwise.
-        Noise never makes two things the same.
-
-    Raises
-    ------
-    ValueError
-        If `noise_floor` or `threshold` is negative or not a number.
-
-    Examples
-    --------
-    >>> from unpool_xp.bench.verdicts.bootstrap import Ratio, verdict
-    >>> verdict(Ratio(0.55, 0.5, 0.6), noise_floor=0.02)
-    <Verdict.FASTER: 'faster'>
-    >>> verdict(Ratio(0.9, 0.5, 1.4), noise_floor=0.02)
-    <Verdict.UNDECIDED: 'undecided'>
-    """
-    for name, value in (("noise_floor", noise_floor), ("threshold", threshold)):
-        if not value >= 0:
-            raise ValueError(f"verdict: {name}={value!r} must be >= 0")
-    # 1 + x is as far above 1 as 1 / (1 + x) is below.
-    beyond, within = 1 + max(threshold, noise_floor), 1 + threshold
-    if ratio.high < 1 / beyond:
-        return Verdict.FASTER
-    if ratio.low > beyond:
-        return Verdict.SLOWER
-    if ratio.low >= 1 / within and ratio.high <= within:
-        return Verdict.SAME
-    return Verdict.UNDECIDED
-
-
-def _validate_samples(name: str, samples: Sequence[float]) -> Floats:
-    values: Floats = np.asarray(samples, dtype=np.float64)
-    if values.ndim != 1 or values.size == 0:
-        raise ValueError(f"{name}={samples!r} must be at least one number")
-    if not (np.isfinite(values).all() and (values > 0).all()):
-        raise ValueError(f"{name}={samples!r} must all be > 0 and finite")
-    return values

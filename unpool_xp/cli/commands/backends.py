@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from unpool_xp import backends
+from unpool_xp.bench.measure.pools import Pool
+from unpool_xp.bench.measure.workers import WorkerError, WorkerLostError
 from unpool_xp.cli.common import BackendOption, JsonOption, app, fail, out, progress_bar
 from unpool_xp.cli.exits import ExitCode
-from unpool_xp.cli.stopping import StoppableCommand
+from unpool_xp.cli.stopping import Stop, StoppableCommand
 
 _LOAD_SECONDS = 0.5
 _TIMEOUT_SECONDS = 120.0
@@ -24,8 +26,6 @@ def show_backends(
 ) -> None:
     """List the installed backends, their devices, copy and matmul rates, and thread pools."""
     from unpool_xp.bench.measure.host.load import other_cpus
-    from unpool_xp.bench.measure.pools import Pool
-    from unpool_xp.bench.measure.workers import WorkerError, WorkerLostError
     from unpool_xp.bench.terminal import backends as terminal
 
     try:
@@ -34,18 +34,13 @@ def show_backends(
         fail(str(error))
     rows: dict[str, dict[str, Any]] = {}
     others = None if quick else other_cpus(_LOAD_SECONDS)
-    with progress_bar() as progress, Pool(labels) as pool:
+    stop = Stop()
+    with stop, progress_bar() as progress, Pool(labels) as pool:
         task = progress.add_task("starting", total=None)
-        pool.wait()  # for all of them, before anything is measured
-        for label in labels:
-            try:
-                facts = pool[label].facts
-            except (WorkerError, WorkerLostError) as error:
-                reason = str(error).removeprefix(f"{label}: ")
-                rows[label] = {"backend": label, "missing": reason}
-            else:
-                names = ("version", "device", "memory_bytes", "threads")
-                rows[label] = {"backend": facts["label"], **{name: facts[name] for name in names}}
+        try:
+            pool.wait()  # for all of them, before anything is measured
+        finally:  # where it is stopped, those that have started are known
+            rows |= {label: row for label in labels if (row := _describe(pool, label))}
         progress.remove_task(task)
         present = [label for label in labels if "missing" not in rows[label] and not quick]
         task = progress.add_task("measuring", total=len(present))
@@ -58,10 +53,25 @@ def show_backends(
                 row["not_measured"] = str(error)
             rows[label] = row
             progress.advance(task)
+    if not rows:
+        stop.raise_again()
     if as_json:
         print(json.dumps([*rows.values()], indent=1))
     else:
         terminal.print_backends(out, [*rows.values()])
         terminal.print_machine(out, others)
+    stop.raise_again(f"{len(rows)} of {len(labels)} backends looked at")
     if backend and any("missing" in row for row in rows.values()):
         raise typer.Exit(ExitCode.CANNOT_TELL)
+
+
+def _describe(pool: Pool, label: str) -> dict[str, Any]:
+    """Return what a backend's process says of itself, or why it is missing; empty: not yet."""
+    try:
+        if not pool[label].is_ready(0.0):
+            return {}
+        facts = pool[label].facts
+    except (WorkerError, WorkerLostError) as error:
+        return {"backend": label, "missing": str(error).removeprefix(f"{label}: ")}
+    names = ("version", "device", "memory_bytes", "threads")
+    return {"backend": facts["label"], **{name: facts[name] for name in names}}

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from unpool_xp.bench.check.run import check_backends, to_json, to_junit
+from unpool_xp.bench.check.run import CheckResult, check_backends, to_json, to_junit
 from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.cli.common import (
     BackendOption,
@@ -23,7 +23,7 @@ from unpool_xp.cli.common import (
     resolve_labels,
 )
 from unpool_xp.cli.exits import ExitCode
-from unpool_xp.cli.stopping import StoppableCommand
+from unpool_xp.cli.stopping import Stop, StoppableCommand
 
 
 @app.command(cls=StoppableCommand)
@@ -35,26 +35,36 @@ def check(
     ] = False,
     as_json: JsonOption = False,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write a matrix of operations and backends here.")
+    ] = None,
 ) -> None:
     """Check operations, dtypes and backends; exit 1 on a mismatch, 2 if nothing ran."""
     from unpool_xp.bench.terminal import checks
 
-    with open_output("--junit", junit) as junit_file:
+    with open_output("--junit", junit) as junit_file, open_output("--markdown", markdown) as matrix:
         labels = resolve_labels(backend)
-        with progress_bar() as progress:
+        stop, results = Stop(), list[CheckResult]()
+        with stop, progress_bar() as progress:
             task = progress.add_task("checking", total=len(labels))
-            results = check_backends(
+            results += check_backends(
                 labels,
                 operations=operation or tuple(OPERATIONS),
                 torch_compiled=torch_compiled,
                 progress=lambda label: progress.advance(task),
+                stopped=results.extend,
             )
+        if not results:
+            stop.raise_again()
         if as_json:
             print(json.dumps(to_json(results), indent=1))
         else:
             checks.print_checks(out, results)
         if junit_file:
             junit_file.write(to_junit(results).decode())
+        if matrix:
+            matrix.write(checks.checks_as_markdown(results))
+    stop.raise_again()
     outcomes = Counter(result.outcome for result in results)
     if outcomes["failed"]:
         raise typer.Exit(ExitCode.DIFFERS)

@@ -17,7 +17,6 @@ from unpool_xp.cli.common import (
     PullRequestOption,
     WaitOption,
     app,
-    err,
     fail,
     open_output,
     out,
@@ -25,7 +24,7 @@ from unpool_xp.cli.common import (
     require_writable,
     status,
 )
-from unpool_xp.cli.stopping import StoppableCommand
+from unpool_xp.cli.stopping import Stop, StoppableCommand
 
 
 @app.command(cls=StoppableCommand)
@@ -57,10 +56,12 @@ def gate(
     from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
     from unpool_xp.bench.gate import build
     from unpool_xp.bench.gate.run import (
+        GateResult,
         available_backend_modes,
         resolve_backend_modes,
         run_gate,
     )
+    from unpool_xp.bench.rows.provenance import GitError
     from unpool_xp.bench.terminal import gate as show_gate
     from unpool_xp.bench.verdicts.thresholds import Thresholds
 
@@ -78,6 +79,7 @@ def gate(
         fail(f"{', '.join(operation or ())} is not timed; timed are {', '.join(MEASURED)}")
     with open_output("--markdown", markdown) as summary:
         require_writable("--folder", folder)
+        stop, known = Stop(), list[GateResult]()
         try:
             backend_modes, notes = (
                 (resolve_backend_modes(backend), []) if backend else available_backend_modes()
@@ -85,7 +87,7 @@ def gate(
             sources = [build.find_source(Path.cwd(), ref) for ref in (base, head)]
             thresholds = Thresholds.read(sources[1].repository / "pyproject.toml")
             report_load(wait=wait)
-            with status() as shown:
+            with stop, status() as shown:
                 builds = []
                 for source in sources:
                     shown.update(escape(f"building {source.ref}"))
@@ -101,16 +103,19 @@ def gate(
                     timeout_s=timeout,
                     notes=[*notes, *build.dependency_notes(*sources)],
                     progress=lambda text: shown.update(escape(text)),
+                    stopped=known.append,
                 )
-        except (build.GateError, FileNotFoundError, ImportError, ValueError) as error:
+                known.append(found)
+        except (build.GateError, GitError, FileNotFoundError, ImportError, ValueError) as error:
             fail(str(error))
-        except KeyboardInterrupt:
-            err.print("interrupted; there is no verdict")
-            raise
+        if not known:
+            stop.raise_again()
+        (found,) = known
         if as_json:
             print(json.dumps(show_gate.gate_as_json(found), indent=1))
         else:
             show_gate.print_gate(out, found, everything=everything)
         if summary:
             summary.write(show_gate.gate_as_markdown(found, everything=everything))
+    stop.raise_again()
     raise typer.Exit(found.exit_code)

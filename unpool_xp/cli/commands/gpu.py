@@ -33,6 +33,7 @@ from unpool_xp.cli.common import (
     parse_threads,
     report_disturbed,
     report_load,
+    report_unknown_commit,
     require_times,
     require_writable,
     status,
@@ -86,7 +87,10 @@ def gpu(
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
     with status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
         checked = check_backends(
-            labels, operations=operation or tuple(OPERATIONS), budget_s=seconds
+            labels,
+            operations=operation or tuple(OPERATIONS),
+            budget_s=seconds,
+            stopped=lambda results: checks.print_checks(out, results),
         )
     checks.print_checks(out, checked)
     left_out = sum(result.detail == OUT_OF_TIME for result in checked)
@@ -95,6 +99,7 @@ def gpu(
     failed = Counter(result.outcome for result in checked)["failed"]
 
     report_load(wait=wait)
+    report_unknown_commit()
     chosen = preset("gpu")
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"

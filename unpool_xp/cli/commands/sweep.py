@@ -10,13 +10,24 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.cli.case_options import (
+    SHAPE_HELP,
+    ChannelsOption,
+    KernelOption,
+    PaddingOption,
+    ScaleOption,
+    StrideOption,
+    chosen_cases,
+)
 from unpool_xp.cli.commands.report import print_answers, write_report_from
 from unpool_xp.cli.common import (
+    TIMEOUT_SECONDS,
     BackendOption,
     OperationOption,
     ReportOption,
     ResultsOption,
     ThreadsOption,
+    TimeoutOption,
     WaitOption,
     app,
     err,
@@ -26,6 +37,7 @@ from unpool_xp.cli.common import (
     parse_threads,
     report_disturbed,
     report_load,
+    report_unknown_commit,
     require_times,
     require_writable,
     resolve_labels,
@@ -46,12 +58,36 @@ _START_SECONDS, _CELL_SECONDS, _RACE_SECONDS = 20.0, 1.5, 0.3
 def sweep(
     ctx: typer.Context,
     preset: Annotated[
-        str, typer.Option(help="A set of cases: quick, segnet, unet, dcgan, vae, full.")
-    ] = "quick",
+        str | None,
+        typer.Option(
+            help="A set of cases: quick, segnet, unet, dcgan, vae, full.", show_default="quick"
+        ),
+    ] = None,
     operation: OperationOption = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(help="Instead of a preset, one case of one --operation: " + SHAPE_HELP),
+    ] = None,
+    kernel: KernelOption = None,
+    stride: StrideOption = None,
+    padding: PaddingOption = None,
+    scale: ScaleOption = None,
+    out_channels: ChannelsOption = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Of the values.", show_default="float32")
+    ] = None,
+    layers: Annotated[
+        Path | None,
+        typer.Option(help="Instead of a preset, the cases in a file, .toml or .json."),
+    ] = None,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
+    timeout: TimeoutOption = TIMEOUT_SECONDS,
     results: ResultsOption = Path("results"),
+    machine: Annotated[
+        str | None,
+        typer.Option(help="A name for this machine, where its hardware changes, as in a cloud."),
+    ] = None,
     resume: Annotated[
         str | None,
         typer.Option(help="Go on with a run, by its name, or with the last one: --resume last."),
@@ -84,7 +120,6 @@ def sweep(
 
     With --report the end is a table of what to use, and the report.
     """
-    from unpool_xp.bench.catalog.presets import preset as preset_of
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.pools import kept_versions
     from unpool_xp.bench.measure.sweep import cells_left, run_sweep
@@ -95,21 +130,31 @@ def sweep(
         if given and resume is None:
             fail(f"{option} is for --resume RUN: a new run has no rows yet")
     numbers = parse_threads(threads)
-    try:
-        chosen = preset_of(preset)
-    except ValueError as error:
-        fail(str(error))
+    settings = {
+        "kernel": kernel,
+        "stride": stride,
+        "padding": padding,
+        "scale": scale,
+        "out_channels": out_channels,
+        "dtype": dtype,
+    }
+    chosen = chosen_cases(preset, layers, shape, operation or (), settings)
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     if not cases:
-        fail(f"preset {preset} has no case of {', '.join(operation or ())}")
+        fail(f"{layers or preset or 'quick'} has no case of {', '.join(operation or ())}")
     if listing and scheduler is not None:
         fail("--list is about this machine, not about those of --scheduler")
     if not listing:
         require_writable("--results", results / "sweeps")
         if report:
             require_writable("--results", results / "report")
-    machine = this_machine().id if scheduler is None else ""
-    run = Run.find(results / "sweeps", machine, resume)
+    if machine is not None and scheduler is not None:
+        fail("--machine is the name of this machine, not of those of --scheduler")
+    try:
+        facts = this_machine(machine)
+    except ValueError as error:
+        fail(f"--machine {machine}: {error}")
+    run = Run.find(results / "sweeps", facts.id if scheduler is None else "", resume)
     labels = resolve_labels(backend, to_time=True) if scheduler is None else backend
     grid: dict[str, Any] = {"modes": chosen.modes, "threads": numbers, "retry_failed": retry_failed}
     here: dict[str, Any] = {
@@ -121,6 +166,7 @@ def sweep(
         return
     summary: SweepSummary | ClusterSummary
     options = {**grid, "resume": resume is not None, "memory": memory, "race": chosen.race}
+    options["timeout_s"] = timeout
     if scheduler is not None:
         go_on_with(ctx, resume=run.name)
         notes.print(f"{len(cases)} cases; rows go to {run.folder / '<machine>' / run.name}.jsonl")
@@ -140,9 +186,16 @@ def sweep(
         go_on_with(ctx, resume=run.name)
         notes.print(f"{len(cases)} cases on {', '.join(labels or ())}; rows go to {run.path}")
         report_load(wait=wait)
+        report_unknown_commit()
         with sweep_progress("cells") as progress:
             summary = run_sweep(
-                cases, labels or (), out=run.path, progress=progress, **options, **here
+                cases,
+                labels or (),
+                out=run.path,
+                machine=facts,
+                progress=progress,
+                **options,
+                **here,
             )
         paths = [run.path]
     notes.print(

@@ -24,10 +24,11 @@ from unpool_xp.cli.common import (
     progress_bar,
     report_disturbed,
     report_load,
+    report_unknown_commit,
     require_writable,
     resolve_labels,
 )
-from unpool_xp.cli.stopping import StoppableCommand
+from unpool_xp.cli.stopping import Stop, StoppableCommand
 
 
 @app.command(cls=StoppableCommand)
@@ -45,7 +46,7 @@ def tax(
     """Measure what portability costs: our time over that of each library's own function."""
     from unpool_xp.bench.measure.measurement import Measurement
     from unpool_xp.bench.portability.measure import measure_taxes, row_recorder
-    from unpool_xp.bench.portability.targets import TARGETS, tax_cases
+    from unpool_xp.bench.portability.targets import TARGETS, TaxEntry, tax_cases
     from unpool_xp.bench.terminal import tax as tax_view
 
     numbers: list[int | None] = [*parse_threads(threads)] or [None]
@@ -64,14 +65,17 @@ def tax(
         if not targets:
             fail(f"no target for these; there are {', '.join(t.name for t in TARGETS)}")
         report_load(wait=wait)
-        with row_recorder(results / "tax") as keep, progress_bar() as progress:
+        report_unknown_commit()
+        stop, entries, measurements = Stop(), list[TaxEntry](), list[Measurement]()
+        with stop, row_recorder(results / "tax") as keep, progress_bar() as progress:
             task = progress.add_task("measuring", total=len(targets) * len(cases))
-            entries, measurements = [], list[Measurement]()
             for case, measured, found in measure_taxes(cases, targets):
-                keep(case, measured)
                 measurements += measured.values()
                 entries += found
+                keep(case, measured)
                 progress.update(task, advance=len(found), description=found[0].target.label)
+        if not entries:
+            stop.raise_again()
         if as_json:
             print(json.dumps(tax_view.tax_as_json(entries), indent=1))
         else:
@@ -80,5 +84,6 @@ def tax(
         report_disturbed(measurements)
         if summary:
             summary.write(tax_view.tax_as_markdown(entries))
+    stop.raise_again(f"{len(entries)} of {len(targets) * len(cases)} measured")
     if not any(measurement.checked for measurement in measurements):
         fail("nothing could be measured")

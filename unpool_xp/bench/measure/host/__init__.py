@@ -1,4 +1,4 @@
-"""What the machine leaves to a measurement: limits of its container, threads, other programs.
+"""What the machine leaves to a measurement: ceilings, limits of its container, other programs.
 
 Imports `backends`, `rows` and the timer of `measure`.
 """

@@ -1,0 +1,155 @@
+"""The answer of `choose` for scripts, documents and spreadsheets: JSON, Markdown, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from typing import Any
+
+from unpool_xp.bench.cases.formatting import csv_cell, escape_markdown, markdown_table
+from unpool_xp.bench.choose import Choice
+from unpool_xp.bench.rows.names import contender_text
+from unpool_xp.bench.rows.schema import Row, elements
+from unpool_xp.bench.terminal.choice import answer_lines, code_for, codes_for
+from unpool_xp.bench.terminal.ranking import failure_lines, ranking_cells
+from unpool_xp.bench.verdicts.crossover import DeviceCrossover
+from unpool_xp.bench.verdicts.ranking import Ranking
+
+# In JSON what has no time has null for these.
+_OF_A_TIME = (
+    *("place", "seconds", "interval", "times_best", "beside_best", "budget_needed_s", "share_best"),
+    "samples",
+    "processes",
+    "disturbed",
+    "between_processes",
+    "cold_s",
+)
+CSV_COLUMNS = (
+    *("case", "place", "name", "backend", "mode", "threads_asked", "implementation", "function"),
+    *("seconds", "low_s", "high_s", "times_best", "beside_best", "share_best", "cold_s"),
+    *("samples", "processes", "disturbed", "reason"),
+)
+
+
+def choice_as_json(choice: Choice) -> dict[str, Any]:
+    """Return the answer for scripts: numbers that are no numbers are null, as JSON has none."""
+    ranking, with_transfer = choice.ranking(), choice.ranking(with_transfer=True)
+    portable = ranking.best_portable
+    return {
+        "case": choice.case.to_json(),
+        "budget_s": choice.budget_s,
+        "use": [entry.name for entry in ranking.timed if entry.is_fastest],
+        "code": code_for(choice.case, ranking.best.row) if ranking.best else None,
+        "portable": portable
+        and {
+            "use": portable.name,
+            "times_best": portable.to_best.estimate,
+            "code": code_for(choice.case, portable.row),
+        },
+        "ranking": _ranking_as_json(choice, ranking),
+        "with_transfer": _ranking_as_json(choice, with_transfer),
+        "tax": [
+            {
+                "backend": t.backend_mode.label,
+                "mode": t.backend_mode.mode,
+                "threads_asked": t.backend_mode.threads,
+                "function": t.function,
+                "ratio": t.ratio.estimate,
+            }
+            for t in choice.taxes
+        ],
+        "changes": [
+            {"from_elements": elements(change.row), "use": change.winner, "tied": change.tied}
+            for change in choice.crossovers()
+        ],
+        "device_crossovers": [
+            _crossover_as_json(crossing)
+            for copies in (False, True)
+            for crossing in choice.device_crossovers(with_transfer=copies)
+        ],
+    }
+
+
+def _ranking_as_json(choice: Choice, ranking: Ranking) -> list[dict[str, Any]]:
+    def what(row: Row) -> dict[str, Any]:
+        fields = ("backend", "mode", "threads_asked", "implementation", "function")
+        return {"name": contender_text(row), **{name: getattr(row, name) for name in fields}}
+
+    timed = [
+        {
+            **what(entry.row),
+            "place": entry.place,
+            "seconds": entry.seconds,
+            "interval": [
+                end if math.isfinite(end) else None
+                for end in (entry.interval.low, entry.interval.high)
+            ],
+            "times_best": entry.to_best.estimate,
+            "beside_best": entry.verdict.value,
+            "budget_needed_s": choice.budget_needed(entry),
+            "share_best": entry.share_best,
+            "samples": len(entry.row.samples_s),
+            "processes": len(set(entry.row.process)),
+            "disturbed": entry.disturbed,
+            "between_processes": (
+                [entry.disagreement.low, entry.disagreement.high] if entry.disagreement else None
+            ),
+            "cold_s": entry.row.cold_s,
+            "reason": None,
+        }
+        for entry in ranking.timed
+    ]
+    failed = [
+        {**what(row), **dict.fromkeys(_OF_A_TIME), "reason": reason}
+        for row, reason in ranking.failed
+    ]
+    return [*timed, *failed]
+
+
+def _crossover_as_json(crossing: DeviceCrossover) -> dict[str, Any]:
+    return {
+        "backend": crossing.label,
+        "with_transfer": crossing.with_transfer,
+        "wins_from": crossing.wins_from,
+        "loses_at": crossing.loses_at,
+        "undecided": crossing.undecided,
+        "by_turns": crossing.alternates,
+        "sizes": list(crossing.verdicts),
+        "said": crossing.text,
+    }
+
+
+# --- documents and spreadsheets ------------------------------------------------------------------
+
+
+def choice_as_markdown(choice: Choice) -> str:
+    """Return the ranking, the answer and the code for it."""
+    use, *more = map(escape_markdown, answer_lines(choice))
+    lines = [f"### {escape_markdown(choice.case.name)}", "", f"**{use}**", ""]
+    lines += [f"- {line}" for line in more]
+    ranking = choice.ranking()
+    heads, align, rows = ranking_cells(ranking, choice.taxes)
+    kept = [k for k, letter in enumerate(align) if letter != "b"]
+    table = markdown_table(
+        [heads[k].replace("\n", " ") for k in kept],
+        [[row[k] for k in kept] for row in rows],
+        align="".join(align[k].lower() for k in kept),
+    )
+    lines += ["", *(table if rows else [])]
+    lines += ["", *(f"- {escape_markdown(line)}" for line in failure_lines(ranking))]
+    for title, code in codes_for(choice).items():
+        lines += ["", f"{title[0].upper()}{title[1:]}:", "", "```python", *code, "```"]
+    return "\n".join(lines) + "\n"
+
+
+def choice_as_csv(choice: Choice) -> str:
+    """Return the ranking, a line a candidate; times are in seconds."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for entry in _ranking_as_json(choice, choice.ranking()):
+        low, high = entry["interval"] or (None, None)
+        line = {**entry, "case": choice.case.name, "low_s": low, "high_s": high}
+        writer.writerow({name: csv_cell(value) for name, value in line.items()})
+    return text.getvalue()

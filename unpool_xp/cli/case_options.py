@@ -1,0 +1,123 @@
+"""The options that describe one case of an operation, and the case that they make."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.capabilities import DTYPES
+from unpool_xp.cli.common import fail
+
+if TYPE_CHECKING:
+    from unpool_xp.bench.catalog.presets import Preset
+
+SHAPE_HELP = "Shape of the first array, e.g. 8,64,112,112."
+KernelOption = Annotated[str | None, typer.Option(help="Kernel size, e.g. 2 or 3,2.")]
+StrideOption = Annotated[str | None, typer.Option(help="Default: the kernel.")]
+PaddingOption = Annotated[str | None, typer.Option(help="Default: none.")]
+ScaleOption = Annotated[str | None, typer.Option(help="Output size over input size.")]
+ChannelsOption = Annotated[int | None, typer.Option(help="Output channels.")]
+DtypeOption = Annotated[str, typer.Option(help="Of the values.")]
+
+
+def chosen_cases(
+    preset: str | None,
+    layers: Path | None,
+    shape: str | None,
+    operations: Sequence[str],
+    settings: Mapping[str, Any],
+) -> Preset:
+    """Return the cases of a preset, of a file, or the one that options describe; exit with why not.
+
+    The settings are the other arguments of `case_of`, None where they are not given.
+    """
+    from unpool_xp.bench.cases.layers import read_layers
+    from unpool_xp.bench.catalog.presets import Preset
+    from unpool_xp.bench.catalog.presets import preset as preset_of
+
+    choices = {"--preset": preset, "--layers": layers, "--shape": shape}
+    given = [option for option, value in choices.items() if value is not None]
+    if len(given) > 1:
+        fail(f"{' and '.join(given)}: give one of them")
+    for name, value in settings.items():
+        if value is not None and shape is None:
+            fail(f"--{name.replace('_', '-')} is of one case: give its --shape as well")
+    try:
+        if shape is not None:
+            if len(operations) != 1:
+                fail("--shape is of one case: give its --operation, once")
+            settings = {**settings, "dtype": settings["dtype"] or "float32"}
+            return Preset((case_of(operations[0], shape=shape, **settings),))
+        return preset_of(preset or "quick") if layers is None else Preset((*read_layers(layers),))
+    except OSError as error:
+        fail(f"--layers {layers}: {error.strerror}")
+    except ValueError as error:
+        fail(str(error))
+
+
+def case_of(
+    operation: str,
+    *,
+    shape: str,
+    kernel: str | None,
+    stride: str | None,
+    padding: str | None,
+    scale: str | None,
+    out_channels: int | None,
+    dtype: str,
+) -> Case:
+    """Return the case that the options describe; exit with the reason if there is none."""
+    if dtype not in DTYPES:
+        fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    try:
+        return Case(
+            operation,
+            _parse_numbers("shape", shape, int) or (),
+            kernel=_per_axis(_parse_numbers("kernel", kernel, int)),
+            stride=_per_axis(_parse_numbers("stride", stride, int)),
+            padding=_per_axis(_parse_numbers("padding", padding, int)),
+            scale=_per_axis(_parse_numbers("scale", scale, float)),
+            out_channels=out_channels,
+            dtype=dtype,
+        )
+    except (ValueError, TypeError) as error:
+        fail(as_options(str(error)))
+
+
+def as_options(message: str) -> str:
+    """Return what is wrong with a case in the words of the command line, its options."""
+    message = message.removeprefix("Case: ")
+    missing = re.fullmatch(r"(\w+)=None; (.*) needs it", message)
+    if missing:
+        return f"{_option(missing[1])} is missing: {missing[2]} needs it"
+    fields = "|".join(field.name for field in dataclasses.fields(Case))
+    message = re.sub(rf"\b({fields})=", lambda field: f"{_option(field[1])} ", message)
+    subject, takes, known = message.partition(", which takes ")
+    return subject + takes + ", ".join(map(_option, known.split(", "))) if takes else message
+
+
+def _option(field: str) -> str:
+    return f"--{field.replace('_', '-')}"
+
+
+def _parse_numbers(
+    name: str, text: str | None, kind: type[int] | type[float]
+) -> tuple[Any, ...] | None:
+    """Return the numbers of an option such as "8,64,112,112"."""
+    if text is None:
+        return None
+    try:
+        return tuple(kind(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        fail(f"--{name} {text!r} is no {kind.__name__} or list of them such as 2,2")
+
+
+def _per_axis(sizes: tuple[Any, ...] | None) -> Any:
+    """Return one number for all spatial axes as such, several as they are."""
+    return sizes[0] if sizes is not None and len(sizes) == 1 else sizes
