@@ -30,9 +30,7 @@ Samples = Annotated[list[Seconds], Meta(max_length=MOST_SAMPLES)]
 Numbers = Annotated[list[Number], Meta(max_length=MOST_SAMPLES)]
 Counts = Annotated[list[Count], Meta(max_length=MOST_SAMPLES)]
 # Counters of an operating system may go backwards.
-Observed = Annotated[
-    list[Annotated[float, Meta(ge=-1e15, le=1e15)]], Meta(max_length=MOST_SAMPLES)
-]
+Observed = Annotated[list[Annotated[float, Meta(ge=-1e15, le=1e15)]], Meta(max_length=MOST_SAMPLES)]
 
 
 class Conditions(msgspec.Struct, kw_only=True):
