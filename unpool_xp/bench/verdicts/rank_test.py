@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from scipy import special
@@ -36,6 +37,7 @@ def ranks_differ(slow: Floats, fast: Floats) -> bool:
     from scipy import stats  # takes a second to import, and is seldom needed
 
     # With this many the normal distribution is as good, and the exact one takes minutes.
+    method: Literal["exact", "asymptotic"]
     method = "exact" if len(slow) * len(fast) <= _MOST_PAIRS else "asymptotic"
     return bool(stats.mannwhitneyu(slow, fast, method=method).pvalue < SIGNIFICANCE)
 
