@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import copy
 import csv
+import functools
 import gzip
 import json
 import statistics
@@ -20,7 +21,6 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from random import Random
@@ -80,7 +80,18 @@ TIMES = (
 LISTS: tuple[Any, ...] = (
     *([], [0], [1], [0, 0], [1] * 64, [1] * 65, [2**40] * 4, [2**62], [1, 1, 2**20, 2**20], [-1]),
     *([1, 1, 0, 4], [1, 8, 4, 4], [1.5, 1.5], [2, 2], [1e300, 1e300], [3], [0.1, 0.1], [True], {}),
-    *([None], ["2"], [[1]], [1e-15], [1, 1, 10**6, 10**6], [0, 2], [2**31, 2**31], None),
+    *(
+        [None],
+        [2**31, 3],
+        [2**40, 1],
+        ["2"],
+        [[1]],
+        [1e-15],
+        [1, 1, 10**6, 10**6],
+        [0, 2],
+        [2**31, 2**31],
+        None,
+    ),
 )
 
 
@@ -103,7 +114,9 @@ def damage_samples(fields: Fields, rng: Random) -> None:
     samples = fields["samples_s"] or [1.0]
     fields["samples_s"] = samples
     how = rng.randrange(6)
-    if how == 0:
+    if rng.random() < 0.01:
+        fields["samples_s"] = samples[:1] * rng.choice((50_000, 10**6))
+    elif how == 0:
         samples[rng.randrange(len(samples))] = rng.choice(NUMBERS)
     elif how == 1:
         fields["samples_s"] = samples[: rng.choice((0, 1, 2, 3, 4, 5))]
@@ -132,7 +145,9 @@ def damage_fields(fields: Fields, rng: Random) -> None:
     elif how == 2:
         fields["schema"] = rng.choice((0, 2, 3, -1, 10**30, "1", None, 1.0, True))
     else:
-        fields[rng.choice(list(fields))] = rng.choice(({}, {"a": 1}, [[]], "x", 1, None, True))
+        deep: Any = functools.reduce(lambda inner, _: [inner], range(300), 1)
+        values = ({}, {"a": 1}, [[]], "x", 1, None, True, deep)
+        fields[rng.choice(list(fields))] = rng.choice(values)
 
 
 def damage_bytes(data: bytes, rng: Random) -> bytes:
@@ -181,7 +196,7 @@ _ROW_DAMAGE: tuple[Callable[[Fields, Random], None], ...] = (
 )
 
 
-@cache
+@functools.cache
 def committed_rows() -> list[Fields]:
     """Return the rows of all committed sweeps, with few samples: a file of them is quickly read."""
     files = sorted(SWEEPS.glob("*/*.jsonl"))
