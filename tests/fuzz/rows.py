@@ -28,6 +28,7 @@ from typing import Any
 
 from tests.support.command import run
 from tests.support.reports import without_charts
+from unpool_xp.cli.exits import ExitCode
 
 SWEEPS = Path(__file__).parents[2] / "results" / "sweeps"
 PAGES, CHARTS = 0.1, 0.1  # the share of files with a page, and of the pages with charts: a second
@@ -203,10 +204,11 @@ def committed_rows() -> list[Fields]:
     rows = [json.loads(line) for file in files for line in file.read_text("utf-8").splitlines()]
     for row in rows:
         for name in ("samples_s", "process", "disturbed", "device_samples_s"):
-            row[name] = row.get(name) and row[name][:12]
+            if row.get(name):
+                del row[name][12:]
         for values in (row.get("conditions") or {}).values():
             del values[12:]
-    return [row for row in rows if row["process"] is not None or row.pop("process", None) is None]
+    return rows
 
 
 def damaged_file(rng: Random) -> tuple[bytes, bytes]:
@@ -287,6 +289,11 @@ def _case(row: Fields) -> str:
     return json.dumps([row[name] for name in names])
 
 
+def _stop_if_told(done: subprocess.CompletedProcess[str]) -> None:
+    if done.returncode in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+        raise KeyboardInterrupt
+
+
 def _last_words(done: subprocess.CompletedProcess[str]) -> str:
     lines = (done.stdout + done.stderr).splitlines()
     return "\n".join([line for line in lines if not line.startswith("error: this is")][-9:])
@@ -295,6 +302,7 @@ def _last_words(done: subprocess.CompletedProcess[str]) -> str:
 def faults_of_compare(base: Path, head: Path) -> Iterator[str]:
     """Yield what is wrong with how ``compare`` takes two files."""
     done = run("compare", str(base), str(head), "--all")
+    _stop_if_told(done)
     slower = done.returncode == 1 and _slower_or_missing(base.read_bytes(), head.read_bytes())
     if done.returncode not in ((0, 1, 2) if slower else (0, 2)):
         yield f"compare ends with {done.returncode}: {_last_words(done)}"
@@ -307,6 +315,7 @@ def faults_of_report(head: Path, folder: Path, *, charts: bool) -> Iterator[str]
     """Yield what is wrong with how ``report`` takes a file."""
     with contextlib.nullcontext() if charts else without_charts():
         done = run("report", str(head), "--to", str(folder))
+    _stop_if_told(done)
     line = unprintable(done.stdout + done.stderr)
     if line is not None:
         yield f"report prints {line!r}"
@@ -351,7 +360,7 @@ def fuzz(seed: int, numbers: Iterable[int], pages: float = PAGES, charts: float 
                     (folder / "machine.json").write_bytes(facts)
                     drawn = rng.random() < charts
                     faults += faults_of_report(head, folder / "report", charts=drawn)
-            except BaseException:
+            except Exception:
                 faults = [traceback.format_exc()]
             for fault in faults:
                 kind = fault.strip().splitlines()[-1][:50]

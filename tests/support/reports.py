@@ -14,7 +14,7 @@ from unittest import mock
 
 from tests.support.rows import failed_row, native, timed
 from unpool_xp.bench.measure.machine import Machine
-from unpool_xp.bench.report import payload, view
+from unpool_xp.bench.report import charts, payload, view
 from unpool_xp.bench.report.ranked import ranked_cases, ranked_machines
 from unpool_xp.bench.report.write import ReportFiles, write_report
 from unpool_xp.bench.rows.files import Problem
@@ -70,6 +70,7 @@ def without_charts() -> Iterator[None]:
     with (
         mock.patch.object(view, "time_png_spec", return_value=None),
         mock.patch.object(payload, "chart_specs", return_value={}),
+        mock.patch.object(charts, "javascript", return_value=""),
     ):
         yield
 
