@@ -29,6 +29,7 @@ from unpool_xp.bench.verdicts.compare import compare
 from unpool_xp.bench.verdicts.decisions import decide
 from unpool_xp.bench.verdicts.ranking import by_workload, rank, tax
 from unpool_xp.bench.verdicts.time_model import fit_times
+from unpool_xp.cli.commands.gpu import print_targets
 from unpool_xp.cli.streams import ERRORS
 from unpool_xp.gallery.report import GalleryReport
 
@@ -111,6 +112,10 @@ def pictures(console: Console) -> None:
     gallery.print_gallery(console, GalleryReport([shown], ()))
 
 
+def gpu_targets(console: Console) -> None:
+    print_targets(console, check_gpu_targets(SYNTHETIC))
+
+
 VIEWS: list[Callable[[Console], None]] = [
     a_ranking,
     lambda console: choice.print_choice(console, at_two_sizes(second_wins_when_large=True)),
@@ -122,6 +127,7 @@ VIEWS: list[Callable[[Console], None]] = [
     what_is_here,
     what_agrees,
     pictures,
+    gpu_targets,
 ]
 UNITS = r"(?:ns|us|ms|s|B|[KMG]iB|GB/s|GFLOP/s|%|dB|elements|threads?|cores?)"
 NUMBER_AND_UNIT = re.compile(rf"(?:[\d.,]+ to )?[\d.,]+ ?{UNITS}(?![\w/])")
