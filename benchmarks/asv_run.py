@@ -31,6 +31,7 @@ from asv.machine import MachineCollection
 from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.gate.build import GateError, Source, find_source
 from unpool_xp.bench.measure.machine import Machine, this_machine
+from unpool_xp.bench.rows.provenance import GitError
 
 ROOT = Path(__file__).resolve().parents[1]
 _WORK = ROOT / ".asv"
@@ -134,7 +135,7 @@ def file_as_its_own(given: list[str]) -> list[str]:
     try:
         code = find_source(ROOT, None)
         wanted = find_source(ROOT, options.set_commit_hash).commit
-    except GateError as error:
+    except (GateError, GitError) as error:
         raise RunStoppedError(str(error)) from error
     commit, _, dirty = code.commit.partition("+")
     if commit != wanted:

@@ -12,6 +12,7 @@ from sphinx.util.docutils import SphinxDirective
 from unpool_xp import capabilities
 from unpool_xp.bench import catalog
 from unpool_xp.bench.catalog import presets
+from unpool_xp.bench.check import standard
 
 # How each library compiles, and whether its arrays are lazy or have gradients.
 
@@ -58,7 +59,7 @@ class Generated(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the nodes of the text."""
-        for module in (capabilities, catalog, presets):
+        for module in (capabilities, catalog, presets, standard):
             self.env.note_dependency(str(module.__file__))
         return self.parse_text_to_nodes("\n".join(self.lines()))
 
@@ -179,11 +180,26 @@ class PresetTable(Generated):
         return table(("preset", "cases", "operations", "also compiled on"), rows)
 
 
+class StandardTable(Generated):
+    """The functions and methods of the standard that each operation needs."""
+
+    def lines(self) -> list[str]:
+        """Return the text."""
+        rows = []
+        for name, needs in standard.NEEDS.items():
+            methods = [need for need in needs if standard.is_method(need)]
+            functions = [need for need in needs if need not in methods]
+            cells = (", ".join(f"``{need}``" for need in sorted(n)) for n in (functions, methods))
+            rows.append((f"``{name}``", *cells))
+        return table(("operation", "functions", "methods of arrays"), rows, wide=True)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
     app.add_directive("operation-table", OperationTable)
     app.add_directive("library-table", LibraryTable)
     app.add_directive("support-table", SupportTable)
+    app.add_directive("standard-table", StandardTable)
     app.add_directive("benchmark-table", BenchmarkTable)
     app.add_directive("preset-table", PresetTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -162,6 +162,9 @@ def test_only_what_is_slower_or_broken_is_1() -> None:
 
 UNWRITABLE = [
     (("check",), "--junit"),
+    (("check",), "--markdown"),
+    (CHOOSE, "--markdown"),
+    (CHOOSE, "--csv"),
     (("tax",), "--markdown"),
     (("gate", "HEAD"), "--markdown"),
     (("compare", "rows.jsonl", "slow.jsonl"), "--markdown"),
@@ -180,7 +183,11 @@ FOLDERS = [
 @pytest.mark.parametrize(
     ("arguments", "option", "path"),
     [
-        *((*entry, path) for entry in UNWRITABLE for path in ("file/x.md", ".", "n" * 300)),
+        *(
+            (*entry, path)
+            for entry in UNWRITABLE
+            for path in ("file/x.md", "none/x.md", ".", "n" * 300)
+        ),
         *((*entry, path) for entry in FOLDERS for path in ("file", "file/x")),
     ],
     ids=lambda value: value[:9] if isinstance(value, str) else " ".join(value),
@@ -199,6 +206,7 @@ def test_an_unwritable_output_is_3_before_the_work(
 @pytest.mark.usefixtures("folder")
 def test_a_summary_replaces_the_old_one_at_the_end(folder: Path) -> None:
     summary, link = folder / "new" / "summary.md", folder / "link.md"
+    summary.parent.mkdir()
     arguments = ("compare", "rows.jsonl", "slow.jsonl", "--markdown")
     assert run(*arguments, str(summary)).returncode == ExitCode.DIFFERS
     good = summary.read_text()
@@ -223,7 +231,10 @@ def test_a_full_disk_is_3_and_the_answer_is_there() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("error", [ZeroDivisionError("division"), SystemExit(1), MemoryError()])
+@pytest.mark.parametrize(
+    "error",
+    [ZeroDivisionError("division"), SystemExit(1), MemoryError()],
+)
 def test_an_unexpected_exception_is_3(
     error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:

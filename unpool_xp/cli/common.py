@@ -122,7 +122,8 @@ def open_output(option: str, path: Path | None) -> Iterator[IO[str] | None]:
 
     Yields what to write to, or None without a path. At the end of the block the text goes to a new
     file beside the old one, which then takes its place; if the block raises anything, the old one
-    stays as it is. A device or a pipe is written to directly.
+    stays as it is. A device or a pipe is written to directly. The folder must be there: a path that
+    was mistyped makes none.
     """
     if path is None:
         yield None
@@ -133,7 +134,6 @@ def open_output(option: str, path: Path | None) -> Iterator[IO[str] | None]:
         is_stream = is_stream or (path.exists() and not path.is_file() and not path.is_dir())
         target = path if is_stream else path.resolve()  # a link stays one
         new = path if is_stream else target.with_name(f".unpool-xp-{secrets.token_hex(8)}.tmp")
-        target.parent.mkdir(parents=True, exist_ok=True)
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if target.exists() and not os.access(target, os.W_OK):
@@ -263,6 +263,14 @@ def report_load(*, wait: bool) -> None:
             return
         with status(f"waiting: {load}"):
             time.sleep(_WAIT_SECONDS)
+
+
+def report_unknown_commit() -> None:
+    """Say so before rows are measured where git does not want to name their commit."""
+    from unpool_xp.bench.rows.provenance import why_no_commit
+
+    if (why := why_no_commit()) is not None:
+        err.print(f"[yellow]the rows will name no commit: {escape(why)}[/]")
 
 
 def report_disturbed(rows: Iterable[Row | Measurement]) -> None:

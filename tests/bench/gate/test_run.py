@@ -44,6 +44,7 @@ from unpool_xp.bench.gate.statistics import (
 )
 from unpool_xp.bench.measure.host.load import LoadWatch
 from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.provenance import GitError, why_no_commit
 from unpool_xp.bench.terminal import gate
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.compare import compare
@@ -205,7 +206,7 @@ def test_what_cannot_be_built_is_said(repository: Path, tmp_path: Path) -> None:
         find_source(repository, "nowhere")
     with pytest.raises(GateError, match=r"there is no commit '--help'"):
         find_source(repository, "--help")
-    with pytest.raises(GateError, match="is in no git repository"):
+    with pytest.raises(GitError, match="is in no git repository"):
         find_source(tmp_path, "HEAD")
     shallow = tmp_path / "shallow"
     commit_change(repository, "# one more\n", "base", "deep")
@@ -233,13 +234,15 @@ def test_a_git_that_refuses_is_quoted(
     wrapper.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {real} "$@"\n')
     wrapper.chmod(0o755)
     monkeypatch.setenv("PATH", str(wrapper.parent), prepend=os.pathsep)
-    with pytest.raises(GateError, match=r"dubious ownership in .* git config .*safe\.directory"):
+    with pytest.raises(GitError, match=r"dubious ownership in .* git config .*safe\.directory"):
         find_source(repository, "HEAD")
+    assert "safe.directory" in str(why_no_commit())
     variables = {"COUNT": "1", "KEY_0": "safe.directory", "VALUE_0": "*"}
     for name, value in variables.items():
         monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
     assert find_source(repository, "HEAD").repository == repository.resolve()
-    with pytest.raises(GateError, match=r"git refuses .*must be run in a work tree"):
+    assert why_no_commit() is None
+    with pytest.raises(GitError, match=r"git refuses .*must be run in a work tree"):
         find_source(repository / ".git", "HEAD")
 
 

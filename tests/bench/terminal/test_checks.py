@@ -38,6 +38,19 @@ def test_the_table_counts_what_is_good_beside_what_is_bad_and_says_which() -> No
     assert not any("needs an order" in line for line in lines)
 
 
+def test_a_missing_function_is_named_with_all_that_it_blocks() -> None:
+    results = [
+        CheckResult("mine", "eager", operation, dtype, "failed", "no arange", lacks=("arange",))
+        for operation in ("max_pool", "avg_pool")
+        for dtype in ("float32", "float64")
+    ]
+    console = Console(file=io.StringIO(), width=80)
+    print_checks(console, results)
+    said = "mine has no arange, needed by max_pool, avg_pool"
+    assert console.file.getvalue().count(f"{said}\n") == 1  # type: ignore[attr-defined]
+    assert checks_as_markdown(results).count(f"- {said}\n") == 1
+
+
 def test_the_matrix_names_the_dtypes_that_differ() -> None:
     head, rule, maximum, average, *rest = checks_as_markdown(RESULTS).splitlines()
     assert head == "| operation | numpy | jax:cpu compiled |"

@@ -7,15 +7,17 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+import msgspec
 import numpy as np
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.expected import TOLERANCE, differing
+from unpool_xp.bench.check.standard import lacking
 from unpool_xp.bench.check.trials import TRIALS, NDArray, Trial, host_dtype
 from unpool_xp.bench.measure.pools import Pool, side_by_side
 from unpool_xp.bench.measure.workers import WorkerError, WorkerLostError
@@ -43,6 +45,8 @@ class CheckResult:
         The reason, or what differed; empty where it passed.
     warned : tuple of str, optional
         What the library warned of meanwhile, as often as it did.
+    lacks : tuple of str, optional
+        Where it failed: the functions of the standard that it needs and the library does not have.
     """
 
     backend: str
@@ -52,6 +56,7 @@ class CheckResult:
     outcome: Outcome
     detail: str = ""
     warned: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
     @property
     def is_undefined(self) -> bool:
@@ -138,16 +143,12 @@ def _check_label(
                 answer = pool[label].ask(
                     "check", timeout=wait, torch_compiled=torch_compiled, **arguments
                 )
-                yield from map(_from_json, answer["checked"])
+                yield from msgspec.convert(answer["checked"], list[CheckResult])
                 continue
         except (WorkerError, WorkerLostError) as error:
             if isinstance(error, WorkerError) or time.monotonic() < end:
                 outcome, detail = "failed", str(error)
         yield CheckResult(label, "eager", operation, dtype, outcome, detail)
-
-
-def _from_json(answer: Mapping[str, Any]) -> CheckResult:
-    return CheckResult(**{**answer, "warned": tuple(answer["warned"])})
 
 
 def check_operation(
@@ -175,7 +176,8 @@ def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> 
         detail = _run_trials(backend, mode, operation, dtype)
     outcome: Outcome = "failed" if detail else "passed"
     warned = tuple(f"{one.category.__name__}: {_one_line(one.message)}" for one in caught)
-    return CheckResult(backend.label, mode, operation, dtype, outcome, detail, warned)
+    lacks = lacking(backend, operation) if detail else ()
+    return CheckResult(backend.label, mode, operation, dtype, outcome, detail, warned, lacks)
 
 
 def _run_trials(backend: backends.Backend, mode: str, operation: str, dtype: str) -> str:

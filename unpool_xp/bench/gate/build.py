@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from unpool_xp.bench.rows.provenance import GitError, run_git
+
 _INSTALLED_PATHS = ("unpool_xp", "pyproject.toml")  # what an installation depends on
 _METADATA = ("README.md", "LICENSE", "CHANGELOG.md")
 _PIP_SECONDS = 600.0
@@ -26,10 +28,6 @@ _TAIL_LINES = 12
 
 class GateError(RuntimeError):
     """There is nothing to measure, as the message explains."""
-
-
-class GitError(GateError):
-    """Git refused, as the message says in its own words."""
 
 
 @dataclass(frozen=True)
@@ -66,29 +64,24 @@ class Source:
 def find_source(repository: Path, ref: str | None) -> Source:
     """Return the version of a ref that git understands, or of the working tree if None.
 
-    Raises a GateError that says what to do if there is no repository or no such ref, or that has
-    git's own words where it does not trust the folder, or refuses it for another reason.
+    Raises a GateError that says what to do if there is no such ref, and a GitError if there is no
+    repository, or if git refuses it, as one that belongs to somebody else.
     """
-    try:
-        root = Path(_git(repository, "rev-parse", "--show-toplevel").decode().strip())
-    except GitError as error:
-        if "not a git repository (or any" in str(error):
-            raise GateError(f"{repository} is in no git repository") from None
-        raise
+    root = Path(run_git(repository, "rev-parse", "--show-toplevel").decode().strip())
     name = "HEAD" if ref is None else ref
     try:
         # No option, whatever it is called.
         wanted = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        commit = tree = _git(root, *wanted).decode().strip()
+        commit = tree = run_git(root, *wanted).decode().strip()
     except GitError:
         advice = "give a branch, a tag or a hash that `git log` knows"
-        if _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
+        if run_git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
             advice = (
                 "this clone is shallow: fetch it with `git fetch --unshallow`, in a CI job "
                 "with the option that takes the whole history"
             )
         raise GateError(f"there is no commit {name!r} in {root}; {advice}") from None
-    if ref is None and _git(root, "status", "--porcelain", "--", *_INSTALLED_PATHS).strip():
+    if ref is None and run_git(root, "status", "--porcelain", "--", *_INSTALLED_PATHS).strip():
         commit, tree = f"{commit}+dirty", _store_working_tree(root)
     return Source(root, "the working tree" if ref is None else ref, commit, tree)
 
@@ -98,28 +91,9 @@ def _store_working_tree(repository: Path) -> str:
     names = [name for name in (*_INSTALLED_PATHS, *_METADATA) if (repository / name).exists()]
     with tempfile.TemporaryDirectory() as scratch:
         index = f"{scratch}/index"  # that of the repository stays as it is
-        _git(repository, "read-tree", "HEAD", index=index)
-        _git(repository, "add", "--all", "--", *names, index=index)
-        return _git(repository, "write-tree", index=index).decode().strip()
-
-
-def _git(folder: Path, *arguments: str, index: str | None = None) -> bytes:
-    # Within a git hook these name the repository of the hook; the configuration says whom to trust.
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
-    }
-    environment |= {"LC_ALL": "C"} | ({"GIT_INDEX_FILE": index} if index else {})
-    command = ["git", "-C", str(folder), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, env=environment)
-    except OSError as error:
-        raise GateError(f"git could not be started: {error}") from error
-    if done.returncode:
-        words = " ".join(done.stderr.decode(errors="replace").split())
-        raise GitError(f"git refuses {folder}: {words or f'exit code {done.returncode}'}")
-    return done.stdout
+        run_git(repository, "read-tree", "HEAD", index=index)
+        run_git(repository, "add", "--all", "--", *names, index=index)
+        return run_git(repository, "write-tree", index=index).decode().strip()
 
 
 def build(
@@ -141,7 +115,7 @@ def build(
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         tree, work = Path(scratch) / key, Path(scratch) / "environment"
-        archive = _git(source.repository, "archive", "--format=tar", source.tree)
+        archive = run_git(source.repository, "archive", "--format=tar", source.tree)
         try:
             with tarfile.open(fileobj=io.BytesIO(archive)) as files:
                 files.extractall(tree, filter="data")
@@ -208,7 +182,7 @@ def dependency_notes(base: Source, head: Source) -> list[str]:
 
 def _declared_dependencies(source: Source) -> set[str] | None:
     try:
-        text = _git(source.repository, "show", f"{source.tree}:pyproject.toml").decode()
+        text = run_git(source.repository, "show", f"{source.tree}:pyproject.toml").decode()
         project = tomllib.loads(text)["project"]
     except (GitError, ValueError, KeyError):
         return None

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from unpool_xp.bench.rows.schema import Row
 
+_PACKAGE = Path(__file__).parents[2]
+
 
 def run_id() -> str:
     """Return a new name for a run, which sorts by time, such as "20250131T120000Z-1a2b3c"."""
@@ -31,36 +33,65 @@ def git_commit(folder: str | Path | None = None) -> str | None:
         The hash, with "+dirty" behind it where the files differ from it; None where git does
         not know the folder, even if it lies within somebody's repository.
     """
-    here = Path(__file__).parents[2] if folder is None else Path(folder)
-
-    def git(*arguments: str) -> str | None:
-        answer = _git(here, *arguments)
-        return answer.stdout.strip() if answer and answer.returncode == 0 else None
-
-    head = git("rev-parse", "HEAD")
-    if not head or not git("ls-files", "--", "."):
+    here = _PACKAGE if folder is None else Path(folder)
+    try:
+        head = run_git(here, "rev-parse", "HEAD").decode().strip()
+        if not run_git(here, "ls-files", "--", "."):
+            return None
+        return f"{head}+dirty" if run_git(here, "status", "--porcelain", "--", ".") else head
+    except GitError:
         return None
-    return f"{head}+dirty" if git("status", "--porcelain", "--", ".") else head
+
+
+def why_no_commit() -> str | None:
+    """Return git's own words where it refuses the folder of this package, else None."""
+    try:
+        run_git(_PACKAGE, "rev-parse", "--git-dir")
+    except NoRepositoryError:
+        return None
+    except GitError as error:
+        return str(error)
+    return None
 
 
 def is_tracked(path: Path) -> bool:
     """Return whether git has a file; where it refuses to say so, it may have it."""
-    answer = _git(path.absolute().parent, "ls-files", "--error-unmatch", "--", path.name)
-    if answer is None or answer.returncode == 1:
+    try:
+        return bool(run_git(path.absolute().parent, "ls-files", "--", path.name))
+    except NoRepositoryError:
         return False
-    return answer.returncode == 0 or "not a git repository" not in answer.stderr
+    except GitError:
+        return True
 
 
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
-    """Run git in a folder; return None if there is no git."""
-    # Within a git hook these name the repository of the hook.
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
-    environment["LC_ALL"] = "C"
+class GitError(RuntimeError):
+    """Git failed, as the message says in its own words."""
+
+
+class NoRepositoryError(GitError):
+    """There is no repository, or no git."""
+
+
+def run_git(folder: Path, *arguments: str, index: str | None = None) -> bytes:
+    """Run git in a folder and return what it prints; raise a GitError if it fails."""
+    # Within a git hook these name the repository of the hook; the configuration says whom to trust.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name.startswith("GIT_CONFIG")
+    }
+    environment |= {"LC_ALL": "C"} | ({"GIT_INDEX_FILE": index} if index else {})
     command = ["git", "-C", str(folder), *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, env=environment)
-    except OSError:
-        return None
+        done = subprocess.run(command, capture_output=True, env=environment)
+    except OSError as error:
+        raise NoRepositoryError(f"git could not be started: {error}") from error
+    if done.returncode:
+        words = " ".join(done.stderr.decode(errors="replace").split())
+        if "not a git repository (or any" in words:
+            raise NoRepositoryError(f"{folder} is in no git repository")
+        raise GitError(f"git refuses {folder}: {words or f'exit code {done.returncode}'}")
+    return done.stdout
 
 
 def changes_since(rows: Iterable[Row], **now: str | None) -> list[str]:

@@ -33,6 +33,8 @@ def print_checks(console: Console, results: Sequence[CheckResult]) -> None:
     for (where, detail), dtypes in _failures(results).items():
         said = escape(f"{where} ({', '.join(dtypes)}): {detail}")
         console.print(f"[bold red]bad[/] {said}", soft_wrap=True)
+    for line in _lacking(results):
+        print_line(console, escape(line), style="bold red")
     for line in [*_gaps(results), *_warnings(results)]:
         print_line(console, escape(line), style="dim")
     counts = Counter(result.outcome for result in results)
@@ -63,6 +65,7 @@ def checks_as_markdown(results: Sequence[CheckResult]) -> str:
         f"- {escape_markdown(where)} ({', '.join(dtypes)}): {escape_markdown(detail)}"
         for (where, detail), dtypes in _failures(results).items()
     ]
+    wrong += [f"- {escape_markdown(line)}" for line in _lacking(results)]
     said = f"Checked against a slow reference by `unpool-xp check` {__version__}."
     return "\n".join([*lines, "", said, *([""] if wrong else []), *wrong]) + "\n"
 
@@ -95,6 +98,18 @@ def _failures(results: Iterable[CheckResult]) -> dict[tuple[str, str], list[str]
             place = f"{result.operation} on {_where(result)}"
             failures.setdefault((place, result.detail), []).append(result.dtype)
     return failures
+
+
+def _lacking(results: Iterable[CheckResult]) -> list[str]:
+    """Return the functions of the standard that libraries lack, and what each of them blocks."""
+    blocked: dict[tuple[str, str], dict[str, None]] = {}
+    for result in results:
+        for name in result.lacks:
+            blocked.setdefault((result.backend, name), {})[result.operation] = None
+    return [
+        f"{label} has no {name}, needed by {', '.join(operations)}"
+        for (label, name), operations in blocked.items()
+    ]
 
 
 def _gaps(results: Iterable[CheckResult]) -> list[str]:

@@ -61,6 +61,7 @@ def gate(
         resolve_backend_modes,
         run_gate,
     )
+    from unpool_xp.bench.rows.provenance import GitError
     from unpool_xp.bench.terminal import gate as show_gate
     from unpool_xp.bench.verdicts.thresholds import Thresholds
 
@@ -105,7 +106,7 @@ def gate(
                     stopped=known.append,
                 )
                 known.append(found)
-        except (build.GateError, FileNotFoundError, ImportError, ValueError) as error:
+        except (build.GateError, GitError, FileNotFoundError, ImportError, ValueError) as error:
             fail(str(error))
         if not known:
             stop.raise_again()

@@ -33,6 +33,7 @@ from unpool_xp.cli.common import (
     parse_threads,
     report_disturbed,
     report_load,
+    report_unknown_commit,
     require_times,
     require_writable,
     status,
@@ -98,6 +99,7 @@ def gpu(
     failed = Counter(result.outcome for result in checked)["failed"]
 
     report_load(wait=wait)
+    report_unknown_commit()
     chosen = preset("gpu")
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"

@@ -37,6 +37,7 @@ from unpool_xp.cli.common import (
     parse_threads,
     report_disturbed,
     report_load,
+    report_unknown_commit,
     require_times,
     require_writable,
     resolve_labels,
@@ -185,6 +186,7 @@ def sweep(
         go_on_with(ctx, resume=run.name)
         notes.print(f"{len(cases)} cases on {', '.join(labels or ())}; rows go to {run.path}")
         report_load(wait=wait)
+        report_unknown_commit()
         with sweep_progress("cells") as progress:
             summary = run_sweep(
                 cases,

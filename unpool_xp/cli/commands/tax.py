@@ -24,6 +24,7 @@ from unpool_xp.cli.common import (
     progress_bar,
     report_disturbed,
     report_load,
+    report_unknown_commit,
     require_writable,
     resolve_labels,
 )
@@ -64,6 +65,7 @@ def tax(
         if not targets:
             fail(f"no target for these; there are {', '.join(t.name for t in TARGETS)}")
         report_load(wait=wait)
+        report_unknown_commit()
         stop, entries, measurements = Stop(), list[TaxEntry](), list[Measurement]()
         with stop, row_recorder(results / "tax") as keep, progress_bar() as progress:
             task = progress.add_task("measuring", total=len(targets) * len(cases))
