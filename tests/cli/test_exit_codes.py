@@ -162,6 +162,9 @@ def test_only_what_is_slower_or_broken_is_1() -> None:
 
 UNWRITABLE = [
     (("check",), "--junit"),
+    (("check",), "--markdown"),
+    (CHOOSE, "--markdown"),
+    (CHOOSE, "--csv"),
     (("tax",), "--markdown"),
     (("gate", "HEAD"), "--markdown"),
     (("compare", "rows.jsonl", "slow.jsonl"), "--markdown"),
@@ -228,7 +231,10 @@ def test_a_full_disk_is_3_and_the_answer_is_there() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("error", [ZeroDivisionError("division"), SystemExit(1), MemoryError()])
+@pytest.mark.parametrize(
+    "error",
+    [ZeroDivisionError("division"), SystemExit(1), MemoryError()],
+)
 def test_an_unexpected_exception_is_3(
     error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:

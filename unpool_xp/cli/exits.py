@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import os
 import signal
 import sys
@@ -12,6 +13,9 @@ import traceback
 from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
+
+# Of a write, which does not name its file.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 class ExitCode(enum.IntEnum):
@@ -86,10 +90,11 @@ def explain(error: BaseException) -> ExitCode:
         name = str(error.name).partition(".")[0]
         _print_error(f"unpool-xp: {name} is not installed; {need}")
         return ExitCode.CANNOT_TELL
-    if isinstance(error, OSError) and error.strerror:
-        named = error.filename is not None
-        what = f"cannot read or write {error.filename}" if named else "cannot write"
-        _print_error(f"error: {what}: {error.strerror}")
+    if isinstance(error, OSError) and error.filename is not None:
+        _print_error(f"error: cannot read or write {error.filename}: {error.strerror}")
+        return ExitCode.FAULT
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        _print_error(f"error: cannot write: {error.strerror}")
         return ExitCode.FAULT
     _print_error("".join(traceback.format_exception(error)).rstrip())
     _print_error(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -50,6 +51,7 @@ def run(arguments: Sequence[str], program: str) -> int:
     """Run a command; return the code it chose, or that of wrong use."""
     import typer
 
+    started = time.monotonic()
     commands = load_commands()
     if _COMPLETION in os.environ:
         with contextlib.suppress(SystemExit):
@@ -58,6 +60,7 @@ def run(arguments: Sequence[str], program: str) -> int:
     wrong_use: Any = typer.BadParameter.__base__  # click's, or that of typer's own click
     try:
         with commands.make_context(program, list(arguments)) as context:
+            context.meta["unpool_xp.started"] = started
             commands.invoke(context)
     except typer.Exit as chosen:
         return chosen.exit_code
