@@ -9,6 +9,7 @@ import contextlib
 import functools
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -52,6 +53,7 @@ def run(arguments: Sequence[str], program: str) -> int:
     """Run a command; return the code it chose, or that of wrong use."""
     import typer
 
+    started = time.monotonic()
     commands = load_commands()
     if _COMPLETION in os.environ:
         with contextlib.suppress(SystemExit):
@@ -60,6 +62,7 @@ def run(arguments: Sequence[str], program: str) -> int:
     wrong_use: Any = typer.BadParameter.__base__  # click's, or that of typer's own click
     try:
         with commands.make_context(program, list(arguments)) as context:
+            context.meta["unpool_xp.started"] = started
             commands.invoke(context)
     except typer.Exit as chosen:
         return chosen.exit_code

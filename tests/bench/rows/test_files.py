@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.support.rows import make_row, write
+from tests.support.rows import failed_row, make_row, write
 from unpool_xp.bench.rows import files
 from unpool_xp.bench.rows.files import RowWriter, read_rows
 from unpool_xp.bench.rows.readers import read_results
@@ -174,6 +174,11 @@ def test_no_control_character_comes_in(tmp_path: Path) -> None:
     (row,) = read_rows([path]).rows
     assert row.device == "?[31ma??b"
     assert row.error == "?[31ma??b\n?[31ma??b\n?"
+
+
+def test_a_reason_that_is_longer_than_a_page_is_cut(tmp_path: Path) -> None:
+    (row,) = read_rows([write(tmp_path / "run.jsonl", failed_row("x" * 10**6))]).rows
+    assert row.error == "x" * 10_000
 
 
 def test_a_loop_of_links_and_a_folder_named_as_a_file_are_passed_over(tmp_path: Path) -> None:

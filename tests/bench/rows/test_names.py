@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.support.rows import make_row
 from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog.presets import PRESETS, preset
 from unpool_xp.bench.rows.names import contender_text, name_of_case, settings_text
 
 
@@ -17,6 +18,17 @@ def test_a_row_of_no_known_case_has_a_name_too():
     assert name_of_case(make_row()) == "max_pool-1x8x32x32-k2x2-s2x2-float32"
     strange = {"operation": "roll", "shape": [3], "kernel": None, "stride": None}
     assert name_of_case(make_row(**strange)) == "roll 3, float32"
+
+
+def test_the_name_of_a_row_is_that_of_its_case():
+    cases = [case for name in PRESETS for case in preset(name).cases]
+    assert {name_of_case(make_row(**case.to_json())) for case in cases} == {c.name for c in cases}
+
+
+def test_sizes_that_take_long_to_plan_have_a_name_at_once():
+    sizes = {"shape": [1, 1, 2**30, 2**30], "kernel": [2**31, 3], "stride": [2**40, 1]}
+    name = name_of_case(make_row(operation="conv_transpose", out_channels=4, **sizes))
+    assert name.startswith("conv_transpose-1x1x1073741824x1073741824-k2147483648x3-s")
 
 
 def test_a_candidate_is_named_by_library_mode_and_own_function():

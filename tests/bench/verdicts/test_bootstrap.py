@@ -177,3 +177,10 @@ def test_steady_processes_that_differ_disagree(samples, expected):
 def test_samples_that_cannot_be_are_refused(bad):
     with pytest.raises(ValueError, match="samples"):
         noise_floor(bad)
+
+
+def test_many_samples_are_judged_in_no_more_memory_than_they_take() -> None:
+    chance = np.random.default_rng(0)
+    fast, slow = (Times((k * chance.uniform(1, 2, 50_000)).tolist()) for k in (1.0, 1.3))
+    assert compare_times(slow, fast)[1] is Verdict.SLOWER
+    assert samples_needed(slow, fast) is not None

@@ -152,23 +152,12 @@ class Case:
     @property
     def name(self) -> str:
         """A stable, readable name."""
-        return "-".join([*self._name_parts(), self.dtype])
+        return "-".join([*name_parts(self), self.dtype])
 
     @property
     def short_name(self) -> str:
         """The name without the dtype and with one number for equal sizes of the axes."""
-        return " ".join(self._name_parts(brief=True))
-
-    def _name_parts(self, *, brief: bool = False) -> list[str]:
-        parts = [self.operation, sizes_text(self.shape)]
-        sizes = (self.kernel, self.stride, self.padding, self.scale)
-        for letter, size in zip("kspf", sizes, strict=True):
-            if size is not None:
-                alike = brief and len(set(size)) == 1
-                parts.append(letter + sizes_text(size[:1] if alike else size))
-        if self.out_channels is not None:
-            parts.append(f"c{self.out_channels}")
-        return parts
+        return " ".join(name_parts(self, brief=True))
 
     def to_json(self) -> dict[str, Any]:
         """Return the case as plain lists, numbers and strings."""
@@ -243,6 +232,22 @@ class Case:
         """An estimate for one process: inputs and outputs on host and device, working copies."""
         arrays = 2 * total_bytes(self.inputs) + 5 * total_bytes(self.outputs)
         return arrays + self.definition.working_bytes(self)
+
+
+def name_parts(case: Any, *, brief: bool = False) -> list[str]:
+    """Return the parts of the name of a case, or of anything that has the fields of one.
+
+    `brief` makes one number of equal sizes of the axes.
+    """
+    parts = [case.operation, sizes_text(case.shape)]
+    sizes = (case.kernel, case.stride, case.padding, case.scale)
+    for letter, size in zip("kspf", sizes, strict=True):
+        if size is not None:
+            alike = brief and len(set(size)) == 1
+            parts.append(letter + sizes_text(size[:1] if alike else size))
+    if case.out_channels is not None:
+        parts.append(f"c{case.out_channels}")
+    return parts
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from unpool_xp.bench.cases.case import BackendMode, Case
+from unpool_xp.bench.cases.case import BackendMode, Case, name_parts
 from unpool_xp.bench.cases.formatting import sizes_text
+from unpool_xp.bench.cases.operation import operations
 from unpool_xp.bench.rows.schema import WORKLOAD, Row
 
 
@@ -21,11 +22,13 @@ def backend_mode_of(row: Row) -> BackendMode:
 
 
 def name_of_case(row: Row) -> str:
-    """Return the case name of a row, or a description if this version has no such case."""
-    try:
-        return case_of(row).name
-    except (ValueError, TypeError):
-        return case_name(row)
+    """Return the case name of a row, or a description if this version has no such operation.
+
+    No case is made: a row that nobody measured can be of sizes that take minutes to plan.
+    """
+    if row.operation in operations():
+        return "-".join([*name_parts(row), row.dtype])
+    return case_name(row)
 
 
 _SETTINGS = ("kernel", "stride", "padding", "scale", "out_channels")

@@ -15,8 +15,9 @@ from msgspec.structs import asdict, replace
 from unpool_xp.bench.cases.formatting import printable
 
 ROW_SCHEMA = 1
-MOST_SAMPLES = 100_000
+MOST_SAMPLES, MOST_PROCESSES = 100_000, 1000
 MOST_ELEMENTS = 2**63 - 1
+_LONGEST_REASON = 10_000  # characters
 YEARS = range(1970, 2100)  # of the clock of a machine that has one, and of one that has none
 
 # No field needs more, and nothing that counts with them can overflow.
@@ -28,15 +29,17 @@ Sizes = Annotated[list[Count], Meta(max_length=64)]
 Samples = Annotated[list[Seconds], Meta(max_length=MOST_SAMPLES)]
 Numbers = Annotated[list[Number], Meta(max_length=MOST_SAMPLES)]
 Counts = Annotated[list[Count], Meta(max_length=MOST_SAMPLES)]
+# Counters of an operating system may go backwards.
+Observed = Annotated[list[Annotated[float, Meta(ge=-1e15, le=1e15)]], Meta(max_length=MOST_SAMPLES)]
 
 
 class Conditions(msgspec.Struct, kw_only=True):
     """What else went on while samples were taken; one entry a sample."""
 
-    other_cpus: Numbers = []  # processors that other programs kept busy
-    steal_cpus: Numbers = []  # processors that the hypervisor gave to others
-    switches: Counts = []  # involuntary context switches of the process
-    wall_over_cpu: Numbers = []  # seconds by the clock over CPU seconds of the process
+    other_cpus: Observed = []  # processors that other programs kept busy
+    steal_cpus: Observed = []  # processors that the hypervisor gave to others
+    switches: Observed = []  # involuntary context switches of the process
+    wall_over_cpu: Observed = []  # seconds by the clock over CPU seconds of the process
 
     def extend(self, more: Conditions) -> None:
         """Append those of more samples."""
@@ -69,7 +72,7 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     dtype: Text
     checked: bool
     check_scope: Text | None
-    error: Annotated[str, Meta(max_length=100_000)] | None
+    error: str | None
     samples_s: Samples  # seconds per call, one entry per sample
     calls_per_sample: Count | None
     first_call_s: Number | None
@@ -173,6 +176,8 @@ def _require_consistent(row: Row) -> None:
     }.items():
         if one_each and len(one_each) != samples:
             raise ValueError(f"has {len(one_each)} entries of {name} for {samples} of samples_s")
+    if len(set(row.process)) > MOST_PROCESSES:
+        raise ValueError(f"has samples of more than {MOST_PROCESSES} processes")
     if elements(row) > MOST_ELEMENTS:
         raise ValueError(f"has the shape {row.shape}, of more than 2**63 elements")
 
@@ -193,10 +198,9 @@ def _in_utc(text: str) -> str:
 def _printable_texts(row: Row) -> dict[str, str]:
     """Return the texts that hold control characters, without; why a row failed keeps its lines."""
     texts = {name: text for name, text in asdict(row).items() if isinstance(text, str)}
+    reason = texts.pop("error", "")[:_LONGEST_REASON]  # compilers print all that they were given
     found = {name: printable(text) for name, text in texts.items() if not text.isprintable()}
-    if "error" in found:
-        found["error"] = "\n".join(map(printable, texts["error"].splitlines()))
-    return found
+    return found | {"error": "\n".join(map(printable, reason.splitlines()))} if reason else found
 
 
 def latest(rows: Iterable[Row]) -> list[Row]:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from unpool_xp.bench.cases.formatting import interval_text, seconds_text
 from unpool_xp.bench.rows.files import read_rows
-from unpool_xp.bench.rows.names import backend_mode_of, case_of, contender_text
+from unpool_xp.bench.rows.names import backend_mode_of, contender_text, name_of_case
 from unpool_xp.bench.rows.schema import latest
 from unpool_xp.bench.terminal.tables import print_line, text_table
 from unpool_xp.bench.verdicts.bootstrap import Verdict
@@ -78,7 +78,7 @@ def print_rankings(console: Console, path: Path) -> None:
     """Print the ranking of every case in a file of rows."""
     for rows in by_workload(latest(read_rows([path]).rows)).values():
         console.print()
-        print_line(console, escape(case_of(rows[0]).name), style="bold")
+        print_line(console, escape(name_of_case(rows[0])), style="bold")
         print_ranking(console, rank(rows), tax(rows))
     console.print()
     print_line(console, _LEGEND, style="dim")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from unpool_xp.bench.cases.formatting import printable
 from unpool_xp.cli.common import app, err, fail, notes, out, report_unwritable, require_writable
 from unpool_xp.cli.stopping import StoppableCommand
 
@@ -57,7 +58,7 @@ def write_report_from(paths: list[Path], to: Path, option: str) -> None:
     problems = [*read.problems, *of_machines]
     print_problems(err, problems)
     if not read.rows:
-        fail(f"no row can be read in {', '.join(map(str, paths))}; nothing was written")
+        fail(printable(f"no row can be read in {', '.join(map(str, paths))}; nothing was written"))
     with report_unwritable(option, to):
         files = write_report(read.rows, problems, to, machines=machines)
     notes.print(f"{len(read.rows)} rows; open {files.html}")
