@@ -6,6 +6,7 @@ However a command ends, its exit code is made here.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ from unpool_xp.cli.streams import prepare_streams
 _COMPLETION = "_UNPOOL_XP_COMPLETE"  # set by a shell that asks how a line goes on
 
 
+@functools.cache
 def load_commands() -> Any:
     """Return the command line, with every command."""
     import typer
