@@ -43,7 +43,7 @@ def test_quiet_leaves_answers_and_warnings(before: bool) -> None:
 
 def test_a_terminal_of_another_encoding_gets_every_answer() -> None:
     arguments = ["-m", "unpool_xp", "choose", "nearest_unpool", "--shape", "1,2,4,4"]
-    arguments += ["--scale", "2", "-b", "numpy", "--budget", "1"]
+    arguments += ["--scale", "2", "-b", "numpy", "--budget", "5"]
     terminal = {"PYTHONIOENCODING": "cp1252", "COLUMNS": "40", "FORCE_COLOR": "1"}
     shown = python(*arguments, "--no-color", **terminal)
     assert shown.returncode == 0, shown.stderr
