@@ -231,6 +231,7 @@ def test_ctrl_c_leaves_whole_rows_and_says_how_to_go_on(tmp_path: Path) -> None:
     if process.returncode == 0:  # it had been done by then
         return
     assert process.returncode == 130
+    assert f" cells measured; every row in {path} is whole" in said
     assert f"{shlex.join(sweep(tmp_path))} --resume {path.stem}" in said.splitlines()[-1]
 
 

@@ -24,7 +24,7 @@ def words(text: str) -> str:
     "arguments",
     [
         ("check", "-o", "nearest_unpool"),
-        ("choose", "nearest_unpool", "--shape", "1,2,4,4", "--scale", "2", "--budget", "1"),
+        ("choose", "nearest_unpool", "--shape", "1,2,4,4", "--scale", "2", "--budget", "5"),
     ],
     ids=["check", "choose"],
 )

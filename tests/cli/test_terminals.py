@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.support.command import APP, python, run
+from tests.support.rows import make_row, write
 from unpool_xp.cli import common
 
 pytestmark = pytest.mark.usefixtures("one_process")
@@ -41,12 +43,16 @@ def test_quiet_leaves_answers_and_warnings(before: bool) -> None:
     assert not common.notes.quiet
 
 
-def test_a_terminal_of_another_encoding_gets_every_answer() -> None:
-    arguments = ["-m", "unpool_xp", "choose", "nearest_unpool", "--shape", "1,2,4,4"]
-    arguments += ["--scale", "2", "-b", "numpy", "--budget", "1"]
+def test_a_terminal_of_another_encoding_gets_every_answer(tmp_path: Path) -> None:
+    own = {"implementation": "native", "function": "torch.café_µ"}
+    base, head = (
+        write(tmp_path / f"{name}.jsonl", make_row(**own, samples_s=[seconds] * 6))
+        for name, seconds in (("base", 1e-3), ("head", 2e-3))
+    )
     terminal = {"PYTHONIOENCODING": "cp1252", "COLUMNS": "40", "FORCE_COLOR": "1"}
-    shown = python(*arguments, "--no-color", **terminal)
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.isascii()
-    assert re.search(r"use.* numpy.*\d us a call", " ".join(shown.stdout.split()))
+    command = ["-m", "unpool_xp", "compare", str(base), str(head), "--all", "--no-color"]
+    shown = python(*command, **terminal)
+    assert shown.stdout.isascii(), shown.stderr
+    assert "torch.caf\\xe9_u" in shown.stdout
+    assert "\x1b[" in shown.stdout  # bold
     assert not re.search(r"\x1b\[[\d;]*3\d", shown.stdout)  # a colour

@@ -113,7 +113,7 @@ class Backend:
         Raises
         ------
         TypeError
-            If the library has none.
+            If the library has none. Of a subclass an AttributeError is taken for the same.
         """
         dtype = getattr(self.xp, name, None)
         if dtype is None:

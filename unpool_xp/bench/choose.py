@@ -42,6 +42,8 @@ from unpool_xp.bench.verdicts.ranking import (
 
 BUDGET_SECONDS = 20.0
 _MIN_SECONDS = 2.0  # an answer that is a little late is better than none
+_GRACE_SHARE = 0.5  # of the budget: how late it may be
+_END_SECONDS = 0.5  # to end the workers, and to rank
 _MAIN_SHARE = 0.7  # of what is left once the workers run; the rest goes to other sizes
 _FACTORS = (0.5, 2.0, 0.25)  # of each spatial axis
 # Samples after which what is known to be slower stops; fewer do where it is so much slower.
@@ -162,7 +164,8 @@ def choose(
     """
     if not labels:
         raise ValueError("choose: labels must name at least one backend")
-    end = (time.monotonic() if started is None else started) + budget_s
+    started = time.monotonic() if started is None else started
+    end = started + budget_s - _END_SECONDS
     places = places_of(labels, threads)
     cells = _candidates(case, places, modes)
     reason = memory_shortfall(case, cells)
@@ -173,17 +176,19 @@ def choose(
     rows: list[Row] = []
     other_sizes: dict[int, list[Row]] = {}
 
-    def measure(case: Case, cells: Sequence[Cell], seconds: float) -> list[Row]:
+    def measure(at: Case, cells: Sequence[Cell], seconds: float) -> list[Row]:
         return measure_rows(
             pools,
             origin,
-            case,
+            at,
             cells,
             budget_s=seconds,
             limit=False,
             timeout_s=timeout_s,
-            contenders=lambda measured: _contenders(measured, origin, case),
-            stopped=lambda measured: stopped_at(case, measured),
+            until=end,
+            grace_s=max(_GRACE_SHARE * budget_s, _MIN_SECONDS) if at == case else 0.0,
+            contenders=lambda measured: _contenders(measured, origin, at),
+            stopped=lambda measured: stopped_at(at, measured),
         )
 
     def stopped_at(at: Case, measured: Mapping[Cell, Measurement]) -> None:
@@ -206,8 +211,12 @@ def choose(
                 if left > took_s and memory_shortfall(other, few) is None:
                     progress(f"other sizes: {other.name}")
                     share = left / (len(others) - number)
-                    other_sizes[math.prod(other.shape)] = measure(other, few, share)
+                    found = measure(other, few, share)
+                    if any(row.samples_s for row in found):
+                        other_sizes[math.prod(other.shape)] = found
                     took_s = time.monotonic() - begun
+            for pool in pools:  # they have nothing to finish
+                pool.end()
     except KeyboardInterrupt:
         if any(row.samples_s for row in rows):
             stopped(Choice(case, rows, other_sizes, budget_s))

@@ -6,8 +6,10 @@ However a command ends, its exit code is made here.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -18,6 +20,7 @@ from unpool_xp.cli.streams import prepare_streams
 _COMPLETION = "_UNPOOL_XP_COMPLETE"  # set by a shell that asks how a line goes on
 
 
+@functools.cache
 def load_commands() -> Any:
     """Return the command line, with every command."""
     import typer
@@ -50,6 +53,7 @@ def run(arguments: Sequence[str], program: str) -> int:
     """Run a command; return the code it chose, or that of wrong use."""
     import typer
 
+    started = time.monotonic()
     commands = load_commands()
     if _COMPLETION in os.environ:
         with contextlib.suppress(SystemExit):
@@ -58,6 +62,7 @@ def run(arguments: Sequence[str], program: str) -> int:
     wrong_use: Any = typer.BadParameter.__base__  # click's, or that of typer's own click
     try:
         with commands.make_context(program, list(arguments)) as context:
+            context.meta["unpool_xp.started"] = started
             commands.invoke(context)
     except typer.Exit as chosen:
         return chosen.exit_code

@@ -13,6 +13,7 @@ import pytest
 from msgspec import structs
 
 from tests.support.cluster import answered_rows, described
+from tests.support.rows import write
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cluster import coordinator
 from unpool_xp.bench.cluster.run import ClusterError, ClusterSummary, run_cluster_sweep
@@ -289,3 +290,33 @@ def test_an_interrupt_says_how_far_it_came(tmp_path: Path) -> None:
     assert len(read_rows([tmp_path]).rows) == EACH
     with pytest.raises(ValueError, match="run='run' has rows; resume it"):
         swept(there, tmp_path)
+
+
+def test_a_run_goes_on_with_other_code_on_request_alone(tmp_path: Path) -> None:
+    there = Cluster({"tcp://a:1": "one"}, lambda *_: True)
+    _, rows = swept(there, tmp_path)
+    changed = r"worker .*a:1\): commit: 0123456789abcdef in the rows, none now\n--force goes on"
+    with pytest.raises(ClusterError, match=changed):
+        swept(there, tmp_path, resume=True, check_unchanged=True)
+    assert swept(there, tmp_path, resume=True)[0].skipped == len(rows)
+
+
+def test_failed_rows_are_measured_again_on_request_alone(tmp_path: Path) -> None:
+    there = Cluster({"tcp://a:1": "one"}, lambda *_: True)
+    _, rows = swept(there, tmp_path)
+    (path,) = tmp_path.glob("*/run.jsonl")
+    failed = structs.replace(rows[0], checked=False, error="wrong result", samples_s=[])
+    path.unlink()
+    write(path, failed, *rows[1:])
+    assert swept(there, tmp_path, resume=True)[0].measured == 0
+    summary = run_cluster_sweep(
+        CASES,
+        ["numpy"],
+        scheduler=there,  # type: ignore[arg-type]
+        folder=tmp_path,
+        run="run",
+        resume=True,
+        retry_failed=True,
+    )
+    assert (summary.measured, summary.skipped) == (1, len(rows) - 1)
+    assert read_rows([path]).rows == [failed, *rows[1:], rows[0]]

@@ -41,8 +41,8 @@ from unpool_xp.bench.worker import Service
 pytestmark = pytest.mark.usefixtures("one_process")
 
 CASE = Case("nearest_unpool", (1, 2, 4, 4), scale=2)
-NUMPY = next(target for target in TARGETS if target.name == "numpy eager")
-TORCH = next(target for target in TARGETS if target.name == "torch:cpu eager")
+NUMPY = next(target for target in TARGETS if target.name == "numpy")
+TORCH = next(target for target in TARGETS if target.name == "torch:cpu")
 PLAIN, LAST_FIRST = "numpy.repeat", "numpy.repeat, last axis first"
 
 
@@ -159,7 +159,7 @@ def test_the_tax_with_each_number_of_threads() -> None:
         }
         entries += found
     names = [summary.target.name for summary in summarize(entries)]
-    assert names == ["numpy eager 1 thread", "numpy eager 9,999 threads"]
+    assert names == ["numpy 1 thread", "numpy 9,999 threads"]
 
 
 def test_a_backend_that_is_not_there_is_a_reason() -> None:
@@ -229,7 +229,7 @@ def test_the_command_measures_prints_and_writes(tmp_path: Path) -> None:
     where = ["--results", str(tmp_path), "--markdown", str(file)]
     done = run("tax", "--backend", "numpy", "-o", "nearest_unpool", "--quick", *where)
     assert done.returncode == 0, done.stderr
-    assert "numpy eager against the best known snippets" in done.stdout
+    assert "numpy against the best known snippets" in done.stdout
     assert "| `nearest_unpool` |" in file.read_text(encoding="utf-8")
     assert len(read_rows([tmp_path]).rows) > 4
 
@@ -237,7 +237,7 @@ def test_the_command_measures_prints_and_writes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--backend", "dask"], "no target for these; there are torch:cpu eager, numpy eager"),
+        (["--backend", "dask"], "no target for these; there are torch:cpu, numpy"),
         (["--operation", "fractional_max_pool", "--backend", "numpy"], "no case of fractional"),
         (["--operation", "upsample"], "unknown operation upsample; known: max_pool"),
     ],

@@ -20,6 +20,7 @@ from tests.support.rows import failed_row, native, timed
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.check.run import CheckResult
 from unpool_xp.bench.portability.targets import tax_cases
+from unpool_xp.bench.report.gpu_targets import check_gpu_targets
 from unpool_xp.bench.terminal import backends, checks, choice, comparison, decisions, gallery
 from unpool_xp.bench.terminal import gate as gate_view
 from unpool_xp.bench.terminal import ranking as ranking_view
@@ -29,6 +30,7 @@ from unpool_xp.bench.verdicts.compare import compare
 from unpool_xp.bench.verdicts.decisions import decide
 from unpool_xp.bench.verdicts.ranking import by_workload, rank, tax
 from unpool_xp.bench.verdicts.time_model import fit_times
+from unpool_xp.cli.commands.gpu import print_targets
 from unpool_xp.cli.streams import ERRORS
 from unpool_xp.gallery.report import GalleryReport
 
@@ -111,6 +113,10 @@ def pictures(console: Console) -> None:
     gallery.print_gallery(console, GalleryReport([shown], ()))
 
 
+def gpu_targets(console: Console) -> None:
+    print_targets(console, check_gpu_targets(SYNTHETIC))
+
+
 VIEWS: list[Callable[[Console], None]] = [
     a_ranking,
     lambda console: choice.print_choice(console, at_two_sizes(second_wins_when_large=True)),
@@ -122,6 +128,7 @@ VIEWS: list[Callable[[Console], None]] = [
     what_is_here,
     what_agrees,
     pictures,
+    gpu_targets,
 ]
 UNITS = r"(?:ns|us|ms|s|B|[KMG]iB|GB/s|GFLOP/s|%|dB|elements|threads?|cores?)"
 NUMBER_AND_UNIT = re.compile(rf"(?:[\d.,]+ to )?[\d.,]+ ?{UNITS}(?![\w/])")
@@ -144,8 +151,8 @@ def test_nothing_is_lost_in_a_narrow_terminal(view: Callable[[Console], None], w
         assert found in narrow, found
     letters = "".join(narrow.split())
     for word in re.split(r"\s+|(?<=-)", whole):
-        # But for a bar, and the head of a column that has no cell.
-        if not set(word) <= set("#_.:-=+*/?") and (word != "own" or "own " in whole):
+        # But for a bar, and the heads of columns that have no cell here.
+        if not set(word) <= set("#_.:-=+*/?") and word not in ("own", "found"):
             assert word in letters, word
 
 

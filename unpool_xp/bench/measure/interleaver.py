@@ -59,8 +59,10 @@ class Interleaver:
         timeout_s: float,
         until: float = math.inf,
         contenders: Contenders | None = None,
+        grace_s: float = 0.0,
     ) -> None:
         self.case, self.timeout_s, self.until, self.contenders = case, timeout_s, until, contenders
+        self.grace_s = grace_s
         self.kinds = list(BESIDE)
         self.measured = {cell: Measurement(error=OUT_OF_TIME) for cell in cells}
         self.facts: dict[Place, dict[str, Any]] = {}  # what the workers report of their backends
@@ -85,9 +87,20 @@ class Interleaver:
         return [cell for cell in cells if cell in possible - self._out]
 
     @property
+    def is_over(self) -> bool:
+        """Whether everything has to end now."""
+        return self._left_s <= 0
+
+    @property
+    def _left_s(self) -> float:
+        """Seconds until the end, which waits a little while nothing has a time yet."""
+        known = any(one.samples_s for one in self.measured.values())
+        return self.until + (0.0 if known else self.grace_s) - time.monotonic()
+
+    @property
     def _answer_timeout(self) -> float:
         """The seconds that a worker may take for an answer from now on."""
-        return min(self.timeout_s, max(self.until - time.monotonic(), _MIN_ANSWER_SECONDS))
+        return min(self.timeout_s, max(self._left_s, _MIN_ANSWER_SECONDS))
 
     def enter(self, pool: Pool, process: int) -> list[Cell]:
         """Continue in the workers of a pool; return the cells that have not failed."""
@@ -97,7 +110,9 @@ class Interleaver:
         for place in places:  # those that have not started yet do so side by side
             with contextlib.suppress(WorkerLostError):
                 _ = pool[place]
-        pool.wait()  # nothing starts any more once something is timed
+        pool.wait(lambda: self.is_over)  # nothing starts any more once something is timed
+        if self.is_over:
+            return []
         for place in places:
             try:
                 self.facts[place] = pool[place].facts
@@ -251,14 +266,16 @@ class Interleaver:
         if device_lost:
             self._pool[cell.runs_on].kill()
             reason += " (the device was lost; its process was started anew)"
-        self.measured[cell] = self.measured[cell].failed(reason)
+        cut_off = self.is_over and is_loss(reason)
+        if not (cut_off and self.measured[cell].samples_s):  # those before the end are good
+            self.measured[cell] = self.measured[cell].failed(reason)
         self.open.pop(cell, None)
         if self._pool.is_running(cell.runs_on):
             return
         lost = [other for other in self.open if other.runs_on == cell.runs_on]
         for other in lost:
             del self.open[other]
-        for other in lost:
+        for other in [] if self.is_over else lost:
             self.prepare(other)
 
 

@@ -118,10 +118,10 @@ class Pool:
         """Return whether there is a worker of that place, and it runs."""
         return place in self._workers and self._workers[place].alive
 
-    def wait(self) -> float:
-        """Wait until every worker is ready or lost, side by side; return what the slowest took."""
+    def wait(self, is_over: Callable[[], bool] = lambda: False) -> float:
+        """Wait until every worker is ready or lost, or it is over; return what the slowest took."""
         waiting = [*self._workers.values()]
-        while waiting:
+        while waiting and not is_over():
             share = LOOK_SECONDS / len(waiting)
             waiting = [worker for worker in waiting if not worker.is_ready(share)]
         return max((worker.start_s for worker in self._workers.values()), default=0.0)

@@ -41,6 +41,7 @@ def measure_case(
     memory: bool | Callable[[Case, Cell], bool] = False,
     limit: bool = True,
     until: float = math.inf,
+    grace_s: float = 0.0,
     contenders: Contenders | None = None,
     stopped: Callable[[dict[Cell, Measurement]], None] = lambda measured: None,
 ) -> dict[Cell, Measurement]:
@@ -72,8 +73,10 @@ def measure_case(
     limit : bool, optional
         Whether to time a plain copy of as many bytes as well.
     until : float, optional
-        The moment of `time.monotonic` at which everything ends: cells not done by then have
-        failed, and a worker that is still busy is ended.
+        The moment of `time.monotonic` at which everything ends: cells that have no samples by
+        then have failed, and a worker that is still busy is ended.
+    grace_s : float, optional
+        Seconds that are waited beyond `until` while no cell has a sample.
     contenders : callable, optional
         For a race with a budget: returns, for what was measured so far, the cells to sample
         further. The rounds go on until the budget is spent, or one is left. Default: all.
@@ -88,13 +91,13 @@ def measure_case(
     end = math.inf if budget_s is None else time.monotonic() + budget_s
     if budget_s is not None:
         timeout_s = min(timeout_s, max(budget_s, _MIN_TIMEOUT_SECONDS))
-    interleaver = Interleaver(case, cells, timeout_s, until, contenders)
+    interleaver = Interleaver(case, cells, timeout_s, until, contenders, grace_s)
     left_out = {"copy": not limit, "cold": race}
     interleaver.kinds = [what for what in BESIDE if not left_out.get(what)]
     try:
         for process, pool in enumerate(pools):
             now = interleaver.clock()
-            if process and (now >= end or time.monotonic() >= until):
+            if process and (now >= end or interleaver.is_over):
                 break
             if contenders and process:
                 decided = process >= _ENOUGH_PROCESSES and len(interleaver.in_race(cells)) < 2
@@ -107,7 +110,7 @@ def measure_case(
                 _race_in_process(interleaver, pool, process)
             else:
                 _measure_in_process(interleaver, pool, process, rounds, cell_s / len(pools), share)
-        if memory and time.monotonic() < until:
+        if memory and not interleaver.is_over:
             wanted = memory if callable(memory) else lambda case, cell: True
             checked = [cell for cell in cells if interleaver.measured[cell].checked]
             interleaver.measure_peaks([cell for cell in checked if wanted(case, cell)])
@@ -125,16 +128,18 @@ def _measure_in_process(
     cell_s: float,
     budget_s: float | None,
 ) -> None:
-    start, until = interleaver.clock(), interleaver.until
+    start = interleaver.clock()
     racing = interleaver.contenders is not None
     least, beside = (_RACE_SAMPLES, 1) if racing and not process else (_MIN_ROUNDS, _MIN_ROUNDS)
     for cell in interleaver.enter(pool, process):
-        if time.monotonic() >= until:
+        if interleaver.is_over:
             break
         if process >= _ENOUGH_PROCESSES and interleaver.spent_s[cell] > _LONG_CELL_SECONDS:
             continue
         # The start of the workers and the checks may take two thirds; the rest is for samples.
-        if budget_s is None or interleaver.clock() - start < budget_s * 2 / 3:
+        in_time = budget_s is None or interleaver.clock() - start < budget_s * 2 / 3
+        is_first = racing and not process and not interleaver.open
+        if in_time or is_first:  # one late answer is better than none
             interleaver.prepare(cell)
     interleaver.ready_s = interleaver.clock() - start
     if budget_s is None:
@@ -146,13 +151,14 @@ def _measure_in_process(
     for round_number in itertools.count():
         now, order = interleaver.clock(), interleaver.in_race(interleaver.open)
         finished = len(order) < 2 if racing else round_number >= rounds
-        if not order or time.monotonic() >= until:
+        if not order or interleaver.is_over:
             break
         if round_number >= min(least, rounds) and (finished or now >= deadline):
             break
         share = max(deadline - now, 0.0) / max(rounds - round_number, 1) / len(order)
         for cell in to_and_fro(order, round_number):
-            if cell in interleaver.open:  # its worker may be lost by now
+            # Its worker may be lost by now.
+            if cell in interleaver.open and not interleaver.is_over:
                 interleaver.sample(cell, share)
         if round_number < beside:
             interleaver.sample_beside()
@@ -161,10 +167,10 @@ def _measure_in_process(
 
 def _race_in_process(interleaver: Interleaver, pool: Pool, process: int) -> None:
     for cell in interleaver.enter(pool, process):
-        if time.monotonic() < interleaver.until:
+        if not interleaver.is_over:
             interleaver.prepare(cell)
     for cell in to_and_fro(list(interleaver.open), process):
-        if cell in interleaver.open and time.monotonic() < interleaver.until:
+        if cell in interleaver.open and not interleaver.is_over:
             interleaver.sample(cell, 0.0, least=1 if process else _RACE_SAMPLES)
     if not process:
         interleaver.sample_beside()

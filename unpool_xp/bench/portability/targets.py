@@ -10,8 +10,7 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.formatting import threads_text
+from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.catalog.families import conv_transpose_case
 from unpool_xp.bench.verdicts.bootstrap import Ratio
 
@@ -32,8 +31,8 @@ class TaxTarget:
 
     @property
     def name(self) -> str:
-        """The backend and the mode of the portable function, such as "numpy eager"."""
-        return f"{self.label} {self.mode}{threads_text(self.threads)}"
+        """The name of the portable function's backend, such as "jax:cpu compiled"."""
+        return str(BackendMode(self.label, self.mode, self.threads))
 
 
 TARGETS = (

@@ -47,7 +47,7 @@ def answer_lines(choice: Choice) -> list[str]:
     sure = f"the fastest in {best.share_best:.0%} of resamples"
     lines = [f"use {best.name}: {seconds_text(best.seconds)} a call, {sure}"]
     beside = _beside_best(choice, ranking)
-    lines += [f"{text}: {', '.join(names)}" for text, names in beside.items()]
+    lines += [f"{text}: {'; '.join(names)}" for text, names in beside.items()]
     if portable is not None and portable is not best:
         took = f"{seconds_text(portable.seconds)} a call, x {portable.to_best.estimate:.2f}"
         lines.append(f"portable: {portable.name}, {took}")
@@ -102,7 +102,7 @@ def _print_sizes(console: Console, choice: Choice) -> None:
     console.print(table)
     _, *changes = choice.crossovers()
     for change in changes:
-        tied = f" (tied: {', '.join(change.tied)})" if change.tied else ""
+        tied = f" (tied: {'; '.join(change.tied)})" if change.tied else ""
         text = f"from {elements(change.row):,} elements: {change.winner}{tied}"
         print_line(console, escape(text))
     if not changes:

@@ -12,7 +12,7 @@ from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.names import contender_text
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.choice import answer_lines, code_for, codes_for
-from unpool_xp.bench.terminal.ranking import failure_lines, ranking_cells
+from unpool_xp.bench.terminal.ranking import LEGEND, failure_lines, ranking_cells
 from unpool_xp.bench.verdicts.crossover import DeviceCrossover
 from unpool_xp.bench.verdicts.ranking import Ranking
 
@@ -136,8 +136,9 @@ def choice_as_markdown(choice: Choice) -> str:
         [[row[k] for k in kept] for row in rows],
         align="".join(align[k].lower() for k in kept),
     )
-    lines += ["", *(table if rows else [])]
-    lines += ["", *(f"- {escape_markdown(line)}" for line in failure_lines(ranking))]
+    failures = [f"- {escape_markdown(line)}" for line in failure_lines(ranking)]
+    for part in ([*table, "", LEGEND] if rows else [], failures):
+        lines += ["", *part] if part else []
     for title, code in codes_for(choice).items():
         lines += ["", f"{title[0].upper()}{title[1:]}:", "", "```python", *code, "```"]
     return "\n".join(lines) + "\n"

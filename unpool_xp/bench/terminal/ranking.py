@@ -18,7 +18,7 @@ from unpool_xp.bench.verdicts.ranking import Ranked, Ranking, Tax, by_workload, 
 
 _BAR_WIDTH, _REST_WIDTH = 12, 4  # the bars', and theirs beside what a call takes after a rest
 
-_LEGEND = (
+LEGEND = (
     "= tied; ? not enough samples; ! disturbed by other programs; x own: time over that of the "
     "library's own function (below 1: faster)"
 )
@@ -81,4 +81,4 @@ def print_rankings(console: Console, path: Path) -> None:
         print_line(console, escape(name_of_case(rows[0])), style="bold")
         print_ranking(console, rank(rows), tax(rows))
     console.print()
-    print_line(console, _LEGEND, style="dim")
+    print_line(console, LEGEND, style="dim")

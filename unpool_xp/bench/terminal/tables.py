@@ -11,7 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 _GAP = 2  # spaces between columns
-_SHORT = 24  # characters: what is no longer stays on one line
+_SHORT = 32  # characters: what is no longer stays on one line
 _LEAST = 12  # characters: a column that wraps is no narrower
 _KEPT = "\N{NO-BREAK SPACE}"  # between a number and its unit
 _UNIT = re.compile(_KEPT)

@@ -42,6 +42,7 @@ from unpool_xp.cli.stopping import Stop, StoppableCommand
 
 @app.command(cls=StoppableCommand)
 def choose(
+    ctx: typer.Context,
     operation: Annotated[str, typer.Argument(help="Such as max_unpool.")],
     shape: Annotated[str, typer.Option(help=SHAPE_HELP)],
     kernel: KernelOption = None,
@@ -75,7 +76,7 @@ def choose(
     from unpool_xp.bench.terminal import choice as show_choice
     from unpool_xp.bench.terminal import choice_files
 
-    started = time.monotonic()
+    started = ctx.meta.get("unpool_xp.started", time.monotonic())
     case = case_of(
         operation,
         shape=shape,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 
 from unpool_xp import backends
@@ -46,6 +48,9 @@ from unpool_xp.cli.stopping import (
     go_on_with,
     print_command,
 )
+
+if TYPE_CHECKING:
+    from unpool_xp.bench.report.gpu_targets import TargetResult
 
 _CPU_LABELS = ("numpy", "torch:cpu", "jax:cpu")  # what a GPU has to win against
 _MAX_CPU_ELEMENTS = 2**26  # elements: beyond, a call on the CPU takes seconds
@@ -162,15 +167,22 @@ def _measures_memory(case: Case, cell: Cell) -> bool:
 
 def _print_targets(rows: list[Row], folder: Path) -> None:
     """Print what is asked of a GPU, and how near it comes; write it beside the report."""
-    from unpool_xp.bench.report.gpu_targets import check_gpu_targets, result_cells, write_targets
-    from unpool_xp.bench.terminal.tables import text_table
+    from unpool_xp.bench.report.gpu_targets import check_gpu_targets, write_targets
 
     lines = check_gpu_targets(rows)
-    table = text_table("what is asked of a GPU", "asked", "found", "", "of", align="lllll")
+    print_targets(out, lines)
+    notes.print(f"the same as Markdown: {write_targets(lines, folder)}")
+
+
+def print_targets(console: Console, lines: Iterable[TargetResult]) -> None:
+    """Print a table of what is asked of a GPU and what was found."""
+    from unpool_xp.bench.report.gpu_targets import result_cells
+    from unpool_xp.bench.terminal.tables import text_table
+
+    table = text_table("what is asked of a GPU", "asked", "found", "", "of", align="llLll")
     for line in lines:
         table.add_row(*map(escape, result_cells(line)))
-    out.print(table)
-    notes.print(f"the same as Markdown: {write_targets(lines, folder)}")
+    console.print(table)
 
 
 def _cuda_labels(labels: list[str] | None) -> list[str]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.padding import Padding
-from rich.text import Text
+from rich.markup import escape
 
 from unpool_xp.bench.cases.formatting import bytes_text, number_of, printable
+from unpool_xp.bench.terminal.tables import print_line
 from unpool_xp.cli.common import ResultsOption, app, err, fail, out
 from unpool_xp.cli.stopping import StoppableCommand
 
@@ -29,7 +29,7 @@ def list_runs(results: ResultsOption = Path("results")) -> None:
         title = printable(f"{path.parent.name} {run_of(path)}")
         out.print(title, style="bold", markup=False, soft_wrap=True)
         for line in summary(path, where), versions(path):
-            out.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
+            print_line(out, escape(line), indent=2)
 
 
 @app.command("sweep runs rm", cls=StoppableCommand)

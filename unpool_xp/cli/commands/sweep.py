@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.formatting import number_of
 from unpool_xp.cli.case_options import (
     SHAPE_HELP,
     ChannelsOption,
@@ -219,11 +220,13 @@ def sweep(
 
 def list_cells(cells: Mapping[Case, int], *, race: bool) -> None:
     """Print the cells of each case, of all of them, and about how long they take."""
+    from unpool_xp.bench.terminal.tables import print_line
+
     for case, number in cells.items():
-        out.print(f"{case.name}  {number}")
+        print_line(out, f"{case.name}  {number_of(number, 'cell')}")
     total = sum(cells.values())
     seconds = _START_SECONDS + total * (_RACE_SECONDS if race else _CELL_SECONDS)
-    out.print(f"{len(cells)} cases, {total} cells: about {seconds / 60:.1f} minutes")
+    print_line(out, f"{len(cells)} cases, {total} cells: about {seconds / 60:.1f} minutes")
 
 
 def sweep_cluster(
