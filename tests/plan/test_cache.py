@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -228,5 +230,9 @@ WEIGHT = np.ones((1, 1, 2, 2))
 def test_a_size_that_no_array_has_is_named(
     function: Any, arrays: Any, options: Any, said: str
 ) -> None:
-    with fails(ValueError, f"{function.__name__}: {said}", "(array of shape (1, 1, 4, 4))"):
+    for_jax = [jnp.asarray(a) if isinstance(a, np.ndarray) else a for a in arrays]
+    message = (ValueError, f"{function.__name__}: {said}", "(array of shape (1, 1, 4, 4))")
+    with fails(*message):
         function(*arrays, **options)
+    with fails(*message):  # while JAX traces, too
+        jax.eval_shape(lambda first: function(first, *for_jax[1:], **options), for_jax[0])

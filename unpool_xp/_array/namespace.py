@@ -21,7 +21,7 @@ from unpool_xp._array.compat import (
     library,
 )
 from unpool_xp._array.traits import ArrayTraits, inspect_traits, may_be_recorded
-from unpool_xp._plan.cache import PlanFactory, cached, uncached
+from unpool_xp._plan.cache import PlanFactory, cached, checked, uncached
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -75,7 +75,9 @@ _known_infos: dict[frozenset[Any], InputInfo] = {}
 
 def _inspect(operation: str, kind: str, arrays: Mapping[str, Array]) -> InputInfo:
     traits = inspect_traits(kind, arrays.values())
-    make_plan: PlanFactory = uncached if traits.is_traced else cached
+    make_plan: PlanFactory = cached
+    if traits.is_traced:
+        make_plan = uncached if kind == "torch" else checked
     if kind == "torch":
         if traits.is_torch_compiling:
             import array_api_compat.torch as xp

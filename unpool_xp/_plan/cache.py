@@ -50,7 +50,7 @@ def cached(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
         return cached(make_plan, *plain)
     entry = _plans.entries.get(key)
     if entry is None:
-        entry = _plans.add(key, _make_checked(make_plan, args))
+        entry = _plans.add(key, checked(make_plan, *args))
     entry.last_use = next(_clock)
     return entry.plan  # type: ignore[no-any-return]
 
@@ -79,23 +79,24 @@ _MAX_CELLS = 2**59  # of 16 bytes: the address space
 _WIDENING = ("scale_factor", "output_size", "stride", "dilation")
 
 
-def _make_checked(make_plan: Callable[..., _T], args: tuple[Any, ...]) -> _T:
+def checked(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
     """Make a plan; a ValueError by name for a size, or an output plane, that no array has.
 
     Here and not where sizes are checked, because a size may be a symbol there, and a comparison
-    would bound it.
+    would bound it. JAX's traces take it without the cache: they must leave no array in a plan.
     """
+    values: tuple[Any, ...] = args
     names = list(inspect.signature(make_plan).parameters)
-    huge = [_largest(value) >= _MAX_CELLS for value in args]
+    huge = [_largest(value) >= _MAX_CELLS for value in values]
     if "output_size" in names:  # whose plan may be as long as the output
         position = names.index("output_size")
-        huge[position] = huge[position] or _cells(args[position]) >= _MAX_CELLS
+        huge[position] = huge[position] or _cells(values[position]) >= _MAX_CELLS
     if not any(huge):
         plan = make_plan(*args)
-        if math.prod(getattr(plan, "plane", ())) < _MAX_CELLS:
+        if _cells(getattr(plan, "plane", ())) < _MAX_CELLS:
             return plan
-    operation, shape = args[0], next(value for value in args if isinstance(value, tuple))
-    given = zip(names, args, huge, strict=False)  # some have defaults
+    operation, shape = values[0], next(value for value in values if isinstance(value, tuple))
+    given = zip(names, values, huge, strict=False)  # some have defaults
     wrong = ", ".join(
         f"{name}={value!r}"
         for name, value, is_huge in given
@@ -107,8 +108,8 @@ def _make_checked(make_plan: Callable[..., _T], args: tuple[Any, ...]) -> _T:
     )
 
 
-def _cells(output_size: Any) -> int:
-    sizes = output_size if isinstance(output_size, tuple) else (output_size,)
+def _cells(plane: Any) -> int:
+    sizes = plane if isinstance(plane, tuple) else (plane,)
     return math.prod([size for size in sizes if isinstance(size, int)])
 
 
