@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.command import run
 from unpool_xp import backends
+from unpool_xp.cli import common
 
 RAISES, HANGS = "fault:import-raise", "fault:start-hang"
 WORDS = "FaultError: the library's own words \\x1b[31min red"
@@ -48,3 +49,11 @@ def test_what_hangs_at_its_start_costs_the_others_no_time() -> None:
     assert shown.returncode == 2
     assert re.search(r"^use numpy", shown.stdout, re.MULTILINE)
     assert f"timed out: {HANGS} did not start; it has done nothing" in words(shown.stdout)
+
+
+@pytest.mark.parametrize(("columns", "width"), [("0", 20), ("5", 20), ("33", 33), ("", 20)])
+def test_every_terminal_has_room_for_a_word(
+    columns: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert common._console().width >= width

@@ -120,6 +120,32 @@ def test_nothing_measured_is_2() -> None:
     assert run(*SWEEP, "-b", "fake:wrong").returncode == ExitCode.CANNOT_TELL
 
 
+@pytest.mark.usefixtures("fake_backends", "folder")
+def test_a_process_that_is_lost_while_checking_is_2() -> None:
+    shown = run("check", "-o", "max_pool", "-b", "fake:crash")
+    assert shown.returncode == ExitCode.CANNOT_TELL
+    assert "crashed: fake:crash" in " ".join(shown.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare", "rows.jsonl", "slow.jsonl", "--markdown", "rows.jsonl"),
+        ("compare", "rows.jsonl", "slow.jsonl", "--markdown", "./slow.jsonl"),
+        (*CHOOSE, "--markdown", "new.txt", "--csv", "new.txt"),
+    ],
+    ids=" ".join,
+)
+def test_a_file_that_an_output_would_replace_is_2(
+    arguments: tuple[str, ...], folder: Path, no_work: list[str]
+) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    shown = run(*arguments)
+    assert (shown.returncode, no_work) == (ExitCode.CANNOT_TELL, [])
+    assert "this file is given for something else, too" in shown.stderr
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -248,13 +274,36 @@ def test_an_unexpected_exception_is_3(
     assert shown.stderr.splitlines()[-1].startswith("error: this is a fault of unpool-xp")
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ImportError("no shared object", name="x"), "does not import: no shared object"),
+        (ModuleNotFoundError("No module", name="x.y"), "x is not installed; the commands need"),
+    ],
+)
+def test_a_library_that_the_commands_lack_is_2(
+    error: ImportError, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(readers, "read_results", fail)
+    shown = run(*COMMANDS["compare"])
+    assert (shown.returncode, said in shown.stderr) == (ExitCode.CANNOT_TELL, True)
+
+
 # --- stopped -------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("folder", "ctrl_c_is_heard")
 @pytest.mark.parametrize(
     ("number", "code"),
-    [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)],
+    [
+        (signal.SIGINT, ExitCode.INTERRUPTED),
+        (signal.SIGTERM, ExitCode.TERMINATED),
+        (getattr(signal, "SIGHUP", signal.SIGTERM), ExitCode.TERMINATED),  # a closed terminal
+    ],
 )
 @pytest.mark.parametrize("command", ["compare", "gate"])
 def test_a_signal_has_its_code(

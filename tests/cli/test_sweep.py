@@ -111,6 +111,16 @@ def test_a_run_has_a_name_not_a_path(tmp_path: Path, name: str) -> None:
     assert "a run has a name, not a path" in " ".join(shown.stderr.split())
 
 
+@pytest.mark.parametrize("name", ["run", "last"])
+def test_a_run_that_is_packed_is_named(tmp_path: Path, name: str) -> None:
+    packed = tmp_path / "sweeps" / "m" / "run.jsonl.gz"
+    packed.parent.mkdir(parents=True)
+    packed.write_bytes(b"")
+    shown = run("sweep", *SMALL, "--results", str(tmp_path), "--machine", "m", "--resume", name)
+    assert shown.returncode == 2
+    assert f"the run is packed, and goes on after gunzip {packed}" in shown.stderr
+
+
 @pytest.mark.parametrize("option", ["--force", "--retry-failed"])
 def test_a_new_run_has_nothing_to_retry_or_to_mix(option: str) -> None:
     shown = run("sweep", *SMALL, option)

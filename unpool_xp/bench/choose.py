@@ -42,7 +42,9 @@ from unpool_xp.bench.verdicts.ranking import (
 
 BUDGET_SECONDS = 20.0
 _MIN_SECONDS = 2.0  # an answer that is a little late is better than none
-_GRACE_SHARE = 0.5  # of the budget: how late it may be
+# How late it may be where nothing has a time yet: a share of the budget, and as long as a library
+# takes to start on a busy machine.
+_GRACE_SHARE, _GRACE_SECONDS = 0.5, 8.0
 _END_SECONDS = 0.5  # to end the workers, and to rank
 _MAIN_SHARE = 0.7  # of what is left once the workers run; the rest goes to other sizes
 _FACTORS = (0.5, 2.0, 0.25)  # of each spatial axis
@@ -186,7 +188,7 @@ def choose(
             limit=False,
             timeout_s=timeout_s,
             until=end,
-            grace_s=max(_GRACE_SHARE * budget_s, _MIN_SECONDS) if at == case else 0.0,
+            grace_s=max(_GRACE_SHARE * budget_s, _GRACE_SECONDS) if at == case else 0.0,
             contenders=lambda measured: _contenders(measured, origin, at),
             stopped=lambda measured: stopped_at(at, measured),
         )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _REFRESHES = 1  # a second: to draw takes time from what is measured
 _WAIT_SECONDS = 2.0
+_MIN_WIDTH = 20  # of a terminal, in characters
 _SHARED_OPTIONS = ("--ascii", "--quiet", "--no-color")  # of `main_options`
 
 
@@ -67,9 +68,18 @@ app = typer.Typer(
     rich_markup_mode=None,  # its tables cut the names of options in a narrow terminal
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False, soft_wrap=True)  # what is wrong
-notes = Console(stderr=True, highlight=False, soft_wrap=True)  # the rest; none with --quiet
+
+
+def _console(**options: Any) -> Console:
+    """Return a console; COLUMNS=0, which rich would print nothing to, is no width."""
+    given = os.environ.get("COLUMNS", "").isdigit()
+    width = max(shutil.get_terminal_size().columns, _MIN_WIDTH) if given else None
+    return Console(highlight=False, width=width, **options)
+
+
+out = _console()
+err = _console(stderr=True, soft_wrap=True)  # what is wrong
+notes = _console(stderr=True, soft_wrap=True)  # the rest; none with --quiet
 
 
 @app.callback(invoke_without_command=True)

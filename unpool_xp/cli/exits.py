@@ -36,20 +36,28 @@ class Terminated(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Raise `Terminated` on SIGTERM, unless whoever started this process ignores it."""
+    """Raise `Terminated` on SIGTERM, and where the terminal is closed.
+
+    Not where whoever started this process ignores it, as nohup does.
+    """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise Terminated
 
-    in_main = threading.current_thread() is threading.main_thread()  # elsewhere Python forbids it
-    if not in_main or signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:
+    if threading.current_thread() is not threading.main_thread():  # where Python forbids it
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {
+        number: signal.signal(number, stop)
+        for number in numbers
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def flush_streams() -> None:
@@ -85,10 +93,12 @@ def explain(error: BaseException) -> ExitCode:
     if isinstance(error, KeyboardInterrupt):
         terminated = any(isinstance(one, Terminated) for one in chain)
         return ExitCode.TERMINATED if terminated else ExitCode.INTERRUPTED
-    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("unpool_xp"):
+    if isinstance(error, ImportError) and not str(error.name).startswith("unpool_xp"):
         need = 'the commands need pip install "unpool-xp[bench]"'
         name = str(error.name).partition(".")[0]
-        _print_error(f"unpool-xp: {name} is not installed; {need}")
+        missing = isinstance(error, ModuleNotFoundError)
+        broken = f"a library that the commands need does not import: {error}"
+        _print_error(f"unpool-xp: {f'{name} is not installed; {need}' if missing else broken}")
         return ExitCode.CANNOT_TELL
     if isinstance(error, OSError) and error.filename is not None:
         _print_error(f"error: cannot read or write {error.filename}: {error.strerror}")

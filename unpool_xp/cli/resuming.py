@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,11 +48,15 @@ class Run:
         if re.search(r"[/\\]", resume) or resume in ("", ".", ".."):
             fail(f"--resume {resume}: a run has a name, not a path; it is looked for in {folder}")
         if resume == "last":
-            runs = sorted(path.stem for path in folder.glob(f"{machine or '*'}/*.jsonl"))
+            found = folder.glob(f"{machine or '*'}/*.jsonl*")
+            runs = sorted(path.name.partition(".jsonl")[0] for path in found)
             if not runs:
                 fail(f"--resume last: there is no run in {folder / machine}")
             resume = runs[-1]
         files = sorted(path for path in folder.glob("*/*.jsonl") if path.stem == resume)
+        packed = sorted(folder.glob(f"{machine or '*'}/{glob.escape(resume)}.jsonl.gz"))
+        if packed and not files:
+            fail(f"--resume {resume}: the run is packed, and goes on after gunzip {packed[0]}")
         if not files:
             fail(f"--resume {resume}: there is no {folder / (machine or '*') / resume}.jsonl")
         return cls(resume, folder, machine, tuple(files))

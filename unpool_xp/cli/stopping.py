@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
-from unpool_xp.cli.common import err
+from unpool_xp.cli.common import err, fail
 from unpool_xp.cli.exits import ExitCode
 
+_WRITTEN = {"csv", "junit", "markdown"}  # files that a command writes at its end
 _CHANGES = "unpool_xp.cli.stopping"  # of the context's meta
 
 
@@ -19,7 +21,8 @@ class StoppableCommand(TyperCommand):
     """A command that says how to go on where Ctrl-C, SIGTERM or a full disk ends it."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
+        """Run the command, unless it would replace one of its own files."""
+        _refuse_to_replace(ctx.params)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
@@ -71,6 +74,21 @@ class Stop:
 def go_on_with(ctx: typer.Context, command: str | None = None, **values: Any) -> None:
     """Set what goes on where this command is stopped: another one, or other values."""
     ctx.meta[_CHANGES] = (command, values)
+
+
+def _refuse_to_replace(values: Mapping[str, Any]) -> None:
+    """Exit where a file to write is given for something else, too."""
+    paths = [
+        one.resolve()
+        for value in values.values()
+        for one in (value if isinstance(value, list | tuple) else [value])
+        if isinstance(one, Path)
+    ]
+    for name in _WRITTEN & values.keys():
+        path = values[name]
+        is_stream = path is not None and path.exists() and not path.is_file()
+        if path is not None and not is_stream and paths.count(path.resolve()) > 1:
+            fail(f"--{name} {path}: this file is given for something else, too")
 
 
 def _say_how_to_go_on(ctx: typer.Context, *notes: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -178,3 +179,10 @@ def test_machines_of_before_have_no_facts_of_gpus():
     assert Machine.from_json(old).gpu_facts == ()
     with pytest.raises(ValueError, match=r"is no machine.*gpu_facts"):
         Machine.from_json({**old, "gpu_facts": [{"name": 3}]})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+def test_a_pipe_is_no_machine(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "machine.json")
+    machines, (problem,) = read_machines([tmp_path])
+    assert (machines, problem.reason) == ({}, "is no file")

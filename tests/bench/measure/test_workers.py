@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -47,6 +48,23 @@ def test_a_session_from_hello_to_finish() -> None:
         peak = {"case": GOOD.to_json(), "mode": "eager", "implementation": "portable"}
         assert "peak_bytes" in worker.ask("peak", timeout=60, **peak)
     assert not worker.alive
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs groups of processes")
+def test_what_a_library_has_started_ends_with_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"""
+import subprocess, sys
+if "unpool_xp.bench.worker" in sys.orig_argv:
+    sleeping = subprocess.Popen(["sleep", "600"])
+    open({str(tmp_path / "pid")!r}, "w").write(str(sleeping.pid))
+"""
+    (tmp_path / "sitecustomize.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with contextlib.closing(Worker("numpy")) as worker:
+        assert worker.facts["label"] == "numpy"
+    wait_for_the_end(int((tmp_path / "pid").read_text()))
 
 
 def test_a_bad_request_is_answered_and_the_worker_goes_on() -> None:

@@ -244,6 +244,9 @@ def read_machines(paths: Iterable[str | Path]) -> tuple[dict[str, Machine], list
     for path in map(Path, paths):
         found = path.rglob("machine.json") if path.is_dir() else [path.parent / "machine.json"]
         for file in found:
+            if file.exists() and not file.is_file():  # to read a pipe would wait for ever
+                problems.append(Problem(file, 1, "is no file"))
+                continue
             try:
                 machine = Machine.from_json(read_json(file.read_bytes()))
             except FileNotFoundError:  # only where it is not in a folder

@@ -350,6 +350,9 @@ class Worker:
         except subprocess.TimeoutExpired:
             self.end()
             self._process.wait()
+        if hasattr(os, "killpg"):  # a library may have started processes, which go on without it
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
         for reader in self._readers:
             reader.join(timeout=_DRAIN_SECONDS)
 
