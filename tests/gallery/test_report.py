@@ -26,9 +26,9 @@ def test_the_command_writes_a_grid_and_prints_a_table(tmp_path: Path, small: Pho
     assert max(map(len, shown.stdout.splitlines())) <= 80
     lines = shown.stdout.splitlines()
     assert lines[0] == "my [cat], 127x103 pixels"
-    table = [line.split() for line in lines[2:10]]
-    assert table[-1][0] == "max"
-    scores = [float(words[-4]) for words in table]
+    table = [line.split() for line in lines[3:11]]
+    assert table[-1][0] == "max_pool"
+    scores = [float(words[-4].rstrip(",")) for words in table]
     assert scores == sorted(scores, reverse=True)
     names = {"gallery.png", "gallery-shift.png", "gallery-checkerboard.png", "gallery.md"}
     assert {p.name for p in to.iterdir()} == names

@@ -203,7 +203,7 @@ def good_rows(one: WorkerInfo) -> list[dict[str, Any]]:
     ("change", "reason"),
     [
         ({"samples_s": "__import__('os').abort()"}, "`$.samples_s`"),
-        ({"samples_s": [-1.0]}, "> 0.0 - at `$.samples_s[0]`"),
+        ({"samples_s": [-1.0]}, ">= 1e-15 - at `$.samples_s[0]`"),
         ({"machine": "../../elsewhere"}, "has machine='../../elsewhere', not 'm-1'"),
         ({"run": "b-run"}, "has run='b-run', not 'a-run'"),
         ({"shape": [9, 9, 9, 9]}, "is not what was asked for"),
