@@ -111,6 +111,13 @@ def test_a_run_has_a_name_not_a_path(tmp_path: Path, name: str) -> None:
     assert "a run has a name, not a path" in " ".join(shown.stderr.split())
 
 
+def test_what_a_function_is_not_made_for_is_not_tried_again() -> None:
+    able = failed(make_row())
+    unable = replace(failed(make_row(operation="max_pool")), error="f cannot do it: stride 2")
+    assert done_keys([able, unable]) == {case_key(able), case_key(unable)}
+    assert done_keys([able, unable], retry_failed=True) == {case_key(unable)}
+
+
 @pytest.mark.parametrize("name", ["run", "last"])
 def test_a_run_that_is_packed_is_named(tmp_path: Path, name: str) -> None:
     packed = tmp_path / "sweeps" / "m" / "run.jsonl.gz"

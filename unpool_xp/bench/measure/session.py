@@ -20,6 +20,7 @@ from unpool_xp.bench.measure.host.load import sample_watch
 from unpool_xp.bench.measure.measurement import Measurement, Samples
 from unpool_xp.bench.measure.server import digest, error_text, one_line
 from unpool_xp.bench.measure.timer import TimedCall
+from unpool_xp.bench.rows.schema import UNSUPPORTED
 from unpool_xp.capabilities import why_not
 
 REST_SECONDS = 0.05  # before a call that finds the thread pools asleep
@@ -191,7 +192,7 @@ class Session:
             native = self.case.find_native(self.backend.library, self.function or "")
             reason = native.reason(self.case)
             if reason is not None:
-                raise UnsupportedCaseError(f"{self.function} cannot do it: {reason}")
+                raise UnsupportedCaseError(f"{self.function}{UNSUPPORTED}{reason}")
             self.measured.bytes_moved = native.bytes_moved(self.case)
             call, values_only = native.build(self.case, self.backend), native.values_only
         elif self.implementation == "portable":

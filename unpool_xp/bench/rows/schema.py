@@ -126,6 +126,9 @@ def elements(row: Row) -> int:
     return math.prod(row.shape)
 
 
+UNSUPPORTED = " cannot do it: "  # in the reason of a function that is not made for such a case
+
+
 def failure_reason(row: Row) -> str | None:
     """Return why a row has no valid time, or None if it has one."""
     if row.checked and row.samples_s:
@@ -230,7 +233,13 @@ def latest(rows: Iterable[Row]) -> list[Row]:
 def done_keys(rows: Iterable[Row], *, retry_failed: bool = False) -> set[Key]:
     """Return the keys that a resumed sweep can skip, as `case_key` gives them.
 
-    With `retry_failed` a case is measured again if its newest row has no valid time.
+    With `retry_failed` a case is measured again if its newest row has no valid time, unless the
+    library's own function cannot do the case at all.
     """
     newest = {case_key(row): row for row in sorted(rows, key=lambda row: row.time)}
-    return {key for key, row in newest.items() if not (retry_failed and failure_reason(row))}
+
+    def is_done(row: Row) -> bool:
+        reason = failure_reason(row) if retry_failed else None
+        return reason is None or UNSUPPORTED in reason
+
+    return {key for key, row in newest.items() if is_done(row)}
