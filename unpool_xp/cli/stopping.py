@@ -86,9 +86,12 @@ def _refuse_to_replace(values: Mapping[str, Any]) -> None:
     ]
     for name in _WRITTEN & values.keys():
         path = values[name]
-        is_stream = path is not None and path.exists() and not path.is_file()
-        if path is not None and not is_stream and paths.count(path.resolve()) > 1:
+        if path is not None and paths.count(path.resolve()) > 1 and not _is_stream(path):
             fail(f"--{name} {path}: this file is given for something else, too")
+
+
+def _is_stream(path: Path) -> bool:
+    return path.exists() and not path.is_file()
 
 
 def _say_how_to_go_on(ctx: typer.Context, *notes: str) -> None:
