@@ -114,7 +114,7 @@ def damage_list(fields: Fields, rng: Random) -> None:
         "stride",
         "padding",
         "scale",
-    )  # those of schema 1 stand alone
+    )  # those of schema 1 as fields
     names = ["shape", "process", "disturbed", "samples_s", *(n for n in settings if n in fields)]
     fields[rng.choice(names)] = rng.choice(LISTS)
 
