@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from itertools import product
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import sparse
@@ -170,18 +170,25 @@ def conv_transpose_gradients(case: Case, arrays: Arrays) -> Outputs:
     sizes = list(zip(case.plane, case.kernel, case.stride, strict=True))
     # As it was before it was cropped.
     full = np.zeros((len(rows), out_channels, *((n - 1) * s + k for n, k, s in sizes)))
-    crop = tuple(
-        slice(before, before + n)
-        for (before, _), n in zip(case.padding_pairs, case.output_plane, strict=True)
+    crop: tuple[Any, ...] = (
+        ...,
+        *(
+            slice(before, before + n)
+            for (before, _), n in zip(case.padding_pairs, case.output_plane, strict=True)
+        ),
     )
-    full[:, :, *crop] = arrived.reshape(len(rows), out_channels, *arrived.shape[-rank:])
+    full[crop] = arrived.reshape(len(rows), out_channels, *arrived.shape[-rank:])
     by_x, by_weight = np.zeros_like(rows), np.zeros_like(weight)
     for tap in product(*map(range, case.kernel)):
-        met_by_tap = tuple(
-            slice(first, first + (n - 1) * s + 1, s)
-            for first, (n, _, s) in zip(tap, sizes, strict=True)
+        at_tap: tuple[Any, ...] = (..., *tap)
+        cells: tuple[Any, ...] = (
+            ...,
+            *(
+                slice(first, first + (n - 1) * s + 1, s)
+                for first, (n, _, s) in zip(tap, sizes, strict=True)
+            ),
         )
-        met = full[:, :, *met_by_tap].reshape(len(rows), out_channels, -1)
-        by_x += weight[:, :, *tap] @ met
-        by_weight[:, :, *tap] = np.tensordot(rows, met, axes=((0, 2), (0, 2)))
+        met = full[cells].reshape(len(rows), out_channels, -1)
+        by_x += weight[at_tap] @ met
+        by_weight[at_tap] = np.tensordot(rows, met, axes=((0, 2), (0, 2)))
     return by_x.reshape(x.shape), by_weight

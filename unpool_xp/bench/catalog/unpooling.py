@@ -11,6 +11,7 @@ import numpy as np
 import unpool_xp
 from unpool_xp import reference
 from unpool_xp._plan import resize, transposed
+from unpool_xp._plan.arguments import Coordinates
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.cases.operation import (
@@ -62,7 +63,7 @@ def _expected_nearest_unpool(case: Case, arrays: Arrays, planes: Planes, rows: R
 
 
 # Those that the libraries' own functions have.
-_COORDINATES = "half_pixel"
+_COORDINATES: Coordinates = "half_pixel"
 
 
 def _expected_linear_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
