@@ -368,6 +368,7 @@ def test_the_plan_of_a_fractional_unpooling() -> None:
     plan = functools.partial(fractional.plan_fractional_unpool, "fractional_max_unpool")
     assert plan((2, 3, 4, 5), None, (2, 3, 8, 9)).plane == (8, 9)
     assert plan((2, 3, 4, 5), None, (8,)).plane == (8,)
+    assert plan((2, 3, 4), None, (2, 3, 8)).plane == (8,)
     assert plan((2, 3, 4, 5), 1.5, None).plane == (6, 7)
     assert plan((4,), None, (8,)).plane == (8,)
     assert plan((4, 5), None, (8, 9)).plane == (8, 9)  # nothing leads
