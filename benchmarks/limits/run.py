@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any
 
@@ -35,8 +35,8 @@ SCRATCH_LIMIT = 0.5  # of the outputs' bytes, beyond inputs and outputs, at most
 BANDWIDTH_CASES = (
     Case("nearest_unpool", (8, 64, 112, 112), scale=(2, 2)),
     Case("nearest_unpool", (4, 64, 112, 112), scale=(3, 3)),
-    Case("max_unpool", (8, 64, 112, 112), (2, 2)),
-    Case("max_unpool", (4, 64, 112, 112), (3, 3)),
+    Case("max_unpool", (8, 64, 112, 112), kernel=(2, 2)),
+    Case("max_unpool", (4, 64, 112, 112), kernel=(3, 3)),
 )
 GEMM_CASES = tuple(
     conv_transpose_case(shape, channels, kernel, stride, padding)
@@ -47,19 +47,19 @@ GEMM_CASES = tuple(
 
 def _each_operation(pooled: tuple[int, ...], unpooled: tuple[int, ...]) -> tuple[Case, ...]:
     return (
-        Case("max_pool", pooled, (2, 2)),
-        Case("avg_pool", pooled, (2, 2)),
-        Case("max_unpool", unpooled, (2, 2)),
+        Case("max_pool", pooled, kernel=(2, 2)),
+        Case("avg_pool", pooled, kernel=(2, 2)),
+        Case("max_unpool", unpooled, kernel=(2, 2)),
         Case("nearest_unpool", unpooled, scale=(2, 2)),
         Case("linear_unpool", unpooled, scale=(2, 2)),
-        Case("conv_transpose", unpooled, (2, 2), out_channels=unpooled[1]),
+        Case("conv_transpose", unpooled, kernel=(2, 2), out_channels=unpooled[1]),
     )
 
 
 OVERHEAD_CASES = _each_operation((1, 1, 2, 2), (1, 1, 2, 2))
 SCALING_CASES = _each_operation((1, 16, 64, 64), (1, 16, 32, 32))
 MEMORY_CASES = tuple(
-    replace(case, shape=(8, 64, *(2 * n for n in case.shape[2:]))) for case in SCALING_CASES
+    case.replace(shape=(8, 64, *(2 * n for n in case.shape[2:]))) for case in SCALING_CASES
 )
 
 

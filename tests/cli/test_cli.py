@@ -83,7 +83,7 @@ def test_choose_answers_scripts_in_json() -> None:
         (["max_pool", "--shape", "1,2,4,4", "--kernel", "9"], "spans 9 cells, more than the 4"),
         (
             ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--scale", "2"],
-            "--scale (2.0, 2.0) is not for max_pool, which takes --kernel, --stride, --padding",
+            "--scale 2.0 is not for max_pool, which takes --kernel, --stride, --padding",
         ),
         (
             ["conv_transpose", "--shape", "1,2,4,4", "--kernel", "2"],

@@ -21,7 +21,7 @@ def with_time(row: Row, time: str) -> bytes:
     return json.dumps(msgspec.to_builtins(row) | {"time": time}).encode() + b"\n"
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\n\n", b'{"schema": 2}\n', b"\xff" * 9])
+@pytest.mark.parametrize("content", [None, b"", b"\n\n", b'{"schema": 3}\n', b"\xff" * 9])
 def test_a_report_of_nothing_is_refused_and_leaves_the_page(
     tmp_path: Path, content: bytes | None
 ) -> None:

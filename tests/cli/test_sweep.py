@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 
 from tests.support.command import run
 from tests.support.rows import make_row, write
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.presets import preset
 from unpool_xp.bench.measure.host.other_runs import other_runs
 from unpool_xp.bench.measure.machine import read_machines
@@ -159,14 +161,18 @@ def test_one_case_of_ones_own_on_a_machine_with_a_name_beside_another_run(tmp_pa
     (path,) = tmp_path.glob("sweeps/My_host.2/*.jsonl")
     row, *_ = read_rows([path]).rows
     assert (row.machine, row.shape, row.dtype) == ("My_host.2", [1, 2, 9, 9], "float64")
-    assert (row.kernel, row.stride) == ([3, 3], [2, 2])
+    assert row.parameters == {"kernel": [3, 3], "stride": [2, 2]}
     assert read_machines([path])[0]["My_host.2"].id == "My_host.2"
+
+
+def as_layer(case: Case) -> dict[str, Any]:
+    return {"operation": case.operation, "shape": case.shape, **case.parameters}
 
 
 def test_the_cases_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "layers.json"
     cases = [*preset("segnet").cases[:2], *preset("vae").cases[:1]]
-    file.write_text(json.dumps([case.to_json() for case in cases]), encoding="utf-8")
+    file.write_text(json.dumps([as_layer(case) for case in cases]), encoding="utf-8")
     shown = run("sweep", "--layers", str(file), "--list", *SMALL[2:], "--operation", "max_pool")
     assert [line.split()[0] for line in shown.stdout.splitlines()[:-1]] == [
         case.name for case in cases[:2]

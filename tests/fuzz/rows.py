@@ -14,6 +14,7 @@ import csv
 import functools
 import gzip
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -107,7 +108,14 @@ def damage_number(fields: Fields, rng: Random) -> None:
 
 
 def damage_list(fields: Fields, rng: Random) -> None:
-    names = ("shape", "kernel", "stride", "padding", "scale", "process", "disturbed", "samples_s")
+    settings = (
+        "parameters",
+        "kernel",
+        "stride",
+        "padding",
+        "scale",
+    )  # those of schema 1 as fields
+    names = ["shape", "process", "disturbed", "samples_s", *(n for n in settings if n in fields)]
     fields[rng.choice(names)] = rng.choice(LISTS)
 
 
@@ -144,7 +152,7 @@ def damage_fields(fields: Fields, rng: Random) -> None:
     elif how == 1:
         fields[rng.choice(("new", "", "\x1b", "__class__"))] = rng.choice((1, {"a": []}, "x"))
     elif how == 2:
-        fields["schema"] = rng.choice((0, 2, 3, -1, 10**30, "1", None, 1.0, True))
+        fields["schema"] = rng.choice((0, 1, 2, 3, -1, 10**30, "1", None, 1.0, True))
     else:
         deep: Any = functools.reduce(lambda inner, _: [inner], range(300), 1)
         values = ({}, {"a": 1}, [[]], "x", 1, None, True, deep)
@@ -181,7 +189,8 @@ def damage_bytes(data: bytes, rng: Random) -> bytes:
     if how == 9:
         return b"\x1f\x8b" + data
     if how == 10:  # a key twice
-        return data.replace(b'"schema": 1', b'"schema": 1, "threads": "x", "samples_s": [1]', 1)
+        twice = rb'"schema": \1, "threads": "x", "samples_s": [1]'
+        return re.sub(rb'"schema": (\d)', twice, data, count=1)
     if how == 11:
         return data + rng.choice((b"[" * 10**5, b'{"a":' * 10**4, b"9" * 5000, b"{}", b"null"))
     if how == 12:  # in another order, or twice
@@ -285,8 +294,9 @@ def _slower_or_missing(base: bytes, head: bytes) -> bool:
 
 
 def _case(row: Fields) -> str:
-    names = ("backend", "mode", "function", "operation", "shape", "kernel", "scale", "dtype")
-    return json.dumps([row[name] for name in names])
+    names = ("backend", "mode", "function", "operation", "shape", "dtype")
+    settings = ("parameters", "kernel", "scale")
+    return json.dumps([*(row[name] for name in names), *map(row.get, settings)])
 
 
 def _stop_if_told(done: subprocess.CompletedProcess[str]) -> None:

@@ -9,6 +9,7 @@ from msgspec.structs import asdict
 
 from tests.support.rows import make_row
 from unpool_xp.bench.measure.machine import this_machine
+from unpool_xp.bench.rows.schema import ROW_SCHEMA
 
 
 def answered_rows(
@@ -30,7 +31,7 @@ def described(**change: Any) -> dict[str, Any]:
         "name": "n",
         "resources": {},
         "version": "0",
-        "schema": 1,
+        "schema": ROW_SCHEMA,
         "commit": None,
         "backends": {"numpy": {"label": "numpy"}, "torch": {"reason": "not here"}},
         **change,

@@ -10,11 +10,12 @@ import numpy as np
 from unpool_xp.bench.rows.files import RowWriter
 from unpool_xp.bench.rows.schema import Row
 
+PARAMETERS = ("kernel", "stride", "padding", "scale", "out_channels")
 ATTACK = "<script>alert(1)</script>"
 
 
 def make_row(**fields: Any) -> Row:
-    """Return a row of a checked max pooling, with these fields in place of its own."""
+    """Return a row of a checked max pooling, with these fields and parameters for its own."""
     known: dict[str, Any] = {
         "run": "20250101T000000Z-000000",
         "time": "2025-01-01T00:00:00+00:00",
@@ -29,11 +30,7 @@ def make_row(**fields: Any) -> Row:
         "function": "unpool_xp.max_pool",
         "operation": "max_pool",
         "shape": [1, 8, 32, 32],
-        "kernel": [2, 2],
-        "stride": [2, 2],
-        "padding": None,
-        "scale": None,
-        "out_channels": None,
+        "parameters": {"kernel": [2, 2], "stride": [2, 2]},
         "dtype": "float32",
         "checked": True,
         "check_scope": "all",
@@ -48,6 +45,14 @@ def make_row(**fields: Any) -> Row:
         "flops": 10**5,
         "copy_gb_s": 20.0,
     }
+    parameters = fields.pop("parameters", known["parameters"])
+    given = {name: fields.pop(name) for name in PARAMETERS if name in fields}
+    if given:
+        every = {**parameters, **given}
+        parameters = {name: value for name, value in every.items() if value is not None}
+    fields["parameters"] = parameters
+    if "pass" in fields:  # as in the JSON of a case
+        fields["pass_"] = fields.pop("pass")
     return Row(**known | fields)
 
 

@@ -60,14 +60,14 @@ def synthetic_cases() -> Iterator[Case]:
             side = (8 + step) * k
             shape = (1 + exponent // 3, 4 ** (exponent % 3 + 1), side, side)
             small = (*shape[:2], side // k, side // k)
-            yield Case("max_pool", shape, k, dtype=dtype)
-            yield Case("avg_pool", shape, k, dtype=dtype)
-            yield Case("max_unpool", small, k, dtype=dtype)
+            yield Case("max_pool", shape, kernel=k, dtype=dtype)
+            yield Case("avg_pool", shape, kernel=k, dtype=dtype)
+            yield Case("max_unpool", small, kernel=k, dtype=dtype)
             yield Case("nearest_unpool", small, scale=k, dtype=dtype)
             yield Case("linear_unpool", small, scale=k, dtype=dtype)
             yield Case("fractional_max_unpool", small, scale=k, dtype=dtype)
             if exponent < 3:
-                yield Case("conv_transpose", small, k, out_channels=8, dtype=dtype)
+                yield Case("conv_transpose", small, kernel=k, out_channels=8, dtype=dtype)
 
 
 def synthetic_rows(number: int, *, samples: int = 20) -> list[Row]:

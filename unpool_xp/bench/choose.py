@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -280,6 +280,6 @@ def scale_case(case: Case, factor: float) -> Case | None:
     plane = tuple(max(round(n * factor), 1) for n in case.shape[first:])
     shape = (*case.shape[:first], *plane)
     try:
-        return None if shape == case.shape else replace(case, shape=shape)
+        return None if shape == case.shape else case.replace(shape=shape)
     except ValueError:  # the kernel no longer fits
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.operation import operations
 from unpool_xp.capabilities import DTYPES
 from unpool_xp.cli.common import fail
 
@@ -96,7 +96,8 @@ def as_options(message: str) -> str:
     missing = re.fullmatch(r"(\w+)=None; (.*) needs it", message)
     if missing:
         return f"{_option(missing[1])} is missing: {missing[2]} needs it"
-    fields = "|".join(field.name for field in dataclasses.fields(Case))
+    parameters = {name for operation in operations().values() for name in operation.parameters}
+    fields = "|".join({"operation", "shape", "dtype", *parameters})
     message = re.sub(rf"\b({fields})=", lambda field: f"{_option(field[1])} ", message)
     subject, takes, known = message.partition(", which takes ")
     return subject + takes + ", ".join(map(_option, known.split(", "))) if takes else message

@@ -34,7 +34,7 @@ def test_json_and_back(case: Case) -> None:
 
 
 def test_json_of_something_else_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"unknown fields \['evil'\]"):
+    with pytest.raises(ValueError, match="unknown field `evil`"):
         Case.from_json({"operation": "max_pool", "shape": [1], "evil": 1})
     with pytest.raises(ValueError, match="shape"):
         Case.from_json({"operation": "max_pool"})
@@ -50,15 +50,15 @@ def test_json_of_something_else_is_refused() -> None:
         ({"kernel": (2, 2.5)}, "kernel=(2, 2.5)"),
         ({"kernel": 9}, "kernel_size=(9, 9)"),
         ({"padding": 2}, "padding=(2, 2)"),
-        ({"scale": 2}, "scale=(2, 2) is not for max_pool"),
+        ({"scale": 2}, "scale=2 is not for max_pool"),
         ({"out_channels": 2}, "out_channels=2 is not for max_pool"),
         ({"dtype": "complex64"}, "dtype='complex64'"),
         ({"dtype": "float12"}, "dtype='float12'"),
         ({"operation": "avg_pool", "dtype": "int32"}, "dtype='int32' is not one that avg_pool"),
         ({"operation": "fractional_max_pool"}, "scale=None; fractional_max_pool needs it"),
         ({"operation": "fractional_max_pool", "scale": 1.5}, "output_ratio=(1.5, 1.5)"),
-        ({"operation": "fractional_max_pool", "scale": 0.5, "stride": 2}, "stride=(2, 2) is not"),
-        ({"operation": "linear_unpool"}, "kernel=(2, 2) is not for linear_unpool"),
+        ({"operation": "fractional_max_pool", "scale": 0.5, "stride": 2}, "stride=2 is not"),
+        ({"operation": "linear_unpool"}, "kernel=2 is not for linear_unpool"),
         ({"operation": "linear_unpool", "kernel": None, "scale": "2"}, "scale='2'"),
         ({"operation": "linear_unpool", "kernel": None, "scale": 0.0}, "scale_factor=(0.0, 0.0)"),
         ({"operation": "fractional_max_unpool", "kernel": None, "scale": 1.1}, "scale=(1.1, 1.1)"),
@@ -66,7 +66,7 @@ def test_json_of_something_else_is_refused() -> None:
         ({"operation": "conv_transpose", "out_channels": 0}, "out_channels=0 must be an int >= 1"),
         ({"operation": "conv_transpose", "out_channels": True}, "out_channels=True must be an int"),
         ({"operation": "conv_transpose", "out_channels": 2.0}, "out_channels=2.0 must be an int"),
-        ({"operation": "conv_transpose", "out_channels": 2, "scale": 2}, "scale=(2, 2) is not for"),
+        ({"operation": "conv_transpose", "out_channels": 2, "scale": 2}, "scale=2 is not for"),
         (
             {"operation": "conv_transpose", "out_channels": 2, "shape": (8, 8), "kernel": (2, 2)},
             "x of shape (8, 8) has no channels",

@@ -257,7 +257,7 @@ def test_an_answer_that_is_none_leaves_rows_with_the_reason(answer: object, reas
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"schema": 2}, "install the same unpool-xp on both"),
+        ({"schema": 1}, "install the same unpool-xp on both"),
         (
             {"machine": {**this_machine().to_json(), "id": "../up"}},
             r"matching regex .* at `\$\.id`",

@@ -24,6 +24,7 @@ from unpool_xp.bench.measure.rounds import measure_case
 from unpool_xp.bench.measure.sweep import Progress, build_grid
 from unpool_xp.bench.measure.workers import Place, places_of
 from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.names import case_of
 from unpool_xp.bench.rows.schema import case_key, latest
 from unpool_xp.bench.verdicts.ranking import rank
 
@@ -79,7 +80,7 @@ def test_rows_say_what_was_measured_and_where(sweep: Sweep, tmp_path: Path) -> N
     }
     for row in rows:
         assert row.run == "run"
-        assert Case.from_json({name: getattr(row, name) for name in OTHER.to_json()}) == OTHER
+        assert case_of(row) == OTHER
         assert row.bytes_moved == OTHER.bytes_moved
         assert row.peak_bytes is not None or not sys.platform.startswith("linux")
         assert row.calls_per_sample is not None

@@ -31,7 +31,8 @@ LINES = [
 CASES = by_workload(latest(map(parse_row, LINES)))
 
 
-WHAT = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
+WHAT = ("operation", "shape", "dtype")
+PARAMETERS = ("kernel", "stride", "padding", "scale", "out_channels")  # of the files, of schema 1
 WHO = ("backend", "mode", "implementation", "function")
 
 
@@ -46,7 +47,8 @@ def fastest_by_hand() -> dict[str, tuple[Any, ...]]:
             own: dict[int, list[float]] = {}
             for number, sample in zip(process, row["samples_s"], strict=True):
                 own.setdefault(number, []).append(sample)
-            times = found.setdefault(str([row[name] for name in WHAT]), {})
+            given = {name: row[name] for name in PARAMETERS if row[name] is not None}
+            times = found.setdefault(str([*(row[name] for name in WHAT), given]), {})
             times[tuple(row[name] for name in WHO)] = median(map(median, own.values()))
     return {key: min(times, key=times.__getitem__) for key, times in found.items()}
 
@@ -79,7 +81,7 @@ def test_the_page_and_the_terminal_rank_alike_and_as_the_samples_do(files):
         ranked = [entry.name for entry in ranking.timed]
         assert on_page[case_name(rows[0])] == in_terminal(rows) == ranked
         best = ranking.best.row
-        case = str([getattr(best, name) for name in WHAT])
+        case = str([*(getattr(best, name) for name in WHAT), best.parameters])
         assert tuple(getattr(best, name) for name in WHO) == by_hand[case]
 
 

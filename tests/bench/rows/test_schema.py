@@ -22,9 +22,12 @@ from unpool_xp.bench.rows.schema import Row
 REQUIRED = [field.name for field in msgspec.structs.fields(Row) if field.required]
 
 
+OBJECTS = ("conditions", "parameters")
+
+
 def as_line(row: Row, **fields: Any) -> bytes:
     """Return a row as a line of JSON, with these fields in place of its own."""
-    return json.dumps(msgspec.structs.asdict(row) | fields).encode() + b"\n"
+    return json.dumps(msgspec.to_builtins(row) | fields).encode() + b"\n"
 
 
 def test_fields_that_older_rows_lack_may_be_missing_but_not_be_wrong(tmp_path):
@@ -105,8 +108,7 @@ def test_a_missing_field_is_a_problem_that_names_it(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        # None but the conditions holds an object.
-        *((name, [] if name == "conditions" else {}) for name in Row.__struct_fields__),
+        *((name, [] if name in OBJECTS else {}) for name in Row.__struct_encode_fields__),
         ("threads", True),
         ("threads", 10**400),
         ("shape", [1, "2"]),
@@ -127,8 +129,33 @@ def test_a_wrong_field_is_a_problem_that_names_it(tmp_path, name, value):
 
 def test_a_newer_schema_is_a_problem_that_says_so(tmp_path):
     path = tmp_path / "run.jsonl"
-    path.write_text(json.dumps({"schema": 2, "unknown": []}) + "\n")
-    assert "schema 2" in read_rows([path]).problems[0].reason
+    path.write_text(json.dumps({"schema": 3, "unknown": []}) + "\n")
+    assert "schema 3" in read_rows([path]).problems[0].reason
+
+
+OLD = {"kernel": [2, 2], "stride": [2, 2], "padding": None, "scale": None, "out_channels": None}
+
+
+def as_old_line(**fields: Any) -> bytes:
+    """Return a row of schema 1 as a line."""
+    row = {**msgspec.to_builtins(make_row()), **OLD, "schema": 1, **fields}
+    return json.dumps({k: v for k, v in row.items() if k not in ("parameters", "pass")}).encode()
+
+
+def test_a_row_of_schema_1_is_read_with_its_settings_as_parameters(tmp_path):
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(as_old_line() + b"\n" + as_old_line(scale=[2, 1.5]) + b"\n")
+    assert read_rows([path]) == files.ReadResult([make_row(), make_row(scale=[2, 1.5])], [])
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_a_wrong_setting_of_schema_1_is_named(tmp_path, name):
+    lacks_it = json.loads(as_old_line())
+    del lacks_it[name]
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(as_old_line(**{name: {}}) + b"\n" + json.dumps(lacks_it).encode())
+    found = read_rows([path])
+    assert [name in problem.reason for problem in found.problems] == [True, True]
 
 
 def test_half_a_character_does_not_come_in(tmp_path):
@@ -143,13 +170,15 @@ def test_half_a_character_does_not_come_in(tmp_path):
 
 
 def test_rows_that_measure_the_same_thing_have_the_same_key():
-    again = make_row(run="other", time="2026-01-01T00:00:00+00:00", samples_s=[1.0], scale=None)
+    parameters = {"stride": [2, 2], "kernel": [2, 2]}  # in another order
+    later = {"run": "other", "time": "2026-01-01T00:00:00+00:00", "samples_s": [1.0]}
+    again = make_row(**later, parameters=parameters)
     assert schema.case_key(make_row()) == schema.case_key(again)
     assert hash(schema.case_key(again))
 
 
 BACKEND = ("backend", "mode", "implementation", "function")
-WORKLOAD = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
+WORKLOAD = ("operation", "shape", "kernel", "stride", "parameters", "dtype", "pass_")
 
 
 @pytest.mark.parametrize("name", BACKEND + WORKLOAD)

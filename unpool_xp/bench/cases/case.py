@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+import msgspec
 
 from unpool_xp.bench.cases.formatting import sizes_text, threads_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.cases.native import Native
-from unpool_xp.bench.cases.operation import (
-    SIZE_FIELDS,
-    Arrays,
-    Layout,
-    Operation,
-    operations,
-    total_bytes,
-)
+from unpool_xp.bench.cases.operation import Arrays, Layout, Operation, operations, total_bytes
+from unpool_xp.bench.cases.parameter import check_parameters, parameter_text
 
 _MAX_COUNT = 2**63 - 1  # of bytes or operations, in a row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Case:
     """One operation on one shape.
 
@@ -32,15 +29,14 @@ class Case:
         One of `operations`.
     shape : tuple of int
         Shape of the operation's first array.
-    kernel, stride, padding : tuple of int, optional
-        One entry per spatial axis; an int applies to every axis after the first two. The
-        stride defaults to the kernel.
-    scale : tuple of float, optional
-        Output size over input size.
-    out_channels : int, optional
-        Of a transposed convolution.
     dtype : str, optional
         Of the values.
+    backward : bool, optional
+        Whether the gradients are computed as well.
+    **parameters
+        Those of the operation, such as ``kernel=2`` or ``scale=(2, 1.5)``; one number for every
+        axis after the first two, or one an axis. They are attributes of the case, too: None where
+        they are left out.
 
     Raises
     ------
@@ -56,56 +52,40 @@ class Case:
 
     operation: str
     shape: tuple[int, ...]
-    kernel: tuple[int, ...] | None = None
-    stride: tuple[int, ...] | None = None
-    padding: tuple[int, ...] | None = None
-    scale: tuple[float, ...] | None = None
-    out_channels: int | None = None
-    dtype: str = "float32"
+    dtype: str
+    backward: bool
+    parameters: Mapping[str, Any] = field(hash=False)
 
-    def __post_init__(self) -> None:
-        def set_field(name: str, value: object) -> None:
-            object.__setattr__(self, name, value)  # frozen from here on
-
-        shape: Any = self.shape
+    def __init__(
+        self,
+        operation: str,
+        shape: tuple[int, ...],
+        *,
+        dtype: str = "float32",
+        backward: bool = False,
+        **parameters: Any,
+    ) -> None:
         if not isinstance(shape, tuple | list) or not all(type(n) is int and n > 0 for n in shape):
             raise ValueError(f"Case: shape={shape!r} must be a tuple of ints >= 1")
-        set_field("shape", tuple(shape))
-        for name in (*SIZE_FIELDS, "scale"):
-            value: Any = getattr(self, name)
-            if isinstance(value, int | float):
-                value = (value,) * (len(self.shape) - 2)
-            if value is not None:
-                allowed = int | float if name == "scale" else int
-                if not all(isinstance(n, allowed) and not isinstance(n, bool) for n in value):
-                    raise ValueError(f"Case: {name}={value!r} must be numbers, one an axis")
-                set_field(name, tuple(value))
-        if self.operation not in operations():
+        if operation not in operations():
             raise ValueError(
-                f"Case: unknown operation {self.operation!r}; known: {', '.join(operations())}"
+                f"Case: unknown operation {operation!r}; known: {', '.join(operations())}"
             )
-        if self.kernel is not None and self.stride is None and "stride" in self.definition.takes:
-            set_field("stride", self.kernel)
-        if self.padding is not None and not any(self.padding):
-            set_field("padding", None)
-        self.validate()
+        known = operations()[operation].parameters
+        checked = check_parameters(operation, known, tuple(shape), parameters)
+        fields = (operation, tuple(shape), dtype, backward, MappingProxyType(checked))
+        for name, value in zip(self.__dataclass_fields__, fields, strict=True):
+            object.__setattr__(self, name, value)  # frozen from here on
+        self._validate()
 
-    def validate(self) -> None:
+    def __getattr__(self, name: str) -> Any:
+        # Only what is no field comes here; while a copy is made there are no fields yet.
+        if name.startswith("_") or name not in self.definition.parameters:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self.parameters.get(name)
+
+    def _validate(self) -> None:
         """Raise a ValueError that names the invalid argument and its value."""
-        takes = self.definition.takes
-        for name in (*SIZE_FIELDS, "scale", "out_channels"):
-            value = getattr(self, name)
-            if value is not None and name not in takes:
-                raise ValueError(
-                    f"Case: {name}={value!r} is not for {self.operation}, which takes "
-                    + ", ".join(takes)
-                )
-        for name in self.definition.needs:
-            if getattr(self, name) is None:
-                raise ValueError(f"Case: {name}=None; {self.operation} needs it")
-        channels: Any = self.out_channels
-        if channels is not None and (type(channels) is not int or channels < 1):
-            raise ValueError(f"Case: out_channels={channels!r} must be an int >= 1")
         if (
             numpy_dtype(self.dtype).kind not in self.definition.dtype_kinds
             and self.dtype != "bfloat16"
@@ -118,6 +98,22 @@ class Case:
         if max(self.bytes_moved, self.flops) > _MAX_COUNT:
             raise ValueError(f"Case: shape={self.shape} is too large: no row can hold its bytes")
 
+    def replace(self, **changes: Any) -> Case:
+        """Return the case with other fields or parameters; None leaves a parameter out."""
+        given = {
+            "operation": self.operation,
+            "shape": self.shape,
+            "dtype": self.dtype,
+            "backward": self.backward,
+            **self.parameters,
+        }
+        return Case(**given | changes)
+
+    @property
+    def pass_(self) -> Literal["forward", "backward"]:
+        """What is computed: the outputs, or the gradients as well."""
+        return "backward" if self.backward else "forward"
+
     @property
     def definition(self) -> Operation:
         """What describes the operation."""
@@ -126,8 +122,10 @@ class Case:
     @property
     def rank(self) -> int:
         """Number of trailing axes that the operation acts on."""
-        sizes = self.scale if self.kernel is None else self.kernel
-        return len(sizes or ())
+        for name, parameter in self.definition.parameters.items():
+            if parameter.per_axis:
+                return len(self.parameters[name])
+        return 0
 
     @property
     def lead(self) -> tuple[int, ...]:
@@ -142,7 +140,7 @@ class Case:
     @property
     def window_size(self) -> int:
         """Number of elements in a window."""
-        return math.prod(self.kernel or ())
+        return math.prod(self.kernel)
 
     @property
     def padding_pairs(self) -> tuple[tuple[int, int], ...]:
@@ -152,28 +150,35 @@ class Case:
     @property
     def name(self) -> str:
         """A stable, readable name."""
-        return "-".join([*name_parts(self), self.dtype])
+        return case_text(self.operation, self.shape, self.parameters, self.dtype, self.pass_)
 
     @property
     def short_name(self) -> str:
         """The name without the dtype and with one number for equal sizes of the axes."""
-        return " ".join(name_parts(self, brief=True))
+        return " ".join(_name_parts(self.operation, self.shape, self.parameters, brief=True))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the case as plain lists, numbers and strings."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """Return the case as plain lists, numbers and strings: the fields of a row."""
+        given = _CaseFields(
+            self.operation, self.shape, self.dtype, self.pass_, dict(self.parameters)
+        )
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(given))
+        return plain
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Case:
         """Rebuild a case from `to_json`; raise a ValueError if the data is invalid."""
-        unknown = set(data) - {field.name for field in fields(cls)}
-        if unknown:
-            raise ValueError(f"Case: unknown fields {sorted(unknown)}")
         try:
-            values: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-            return cls(**values)
-        except TypeError as error:
+            given = msgspec.convert(data, _CaseFields)
+        except msgspec.ValidationError as error:
             raise ValueError(f"Case: {error}") from error
+        return cls(
+            given.operation,
+            given.shape,
+            dtype=given.dtype,
+            backward=given.pass_ == "backward",
+            **given.parameters,
+        )
 
     def natives(self, library: str) -> list[Native]:
         """Return what a library itself has for the operation, for this case or not."""
@@ -234,20 +239,34 @@ class Case:
         return arrays + self.definition.working_bytes(self)
 
 
-def name_parts(case: Any, *, brief: bool = False) -> list[str]:
-    """Return the parts of the name of a case, or of anything that has the fields of one.
+def case_text(
+    operation: str, shape: Sequence[int], parameters: Mapping[str, Any], dtype: str, pass_: str
+) -> str:
+    """Return the name of a case, or of a row that has these fields."""
+    parts = [*_name_parts(operation, shape, parameters), dtype]
+    return "-".join([*parts, *(["backward"] if pass_ == "backward" else [])])
 
-    `brief` makes one number of equal sizes of the axes.
-    """
-    parts = [case.operation, sizes_text(case.shape)]
-    sizes = (case.kernel, case.stride, case.padding, case.scale)
-    for letter, size in zip("kspf", sizes, strict=True):
-        if size is not None:
-            alike = brief and len(set(size)) == 1
-            parts.append(letter + sizes_text(size[:1] if alike else size))
-    if case.out_channels is not None:
-        parts.append(f"c{case.out_channels}")
+
+def _name_parts(
+    operation: str, shape: Sequence[int], parameters: Mapping[str, Any], *, brief: bool = False
+) -> list[str]:
+    """Return the parts of the name of a case; `brief` makes one number of equal sizes of axes."""
+    known = operations()[operation].parameters if operation in operations() else {}
+    parts = [operation, sizes_text(shape)]
+    for name, value in parameters.items():
+        letter = known[name].letter if name in known else ""
+        parts.append((letter or name) + parameter_text(value, brief=brief))
     return parts
+
+
+class _CaseFields(msgspec.Struct, forbid_unknown_fields=True, rename={"pass_": "pass"}):
+    """The fields of a row that are of the case."""
+
+    operation: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    pass_: Literal["forward", "backward"] = "forward"
+    parameters: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,11 @@ from unpool_xp.capabilities import DTYPES
 _READERS: dict[str, Callable[[str], Any]] = {".toml": tomllib.loads, ".json": json.loads}
 
 
-class _Layer(msgspec.Struct, forbid_unknown_fields=True):
-    """The fields of `Case`, as a file may have them."""
+class _Layer(msgspec.Struct):
+    """What every layer of a file has, its parameters aside."""
 
     operation: str
     shape: tuple[int, ...]
-    kernel: int | tuple[int, ...] | None = None
-    stride: int | tuple[int, ...] | None = None
-    padding: int | tuple[int, ...] | None = None
-    scale: float | tuple[float, ...] | None = None
-    out_channels: int | None = None
     dtype: str = "float32"
 
 
@@ -85,7 +80,8 @@ def read_layers(path: str | Path) -> list[Case]:
             layer = msgspec.convert(entry, _Layer)
             if layer.dtype not in DTYPES:
                 raise ValueError(f"unknown dtype {layer.dtype!r}; known: {', '.join(DTYPES)}")
-            cases.append(Case(**msgspec.structs.asdict(layer)))
+            fields = msgspec.structs.asdict(layer)
+            cases.append(Case(**{**entry, **fields}))
         except (ValueError, TypeError, ArithmeticError, MemoryError) as error:
             raise ValueError(f"{path}: layer {number}: {error}") from error
     return cases

@@ -165,11 +165,11 @@ requires_image_shape = reason_unless(  # or (C, *spatial)
 )
 requires_batch = reason_unless(lambda case: case.rank <= 3 and len(case.lead) == 2, _SHAPE)
 requires_integer_scale = reason_unless(
-    lambda case: all(float(factor).is_integer() for factor in case.scale or ()),
+    lambda case: all(float(factor).is_integer() for factor in case.scale),
     "scale {case.scale} is not whole",
 )
 requires_exact_scale = reason_unless(
-    lambda case: case.output_plane == tuple(map(operator.mul, case.plane, case.scale or ())),
+    lambda case: case.output_plane == tuple(map(operator.mul, case.plane, case.scale)),
     "scale {case.scale} is not output size over input size",
 )
 requires_no_padding = reason_unless(lambda case: not case.padding, "padding {case.padding}")

@@ -16,6 +16,7 @@ import numpy as np
 
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.cases.native import Native
+from unpool_xp.bench.cases.parameter import Parameter
 
 if TYPE_CHECKING:
     from unpool_xp.bench.cases.case import Case
@@ -26,7 +27,15 @@ Outputs: TypeAlias = tuple[NDArray, ...]
 Planes: TypeAlias = list[int]
 RowRange: TypeAlias = tuple[int, int]  # from, to
 
-SIZE_FIELDS = ("kernel", "stride", "padding")
+KERNEL = Parameter(help="Kernel size, e.g. 2 or 3,2.", per_axis=True, required=True, letter="k")
+STRIDE = Parameter(
+    help="Default: the kernel.", per_axis=True, default=lambda given: given["kernel"], letter="s"
+)
+PADDING = Parameter(help="Default: none.", per_axis=True, default=0, letter="p")
+SCALE = Parameter(
+    help="Output size over input size.", kind=float, per_axis=True, required=True, letter="f"
+)
+WINDOW = {"kernel": KERNEL, "stride": STRIDE, "padding": PADDING}
 
 
 @functools.cache
@@ -39,13 +48,8 @@ def operations() -> Mapping[str, Operation]:
 
 
 def _sizes_as_options(case: Case) -> dict[str, Any]:
-    given = {
-        "kernel_size": case.kernel,
-        "stride": case.stride,
-        "padding": case.padding,
-        "scale_factor": case.scale,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+    names = {"kernel": "kernel_size", "scale": "scale_factor"}
+    return {names.get(name, name): value for name, value in case.parameters.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +58,7 @@ class Operation:
 
     function: Callable[..., Any]
     natives: tuple[Native, ...] = ()  # what the libraries themselves offer for it
-    needs: tuple[str, ...]  # fields of a case
-    takes: tuple[str, ...]
+    parameters: Mapping[str, Parameter]  # of a case
     inputs: Callable[[Case], Layout] = lambda case: {"x": (case.shape, case.dtype)}
     outputs: Callable[[Case], Layout]  # makes the plan, which checks the sizes
     make_inputs: Callable[[Case], Arrays] = lambda case: {
@@ -77,12 +80,6 @@ class Operation:
 def total_bytes(layout: Layout) -> int:
     """Return the bytes of all the arrays."""
     return sum(math.prod(shape) * numpy_dtype(dtype).itemsize for shape, dtype in layout.values())
-
-
-def require(sizes: tuple[Any, ...] | None) -> tuple[Any, ...]:
-    """Return sizes that `Case.validate` guarantees to be present."""
-    assert sizes is not None  # Case.validate has seen to it
-    return sizes
 
 
 def compute_dtype(case: Case) -> str:

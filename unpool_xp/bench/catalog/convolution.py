@@ -13,27 +13,26 @@ from unpool_xp._plan import transposed
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import feature_map, numpy_dtype
 from unpool_xp.bench.cases.operation import (
-    SIZE_FIELDS,
+    WINDOW,
     Arrays,
     Layout,
     Operation,
     Outputs,
     Planes,
     RowRange,
-    require,
     to_64_bit,
 )
+from unpool_xp.bench.cases.parameter import Parameter
 from unpool_xp.bench.catalog.native_convolution import CONV_TRANSPOSE_NATIVES
 
 
 def _channels(case: Case) -> tuple[int, int]:
-    assert case.out_channels is not None  # Case.validate has seen to it
     # An array without channels is refused by the plan, which is made first.
     return case.lead[-1] if case.lead else 1, case.out_channels
 
 
 def _weight_shape(case: Case) -> tuple[int, ...]:
-    return (*_channels(case), *require(case.kernel))
+    return (*_channels(case), *case.kernel)
 
 
 def _inputs(case: Case) -> Layout:
@@ -46,7 +45,7 @@ def _outputs(case: Case) -> Layout:
         case.shape,
         _weight_shape(case),
         bias_shape=None,
-        stride=require(case.stride),
+        stride=case.stride,
         padding=case.padding or 0,
         output_padding=0,
         output_size=None,
@@ -84,7 +83,7 @@ def _columns_bytes(case: Case) -> int:
 
 def _expected(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
     (channels, out_channels), rank = _channels(case), case.rank
-    k, s = require(case.kernel)[0], require(case.stride)[0]
+    k, s = case.kernel[0], case.stride[0]
     start = rows[0] + case.padding_pairs[0][0]  # of these rows, in the output before it is cropped
     low = max(-(-(start - k + 1) // s), 0)
     high = max(min((rows[1] - rows[0] + start - 1) // s + 1, case.plane[0]), low + 1)
@@ -101,7 +100,7 @@ def _expected(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Out
     convolved = reference.conv_transpose(
         x,
         weight.reshape(-1, 1, *weight.shape[2:]),
-        stride=require(case.stride),
+        stride=case.stride,
         padding=((before, after), *case.padding_pairs[1:]),
         output_padding=(0,) * rank,
         groups=len(planes),
@@ -114,8 +113,10 @@ CONVOLUTION: dict[str, Operation] = {
     "conv_transpose": Operation(
         function=unpool_xp.conv_transpose,
         natives=CONV_TRANSPOSE_NATIVES,
-        needs=("kernel", "out_channels"),
-        takes=(*SIZE_FIELDS, "out_channels"),
+        parameters={
+            **WINDOW,
+            "out_channels": Parameter(help="Output channels.", least=1, required=True, letter="c"),
+        },
         inputs=_inputs,
         outputs=_outputs,
         make_inputs=_make_inputs,
@@ -124,7 +125,7 @@ CONVOLUTION: dict[str, Operation] = {
         expected=_expected,
         reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
         # A short product; most taps of an output cell meet no element, and have none to do.
-        work_per_step=lambda c: (2 + _channels(c)[0] / 20) / math.prod(require(c.stride)),
+        work_per_step=lambda c: (2 + _channels(c)[0] / 20) / math.prod(c.stride),
         working_bytes=lambda c: 2 * _columns_bytes(c),
         exact=False,
         dtype_kinds="f",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from unpool_xp.bench.cases.case import Case
 
 
@@ -13,7 +11,7 @@ def max_pool_cases(
     """Return max pooling of a shape, then max and nearest unpooling of the result."""
     pool = _window_case("max_pool", shape, size, step, dtype)
     pooled = pool.output_shape
-    unpool = replace(pool, operation="max_unpool", shape=pooled)
+    unpool = pool.replace(operation="max_unpool", shape=pooled)
     if step == 1:
         return pool, unpool
     return pool, unpool, Case("nearest_unpool", pooled, scale=pool.stride, dtype=dtype)
@@ -39,7 +37,7 @@ def _window_case(
 ) -> Case:
     rank, step = len(shape) - 2, step or size
     padding = ((size - step + 1) // 2,) * rank
-    return Case(operation, shape, (size,) * rank, (step,) * rank, padding, dtype=dtype)
+    return Case(operation, shape, kernel=(size,) * rank, stride=step, padding=padding, dtype=dtype)
 
 
 def adaptive_cases(
@@ -56,7 +54,7 @@ def fractional_cases(
 ) -> tuple[Case, ...]:
     """Return fractional pooling of a shape by a ratio, then the matching unpooling."""
     rank = len(shape) - 2
-    pool = Case("fractional_max_pool", shape, (2,) * rank, scale=(ratio,) * rank, dtype=dtype)
+    pool = Case("fractional_max_pool", shape, kernel=2, scale=ratio, dtype=dtype)
     pooled, scale = pool.output_shape, (1 / ratio,) * rank
     return pool, Case("fractional_max_unpool", pooled, scale=scale, dtype=dtype)
 
@@ -77,4 +75,12 @@ def conv_transpose_case(
 ) -> Case:
     """Return a transposed convolution of a shape to the given number of channels."""
     kernel, stride, pads = ((n,) * (len(shape) - 2) for n in (size, step or size, padding))
-    return Case("conv_transpose", shape, kernel, stride, pads, out_channels=channels, dtype=dtype)
+    return Case(
+        "conv_transpose",
+        shape,
+        kernel=kernel,
+        stride=stride,
+        padding=pads,
+        out_channels=channels,
+        dtype=dtype,
+    )

@@ -17,7 +17,7 @@ from unpool_xp.bench.catalog.native_pooling import tap_loops, tap_slices
 def _jax_convolve(case: Case) -> list[str]:
     space = "DHW"[-case.rank :]
     # Of the input that is spread out, where ours crops the output.
-    sizes = zip(case.kernel or (), case.padding_pairs, strict=True)
+    sizes = zip(case.kernel, case.padding_pairs, strict=True)
     padding = [(k - 1 - p, k - 1 - p) for k, (p, _) in sizes]
     return [
         "y = jax.lax.conv_transpose(",
@@ -30,14 +30,14 @@ def _jax_convolve(case: Case) -> list[str]:
 
 def _full_shape(case: Case) -> tuple[int, ...]:
     """Return the shape of the output before it is cropped."""
-    sizes = zip(case.plane, case.kernel or (), case.stride or (), strict=True)
+    sizes = zip(case.plane, case.kernel, case.stride, strict=True)
     return (*case.output_shape[: -case.rank], *((n - 1) * s + k for n, k, s in sizes))
 
 
 def _slice_addition(xp: str, case: Case) -> list[str]:
     """Add each tap's share, of one matrix product, where it lands in the output."""
     shape, rank, (*lead, channels) = _full_shape(case), case.rank, case.lead
-    columns = (*case.output_shape[:-rank], *(case.kernel or ()), *case.plane)
+    columns = (*case.output_shape[:-rank], *case.kernel, *case.plane)
     pads = [p for p, _ in case.padding_pairs]
     crop = ", ".join(["...", *(f"{p}:{n - p}" for n, p in zip(shape[-rank:], pads, strict=True))])
     return [

@@ -32,7 +32,7 @@ _requires_torch_windows = first_reason(
     requires_image_shape,
     reason_unless(
         lambda case: all(
-            2 * p <= k for (p, _), k in zip(case.padding_pairs, case.kernel or (), strict=True)
+            2 * p <= k for (p, _), k in zip(case.padding_pairs, case.kernel, strict=True)
         ),
         "padding is more than half the kernel",
     ),
@@ -98,7 +98,7 @@ def _window_view(xp: str, case: Case, fill: str) -> list[str]:
         pad = (*((0, 0) for _ in case.lead), *case.padding_pairs)
         lines, source = [f"padded = {xp}.pad(x, {pad}, constant_values={fill})"], "padded"
     view = f"{xp}.lib.stride_tricks.sliding_window_view"
-    steps = ", ".join(["...", *(f"::{s}" for s in case.stride or ()), *(":" for _ in range(rank))])
+    steps = ", ".join(["...", *(f"::{s}" for s in case.stride), *(":" for _ in range(rank))])
     return [
         *lines,
         f"windows = {view}({source}, {case.kernel}, axis={tuple(range(-rank, 0))})[{steps}]",
@@ -107,7 +107,7 @@ def _window_view(xp: str, case: Case, fill: str) -> list[str]:
 
 def _split_windows(case: Case) -> str:
     """Return windows that do not overlap as axes of their own, count by taps."""
-    pairs = list(zip(case.output_plane, case.kernel or (), strict=True))
+    pairs = list(zip(case.output_plane, case.kernel, strict=True))
     crop = ", ".join(["...", *(f":{count * taps}" for count, taps in pairs)])
     return f"x[{crop}].reshape({(*case.lead, *(n for pair in pairs for n in pair))})"
 
@@ -124,9 +124,9 @@ def _max_of_windows(xp: str, indices: str) -> list[str]:
 def _offsets(xp: str, case: Case) -> list[str]:
     """Return what makes the offsets in the plane of a window's taps, and of its first cells."""
     rank = case.rank
-    axes = zip(case.output_plane, case.stride or (), case.padding_pairs, strict=True)
+    axes = zip(case.output_plane, case.stride, case.padding_pairs, strict=True)
     ends = [(-before, count * step - before, step) for count, step, (before, _) in axes]
-    taps = [_along(f"{xp}.arange({k})", axis, rank) for axis, k in enumerate(case.kernel or ())]
+    taps = [_along(f"{xp}.arange({k})", axis, rank) for axis, k in enumerate(case.kernel)]
     starts = [_along(f"{xp}.arange{end}", axis, rank) for axis, end in enumerate(ends)]
     return [
         f"offsets = ({_in_plane(case, taps)}).reshape(-1)",
@@ -160,7 +160,7 @@ def _block_max(xp: str, case: Case) -> list[str]:
 
 def _block_max_computed(xp: str, case: Case) -> list[str]:
     """Do the same without an array kept for the positions."""
-    sizes = enumerate(zip(case.output_plane, case.kernel or (), strict=True))
+    sizes = enumerate(zip(case.output_plane, case.kernel, strict=True))
     positions = [
         f"taps[{axis}] + {_along(f'{xp}.arange(0, {n * k}, {k})', axis, case.rank)}"
         for axis, (n, k) in sizes
@@ -190,7 +190,7 @@ def _block_mean(case: Case) -> list[str]:
 def _all_axes(case: Case) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, int], ...]]:
     """Return kernel, stride and padding for all axes."""
     ones = (1,) * len(case.lead)
-    kernel, stride = (*ones, *(case.kernel or ())), (*ones, *(case.stride or ()))
+    kernel, stride = (*ones, *case.kernel), (*ones, *case.stride)
     return kernel, stride, (*((0, 0) for _ in ones), *case.padding_pairs)
 
 
@@ -231,26 +231,26 @@ def _cupy_maximum_filter(case: Case) -> list[str]:
     size, _, _ = _all_axes(case)
     # The filter's window is centred; here it starts at the pixel.
     origin = tuple(-(k // 2) for k in size)
-    counts = zip(case.output_plane, case.stride or (), strict=True)
+    counts = zip(case.output_plane, case.stride, strict=True)
     keep = ", ".join(["...", *(f"0:{(count - 1) * step + 1}:{step}" for count, step in counts)])
     filtered = f"cupyx.scipy.ndimage.maximum_filter(x, size={size}, origin={origin})"
     return [f"y = {filtered}[{keep}].copy()"]
 
 
 def _dask_coarsen(reduction: str, case: Case) -> list[str]:
-    axes = {len(case.lead) + axis: taps for axis, taps in enumerate(case.kernel or ())}
+    axes = {len(case.lead) + axis: taps for axis, taps in enumerate(case.kernel)}
     return [f"y = da.coarsen({reduction}, x, {axes}, trim_excess=True)"]
 
 
 def tap_slices(case: Case, counts: tuple[int, ...]) -> str:
     """Return the slices of the elements that the windows have at taps i, j, k."""
-    axes = zip("ijklmn", counts, case.stride or (), strict=False)
+    axes = zip("ijklmn", counts, case.stride, strict=False)
     return ", ".join(["...", *(f"{tap} : {tap} + {(n - 1) * s + 1} : {s}" for tap, n, s in axes)])
 
 
 def tap_loops(case: Case) -> str:
     """Return the loops over taps i, j, k."""
-    axes = zip("ijklmn", case.kernel or (), strict=False)
+    axes = zip("ijklmn", case.kernel, strict=False)
     return " ".join(f"for {tap} in range({k})" for tap, k in axes)
 
 

@@ -114,7 +114,7 @@ def _jax_resize(options: str, case: Case) -> list[str]:
 
 
 def _repeat(xp: str, case: Case, *, last_first: bool = False) -> list[str]:
-    factors = [(axis - case.rank, int(factor)) for axis, factor in enumerate(case.scale or ())]
+    factors = [(axis - case.rank, int(factor)) for axis, factor in enumerate(case.scale)]
     if last_first:  # what is repeated element by element is smallest then
         factors.reverse()
     sources = ("x", *("y" for _ in factors[1:]))
@@ -125,13 +125,13 @@ def _repeat(xp: str, case: Case, *, last_first: bool = False) -> list[str]:
 
 
 def _ones(case: Case) -> list[str]:
-    block = (*(1 for _ in case.lead), *(int(factor) for factor in case.scale or ()))
+    block = (*(1 for _ in case.lead), *(int(factor) for factor in case.scale))
     return [f'ones = np.ones({block}, "{case.dtype}")']
 
 
 def _broadcast(case: Case) -> list[str]:
     shape, wide = case.output_shape, case.lead
-    for size, factor in zip(case.plane, case.scale or (), strict=True):
+    for size, factor in zip(case.plane, case.scale, strict=True):
         wide += (size, int(factor))
     spread = ", ".join(["...", *(":, None" for _ in case.plane)])
     return [f"y = np.broadcast_to(x[{spread}], {wide}).reshape({shape})"]
@@ -152,7 +152,7 @@ _requires_no_float16 = reason_unless(
 
 def _zoom(package: str, case: Case) -> list[str]:
     """Use SciPy's spline of order 1, whose grid mode has half-pixel coordinates."""
-    factors = (*(1 for _ in case.lead), *(case.scale or ()))
+    factors = (*(1 for _ in case.lead), *case.scale)
     options = 'order=1, mode="nearest", grid_mode=True'
     return [f"y = {package}.ndimage.zoom(x, {factors}, {options})"]
 
@@ -167,7 +167,7 @@ def _matrix_products(xp: str, case: Case) -> list[str]:
 
 
 def _matrices(xp: str, case: Case) -> list[str]:
-    axes = list(zip(case.plane, case.output_plane, case.scale or (), strict=True))
+    axes = list(zip(case.plane, case.output_plane, case.scale, strict=True))
     return [
         "def weights(n, out, factor):  # a tent over each element",
         f"    places = {xp}.clip(({xp}.arange(out) + 0.5) / factor - 0.5, 0, n - 1)",
@@ -180,7 +180,7 @@ def _matrices(xp: str, case: Case) -> list[str]:
 def _slices_linear(case: Case) -> list[str]:
     """Interpolate axis by axis: cells of one phase, all at once, from two shifted slices."""
     lines, source, shape = [], "x", list(case.shape)
-    for axis, factor in enumerate(case.scale or (), start=-case.rank):
+    for axis, factor in enumerate(case.scale, start=-case.rank):
         n, phases, tail = shape[axis], int(factor), ", :" * (-1 - axis)
         ends = f"{source}[..., :1{tail}], {source}, {source}[..., -1:{tail}]"
         shape[axis] = n * phases

@@ -13,14 +13,15 @@ from unpool_xp._plan import adaptive, fractional, windows
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.cases.operation import (
-    SIZE_FIELDS,
+    KERNEL,
+    SCALE,
+    WINDOW,
     Arrays,
     Layout,
     Operation,
     Outputs,
     Planes,
     RowRange,
-    require,
     select_planes,
     total_bytes,
 )
@@ -42,7 +43,7 @@ def _reference_arguments(
 ) -> tuple[dict[str, Any], int]:
     """Return what the reference makes these rows of, and the first row of its input."""
     x = select_planes(arrays["x"], case.rank, planes)
-    kernel, stride, pairs = require(case.kernel), require(case.stride), case.padding_pairs
+    kernel, stride, pairs = case.kernel, case.stride, case.padding_pairs
     first = rows[0] * stride[0] - pairs[0][0]
     end = (rows[1] - 1) * stride[0] - pairs[0][0] + kernel[0]
     low, high = max(first, 0), min(end, x.shape[1])
@@ -70,7 +71,7 @@ def _expected_avg_pool(case: Case, arrays: Arrays, planes: Planes, rows: RowRang
 
 def _adaptive_size(case: Case) -> tuple[int, ...]:
     """Return the number of windows along each axis: the scale times the size, rounded down."""
-    return tuple(math.floor(n * s) for n, s in zip(case.plane, require(case.scale), strict=True))
+    return tuple(math.floor(n * s) for n, s in zip(case.plane, case.scale, strict=True))
 
 
 def _adaptive_output_shape(case: Case) -> tuple[int, ...]:
@@ -116,7 +117,7 @@ def _expected_adaptive_avg_pool(
 
 def _region_counts(case: Case) -> tuple[int, ...]:
     """Return the number of regions along each axis."""
-    kernel, ratio = require(case.kernel), require(case.scale)
+    kernel, ratio = case.kernel, case.scale
     return fractional.plan_fractional_sizes(case.operation, case.shape, kernel, None, ratio).output
 
 
@@ -148,7 +149,7 @@ def _starts(n: int, k: int, out: int, u: NDArray) -> NDArray:
 
 
 def _fractional_options(case: Case) -> dict[str, Any]:
-    samples = draw_samples(case.lead, case.plane, require(case.kernel), _region_counts(case))
+    samples = draw_samples(case.lead, case.plane, case.kernel, _region_counts(case))
     return {"kernel_size": case.kernel, "output_ratio": case.scale, "samples": samples}
 
 
@@ -156,7 +157,7 @@ def _expected_fractional_max_pool(
     case: Case, arrays: Arrays, planes: Planes, rows: RowRange
 ) -> Outputs:
     x = select_planes(arrays["x"], case.rank, planes)
-    (k, *others), (out, *columns) = require(case.kernel), _region_counts(case)
+    (k, *others), (out, *columns) = case.kernel, _region_counts(case)
     samples = _fractional_options(case)["samples"].reshape(-1, case.rank)[planes]
     if rows == (0, out):
         return reference.fractional_max_pool(x, (k, *others), (out, *columns), samples)
@@ -179,8 +180,7 @@ POOLING: dict[str, Operation] = {
     "max_pool": Operation(
         function=unpool_xp.max_pool,
         natives=POOLING_NATIVES["max_pool"],
-        needs=("kernel",),
-        takes=SIZE_FIELDS,
+        parameters=WINDOW,
         outputs=lambda c: value_index_layout(_output_shape(c), c.dtype),
         flops=lambda c: math.prod(c.output_shape) * (c.window_size - 1),
         expected=_expected_max_pool,
@@ -189,8 +189,7 @@ POOLING: dict[str, Operation] = {
     "avg_pool": Operation(
         function=unpool_xp.avg_pool,
         natives=POOLING_NATIVES["avg_pool"],
-        needs=("kernel",),
-        takes=SIZE_FIELDS,
+        parameters=WINDOW,
         outputs=lambda c: {"averages": (_output_shape(c), c.dtype)},
         flops=lambda c: math.prod(c.output_shape) * c.window_size,
         expected=_expected_avg_pool,
@@ -202,8 +201,7 @@ POOLING: dict[str, Operation] = {
     "adaptive_max_pool": Operation(
         function=unpool_xp.adaptive_max_pool,
         natives=POOLING_NATIVES["adaptive_max_pool"],
-        needs=("scale",),
-        takes=("scale",),
+        parameters={"scale": SCALE},
         outputs=lambda c: value_index_layout(_adaptive_output_shape(c), c.dtype),
         options=lambda c: {"output_size": c.output_plane},
         flops=lambda c: math.prod(c.lead) * _adaptive_steps(c),
@@ -214,8 +212,7 @@ POOLING: dict[str, Operation] = {
     "adaptive_avg_pool": Operation(
         function=unpool_xp.adaptive_avg_pool,
         natives=POOLING_NATIVES["adaptive_avg_pool"],
-        needs=("scale",),
-        takes=("scale",),
+        parameters={"scale": SCALE},
         outputs=lambda c: {"averages": (_adaptive_output_shape(c), c.dtype)},
         options=lambda c: {"output_size": c.output_plane},
         flops=lambda c: math.prod(c.lead) * _adaptive_steps(c),
@@ -228,8 +225,7 @@ POOLING: dict[str, Operation] = {
     "fractional_max_pool": Operation(
         function=unpool_xp.fractional_max_pool,
         natives=POOLING_NATIVES["fractional_max_pool"],
-        needs=("kernel", "scale"),
-        takes=("kernel", "scale"),
+        parameters={"kernel": KERNEL, "scale": SCALE},
         outputs=lambda c: value_index_layout((*c.lead, *_region_counts(c)), c.dtype),
         options=_fractional_options,
         flops=lambda c: math.prod(c.output_shape) * (c.window_size - 1),

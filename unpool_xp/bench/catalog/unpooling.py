@@ -14,7 +14,8 @@ from unpool_xp._plan import resize, transposed
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.cases.operation import (
-    SIZE_FIELDS,
+    SCALE,
+    WINDOW,
     Arrays,
     Layout,
     Operation,
@@ -22,7 +23,6 @@ from unpool_xp.bench.cases.operation import (
     Planes,
     RowRange,
     compute_dtype,
-    require,
     select_planes,
 )
 from unpool_xp.bench.catalog.native_unpooling import UNPOOLING_NATIVES
@@ -44,7 +44,7 @@ def _resized_shape(case: Case) -> tuple[int, ...]:
 
 def _expected_nearest_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
     x = select_planes(arrays["x"], case.rank, planes)
-    factor = require(case.scale)[0]
+    factor = case.scale[0]
     # With a whole factor it may start at any row, otherwise at the first only.
     low = int(rows[0] // factor) if float(factor).is_integer() else 0
     high = min(math.ceil(rows[1] / factor) + 1, x.shape[1])
@@ -71,7 +71,7 @@ def _rows_of_resized(
     case: Case, x: NDArray, rows: RowRange, unpool: Callable[..., NDArray], **options: Any
 ) -> NDArray:
     """Return some rows of the interpolation of planes, shape (planes, *spatial)."""
-    factor = require(case.scale)
+    factor = case.scale
     if rows == (0, case.output_plane[0]):
         return unpool(x, scale_factor=factor, **options)
     # Interpolation is separable: do the first axis in full, then keep only the wanted rows.
@@ -114,8 +114,8 @@ def _expected_max_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRa
     _, *others = case.output_plane
     before = case.padding_pairs[0][0]
     # The windows that reach into these rows; what they have elsewhere falls outside.
-    low = max(-(-(rows[0] + before - require(case.kernel)[0] + 1) // require(case.stride)[0]), 0)
-    high = (rows[1] - 1 + before) // require(case.stride)[0] + 1
+    low = max(-(-(rows[0] + before - case.kernel[0] + 1) // case.stride[0]), 0)
+    high = (rows[1] - 1 + before) // case.stride[0] + 1
     plane = (rows[1] - rows[0], *others)
     places = indices[:, low:high] - rows[0] * math.prod(others)
     return (reference.max_unpool(values[:, low:high], places, plane, "any"),)
@@ -162,8 +162,7 @@ UNPOOLING: dict[str, Operation] = {
     "max_unpool": Operation(
         function=unpool_xp.max_unpool,
         natives=UNPOOLING_NATIVES["max_unpool"],
-        needs=("kernel",),
-        takes=SIZE_FIELDS,
+        parameters=WINDOW,
         inputs=lambda c: value_index_layout(c.shape, c.dtype),
         outputs=lambda c: {"unpooled": (_unpooled_shape(c), c.dtype)},
         make_inputs=_max_unpool_inputs,
@@ -174,8 +173,7 @@ UNPOOLING: dict[str, Operation] = {
     "nearest_unpool": Operation(
         function=unpool_xp.nearest_unpool,
         natives=UNPOOLING_NATIVES["nearest_unpool"],
-        needs=("scale",),
-        takes=("scale",),
+        parameters={"scale": SCALE},
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         expected=_expected_nearest_unpool,
         reference_steps=lambda c: math.prod(c.output_plane) / 3,  # a cheap step
@@ -183,8 +181,7 @@ UNPOOLING: dict[str, Operation] = {
     "linear_unpool": Operation(
         function=unpool_xp.linear_unpool,
         natives=UNPOOLING_NATIVES["linear_unpool"],
-        needs=("scale",),
-        takes=("scale",),
+        parameters={"scale": SCALE},
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         options=lambda c: {"scale_factor": c.scale, "coordinates": _COORDINATES},
         flops=lambda c: _interpolation_flops(c, 2),
@@ -197,8 +194,7 @@ UNPOOLING: dict[str, Operation] = {
     "cubic_unpool": Operation(
         function=unpool_xp.cubic_unpool,
         natives=UNPOOLING_NATIVES["cubic_unpool"],
-        needs=("scale",),
-        takes=("scale",),
+        parameters={"scale": SCALE},
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         flops=lambda c: _interpolation_flops(c, 4),
         expected=_expected_cubic_unpool,
@@ -209,8 +205,7 @@ UNPOOLING: dict[str, Operation] = {
     ),
     "fractional_max_unpool": Operation(
         function=unpool_xp.fractional_max_unpool,
-        needs=("scale",),
-        takes=("scale",),
+        parameters={"scale": SCALE},
         inputs=lambda c: value_index_layout(c.shape, c.dtype),
         outputs=_fractional_outputs,
         make_inputs=_fractional_unpool_inputs,

@@ -317,13 +317,15 @@ def provenance_fields(run: str, machine: Machine | None = None) -> dict[str, Any
 
 def case_fields(case: Case, cell: Cell) -> dict[str, Any]:
     """Return the fields of a row that say what it measures."""
+    fields = case.to_json()
     return {
         "backend": cell.label,
         "mode": cell.mode,
         "threads_asked": cell.threads,
         "implementation": cell.implementation,
         "function": cell.function,
-        **case.to_json(),
+        "pass_": fields.pop("pass"),
+        **fields,
     }
 
 

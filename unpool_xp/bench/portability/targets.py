@@ -56,7 +56,7 @@ def tax_cases(quick: bool = False) -> tuple[Case, ...]:
     step = 2 if quick else 1
     shapes, convolved = SHAPES[::step], CONV_TRANSPOSE_INPUTS[::step]
     windowed = [
-        Case(operation, shape, (kernel,) * 2, (stride,) * 2, (padding,) * 2)
+        Case(operation, shape, kernel=kernel, stride=stride, padding=padding)
         for operation in ("max_pool", "avg_pool", "max_unpool")
         for shape in shapes
         for kernel, stride, padding in WINDOWS

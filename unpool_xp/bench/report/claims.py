@@ -224,8 +224,7 @@ def _peak_memory_text(machine: RankedMachine) -> str:
     peaks: dict[tuple[object, ...], dict[str, int]] = {}
     for row in (timed.row for case in machine.cases for timed in case.timed):
         if row.peak_bytes and row.implementation == "portable":
-            sizes = (getattr(row, n) for n in ("shape", "kernel", "stride", "padding"))
-            key = (Contender.of(row), row.dtype, *map(str, sizes))
+            key = (Contender.of(row), row.dtype, str(row.shape), str(row.parameters))
             peaks.setdefault(key, {})[row.operation] = row.peak_bytes
     pairs = [p for p in peaks.values() if {"max_pool", "avg_pool"} <= p.keys()]
     if not pairs:
@@ -277,7 +276,9 @@ def _adds_parameters(machine: RankedMachine) -> Findings:
 
 
 def _weight_count(row: Row) -> int:
-    kernel = row.kernel or []
-    channel = len(row.shape) - len(kernel) - 1
+    # What nobody measured may have anything here.
+    kernel, out_channels = row.parameters.get("kernel"), row.parameters.get("out_channels")
+    sizes = [n for n in kernel if isinstance(n, int)] if isinstance(kernel, list) else []
+    channel = len(row.shape) - len(sizes) - 1
     channels = row.shape[channel] if 0 <= channel < len(row.shape) else 1
-    return channels * (row.out_channels or 1) * math.prod(kernel)
+    return channels * (out_channels if isinstance(out_channels, int) else 1) * math.prod(sizes)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
-from unpool_xp.bench.cases.case import BackendMode, Case, name_parts
+from unpool_xp.bench.cases.case import BackendMode, Case, case_text
 from unpool_xp.bench.cases.formatting import sizes_text
 from unpool_xp.bench.cases.operation import operations
+from unpool_xp.bench.cases.parameter import parameter_text
 from unpool_xp.bench.rows.schema import WORKLOAD, Row
 
 
 def case_of(row: Row) -> Case:
     """Return the case that a row measures."""
-    return Case.from_json({name: getattr(row, name) for name in WORKLOAD})
+    fields = {name.rstrip("_"): getattr(row, name) for name in WORKLOAD}
+    return Case.from_json(fields)
 
 
 def backend_mode_of(row: Row) -> BackendMode:
@@ -27,22 +28,17 @@ def name_of_case(row: Row) -> str:
     No case is made: a row that nobody measured can be of sizes that take minutes to plan.
     """
     if row.operation in operations():
-        return "-".join([*name_parts(row), row.dtype])
+        return case_text(row.operation, row.shape, row.parameters, row.dtype, row.pass_)
     return case_name(row)
-
-
-_SETTINGS = ("kernel", "stride", "padding", "scale", "out_channels")
 
 
 def settings_text(row: Row) -> str:
     """Return the settings of a case, such as "kernel 2x2, float32"."""
-    parts = []
-    for name in _SETTINGS:
-        value: Any = getattr(row, name)
-        if value is not None:
-            size = sizes_text(value) if isinstance(value, list) else str(value)
-            parts.append(f"{name.replace('_', ' ')} {size}")
-    return ", ".join([*parts, row.dtype])
+    given = [
+        f"{name.replace('_', ' ')} {parameter_text(value)}"
+        for name, value in row.parameters.items()
+    ]
+    return ", ".join([*given, row.dtype, *(["backward"] if row.pass_ == "backward" else [])])
 
 
 def case_name(row: Row) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -14,7 +13,7 @@ from msgspec.structs import asdict, replace
 
 from unpool_xp.bench.cases.formatting import printable
 
-ROW_SCHEMA = 1
+ROW_SCHEMA = 2
 MOST_SAMPLES, MOST_PROCESSES = 100_000, 1000
 MOST_ELEMENTS = 2**63 - 1
 _LONGEST_REASON = 10_000  # characters
@@ -29,8 +28,10 @@ Sizes = Annotated[list[Count], Meta(max_length=64)]
 Samples = Annotated[list[Seconds], Meta(max_length=MOST_SAMPLES)]
 Numbers = Annotated[list[Number], Meta(max_length=MOST_SAMPLES)]
 Counts = Annotated[list[Count], Meta(max_length=MOST_SAMPLES)]
+_Real = Annotated[float, Meta(ge=-1e15, le=1e15)]
+_FEW = Meta(max_length=10_000)
 # Counters of an operating system may go backwards.
-Observed = Annotated[list[Annotated[float, Meta(ge=-1e15, le=1e15)]], Meta(max_length=MOST_SAMPLES)]
+Observed = Annotated[list[_Real], Meta(max_length=MOST_SAMPLES)]
 
 
 class Conditions(msgspec.Struct, kw_only=True):
@@ -47,10 +48,19 @@ class Conditions(msgspec.Struct, kw_only=True):
             getattr(self, name).extend(getattr(more, name))
 
 
-class Row(msgspec.Struct, kw_only=True, frozen=True):
-    """One measurement of one case: schema version 1."""
+# What JSON holds, three levels deep.
+_Scalar = None | bool | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | _Real | Text
+_Shallow = _Scalar | Annotated[list[_Scalar], _FEW] | Annotated[dict[Text, _Scalar], _FEW]
+_Deep = _Scalar | Annotated[list[_Shallow], _FEW] | Annotated[dict[Text, _Shallow], _FEW]
+Parameters = Annotated[
+    dict[Text, _Scalar | Annotated[list[_Deep], _FEW] | Annotated[dict[Text, _Deep], _FEW]], _FEW
+]
 
-    schema: Literal[1] = 1
+
+class Row(msgspec.Struct, kw_only=True, frozen=True, rename={"pass_": "pass"}):
+    """One measurement of one case: schema version 2."""
+
+    schema: Literal[2] = 2
     run: Text
     time: Text  # ISO 8601, UTC
     commit: Text | None
@@ -64,11 +74,7 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     function: Text
     operation: Text
     shape: Sizes  # of the operation's first array
-    kernel: Sizes | None
-    stride: Sizes | None
-    padding: Sizes | None
-    scale: Annotated[list[Count | Number], Meta(max_length=64)] | None
-    out_channels: Count | None
+    parameters: Parameters  # of the operation
     dtype: Text
     checked: bool
     check_scope: Text | None
@@ -85,6 +91,7 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     # rows without `process`, one of 256 MiB.
     copy_gb_s: Number | None
     # Older rows lack these.
+    pass_: Literal["forward", "backward"] = "forward"
     device_samples_s: Numbers = []  # like samples_s, by the device clock if there is one
     clock_mhz: Count | None = None  # of a GPU's processors, right after the samples
     process: Counts = []  # which process each sample is of
@@ -98,7 +105,7 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
 
 
 Key = tuple[Any, ...]
-WORKLOAD = ("operation", "shape", "kernel", "stride", "padding", "scale", "out_channels", "dtype")
+WORKLOAD = ("operation", "shape", "parameters", "dtype", "pass_")
 _CASE = ("backend", "mode", "threads_asked", "implementation", "function", *WORKLOAD)
 
 
@@ -118,7 +125,13 @@ def workload_key(row: Row) -> Key:
 
 
 def _key(values: Iterable[Any]) -> Key:
-    return tuple(tuple(value) if isinstance(value, list) else value for value in values)
+    return tuple(map(_hashable, values))
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple((name, _hashable(one)) for name, one in sorted(value.items()))
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
 def elements(row: Row) -> int:
@@ -136,36 +149,44 @@ def failure_reason(row: Row) -> str | None:
     return row.error or ("no samples" if row.checked else "not checked")
 
 
-class _Version(msgspec.Struct):
-    schema: int
+class _Parameters1(msgspec.Struct):
+    """The parameters that rows of schema 1 had, each as a field of the row."""
+
+    kernel: Sizes | None
+    stride: Sizes | None
+    padding: Sizes | None
+    scale: Annotated[list[Count | Number], Meta(max_length=64)] | None
+    out_channels: Count | None
 
 
 def parse_row(line: bytes) -> Row:
     """Parse a line of JSON as a row; raise a ValueError that says why it is invalid."""
-    return _valid_row(msgspec.json.decode, line)
-
-
-def row_of(fields: Mapping[str, Any]) -> Row:
-    """Return the row that has these fields; raise a ValueError that says why they are no row."""
-    return _valid_row(msgspec.convert, fields)
-
-
-def _valid_row(read: Callable[..., Any], data: object) -> Row:
     try:
-        row: Row = read(data, type=Row)
-    except msgspec.ValidationError as error:
-        with contextlib.suppress(msgspec.ValidationError):
-            version = read(data, type=_Version).schema
-            if version != ROW_SCHEMA:
-                newer = ": take a newer one" if version > ROW_SCHEMA else ""
-                raise ValueError(
-                    f"has schema {version}; this version reads schema {ROW_SCHEMA}{newer}"
-                ) from error
-        raise ValueError(f"is not valid: {error}") from error
+        fields = msgspec.json.decode(line)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not readable as JSON: {error}") from error
+    return row_of(fields)
+
+
+def row_of(fields: Any) -> Row:
+    """Return the row that has these fields; raise a ValueError that says why they are no row."""
+    schema = fields.get("schema", ROW_SCHEMA) if isinstance(fields, Mapping) else ROW_SCHEMA
+    if type(schema) is int and schema not in (1, ROW_SCHEMA):
+        newer = ": take a newer one" if schema > ROW_SCHEMA else ""
+        raise ValueError(f"has schema {schema}; this version reads schema 1 to {ROW_SCHEMA}{newer}")
+    try:
+        row = msgspec.convert(_in_schema_2(fields) if schema == 1 else fields, Row)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"is not valid: {error}") from error
     _require_consistent(row)
     return replace(row, **_printable_texts(row) | {"time": _in_utc(row.time)})
+
+
+def _in_schema_2(fields: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = asdict(msgspec.convert(fields, _Parameters1))
+    others = {name: value for name, value in fields.items() if name not in parameters}
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return {**others, "schema": ROW_SCHEMA, "parameters": given}
 
 
 def _require_consistent(row: Row) -> None:

@@ -1,0 +1,100 @@
+"""A parameter of an operation: what a case, the command line and a name make of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from unpool_xp.bench.cases.formatting import sizes_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """A parameter of an operation.
+
+    Parameters
+    ----------
+    help : str
+        What it is, for the command line.
+    kind : type, optional
+        int, float or str. A float may be given as an int.
+    per_axis : bool, optional
+        Whether there is one for each axis that the operation acts on. The first such parameter
+        decides how many axes that are.
+    least : int, optional
+        The smallest value. Default: the operation sees to it.
+    required : bool, optional
+        Whether there must be one.
+    default : optional
+        What it is where it is not given; a case that gives just this is the same case. A callable
+        takes the parameters before it.
+    letter : str, optional
+        What stands before its value in the name of a case. Default: its name.
+    """
+
+    help: str
+    kind: type[int] | type[float] | type[str] = int
+    per_axis: bool = False
+    least: int | None = None
+    required: bool = False
+    default: Any = None
+    letter: str = ""
+
+    def check(self, name: str, value: Any, axes: int) -> Any:
+        """Return a value as a case keeps it; raise a ValueError that names it."""
+        if not self.per_axis:
+            if not self._is_one(value):
+                least = "" if self.least is None else f" >= {self.least}"
+                article = "an" if self.kind is int else "a"
+                kind = f"{article} {self.kind.__name__}{least}"
+                raise ValueError(f"Case: {name}={value!r} must be {kind}")
+            return value
+        sizes = (value,) * axes if isinstance(value, int | float) else value
+        if not isinstance(sizes, tuple | list) or not all(map(self._is_one, sizes)):
+            raise ValueError(f"Case: {name}={sizes!r} must be numbers, one an axis")
+        return tuple(sizes)
+
+    def _is_one(self, value: Any) -> bool:
+        allowed = (int, float) if self.kind is float else (self.kind,)
+        return type(value) in allowed and (self.least is None or value >= self.least)
+
+
+def parameter_text(value: Any, *, brief: bool = False) -> str:
+    """Return any value that a row may hold as a parameter."""
+    if not isinstance(value, tuple | list):
+        return str(value)
+    if not all(isinstance(one, int | float) for one in value):
+        return json.dumps(value)
+    return sizes_text(value[:1] if brief and len(set(value)) == 1 else value)
+
+
+def check_parameters(
+    operation: str,
+    known: Mapping[str, Parameter],
+    shape: tuple[int, ...],
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the parameters of a case, in their order, without those that are left out.
+
+    Raises a ValueError that names the first that is wrong.
+    """
+    for name, value in given.items():
+        if value is not None and name not in known:
+            takes = ", ".join(known)
+            raise ValueError(f"Case: {name}={value!r} is not for {operation}, which takes {takes}")
+    checked: dict[str, Any] = {}
+    axes = len(shape) - 2
+    for name, parameter in known.items():
+        value, default = given.get(name), parameter.default
+        if value is None and callable(default):
+            value = default(checked)
+        if value is not None:
+            value = parameter.check(name, value, axes)
+            left_out = None if default is None or callable(default) else default
+            if left_out is None or value != parameter.check(name, left_out, axes):
+                checked[name] = value
+        elif parameter.required:
+            raise ValueError(f"Case: {name}=None; {operation} needs it")
+    return checked
