@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.cases import SMALL
+from tests.bench.catalog.test_gradients import DIFFERENTIABLE
 from unpool_xp import backends
 from unpool_xp.backends import GradientsUnavailableError
 from unpool_xp.bench.cases.case import Case
@@ -56,7 +56,7 @@ def test_a_library_without_gradients_says_so(label: str) -> None:
 
 @pytest.mark.parametrize(
     "case",
-    [case.replace(backward=True) for case in SMALL if case.dtype.startswith("float")],
+    DIFFERENTIABLE,
     ids=lambda case: case.name,
 )
 def test_the_gradients_of_torch_are_right_portable_and_native(case: Case) -> None:
@@ -70,14 +70,12 @@ def test_the_gradients_of_torch_are_right_portable_and_native(case: Case) -> Non
     assert not any(array.requires_grad for array in inputs.device)
 
 
-@pytest.mark.parametrize("case", [POOL, CONVOLVE], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [POOL, DIFFERENTIABLE[-1]], ids=lambda case: case.name)
 def test_the_gradients_of_jax_are_right_compiled(case: Case) -> None:
     backend = backends.load("jax:cpu")
     inputs = DeviceInputs(backend, case)
-    for implementation, function in (
-        ("portable", None),
-        ("native", case.natives("jax")[0].name(case)),
-    ):
+    for function in (None, *(native.name(case) for native in case.natives("jax")[:1])):
+        implementation = "native" if function else "portable"
         session = Session(backend, case, "compiled", implementation, function, inputs=inputs)
         assert session.prepare(), session.measured.error
 

@@ -126,11 +126,11 @@ class ExpectedOutputs:
             raise MismatchError(f"{name} has shape {got.shape}, should be {shape}")
 
     def _check_values(self, name: str, start: int, got: NDArray, want: NDArray) -> None:
-        shape, dtype = self.case.outputs[name]
+        shape, _ = self.case.outputs[name]
         want = want.astype(got.dtype)
-        operation, tolerance = self.case.definition, 0.0
-        if not operation.exact and name != "indices":
-            tolerance = TOLERANCE.get(dtype, 0) + operation.extra_tolerance(self.case)
+        tolerance = 0.0
+        if name != "indices":
+            tolerance = sum(map(_tolerance, self.case.parts))
         wrong = differing(got, want, tolerance)
         if not wrong.any():
             return
@@ -157,14 +157,12 @@ class ExpectedGradients:
     """
 
     def __init__(self, case: Case, arrays: dict[str, NDArray]) -> None:
-        self.case, operation = case, case.definition
+        self.case = case
         self._arrays = {name: to_64_bit(array) for name, array in arrays.items()}
-        self._expected: Outputs | None = None
-        self._slopes: list[tuple[dict[str, NDArray], float]] = []
-        if operation.gradients is not None:
-            self._expected = self._merged(operation.gradients(case, self._arrays))
-        else:
-            self._slopes = [self._slope(seed) for seed in range(_DIRECTIONS)]
+        found = case.definition.gradients(case, self._arrays)
+        self._expected = None if found is None else self._merged(found)
+        seeds = range(_DIRECTIONS if found is None else 0)
+        self._slopes = [self._slope(seed) for seed in seeds]
 
     def _slope(self, seed: int) -> tuple[dict[str, NDArray], float]:
         """Return a direction by the name of each gradient, and the derivative along it."""
@@ -222,12 +220,20 @@ class ExpectedGradients:
     def _tolerance(self, name: str) -> float:
         """Return how much a gradient may differ, relative to its largest element."""
         shape, dtype = self.case.gradients[name]
-        operation = self.case.definition
         # Sums of many products, in single precision at least; their errors are independent.
-        terms = operation.gradient_flops(self.case) / (2 * max(math.prod(shape), 1))
+        terms = self.case.definition.gradient_flops(self.case) / (2 * math.prod(shape))
         computing = np.finfo(np.float64 if dtype == "float64" else np.float32)
         rounding = float(computing.eps) * math.sqrt(max(terms, 1))
-        return TOLERANCE.get(dtype, 0) + rounding + operation.extra_tolerance(self.case)
+        return rounding + sum(map(_computed_tolerance, self.case.parts))
+
+
+def _tolerance(part: Case) -> float:
+    """Return how far values may be off, relative to the largest."""
+    return 0.0 if part.definition.exact else _computed_tolerance(part)
+
+
+def _computed_tolerance(part: Case) -> float:
+    return TOLERANCE.get(part.dtype, 0) + part.definition.extra_tolerance(part)
 
 
 def _planes_within_budget(
