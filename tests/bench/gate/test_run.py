@@ -381,7 +381,8 @@ def linear_unpool(x, scale_factor=None, **options):
 def test_what_goes_wrong_is_a_reason_and_the_rest_is_measured(
     repository: Path, built: Builder, tmp_path: Path
 ) -> None:
-    base = built(commit_change(repository, '_NAMES["resizing"] = ("linear_unpool",)\n', "base", "lacking"))
+    lacking = '_NAMES["resizing"] = ("linear_unpool",)\n'
+    base = built(commit_change(repository, lacking, "base", "lacking"))
     # A module that base lacks: each copy of the package imports its own, late too.
     lazy = {"unpool_xp/lazy.py": "def wrong(values):\n    return values\n"}
     head = built(commit_change(repository, FAULTS, "base", "faults", lazy))
