@@ -168,7 +168,7 @@ def backward_lines(
         return [
             *(f"{name}.requires_grad_()" for name in wrt),
             *lines,
-            f"{', '.join(gradients)}{',' * (len(gradients) == 1)} = torch.autograd.grad({given})",
+            f"({', '.join(gradients)},) = torch.autograd.grad({given})",
         ]
     return [*lines, f"# the gradients by {', '.join(wrt)}: as {library} computes them"]
 
