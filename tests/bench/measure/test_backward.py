@@ -127,3 +127,50 @@ def test_several_outputs_have_a_cotangent_each() -> None:
         arrays[1] = arrays[1].astype(np.int32)
         found = [int(backend.to_numpy(a)[0]) for a in function(*map(backend.asarray, arrays))]
         assert found == [15, 1, 13, 10 * 5 + 100, 10 * 3 + 200]
+
+
+def made_by(code: list[str], inputs: DeviceInputs) -> list[Any]:
+    """Run code to paste; return the outputs and gradients that it makes."""
+    case = inputs.case
+    arrays = [backend_copy(inputs, array) for array in inputs.host.values()]
+    names: dict[str, Any] = dict(zip(case.inputs, arrays, strict=True))
+    exec("\n".join(code), names)
+    return [inputs.backend.to_numpy(names[n]) for n in (*output_names(case), *case.gradients)]
+
+
+def backend_copy(inputs: DeviceInputs, array: Any) -> Any:
+    return inputs.backend.asarray(array)
+
+
+@pytest.mark.parametrize(
+    ("label", "mode", "case"),
+    [
+        *(("torch:cpu", "eager", case) for case in (POOL, UNPOOL, CONVOLVE)),
+        *(("jax:cpu", "compiled", case) for case in (POOL, CONVOLVE)),
+    ],
+)
+def test_the_code_to_paste_makes_the_gradients(label: str, mode: str, case: Case) -> None:
+    inputs = DeviceInputs(backends.load(label), case)
+    cells = [cell for cell in cells_of(case, label, [mode]) if "values" not in cell.function]
+    for cell in cells:
+        if cell.implementation == "native":
+            native = case.find_native(inputs.backend.library, cell.function)
+            if native.reason(case) is not None:
+                continue
+        code = code_for(case, make_row({}, case, cell, Measurement()))
+        assert inputs.host_inputs.expected.check(made_by(code, inputs)) == "all"
+
+
+def test_code_for_torch_compile_compiles_the_forward() -> None:
+    native = CONVOLVE.natives("torch")[0]
+    assert native.code(CONVOLVE, "torch.compile") == [
+        "import torch",
+        "@torch.compile",
+        "def compiled(x, weight):",
+        "    y = torch.nn.functional.conv_transpose2d(x, weight, stride=(2, 2))",
+        "    return y",
+        "x.requires_grad_()",
+        "weight.requires_grad_()",
+        "y = compiled(x, weight)",
+        "(x_gradient, weight_gradient) = torch.autograd.grad(y, (x, weight), cotangent)",
+    ]
