@@ -154,12 +154,19 @@ class BenchmarkTable(Generated):
         rows = []
         for name, spec in catalog.OPERATIONS.items():
             titles = dict.fromkeys(f"``{n.title.format(d='2')}``" for n in spec.natives)
-            optional = [taken for taken in spec.takes if taken not in spec.needs]
+            needs, takes = (
+                ", ".join(
+                    f"``--{parameter.replace('_', '-')}``"
+                    for parameter, about in spec.parameters.items()
+                    if about.required is required
+                )
+                for required in (True, False)
+            )
             rows.append(
                 (
                     f"``{name}``",
-                    ", ".join(f"``--{needed.replace('_', '-')}``" for needed in spec.needs),
-                    ", ".join(f"``--{taken.replace('_', '-')}``" for taken in optional) or "none",
+                    needs or "none",
+                    takes or "none",
                     ", ".join(titles) or "none",
                 )
             )

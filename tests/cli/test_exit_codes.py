@@ -70,6 +70,8 @@ WRONG_USE = [
     ("nonsense",),
     ("choose", "upsample", "--shape", "1,2,4,4"),
     ("choose", "max_pool", "--shape", "1,2,4,4", "--kernel", "9"),
+    (*CHOOSE, "--against", "not-there"),
+    (*CHOOSE, "--against", "empty.jsonl"),
     (*CHOOSE, "--budget", "0"),
     ("check", "-o", "upsample"),
     ("sweep", "--preset", "huge"),

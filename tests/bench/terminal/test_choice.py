@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 from rich.console import Console
 
+from tests.support.command import APP, problem
 from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
@@ -19,8 +20,15 @@ from unpool_xp.bench.catalog import OPERATIONS
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.bench.terminal.choice import code_for, print_choice
+from unpool_xp.bench.terminal.choice import (
+    code_for,
+    print_against,
+    print_choice,
+    sweep_command,
+)
 from unpool_xp.bench.terminal.choice_files import choice_as_csv, choice_as_json, choice_as_markdown
+from unpool_xp.bench.verdicts.against import set_beside
+from unpool_xp.cli.case_options import chosen_cases
 
 CASE = Case("max_unpool", (2, 3, 8, 8), kernel=2)
 
@@ -238,3 +246,56 @@ def test_the_answer_is_written_for_documents_and_spreadsheets() -> None:
     assert float(second["low_s"]) <= float(second["seconds"]) <= float(second["high_s"])
     assert (second["cold_s"], failed["seconds"]) == ("0.002", "")
     assert failed["reason"] == "'=crashed | at 1 s"
+
+
+def test_rows_of_another_machine_are_set_beside_the_answer() -> None:
+    there = replace(row(CASE, "torch:cuda", 1e-6), machine="gpu-machine", from_device_s=1e-3)
+    slow = replace(row(CASE, "numpy", 3e-5), machine="old-machine")
+    other_size = row(Case("max_unpool", (2, 3, 16, 16), kernel=2), "numpy", 1e-5)
+    rows = [there, slow, replace(other_size, machine="third-machine")]
+    choice = Choice(CASE, [row(CASE, "numpy", 1e-5)], {})
+    others = set_beside({CASE.name: choice.rows}, rows)
+    console, command = Console(file=io.StringIO(), width=200), sweep_command(CASE)
+    print_against(console, others, command)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[1:4] == [
+        "beside gpu-machine",
+        "  on its GPU: torch:cuda, 1.01 µs a call, 10.0x as fast as here",
+        "  on its GPU with the copies there and back, here too: torch:cuda, 1.00 ms a call, "
+        "takes 32.3x as long as here",
+    ]
+    assert "  on its CPU: numpy, 30.2 µs a call, takes 3.00x as long as here" in lines
+    nearest = "the nearest in size is max_unpool-2x3x16x16-k2x2-s2x2-float32"
+    assert f"  no row of it there; {nearest}" in lines
+    assert lines[-1] == f"  {command}"
+    page = choice_as_markdown(choice, others, command)
+    assert f"\n- no row of it there; {nearest}\n" in page.replace("\\_", "_")
+    assert page.endswith(f"```shell\n{command}\n```\n")
+    gpu, old, third = json.loads(json.dumps(choice_as_json(choice, others)))["against"]
+    (case,) = gpu["cases"]
+    assert case["gpu"]["times_here"] == pytest.approx(0.1)
+    assert (case["gpu"]["beside_here"], case["cpu"]) == ("faster", None)
+    assert old["cases"][0]["cpu"]["beside_here"] == "slower"
+    assert (gpu["missing"], third["missing"]) == ([], [CASE.name])
+    table = [*csv.DictReader(io.StringIO(choice_as_csv(choice, others)))]
+    machines = [choice.rows[0].machine, "gpu-machine", "old-machine"]
+    assert [line["machine"] for line in table] == machines
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("max_pool", (1, 2, 9, 8), kernel=(3, 2), stride=2, padding=1, dtype="float16"),
+        Case("linear_unpool", (1, 2, 9, 8), scale=(2, 1.5)),
+        Case("conv_transpose", (1, 2, 9, 8), kernel=2, stride=2, out_channels=3),
+    ],
+    ids=lambda case: case.operation,
+)
+def test_the_command_for_rows_that_are_missing_measures_that_case(case: Case) -> None:
+    _, *words = sweep_command(case).split()
+    assert problem(words) is None
+    _, command, rest = APP.resolve_command(APP.context_class(APP), words)
+    given = command.make_context("sweep", rest).params
+    names = ("kernel", "stride", "padding", "scale", "out_channels", "dtype")
+    settings = {name: given[name] for name in names}
+    assert chosen_cases(None, None, given["shape"], given["operation"], settings).cases == (case,)

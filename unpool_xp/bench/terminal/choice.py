@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,6 +15,7 @@ from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.ranking import print_ranking
 from unpool_xp.bench.terminal.tables import print_line, text_table
+from unpool_xp.bench.verdicts.against import OtherMachine
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.ranking import Ranked, Ranking
 
@@ -36,6 +39,32 @@ def print_choice(console: Console, choice: Choice) -> None:
         print_line(console, title, style="bold")
         for line in lines:  # to paste, so as they are
             console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def print_against(console: Console, others: Sequence[OtherMachine], command: str) -> None:
+    """Print what other machines have beside this one, and the command for what they lack."""
+    for other in others:
+        console.print()
+        print_line(console, escape(f"beside {other.title}"), style="bold")
+        for line in other.lines():
+            print_line(console, escape(line), indent=2)
+    if any(other.missing for other in others):
+        console.print()
+        print_line(console, "to have the rows that are missing, run there:", style="bold")
+        console.print(f"  {escape(command)}", highlight=False, soft_wrap=True)
+
+
+def sweep_command(case: Case) -> str:
+    """Return the command that measures a case on another machine and keeps its rows."""
+    words = ["unpool-xp", "sweep", "--operation", case.operation, "--shape", _numbers(case.shape)]
+    for name, value in case.parameters.items():
+        words += [f"--{name.replace('_', '-')}", _numbers(value)]
+    words += ["--dtype", case.dtype, *(["--pass", case.pass_] if case.backward else [])]
+    return shlex.join(words)
+
+
+def _numbers(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def answer_lines(choice: Choice) -> list[str]:

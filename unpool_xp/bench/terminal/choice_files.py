@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from unpool_xp.bench.cases.formatting import csv_cell, escape_markdown, markdown_table
@@ -13,6 +14,7 @@ from unpool_xp.bench.rows.names import contender_text
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.choice import answer_lines, code_for, codes_for
 from unpool_xp.bench.terminal.ranking import LEGEND, failure_lines, ranking_cells
+from unpool_xp.bench.verdicts.against import Beside, OtherMachine
 from unpool_xp.bench.verdicts.crossover import DeviceCrossover
 from unpool_xp.bench.verdicts.ranking import Ranking
 
@@ -26,13 +28,23 @@ _OF_A_TIME = (
     "cold_s",
 )
 CSV_COLUMNS = (
-    *("case", "place", "name", "backend", "mode", "threads_asked", "implementation", "function"),
+    *(
+        "machine",
+        "case",
+        "place",
+        "name",
+        "backend",
+        "mode",
+        "threads_asked",
+        "implementation",
+        "function",
+    ),
     *("seconds", "low_s", "high_s", "times_best", "beside_best", "share_best", "cold_s"),
     *("samples", "processes", "disturbed", "reason"),
 )
 
 
-def choice_as_json(choice: Choice) -> dict[str, Any]:
+def choice_as_json(choice: Choice, others: Sequence[OtherMachine] = ()) -> dict[str, Any]:
     """Return the answer for scripts: numbers that are no numbers are null, as JSON has none."""
     ranking, with_transfer = choice.ranking(), choice.ranking(with_transfer=True)
     portable = ranking.best_portable
@@ -68,12 +80,47 @@ def choice_as_json(choice: Choice) -> dict[str, Any]:
             for copies in (False, True)
             for crossing in choice.device_crossovers(with_transfer=copies)
         ],
+        "against": against_as_json(others),
+    }
+
+
+def against_as_json(others: Sequence[OtherMachine]) -> list[dict[str, Any]]:
+    """Return what other machines have for the same cases, each beside the best here."""
+    return [
+        {
+            "machine": other.machine,
+            "cases": [
+                {
+                    "name": case.name,
+                    "here": case.here.best and case.here.best.name,
+                    "cpu": _beside_as_json(case.best(gpu=False)),
+                    "gpu": _beside_as_json(case.best(gpu=True)),
+                    "gpu_with_transfer": _beside_as_json(case.best(gpu=True, with_transfer=True)),
+                }
+                for case in other.cases
+            ],
+            "missing": [case.name for case in other.missing],
+        }
+        for other in others
+    ]
+
+
+def _beside_as_json(beside: Beside | None) -> dict[str, Any] | None:
+    if beside is None:
+        return None
+    return {
+        "use": beside.there.name,
+        "seconds": beside.there.seconds,
+        "times_here": beside.ratio.estimate,
+        "beside_here": beside.verdict.value,
+        "backend_version": beside.there.row.backend_version,
+        "time": beside.there.row.time,
     }
 
 
 def _ranking_as_json(choice: Choice, ranking: Ranking) -> list[dict[str, Any]]:
     def what(row: Row) -> dict[str, Any]:
-        fields = ("backend", "mode", "threads_asked", "implementation", "function")
+        fields = ("machine", "backend", "mode", "threads_asked", "implementation", "function")
         return {"name": contender_text(row), **{name: getattr(row, name) for name in fields}}
 
     timed = [
@@ -123,8 +170,10 @@ def _crossover_as_json(crossing: DeviceCrossover) -> dict[str, Any]:
 # --- documents and spreadsheets ------------------------------------------------------------------
 
 
-def choice_as_markdown(choice: Choice) -> str:
-    """Return the ranking, the answer and the code for it."""
+def choice_as_markdown(
+    choice: Choice, others: Sequence[OtherMachine] = (), command: str = ""
+) -> str:
+    """Return the ranking, the answer, the code for it, and what other machines have."""
     use, *more = map(escape_markdown, answer_lines(choice))
     lines = [f"### {escape_markdown(choice.case.name)}", "", f"**{use}**", ""]
     lines += [f"- {line}" for line in more]
@@ -141,16 +190,30 @@ def choice_as_markdown(choice: Choice) -> str:
         lines += ["", *part] if part else []
     for title, code in codes_for(choice).items():
         lines += ["", f"{title[0].upper()}{title[1:]}:", "", "```python", *code, "```"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + against_as_markdown(others, command)) + "\n"
 
 
-def choice_as_csv(choice: Choice) -> str:
-    """Return the ranking, a line a candidate; times are in seconds."""
+def against_as_markdown(others: Sequence[OtherMachine], command: str) -> list[str]:
+    """Return what other machines have, and the command that measures what they lack."""
+    lines = []
+    for other in others:
+        lines += ["", f"Beside {escape_markdown(other.title)}:", ""]
+        lines += [f"- {escape_markdown(line)}" for line in other.lines()]
+    if any(other.missing for other in others):
+        lines += ["", "The command for the rows that are missing, to run there:", ""]
+        lines += ["```shell", command, "```"]
+    return lines
+
+
+def choice_as_csv(choice: Choice, others: Sequence[OtherMachine] = ()) -> str:
+    """Return the rankings of all machines, a line a candidate; times are in seconds."""
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    for entry in _ranking_as_json(choice, choice.ranking()):
-        low, high = entry["interval"] or (None, None)
-        line = {**entry, "case": choice.case.name, "low_s": low, "high_s": high}
-        writer.writerow({name: csv_cell(value) for name, value in line.items()})
+    elsewhere = [case.there for other in others for case in other.cases]
+    for ranking in (choice.ranking(), *elsewhere):
+        for entry in _ranking_as_json(choice, ranking):
+            low, high = entry["interval"] or (None, None)
+            line = {**entry, "case": choice.case.name, "low_s": low, "high_s": high}
+            writer.writerow({name: csv_cell(value) for name, value in line.items()})
     return text.getvalue()

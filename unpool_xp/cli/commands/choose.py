@@ -19,6 +19,7 @@ from unpool_xp.cli.case_options import (
     StrideOption,
     case_of,
 )
+from unpool_xp.cli.commands.report import read_measured
 from unpool_xp.cli.common import (
     TIMEOUT_SECONDS,
     BackendOption,
@@ -68,6 +69,13 @@ def choose(
     table: Annotated[
         Path | None, typer.Option("--csv", help="Write the ranking here, a line a candidate.")
     ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Rows of other machines to set beside, files or folders; may be given several "
+            "times."
+        ),
+    ] = None,
 ) -> None:
     """Measure which library and which function to use, and from which size on that changes."""
     from unpool_xp.bench.choose import Choice
@@ -75,6 +83,7 @@ def choose(
     from unpool_xp.bench.measure.workers import is_loss
     from unpool_xp.bench.terminal import choice as show_choice
     from unpool_xp.bench.terminal import choice_files
+    from unpool_xp.bench.verdicts.against import set_beside
 
     started = ctx.meta.get("unpool_xp.started", time.monotonic())
     case = case_of(
@@ -88,6 +97,7 @@ def choose(
         dtype=dtype,
     )
     numbers = parse_threads(threads)
+    rows, _, machines = read_measured(against, "nothing was measured") if against else ([], [], {})
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
     with open_output("--markdown", markdown) as page, open_output("--csv", table) as csv_file:
         labels = resolve_labels(backend, to_time=True)
@@ -114,14 +124,17 @@ def choose(
         if not known:
             stop.raise_again()
         (choice,) = known
+        others = set_beside({case.name: choice.rows}, rows, machines)
+        command = show_choice.sweep_command(case)
         if as_json:
-            print(json.dumps(choice_files.choice_as_json(choice), indent=1))
+            print(json.dumps(choice_files.choice_as_json(choice, others), indent=1))
         else:
             show_choice.print_choice(out, choice)
+            show_choice.print_against(out, others, command)
         if page:
-            page.write(choice_files.choice_as_markdown(choice))
+            page.write(choice_files.choice_as_markdown(choice, others, command))
         if csv_file:
-            csv_file.write(choice_files.choice_as_csv(choice))
+            csv_file.write(choice_files.choice_as_csv(choice, others))
     report_disturbed(choice.rows)
     stop.raise_again()
     lost = [row for row in choice.rows if row.implementation == "portable" and is_loss(row.error)]

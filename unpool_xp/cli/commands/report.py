@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -11,6 +11,11 @@ from rich.markup import escape
 from unpool_xp.bench.cases.formatting import printable
 from unpool_xp.cli.common import app, err, fail, notes, out, report_unwritable, require_writable
 from unpool_xp.cli.stopping import StoppableCommand
+
+if TYPE_CHECKING:
+    from unpool_xp.bench.measure.machine import Machine
+    from unpool_xp.bench.rows.files import Problem
+    from unpool_xp.bench.rows.schema import Row
 
 
 @app.command(cls=StoppableCommand)
@@ -44,12 +49,23 @@ def print_answers(paths: list[Path]) -> None:
 
 def write_report_from(paths: list[Path], to: Path, option: str) -> None:
     """Read files of results and write the report of them; `option` names the folder in an error."""
-    from unpool_xp.bench.measure.machine import read_machines
     from unpool_xp.bench.report.write import write_report
+
+    require_writable(option, to)
+    rows, problems, machines = read_measured(paths, "nothing was written")
+    with report_unwritable(option, to):
+        files = write_report(rows, problems, to, machines=machines)
+    notes.print(f"{len(rows)} rows; open {files.html}")
+
+
+def read_measured(
+    paths: list[Path], without: str
+) -> tuple[list[Row], list[Problem], dict[str, Machine]]:
+    """Read results and their machines; exit where there is no row, with what is not done then."""
+    from unpool_xp.bench.measure.machine import read_machines
     from unpool_xp.bench.rows.readers import read_results
     from unpool_xp.bench.terminal.comparison import print_problems
 
-    require_writable(option, to)
     try:
         read = read_results(paths)
     except OSError as error:
@@ -58,7 +74,5 @@ def write_report_from(paths: list[Path], to: Path, option: str) -> None:
     problems = [*read.problems, *of_machines]
     print_problems(err, problems)
     if not read.rows:
-        fail(printable(f"no row can be read in {', '.join(map(str, paths))}; nothing was written"))
-    with report_unwritable(option, to):
-        files = write_report(read.rows, problems, to, machines=machines)
-    notes.print(f"{len(read.rows)} rows; open {files.html}")
+        fail(printable(f"no row can be read in {', '.join(map(str, paths))}; {without}"))
+    return read.rows, problems, machines
