@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from unpool_xp.bench.cases.case import BackendMode, Case
+from unpool_xp.bench.measure.interleaver import Interleaver
 from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
 from unpool_xp.bench.measure.pools import Pool, open_pools
 from unpool_xp.bench.measure.rounds import PROCESSES, TIMEOUT_SECONDS
@@ -17,7 +20,7 @@ from unpool_xp.bench.measure.sweep import (
     memory_shortfall,
     provenance_fields,
 )
-from unpool_xp.bench.measure.workers import places_of
+from unpool_xp.bench.measure.workers import Place, places_of
 from unpool_xp.bench.rows import provenance
 from unpool_xp.bench.rows.names import backend_mode_of
 from unpool_xp.bench.rows.schema import Row
@@ -140,6 +143,20 @@ class BudgetedRun:
                 self._measure(case, few, left / (len(cases) - number))
                 took_s = time.monotonic() - begun
 
+    def start_seconds(self, place: Place) -> float:
+        """Return what the first worker of a place took to start, beside the others."""
+        return self._pools[0][place].start_s
+
+    def measure_peak(self, case: Case, cell: Cell) -> None:
+        """Measure the peak memory of a call in a process of its own; the cell's row gets it."""
+        interleaver = Interleaver(case, [cell], self.timeout_s, self.end)
+        interleaver.measure_peaks([cell])
+        peak = interleaver.measured[cell].peak_bytes
+        self.rows[case] = [
+            replace(row, peak_bytes=peak) if cell_of(row) == cell else row
+            for row in self.rows[case]
+        ]
+
     def _measure(
         self, case: Case, cells: Sequence[Cell], seconds: float, grace_s: float = 0.0
     ) -> list[Row]:
@@ -184,11 +201,15 @@ def _contenders(
     return [cell for cell in measured if cell not in timed or not has_lost(timed[cell])]
 
 
+def cell_of(row: Row) -> Cell:
+    """Return what a row was measured with."""
+    return Cell(row.backend, row.mode, row.implementation, row.function, row.threads_asked)
+
+
 def best_of_each(cells: Sequence[Cell], rows: Sequence[Row]) -> list[Cell]:
     """Return the portable cells, and the fastest native of each backend in each mode."""
-    cell_of = {id(row): cell for cell, row in zip(cells, rows, strict=True)}
     natives: dict[BackendMode, Cell] = {}
     for entry in rank(rows).timed:
         if not entry.is_portable:
-            natives.setdefault(backend_mode_of(entry.row), cell_of[id(entry.row)])
+            natives.setdefault(backend_mode_of(entry.row), cell_of(entry.row))
     return [cell for cell in cells if cell.implementation == "portable"] + [*natives.values()]
