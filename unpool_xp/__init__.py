@@ -1,17 +1,23 @@
 """Pooling, unpooling and transposed convolution for every array API library."""
 
-from unpool_xp.convolution import conv_transpose
-from unpool_xp.indices import convert_indices
-from unpool_xp.pooling import (
-    MaxPooled,
-    adaptive_avg_pool,
-    adaptive_max_pool,
-    avg_pool,
-    fractional_max_pool,
-    max_pool,
-)
-from unpool_xp.resizing import cubic_unpool, linear_unpool, nearest_unpool
-from unpool_xp.unpooling import fractional_max_unpool, max_unpool
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unpool_xp.convolution import conv_transpose
+    from unpool_xp.indices import convert_indices
+    from unpool_xp.pooling import (
+        MaxPooled,
+        adaptive_avg_pool,
+        adaptive_max_pool,
+        avg_pool,
+        fractional_max_pool,
+        max_pool,
+    )
+    from unpool_xp.resizing import cubic_unpool, linear_unpool, nearest_unpool
+    from unpool_xp.unpooling import fractional_max_unpool, max_unpool
 
 __version__ = "0.1.0"
 
@@ -31,3 +37,33 @@ __all__ = [
     "max_unpool",
     "nearest_unpool",
 ]
+
+# Imported on first use: whoever imports the package for one function waits for no other.
+_NAMES = {
+    "capabilities": (),
+    "convolution": ("conv_transpose",),
+    "indices": ("convert_indices",),
+    "pooling": (
+        "MaxPooled",
+        "adaptive_avg_pool",
+        "adaptive_max_pool",
+        "avg_pool",
+        "fractional_max_pool",
+        "max_pool",
+    ),
+    "resizing": ("cubic_unpool", "linear_unpool", "nearest_unpool"),
+    "unpooling": ("fractional_max_unpool", "max_unpool"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _NAMES.items():
+        if name == module or name in names:
+            home = importlib.import_module(f"{__name__}.{module}")
+            globals()[name] = found = home if name == module else getattr(home, name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_NAMES})

@@ -23,6 +23,11 @@ def test_import_brings_no_array_library_along() -> None:
     assert python("-c", code).stdout.strip() == "[] False"
 
 
+def test_a_function_is_imported_when_it_is_used() -> None:
+    code = "import sys, unpool_xp; print('numpy' in sys.modules, unpool_xp.max_pool.__name__)"
+    assert python("-c", code).stdout.strip() == "False max_pool"
+
+
 def test_what_is_seldom_needed_comes_with_its_first_use() -> None:
     # 70 of 100 ms were array_api_compat's copy of NumPy, with f2py and the testing tools in it.
     late = ("array_api_compat.numpy", "array_api_extra", "numpy.f2py", "unpool_xp._dask.operations")
@@ -38,6 +43,9 @@ print("array_api_compat.numpy" in sys.modules and hasattr(numpy, "unstack"))
 def test_every_public_name_is_there_and_listed_in_order() -> None:
     assert all(hasattr(unpool_xp, name) for name in unpool_xp.__all__)
     assert sorted(unpool_xp.__all__) == unpool_xp.__all__
+    assert {*unpool_xp.__all__} <= {*dir(unpool_xp)}
+    assert unpool_xp.pooling.max_pool is unpool_xp.max_pool
+    assert not hasattr(unpool_xp, "min_pool")
 
 
 def test_the_compat_libraries_are_imported_in_two_modules() -> None:

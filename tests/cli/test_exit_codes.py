@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import run
+from tests.support.command import python, run
 from tests.support.rows import failed_row, make_row, write
 from unpool_xp import backends
 from unpool_xp.bench.measure import pools, workers
@@ -293,6 +294,16 @@ def test_a_library_that_the_commands_lack_is_2(
     monkeypatch.setattr(readers, "read_results", fail)
     shown = run(*COMMANDS["compare"])
     assert (shown.returncode, said in shown.stderr) == (ExitCode.CANNOT_TELL, True)
+
+
+@pytest.mark.parametrize("error", ["ImportError", "RuntimeError"])
+def test_a_library_that_raises_on_import_is_2(error: str, tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text(f"raise {error}('no BLAS')", encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    shown = python("-m", "unpool_xp", "backends", PYTHONPATH=path)
+    assert (shown.returncode, shown.stdout) == (ExitCode.CANNOT_TELL, "")
+    assert "a library that the commands need does not import: " in shown.stderr
+    assert shown.stderr.endswith("no BLAS\n")
 
 
 # --- stopped -------------------------------------------------------------------------------------

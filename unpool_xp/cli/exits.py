@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -31,11 +32,11 @@ class ExitCode(enum.IntEnum):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, as an exception: what is done on Ctrl-C is done on it, too."""
+    """SIGTERM or a closed terminal as an exception: all that Ctrl-C does is done on it."""
 
 
 @contextlib.contextmanager
-def sigterm_raises() -> Iterator[None]:
+def termination_raises() -> Iterator[None]:
     """Raise `Terminated` on SIGTERM, and where the terminal is closed.
 
     Not where whoever started this process ignores it, as nohup does.
@@ -78,6 +79,20 @@ def drop_unwritten() -> None:
                 null = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(null, stream.fileno())
                 os.close(null)
+
+
+@contextlib.contextmanager
+def broken_libraries_named() -> Iterator[None]:
+    """Make an ImportError of whatever a library raises while it is imported."""
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1].filename
+        if Path(last).is_relative_to(Path(__file__).parents[1]):  # ours
+            raise
+        raise ImportError(f"{type(error).__name__}: {error}") from error
 
 
 def explain(error: BaseException) -> ExitCode:

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "unpool-xp") -> 
     """Run the command line, and exit with a code of `exits.ExitCode`, whatever happens."""
     prepare_streams()
     try:
-        with exits.sigterm_raises():
+        with exits.termination_raises():
             code = run(sys.argv[1:] if arguments is None else arguments, program)
             exits.flush_streams()
     except BaseException as error:
@@ -54,7 +54,8 @@ def run(arguments: Sequence[str], program: str) -> int:
     import typer
 
     started = time.monotonic()
-    commands = load_commands()
+    with exits.broken_libraries_named():
+        commands = load_commands()
     if _COMPLETION in os.environ:
         with contextlib.suppress(SystemExit):
             commands.main(prog_name=program)

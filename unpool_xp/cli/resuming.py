@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from unpool_xp import __version__
-from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.files import read_rows, run_files, run_of
 from unpool_xp.bench.rows.provenance import changes_since, git_commit, run_id
 from unpool_xp.bench.rows.schema import Row, done_keys, failure_reason
 from unpool_xp.cli.common import err, fail
@@ -47,14 +46,14 @@ class Run:
             return cls(run_id(), folder, machine)
         if re.search(r"[/\\]", resume) or resume in ("", ".", ".."):
             fail(f"--resume {resume}: a run has a name, not a path; it is looked for in {folder}")
+        every = run_files(folder)
+        here = [path for path in every if machine in ("", path.parent.name)]
         if resume == "last":
-            found = folder.glob(f"{machine or '*'}/*.jsonl*")
-            runs = sorted(path.name.partition(".jsonl")[0] for path in found)
-            if not runs:
+            if not here:
                 fail(f"--resume last: there is no run in {folder / machine}")
-            resume = runs[-1]
-        files = sorted(path for path in folder.glob("*/*.jsonl") if path.stem == resume)
-        packed = sorted(folder.glob(f"{machine or '*'}/{glob.escape(resume)}.jsonl.gz"))
+            resume = max(map(run_of, here))
+        files = [path for path in every if path.name == f"{resume}.jsonl"]
+        packed = [path for path in here if path.name == f"{resume}.jsonl.gz"]
         if packed and not files:
             fail(f"--resume {resume}: the run is packed, and goes on after gunzip {packed[0]}")
         if not files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -78,6 +79,13 @@ def test_full_has_every_operation_and_all_of_the_decoders() -> None:
         assert {case.rank for case in of} == {1, 2, 3}
         assert {case.dtype for case in of} >= {"float64", "float32", "float16", "bfloat16"}
         assert ("uint8" in {case.dtype for case in of}) <= ("u" in spec.dtype_kinds)
+
+
+def test_gpu_has_what_is_measured_on_a_cpu_as_it_is() -> None:
+    cases = preset("gpu").cases
+    for name in ("quick", "segnet", "unet"):
+        assert set(preset(name).cases) <= set(cases)
+    assert math.prod(cases[0].shape) == 2**28  # says most about a GPU
 
 
 @pytest.mark.parametrize("name", PRESETS)

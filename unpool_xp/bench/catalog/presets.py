@@ -186,11 +186,13 @@ def _gpu() -> tuple[Case, ...]:
     """Return powers of two, from what fits into any cache to what fills a large device.
 
     The largest comes first because it says most about a GPU, then sizes around the crossover,
-    then other kernels and dtypes.
+    then decoders, other kernels and dtypes. The decoders and the cases of *quick* are those that
+    are measured on a CPU, so that `choose --against` can set the rows of both side by side.
     """
     cases: list[Case] = []
     for power in (28, 22, 16, 25, 19):
         cases += pool_cases(_shape_of_size(power), 2)
+    cases += (*_segnet(), *_unet())
     for batch, channels, size in ((16, 256, 64), (4, 64, 64), (1, 32, 32)):
         shape = (batch, channels, size, size)
         cases.append(conv_transpose_case(shape, channels, 2))
@@ -200,6 +202,7 @@ def _gpu() -> tuple[Case, ...]:
         cases += (*max_pool_cases(filling, 3, 2), *max_pool_cases(filling, 2, dtype="float16"))
     for power in (13, 30, 10):
         cases += pool_cases(_shape_of_size(power), 2)
+    cases += _quick()
     return tuple(dict.fromkeys(cases))
 
 

@@ -179,6 +179,16 @@ def files_below(folder: Path, is_wanted: Callable[[str], bool] = is_row_file) ->
             yield path
 
 
+def run_files(folder: Path) -> list[Path]:
+    """Return the files of runs in a folder of machines' folders, by machine and time."""
+    return sorted(path for path in files_below(folder) if path.parent.parent == folder)
+
+
+def run_of(path: Path) -> str:
+    """Return the name of the run whose rows a file holds."""
+    return path.name.removesuffix(".gz").removesuffix(".jsonl")
+
+
 def _read_file(
     path: Path, read: Callable[[Path, bytes], Iterable[Row | Problem]]
 ) -> Iterator[Row | Problem]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -14,10 +13,14 @@ from unpool_xp.bench.terminal.tables import print_line
 from unpool_xp.cli.common import ResultsOption, app, err, fail, out
 from unpool_xp.cli.stopping import StoppableCommand
 
+if TYPE_CHECKING:
+    from unpool_xp.bench.rows.files import ReadResult
+
 
 @app.command("sweep runs list", cls=StoppableCommand)
 def list_runs(results: ResultsOption = Path("results")) -> None:
     """List the runs of sweeps: rows, failures, when, commit and versions."""
+    from unpool_xp.bench.rows.files import read_rows, run_files, run_of
     from unpool_xp.bench.rows.provenance import is_tracked
 
     folder = results / "sweeps"
@@ -28,7 +31,9 @@ def list_runs(results: ResultsOption = Path("results")) -> None:
         where = "committed" if is_tracked(path) else "not in git"
         title = printable(f"{path.parent.name} {run_of(path)}")
         out.print(title, style="bold", markup=False, soft_wrap=True)
-        for line in summary(path, where), versions(path):
+        read = read_rows([path])
+        backends = sorted({f"{row.backend} {row.backend_version}" for row in read.rows})
+        for line in summary(path, read, where), ", ".join(backends) or "no row":
             print_line(out, escape(line), indent=2)
 
 
@@ -40,6 +45,7 @@ def remove_run(
     force: Annotated[bool, typer.Option("--force", help="Remove it even if it is in git.")] = False,
 ) -> None:
     """Remove a run, of all machines that have it."""
+    from unpool_xp.bench.rows.files import read_rows, run_files, run_of
     from unpool_xp.bench.rows.provenance import is_tracked
 
     folder = results / "sweeps"
@@ -50,7 +56,9 @@ def remove_run(
     if tracked and not force:
         fail(f"{', '.join(tracked)} is in git; --force removes it all the same")
     for path in files:
-        err.print(printable(f"{path}: {summary(path)}"), markup=False, soft_wrap=True)
+        err.print(
+            printable(f"{path}: {summary(path, read_rows([path]))}"), markup=False, soft_wrap=True
+        )
     if not yes and not confirmed():
         fail("nothing was removed; --yes removes without asking")
     for path in files:
@@ -58,24 +66,10 @@ def remove_run(
     err.print(f"removed {len(files)} file{'s' if len(files) > 1 else ''}")
 
 
-def run_files(folder: Path) -> Iterator[Path]:
-    """Yield the file of each run, in order of machine and time."""
-    from unpool_xp.bench.rows.files import files_below
-
-    yield from sorted(files_below(folder))
-
-
-def run_of(path: Path) -> str:
-    """Return the name of the run whose rows a file holds."""
-    return path.name.removesuffix(".gz").removesuffix(".jsonl")
-
-
-def summary(path: Path, where: str = "") -> str:
+def summary(path: Path, read: ReadResult, where: str = "") -> str:
     """Return what a file of a run holds, such as "297 rows, 2 failed, 523 KiB, 2026-11-26"."""
-    from unpool_xp.bench.rows.files import read_rows
     from unpool_xp.bench.rows.schema import failure_reason, latest
 
-    read = read_rows([path])
     failed = sum(failure_reason(row) is not None for row in latest(read.rows))
     days = sorted({row.time[:10] for row in read.rows})
     commits = sorted({_short(row.commit) for row in read.rows})
@@ -94,14 +88,6 @@ def summary(path: Path, where: str = "") -> str:
 def _short(commit: str | None) -> str:
     name, plus, changes = (commit or "unknown").partition("+")
     return name[:8] + plus + changes
-
-
-def versions(path: Path) -> str:
-    """Return the backends of a run and their versions, such as "numpy 2.4.6, dask 2026.8.0"."""
-    from unpool_xp.bench.rows.files import read_rows
-
-    found = {f"{row.backend} {row.backend_version}" for row in read_rows([path]).rows}
-    return ", ".join(sorted(found)) or "no row"
 
 
 def confirmed() -> bool:
