@@ -293,17 +293,17 @@ def test_regions_are_constant_for_torch_compile() -> None:
 # --- padding by name, full shapes, seeds ----------------------------------------------------------
 
 
-def test_padding_by_name_gives_a_window_for_each_stride() -> None:
-    windows, extents = [(6, 3, 2), (8, 4, 2), (7, 7, 1), (5, 3, 2)], (3, 1, 4, 4)
+def test_padding_by_name_is_what_the_windows_exceed_the_axis_by() -> None:
     sides = {
-        "same": ((0, 1), (0, 0), (1, 2), (1, 2)),
-        "same_lower": ((1, 0), (0, 0), (2, 1), (2, 1)),
+        "same": ((0, 1), (0, 0), (1, 1), (1, 2)),
+        "same_lower": ((1, 0), (0, 0), (1, 1), (2, 1)),
     }
     for name, wanted in sides.items():
-        assert arguments.padding_pairs("pool", name, 4, (6, 8, 7, 5), extents, windows) == wanted
-        assert whole(*itertools.chain(*wanted))
+        pads = arguments.padding_pairs("pool", name, 4, (6, 8, 7, 5), (3, 1, 4, 4), (1, -1, 2, 3))
+        assert pads == wanted
+        assert whole(*itertools.chain(*pads))
     with fails(ValueError, "pool: padding='valid' is not one of same, same_lower"):
-        arguments.padding_pairs("pool", "valid", 1, (6,), (3,), windows[:1])
+        arguments.padding_pairs("pool", "valid", 1, (6,), (3,), (1,))
 
 
 def test_a_full_shape_is_cut_to_its_spatial_part() -> None:
@@ -368,6 +368,7 @@ def test_the_plan_of_a_fractional_unpooling() -> None:
     plan = functools.partial(fractional.plan_fractional_unpool, "fractional_max_unpool")
     assert plan((2, 3, 4, 5), None, (2, 3, 8, 9)).plane == (8, 9)
     assert plan((2, 3, 4, 5), None, (8,)).plane == (8,)
+    assert plan((2, 3, 4), None, (2, 3, 8)).plane == (8,)
     assert plan((2, 3, 4, 5), 1.5, None).plane == (6, 7)
     assert plan((4,), None, (8,)).plane == (8,)
     assert plan((4, 5), None, (8, 9)).plane == (8, 9)  # nothing leads

@@ -281,5 +281,6 @@ def test_weights_repeat_after_whole_periods() -> None:
     assert [axis.whole_periods(cells) for cells in (2, 3, 4, 6, 8)] == [2, 3, 3, 6, 6]
     assert axis.repeated_cells(30, 36) == (6, 16)
     assert axis.repeated_cells(30, 35) == (30, 0)  # no whole period
+    assert axis.repeated_cells(31, 35) == (31, 0)
     assert axis.repeated_cells(3, 6) == (3, 0)  # at the start
     assert axis.repeated_cells(291, 294) == (291, 0)  # at the end

@@ -128,11 +128,12 @@ def check_parts(axis: PoolAxis, expected: list[list[int]]) -> None:
 
 
 def test_windows_of_any_size_may_leave_cells_over() -> None:
+    symbolic = (False, False, True)
     for n in (6, 7):  # in ceil mode the last window starts at 3 or at 6
         options = ((3,), None, 0, 1, True)
         for plan in (
-            windows.plan_max_pool("max_pool", (2, n), *options, (False, True)),
-            windows.plan_avg_pool("avg_pool", (2, n), *options, True, None, (False, True)),
+            windows.plan_max_pool("max_pool", (2, 1, n), *options, symbolic),
+            windows.plan_avg_pool("avg_pool", (2, 1, n), *options, True, None, symbolic),
         ):
             assert plan.axes[0].source_after == (n - 1, n - 1)  # as many for each size
         assert len(pool(2, n, kernel_size=(3,), ceil_mode=True).axes[0].source_after) == 2 * (n - 6)
@@ -143,6 +144,7 @@ def test_a_divisor_is_any_whole_number_but_0() -> None:
         return windows.plan_avg_pool("avg_pool", (1, 1, 6), 2, None, 1, 1, False, False, divisor)
 
     assert plan(-3).divisor == -3
+    assert plan(-3).axes == pool(1, 1, 6, kernel_size=2, padding=1).axes
     assert plan(np.int8(3)).divisor == 3
     with fails(ValueError, "avg_pool: divisor=0 must not be 0 (array of shape (1, 1, 6))"):
         plan(0)
@@ -159,6 +161,7 @@ def test_long_windows_are_combined_in_pairs() -> None:
         assert isinstance(axis, PoolAxis)
         assert axis.in_pairs is in_pairs
         assert list(axis.flat_offsets) == [2 * 5 * tap for tap in range(k)]
+        assert type(axis.flat_offsets) is (range if in_pairs else tuple)
         last = (axis.count - 1) * s + 1
         slices = [slice(2 * tap, 2 * tap + last, s) for tap in range(k)]
         assert list(axis.tap_slices) == ([] if in_pairs else slices)
@@ -177,6 +180,7 @@ def test_a_plan_of_some_windows_is_a_part() -> None:
     assert (part.output, part.plane, part.axes) == ((1, 4), (6, 8), axes)
     assert (part.is_partial, plan.is_partial, part.arrays) == (True, False, {})
     assert part.operation == plan.operation == "max_pool"
+    assert windows.plan_max_pool("pool", (4,), (2,), None, 0, 1, False).operation == "pool"
     with fails(ValueError, "max_pool: kernel_size=2 is an int"):
         pool(4, kernel_size=2)
 
@@ -251,6 +255,8 @@ def test_an_average_knows_its_divisor_where_all_windows_have_one() -> None:
     padded = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 1, 1, False, False)
     assert padded.divisor is None
     assert (padded.include_pad, alike.include_pad) == (False, True)
+    counted = windows.plan_avg_pool("avg_pool", (1, 1, 6, 4), 2, None, 1, 1, False, True)
+    assert counted.divisor == 4
     options = ((3, 2), (2, 1), ((1, 1), (0, 1)), (1, 1), True)
     plan = windows.plan_avg_pool("avg_pool", (4, 6, 5), *options, True)
     assert plan.axes == windows.plan_max_pool("avg_pool", (4, 6, 5), *options).axes

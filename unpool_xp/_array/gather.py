@@ -56,11 +56,10 @@ def take(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
     On the host PyTorch's own take (``index_select``) is 7 to 9 times slower than these two ways
     (one core of an Intel Xeon, from (2, 64, 128, 128) to 228 places).
     """
-    xp, n_lead = info.xp, x.ndim + axis
-    if info.traits.library != "torch" or not info.traits.is_eager_cpu or 0 in x.shape:
-        return xp.take(x, index, axis=axis)
+    xp, n_lead, is_torch = info.xp, x.ndim + axis, info.traits.library == "torch"
     # Unsigned elements PyTorch gathers for 8 bits alone; small arrays cost their calls alone.
-    if not x.dtype.is_signed or math.prod(x.shape) < _MIN_GATHERED:
+    is_slow = is_torch and info.traits.is_eager_cpu and x.dtype.is_signed
+    if not is_slow or math.prod(x.shape) < _MIN_GATHERED:
         return xp.take(x, index, axis=axis)
     if axis == -1:
         return sys.modules["torch"].gather(x, -1, index.expand(*x.shape[:-1], -1))

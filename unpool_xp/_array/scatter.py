@@ -76,11 +76,10 @@ def _mark_duplicates(positions: Array, size: int, *, inside: bool) -> Array:
 def _mark_dropped(info: InputInfo, positions: Array, size: int) -> Array:
     """Replace positions outside [0, size) with `size`."""
     xp, kind = info.xp, info.traits.library
-    if kind in ("torch", "numpy", "cupy"):
-        # Without a sign what lies below zero lies beyond the end.
-        if kind != "torch":
-            unsigned = positions.view(positions.dtype.str.replace("i", "u"))
-            return xp.minimum(unsigned, unsigned.dtype.type(size)).view(positions.dtype)
+    if kind in ("numpy", "cupy"):  # without a sign what lies below zero lies beyond the end
+        unsigned = positions.view(positions.dtype.str.replace("i", "u"))
+        return xp.minimum(unsigned, unsigned.dtype.type(size)).view(positions.dtype)
+    if kind == "torch":
         # -1 without the bit of its sign is the largest integer; the lowest would become 0.
         clamp, largest = sys.modules["torch"].clamp, xp.iinfo(positions.dtype).max
         return clamp(clamp(positions, min=-1) & largest, max=size)

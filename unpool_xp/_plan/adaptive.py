@@ -128,19 +128,18 @@ def plan_adaptive_max_pool(operation: str, shape: Shape, output_size: OutputSize
     plane = shape[len(shape) - rank :]
     wanted: Any = output_size
     if isinstance(output_size, tuple | list):
-        entries = zip(plane, output_size, strict=True)
-        wanted = tuple([n if out is None else out for n, out in entries])
+        wanted = tuple([plane[i] if n is None else n for i, n in enumerate(output_size)])
     outputs = per_axis(operation, "output_size", wanted, rank, shape, minimum=1)
     # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
-    pairs = [(len(range(n)), out) for n, out in zip(plane, outputs, strict=True)]
-    kernels = tuple([max(n // out, 1) for n, out in pairs])
+    numbers = [len(range(n)) for n in plane]
+    kernels = tuple([max(n // out, 1) for n, out in zip(numbers, outputs, strict=True)])
     strided = plan_windows(operation, shape, kernels, None, 0, 1, False)
     axes = tuple(
         [
-            AdaptiveAxis(i - rank, pair, pair[0], 0, pair[1], windows.flat_stride)
-            if pair[0] % pair[1]
+            AdaptiveAxis(windows.axis, (n, out), n, 0, out, windows.flat_stride)
+            if n % out
             else windows
-            for i, (pair, windows) in enumerate(zip(pairs, strided, strict=True))
+            for n, out, windows in zip(numbers, outputs, strided, strict=True)
         ]
     )
     return MaxPoolPlan(plane, outputs, axes, is_strided=axes == strided, operation=operation)

@@ -141,18 +141,21 @@ def padding_pairs(
     rank: int,
     shape: Shape,
     extents: Shape,
-    windows: Sequence[tuple[int, int, int]] = (),
+    excess: Shape = (),
     *,
     limited: bool = True,
 ) -> tuple[tuple[int, int], ...]:
     """Return the (before, after) padding of each spatial axis.
 
     If it is `limited`, each is smaller than its extent, so that every window meets an element.
-    `windows` has for each axis its cells, and how many windows "same" pads them for at what stride.
+    `excess` is how many cells the windows that "same" pads for span beyond those of each axis; an
+    odd one goes last, or first with "same_lower".
     """
     if isinstance(value, str):
         check_choice(operation, "padding", value, ("same", "same_lower"))
-        value = _same_padding(windows, extents, lower=value == "same_lower")
+        is_lower = value == "same_lower"
+        totals = [max(total, 0) for total in excess]
+        value = tuple([((n + is_lower) // 2, (n + (not is_lower)) // 2) for n in totals])
     result = []
     for entry in _entries(operation, "padding", value, rank, shape):
         pair = entry if isinstance(entry, tuple | list) else (entry, entry)
@@ -167,18 +170,6 @@ def padding_pairs(
             )
             fail(operation, "padding", value, shape, rule)
     return tuple(result)
-
-
-def _same_padding(
-    windows: Sequence[tuple[int, int, int]], extents: Shape, *, lower: bool
-) -> tuple[tuple[int, int], ...]:
-    """Return the padding that the windows just cover; an odd cell last, or first if `lower`."""
-    pairs = []
-    for (size, count, stride), extent in zip(windows, extents, strict=True):
-        total = max((count - 1) * stride + extent - size, 0)
-        before = (total + lower) // 2
-        pairs.append((before, total - before))
-    return tuple(pairs)
 
 
 def factors_per_axis(

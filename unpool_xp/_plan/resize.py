@@ -128,7 +128,7 @@ class ResizeSpan(PlanKey):
                 *sampling.tap_range(*axis.numbers, tuple(method), first, last),
             )
         start, end = (
-            int(sampling.nearest_sources(*axis.numbers, tuple(method), cell, cell + 1)[0])
+            sampling.nearest_sources(*axis.numbers, tuple(method), cell, cell + 1).item()
             for cell in (first, last - 1)
         )
         return cls(axis, method, first, last, start, end + 1)
@@ -243,7 +243,7 @@ class InterpolatedAxis:
     def whole_periods(self, cells: int) -> int:
         """Return at most so many cells, after which the weights repeat where they do."""
         period = self._period
-        return cells // period[0] * period[0] if period and period[0] <= cells else cells
+        return (cells - cells % period[0] or cells) if period else cells
 
     def repeated_cells(self, first: int, last: int) -> tuple[int, int]:
         """Return where as many cells with the same weights start, whole periods before.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, field, replace
 
 from unpool_xp._plan.arguments import (
@@ -59,26 +60,28 @@ def plan_max_unpool(
             fail(operation, "kernel_size", None, shape, rule)
         plane = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
         return MaxUnpoolPlan(plane, None)
-    sizes = (kernel_size, stride, dilation)
+    sizes = (kernel_size, kernel_size if stride is None else stride, dilation)
     kernels, strides, dilations, extents = _window_sizes(operation, shape, rank, *sizes)
     pooled = shape[len(shape) - rank :]
-    same_plane = tuple([n * s for n, s in zip(pooled, strides, strict=True)])
+    covered = _covered_cells(pooled, strides, extents)
+    plane = tuple(map(operator.mul, pooled, strides))
     if output_size is not None:
-        same_plane = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
-    same = list(zip(same_plane, pooled, strides, strict=True))
-    pads = padding_pairs(operation, padding, rank, shape, extents, same)
-    before = tuple([low for low, _ in pads])
-    if output_size is not None or isinstance(padding, str):
-        plane = same_plane
-    else:
-        plane = tuple(
-            (n - 1) * s - low - high + extent
-            for n, s, extent, (low, high) in zip(pooled, strides, extents, pads, strict=True)
-        )
+        plane = per_axis(operation, "output_size", output_size, rank, shape, minimum=1)
+    excess = tuple(map(operator.sub, covered, plane))
+    pads = padding_pairs(operation, padding, rank, shape, extents, excess)
+    if output_size is None and not isinstance(padding, str):
+        plane = tuple(map(operator.sub, covered, map(sum, pads)))
         if min(plane) < 0:
             rule = f"leaves less than nothing of the output plane {plane}"
             fail(operation, "padding", padding, shape, rule)
+    before = tuple([low for low, _ in pads])
     return MaxUnpoolPlan(plane, (pooled, kernels, strides, dilations, before))
+
+
+def _covered_cells(plane: Shape, strides: Shape, extents: Shape) -> Shape:
+    """Return how many cells one window for each element covers along each axis."""
+    axes = zip(plane, strides, extents, strict=True)
+    return tuple([(n - 1) * stride + extent for n, stride, extent in axes])
 
 
 @dataclass(frozen=True)
@@ -201,41 +204,30 @@ def plan_conv_transpose(
             f"{operation}: spatial axis {len(shape) - rank + plane.index(0)} is empty "
             f"(array of shape {shape})"
         )
-    kernels = weight_shape[2:]
-    strides = per_axis(operation, "stride", stride, rank, shape, minimum=1)
-    dilations = per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
+    sizes = (weight_shape[2:], stride, dilation)
+    kernels, strides, dilations, extents = _window_sizes(operation, shape, rank, *sizes)
     extras = per_axis(operation, "output_padding", output_padding, rank, shape, minimum=0)
-    extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
-    outputs = tuple([n * s - more for n, s, more in zip(plane, strides, extras, strict=True)])
+    covered = _covered_cells(plane, strides, extents)
+    outputs = tuple(map(operator.mul, plane, strides))
     if output_size is not None:
         outputs = per_axis(operation, "output_size", output_size, rank, shape, minimum=0)
-    same = list(zip(outputs, plane, strides, strict=True))
-    pads = padding_pairs(operation, padding, rank, shape, extents, same, limited=False)
-    limits = tuple(max(s, d) for s, d in zip(strides, dilations, strict=True))
-    smallest = tuple(
-        (n - 1) * s - before - after + extent
-        for n, s, (before, after), extent in zip(plane, strides, pads, extents, strict=True)
-    )
+    excess = tuple(map(operator.sub, map(operator.add, covered, extras), outputs))
+    pads = padding_pairs(operation, padding, rank, shape, extents, excess, limited=False)
+    limits = tuple(map(max, strides, dilations))
+    smallest = tuple(map(operator.sub, covered, map(sum, pads)))
     if output_size is not None:
         if any(extras):
             fail(operation, "output_padding", output_padding, shape, "excludes output_size")
-        extras = tuple(out - low for out, low in zip(outputs, smallest, strict=True))
-        if any(not 0 <= more < limit for more, limit in zip(extras, limits, strict=True)):
-            largest = tuple(low + limit - 1 for low, limit in zip(smallest, limits, strict=True))
-            fail(
-                operation,
-                "output_size",
-                output_size,
-                shape,
-                f"must be from {smallest} to {largest}",
-            )
-    elif any(more >= limit for more, limit in zip(extras, limits, strict=True)):
+        largest = tuple([low + limit - 1 for low, limit in zip(smallest, limits, strict=True)])
+        sides = zip(smallest, outputs, largest, strict=True)
+        if any(not low <= out <= high for low, out, high in sides):
+            rule = f"must be from {smallest} to {largest}"
+            fail(operation, "output_size", output_size, shape, rule)
+    elif any(map(operator.ge, extras, limits)):
         rule = f"must be smaller than the stride or the dilation, {limits}"
         fail(operation, "output_padding", output_padding, shape, rule)
-    elif isinstance(padding, str):  # as many cells as strides, whatever the kernel
-        totals = zip(plane, strides, smallest, strict=True)
-        extras = tuple([n * s - low for n, s, low in totals])
-    outputs = tuple(low + more for low, more in zip(smallest, extras, strict=True))
+    elif not isinstance(padding, str):  # by name it leaves as many cells as strides
+        outputs = tuple(map(operator.add, smallest, extras))
     if min(outputs) < 0:
         rule = f"leaves less than nothing of the output plane {outputs}"
         fail(operation, "padding", padding, shape, rule)

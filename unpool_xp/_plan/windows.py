@@ -80,9 +80,11 @@ class PoolAxis:
         tap_slices = tuple([slice(tap, tap + last + 1, self.stride) for tap in taps])
         object.__setattr__(self, "tap_slices", tap_slices)
         step = self.dilation * self.flat_stride
-        # Of a short window no range: the step may be a symbol, of which it would take the value.
-        offsets = () if in_pairs else tuple([tap * step for tap in range(self.kernel_size)])
-        flat_offsets = offsets or range(0, self.kernel_size * step, step)
+        flat_offsets: Sequence[int]
+        if in_pairs:
+            flat_offsets = range(0, self.kernel_size * step, step)
+        else:  # no range: the step may be a symbol, of which it would take the value
+            flat_offsets = tuple([tap * step for tap in range(self.kernel_size)])
         object.__setattr__(self, "flat_offsets", flat_offsets)
 
     @property
@@ -177,14 +179,12 @@ def _window_sizes(
     shape: Shape,
     rank: int,
     kernel_size: Sizes,
-    stride: Sizes | None,
+    stride: Sizes,
     dilation: Sizes,
 ) -> tuple[Shape, Shape, Shape, Shape]:
     """Return kernel, stride, dilation and effective kernel of each axis."""
     kernels = per_axis(operation, "kernel_size", kernel_size, rank, shape, minimum=1)
-    strides = (
-        kernels if stride is None else per_axis(operation, "stride", stride, rank, shape, minimum=1)
-    )
+    strides = per_axis(operation, "stride", stride, rank, shape, minimum=1)
     dilations = per_axis(operation, "dilation", dilation, rank, shape, minimum=1)
     extents = tuple(d * (k - 1) + 1 for k, d in zip(kernels, dilations, strict=True))
     return kernels, strides, dilations, extents
@@ -206,11 +206,12 @@ def plan_windows(
     that no window reads.
     """
     rank = spatial_rank(operation, shape, kernel_size=kernel_size)
-    sizes = (kernel_size, stride, dilation)
+    sizes = (kernel_size, kernel_size if stride is None else stride, dilation)
     kernels, strides, dilations, extents = _window_sizes(operation, shape, rank, *sizes)
     plane = shape[len(shape) - rank :]
-    same = [(n, -(-n // s), s) for n, s in zip(plane, strides, strict=True)]
-    pads = padding_pairs(operation, padding, rank, shape, extents, same)
+    steps = zip(plane, strides, extents, strict=True)
+    excess = tuple([(-(-n // s) - 1) * s + extent - n for n, s, extent in steps])
+    pads = padding_pairs(operation, padding, rank, shape, extents, excess)
     check_bool(operation, "ceil_mode", ceil_mode)
 
     axes = []
@@ -219,8 +220,8 @@ def plan_windows(
     ):
         # In ceil mode a window may reach beyond the padding, but as in PyTorch it starts inside the
         # input or the padding before it.
-        overhang = min(s, extent - after) if ceil_mode else 0
-        count = (n + before + after - extent + overhang - bool(overhang)) // s + 1
+        overhang = min(s, extent - after) - 1 if ceil_mode else 0
+        count = (n + before + after - extent + overhang) // s + 1
         if count < 1:
             rule = f"spans {extent} cells, more than the {n + before + after} of axis {i - rank}"
             fail(operation, "kernel_size", kernel_size, shape, rule + " with its padding")
@@ -228,7 +229,7 @@ def plan_windows(
         if any(p % d >= n and p + before < count * s for p in firsts):
             fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
         if symbolic_axes and symbolic_axes[i - rank]:
-            n_after = after + overhang - bool(overhang)
+            n_after = after + overhang
         else:
             n_after = max((count - 1) * s + extent - before - n, 0)
         lead, trail = pad_source_indices(n, d, before, n_after)

@@ -8,11 +8,11 @@ from itertools import pairwise
 import pytest
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.catalog.presets import PRESETS, preset
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", SINGLE_OPERATIONS)
 def test_quick_has_every_operation_at_five_sizes_of_one_setting(operation: str) -> None:
     cases = [case for case in preset("quick").cases if case.operation == operation]
     series = [case for case in cases if _setting(case) == _setting(cases[0])]
@@ -71,10 +71,10 @@ def test_vae_ends_at_the_size_of_the_picture() -> None:
 
 def test_full_has_every_operation_and_all_of_the_decoders() -> None:
     cases = set(preset("full").cases)
-    assert {case.operation for case in cases} == set(OPERATIONS)
+    assert {case.operation for case in cases} == set(SINGLE_OPERATIONS)
     for decoder in ("segnet", "unet", "dcgan", "vae"):
         assert set(preset(decoder).cases) <= cases
-    for operation, spec in OPERATIONS.items():
+    for operation, spec in SINGLE_OPERATIONS.items():
         of = [case for case in cases if case.operation == operation]
         assert {case.rank for case in of} == {1, 2, 3}
         assert {case.dtype for case in of} >= {"float64", "float32", "float16", "bfloat16"}

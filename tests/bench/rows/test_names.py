@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.rows import make_row
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.catalog.presets import PRESETS, preset
 from unpool_xp.bench.rows.names import contender_text, name_of_case, settings_text
 
@@ -56,7 +56,7 @@ def test_a_candidate_is_named_by_library_mode_and_own_function():
 
 
 def test_no_two_natives_of_a_library_have_the_same_name():
-    for operation in OPERATIONS.values():
+    for operation in SINGLE_OPERATIONS.values():
         names = [
             contender_text(make_row(backend=n.library, implementation="native", function=n.title))
             for n in operation.natives

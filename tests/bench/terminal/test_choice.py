@@ -16,7 +16,7 @@ from tests.support.command import APP, problem
 from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.schema import Row
@@ -172,7 +172,7 @@ def test_without_a_change_it_says_how_far_and_nothing_of_a_device_that_is_not_th
     assert choice_as_json(choice)["device_crossovers"] == []
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", SINGLE_OPERATIONS)
 @pytest.mark.parametrize(
     ("label", "mode"),
     [("numpy", "eager"), ("torch:cpu", "eager"), ("jax:cpu", "compiled"), ("dask", "eager")],

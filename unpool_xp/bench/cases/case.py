@@ -14,7 +14,8 @@ from unpool_xp.bench.cases.formatting import sizes_text, threads_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.cases.native import Native
 from unpool_xp.bench.cases.operation import Arrays, Layout, Operation, operations, total_bytes
-from unpool_xp.bench.cases.parameter import check_parameters, parameter_text
+from unpool_xp.bench.cases.parameter import Parameter, check_parameters
+from unpool_xp.capabilities import why_not
 
 _MAX_COUNT = 2**63 - 1  # of bytes or operations, in a row
 
@@ -72,7 +73,7 @@ class Case:
                 f"Case: unknown operation {operation!r}; known: {', '.join(operations())}"
             )
         known = operations()[operation].parameters
-        checked = check_parameters(operation, known, tuple(shape), parameters)
+        checked = check_parameters(operation, known, len(shape) - 2, parameters)
         fields = (operation, tuple(shape), dtype, backward, MappingProxyType(checked))
         for name, value in zip(self.__dataclass_fields__, fields, strict=True):
             object.__setattr__(self, name, value)  # frozen from here on
@@ -122,10 +123,12 @@ class Case:
     @property
     def rank(self) -> int:
         """Number of trailing axes that the operation acts on."""
-        for name, parameter in self.definition.parameters.items():
-            if parameter.per_axis:
-                return len(self.parameters[name])
-        return 0
+        return self.definition.rank(self)
+
+    @property
+    def parts(self) -> Sequence[Case]:
+        """The cases of single operations that it is made of; itself, if it is one."""
+        return self.definition.parts(self)
 
     @property
     def lead(self) -> tuple[int, ...]:
@@ -182,7 +185,13 @@ class Case:
 
     def natives(self, library: str) -> list[Native]:
         """Return what a library itself has for the operation, for this case or not."""
-        return [native for native in self.definition.natives if native.library == library]
+        natives = (*self.definition.natives, *self.definition.natives_of(self))
+        return [native for native in natives if native.library == library]
+
+    def why_not(self, library: str) -> str | None:
+        """Return why a library cannot do the case, or None where `capabilities` knows no reason."""
+        reasons = (why_not(part.operation, library, part.dtype) for part in self.parts)
+        return next(filter(None, reasons), None)
 
     def find_native(self, library: str, name: str) -> Native:
         """Return the native of that name; raise a ValueError that lists those there are."""
@@ -254,9 +263,9 @@ def _name_parts(
     known = operations()[operation].parameters if operation in operations() else {}
     parts = [operation, sizes_text(shape)]
     for name, value in parameters.items():
-        letter = known[name].letter if name in known else ""
-        parts.append((letter or name) + parameter_text(value, brief=brief))
-    return parts
+        parameter = known.get(name) or Parameter(help="")
+        parts.append(parameter.name_part(name, value, brief=brief))
+    return list(filter(None, parts))
 
 
 class _CaseFields(msgspec.Struct, forbid_unknown_fields=True, rename={"pass_": "pass"}):

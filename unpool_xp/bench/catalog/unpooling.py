@@ -10,10 +10,11 @@ import numpy as np
 
 import unpool_xp
 from unpool_xp import reference
-from unpool_xp._plan import resize, transposed
+from unpool_xp._plan import resize, transposed, windows
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.cases.operation import (
+    OUTPUT_SIZE,
     SCALE,
     WINDOW,
     Arrays,
@@ -100,13 +101,24 @@ def _reference_steps(case: Case, taps: int) -> float:
 
 
 def _unpooled_shape(case: Case) -> tuple[int, ...]:
-    options = {"padding": 0, **case.options(), "dilation": 1, "output_size": None}
-    return (*case.lead, *transposed.plan_max_unpool("max_unpool", case.shape, **options).plane)
+    options = {"padding": 0, "output_size": None, **case.options(), "dilation": 1}
+    plane = transposed.plan_max_unpool("max_unpool", case.shape, **options).plane
+    if case.output_size is not None:
+        del options["output_size"]
+        pooled = windows.plan_max_pool("max_unpool", plane, **options, ceil_mode=False).output
+        if pooled != case.plane:
+            raise ValueError(
+                f"max_unpool: output_size={plane} is no plane of which the windows make "
+                f"{case.plane} (array of shape {case.shape})"
+            )
+    return (*case.lead, *plane)
 
 
 def _max_unpool_inputs(case: Case) -> Arrays:
     x = feature_map(_unpooled_shape(case), compute_dtype(case), rank=case.rank)
-    return _pooled_inputs(case, unpool_xp.max_pool(x, **case.options()))
+    options = {**case.options()}
+    options.pop("output_size", None)  # that of x
+    return _pooled_inputs(case, unpool_xp.max_pool(x, **options))
 
 
 def _expected_max_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
@@ -162,7 +174,7 @@ UNPOOLING: dict[str, Operation] = {
     "max_unpool": Operation(
         function=unpool_xp.max_unpool,
         natives=UNPOOLING_NATIVES["max_unpool"],
-        parameters=WINDOW,
+        parameters={**WINDOW, "output_size": OUTPUT_SIZE},
         inputs=lambda c: value_index_layout(c.shape, c.dtype),
         outputs=lambda c: {"unpooled": (_unpooled_shape(c), c.dtype)},
         make_inputs=_max_unpool_inputs,

@@ -21,7 +21,6 @@ from unpool_xp.bench.measure.measurement import Measurement, Samples
 from unpool_xp.bench.measure.server import digest, error_text, one_line
 from unpool_xp.bench.measure.timer import TimedCall
 from unpool_xp.bench.rows.schema import UNSUPPORTED
-from unpool_xp.capabilities import why_not
 
 REST_SECONDS = 0.05  # before a call that finds the thread pools asleep
 
@@ -58,7 +57,7 @@ class DeviceInputs:
     """
 
     def __init__(self, backend: Backend, case: Case, host_inputs: HostInputs | None = None) -> None:
-        reason = why_not(case.operation, backend.library, case.dtype)
+        reason = case.why_not(backend.library)
         reason = reason or backend.why_no_dtype(case.dtype)  # of a library that the table lacks
         if reason is not None:
             raise UnsupportedCaseError(reason)
