@@ -90,40 +90,6 @@ def case_of(
         fail(as_options(str(error)))
 
 
-def decoder_of(
-    preset: str | None,
-    layers: Path | None,
-    batch: int | None,
-    dtype: str | None,
-    scale_channels: float | None,
-) -> Case:
-    """Return the decoder of a preset or of a file, with what else was asked of it; or exit."""
-    from unpool_xp.bench.cases.layers import read_layers
-    from unpool_xp.bench.catalog.decoder import scaled
-    from unpool_xp.bench.catalog.presets import DECODERS
-
-    if preset is not None and layers is not None:
-        fail("--preset and --layers: give one of them")
-    if preset is not None and preset not in DECODERS:
-        fail(f"--preset {preset!r} is no decoder; known: {', '.join(DECODERS)}")
-    if dtype is not None and dtype not in DTYPES:
-        fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
-    try:
-        case = read_layers(layers) if layers is not None else DECODERS[preset]
-        return scaled(case, batch=batch, dtype=dtype, channels=scale_channels)
-    except OSError as error:
-        fail(f"--layers {layers}: {error.strerror}")
-    except ValueError as error:
-        fail(str(error))
-
-
-def require_absent(options: Mapping[str, object], why: str) -> None:
-    """Exit where one of these options is given."""
-    for name, value in options.items():
-        if value is not None:
-            fail(f"{_option(name)} {value!r} {why}")
-
-
 def as_options(message: str) -> str:
     """Return what is wrong with a case in the words of the command line, its options."""
     message = message.removeprefix("Case: ")

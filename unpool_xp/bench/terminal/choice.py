@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
+from unpool_xp.bench.cases.native import define, output_names
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.ranking import print_ranking
@@ -186,15 +187,29 @@ def code_for(case: Case, row: Row) -> list[str]:
     if row.implementation == "native":
         native = case.find_native(library, row.function)
         return [*before, *native.code(case, compiler if row.mode == "compiled" else None)]
-    function, given = case.definition.function.__name__, case.options()
+    imports = {"numpy": "import numpy as np", "dask": "import dask.array as da"}
+    functions = dict.fromkeys(part.definition.function.__name__ for part in case.parts)
+    lines = [
+        imports.get(library, f"import {library}"),
+        f"from unpool_xp import {', '.join(functions)}",
+    ]
+    names = case.definition.names(case)
+    body = [
+        f"{', '.join(made)} = {_call_text(part, taken)}"
+        for part, (taken, made) in zip(case.parts, names, strict=True)
+    ]
+    if row.mode == "compiled":
+        outputs, arguments = output_names(case), list(case.inputs)
+        function = define("compiled", arguments, [*body, f"return {outputs}"])
+        body = [f"@{compiler}", *function, f"{outputs} = compiled({', '.join(arguments)})"]
+    return [*before, *lines, *body]
+
+
+def _call_text(case: Case, names: Sequence[str]) -> str:
+    """Return a call of the portable function on arrays of these names."""
+    given = case.options()
     if "samples" in given:  # of this very shape; everybody draws their own
         del given["samples"]
         given["seed"] = 0
-    options = ", ".join(f"{name}={value!r}" for name, value in given.items())
-    imports = {"numpy": "import numpy as np", "dask": "import dask.array as da"}
-    lines = [imports.get(library, f"import {library}"), f"from unpool_xp import {function}"]
-    call = f"{function}({', '.join(filter(None, (arrays, options)))})"
-    if row.mode == "compiled":
-        lines.append(f"compiled = {compiler}(lambda {arrays}: {call})")
-        call = f"compiled({arrays})"
-    return [*before, *lines, f"y = {call}"]
+    options = [f"{name}={value!r}" for name, value in given.items()]
+    return f"{case.definition.function.__name__}({', '.join([*names, *options])})"

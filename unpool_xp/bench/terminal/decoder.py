@@ -81,9 +81,9 @@ def _parts(choice: DecoderChoice) -> list[tuple[str, Cells, list[str]]]:
 
 def headline(choice: DecoderChoice) -> str:
     """Return the fastest of each library for the whole, and how many times the best it takes."""
-    best, *others = choice.best_of_each_library or [None]
-    if best is None:
+    if not choice.best_of_each_library:
         return f"the whole decoder {choice.name}: nothing could be measured"
+    best, *others = choice.best_of_each_library
     known = [f"{best.name} {seconds_text(best.seconds)}"]
     for entry in others:
         beside = {Verdict.SAME: "tied", Verdict.UNDECIDED: "not sure"}.get(entry.verdict, "")
