@@ -362,7 +362,9 @@ def _copy_s(layer: Layer, taken: Ranked, source: Layer, made: Ranked, which: int
     back, there = made.row.from_device_s, taken.row.to_device_s
     if back is None or there is None:
         return math.inf
-    return back * _share(source.case.outputs, which) + there * _share(layer.case.inputs, which)
+    copied = back * _share(source.case.outputs, which) + there * _share(layer.case.inputs, which)
+    # The gradient by a value goes back the way that the value has come.
+    return copied * (2 if layer.case.backward and which == 0 else 1)
 
 
 def _share(layout: Layout, which: int) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
 
+from unpool_xp.backends.base import as_tuple
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs
 from unpool_xp.bench.cases.inputs import NDArray, feature_map
@@ -163,7 +164,7 @@ def _follow(case: Case, before: Sequence[_Layer], shape: tuple[int, ...]) -> _La
             f"its output of shape {made.output_shape} is not what {name!r} pooled, of shape "
             f"{pool.shape}"
         )
-    _, *others = made.inputs
+    _, *others = made.definition.inputs(made)
     weights = tuple(others[1:] if pool is not None else others)
     return _Layer(made, weights, source)
 
@@ -245,7 +246,7 @@ def _check_layer(layer: Any, axes: int) -> dict[str, Any]:
 
 def _inputs(case: Case) -> Layout:
     weights = {
-        f"{name}_{number}": layer.case.inputs[name]
+        f"{name}_{number}": layer.case.definition.inputs(layer.case)[name]
         for number, layer in enumerate(_layers(case), start=1)
         for name in layer.weights
     }
@@ -270,7 +271,7 @@ def _options(case: Case) -> dict[str, Any]:
 
 def _names(case: Case) -> list[tuple[list[str], list[str]]]:
     """Return the names of the arrays that each layer takes and makes."""
-    layers, (x, *weights) = _layers(case), case.inputs
+    layers, (x, *weights) = _layers(case.forward), case.forward.inputs
     sources = {layer.source for layer in layers}
     names = []
     for number, layer in enumerate(layers):
@@ -281,27 +282,44 @@ def _names(case: Case) -> list[tuple[list[str], list[str]]]:
         if number not in sources:  # nobody takes its indices
             made[1:] = ["_"] * (len(made) - 1)
         names.append((taken, made))
-    names[-1] = (names[-1][0], output_names(case).split(", "))
+    names[-1] = (names[-1][0], output_names(case))
     return names
 
 
-def _expected(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
-    """Run the layers in double precision, and check each against its own reference."""
-    wide = case if np.dtype(arrays["x"].dtype).kind in "iu" else case.replace(dtype="float64")
-    x, *weights = (array.astype(wide.dtype, copy=False) for array in arrays.values())
+def _run(case: Case, arrays: Arrays) -> Iterator[tuple[Case, Arrays, Outputs]]:
+    """Run the layers in double precision: yield each with its inputs and outputs."""
+    wide = case.forward
+    wide = wide if np.dtype(arrays["x"].dtype).kind in "iu" else wide.replace(dtype="float64")
+    x, *weights = (arrays[name].astype(wide.dtype, copy=False) for name in wide.inputs)
     indices: dict[int, NDArray] = {}
-    outputs: Outputs = ()
-    for number, layer in enumerate(_layers(wide.replace(backward=False))):
+    for number, layer in enumerate(_layers(wide)):
         values = [x, *([] if layer.source is None else [indices[layer.source]])]
         values += [weights.pop(0) for _ in layer.weights]
-        made = layer.case.definition.function(*values, **layer.case.options())
-        outputs = tuple(made) if isinstance(made, tuple) else (made,)
-        given = dict(zip(layer.case.inputs, values, strict=True))
-        ExpectedOutputs(layer.case, given).check(outputs)
+        outputs = as_tuple(layer.case.definition.function(*values, **layer.case.options()))
+        yield layer.case, dict(zip(layer.case.inputs, values, strict=True)), outputs
         x = outputs[0]
         if len(outputs) > 1:
             indices[number] = outputs[1]
+
+
+def _expected(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
+    """Run the layers, and check each against its own reference."""
+    outputs: Outputs = ()
+    for layer, given, outputs in _run(case, arrays):
+        ExpectedOutputs(layer, given).check(outputs)
     return tuple(select_planes(out, case.rank, planes)[:, slice(*rows)] for out in outputs)
+
+
+def _gradients(case: Case, arrays: Arrays) -> Outputs | None:
+    """Go back through the layers, by the rule of each; None where one has no rule."""
+    arrived, by_weights = arrays["cotangent"], list[NDArray]()
+    for layer, given, _ in reversed(list(_run(case, arrays))):
+        found = layer.definition.gradients(layer, given | {"cotangent": arrived})
+        if found is None:
+            return None
+        arrived, *others = found
+        by_weights = [*others, *by_weights]
+    return (arrived, *by_weights)
 
 
 def _working_bytes(case: Case) -> int:
@@ -333,10 +351,14 @@ DECODER: dict[str, Operation] = {
         parts=layer_cases,
         names=_names,
         inputs=_inputs,
-        outputs=lambda c: _layers(c)[-1].case.outputs,
+        outputs=lambda c: _layers(c)[-1].case.forward.outputs,
         make_inputs=_make_inputs,
         options=_options,
-        flops=lambda c: sum(part.flops for part in layer_cases(c)),
+        flops=lambda c: sum(part.definition.flops(part) for part in layer_cases(c)),
+        gradient_flops=lambda c: sum(
+            part.definition.gradient_flops(part) for part in layer_cases(c)
+        ),
+        gradients=_gradients,
         expected=_expected,
         reference_steps=lambda c: 1,
         work_per_step=lambda c: min(math.prod(c.output_plane) / 4, 1e6),  # a comparison

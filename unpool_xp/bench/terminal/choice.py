@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
-from unpool_xp.bench.cases.native import define, output_names
+from unpool_xp.bench.cases.native import backward_lines, compiled_lines, output_names
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.ranking import print_ranking
@@ -176,14 +176,13 @@ def code_for(case: Case, row: Row) -> list[str]:
     The names of the inputs are those of the operation's arguments.
     """
     library, _, device = row.backend.partition(":")
-    arrays = ", ".join(case.inputs)
     compiler = "jax.jit" if library == "jax" else "torch.compile"
     before = []
     if row.threads_asked is not None:
         variable = {"jax": "PJRT_NPROC", "dask": "DASK_NUM_WORKERS"}.get(library, "OMP_NUM_THREADS")
         before.append(f"# before Python starts: export {variable}={row.threads_asked}")
     if device not in ("", "cpu"):
-        before.append(f"# {arrays} on {device}")
+        before.append(f"# {', '.join(case.inputs)} on {device}")
     if row.implementation == "native":
         native = case.find_native(library, row.function)
         return [*before, *native.code(case, compiler if row.mode == "compiled" else None)]
@@ -198,10 +197,11 @@ def code_for(case: Case, row: Row) -> list[str]:
         f"{', '.join(made)} = {_call_text(part, taken)}"
         for part, (taken, made) in zip(case.parts, names, strict=True)
     ]
-    if row.mode == "compiled":
-        outputs, arguments = output_names(case), list(case.inputs)
-        function = define("compiled", arguments, [*body, f"return {outputs}"])
-        body = [f"@{compiler}", *function, f"{outputs} = compiled({', '.join(arguments)})"]
+    outputs, compiled = output_names(case), compiler if row.mode == "compiled" else None
+    if case.backward:
+        body = backward_lines(case, library, body, outputs, compiled)
+    elif compiled:
+        body = compiled_lines(list(case.inputs), body, outputs, compiled)
     return [*before, *lines, *body]
 
 
