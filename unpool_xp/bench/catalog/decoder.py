@@ -15,6 +15,7 @@ from unpool_xp.backends.base import as_tuple
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs
 from unpool_xp.bench.cases.inputs import NDArray, feature_map
+from unpool_xp.bench.cases.native import output_names
 from unpool_xp.bench.cases.operation import (
     Arrays,
     Layout,
@@ -268,6 +269,23 @@ def _options(case: Case) -> dict[str, Any]:
     return {"layers": tuple(steps)}
 
 
+def _names(case: Case) -> list[tuple[list[str], list[str]]]:
+    """Return the names of the arrays that each layer takes and makes."""
+    layers, (x, *weights) = _layers(case.forward), case.forward.inputs
+    sources = {layer.source for layer in layers}
+    names = []
+    for number, layer in enumerate(layers):
+        taken = [x] if layer.source is None else [x, f"indices_{layer.source + 1}"]
+        taken += [weights.pop(0) for _ in layer.weights]
+        x = "y"
+        made = [x, *(f"indices_{number + 1}" for _ in range(len(layer.case.outputs) - 1))]
+        if number not in sources:  # nobody takes its indices
+            made[1:] = ["_"] * (len(made) - 1)
+        names.append((taken, made))
+    names[-1] = (names[-1][0], output_names(case))
+    return names
+
+
 def _run(case: Case, arrays: Arrays) -> Iterator[tuple[Case, Arrays, Outputs]]:
     """Run the layers in double precision: yield each with its inputs and outputs."""
     wide = case.forward
@@ -331,6 +349,7 @@ DECODER: dict[str, Operation] = {
         },
         rank=lambda c: _layers(c)[-1].case.rank,
         parts=layer_cases,
+        names=_names,
         inputs=_inputs,
         outputs=lambda c: _layers(c)[-1].case.forward.outputs,
         make_inputs=_make_inputs,
