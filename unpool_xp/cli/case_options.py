@@ -28,7 +28,7 @@ ChannelsOption = Annotated[int | None, typer.Option(help="Output channels.")]
 DtypeOption = Annotated[str, typer.Option(help="Of the values.")]
 
 
-class Pass(StrEnum):
+class PassName(StrEnum):
     """What is computed."""
 
     FORWARD = "forward"
@@ -36,13 +36,13 @@ class Pass(StrEnum):
 
 
 PassOption = Annotated[
-    Pass, typer.Option("--pass", help="backward: the outputs and the gradients, where there are.")
+    PassName, typer.Option("--pass", help="backward: the outputs and the gradients, where there are.")
 ]
 
 
-def in_pass(cases: Sequence[Case], pass_: Pass) -> list[Case]:
+def in_pass(cases: Sequence[Case], pass_: PassName) -> list[Case]:
     """Return cases, in the backward pass those that have gradients; exit where none has."""
-    if pass_ is Pass.FORWARD:
+    if pass_ is PassName.FORWARD:
         return list(cases)
     found, reasons = [], []
     for case in cases:

@@ -15,7 +15,7 @@ from unpool_xp.cli.case_options import (
     DtypeOption,
     KernelOption,
     PaddingOption,
-    Pass,
+    PassName,
     PassOption,
     ScaleOption,
     StrideOption,
@@ -55,7 +55,7 @@ def choose(
     scale: ScaleOption = None,
     out_channels: ChannelsOption = None,
     dtype: DtypeOption = "float32",
-    pass_: PassOption = Pass.FORWARD,
+    pass_: PassOption = PassName.FORWARD,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
     budget: Annotated[

@@ -16,7 +16,7 @@ from unpool_xp.cli.case_options import (
     ChannelsOption,
     KernelOption,
     PaddingOption,
-    Pass,
+    PassName,
     PassOption,
     ScaleOption,
     StrideOption,
@@ -80,7 +80,7 @@ def sweep(
     dtype: Annotated[
         str | None, typer.Option(help="Of the values.", show_default="float32")
     ] = None,
-    pass_: PassOption = Pass.FORWARD,
+    pass_: PassOption = PassName.FORWARD,
     layers: Annotated[
         Path | None,
         typer.Option(help="Instead of a preset, the cases in a file, .toml or .json."),
@@ -147,7 +147,7 @@ def sweep(
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     if not cases:
         fail(f"{layers or preset or 'quick'} has no case of {', '.join(operation or ())}")
-    cases, backward = in_pass(cases, pass_), pass_ is Pass.BACKWARD
+    cases, backward = in_pass(cases, pass_), pass_ is PassName.BACKWARD
     if listing and scheduler is not None:
         fail("--list is about this machine, not about those of --scheduler")
     if not listing:
