@@ -14,6 +14,7 @@ import numpy as np
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs
 from unpool_xp.bench.cases.inputs import NDArray, feature_map
+from unpool_xp.bench.cases.layers import LayerError
 from unpool_xp.bench.cases.operation import (
     Arrays,
     Layout,
@@ -34,27 +35,6 @@ _UNPOOLINGS = {
     "fractional_max_unpool": ("fractional_max_pool", "max_pool", "adaptive_max_pool"),
 }
 _FROM_POOLING = ("kernel", "stride", "padding", "output_size")  # of max_unpool
-
-
-class LayerError(ValueError):
-    """A layer that does not fit.
-
-    Parameters
-    ----------
-    number : int
-        Of the layer, from 1.
-    layer : mapping
-        What was given for it.
-    reason : str
-        What is wrong.
-    """
-
-    def __init__(self, number: int, layer: Any, reason: str) -> None:
-        given = layer if isinstance(layer, Mapping) else {}
-        names = [given.get("operation"), given.get("name")]
-        title = " ".join(name for name in names if isinstance(name, str))
-        super().__init__(f"layer {number}{f' ({title})' if title else ''}: {reason}")
-        self.number = number
 
 
 class Step(NamedTuple):
@@ -119,6 +99,54 @@ class _Layer:
     source: int | None  # from 0
 
 
+def scaled(
+    case: Case, *, batch: int | None = None, dtype: str | None = None, channels: float | None = None
+) -> Case:
+    """Return a decoder with another batch or dtype, or with other numbers of channels.
+
+    Parameters
+    ----------
+    case : Case
+        The decoder.
+    batch : int, optional
+        How many items go in.
+    dtype : str, optional
+        Of the values.
+    channels : float, optional
+        What every number of channels is multiplied by, then rounded, to 1 at least.
+
+    Returns
+    -------
+    Case
+        The decoder; default: as it was.
+
+    Raises
+    ------
+    ValueError
+        If there is no such decoder.
+
+    Examples
+    --------
+    >>> from unpool_xp.bench.catalog.decoder import scaled
+    >>> from unpool_xp.bench.catalog.presets import DECODERS
+    >>> scaled(DECODERS["unet"], batch=4, channels=0.5).output_shape
+    (4, 32, 224, 224)
+    """
+    if channels is not None and not 0 < channels < math.inf:
+        raise ValueError(f"scaled: channels={channels!r} must be a number above 0")
+
+    def times(count: int) -> int:
+        return max(round(count * (channels or 1)), 1)
+
+    layers = [
+        {key: times(value) if key == "out_channels" else value for key, value in layer.items()}
+        for layer in case.layers
+    ]
+    items, before, *plane = case.shape
+    shape = (items if batch is None else batch, times(before), *plane)
+    return case.replace(shape=shape, dtype=dtype or case.dtype, layers=layers)
+
+
 def layer_cases(case: Case) -> list[Case]:
     """Return the layers of a decoder as cases of their own."""
     return [layer.case for layer in _layers(case)]
@@ -127,6 +155,8 @@ def layer_cases(case: Case) -> list[Case]:
 @functools.lru_cache(maxsize=64)
 def _layers(case: Case) -> tuple[_Layer, ...]:
     """Return the layers of a decoder; raise a LayerError where one does not follow."""
+    if len(case.shape) < 3:
+        raise ValueError(f"Case: shape={case.shape} must be (batch, channels, *spatial)")
     made: list[_Layer] = []
     shape = case.shape
     for number, layer in enumerate(case.layers, start=1):
@@ -162,7 +192,7 @@ def _follow(case: Case, before: Sequence[_Layer], shape: tuple[int, ...]) -> _La
             f"its output of shape {made.output_shape} is not what {name!r} pooled, of shape "
             f"{pool.shape}"
         )
-    _, *others = made.inputs
+    _, *others = made.definition.inputs(made)  # without cotangents
     weights = tuple(others[1:] if pool is not None else others)
     return _Layer(made, weights, source)
 
@@ -202,7 +232,8 @@ def _check_layers(value: Any, axes: int) -> tuple[dict[str, Any], ...]:
     if not isinstance(value, tuple | list) or not value:
         raise ValueError("Case: layers must be a list of one layer or more")
     if len(value) > MAX_LAYERS:
-        raise ValueError(f"Case: layers: {len(value)} are too many, {MAX_LAYERS} at most")
+        reason = f"{len(value)} layers are too many, {MAX_LAYERS} at most"
+        raise LayerError(MAX_LAYERS + 1, value[MAX_LAYERS], reason)
     checked: list[dict[str, Any]] = []
     numbers: dict[str, int] = {}
     for number, layer in enumerate(value, start=1):
@@ -218,13 +249,20 @@ def _check_layers(value: Any, axes: int) -> tuple[dict[str, Any], ...]:
     return tuple(checked)
 
 
+def _check_text(key: str, value: Any) -> str:
+    """Return a name as it is; what a terminal would not print is none."""
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError(f"Case: {key}={value!r} must be printable text")
+    return value
+
+
 def _check_layer(layer: Any, axes: int) -> dict[str, Any]:
     if not isinstance(layer, Mapping):
         raise ValueError(f"{layer!r} must be a table of an operation and its parameters")
     for key in ("operation", "name", "indices"):
         value = layer.get(key)
-        if not (isinstance(value, str) and value) and (value is not None or key == "operation"):
-            raise ValueError(f"{key}={value!r} must be text")
+        if value is not None or key == "operation":
+            _check_text(key, value)
     operation = layer["operation"]
     known = {name: of for name, of in operations().items() if of is not DECODER["decoder"]}
     if operation not in known:
@@ -244,11 +282,16 @@ def _check_layer(layer: Any, axes: int) -> dict[str, Any]:
 
 def _inputs(case: Case) -> Layout:
     weights = {
-        f"{name}_{number}": layer.case.inputs[name]
+        f"{name}_{number}": layer.case.definition.inputs(layer.case)[name]
         for number, layer in enumerate(_layers(case), start=1)
         for name in layer.weights
     }
     return {"x": (case.shape, case.dtype), **weights}
+
+
+def _outputs(case: Case) -> Layout:
+    last = _layers(case)[-1].case
+    return last.definition.outputs(last)
 
 
 def _make_inputs(case: Case) -> Arrays:
@@ -302,7 +345,12 @@ DECODER: dict[str, Operation] = {
     "decoder": Operation(
         function=decoder,
         parameters={
-            "name": Parameter(help="What it is called.", kind=str, required=True, text=str),
+            "name": Parameter(
+                help="What it is called.",
+                required=True,
+                convert=lambda value, axes: _check_text("name", value),
+                text=str,
+            ),
             "layers": Parameter(
                 help="Its layers.",
                 required=True,
@@ -314,7 +362,7 @@ DECODER: dict[str, Operation] = {
         rank=lambda c: _layers(c)[-1].case.rank,
         parts=layer_cases,
         inputs=_inputs,
-        outputs=lambda c: _layers(c)[-1].case.outputs,
+        outputs=_outputs,
         make_inputs=_make_inputs,
         options=_options,
         flops=lambda c: sum(part.flops for part in layer_cases(c)),
