@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import tomllib
@@ -153,22 +154,23 @@ def _read_toml(data: bytes) -> _Document:
     except RecursionError as error:
         raise _FileError(1, "it is nested too deeply") from error
 
-    def has(wanted: str | int, stop: int) -> bool:
-        """Return whether the lines before `stop` hold a key, or a layer of that number."""
-        for end in range(stop, -1, -1):  # some end within a string or a list
-            head = "\n".join(lines[:end])
-            for tail in ("", "]"):
-                try:
-                    part = tomllib.loads(head + tail)
-                except tomllib.TOMLDecodeError:
-                    continue
-                if isinstance(wanted, str):
-                    return wanted in part
-                return len(part.get("layers", ())) >= wanted
-        return False
+    def before(stop: int) -> tuple[int, dict[str, Any]]:
+        """Return the last line up to `stop` at which no value is left open, and what is there."""
+        for end in range(stop, 0, -1):
+            for tail in ("", "]"):  # between the entries of a list
+                with contextlib.suppress(ValueError):
+                    return end, tomllib.loads("\n".join(lines[:end]) + tail)
+        return 0, {}
 
     def line_of(wanted: str | int) -> int:
-        return bisect_left(range(1, len(lines)), True, key=lambda stop: has(wanted, stop)) + 1
+        def is_there(stop: int) -> bool:
+            part = before(stop)[1]
+            if isinstance(wanted, str):
+                return wanted in part
+            return len(part.get("layers", ())) >= wanted
+
+        last = bisect_left(range(len(lines)), True, key=lambda line: is_there(line + 1))
+        return before(last)[0] + 1
 
     return _Document(found, line_of)
 

@@ -82,11 +82,23 @@ class Operation:
     make_inputs: Callable[[Case], Arrays] = _made_inputs
     options: Callable[[Case], dict[str, Any]] = _sizes_as_options
     flops: Callable[[Case], int] = lambda case: 0
+    # Those of the gradients alone. What is linear in each of its inputs takes as many for each.
+    gradient_flops: Callable[[Case], int] = lambda case: (
+        len(case.gradients) * case.definition.flops(case)
+    )
     # The expected outputs, shape (len(planes), *spatial), for the given planes of the output
     # (numbered over all leading axes) and the given rows of the first spatial axis.
     expected: Callable[[Case, Arrays, Planes, RowRange], Outputs]
     reference_steps: Callable[[Case], float]  # of its innermost loop, for whole planes
     work_per_step: Callable[[Case], float] = lambda case: 1  # elements of a plane in a step
+    # The gradients by the floating-point inputs, in their order, in float64, of all arrays in 64
+    # bits, cotangents last. None: they are checked by finite differences along some directions.
+    gradients: Callable[[Case, Arrays], Outputs | None] = lambda case, arrays: None
+    # What is compared of gradients: where one of several elements has it, no matter which, their
+    # sum at the first of them.
+    merge_gradients: Callable[[Case, Arrays, Outputs], Outputs] = lambda case, arrays, gradients: (
+        gradients
+    )
     working_bytes: Callable[[Case], int] = lambda case: 0  # of copies from input to output
     exact: bool = True  # moves values, computes none
     extra_tolerance: Callable[[Case], float] = lambda case: 0  # relative to the largest

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
 
+from unpool_xp.backends.base import as_tuple
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.expected import ExpectedOutputs
+from unpool_xp.bench.cases.expected import CHECK_SECONDS, ExpectedOutputs
 from unpool_xp.bench.cases.inputs import NDArray, feature_map
 from unpool_xp.bench.cases.layers import LayerError
 from unpool_xp.bench.cases.operation import (
@@ -135,15 +136,15 @@ def scaled(
     if channels is not None and not 0 < channels < math.inf:
         raise ValueError(f"scaled: channels={channels!r} must be a number above 0")
 
-    def times(count: int) -> int:
+    def multiplied(count: int) -> int:
         return max(round(count * (channels or 1)), 1)
 
     layers = [
-        {key: times(value) if key == "out_channels" else value for key, value in layer.items()}
+        {key: multiplied(value) if key == "out_channels" else value for key, value in layer.items()}
         for layer in case.layers
     ]
     items, before, *plane = case.shape
-    shape = (items if batch is None else batch, times(before), *plane)
+    shape = (items if batch is None else batch, multiplied(before), *plane)
     return case.replace(shape=shape, dtype=dtype or case.dtype, layers=layers)
 
 
@@ -192,7 +193,7 @@ def _follow(case: Case, before: Sequence[_Layer], shape: tuple[int, ...]) -> _La
             f"its output of shape {made.output_shape} is not what {name!r} pooled, of shape "
             f"{pool.shape}"
         )
-    _, *others = made.definition.inputs(made)  # without cotangents
+    _, *others = made.definition.inputs(made)
     weights = tuple(others[1:] if pool is not None else others)
     return _Layer(made, weights, source)
 
@@ -310,23 +311,40 @@ def _options(case: Case) -> dict[str, Any]:
     return {"layers": tuple(steps)}
 
 
-def _expected(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
-    """Run the layers in double precision, and check each against its own reference."""
-    wide = case if np.dtype(arrays["x"].dtype).kind in "iu" else case.replace(dtype="float64")
-    x, *weights = (array.astype(wide.dtype, copy=False) for array in arrays.values())
+def _run(case: Case, arrays: Arrays) -> Iterator[tuple[Case, Arrays, Outputs]]:
+    """Run the layers in double precision: yield each with its inputs and outputs."""
+    wide = case.forward
+    wide = wide if np.dtype(arrays["x"].dtype).kind in "iu" else wide.replace(dtype="float64")
+    x, *weights = (arrays[name].astype(wide.dtype, copy=False) for name in wide.inputs)
     indices: dict[int, NDArray] = {}
-    outputs: Outputs = ()
-    for number, layer in enumerate(_layers(wide.replace(backward=False))):
+    for number, layer in enumerate(_layers(wide)):
         values = [x, *([] if layer.source is None else [indices[layer.source]])]
         values += [weights.pop(0) for _ in layer.weights]
-        made = layer.case.definition.function(*values, **layer.case.options())
-        outputs = tuple(made) if isinstance(made, tuple) else (made,)
-        given = dict(zip(layer.case.inputs, values, strict=True))
-        ExpectedOutputs(layer.case, given).check(outputs)
+        outputs = as_tuple(layer.case.definition.function(*values, **layer.case.options()))
+        yield layer.case, dict(zip(layer.case.inputs, values, strict=True)), outputs
         x = outputs[0]
         if len(outputs) > 1:
             indices[number] = outputs[1]
+
+
+def _expected(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
+    """Run the layers, and check each against its own reference."""
+    outputs: Outputs = ()
+    for layer, given, outputs in _run(case, arrays):
+        ExpectedOutputs(layer, given, CHECK_SECONDS / len(case.layers)).check(outputs)
     return tuple(select_planes(out, case.rank, planes)[:, slice(*rows)] for out in outputs)
+
+
+def _gradients(case: Case, arrays: Arrays) -> Outputs | None:
+    """Go back through the layers, by the rule of each; None where one has no rule."""
+    arrived, by_weights = arrays["cotangent"], list[NDArray]()
+    for layer, given, _ in reversed(list(_run(case, arrays))):
+        found = layer.definition.gradients(layer, given | {"cotangent": arrived})
+        if found is None:
+            return None
+        arrived, *others = found
+        by_weights = [*others, *by_weights]
+    return (arrived, *by_weights)
 
 
 def _working_bytes(case: Case) -> int:
@@ -365,7 +383,11 @@ DECODER: dict[str, Operation] = {
         outputs=_outputs,
         make_inputs=_make_inputs,
         options=_options,
-        flops=lambda c: sum(part.flops for part in layer_cases(c)),
+        flops=lambda c: sum(part.definition.flops(part) for part in layer_cases(c)),
+        gradient_flops=lambda c: sum(
+            part.definition.gradient_flops(part) for part in layer_cases(c)
+        ),
+        gradients=_gradients,
         expected=_expected,
         reference_steps=lambda c: 1,
         work_per_step=lambda c: min(math.prod(c.output_plane) / 4, 1e6),  # a comparison

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
+from unpool_xp.bench.cases.native import backward_lines, output_names
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.ranking import print_ranking
@@ -175,14 +176,14 @@ def code_for(case: Case, row: Row) -> list[str]:
     The names of the inputs are those of the operation's arguments.
     """
     library, _, device = row.backend.partition(":")
-    arrays = ", ".join(case.inputs)
+    arrays = ", ".join(case.forward.inputs)
     compiler = "jax.jit" if library == "jax" else "torch.compile"
     before = []
     if row.threads_asked is not None:
         variable = {"jax": "PJRT_NPROC", "dask": "DASK_NUM_WORKERS"}.get(library, "OMP_NUM_THREADS")
         before.append(f"# before Python starts: export {variable}={row.threads_asked}")
     if device not in ("", "cpu"):
-        before.append(f"# {arrays} on {device}")
+        before.append(f"# {', '.join(case.inputs)} on {device}")
     if row.implementation == "native":
         native = case.find_native(library, row.function)
         return [*before, *native.code(case, compiler if row.mode == "compiled" else None)]
@@ -194,6 +195,10 @@ def code_for(case: Case, row: Row) -> list[str]:
     imports = {"numpy": "import numpy as np", "dask": "import dask.array as da"}
     lines = [imports.get(library, f"import {library}"), f"from unpool_xp import {function}"]
     call = f"{function}({', '.join(filter(None, (arrays, options)))})"
+    if case.backward:
+        outputs, compiled = output_names(case), compiler if row.mode == "compiled" else None
+        call = f"{', '.join(outputs)} = {call}"
+        return [*before, *lines, *backward_lines(case, library, [call], outputs, compiled)]
     if row.mode == "compiled":
         lines.append(f"compiled = {compiler}(lambda {arrays}: {call})")
         call = f"compiled({arrays})"
