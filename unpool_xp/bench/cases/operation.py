@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
-from unpool_xp.bench.cases.native import Native
+from unpool_xp.bench.cases.native import Native, output_names
 from unpool_xp.bench.cases.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -106,6 +106,11 @@ class Operation:
     rank: Callable[[Case], int] = _rank_of_sizes  # how many trailing axes it acts on
     # The cases of single operations that it does one after another.
     parts: Callable[[Case], Sequence[Case]] = lambda case: (case,)
+    # For each part, the names of the arrays that it takes and makes, in lines of Python where the
+    # inputs have their names, and the last outputs those of `output_names`.
+    names: Callable[[Case], Sequence[tuple[Sequence[str], Sequence[str]]]] = lambda case: (
+        (list(case.forward.inputs), output_names(case)),
+    )
 
 
 def total_bytes(layout: Layout) -> int:
