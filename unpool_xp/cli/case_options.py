@@ -36,7 +36,8 @@ class PassName(StrEnum):
 
 
 PassOption = Annotated[
-    PassName, typer.Option("--pass", help="backward: the outputs and the gradients, where there are.")
+    PassName,
+    typer.Option("--pass", help="backward: the outputs and the gradients, where there are."),
 ]
 
 

@@ -23,9 +23,10 @@ from unpool_xp.bench.measure.measurement import cells_of
 from unpool_xp.bench.measure.session import DeviceInputs, Session, UnsupportedCaseError
 from unpool_xp.bench.measure.sweep import case_fields, run_sweep
 from unpool_xp.bench.rows.files import read_rows
-from unpool_xp.bench.rows.names import name_of_case
+from unpool_xp.bench.rows.names import case_name, name_of_case
 from unpool_xp.bench.terminal.choice import code_for
-from unpool_xp.bench.verdicts.ranking import by_workload
+from unpool_xp.bench.verdicts.decisions import decide
+from unpool_xp.bench.verdicts.ranking import by_workload, rank
 
 POOL = Case("max_pool", (2, 3, 8, 8), kernel=2, backward=True)
 MEAN = Case("avg_pool", (2, 3, 8, 8), kernel=2, backward=True)
@@ -194,3 +195,6 @@ def test_forward_and_backward_are_rows_of_their_own(tmp_path: Path) -> None:
     assert all(row.checked or "cannot do it" in row.error for row in rows if row not in backward)
     assert {len({row.pass_ for row in some}) for some in by_workload(rows).values()} == {1}
     assert len(by_workload(rows)) == 2
+    decisions = decide(map(rank, by_workload(rows).values()))
+    assert [line.operation for line in decisions] == ["max_pool", "max_pool backward"]
+    assert case_name(backward[0]).startswith("max_pool backward 2x3x8x8, kernel 2x2, stride 2x2, ")
