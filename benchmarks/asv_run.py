@@ -28,7 +28,7 @@ from typing import Any
 from asv.config import Config
 from asv.machine import MachineCollection
 
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.gate.build import GateError, Source, find_source
 from unpool_xp.bench.measure.machine import Machine, this_machine
 from unpool_xp.bench.rows.provenance import GitError
@@ -201,7 +201,9 @@ def parts_of(given: Sequence[str]) -> list[tuple[str, list[str]]]:
     if _patterns(given):
         return [("the chosen", [])]
     modules = sorted(path.stem for path in (ROOT / "benchmarks" / "panel").glob("[!_]*.py"))
-    timed = [(f"times of {name}", ["-b", rf"^operations\..*\('{name}'"]) for name in OPERATIONS]
+    timed = [
+        (f"times of {name}", ["-b", rf"^operations\..*\('{name}'"]) for name in SINGLE_OPERATIONS
+    ]
     others = [(name, ["-b", rf"^{name}\."]) for name in modules if name != "operations"]
     return timed + others
 

@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.catalog.panel import BACKEND_MODES, SIZES, STRIDES, panel_case
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.measurement import Cell, cells_of
@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a backend, such as torch:cpu; it must load here. Default: all that do",
         **choices,
     )
-    group.addoption("--operation", choices=tuple(OPERATIONS), help="an operation", **choices)
+    group.addoption("--operation", choices=tuple(SINGLE_OPERATIONS), help="an operation", **choices)
     group.addoption("--size", choices=SIZES, help="a size", **choices)
     group.addoption("--stride", type=int, choices=STRIDES, help="a stride", **choices)
     group.addoption("--compiled", action="store_true", help="measure torch.compile, too")
@@ -177,7 +177,7 @@ def _modes(label: str, compiled: bool) -> list[str]:
 
 def _chosen_cells(config: pytest.Config) -> Iterator[PanelCell]:
     option, suite = config.option, config.stash[_SUITE]
-    for operation in option.operation or OPERATIONS:
+    for operation in option.operation or SINGLE_OPERATIONS:
         for size in option.size or SIZES:
             for stride in option.stride or STRIDES:
                 case = panel_case(operation, size, stride)

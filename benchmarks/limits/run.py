@@ -21,7 +21,7 @@ from rich.table import Table
 
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.formatting import seconds_text, three_digits
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.catalog.families import conv_transpose_case
 from unpool_xp.bench.portability.targets import CONV_TRANSPOSE_INPUTS, KERNELS
 
@@ -203,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     labels = [BackendMode.parse(text).label for text in _EACH]
     parser.add_argument("--backend", "-b", action="append", choices=labels)
-    parser.add_argument("--operation", "-o", action="append", default=[], choices=OPERATIONS)
+    parser.add_argument("--operation", "-o", action="append", default=[], choices=SINGLE_OPERATIONS)
     options = parser.parse_args(arguments)
     for limit in LIMITS:
         print_limit(Console(), limit, options.backend or labels, options.operation)

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode
-from unpool_xp.bench.catalog import OPERATIONS, panel
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS, panel
 from unpool_xp.bench.catalog.panel import HARNESS_VERSION, SIZES, STRIDES, panel_case
 from unpool_xp.bench.measure.session import DeviceInputs, Session
 from unpool_xp.capabilities import why_not
@@ -28,7 +28,7 @@ class Panel:
     """
 
     param_names = ("operation", "size", "stride", "how")
-    params = (tuple(OPERATIONS), SIZES, STRIDES, BACKEND_MODES)
+    params = (tuple(SINGLE_OPERATIONS), SIZES, STRIDES, BACKEND_MODES)
     version = HARNESS_VERSION
     timeout = 120.0
     rounds = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.measure.memory import reset_peak
 
 from ._cells import BACKEND_MODES, Panel
@@ -17,7 +17,7 @@ class PeakMemory(Panel):
     what is above it is the call's.
     """
 
-    params = (tuple(OPERATIONS), ("large",), (2,), BACKEND_MODES)
+    params = (tuple(SINGLE_OPERATIONS), ("large",), (2,), BACKEND_MODES)
 
     def setup(self, operation: str, size: str, stride: int, backend_mode: str) -> None:
         """Check the result, let go of all but the inputs, and count from here."""

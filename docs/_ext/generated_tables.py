@@ -152,7 +152,7 @@ class BenchmarkTable(Generated):
     def lines(self) -> list[str]:
         """Return the text."""
         rows = []
-        for name, spec in catalog.OPERATIONS.items():
+        for name, spec in catalog.SINGLE_OPERATIONS.items():
             titles = dict.fromkeys(f"``{n.title.format(d='2')}``" for n in spec.natives)
             needs, takes = (
                 ", ".join(

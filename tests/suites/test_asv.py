@@ -20,7 +20,7 @@ from tests.support.command import python
 from tests.support.injected_regression import git
 from tests.support.script import load_script
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.catalog.panel import BACKEND_MODES, HARNESS_VERSION, SIZES, STRIDES
 from unpool_xp.bench.measure.machine import this_machine
 
@@ -70,7 +70,7 @@ def test_benchmarks_for_another_harness_are_not_run(
 def test_the_times_are_of_the_whole_panel(benchmarks: dict[str, Any]) -> None:
     time = benchmarks["operations.Time.time_call"]
     assert time.param_names == ["operation", "size", "stride", "how"]
-    panel = (tuple(OPERATIONS), SIZES, STRIDES, map(str, BACKEND_MODES))
+    panel = (tuple(SINGLE_OPERATIONS), SIZES, STRIDES, map(str, BACKEND_MODES))
     assert time.params == [[repr(value) for value in values] for values in panel]
 
 

@@ -45,7 +45,7 @@ def _planted(function, factor):  # type: ignore[no-untyped-def]
     return slower
 
 
-{operation} = _planted({operation}, {factor!r})
+{operation} = _planted(__getattr__("{operation}"), {factor!r})
 """
 
 

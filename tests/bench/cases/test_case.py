@@ -142,13 +142,15 @@ def test_the_regions_are_the_same_each_time_and_in_single_precision() -> None:
     assert not np.array_equal(starts(drawn), starts(drawn.astype(np.float64)))
 
 
-def test_weights_are_as_wide_as_those_of_a_fresh_layer() -> None:
-    case = Case("conv_transpose", (1, 64, 2, 2), kernel=2, out_channels=32)
-    weight = case.arrays()["weight"]
-    assert weight.shape == (64, 32, 2, 2)
-    bound = 1 / np.sqrt(32 * 4)
-    assert 0.95 * bound < np.abs(weight).max() <= bound
-    assert abs(weight.mean()) < bound / 20
+@pytest.mark.parametrize(("kernel", "stride"), [(2, 2), (4, 2), (3, 1), (1, 2)])
+def test_weights_keep_the_size_of_the_values(kernel: int, stride: int) -> None:
+    case = Case("conv_transpose", (1, 64, 9, 9), kernel=kernel, stride=stride, out_channels=32)
+    x, weight = case.arrays().values()
+    assert weight.shape == (64, 32, kernel, kernel)
+    y = result(case)[0]
+    met = y[y != 0].reshape(-1) if kernel < stride else y
+    assert 0.3 < met.std() / x.std() < 1.5
+    assert abs(weight.mean()) < np.abs(weight).max() / 20
     np.testing.assert_array_equal(case.arrays()["weight"], weight)
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.cases import SMALL, result
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 
 ids = [case.name for case in SMALL]
 
@@ -53,7 +53,7 @@ def test_a_wrong_dtype_shape_number_or_nan_is_found() -> None:
 
 def test_what_is_computed_may_be_rounded_and_no_more() -> None:
     for case in SMALL:
-        if OPERATIONS[case.operation].exact or case.dtype != "float32":
+        if SINGLE_OPERATIONS[case.operation].exact or case.dtype != "float32":
             continue
         (good,) = result(case)
         largest = max(np.abs(good).max(), 1)
@@ -101,10 +101,10 @@ def test_a_huge_plane_is_held_at_its_first_and_last_rows(monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("case", SMALL, ids=ids)
 def test_any_rows_of_the_oracle_are_those_of_the_whole(case: Case) -> None:
-    oracle, arrays = OPERATIONS[case.operation].expected, case.arrays()
+    oracle, arrays = SINGLE_OPERATIONS[case.operation].expected, case.arrays()
     rows = case.output_shape[-case.rank]
     whole = oracle(case, arrays, [0, 1], (0, rows))
-    tolerance = 0 if OPERATIONS[case.operation].exact else 1e-14
+    tolerance = 0 if SINGLE_OPERATIONS[case.operation].exact else 1e-14
     for low in range(rows):
         for high in range(low + 1, rows + 1):
             for got, want in zip(oracle(case, arrays, [0, 1], (low, high)), whole, strict=True):

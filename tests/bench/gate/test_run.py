@@ -308,7 +308,7 @@ def test_the_budget_goes_to_what_is_undecided(
     passes = {one.gate_case.case.operation: len(one.first_passes) for one in found.measured}
     again = sum(len(one.retest_passes) for one in found.measured)
     assert passes["avg_pool"] + passes["max_unpool"] <= 8
-    assert passes["max_pool"] + again > 20
+    assert passes["max_pool"] + again > 10
     assert 0.8 < found.seconds < 2
     assert by_operation(found)["max_pool"].outcome == "undecided"
     assert found.exit_code == 0  # two of three are the same
@@ -381,7 +381,8 @@ def linear_unpool(x, scale_factor=None, **options):
 def test_what_goes_wrong_is_a_reason_and_the_rest_is_measured(
     repository: Path, built: Builder, tmp_path: Path
 ) -> None:
-    base = built(commit_change(repository, "del nearest_unpool\n", "base", "lacking"))
+    lacking = '_NAMES["resizing"] = ("linear_unpool",)\n'
+    base = built(commit_change(repository, lacking, "base", "lacking"))
     # A module that base lacks: each copy of the package imports its own, late too.
     lazy = {"unpool_xp/lazy.py": "def wrong(values):\n    return values\n"}
     head = built(commit_change(repository, FAULTS, "base", "faults", lazy))
@@ -493,7 +494,7 @@ def test_backends_have_modes() -> None:
 
 
 HANG = """
-_right = avg_pool
+from unpool_xp.pooling import avg_pool as _right
 
 def avg_pool(x, kernel_size, **options):
     import os

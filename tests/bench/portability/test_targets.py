@@ -16,7 +16,7 @@ from rich.console import Console
 
 from tests.support.command import run
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.measure.measurement import Cell, Measurement
 from unpool_xp.bench.measure.timer import MIN_ROUNDS
 from unpool_xp.bench.portability.measure import (
@@ -111,7 +111,7 @@ def test_what_other_programs_disturbed_decides_nothing() -> None:
 
 def test_the_cases_are_those_that_were_promised() -> None:
     cases = tax_cases()
-    assert {case.operation for case in cases} == set(OPERATIONS) - {
+    assert {case.operation for case in cases} == set(SINGLE_OPERATIONS) - {
         # Which some libraries have nothing for.
         "fractional_max_pool",
         "fractional_max_unpool",

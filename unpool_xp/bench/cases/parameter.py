@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,13 @@ class Parameter:
         takes the parameters before it.
     letter : str, optional
         What stands before its value in the name of a case. Default: its name.
+    convert : callable, optional
+        From a value, and the number of axes after the first two, to what a case keeps of it; it
+        raises a ValueError. `kind` and `least` do not matter then.
+    text : callable, optional
+        From a value to what stands for it in the name of a case, without a letter.
+    brief_text : callable, optional
+        The same for the short name. Default: `text`.
     """
 
     help: str
@@ -41,9 +48,14 @@ class Parameter:
     required: bool = False
     default: Any = None
     letter: str = ""
+    convert: Callable[[Any, int], Any] | None = None
+    text: Callable[[Any], str] | None = None
+    brief_text: Callable[[Any], str] | None = None
 
     def check(self, name: str, value: Any, axes: int) -> Any:
         """Return a value as a case keeps it; raise a ValueError that names it."""
+        if self.convert is not None:
+            return self.convert(value, axes)
         if not self.per_axis:
             if not self._is_one(value):
                 least = "" if self.least is None else f" >= {self.least}"
@@ -55,6 +67,13 @@ class Parameter:
         if not isinstance(sizes, tuple | list) or not all(map(self._is_one, sizes)):
             raise ValueError(f"Case: {name}={sizes!r} must be numbers, one an axis")
         return tuple(sizes)
+
+    def name_part(self, name: str, value: Any, *, brief: bool = False) -> str:
+        """Return what stands for a value in the name of a case; `brief` is the short name."""
+        text = (self.brief_text if brief else None) or self.text
+        if text is not None:
+            return text(value)
+        return (self.letter or name) + parameter_text(value, brief=brief)
 
     def _is_one(self, value: Any) -> bool:
         allowed = (int, float) if self.kind is float else (self.kind,)
@@ -73,19 +92,19 @@ def parameter_text(value: Any, *, brief: bool = False) -> str:
 def check_parameters(
     operation: str,
     known: Mapping[str, Parameter],
-    shape: tuple[int, ...],
+    axes: int,
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the parameters of a case, in their order, without those that are left out.
 
-    Raises a ValueError that names the first that is wrong.
+    `axes` is how many there are after the first two of the shape. Raises a ValueError that names
+    the first parameter that is wrong.
     """
     for name, value in given.items():
         if value is not None and name not in known:
             takes = ", ".join(known)
             raise ValueError(f"Case: {name}={value!r} is not for {operation}, which takes {takes}")
     checked: dict[str, Any] = {}
-    axes = len(shape) - 2
     for name, parameter in known.items():
         value, default = given.get(name), parameter.default
         if value is None and callable(default):

@@ -7,9 +7,11 @@ in a table here.
 from __future__ import annotations
 
 from unpool_xp.bench.catalog.convolution import CONVOLUTION
+from unpool_xp.bench.catalog.decoder import DECODER
 from unpool_xp.bench.catalog.pooling import POOLING
 from unpool_xp.bench.catalog.unpooling import UNPOOLING
 
-__all__ = ["OPERATIONS"]
+__all__ = ["OPERATIONS", "SINGLE_OPERATIONS"]
 
-OPERATIONS = POOLING | UNPOOLING | CONVOLUTION
+SINGLE_OPERATIONS = POOLING | UNPOOLING | CONVOLUTION  # of one call
+OPERATIONS = SINGLE_OPERATIONS | DECODER

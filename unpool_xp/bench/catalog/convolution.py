@@ -11,7 +11,7 @@ import unpool_xp
 from unpool_xp import reference
 from unpool_xp._plan import transposed
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.inputs import feature_map, numpy_dtype
+from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.cases.operation import (
     WINDOW,
     Arrays,
@@ -23,6 +23,7 @@ from unpool_xp.bench.cases.operation import (
     to_64_bit,
 )
 from unpool_xp.bench.cases.parameter import Parameter
+from unpool_xp.bench.catalog.gradients import conv_transpose_gradients
 from unpool_xp.bench.catalog.native_convolution import CONV_TRANSPOSE_NATIVES
 
 
@@ -56,12 +57,13 @@ def _outputs(case: Case) -> Layout:
     return {"convolved": (shape, case.dtype)}
 
 
-def _make_inputs(case: Case) -> Arrays:
-    # Uniform, as wide as a fresh layer has them (arXiv 1502.01852).
-    bound = 1 / math.sqrt(_channels(case)[1] * case.window_size)
+def _make_weights(case: Case) -> Arrays:
+    # Uniform, as wide as keeps the size of the values from layer to layer (arXiv 1502.01852).
+    taps = case.window_size / math.prod(case.stride)  # that an output cell meets
+    bound = math.sqrt(3 / (_channels(case)[0] * max(taps, 1)))
     rng = np.random.default_rng(0)
     weight = rng.uniform(-bound, bound, _weight_shape(case)).astype(numpy_dtype(case.dtype))
-    return {"x": feature_map(case.shape, case.dtype, rank=case.rank), "weight": weight}
+    return {"weight": weight}
 
 
 def _options(case: Case) -> dict[str, Any]:
@@ -119,9 +121,10 @@ CONVOLUTION: dict[str, Operation] = {
         },
         inputs=_inputs,
         outputs=_outputs,
-        make_inputs=_make_inputs,
+        make_weights=_make_weights,
         options=_options,
         flops=lambda c: 2 * _multiplications(c),
+        gradients=conv_transpose_gradients,
         expected=_expected,
         reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
         # A short product; most taps of an output cell meet no element, and have none to do.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import product
 
 from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.catalog import OPERATIONS
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.catalog.families import (
     adaptive_cases,
     conv_transpose_case,
@@ -48,7 +48,7 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
     Parameters
     ----------
     operation : str
-        A name in `OPERATIONS`.
+        A name in `SINGLE_OPERATIONS`.
     size : {"small", "large"}
         Whether its arrays fit into a cache.
     stride : {2, 3}
@@ -71,7 +71,7 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
     'max_pool-1x16x36x36-k2x2-s2x2-float32'
     """
     for name, value, known in (
-        ("operation", operation, tuple(OPERATIONS)),
+        ("operation", operation, tuple(SINGLE_OPERATIONS)),
         ("size", size, SIZES),
         ("stride", stride, STRIDES),
     ):
@@ -94,4 +94,4 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
 
 def panel_cases() -> tuple[Case, ...]:
     """Return all cases of the panel."""
-    return tuple(panel_case(*cell) for cell in product(OPERATIONS, SIZES, STRIDES))
+    return tuple(panel_case(*cell) for cell in product(SINGLE_OPERATIONS, SIZES, STRIDES))

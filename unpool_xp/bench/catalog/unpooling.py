@@ -10,10 +10,12 @@ import numpy as np
 
 import unpool_xp
 from unpool_xp import reference
-from unpool_xp._plan import resize, transposed
+from unpool_xp._plan import resize, transposed, windows
+from unpool_xp._plan.arguments import Coordinates
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.cases.operation import (
+    OUTPUT_SIZE,
     SCALE,
     WINDOW,
     Arrays,
@@ -24,6 +26,14 @@ from unpool_xp.bench.cases.operation import (
     RowRange,
     compute_dtype,
     select_planes,
+)
+from unpool_xp.bench.catalog.gradients import (
+    fractional_unpool_gradient,
+    interpolation_taps,
+    max_unpool_gradient,
+    merge_repeated,
+    nearest_taps,
+    separable_gradient,
 )
 from unpool_xp.bench.catalog.native_unpooling import UNPOOLING_NATIVES
 from unpool_xp.bench.catalog.pooling import draw_samples, value_index_layout
@@ -54,7 +64,7 @@ def _expected_nearest_unpool(case: Case, arrays: Arrays, planes: Planes, rows: R
 
 
 # Those that the libraries' own functions have.
-_COORDINATES = "half_pixel"
+_COORDINATES: Coordinates = "half_pixel"
 
 
 def _expected_linear_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
@@ -100,13 +110,24 @@ def _reference_steps(case: Case, taps: int) -> float:
 
 
 def _unpooled_shape(case: Case) -> tuple[int, ...]:
-    options = {"padding": 0, **case.options(), "dilation": 1, "output_size": None}
-    return (*case.lead, *transposed.plan_max_unpool("max_unpool", case.shape, **options).plane)
+    options = {"padding": 0, "output_size": None, **case.options(), "dilation": 1}
+    plane = transposed.plan_max_unpool("max_unpool", case.shape, **options).plane
+    if case.output_size is not None:
+        del options["output_size"]
+        pooled = windows.plan_max_pool("max_unpool", plane, **options, ceil_mode=False).output
+        if pooled != case.plane:
+            raise ValueError(
+                f"max_unpool: output_size={plane} is no plane of which the windows make "
+                f"{case.plane} (array of shape {case.shape})"
+            )
+    return (*case.lead, *plane)
 
 
 def _max_unpool_inputs(case: Case) -> Arrays:
     x = feature_map(_unpooled_shape(case), compute_dtype(case), rank=case.rank)
-    return _pooled_inputs(case, unpool_xp.max_pool(x, **case.options()))
+    options = {**case.options()}
+    options.pop("output_size", None)  # that of x
+    return _pooled_inputs(case, unpool_xp.max_pool(x, **options))
 
 
 def _expected_max_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
@@ -162,10 +183,12 @@ UNPOOLING: dict[str, Operation] = {
     "max_unpool": Operation(
         function=unpool_xp.max_unpool,
         natives=UNPOOLING_NATIVES["max_unpool"],
-        parameters=WINDOW,
+        parameters={**WINDOW, "output_size": OUTPUT_SIZE},
         inputs=lambda c: value_index_layout(c.shape, c.dtype),
         outputs=lambda c: {"unpooled": (_unpooled_shape(c), c.dtype)},
         make_inputs=_max_unpool_inputs,
+        gradients=max_unpool_gradient,
+        merge_gradients=merge_repeated,
         expected=_expected_max_unpool,
         reference_steps=lambda c: math.prod(c.plane),
         work_per_step=lambda c: 5,  # a scattered write
@@ -175,6 +198,8 @@ UNPOOLING: dict[str, Operation] = {
         natives=UNPOOLING_NATIVES["nearest_unpool"],
         parameters={"scale": SCALE},
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
+        gradients=separable_gradient(nearest_taps),
+        gradient_flops=lambda c: math.prod(c.output_shape) - math.prod(c.shape),
         expected=_expected_nearest_unpool,
         reference_steps=lambda c: math.prod(c.output_plane) / 3,  # a cheap step
     ),
@@ -185,6 +210,7 @@ UNPOOLING: dict[str, Operation] = {
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         options=lambda c: {"scale_factor": c.scale, "coordinates": _COORDINATES},
         flops=lambda c: _interpolation_flops(c, 2),
+        gradients=separable_gradient(interpolation_taps(_COORDINATES)),
         expected=_expected_linear_unpool,
         reference_steps=lambda c: _reference_steps(c, 2),
         exact=False,
@@ -197,6 +223,7 @@ UNPOOLING: dict[str, Operation] = {
         parameters={"scale": SCALE},
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         flops=lambda c: _interpolation_flops(c, 4),
+        gradients=separable_gradient(interpolation_taps(_COORDINATES, -0.75)),
         expected=_expected_cubic_unpool,
         reference_steps=lambda c: _reference_steps(c, 4),
         exact=False,
@@ -210,6 +237,8 @@ UNPOOLING: dict[str, Operation] = {
         outputs=_fractional_outputs,
         make_inputs=_fractional_unpool_inputs,
         flops=lambda c: _interpolation_flops(c, 2),
+        gradients=fractional_unpool_gradient,
+        merge_gradients=merge_repeated,
         expected=_expected_fractional_max_unpool,
         reference_steps=lambda c: _reference_steps(c, 2) + math.prod(c.plane),
         exact=False,

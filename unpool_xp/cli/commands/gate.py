@@ -52,7 +52,7 @@ def gate(
     folder: Annotated[Path, typer.Option(help="Environments and rows.")] = Path(".gate"),
 ) -> None:
     """Build two commits, time them in turns; exit 0: none slower, 1: some, 2: cannot tell."""
-    from unpool_xp.bench.catalog import OPERATIONS as MEASURED
+    from unpool_xp.bench.catalog import SINGLE_OPERATIONS
     from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
     from unpool_xp.bench.gate import build
     from unpool_xp.bench.gate.run import (
@@ -71,12 +71,12 @@ def gate(
     cases = [
         panel_case(name, which, stride)
         for name in operation or OPERATIONS
-        if name in MEASURED
+        if name in SINGLE_OPERATIONS
         for which in wanted_sizes
         for stride in STRIDES
     ]
     if not cases:
-        fail(f"{', '.join(operation or ())} is not timed; timed are {', '.join(MEASURED)}")
+        fail(f"{', '.join(operation or ())} is not timed; timed are {', '.join(SINGLE_OPERATIONS)}")
     with open_output("--markdown", markdown) as summary:
         require_writable("--folder", folder)
         stop, known = Stop(), list[GateResult]()
