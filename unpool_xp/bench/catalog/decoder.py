@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -14,6 +15,7 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import CHECK_SECONDS, ExpectedOutputs
 from unpool_xp.bench.cases.inputs import NDArray, feature_map
 from unpool_xp.bench.cases.native import output_names
+from unpool_xp.bench.cases.native_chain import native_chains
 from unpool_xp.bench.cases.operation import (
     Arrays,
     Layout,
@@ -226,7 +228,8 @@ def _working_bytes(case: Case) -> int:
 
 def _layers_text(layers: Sequence[Mapping[str, Any]]) -> str:
     """Return how many layers there are, and what tells them from others."""
-    return f"{len(layers)}layers~{crc32(parameter_text(layers).encode()):08x}"
+    text = re.sub(r"(?<=\d)\.0\b", "", parameter_text(layers))  # 2.0 is 2
+    return f"{len(layers)}layers~{crc32(text.encode()):08x}"
 
 
 DECODER: dict[str, Operation] = {
@@ -250,6 +253,7 @@ DECODER: dict[str, Operation] = {
         rank=lambda c: layers_of(c)[-1].case.rank,
         parts=layer_cases,
         names=_names,
+        natives_of=native_chains,
         inputs=_inputs,
         outputs=_outputs,
         make_inputs=_make_inputs,
