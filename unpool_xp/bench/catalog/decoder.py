@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -226,10 +226,11 @@ def _working_bytes(case: Case) -> int:
     return max(part.needed_bytes for part in parts) + 2 * sum(outputs)
 
 
-def _layers_text(layers: Sequence[Mapping[str, Any]]) -> str:
-    """Return how many layers there are, and what tells them from others."""
+def _layers_text(layers: Any) -> str:
+    """Return how many layers there are, and what tells them from others; a file may hold any."""
+    number = len(layers) if isinstance(layers, tuple | list) else 0
     text = re.sub(r"(?<=\d)\.0\b", "", parameter_text(layers))  # 2.0 is 2
-    return f"{len(layers)}layers~{crc32(text.encode()):08x}"
+    return f"{number}layers~{crc32(text.encode()):08x}"
 
 
 DECODER: dict[str, Operation] = {
