@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from unpool_xp.cli.case_options import (
     SHAPE_HELP,
     ChannelsOption,
-    DtypeOption,
     KernelOption,
     PaddingOption,
     ScaleOption,
     StrideOption,
     case_of,
+    decoder_of,
+    require_absent,
 )
 from unpool_xp.cli.commands.report import read_measured
 from unpool_xp.cli.common import (
@@ -31,6 +35,7 @@ from unpool_xp.cli.common import (
     fail,
     open_output,
     out,
+    parse_counts,
     parse_threads,
     report_disturbed,
     report_load,
@@ -44,14 +49,26 @@ from unpool_xp.cli.stopping import Stop, StoppableCommand
 @app.command(cls=StoppableCommand)
 def choose(
     ctx: typer.Context,
-    operation: Annotated[str, typer.Argument(help="Such as max_unpool.")],
-    shape: Annotated[str, typer.Option(help=SHAPE_HELP)],
+    operation: Annotated[
+        str | None, typer.Argument(help="Such as max_unpool; or give --preset or --layers.")
+    ] = None,
+    shape: Annotated[str | None, typer.Option(help=SHAPE_HELP)] = None,
     kernel: KernelOption = None,
     stride: StrideOption = None,
     padding: PaddingOption = None,
     scale: ScaleOption = None,
     out_channels: ChannelsOption = None,
-    dtype: DtypeOption = "float32",
+    preset: Annotated[str | None, typer.Option(help="A decoder: segnet, unet, dcgan, vae.")] = None,
+    layers: Annotated[Path | None, typer.Option(help="A decoder, as TOML or JSON.")] = None,
+    batch: Annotated[
+        str | None, typer.Option(help="Batch of a decoder, e.g. 4, or 1,4,16 to compare them.")
+    ] = None,
+    scale_channels: Annotated[
+        float | None, typer.Option(help="Times the channels of a decoder, e.g. 0.5.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Of the values. Default: float32, or a decoder's own.")
+    ] = None,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
     budget: Annotated[
@@ -77,32 +94,44 @@ def choose(
         ),
     ] = None,
 ) -> None:
-    """Measure which library and which function to use, and from which size on that changes."""
+    """Measure which library and which function to use, for an operation or for a whole decoder."""
     from unpool_xp.bench.choose import Choice
-    from unpool_xp.bench.choose import choose as measure
+    from unpool_xp.bench.choose import choose as measure_operation
+    from unpool_xp.bench.decoders import DecoderChoice, choose_decoder
     from unpool_xp.bench.measure.workers import is_loss
-    from unpool_xp.bench.terminal import choice as show_choice
-    from unpool_xp.bench.terminal import choice_files
+    from unpool_xp.bench.terminal import choice as answer
+    from unpool_xp.bench.terminal import choice_files, decoder
     from unpool_xp.bench.verdicts.against import set_beside
 
     started = ctx.meta.get("unpool_xp.started", time.monotonic())
-    case = case_of(
-        operation,
-        shape=shape,
-        kernel=kernel,
-        stride=stride,
-        padding=padding,
-        scale=scale,
-        out_channels=out_channels,
-        dtype=dtype,
-    )
+    settings = {
+        "shape": shape,
+        "kernel": kernel,
+        "stride": stride,
+        "padding": padding,
+        "scale": scale,
+        "out_channels": out_channels,
+    }
+    batches = parse_counts("--batch", batch, "batch", 1_000_000)
+    if preset is None and layers is None:
+        of_decoders = {"batch": batch, "scale_channels": scale_channels}
+        require_absent(of_decoders, "is of a decoder: give its --preset or --layers as well")
+        if operation is None or shape is None:
+            fail("give an operation and its --shape, or a decoder by --preset or --layers")
+        case = case_of(operation, **settings, dtype=dtype or "float32")
+        measure: Callable[..., Choice | DecoderChoice] = measure_operation
+    else:
+        require_absent({"operation": operation, **settings}, "is not for a decoder")
+        first = batches[0] if batches else None
+        case = decoder_of(preset, layers, batch=first, dtype=dtype, scale_channels=scale_channels)
+        measure = partial(choose_decoder, batches=batches)
     numbers = parse_threads(threads)
     rows, _, machines = read_measured(against, "nothing was measured") if against else ([], [], {})
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
     with open_output("--markdown", markdown) as page, open_output("--csv", table) as csv_file:
         labels = resolve_labels(backend, to_time=True)
         report_load(wait=wait)
-        stop, known = Stop(), list[Choice]()
+        stop, known = Stop(), list[Choice | DecoderChoice]()
         try:
             with stop, status("") as shown:
                 choice = measure(
@@ -124,19 +153,50 @@ def choose(
         if not known:
             stop.raise_again()
         (choice,) = known
-        others = set_beside({case.name: choice.rows}, rows, machines)
-        command = show_choice.sweep_command(case)
-        if as_json:
-            print(json.dumps(choice_files.choice_as_json(choice, others), indent=1))
+        show: tuple[Callable[..., Any], ...]
+        if isinstance(choice, DecoderChoice):
+            whole, parts = choice.whole, choice.parts
+            command = _sweep_command(
+                preset, layers, batch=batch, dtype=dtype, scale_channels=scale_channels
+            )
+            show = (
+                decoder.print_decoder,
+                decoder.decoder_as_json,
+                decoder.decoder_as_markdown,
+                decoder.decoder_as_csv,
+            )
         else:
-            show_choice.print_choice(out, choice)
-            show_choice.print_against(out, others, command)
+            whole, parts = choice, {case.name: choice}
+            command = answer.sweep_command(case)
+            show = (
+                answer.print_choice,
+                choice_files.choice_as_json,
+                choice_files.choice_as_markdown,
+                choice_files.choice_as_csv,
+            )
+        print_answer, as_data, as_document, as_table = show
+        others = set_beside({name: one.rows for name, one in parts.items()}, rows, machines)
+        if as_json:
+            print(json.dumps(as_data(choice, others), indent=1))
+        else:
+            print_answer(out, choice)
+            answer.print_against(out, others, command)
         if page:
-            page.write(choice_files.choice_as_markdown(choice, others, command))
+            page.write(as_document(choice, others, command))
         if csv_file:
-            csv_file.write(choice_files.choice_as_csv(choice, others))
+            csv_file.write(as_table(choice, others))
     report_disturbed(choice.rows)
     stop.raise_again()
-    lost = [row for row in choice.rows if row.implementation == "portable" and is_loss(row.error)]
-    if choice.ranking().best is None or (backend and lost):
+    lost = [row for row in whole.rows if row.implementation == "portable" and is_loss(row.error)]
+    if whole.ranking().best is None or (backend and lost):
         raise typer.Exit(ExitCode.CANNOT_TELL)
+
+
+def _sweep_command(preset: str | None, layers: Path | None, **more: object) -> str:
+    """Return the command that measures a decoder on another machine and keeps its rows."""
+    given = {"preset": preset, "layers": layers, **more}
+    words = ["unpool-xp", "sweep"]
+    for name, value in given.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
