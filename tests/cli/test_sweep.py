@@ -165,22 +165,20 @@ def test_one_case_of_ones_own_on_a_machine_with_a_name_beside_another_run(tmp_pa
     assert read_machines([path])[0]["My_host.2"].id == "My_host.2"
 
 
-def as_layer(case: Case) -> dict[str, Any]:
-    return {"operation": case.operation, "shape": case.shape, **case.parameters}
-
-
-def test_the_cases_of_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "layers.json"
-    cases = [*preset("segnet").cases[:2], *preset("vae").cases[:1]]
-    file.write_text(json.dumps([as_layer(case) for case in cases]), encoding="utf-8")
-    shown = run("sweep", "--layers", str(file), "--list", *SMALL[2:], "--operation", "max_pool")
-    assert [line.split()[0] for line in shown.stdout.splitlines()[:-1]] == [
-        case.name for case in cases[:2]
-    ]
-    file.write_text('[{"operation": "max_pool", "kernal": 2}]', encoding="utf-8")
+def test_a_decoder_in_a_file_is_measured_as_a_whole_and_by_its_layers(tmp_path: Path) -> None:
+    file = tmp_path / "small.json"
+    pool, unpool = {"operation": "max_pool", "kernel": 2}, {"operation": "nearest_unpool"}
+    layers: list[dict[str, Any]] = [pool, unpool | {"scale": 2}, pool]
+    file.write_text(json.dumps({"shape": [1, 2, 8, 8], "layers": layers}), encoding="utf-8")
+    shown = run("sweep", "--layers", str(file), "--list", *SMALL[2:])
+    whole, *parts = (line.split()[0] for line in shown.stdout.splitlines()[:-1])
+    assert whole.startswith("decoder-1x2x8x8-small-3layers~")
+    cases = [part.name for part in Case("decoder", (1, 2, 8, 8), name="x", layers=layers).parts]
+    assert parts == cases[:2]
+    file.write_text(json.dumps({"shape": [1, 2, 8, 8], "layers": [pool, unpool]}), encoding="utf-8")
     shown = run("sweep", "--layers", str(file), "--list")
     assert shown.returncode == 2
-    assert "layers.json: layer 1: " in " ".join(shown.stderr.split())
+    assert "small.json:1: layer 2 (nearest_unpool): scale" in " ".join(shown.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,9 @@ def chosen_cases(
     The settings are the other arguments of `case_of`, None where they are not given.
     """
     from unpool_xp.bench.cases.layers import read_layers
-    from unpool_xp.bench.catalog.presets import Preset
+    from unpool_xp.bench.catalog.presets import Preset, decoder_cases
     from unpool_xp.bench.catalog.presets import preset as preset_of
+    from unpool_xp.bench.measure.host.cgroup import available_memory
 
     choices = {"--preset": preset, "--layers": layers, "--shape": shape}
     given = [option for option, value in choices.items() if value is not None]
@@ -54,7 +55,9 @@ def chosen_cases(
                 fail("--shape is of one case: give its --operation, once")
             settings = {**settings, "dtype": settings["dtype"] or "float32"}
             return Preset((case_of(operations[0], shape=shape, **settings),))
-        return preset_of(preset or "quick") if layers is None else Preset((*read_layers(layers),))
+        if layers is None:
+            return preset_of(preset or "quick")
+        return Preset(decoder_cases(read_layers(layers, memory_bytes=available_memory())))
     except OSError as error:
         fail(f"--layers {layers}: {error.strerror}")
     except ValueError as error:

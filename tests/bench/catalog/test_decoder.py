@@ -15,6 +15,7 @@ from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import MismatchError
 from unpool_xp.bench.cases.operation import operations
+from unpool_xp.bench.catalog.decoder import scaled
 from unpool_xp.bench.measure.session import DeviceInputs, HostInputs, Session
 
 POOL = {"operation": "max_pool", "kernel": 2, "name": "pool"}
@@ -112,12 +113,12 @@ def test_a_library_that_lacks_a_dtype_of_a_layer_says_so() -> None:
         ([], "layers must be a list of one layer or more"),
         ("pool", "layers must be a list"),
         ([POOL, 3], "layer 2: 3 must be a table"),
-        ([POOL, {"kernel": 2}], "layer 2: operation=None must be text"),
-        ([POOL, {"operation": 2}], "layer 2: operation=2 must be text"),
+        ([POOL, {"kernel": 2}], "layer 2: operation=None must be printable text"),
+        ([POOL, {"operation": 2}], "layer 2: operation=2 must be printable text"),
         ([{**POOL, "operation": "pool"}], "layer 1 (pool pool): unknown operation 'pool'; known: "),
         ([{"operation": "decoder"}], "layer 1 (decoder): unknown operation 'decoder'"),
-        ([UP | {"name": 1}], "layer 1 (nearest_unpool): name=1 must be text"),
-        ([UP | {"name": ""}], "name='' must be text"),
+        ([UP | {"name": 1}], "layer 1 (nearest_unpool): name=1 must be printable text"),
+        ([UP | {"name": ""}], "name='' must be printable text"),
         ([UP | {"kernel": 2}], "kernel=2 is not for nearest_unpool, which takes scale"),
         ([UP | {"scale": "2"}], "scale='2' must be numbers"),
         ([UP | {"scale": float("inf")}], "layer 1 (nearest_unpool): "),
@@ -125,7 +126,7 @@ def test_a_library_that_lacks_a_dtype_of_a_layer_says_so() -> None:
         ([POOL | {"kernel": 10}], "layer 1 (max_pool pool): max_pool: kernel_size=(10, 10)"),
         ([POOL, UP, POOL], "layer 3 (max_pool pool): name='pool' is that of layer 1, too"),
         ([POOL, {"operation": "max_unpool"}], "indices is missing"),
-        ([POOL, UNPOOL | {"indices": 1}], "indices=1 must be text"),
+        ([POOL, UNPOOL | {"indices": 1}], "indices=1 must be printable text"),
         ([POOL, UNPOOL | {"indices": "top"}], "indices='top' is the name of no layer"),
         ([UNPOOL, POOL], "layer 1 (max_unpool): indices='pool' is layer 2, which comes later"),
         ([POOL, UNPOOL | {"name": "x", "indices": "x"}], "indices='x' is this very layer"),
@@ -136,7 +137,7 @@ def test_a_library_that_lacks_a_dtype_of_a_layer_says_so() -> None:
             [FRACTIONAL.layers[0], {**FRACTIONAL.layers[1], "scale": 2}],
             "its output of shape (2, 4, 8, 8) is not what 'pool' pooled, of shape (2, 4, 9, 8)",
         ),
-        ([UP] * 1001, "1001 are too many, 1000 at most"),
+        ([UP] * 1001, "layer 1001 (nearest_unpool): 1001 layers are too many, 1000 at most"),
         ([UP] * 100, "is too large: no row can hold its bytes"),
     ],
 )
@@ -150,3 +151,16 @@ def test_what_does_not_follow_is_named_by_its_layer(layers: Any, reason: str) ->
 def test_a_dtype_that_a_layer_does_not_take_is_named_by_the_layer() -> None:
     with pytest.raises(ValueError, match=re.escape("layer 2 (conv_transpose): dtype='int32'")):
         decoder(POOL, CONV, dtype="int32")
+
+
+def test_a_decoder_is_scaled_in_its_batch_dtype_and_channels() -> None:
+    other = scaled(UNPOOLED, batch=5, dtype="float64", channels=1.5)
+    assert [part.output_shape[:2] for part in other.parts] == [(5, 6)] * 4 + [(5, 4)]
+    assert {part.dtype for part in other.parts} == {"float64"}
+    assert scaled(other, batch=2, dtype="float32", channels=1e-9).parts[-1].out_channels == 1
+    assert scaled(UNPOOLED) == UNPOOLED
+    for channels in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"channels={channels}"):
+            scaled(UNPOOLED, channels=channels)
+    with pytest.raises(ValueError, match="shape="):
+        scaled(UNPOOLED, batch=0)

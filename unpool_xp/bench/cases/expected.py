@@ -59,23 +59,20 @@ class ExpectedOutputs:
         The case.
     arrays : dict of str to ndarray
         Its inputs, as `Case.arrays` gives them.
-    share : float, optional
-        Of the time limit of a check, for a part of a case.
+    seconds : float, optional
+        What the reference may take, about.
     """
 
-    def __init__(self, case: Case, arrays: dict[str, NDArray], share: float = 1.0) -> None:
+    def __init__(
+        self, case: Case, arrays: dict[str, NDArray], seconds: float = CHECK_SECONDS
+    ) -> None:
         self.case, forward = case, case.forward
         shape = case.output_shape
         total = math.prod(shape[: len(shape) - case.rank])
         operation = case.definition
         given = {name: arrays[name] for name in forward.inputs}
-        count, bands = _planes_within_budget(
-            share * CHECK_SECONDS,
-            operation.reference_steps(case),
-            operation.work_per_step(case),
-            total,
-            shape[-case.rank],
-        )
+        steps, work = operation.reference_steps(case), operation.work_per_step(case)
+        count, bands = _planes_within_budget(seconds, steps, work, total, shape[-case.rank])
         # Spread over the whole, the first and the last among them.
         self.planes = sorted({round(i) for i in np.linspace(0, total - 1, count)})
         self.row_ranges = bands
@@ -243,14 +240,14 @@ def _computed_tolerance(part: Case) -> float:
 
 
 def _planes_within_budget(
-    limit_s: float, steps: float, work: float, planes: int, rows: int
+    limit: float, steps: float, work: float, planes: int, rows: int
 ) -> tuple[int, list[tuple[int, int]]]:
-    """Return how many planes, and which of their rows, fit into the time limit of a check."""
+    """Return how many planes, and which of their rows, fit into the limit in seconds."""
     plane_seconds = work * _PLANE_SECONDS
-    count = int((limit_s / max(steps, 1) - _STEP_SECONDS) / plane_seconds)
+    count = int((limit / max(steps, 1) - _STEP_SECONDS) / plane_seconds)
     if count >= min(2, planes):
         return min(count, planes), [(0, rows)]
     count = min(_MIN_PLANES, planes)
     seconds = steps * (_STEP_SECONDS + count * plane_seconds)  # for all rows
-    band = max(int(rows * limit_s / seconds / 2), 1)
+    band = max(int(rows * limit / seconds / 2), 1)
     return count, [(0, band), (rows - band, rows)] if 2 * band < rows else [(0, rows)]

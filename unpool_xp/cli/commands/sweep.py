@@ -79,7 +79,7 @@ def sweep(
     ] = None,
     layers: Annotated[
         Path | None,
-        typer.Option(help="Instead of a preset, the cases in a file, .toml or .json."),
+        typer.Option(help="Instead of a preset, a decoder in a file, .toml or .json."),
     ] = None,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
