@@ -122,13 +122,9 @@ class Interleaver:
                     if not self.measured[cell].samples_s:  # of another process
                         self._fail(cell, str(error))
         workers = [pool[place] for place in dict.fromkeys(cell.runs_on for cell in cells)]
-        # Later processes know outputs that were found right, and need no expected ones.
-        is_long = self.case.bytes_moved >= _LARGE_BYTES or (
-            len(self.case.parts) > 1 and not process
-        )
-        if len(workers) < 2 or not is_long:
+        if len(workers) < 2 or self.case.bytes_moved < _LARGE_BYTES:
             return cells
-        # What takes long to make is made in all workers at once: nothing is timed yet.
+        # The inputs of a large case are made in all workers at once: nothing is timed yet.
         case = self.case.to_json()
 
         def make_inputs(worker: Worker) -> None:

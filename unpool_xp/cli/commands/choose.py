@@ -104,7 +104,7 @@ def choose(
     from unpool_xp.bench.verdicts.against import set_beside
 
     started = ctx.meta.get("unpool_xp.started", time.monotonic())
-    settings = {
+    settings: dict[str, Any] = {
         "shape": shape,
         "kernel": kernel,
         "stride": stride,
@@ -153,28 +153,21 @@ def choose(
         if not known:
             stop.raise_again()
         (choice,) = known
-        show: tuple[Callable[..., Any], ...]
         if isinstance(choice, DecoderChoice):
             whole, parts = choice.whole, choice.parts
             command = _sweep_command(
                 preset, layers, batch=batch, dtype=dtype, scale_channels=scale_channels
             )
-            show = (
-                decoder.print_decoder,
-                decoder.decoder_as_json,
-                decoder.decoder_as_markdown,
-                decoder.decoder_as_csv,
-            )
+            print_answer: Callable[..., None] = decoder.print_decoder
+            as_data: Callable[..., Any] = decoder.decoder_as_json
+            as_document: Callable[..., str] = decoder.decoder_as_markdown
+            as_table: Callable[..., str] = decoder.decoder_as_csv
         else:
             whole, parts = choice, {case.name: choice}
             command = answer.sweep_command(case)
-            show = (
-                answer.print_choice,
-                choice_files.choice_as_json,
-                choice_files.choice_as_markdown,
-                choice_files.choice_as_csv,
-            )
-        print_answer, as_data, as_document, as_table = show
+            print_answer, as_data = answer.print_choice, choice_files.choice_as_json
+            as_document = choice_files.choice_as_markdown
+            as_table = choice_files.choice_as_csv
         others = set_beside({name: one.rows for name, one in parts.items()}, rows, machines)
         if as_json:
             print(json.dumps(as_data(choice, others), indent=1))
