@@ -122,7 +122,7 @@ def decoder_of(
     except OSError as error:
         fail(f"--layers {layers}: {error.strerror}")
     except ValueError as error:
-        fail(str(error))
+        fail(str(error).replace("scaled: channels=", "--scale-channels "))
 
 
 def require_absent(options: Mapping[str, object], why: str) -> None:

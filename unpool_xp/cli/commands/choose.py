@@ -121,7 +121,9 @@ def choose(
         case = case_of(operation, **settings, dtype=dtype or "float32")
         measure: Callable[..., Choice | DecoderChoice] = measure_operation
     else:
-        require_absent({"operation": operation, **settings}, "is not for a decoder")
+        if operation is not None:
+            fail(f"{operation} and a decoder: give one of them")
+        require_absent(settings, "is not for a decoder")
         first = batches[0] if batches else None
         case = decoder_of(preset, layers, batch=first, dtype=dtype, scale_channels=scale_channels)
         measure = partial(choose_decoder, batches=batches)
