@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -224,9 +224,10 @@ def _working_bytes(case: Case) -> int:
     return max(part.needed_bytes for part in parts) + 2 * sum(outputs)
 
 
-def _layers_text(layers: Sequence[Mapping[str, Any]]) -> str:
-    """Return how many layers there are, and what tells them from others."""
-    return f"{len(layers)}layers~{crc32(parameter_text(layers).encode()):08x}"
+def _layers_text(layers: Any) -> str:
+    """Return how many layers there are, and what tells them from others; a file may hold any."""
+    number = len(layers) if isinstance(layers, tuple | list) else 0
+    return f"{number}layers~{crc32(parameter_text(layers).encode()):08x}"
 
 
 DECODER: dict[str, Operation] = {

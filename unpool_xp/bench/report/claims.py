@@ -115,7 +115,7 @@ def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, Ranked]]:
     """Return the portable methods with the same output, backend and mode, by operation."""
     groups: dict[tuple[object, ...], dict[str, Ranked]] = {}
     for case in cases:
-        known = case.outputs if "unpool" in case.operation else None
+        known = case.outputs if "unpool" in case.first_row.operation else None
         for timed in case.timed:
             if known and timed.row.implementation == "portable":
                 key = (Contender.of(timed.row), next(iter(known.values())))
