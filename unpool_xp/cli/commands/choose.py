@@ -17,10 +17,13 @@ from unpool_xp.cli.case_options import (
     ChannelsOption,
     KernelOption,
     PaddingOption,
+    PassName,
+    PassOption,
     ScaleOption,
     StrideOption,
     case_of,
     decoder_of,
+    in_pass,
     require_absent,
 )
 from unpool_xp.cli.commands.report import read_measured
@@ -69,6 +72,7 @@ def choose(
     dtype: Annotated[
         str | None, typer.Option(help="Of the values. Default: float32, or a decoder's own.")
     ] = None,
+    pass_: PassOption = PassName.FORWARD,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
     budget: Annotated[
@@ -127,11 +131,12 @@ def choose(
         first = batches[0] if batches else None
         case = decoder_of(preset, layers, batch=first, dtype=dtype, scale_channels=scale_channels)
         measure = partial(choose_decoder, batches=batches)
+    (case,) = in_pass([case], pass_)
     numbers = parse_threads(threads)
     rows, _, machines = read_measured(against, "nothing was measured") if against else ([], [], {})
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
     with open_output("--markdown", markdown) as page, open_output("--csv", table) as csv_file:
-        labels = resolve_labels(backend, to_time=True)
+        labels = resolve_labels(backend, to_time=True, with_gradients=case.backward)
         report_load(wait=wait)
         stop, known = Stop(), list[Choice | DecoderChoice]()
         try:
@@ -158,7 +163,12 @@ def choose(
         if isinstance(choice, DecoderChoice):
             whole, parts = choice.whole, choice.parts
             command = _sweep_command(
-                preset, layers, batch=batch, dtype=dtype, scale_channels=scale_channels
+                preset,
+                layers,
+                batch=batch,
+                dtype=dtype,
+                scale_channels=scale_channels,
+                **({"pass": "backward"} if case.backward else {}),
             )
             print_answer: Callable[..., None] = decoder.print_decoder
             as_data: Callable[..., Any] = decoder.decoder_as_json
