@@ -95,6 +95,14 @@ def test_choose_answers_scripts_in_json() -> None:
             ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--dtype", "f4"],
             "unknown dtype 'f4'",
         ),
+        (
+            ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--pass", "backward"],
+            "error: --pass backward: numpy has no gradients",
+        ),
+        (
+            ["max_pool", "--shape=1,2,4,4", "--kernel=2", "--pass=backward", "--dtype=int8"],
+            "error: --pass backward: max_pool of int8 has no gradient; only floating-point",
+        ),
     ],
 )
 def test_choose_refuses_what_cannot_be_before_it_starts(arguments: list[str], message: str) -> None:

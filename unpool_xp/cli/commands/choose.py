@@ -15,9 +15,12 @@ from unpool_xp.cli.case_options import (
     DtypeOption,
     KernelOption,
     PaddingOption,
+    PassName,
+    PassOption,
     ScaleOption,
     StrideOption,
     case_of,
+    in_pass,
 )
 from unpool_xp.cli.commands.report import read_measured
 from unpool_xp.cli.common import (
@@ -52,6 +55,7 @@ def choose(
     scale: ScaleOption = None,
     out_channels: ChannelsOption = None,
     dtype: DtypeOption = "float32",
+    pass_: PassOption = PassName.FORWARD,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
     budget: Annotated[
@@ -96,11 +100,12 @@ def choose(
         out_channels=out_channels,
         dtype=dtype,
     )
+    (case,) = in_pass([case], pass_)
     numbers = parse_threads(threads)
     rows, _, machines = read_measured(against, "nothing was measured") if against else ([], [], {})
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
     with open_output("--markdown", markdown) as page, open_output("--csv", table) as csv_file:
-        labels = resolve_labels(backend, to_time=True)
+        labels = resolve_labels(backend, to_time=True, with_gradients=case.backward)
         report_load(wait=wait)
         stop, known = Stop(), list[Choice]()
         try:
