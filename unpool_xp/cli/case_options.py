@@ -125,6 +125,45 @@ def case_of(
         fail(as_options(str(error)))
 
 
+def decoder_of(
+    preset: str | None,
+    layers: Path | None,
+    *,
+    batch: int | None = None,
+    dtype: str | None = None,
+    scale_channels: float | None = None,
+) -> Case:
+    """Return the decoder of a preset or of a file, changed as options say; exit with why not."""
+    from unpool_xp.bench.cases.layers import read_layers
+    from unpool_xp.bench.catalog.decoder import scaled
+    from unpool_xp.bench.catalog.presets import DECODERS
+    from unpool_xp.bench.measure.host.cgroup import available_memory
+
+    if preset is not None and layers is not None:
+        fail("--preset and --layers: give one of them")
+    if dtype is not None and dtype not in DTYPES:
+        fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    try:
+        if layers is not None:
+            case = read_layers(layers, memory_bytes=available_memory())
+        elif preset in DECODERS:
+            case = DECODERS[preset]
+        else:
+            fail(f"--preset {preset!r} is no decoder; known: {', '.join(DECODERS)}")
+        return scaled(case, batch=batch, dtype=dtype, channels=scale_channels)
+    except OSError as error:
+        fail(f"--layers {layers}: {error.strerror}")
+    except ValueError as error:
+        fail(str(error).replace("scaled: channels=", "--scale-channels "))
+
+
+def require_absent(options: Mapping[str, object], why: str) -> None:
+    """Exit where one of these options is given."""
+    for name, value in options.items():
+        if value is not None:
+            fail(f"{_option(name)} {value!r} {why}")
+
+
 def as_options(message: str) -> str:
     """Return what is wrong with a case in the words of the command line, its options."""
     message = message.removeprefix("Case: ")

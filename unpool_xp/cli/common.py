@@ -250,13 +250,18 @@ def resolve_labels(
     return list(dict.fromkeys(kept[label] for label in labels or kept))
 
 
-def parse_threads(text: str | None) -> list[int]:
-    """Return the numbers of ``--threads``, none if it is not given; exit if there is a bad one."""
+def parse_counts(option: str, text: str | None, of: str, most: int) -> list[int]:
+    """Return the numbers of an option such as "1,4,16", each once, none if it is not given."""
     parts = [] if text is None else text.split(",")
     for part in parts:
-        if not re.fullmatch(r"[1-9][0-9]{0,3}", part):
-            fail(f"--threads {text}: {part!r} is no number of threads from 1 to 9999, as in 1,2,4")
-    threads = list(dict.fromkeys(map(int, parts)))
+        if not re.fullmatch(r"[1-9][0-9]{0,9}", part) or int(part) > most:
+            fail(f"{option} {text}: {part!r} is no {of} from 1 to {most}, as in 1,2,4")
+    return list(dict.fromkeys(map(int, parts)))
+
+
+def parse_threads(text: str | None) -> list[int]:
+    """Return the numbers of ``--threads``, none if it is not given; exit if there is a bad one."""
+    threads = parse_counts("--threads", text, "number of threads", 9999)
     cores = usable_cores()
     too_many = ",".join(str(number) for number in threads if number > cores)
     if too_many:
