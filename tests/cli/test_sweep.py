@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,24 @@ def sweep(path: Path, *more: str) -> tuple[int, str]:
     results = path.parents[2]
     shown = run("sweep", *SMALL, "--results", str(results), "--resume", path.stem, *more)
     return shown.returncode, " ".join((shown.stdout + shown.stderr).split())
+
+
+def test_a_backward_sweep_has_what_has_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unpool_xp.backends.known", lambda: ["numpy", "torch:cpu", "dask"])
+    monkeypatch.setattr(
+        "unpool_xp.bench.measure.pools.find_loadable",
+        lambda names, keep: SimpleNamespace(found={n: n for n in names}, missing={}, broken=[]),
+    )
+    shown = run("sweep", "--preset", "full", "-o", "max_pool", "--pass", "backward", "--list")
+    *listed, _ = shown.stdout.splitlines()
+    assert shown.returncode == 0
+    # Portable and native, eager and compiled, on torch alone.
+    assert {line.partition("  ")[2] for line in listed} == {"4 cells"}
+    assert all(line.partition("  ")[0].endswith("-backward") for line in listed)
+    assert not any("uint8" in line for line in listed)
+    said = " ".join(shown.stderr.split())
+    assert "without gradients, so left out: numpy, dask" in said
+    assert "left out: 1 case of integers, without a gradient" in said
 
 
 def test_failed_rows_are_measured_again_on_request_alone(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class Layer:
     Attributes
     ----------
     name : str
-        Its name in the decoder, or its number, from 1.
+        Its name in the decoder, or its number, from 1, and its operation.
     choice : Choice
         What was measured for it as an operation of its own; no rows where there was no time.
     indices_from : int or None
@@ -306,7 +306,7 @@ def layers_of(case: Case, choice_of: Callable[[Case], Choice]) -> list[Layer]:
     names = [layer.get("name") for layer in case.layers]
     return [
         Layer(
-            layer.get("name") or str(number),
+            layer.get("name") or f"{number} {part.operation}",
             choice_of(part),
             names.index(layer["indices"]) if layer.get("indices") else None,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,20 @@ import pytest
 import torch
 
 from tests.bench.catalog.test_gradients import DIFFERENTIABLE
+from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.backends import GradientsUnavailableError
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.native import output_names
 from unpool_xp.bench.cases.operation import operations
+from unpool_xp.bench.measure.measurement import cells_of
 from unpool_xp.bench.measure.session import DeviceInputs, Session, UnsupportedCaseError
+from unpool_xp.bench.measure.sweep import case_fields, run_sweep
+from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.names import case_name, name_of_case
+from unpool_xp.bench.terminal.choice import code_for
+from unpool_xp.bench.verdicts.decisions import decide
+from unpool_xp.bench.verdicts.ranking import by_workload, rank
 
 POOL = Case("max_pool", (2, 3, 8, 8), kernel=2, backward=True)
 MEAN = Case("avg_pool", (2, 3, 8, 8), kernel=2, backward=True)
@@ -127,3 +137,64 @@ def test_several_outputs_have_a_cotangent_each() -> None:
         arrays[1] = arrays[1].astype(np.int32)
         found = [int(backend.to_numpy(a)[0]) for a in function(*map(backend.asarray, arrays))]
         assert found == [15, 1, 13, 10 * 5 + 100, 10 * 3 + 200]
+
+
+def made_by(code: list[str], inputs: DeviceInputs) -> list[Any]:
+    """Run code to paste; return the outputs and gradients that it makes."""
+    case = inputs.case
+    names: dict[str, Any] = {n: inputs.backend.asarray(a) for n, a in inputs.host.items()}
+    exec("\n".join(code), names)
+    return [inputs.backend.to_numpy(names[n]) for n in (*output_names(case), *case.gradients)]
+
+
+@pytest.mark.parametrize(
+    ("label", "mode", "case"),
+    [
+        *(("torch:cpu", "eager", case) for case in (POOL, UNPOOL, CONVOLVE)),
+        *(("jax:cpu", "compiled", case) for case in (POOL, CONVOLVE)),
+    ],
+)
+def test_the_code_to_paste_makes_the_gradients(label: str, mode: str, case: Case) -> None:
+    inputs = DeviceInputs(backends.load(label), case)
+    cells = [cell for cell in cells_of(case, label, [mode]) if "values" not in cell.function]
+    for cell in cells:
+        if cell.implementation == "native":
+            native = case.find_native(inputs.backend.library, cell.function)
+            if native.reason(case) is not None:
+                continue
+        fields = {"backend_version": "", **case_fields(case, cell)}
+        code = code_for(case, make_row(**fields))
+        assert inputs.host_inputs.expected.check(made_by(code, inputs)) == "all"
+
+
+def test_code_for_torch_compile_compiles_the_forward() -> None:
+    native = CONVOLVE.natives("torch")[0]
+    assert native.code(CONVOLVE, "torch.compile") == [
+        "import torch",
+        "x.requires_grad_()",
+        "weight.requires_grad_()",
+        "@torch.compile",
+        "def compiled(x, weight):",
+        "    y = torch.nn.functional.conv_transpose2d(x, weight, stride=(2, 2))",
+        "    return y",
+        "y = compiled(x, weight)",
+        "x_gradient, weight_gradient = torch.autograd.grad(y, (x, weight), cotangent)",
+    ]
+
+
+def test_forward_and_backward_are_rows_of_their_own(tmp_path: Path) -> None:
+    out = tmp_path / "run.jsonl"
+    run_sweep([POOL, POOL.forward], ["numpy"], out=out, rounds=2, cell_s=0.0, processes=1)
+    rows = read_rows([out]).rows
+    backward = [row for row in rows if row.pass_ == "backward"]
+    assert len(backward) == len(rows) / 2
+    for row in backward:
+        assert name_of_case(row) == POOL.name
+        assert (row.bytes_moved, row.flops) == (POOL.bytes_moved, POOL.flops)
+        assert (row.error, row.checked) == ("numpy has no gradients", False)
+    assert all(row.checked or "cannot do it" in row.error for row in rows if row not in backward)
+    assert {len({row.pass_ for row in some}) for some in by_workload(rows).values()} == {1}
+    assert len(by_workload(rows)) == 2
+    decisions = decide(map(rank, by_workload(rows).values()))
+    assert [line.operation for line in decisions] == ["max_pool", "max_pool backward"]
+    assert case_name(backward[0]).startswith("max_pool backward 2x3x8x8, kernel 2x2, stride 2x2, ")

@@ -165,10 +165,11 @@ def backward_lines(
         if compiler:
             lines = compiled_lines(inputs, lines, outputs, compiler)
         given = ", ".join(map(_one_or_tuple, (kept, wrt, cotangents)))
+        found = f"({gradients[0]},)" if len(gradients) == 1 else ", ".join(gradients)
         return [
             *(f"{name}.requires_grad_()" for name in wrt),
             *lines,
-            f"{', '.join(gradients)}{',' * (len(gradients) == 1)} = torch.autograd.grad({given})",
+            f"{found} = torch.autograd.grad({given})",
         ]
     return [*lines, f"# the gradients by {', '.join(wrt)}: as {library} computes them"]
 

@@ -34,9 +34,13 @@ def name_of_case(row: Row) -> str:
 
 
 def operation_text(row: Row) -> str:
-    """Return what the operation of a row is called, such as "max_pool" or "decoder unet"."""
+    """Return what an operation is called: "max_pool", "decoder unet", "max_pool backward".
+
+    What goes by operations goes by this, so that forward and backward never meet.
+    """
     name = row.parameters.get("name")
-    return printable(f"{row.operation} {name}") if isinstance(name, str) else row.operation
+    words = [row.operation, *([name] if isinstance(name, str) else [])]
+    return printable(" ".join([*words, *(["backward"] if row.pass_ == "backward" else [])]))
 
 
 def settings_text(row: Row) -> str:
@@ -49,8 +53,7 @@ def settings_text(row: Row) -> str:
         for name, value in row.parameters.items()
         if not (name == "name" and isinstance(value, str))
     ]
-    given += [row.dtype, *(["backward"] if row.pass_ == "backward" else [])]
-    return printable(", ".join(given))
+    return printable(", ".join([*given, row.dtype]))
 
 
 def case_name(row: Row) -> str:
