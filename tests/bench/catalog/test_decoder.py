@@ -14,6 +14,7 @@ import unpool_xp
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import MismatchError
+from unpool_xp.bench.cases.native import output_names
 from unpool_xp.bench.cases.operation import operations
 from unpool_xp.bench.catalog.decoder import scaled
 from unpool_xp.bench.measure.session import DeviceInputs, HostInputs, Session
@@ -28,11 +29,12 @@ def decoder(*layers: Any, shape: tuple[int, ...] = (2, 4, 9, 8), **fields: Any) 
     return Case("decoder", shape, name="small", layers=layers, **fields)
 
 
+REGIONS = {"operation": "fractional_max_pool", "kernel": 2, "scale": 0.5, "name": "pool"}
 UNPOOLED = decoder(POOL, UP, {**POOL, "name": "inner"}, UNPOOL, CONV)
 SMOOTH = decoder(CONV, {"operation": "linear_unpool", "scale": 1.5}, CONV, dtype="float16")
 INTEGERS = decoder(POOL, UNPOOL, POOL | {"name": "last"}, dtype="uint8")
 FRACTIONAL = decoder(
-    {"operation": "fractional_max_pool", "kernel": 2, "scale": 0.5, "name": "pool"},
+    REGIONS,
     {"operation": "fractional_max_unpool", "scale": (2.3, 2), "indices": "pool"},
 )
 
@@ -61,6 +63,7 @@ def test_a_decoder_has_one_name_and_comes_back_from_json() -> None:
     again = Case.from_json(json.loads(json.dumps(UNPOOLED.to_json())))
     assert (again, again.name) == (UNPOOLED, UNPOOLED.name)
     assert decoder(POOL | {"stride": (2, 2), "padding": 0}) == decoder(POOL)
+    assert decoder(UP | {"scale": [2.0, 2]}).name == decoder(UP).name
 
 
 @pytest.mark.parametrize("case", [UNPOOLED, SMOOTH, INTEGERS, FRACTIONAL], ids=lambda c: c.name)
@@ -74,6 +77,53 @@ def test_a_decoder_is_right_on_every_library(case: Case) -> None:
         )
         assert session.prepare(), session.measured.error
         assert len(session.sample(1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("case", "numbers"),
+    [
+        (UNPOOLED, {"numpy": 4, "torch": 1, "jax": 4, "cupy": 1, "dask": 0}),
+        (decoder(UP, {**UP, "name": "again"}, CONV), {"numpy": 4, "torch": 1, "jax": 2}),
+        (decoder(POOL, UP), {"dask": 1, "jax": 4}),  # nobody takes the indices
+        (decoder(POOL), {"dask": 0, "jax": 2}),
+        (decoder(REGIONS, {**REGIONS, "name": "b"}, UP), {"torch": 1, "numpy": 0}),
+        (FRACTIONAL, {"torch": 0}),
+    ],
+    ids=lambda given: given.name if isinstance(given, Case) else "",
+)
+def test_the_functions_of_a_library_make_chains(case: Case, numbers: dict[str, int]) -> None:
+    inputs = HostInputs(case)
+    for library, number in numbers.items():
+        natives = case.natives(library)
+        names = [native.name(case) for native in natives]
+        assert (len(natives), len(set(names))) == (number, number), names
+        if library == "cupy":
+            continue
+        if library == "jax":  # which compiles each call anew
+            natives, names = natives[-1:], names[-1:]
+        backend = backends.load({"torch": "torch:cpu", "jax": "jax:cpu"}.get(library, library))
+        device = DeviceInputs(backend, case, inputs)
+        for native, name in zip(natives, names, strict=True):
+            session = Session(backend, case, "eager", "native", name, inputs=device)
+            assert session.prepare(), (name, session.measured.error)
+            if not native.drawn(case, backend):
+                given = dict(zip(case.inputs, device.device, strict=True))
+                exec("\n".join(native.code(case)), given)
+                outputs = [backend.to_numpy(given[made]) for made in output_names(case)]
+                assert inputs.expected.check(outputs) == "all"
+
+
+def test_equal_layers_are_one_function_and_prepared_values_are_of_their_layer() -> None:
+    (native,) = decoder(UP, UP).natives("torch")
+    assert native.code(decoder(UP, UP)) == [
+        "import torch",
+        "def layer_1(x):",
+        "    y = torch.nn.functional.interpolate(x, scale_factor=(2, 2), mode='nearest')",
+        "    return y",
+        "y = layer_1(x)",
+        "y = layer_1(y)",
+    ]
+    assert "np.ones(" in str(decoder(UP, UP).natives("numpy")[1].code(decoder(UP, UP)))
 
 
 def test_the_result_of_a_decoder_is_that_of_the_calls_by_hand() -> None:

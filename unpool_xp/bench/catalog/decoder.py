@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -14,6 +15,7 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import CHECK_SECONDS, ExpectedOutputs
 from unpool_xp.bench.cases.inputs import NDArray, feature_map
 from unpool_xp.bench.cases.native import output_names
+from unpool_xp.bench.cases.native_chain import native_chains
 from unpool_xp.bench.cases.operation import (
     Arrays,
     Layout,
@@ -227,7 +229,8 @@ def _working_bytes(case: Case) -> int:
 def _layers_text(layers: Any) -> str:
     """Return how many layers there are, and what tells them from others; a file may hold any."""
     number = len(layers) if isinstance(layers, tuple | list) else 0
-    return f"{number}layers~{crc32(parameter_text(layers).encode()):08x}"
+    text = re.sub(r"(?<=\d)\.0\b", "", parameter_text(layers))  # 2.0 is 2
+    return f"{number}layers~{crc32(text.encode()):08x}"
 
 
 DECODER: dict[str, Operation] = {
@@ -251,6 +254,7 @@ DECODER: dict[str, Operation] = {
         rank=lambda c: layers_of(c)[-1].case.rank,
         parts=layer_cases,
         names=_names,
+        natives_of=native_chains,
         inputs=_inputs,
         outputs=_outputs,
         make_inputs=_make_inputs,
