@@ -201,5 +201,5 @@ def ctrl_c_is_heard() -> Iterator[None]:
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure each cell in one process: several start one after the other, a second each."""
-    for name in ("measure.sweep", "portability.measure", "choose"):
+    for name in ("measure.sweep", "portability.measure", "budget"):
         monkeypatch.setattr(f"unpool_xp.bench.{name}.PROCESSES", 1)

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DTYPES", "LIBRARIES", "OPERATIONS", "Library", "Operation", "why_not"]
+__all__ = [
+    "DTYPES",
+    "LIBRARIES",
+    "OPERATIONS",
+    "Library",
+    "Operation",
+    "why_no_gradients",
+    "why_not",
+]
 
 DTYPES = (
     "bool",
@@ -142,7 +150,24 @@ def is_defined(operation: str, dtype: str) -> bool:
     return kind_of(dtype) in OPERATIONS[operation].kinds
 
 
-def why_not(operation: str, library: str, dtype: str) -> str | None:
+def why_no_gradients(library: str) -> str | None:
+    """Return why a library computes no gradients, or None where it does, or is not known.
+
+    Parameters
+    ----------
+    library : str
+        The library's part of a backend's label.
+
+    Returns
+    -------
+    str or None
+        The reason.
+    """
+    known = LIBRARIES.get(library)
+    return f"{library} has no gradients" if known and not known.gradient else None
+
+
+def why_not(operation: str, library: str, dtype: str, *, backward: bool = False) -> str | None:
     """Return why a library does not do an operation for a dtype, or None where it does.
 
     Parameters
@@ -153,12 +178,16 @@ def why_not(operation: str, library: str, dtype: str) -> str | None:
         The library's part of a backend's label.
     dtype : str
         A name in `DTYPES`.
+    backward : bool, optional
+        Whether the gradients are wanted as well.
 
     Returns
     -------
     str or None
         The reason.
     """
+    if backward and (reason := why_no_gradients(library)):
+        return reason
     spec = OPERATIONS[operation]
     if not is_defined(operation, dtype):
         return f"{operation} needs {spec.means}, which {dtype} does not have"

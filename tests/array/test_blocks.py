@@ -15,6 +15,7 @@ from unpool_xp._array import blocks
 from unpool_xp._array.namespace import inspect_inputs
 from unpool_xp._impl import conv_transpose, interpolation, max_pool
 from unpool_xp._plan import cache
+from unpool_xp._plan.windows import plan_windows
 
 rng = np.random.default_rng(0)
 X = rng.standard_normal((3, 7, 11, 10), dtype=np.float32)
@@ -34,6 +35,7 @@ def indices_of(x: Any) -> Any:
 CALLS: dict[str, Callable[[Any], Any]] = {
     "nearest_unpool": lambda x: ux.nearest_unpool(x, (2, 3)),
     "nearest_unpool of volumes": lambda x: ux.nearest_unpool(x, (1, 3, 2)),
+    "nearest_unpool of columns": lambda x: ux.nearest_unpool(x, (1, 2)),
     "max_unpool": lambda x: ux.max_unpool(*ux.max_pool(x, 2), 2, output_size=X.shape[2:]),
     "max_unpool, added": lambda x: ux.max_unpool(
         *ux.max_pool(x, 3, stride=1), output_size=X.shape[2:], duplicates="sum"
@@ -96,17 +98,21 @@ def test_a_nan_in_one_piece_is_found_there(monkeypatch: pytest.MonkeyPatch) -> N
     assert indices[1, 2, 2, 2] == 5 * 10 + 5  # the last NaN
 
 
-def test_a_batch_goes_through_in_more_than_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("block", "planes"), [(2000, [4] * 5 + [1]), (3000, [3] * 4), (4000, [3])])
+def test_a_batch_goes_through_in_some_planes_if_these_are_few_else_in_rows(
+    block: int, planes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes = []
-    monkeypatch.setattr(blocks, "_BLOCK", 2000)
+    monkeypatch.setattr(blocks, "_BLOCK", block)
 
-    def compute(x: Any) -> tuple[Any]:
+    def compute(_: Any, x: Any) -> tuple[Any]:
         sizes.append(x.shape[0])
         return (x,)
 
-    (same,) = blocks.map_plane_blocks(inspect_inputs("max_pool", x=X), compute, X, 2, 1.0)
+    axes = plan_windows("max_pool", X.shape, 1, None, 0, 1, False)
+    (same,) = blocks.map_window_blocks(inspect_inputs("max_pool", x=X), compute, axes, X, 1.0)
     assert np.array_equal(same, X)
-    assert sizes == [4] * 5 + [1]
+    assert sizes == planes
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shlex
@@ -95,6 +97,30 @@ def test_choose_answers_scripts_in_json() -> None:
             ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--dtype", "f4"],
             "unknown dtype 'f4'",
         ),
+        ([], "give an operation and its --shape, or a decoder by --preset or --layers"),
+        (["--preset", "quick"], "--preset 'quick' is no decoder; known: segnet, unet"),
+        (["--preset", "unet", "--shape", "1,2,4,4"], "--shape '1,2,4,4' is not for a decoder"),
+        (["max_pool", "--preset", "unet"], "max_pool and a decoder: give one of them"),
+        (["--preset", "unet", "--layers", "a.toml"], "--preset and --layers: give one of them"),
+        (["--layers", "nowhere.toml"], "--layers nowhere.toml: No such file"),
+        (["--preset", "unet", "--batch", "1,0"], "--batch 1,0: '0' is no batch from 1 to"),
+        (
+            ["--preset", "unet", "--scale-channels", "0"],
+            "--scale-channels 0.0 must be a number above 0",
+        ),
+        (["--preset", "unet", "--dtype", "float7"], "unknown dtype 'float7'"),
+        (
+            ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--batch", "4"],
+            "--batch '4' is of a decoder: give its --preset or --layers as well",
+        ),
+        (
+            ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--pass", "backward"],
+            "error: --pass backward: numpy has no gradients",
+        ),
+        (
+            ["max_pool", "--shape=1,2,4,4", "--kernel=2", "--pass=backward", "--dtype=int8"],
+            "error: --pass backward: max_pool of int8 has no gradient; only floating-point",
+        ),
     ],
 )
 def test_choose_refuses_what_cannot_be_before_it_starts(arguments: list[str], message: str) -> None:
@@ -127,6 +153,28 @@ def test_choose_compares_numbers_of_threads() -> None:
     said = " ".join(shown.stderr.split())
     assert "--threads 9999: only" in said
     assert "cores can be used here" in said
+
+
+def test_choose_measures_a_decoder_its_layers_and_its_batches(tmp_path: Path) -> None:
+    file, table = tmp_path / "small.toml", tmp_path / "answer.csv"
+    pool, unpool = "operation = 'max_pool'\nkernel = 2", "operation = 'max_unpool'"
+    file.write_text(
+        f"shape = [1, 2, 8, 8]\n[[layers]]\nname = 'pool'\n{pool}\n"
+        f"[[layers]]\nindices = 'pool'\n{unpool}\n"
+    )
+    arguments = ["choose", "--layers", str(file), "--batch", "2,4", "--csv", str(table)]
+    shown = run(*arguments, "--budget", "15", "-b", "numpy", "--json")
+    assert shown.returncode == 0, shown.stderr
+    answer = json.loads(shown.stdout)
+    assert (answer["decoder"], answer["case"]["shape"]) == ("small", [2, 2, 8, 8])
+    assert answer["use"] == ["numpy"]
+    assert [layer["layer"] for layer in answer["layers"]] == ["pool", "2 max_unpool"]
+    assert all(layer["seconds_with_winner"] > 0 for layer in answer["layers"])
+    assert answer["sum_of_layers_s"] > 0
+    assert [one["batch"] for one in answer["batches"]] == [2, 4]
+    assert answer["peak_bytes"]["numpy"] > 0
+    parts = {line["part"] for line in csv.DictReader(io.StringIO(table.read_text("utf-8")))}
+    assert parts == {"the whole small", "a batch of 4", "layer pool", "layer 2 max_unpool"}
 
 
 def test_a_choice_where_nothing_ran_says_so(fake_backends: None) -> None:

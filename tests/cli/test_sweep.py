@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,24 @@ def sweep(path: Path, *more: str) -> tuple[int, str]:
     results = path.parents[2]
     shown = run("sweep", *SMALL, "--results", str(results), "--resume", path.stem, *more)
     return shown.returncode, " ".join((shown.stdout + shown.stderr).split())
+
+
+def test_a_backward_sweep_has_what_has_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unpool_xp.backends.known", lambda: ["numpy", "torch:cpu", "dask"])
+    monkeypatch.setattr(
+        "unpool_xp.bench.measure.pools.find_loadable",
+        lambda names, keep: SimpleNamespace(found={n: n for n in names}, missing={}, broken=[]),
+    )
+    shown = run("sweep", "--preset", "full", "-o", "max_pool", "--pass", "backward", "--list")
+    *listed, _ = shown.stdout.splitlines()
+    assert shown.returncode == 0
+    # Portable and native, eager and compiled, on torch alone.
+    assert {line.partition("  ")[2] for line in listed} == {"4 cells"}
+    assert all(line.partition("  ")[0].endswith("-backward") for line in listed)
+    assert not any("uint8" in line for line in listed)
+    said = " ".join(shown.stderr.split())
+    assert "without gradients, so left out: numpy, dask" in said
+    assert "left out: 1 case of integers, without a gradient" in said
 
 
 def test_failed_rows_are_measured_again_on_request_alone(tmp_path: Path) -> None:
@@ -165,22 +184,20 @@ def test_one_case_of_ones_own_on_a_machine_with_a_name_beside_another_run(tmp_pa
     assert read_machines([path])[0]["My_host.2"].id == "My_host.2"
 
 
-def as_layer(case: Case) -> dict[str, Any]:
-    return {"operation": case.operation, "shape": case.shape, **case.parameters}
-
-
-def test_the_cases_of_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "layers.json"
-    cases = [*preset("segnet").cases[:2], *preset("vae").cases[:1]]
-    file.write_text(json.dumps([as_layer(case) for case in cases]), encoding="utf-8")
-    shown = run("sweep", "--layers", str(file), "--list", *SMALL[2:], "--operation", "max_pool")
-    assert [line.split()[0] for line in shown.stdout.splitlines()[:-1]] == [
-        case.name for case in cases[:2]
-    ]
-    file.write_text('[{"operation": "max_pool", "kernal": 2}]', encoding="utf-8")
+def test_a_decoder_in_a_file_is_measured_as_a_whole_and_by_its_layers(tmp_path: Path) -> None:
+    file = tmp_path / "small.json"
+    pool, unpool = {"operation": "max_pool", "kernel": 2}, {"operation": "nearest_unpool"}
+    layers: list[dict[str, Any]] = [pool, unpool | {"scale": 2}, pool]
+    file.write_text(json.dumps({"shape": [1, 2, 8, 8], "layers": layers}), encoding="utf-8")
+    shown = run("sweep", "--layers", str(file), "--list", *SMALL[2:])
+    whole, *parts = (line.split()[0] for line in shown.stdout.splitlines()[:-1])
+    assert whole.startswith("decoder-1x2x8x8-small-3layers~")
+    cases = [part.name for part in Case("decoder", (1, 2, 8, 8), name="x", layers=layers).parts]
+    assert parts == cases[:2]
+    file.write_text(json.dumps({"shape": [1, 2, 8, 8], "layers": [pool, unpool]}), encoding="utf-8")
     shown = run("sweep", "--layers", str(file), "--list")
     assert shown.returncode == 2
-    assert "layers.json: layer 1: " in " ".join(shown.stderr.split())
+    assert "small.json:1: layer 2 (nearest_unpool): scale" in " ".join(shown.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_commands_are_named_on_the_pages_that_are_about_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["chose max_unpool", "check --no-such", "choose", "choose max_pool --budget soon"]
+    "line", ["chose max_unpool", "check --no-such", "compare", "choose max_pool --budget soon"]
 )
 def test_a_command_that_is_none_is_found(line: str) -> None:
     assert problem(line.split()) is not None

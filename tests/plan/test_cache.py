@@ -150,6 +150,26 @@ def test_a_plan_beyond_the_limit_is_used_but_not_kept() -> None:
     assert cache.cached(arguments_as_given, "small") is small
 
 
+def test_the_newest_plan_stays_where_it_takes_most_of_the_limit() -> None:
+    cache.cached(lambda: Plan(np.zeros(2**24, np.uint8)))
+    newest = cache.cached(lambda: Plan(np.zeros(2**26 - 2**20, np.uint8)))
+    assert [entry.plan for entry in cache._plans.entries.values()] == [newest]
+
+
+def test_of_two_plans_for_the_same_arguments_the_first_is_kept() -> None:
+    made: list[str] = []
+
+    def plan(size: int) -> list[str]:
+        if not made:  # before it is done, another thread makes the same
+            made.append("slow")
+            assert cache.cached(plan, size) == ["fast"]
+            return ["slow"]
+        return ["fast"]
+
+    assert cache.cached(plan, 2) == ["fast"]
+    assert len(cache._plans.entries) == 1
+
+
 def test_bytes_are_those_of_numbers_and_arrays() -> None:
     def n_bytes(value: Any) -> int:
         return cache._n_bytes(value, [])

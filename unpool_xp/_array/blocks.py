@@ -40,41 +40,6 @@ def cells_per_block(info: InputInfo, x: Array, axis: int) -> int:
     return max(_block_bytes(info, x, size) // cell_bytes, 1)
 
 
-def map_plane_blocks(
-    info: InputInfo,
-    compute: Callable[[Array], tuple[Array, ...]],
-    x: Array,
-    rank: int,
-    growth: float,
-) -> tuple[Array, ...]:
-    """Return what is computed of each plane of the last `rank` axes, some planes at a time.
-
-    `growth` is the size of the largest array in between, or output, over that of x.
-    """
-    if not should_block(info, x, growth):
-        return compute(x)
-    n_lead = x.ndim - rank
-    lead, plane = x.shape[:n_lead], x.shape[n_lead:]
-    planes, cells = math.prod(lead), math.prod(plane) * max(growth, 1.0)
-    plane_bytes = max(cells * x.dtype.itemsize, 1)
-    block_size = max(int(_block_bytes(info, x, planes * cells) // plane_bytes), 1)
-    if planes < 4 * block_size:
-        return compute(x)
-    xp = info.xp
-    x = xp.reshape(x, (planes, *plane))
-    outputs: list[Array] = []
-    for start in range(0, planes, block_size):
-        parts = compute(x[start : start + block_size, ...])
-        if not outputs:
-            outputs = [
-                xp.empty((planes, *part.shape[1:]), dtype=part.dtype, device=info.device)
-                for part in parts
-            ]
-        for output, part in zip(outputs, parts, strict=True):
-            output[start : start + block_size, ...] = part
-    return tuple([xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs])
-
-
 class AxisWindows(Protocol):
     """The windows along one axis."""
 
@@ -142,7 +107,37 @@ def map_window_blocks(
 
     if not same_in_planes:
         return compute_plane(x)
-    return map_plane_blocks(info, compute_plane, x, len(axes), growth)
+    return _map_plane_blocks(info, compute_plane, x, len(axes), growth)
+
+
+def _map_plane_blocks(
+    info: InputInfo,
+    compute: Callable[[Array], tuple[Array, ...]],
+    x: Array,
+    rank: int,
+    growth: float,
+) -> tuple[Array, ...]:
+    """Return what is computed of each plane of the last `rank` axes, some planes at a time."""
+    n_lead = x.ndim - rank
+    lead, plane = x.shape[:n_lead], x.shape[n_lead:]
+    planes, cells = math.prod(lead), math.prod(plane) * max(growth, 1.0)
+    plane_bytes = cells * x.dtype.itemsize
+    block_size = max(int(_block_bytes(info, x, planes * cells) // plane_bytes), 1)
+    if planes < 4 * block_size:
+        return compute(x)
+    xp = info.xp
+    x = xp.reshape(x, (planes, *plane))
+    outputs: list[Array] = []
+    for start in range(0, planes, block_size):
+        parts = compute(x[start : start + block_size, ...])
+        if not outputs:
+            outputs = [
+                xp.empty((planes, *part.shape[1:]), dtype=part.dtype, device=info.device)
+                for part in parts
+            ]
+        for output, part in zip(outputs, parts, strict=True):
+            output[start : start + block_size, ...] = part
+    return tuple([xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs])
 
 
 def map_channel_blocks(

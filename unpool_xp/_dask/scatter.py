@@ -44,9 +44,8 @@ def scatter_from_windows(
         )
         rows = xp.arange(planes, dtype=dtype, device=device)[:, None] * cells
         positions = xp.reshape(positions, (planes, -1)) + rows
-        if inside is not None:
-            sentinel = xp.full_like(positions, planes * cells)
-            positions = xp.where(xp.reshape(inside, positions.shape), positions, sentinel)
+        sentinel = xp.full_like(positions, planes * cells)
+        positions = xp.where(xp.reshape(inside, positions.shape), positions, sentinel)
         flat = [xp.reshape(array, (-1,)) for array in (values, positions)]
         target = scatter(info, target, *flat, add=add, inside=True)
     return xp.reshape(target[:-1], (*lead, *sizes))
@@ -86,25 +85,26 @@ def _local_positions(info: InputInfo, axes: Sequence[UnpoolAxis], indices: Array
     for i, (axis, step) in enumerate(zip(axes, flat_strides, strict=True)):
         if bool(any_outside(info, rest, axis.size * step)):
             return None
-        if all(inner.size == inner.plane for inner in axes[i + 1 :]):  # and lies as in the plane
-            local *= axis.size * step
-            rest += local
-            return rest
+        local *= axis.size
+        if all(inner.size == inner.plane for inner in axes[i + 1 :]):
+            break
         cell = rest // step
         rest -= cell * step
-        local *= axis.size
         cell += local
         local = cell
-    return None  # of no axes at all
+    local *= step  # the rest, if not of the last axis, lies as in the plane
+    rest += local
+    return rest
 
 
 def _window_positions(
     info: InputInfo, axes: Sequence[UnpoolAxis], indices: Array
-) -> tuple[Array, Array | None] | None:
-    """Return positions relative to the chunk, and a mask of those inside unless all are.
+) -> tuple[Array, Array] | None:
+    """Return positions relative to the chunk, and a mask of those inside.
 
     None if an index lies outside its window. A position is the start of its window plus an
-    offset, which is small enough for int32.
+    offset, which is small enough for int32. Of windows that all lie inside, `_scatter_within` has
+    taken what it can: an index is left that lies outside the chunk, and so outside its window.
     """
     xp, flat_strides = info.xp, _flat_strides([axis.plane for axis in axes])
     part_strides = _flat_strides([axis.size for axis in axes])
@@ -289,18 +289,15 @@ class ScatterSelector:
 def scatter_entries(
     info: InputInfo, target: Array, entries: Sequence[ScatterEntries], *, add: bool
 ) -> Array:
-    """Return a part of the plane with the entries put in the order of their values.
+    """Return a part of the plane with the entries, of two chunks or more, in their values' order.
 
     The target may be used up.
     """
     xp = info.xp
-    positions, order, values = (
-        xp.concat(arrays) if len(arrays) > 1 else arrays[0] for arrays in zip(*entries, strict=True)
-    )
+    positions, order, values = (xp.concat(arrays) for arrays in zip(*entries, strict=True))
     if 0 in target.shape or not values.shape[0]:
         return target
-    if len(entries) > 1:
-        permutation = xp.argsort(order)
-        positions, values = xp.take(positions, permutation), xp.take(values, permutation)
+    permutation = xp.argsort(order)
+    positions, values = xp.take(positions, permutation), xp.take(values, permutation)
     flat = xp.reshape(target, (-1,))
     return xp.reshape(scatter(info, flat, values, positions, add=add, inside=True), target.shape)

@@ -210,14 +210,13 @@ def _phase(info: InputInfo, x: Array, axis: InterpolatedAxis, phase: Phase) -> A
 def _sum_taps(info: InputInfo, x: Array, axis: InterpolatedAxis, first: int, last: int) -> Array:
     """Return the weighted sums of the cells [first, last)."""
     xp, n_taps = info.xp, axis.n_taps
+    sources, weights = _taps(info, x, axis, first, last)
     if n_taps > _MAX_SEPARATE_TAPS and not info.traits.supports_setitem:
-        sources, weights = _taps(info, x, axis, first, last)
         elements = xp.take(x, xp.reshape(sources, (-1,)), axis=axis.axis)
         n_lead = x.ndim + axis.axis
         shape = (*x.shape[:n_lead], n_taps, last - first, *x.shape[n_lead + 1 :])
         return xp.sum(xp.reshape(elements, shape) * weights, axis=n_lead)
     total = None
-    sources, weights = _taps(info, x, axis, first, last)
     for tap in range(n_taps):
         share = take(info, x, sources[tap, ...], axis.axis) * weights[tap, ...]
         if total is None:

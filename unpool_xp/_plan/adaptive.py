@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeAlias
@@ -132,7 +133,7 @@ def plan_adaptive_max_pool(operation: str, shape: Shape, output_size: OutputSize
     outputs = per_axis(operation, "output_size", wanted, rank, shape, minimum=1)
     # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
     numbers = [len(range(n)) for n in plane]
-    kernels = tuple([max(n // out, 1) for n, out in zip(numbers, outputs, strict=True)])
+    kernels = tuple([max(n, 1) for n in map(operator.floordiv, numbers, outputs)])
     strided = plan_windows(operation, shape, kernels, None, 0, 1, False)
     axes = tuple(
         [

@@ -74,7 +74,7 @@ def _positions(
     if coordinates == "align_corners":
         return cells * (size - 1), max(output - 1, 1)
     if coordinates == "pytorch_half_pixel" and output == 1:
-        return cells * 0, 1
+        return cells, 1  # the first one alone
     half = coordinates != "asymmetric"
     up, down = (output, size) if scale is None else _simple_ratio(scale) or (0, 1)
     if up:

@@ -58,12 +58,6 @@ class PoolAxis:
         """The cells that a window spans."""
         return (self.kernel_size - 1) * self.dilation + 1
 
-    @property
-    def starts(self) -> range:
-        """The first position of each window, below 0 in the padding."""
-        low = -self.padding[0]
-        return range(low, low + self.count * self.stride, self.stride)
-
     # Whether elements are combined in pairs, not tap by tap.
     in_pairs: bool = field(init=False, compare=False, repr=False)
     # For each tap, the slice of the padded axis that it reads; empty if `in_pairs`.

@@ -11,6 +11,7 @@ from unpool_xp.backends.base import (
     CompileUnavailableError,
     DeviceClock,
     DeviceFacts,
+    GradientsUnavailableError,
 )
 from unpool_xp.backends.registry import available, full_label, known, load
 
@@ -21,6 +22,7 @@ __all__ = [
     "CompileUnavailableError",
     "DeviceClock",
     "DeviceFacts",
+    "GradientsUnavailableError",
     "available",
     "full_label",
     "known",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +25,10 @@ class BackendBrokenError(BackendUnavailableError):
 
 class CompileUnavailableError(RuntimeError):
     """A backend has no compiler, or what its compiler needs is missing."""
+
+
+class GradientsUnavailableError(RuntimeError):
+    """A backend's library computes no gradients."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,57 @@ class Backend:
         raise CompileUnavailableError(
             f"{self.label}: {self.eager_only or f'{self.library} has no compiler'}"
         )
+
+    def with_gradients(
+        self,
+        function: Callable[..., Any],
+        wrt: Sequence[int],
+        outputs: Sequence[int] = (0,),
+        *,
+        compiled: bool = False,
+    ) -> Callable[..., tuple[Array, ...]]:
+        """Return the function followed by its gradients.
+
+        Parameters
+        ----------
+        function : callable
+            From arrays to an array or a tuple of them.
+        wrt : sequence of int
+            The numbers of the arrays to differentiate by.
+        outputs : sequence of int, optional
+            The numbers of the outputs that are differentiated.
+        compiled : bool, optional
+            Whether both are compiled, as users of the library do that.
+
+        Returns
+        -------
+        callable
+            From the function's arrays and a cotangent for each of these outputs, its shape and
+            dtype those of the output, to all the outputs and the gradients, in the order of `wrt`.
+
+        Raises
+        ------
+        GradientsUnavailableError
+            If the library has no gradients.
+        CompileUnavailableError
+            As `compile` does.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from unpool_xp import backends
+        >>> backend = backends.load("torch:cpu")
+        >>> squared = backend.with_gradients(lambda x: x * x, wrt=[0])
+        >>> values, cotangent = map(backend.asarray, (np.asarray([3.0, 5.0]), np.ones(2)))
+        >>> [one.tolist() for one in squared(values, cotangent)]
+        [[9.0, 25.0], [6.0, 10.0]]
+        """
+        raise GradientsUnavailableError(f"{self.label}: {self.library} has no gradients")
+
+
+def as_tuple(output: Any) -> tuple[Any, ...]:
+    """Return the outputs of a call, one or several."""
+    return tuple(output) if isinstance(output, tuple | list) else (output,)
 
 
 def cpu_name() -> str:

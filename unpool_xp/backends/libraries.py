@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from unpool_xp.backends.base import (
     CompileUnavailableError,
     DeviceClock,
     DeviceFacts,
+    as_tuple,
     cpu_name,
     host_memory,
     usable_cores,
@@ -90,6 +91,32 @@ class _Torch(Backend):
             )
         return torch.compile(function, fullgraph=True, dynamic=False)  # type: ignore[no-any-return]
 
+    def with_gradients(
+        self,
+        function: Callable[..., Any],
+        wrt: Sequence[int],
+        outputs: Sequence[int] = (0,),
+        *,
+        compiled: bool = False,
+    ) -> Callable[..., tuple[Array, ...]]:
+        torch = importlib.import_module("torch")
+        if compiled:  # torch.compile compiles the backward of what it compiles
+            function = self.compile(function)
+
+        def call(*arrays: Array) -> tuple[Array, ...]:
+            given = list(arrays[: -len(outputs)])
+            for n in wrt:  # a leaf of its own, so that no input changes
+                given[n] = given[n].detach().requires_grad_()
+            results = as_tuple(function(*given))
+            gradients = torch.autograd.grad(
+                [results[n] for n in outputs],
+                [given[n] for n in wrt],
+                arrays[-len(outputs) :],
+            )
+            return (*results, *gradients)
+
+        return call
+
 
 class _CuPy(Backend):
     distribution = "cupy"
@@ -158,6 +185,29 @@ class _Jax(Backend):
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return importlib.import_module("jax").jit(function)  # type: ignore[no-any-return]
+
+    def with_gradients(
+        self,
+        function: Callable[..., Any],
+        wrt: Sequence[int],
+        outputs: Sequence[int] = (0,),
+        *,
+        compiled: bool = False,
+    ) -> Callable[..., tuple[Array, ...]]:
+        jax = importlib.import_module("jax")
+
+        def call(*arrays: Array) -> tuple[Array, ...]:
+            given = list(arrays[: -len(outputs)])
+
+            def differentiated(*chosen: Array) -> Any:
+                traced = dict(zip(wrt, chosen, strict=True))
+                results = as_tuple(function(*(traced.get(n, a) for n, a in enumerate(given))))
+                return tuple(results[n] for n in outputs), results
+
+            _, pullback, results = jax.vjp(differentiated, *(given[n] for n in wrt), has_aux=True)
+            return (*results, *pullback(arrays[-len(outputs) :]))
+
+        return self.compile(call) if compiled else call
 
 
 class _Dask(Backend):

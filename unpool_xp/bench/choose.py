@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.measure.measurement import Cell, Measurement, cells_of
-from unpool_xp.bench.measure.pools import open_pools
-from unpool_xp.bench.measure.rounds import PROCESSES, TIMEOUT_SECONDS
-from unpool_xp.bench.measure.sweep import (
-    make_row,
-    measure_rows,
-    memory_shortfall,
-    provenance_fields,
-)
-from unpool_xp.bench.measure.workers import Place, places_of
-from unpool_xp.bench.rows import provenance
-from unpool_xp.bench.rows.names import backend_mode_of
+from unpool_xp.bench.budget import BudgetedRun, best_of_each
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS
 from unpool_xp.bench.rows.schema import Row, elements
-from unpool_xp.bench.verdicts.bootstrap import Times, Verdict, compare_times
 from unpool_xp.bench.verdicts.crossover import (
     DeviceCrossover,
     WinnerChange,
@@ -37,19 +24,11 @@ from unpool_xp.bench.verdicts.ranking import (
     by_workload,
     rank,
     tax,
-    times_of,
 )
 
 BUDGET_SECONDS = 20.0
-_MIN_SECONDS = 2.0  # an answer that is a little late is better than none
-# How late it may be where nothing has a time yet: a share of the budget, and as long as a library
-# takes to start on a busy machine.
-_GRACE_SHARE, _GRACE_SECONDS = 0.5, 8.0
-_END_SECONDS = 0.5  # to end the workers, and to rank
 _MAIN_SHARE = 0.7  # of what is left once the workers run; the rest goes to other sizes
 _FACTORS = (0.5, 2.0, 0.25)  # of each spatial axis
-# Samples after which what is known to be slower stops; fewer do where it is so much slower.
-_ENOUGH_SAMPLES, _FAR = 5, 10.0
 
 
 @dataclass(frozen=True)
@@ -164,114 +143,33 @@ def choose(
     ValueError
         If there is no label.
     """
-    if not labels:
-        raise ValueError("choose: labels must name at least one backend")
-    started = time.monotonic() if started is None else started
-    end = started + budget_s - _END_SECONDS
-    places = places_of(labels, threads)
-    cells = _candidates(case, places, modes)
-    reason = memory_shortfall(case, cells)
-    if reason is not None:
-        raise MemoryError(f"{case.name} is {reason}")
-    origin = provenance_fields(provenance.run_id())
+    run = BudgetedRun(labels, modes, budget_s, threads, started, timeout_s)
+    cells = run.candidates(case)
+    run.require_memory(case, cells)
 
-    rows: list[Row] = []
-    other_sizes: dict[int, list[Row]] = {}
-
-    def measure(at: Case, cells: Sequence[Cell], seconds: float) -> list[Row]:
-        return measure_rows(
-            pools,
-            origin,
-            at,
-            cells,
-            budget_s=seconds,
-            limit=False,
-            timeout_s=timeout_s,
-            until=end,
-            grace_s=max(_GRACE_SHARE * budget_s, _GRACE_SECONDS) if at == case else 0.0,
-            contenders=lambda measured: _contenders(measured, origin, at),
-            stopped=lambda measured: stopped_at(at, measured),
-        )
-
-    def stopped_at(at: Case, measured: Mapping[Cell, Measurement]) -> None:
-        if at == case:
-            rows.extend(make_row(origin, case, cell, one) for cell, one in measured.items())
+    def answer() -> Choice:
+        rows = run.rows.get(case, [])
+        others = {math.prod(at.shape): found for at, found in run.rows.items() if at != case}
+        timed = {n: found for n, found in others.items() if any(row.samples_s for row in found)}
+        return Choice(case, rows, timed, budget_s)
 
     progress("starting the libraries")
     try:
-        with open_pools(places, PROCESSES, lazy=True) as pools:
+        with run.open():
             progress(f"measuring {case.name}")
-            main_s = max(_MAIN_SHARE * (end - time.monotonic()), _MIN_SECONDS)
-            rows += measure(case, cells, main_s)
-            few = _best_of_each(cells, rows)
+            run.measure_first(case, cells, _MAIN_SHARE)
+            few = best_of_each(cells, run.rows[case])
             sizes = (scale_case(case, factor) for factor in _FACTORS)
-            others = [other for other in sizes if other is not None]
-            took_s = 0.0  # the last size
-            for number, other in enumerate(others):
-                begun = time.monotonic()
-                left = end - begun
-                if left > took_s and memory_shortfall(other, few) is None:
-                    progress(f"other sizes: {other.name}")
-                    share = left / (len(others) - number)
-                    found = measure(other, few, share)
-                    if any(row.samples_s for row in found):
-                        other_sizes[math.prod(other.shape)] = found
-                    took_s = time.monotonic() - begun
-            for pool in pools:  # they have nothing to finish
-                pool.end()
+            run.measure_in_turn(
+                [other for other in sizes if other is not None],
+                few,
+                lambda other: progress(f"other sizes: {other.name}"),
+            )
     except KeyboardInterrupt:
-        if any(row.samples_s for row in rows):
-            stopped(Choice(case, rows, other_sizes, budget_s))
+        if any(row.samples_s for row in run.rows.get(case, [])):
+            stopped(answer())
         raise
-    return Choice(case, rows, other_sizes, budget_s)
-
-
-def _candidates(
-    case: Case, places: Sequence[Place], modes: Callable[[str], Sequence[str]]
-) -> list[Cell]:
-    """Return what can do the whole case; the portable function first, if time is short."""
-
-    def can(cell: Cell) -> bool:
-        if cell.implementation == "portable":
-            return True
-        native = case.find_native(cell.label.partition(":")[0], cell.function)
-        return native.reason(case) is None and not native.values_only
-
-    cells = [
-        cell for label, number in places for cell in cells_of(case, label, modes(label), number)
-    ]
-    return sorted(filter(can, cells), key=lambda cell: cell.implementation != "portable")
-
-
-def _contenders(
-    measured: Mapping[Cell, Measurement], origin: Mapping[str, Any], case: Case
-) -> list[Cell]:
-    """Return the cells that are not known to be slower than the best."""
-    timed: dict[Cell, Times] = {}
-    for cell, one in measured.items():
-        times = times_of(make_row(origin, case, cell, one))
-        if isinstance(times, Times):
-            timed[cell] = times
-    best = min(timed.values(), key=lambda times: times.typical, default=None)
-
-    def has_lost(times: Times) -> bool:
-        if best is None or times is best:
-            return False
-        ratio, verdict = compare_times(times, best)
-        enough = len(times.seconds) >= _ENOUGH_SAMPLES or ratio.estimate >= _FAR
-        return enough and verdict is Verdict.SLOWER
-
-    return [cell for cell in measured if cell not in timed or not has_lost(timed[cell])]
-
-
-def _best_of_each(cells: Sequence[Cell], rows: Sequence[Row]) -> list[Cell]:
-    """Return the portable cells, and the fastest native of each backend in each mode."""
-    cell_of = {id(row): cell for cell, row in zip(cells, rows, strict=True)}
-    natives: dict[BackendMode, Cell] = {}
-    for entry in rank(rows).timed:
-        if not entry.is_portable:
-            natives.setdefault(backend_mode_of(entry.row), cell_of[id(entry.row)])
-    return [cell for cell in cells if cell.implementation == "portable"] + [*natives.values()]
+    return answer()
 
 
 def scale_case(case: Case, factor: float) -> Case | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.formatting import number_of
 from unpool_xp.bench.cases.operation import operations
 from unpool_xp.capabilities import DTYPES
-from unpool_xp.cli.common import fail
+from unpool_xp.cli.common import fail, notes
 
 if TYPE_CHECKING:
     from unpool_xp.bench.catalog.presets import Preset
@@ -24,6 +26,36 @@ PaddingOption = Annotated[str | None, typer.Option(help="Default: none.")]
 ScaleOption = Annotated[str | None, typer.Option(help="Output size over input size.")]
 ChannelsOption = Annotated[int | None, typer.Option(help="Output channels.")]
 DtypeOption = Annotated[str, typer.Option(help="Of the values.")]
+
+
+class PassName(StrEnum):
+    """What is computed."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+
+
+PassOption = Annotated[
+    PassName,
+    typer.Option("--pass", help="backward: the outputs and the gradients, where there are."),
+]
+
+
+def in_pass(cases: Sequence[Case], pass_: PassName) -> list[Case]:
+    """Return cases, in the backward pass those that have gradients; exit where none has."""
+    if pass_ is PassName.FORWARD:
+        return list(cases)
+    found, reasons = [], []
+    for case in cases:
+        try:
+            found.append(case.replace(backward=True))
+        except ValueError as error:
+            reasons.append(str(error).removeprefix("Case: backward=True: "))
+    if not found:
+        fail(f"--pass backward: {reasons[0]}")
+    if reasons:
+        notes.print(f"left out: {number_of(len(reasons), 'case')} of integers, without a gradient")
+    return found
 
 
 def chosen_cases(
@@ -38,8 +70,9 @@ def chosen_cases(
     The settings are the other arguments of `case_of`, None where they are not given.
     """
     from unpool_xp.bench.cases.layers import read_layers
-    from unpool_xp.bench.catalog.presets import Preset
+    from unpool_xp.bench.catalog.presets import Preset, decoder_cases
     from unpool_xp.bench.catalog.presets import preset as preset_of
+    from unpool_xp.bench.measure.host.cgroup import available_memory
 
     choices = {"--preset": preset, "--layers": layers, "--shape": shape}
     given = [option for option, value in choices.items() if value is not None]
@@ -54,7 +87,9 @@ def chosen_cases(
                 fail("--shape is of one case: give its --operation, once")
             settings = {**settings, "dtype": settings["dtype"] or "float32"}
             return Preset((case_of(operations[0], shape=shape, **settings),))
-        return preset_of(preset or "quick") if layers is None else Preset((*read_layers(layers),))
+        if layers is None:
+            return preset_of(preset or "quick")
+        return Preset(decoder_cases(read_layers(layers, memory_bytes=available_memory())))
     except OSError as error:
         fail(f"--layers {layers}: {error.strerror}")
     except ValueError as error:
@@ -88,6 +123,45 @@ def case_of(
         )
     except (ValueError, TypeError) as error:
         fail(as_options(str(error)))
+
+
+def decoder_of(
+    preset: str | None,
+    layers: Path | None,
+    *,
+    batch: int | None = None,
+    dtype: str | None = None,
+    scale_channels: float | None = None,
+) -> Case:
+    """Return the decoder of a preset or of a file, changed as options say; exit with why not."""
+    from unpool_xp.bench.cases.layers import read_layers
+    from unpool_xp.bench.catalog.decoder import scaled
+    from unpool_xp.bench.catalog.presets import DECODERS
+    from unpool_xp.bench.measure.host.cgroup import available_memory
+
+    if preset is not None and layers is not None:
+        fail("--preset and --layers: give one of them")
+    if dtype is not None and dtype not in DTYPES:
+        fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    try:
+        if layers is not None:
+            case = read_layers(layers, memory_bytes=available_memory())
+        elif preset in DECODERS:
+            case = DECODERS[preset]
+        else:
+            fail(f"--preset {preset!r} is no decoder; known: {', '.join(DECODERS)}")
+        return scaled(case, batch=batch, dtype=dtype, channels=scale_channels)
+    except OSError as error:
+        fail(f"--layers {layers}: {error.strerror}")
+    except ValueError as error:
+        fail(str(error).replace("scaled: channels=", "--scale-channels "))
+
+
+def require_absent(options: Mapping[str, object], why: str) -> None:
+    """Exit where one of these options is given."""
+    for name, value in options.items():
+        if value is not None:
+            fail(f"{_option(name)} {value!r} {why}")
 
 
 def as_options(message: str) -> str:

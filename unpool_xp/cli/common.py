@@ -25,7 +25,7 @@ from typer.core import TyperGroup
 from unpool_xp import __version__, backends
 from unpool_xp.backends.base import usable_cores
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.capabilities import OPERATIONS
+from unpool_xp.capabilities import OPERATIONS, why_no_gradients
 from unpool_xp.cli.exits import ExitCode
 from unpool_xp.cli.streams import prepare_streams
 
@@ -213,18 +213,28 @@ PullRequestOption = Annotated[
 ]
 
 
-def resolve_labels(labels: list[str] | None, *, to_time: bool = False) -> list[str]:
+def resolve_labels(
+    labels: list[str] | None, *, to_time: bool = False, with_gradients: bool = False
+) -> list[str]:
     """Return the requested labels, which must all load, or every label that loads here.
 
     Each library is loaded in a process of its own, which the measurement goes on with. One that is
     here but broken is a line on standard error; where there is something `to_time` beside it, a
-    requested one that crashes or hangs is kept, for rows that say so.
+    requested one that crashes or hangs is kept, for rows that say so. Libraries known to have no
+    gradients are not even loaded where they are wanted `with_gradients`.
     """
     from unpool_xp.bench.measure.pools import find_loadable
     from unpool_xp.bench.measure.workers import is_loss
 
     # array_api_strict is built to be strict, not fast: it is timed only on request.
-    known = (name for name in backends.known() if not (to_time and name.endswith("strict")))
+    known = [name for name in backends.known() if not (to_time and name.endswith("strict"))]
+    if with_gradients:
+        why = {name: why_no_gradients(name.partition(":")[0]) for name in labels or known}
+        lacking = [name for name, reason in why.items() if reason]
+        if labels and lacking:
+            fail(f"--pass backward: {why[lacking[0]]}")
+        notes.print(f"without gradients, so left out: {', '.join(lacking)}")
+        known = [name for name in known if name not in lacking]
     with status("starting the libraries"):
         loadable = find_loadable(labels or known, keep=True)
     missing, goes_on = dict(loadable.missing), to_time and loadable.found
@@ -240,13 +250,18 @@ def resolve_labels(labels: list[str] | None, *, to_time: bool = False) -> list[s
     return list(dict.fromkeys(kept[label] for label in labels or kept))
 
 
-def parse_threads(text: str | None) -> list[int]:
-    """Return the numbers of ``--threads``, none if it is not given; exit if there is a bad one."""
+def parse_counts(option: str, text: str | None, of: str, most: int) -> list[int]:
+    """Return the numbers of an option such as "1,4,16", each once, none if it is not given."""
     parts = [] if text is None else text.split(",")
     for part in parts:
-        if not re.fullmatch(r"[1-9][0-9]{0,3}", part):
-            fail(f"--threads {text}: {part!r} is no number of threads from 1 to 9999, as in 1,2,4")
-    threads = list(dict.fromkeys(map(int, parts)))
+        if not re.fullmatch(r"[1-9][0-9]{0,9}", part) or int(part) > most:
+            fail(f"{option} {text}: {part!r} is no {of} from 1 to {most}, as in 1,2,4")
+    return list(dict.fromkeys(map(int, parts)))
+
+
+def parse_threads(text: str | None) -> list[int]:
+    """Return the numbers of ``--threads``, none if it is not given; exit if there is a bad one."""
+    threads = parse_counts("--threads", text, "number of threads", 9999)
     cores = usable_cores()
     too_many = ",".join(str(number) for number in threads if number > cores)
     if too_many:

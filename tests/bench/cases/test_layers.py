@@ -1,113 +1,139 @@
-"""Cases from a file: read as they are, or refused with the file, the entry and the reason."""
+"""Decoders from a file: read as they are, or refused with the line, the layer and the reason."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.layers import read_layers
 
-POOL = Case("max_pool", (1, 8, 32, 32), kernel=2)
-UP = Case("nearest_unpool", (1, 8, 16, 16), scale=(2.0, 1.5), dtype="float16")
-TOML = """
-[[layers]]
+LAYERS = [
+    {"operation": "max_pool", "kernel": 2, "name": "pool"},
+    {"operation": "linear_unpool", "scale": [1.0, 1.0]},
+    {"operation": "max_unpool", "indices": "pool"},
+]
+DECODER = Case("decoder", (1, 8, 32, 32), dtype="float16", name="mine", layers=LAYERS)
+JSON = {"shape": [1, 8, 32, 32], "dtype": "float16", "layers": LAYERS}
+POOL = """[[layers]]  # of the encoder
 operation = "max_pool"
-shape = [1, 8, 32, 32]
 kernel = 2
-
-[[layers]]
-operation = "nearest_unpool"
-shape = [1, 8, 16, 16]
-scale = [2, 1.5]
-dtype = "float16"
+name = "pool"
 """
-
-
-def as_layer(case: Case) -> dict[str, Any]:
-    fields = {"operation": case.operation, "shape": case.shape, "dtype": case.dtype}
-    return {**fields, **case.parameters}
+UNPOOL = '[[layers]]\noperation = "max_unpool"\nindices = "pool"\n'
+UP = '[[layers]]\noperation = "nearest_unpool"\nscale = 2\n'
+SHAPE = "shape = [1, 8, 32, 32]\n"
+TOML = f'{SHAPE}dtype = "float16"\n{POOL}\n{UP.replace("nearest", "linear")}\n{UNPOOL}'
 
 
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("a.toml", TOML),
-        ("a.json", json.dumps([as_layer(POOL), as_layer(UP)])),
-        ("a.JSON", "\ufeff" + json.dumps({"layers": [as_layer(POOL), as_layer(UP)]})),
+        ("mine.toml", TOML.replace("scale = 2", "scale = 1")),
+        ("mine.TOML", "\ufeff" + TOML.replace("scale = 2", "scale = [1, 1.0]")),
+        ("mine.toml", TOML.replace("scale = 2", "scale = 1").replace("\n", "\r\n")),
+        ("mine.json", json.dumps(JSON)),
+        ("other.JSON", "\ufeff" + json.dumps(JSON | {"name": "mine"}, indent=1)),
     ],
 )
-def test_a_file_has_cases(tmp_path: Path, name: str, text: str) -> None:
+def test_a_file_holds_a_decoder(tmp_path: Path, name: str, text: str) -> None:
     path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    assert read_layers(path) == [POOL, UP]
+    path.write_bytes(text.encode())
+    assert read_layers(path) == DECODER
+    with pytest.raises(ValueError, match=r":\d+: layer 1 .*too large: it needs about 0.0 GB"):
+        read_layers(path, memory_bytes=1000)
 
 
-def entry(**changed: object) -> str:
-    return json.dumps([as_layer(POOL), {**as_layer(POOL), **changed}])
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (
-            entry(kernal=2),
-            "layer 2: Case: kernal=2 is not for max_pool, which takes kernel",
-        ),
-        (entry(kernel="2"), "layer 2: Case: kernel='2' must be numbers, one an axis"),
-        (entry(kernel=[2, True]), r"layer 2: Case: kernel=\[2, True\] must be numbers"),
-        (entry(kernel=9, shape=[1, 1, 4, 4]), "layer 2: .*spans 9 cells, more than the 4"),
-        (entry(kernel=None), "layer 2: Case: kernel=None; max_pool needs it"),
-        (entry(shape=[0]), r"layer 2: Case: shape=\(0,\) must be a tuple of ints >= 1"),
-        (entry(shape=[10**30] * 4), r"layer 2: Case: shape=\(10+, .* is too large: "),
-        (entry(operation="upsample"), "layer 2: Case: unknown operation 'upsample'; known: "),
-        (entry(dtype="f4"), "layer 2: unknown dtype 'f4'; known: "),
-        (entry(scale=2), "layer 2: .*scale"),
-        ('[{"operation": "max_pool"}]', "layer 1: Object missing required field `shape`"),
-        ("[]", "it has no layers"),
-        ("{}", "Object missing required field `layers`"),
-        ('{"layers": [], "name": "x"}', "Object contains unknown field `name`"),
-        ("[1]", r"Expected `object`, got `int` - at `\$.layers\[0\]`"),
-        ("3", "Expected `object`, got `int`"),
-        ("{", "Expecting property name"),
-        ("[" * 100_000, ".*recursion"),
-        (b"\xff\xfe[\x00", ".*codec can't decode"),
-    ],
-)
-def test_what_is_no_case_is_named(tmp_path: Path, text: str | bytes, reason: str) -> None:
-    path = tmp_path / "my layers.json"
+def refused(path: Path, text: str | bytes) -> tuple[int, str]:
+    """Return the line and the reason of the error of a file."""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ValueError, match=f"my layers.json: {reason}"):
+    with pytest.raises(ValueError, match=re.escape(str(path))) as caught:
         read_layers(path)
-
-
-UNPOOL = '[[layers]]\noperation = "nearest_unpool"\n'
+    line, _, reason = str(caught.value).removeprefix(f"{path}:").partition(": ")
+    return int(line), reason
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "line", "reason"),
     [
-        ("layers = 3", r"Expected `array`, got `int` - at `\$.layers`"),
-        ("[layers]\noperation = 1", "Expected `array`, got `object`"),
-        ("operation =", "Invalid value"),
+        ("", 1, "shape is missing"),
+        (SHAPE, 1, "layers is missing"),
+        (SHAPE + "layers = []", 2, "layers must be a list of one layer or more"),
+        (SHAPE + "layers = 3", 2, "layers must be a list"),
+        (SHAPE + "[layers]\noperation = 1", 2, "layers must be a list"),
+        ("operation =", 1, "Invalid value"),
+        (SHAPE + "\n\n[[layers]\n", 4, "Expected"),
+        (SHAPE + 'name = """\n\n', 4, "Unterminated string"),
+        (f"a = {'9' * 5000}", 1, "Exceeds the limit"),
+        ("a = " + "[" * 100_000, 1, "it is nested too deeply"),
+        (b"shape = [1]\n\xff\xfe[\x00", 2, "it is not UTF-8"),
+        ("\n# ours\nshap = [1]", 3, "unknown key 'shap'; known: shape, dtype, name, layers"),
+        ("shape = 1979-05-27\n" + UP, 1, "shape=datetime.date(1979, 5, 27) must be a list"),
+        ("\nshape = [1, 8, 0]\n" + UP, 2, "shape=[1, 8, 0] must be a tuple of ints >= 1"),
+        ("\nshape = [1, 8.0, 8]\n" + UP, 2, "shape=[1, 8.0, 8]"),
+        ("\nshape = [1, 8]\n" + UP, 2, "shape=(1, 8) must be (batch, channels, *spatial)"),
+        (SHAPE + 'dtype = "f4"\n' + UP, 2, "unknown dtype 'f4'; known: "),
+        (SHAPE + "dtype = [1]\n" + UP, 2, "unknown dtype [1]"),
+        (SHAPE + 'dtype = "bool"\n' + UP, 2, "dtype='bool' is not one that decoder takes"),
+        (SHAPE + "name = 3\n" + UP, 2, "name=3 must be printable text"),
+        (SHAPE + 'name = "\\u001b[2J"\n' + UP, 2, r"name='\x1b[2J' must be printable text"),
+        (SHAPE + POOL + UP.replace("sc", "csa"), 6, "layer 2 (nearest_unpool): csaale=2 is"),
+        (SHAPE + POOL + UP + UNPOOL, 9, "layer 3 (max_unpool): values of shape (1, 8, 32, 32) do"),
+        (SHAPE + UNPOOL + POOL, 2, "layer 1 (max_unpool): indices='pool' is layer 2, which comes"),
+        (SHAPE + UP + UNPOOL, 5, "layer 2 (max_unpool): indices='pool' is the name of no layer"),
+        (SHAPE + POOL + UP + POOL, 9, "layer 3 (max_pool pool): name='pool' is that of layer 1"),
+        (SHAPE + UP * 1000 + POOL, 3002, "layer 1001 (max_pool pool): 1001 layers are too many"),
+        (SHAPE + UP * 40, 71, "layer 24 (nearest_unpool): shape=(1, 8, 268435456, "),
+        (f'note = """\n{UP}"""\n' + SHAPE + UP, 1, "unknown key 'note'"),
         (
-            '[[layers]]\noperation = "nearest_unpool"\nshape = [1, 1, 2, 2]\nscale = inf',
-            "layer 1: ",
+            f'{SHAPE}name = """\\\n[[layers]]\\\nx"""\n{UP}[["layers"]]\nscale = 2',
+            8,
+            "layer 2: operation=None must be printable text",
         ),
         (
-            '[[layers]]\noperation = "nearest_unpool"\nshape = 1979-05-27',
-            "layer 1: Expected `array`",
+            SHAPE + 'layers = [\n {operation = "nearest_unpool", scale = [1,\n 2]},\n'
+            ' {operation = "max_pool"},\n]',
+            5,
+            "layer 2 (max_pool): kernel=None; max_pool needs it",
         ),
     ],
 )
-def test_what_is_no_toml_of_cases_is_named(tmp_path: Path, text: str, reason: str) -> None:
-    path = tmp_path / "layers.toml"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match=f"layers.toml: {reason}"):
-        read_layers(path)
+def test_what_is_wrong_in_toml_is_named_by_its_line(
+    tmp_path: Path, text: str | bytes, line: int, reason: str
+) -> None:
+    found, said = refused(tmp_path / "my decoder.toml", text)
+    assert said.startswith(reason)
+    assert found == line
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        ("", 1, "Expecting value"),
+        ("{\n", 2, "Expecting property name"),
+        ("[]", 1, "shape and layers are missing: it holds no keys but []"),
+        ("3", 1, "shape and layers are missing: it holds no keys but 3"),
+        ("{}", 1, "shape is missing"),
+        ('{"layers": [],\n"shape": [1]}', 1, "layers must be a list of one layer or more"),
+        (json.dumps(JSON | {"layers": [LAYERS[0], 1]}, indent=0), 15, "layer 2: 1 must be a table"),
+        (json.dumps(JSON | {"layers": [3, "]"]}, indent=0), 10, "layer 1: 3 must be a table"),
+        (json.dumps(JSON | {"layers": None}, indent=0), 9, "layers=None; decoder needs it"),
+        (json.dumps(JSON | {"shape": {"layers": 1}}), 1, "shape={'layers': 1} must be a list"),
+        (json.dumps(JSON | {"name": None}, indent=0), 27, "name=None; decoder needs it"),
+        (json.dumps({"x": ["}", {}]} | JSON, indent=0), 2, "unknown key 'x'"),
+        (json.dumps(JSON | {"dtype": "int8"}, indent=0), 15, "layer 2 (linear_unpool): dtype"),
+        ("[" * 100_000, 1, "maximum recursion depth"),
+    ],
+)
+def test_what_is_wrong_in_json_is_named_by_its_line(
+    tmp_path: Path, text: str, line: int, reason: str
+) -> None:
+    found, said = refused(tmp_path / "a.json", text)
+    assert said.startswith(reason)
+    assert found == line
 
 
 def test_a_file_says_by_its_ending_what_it_is(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from itertools import pairwise
 import pytest
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import SINGLE_OPERATIONS
-from unpool_xp.bench.catalog.presets import PRESETS, preset
+from unpool_xp.bench.catalog import OPERATIONS, SINGLE_OPERATIONS
+from unpool_xp.bench.catalog.presets import DECODERS, PRESETS, preset
 
 
 @pytest.mark.parametrize("operation", SINGLE_OPERATIONS)
@@ -36,42 +36,38 @@ def test_quick_has_other_strides_than_that_of_its_series() -> None:
 
 
 def test_segnet_has_the_poolings_of_vgg16_and_their_ways_back() -> None:
-    cases = preset("segnet").cases
-    pools = [case for case in cases if case.operation == "max_pool"]
+    parts = DECODERS["segnet"].parts
+    pools = [case for case in parts if case.operation == "max_pool"]
     stages = [(64, 224), (128, 112), (256, 56), (512, 28), (512, 14)]
     assert [case.shape[1:3] for case in pools] == stages
-    for case in cases:
-        if case.operation != "max_pool":
-            assert case.output_shape in {pool.shape for pool in pools}
+    back = [case for case in parts if case.operation == "max_unpool"]
+    assert [case.output_shape for case in back] == [case.shape for case in reversed(pools)]
+    others = [case for case in parts if case not in (*pools, *back)]
+    assert {case.kernel for case in others} == {(1, 1)}  # where the channels change
 
 
 @pytest.mark.parametrize(
-    ("name", "first", "last"),
+    ("name", "first", "last", "operations"),
     [
-        ("unet", (1, 1024, 14, 14), (1, 64, 224, 224)),
-        ("dcgan", (16, 100, 1, 1), (16, 3, 64, 64)),
+        ("segnet", (1, 64, 224, 224), (1, 64, 224, 224), 5 * ["max_pool", "max_unpool"]),
+        ("unet", (1, 1024, 14, 14), (1, 64, 224, 224), 4 * ["conv_transpose"]),
+        ("dcgan", (16, 100, 1, 1), (16, 3, 64, 64), 5 * ["conv_transpose"]),
+        ("vae", (1, 512, 64, 64), (1, 256, 512, 512), 3 * ["nearest_unpool"]),
     ],
 )
-def test_a_decoder_of_convolutions_goes_from_layer_to_layer(
-    name: str, first: tuple[int, ...], last: tuple[int, ...]
+def test_a_preset_of_a_decoder_is_the_whole_and_its_layers(
+    name: str, first: tuple[int, ...], last: tuple[int, ...], operations: list[str]
 ) -> None:
-    # In a U-Net the encoder's map comes beside each; the convolutions then halve the channels.
-    cases = preset(name).cases
-    assert (cases[0].shape, cases[-1].output_shape) == (first, last)
-    for case, following in pairwise(cases):
-        assert case.output_shape == following.shape
-
-
-def test_vae_ends_at_the_size_of_the_picture() -> None:
-    cases = preset("vae").cases
-    assert {case.operation for case in cases} == {"nearest_unpool"}
-    shapes = [(512, 128, 128), (512, 256, 256), (256, 512, 512)]
-    assert [case.output_shape[1:] for case in cases] == shapes
+    whole, *parts = preset(name).cases
+    assert (whole.operation, whole.shape, whole.output_shape) == ("decoder", first, last)
+    assert set(parts) == set(whole.parts)
+    others = [case.operation for case in whole.parts if case.operation != "conv_transpose"]
+    assert sorted(others or [case.operation for case in whole.parts]) == sorted(operations)
 
 
 def test_full_has_every_operation_and_all_of_the_decoders() -> None:
     cases = set(preset("full").cases)
-    assert {case.operation for case in cases} == set(SINGLE_OPERATIONS)
+    assert {case.operation for case in cases} == set(OPERATIONS)
     for decoder in ("segnet", "unet", "dcgan", "vae"):
         assert set(preset(decoder).cases) <= cases
     for operation, spec in SINGLE_OPERATIONS.items():

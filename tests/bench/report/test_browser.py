@@ -316,6 +316,30 @@ def test_threads_have_a_chart_where_rows_were_measured_with_several(browser, tmp
     assert browser.run("return document.getElementById('threads')") is None
 
 
+def test_throughput_has_a_chart_where_rows_were_measured_with_several_batches(
+    browser, tmp_path, page
+):
+    rows = [
+        make_row(shape=[n, *shape], samples_s=[seconds] * 9, backend=backend)
+        for shape in ([8, 32, 32], [3, 7, 7])
+        for backend, times in {"numpy": (1e-3, 5e-3, 2e-2), "jax:cpu": (4e-3, 4e-3, 8e-3)}.items()
+        for n, seconds in zip((1, 4, 16), times, strict=True)
+    ]
+    other = make_row(backend="dask", dtype="float64")
+    browser.open(write_report([*rows, other], [], tmp_path).html)
+    assert browser.drawn("#batch") == 1
+    (told,) = browser.texts("#batch .finding li")
+    fastest = "1: numpy, 1,000 items/s; 4: jax:cpu, 1,000 items/s; 16: jax:cpu, 2,000 items/s"
+    assert fastest in told
+    assert len(browser.texts("#batch option")) == 2
+    browser.each("#batch details", "open = true")
+    browser.until("return document.querySelector('#batch td')")
+    shown = browser.texts("#batch td:last-child")
+    assert sorted(shown) == sorted(["1,000", "800", "800", "250", "1,000", "2,000"] * 2)
+    browser.open(page)
+    assert browser.run("return document.getElementById('batch')") is None
+
+
 def test_what_a_row_says_is_text_in_the_browser_too(browser, tmp_path):
     attack = ATTACK + "<img src=x onerror='window.hit = 1'>"
     texts = ("backend", "function", "operation", "device", "dtype", "check_scope", "machine")

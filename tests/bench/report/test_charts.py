@@ -88,17 +88,14 @@ def test_the_charts_of_the_page_are_whole_but_for_their_data():
         assert {parameter["name"] for parameter in spec["params"]} >= {"xticks", "yticks"}
 
 
-def test_a_line_over_threads_joins_them():
-    spec = chart_specs(["numpy", "dask"])["threads"]
+@pytest.mark.parametrize(("name", "x"), [("threads", "threads"), ("batch", "batch")])
+def test_a_line_over_threads_or_batches_joins_them(name, x):
+    spec = chart_specs(["numpy", "dask"])[name]
+    ends = dict.fromkeys(("seconds", "low", "high", "items", "fewest", "most"))
     points = [
-        {"backend": backend, "mode": "eager", "ran": f"eager {n} threads", "settings": ""}
-        | {
-            "implementation": "portable",
-            "threads": n,
-            "seconds": 1 / n,
-            "low": 1 / n,
-            "high": 1 / n,
-        }
+        {"backend": backend, "mode": "eager", "settings": "", "implementation": "portable"}
+        | {"ran": f"eager {n} threads" if name == "threads" else "eager", x: n}
+        | dict.fromkeys(ends, 1 / n)
         for backend in ("numpy", "dask")
         for n in (1, 2, 4)
     ]

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import re
+
+import pytest
+
 from tests.support.rows import make_row
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.catalog.presets import PRESETS, preset
-from unpool_xp.bench.rows.names import contender_text, name_of_case, settings_text
+from unpool_xp.bench.rows.names import (
+    contender_text,
+    name_of_case,
+    operation_text,
+    settings_text,
+)
 
 
 def test_settings_name_what_is_there():
     row = make_row(padding=[1, 0], scale=[1.5, 2], out_channels=4)
     expected = "kernel 2x2, stride 2x2, padding 1x0, scale 1.5x2, out channels 4, float32"
     assert settings_text(row) == expected
+
+
+def test_a_decoder_goes_by_its_name_and_never_by_its_layers():
+    up = {"operation": "nearest_unpool", "scale": 2}
+    first, second = (
+        make_row(**Case("decoder", (1, 2, 3, 3), name="fpn", layers=layers).to_json())
+        for layers in (
+            (up, {"operation": "avg_pool", "kernel": 2}) * 20,
+            ({"operation": "avg_pool", "kernel": 1},) * 40,
+        )
+    )
+    assert operation_text(first) == "decoder fpn"
+    assert re.fullmatch(r"40layers~[0-9a-f]{8}, float32", settings_text(first))
+    assert settings_text(first) != settings_text(second)
+    assert len(name_of_case(first)) < 60
+
+
+@pytest.mark.parametrize("layers", [5, "x", None, [1, 2], [[{"a": 1}]], {"a": [1]}])
+def test_what_no_decoder_has_is_named_too(layers):
+    strange = {"operation": "decoder", "parameters": {"name": "\x1b[2J", "layers": layers}}
+    for text in (operation_text, settings_text, name_of_case):
+        assert text(make_row(**strange)).isprintable()
 
 
 def test_a_row_of_no_known_case_has_a_name_too():

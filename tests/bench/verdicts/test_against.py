@@ -86,11 +86,27 @@ def test_rows_that_are_missing_are_said_to_be(rows: list[Row], text: str) -> Non
 
 def test_each_machine_and_each_case_is_named() -> None:
     larger = [timed("numpy", 2e-3, shape=[1, 8, 64, 64])]
-    rows = [HERE[0], replace(HERE[0], machine="other"), *larger]
-    mine, other = set_beside({"small": HERE, "large": larger}, rows)
+    halves = {name: [timed("numpy", 1e-3, dtype=name)] for name in ("float16", "float64")}
+    failed = [failed_row("crash", shape=[1, 8, 4, 4])]
+    parts = {"whole": HERE, "large": larger, **halves, "failed": failed}
+    ran = [there("torch:cuda", 1e-5), there("numpy", 1e-2), there("numpy", 1.0, shape=[1, 8, 4, 4])]
+    mine, other = set_beside(parts, [HERE[0], *larger, *ran])
     assert (mine.title, other.title) == ("cpu-2core-000000 (this machine, earlier)", "other")
-    assert [line.partition(": ")[0] for line in mine.lines()] == ["small", "large"]
-    assert [case.name for case in other.missing] == ["large"]
+    assert [*mine.lines()][:2] == [
+        "whole: on its CPU: numpy, 998 µs a call, as fast as here",
+        "large: numpy, 2.00 ms a call, as fast as here",
+    ]
+    gpu, copied, cpu, *lacks = other.lines()
+    assert gpu.startswith("whole: on its GPU: torch:cuda, ")
+    assert copied.startswith("whole: on its GPU with the copies there and back, here too: ")
+    assert cpu.startswith("whole: on its CPU: numpy, ")
+    nearest = "no row of it there; the nearest in size is max_pool-1x8x32x32-k2x2-s2x2-float32"
+    assert lacks == [
+        f"large: {nearest}",
+        "float16; float64: no row of it there, at no size",
+        "failed: numpy, 998 ms a call there; no time here",
+    ]
+    assert [case.name for case in other.missing] == ["large", "float16", "float64"]
 
 
 def test_of_two_rows_of_a_case_the_newest_counts() -> None:

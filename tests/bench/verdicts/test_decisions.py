@@ -57,6 +57,23 @@ def test_a_tie_is_no_change_of_the_answer() -> None:
     assert line.share_best < 0.5  # where it is tied
 
 
+def test_each_decoder_has_lines_of_its_own_by_its_name() -> None:
+    def of(name: str, batch: int, *layers: str) -> dict[str, Any]:
+        parameters = {"name": name, "layers": [{"operation": layer} for layer in layers]}
+        return {"operation": "decoder", "shape": [batch, 2, 4, 4], "parameters": parameters}
+
+    rows = [
+        *at(4, ("numpy", 1.0), ("dask", 2.0), **of("unet", 1, "one")),
+        *at(16, ("numpy", 2.0), ("dask", 4.0), **of("unet", 4, "one")),
+        *at(4, ("numpy", 1.0), ("dask", 2.0), **of("segnet", 1, "one", "two")),
+    ]
+    segnet, unet = decided(*rows)
+    assert [segnet.operation, unet.operation] == ["decoder segnet", "decoder unet"]
+    assert len(unet.cases) == 2
+    (settings,) = segnet.settings
+    assert settings.startswith("2layers~")
+
+
 def test_few_samples_are_marked() -> None:
     (line,) = decided(*at(1, ("numpy", 1.0), ("dask", 2.0), n=2))
     assert line.next is not None

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from unpool_xp.bench.cases import gradients
 from unpool_xp.bench.cases.formatting import sizes_text, threads_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.cases.native import Native
@@ -33,7 +34,8 @@ class Case:
     dtype : str, optional
         Of the values.
     backward : bool, optional
-        Whether the gradients are computed as well.
+        Whether the gradients by all floating-point inputs are computed as well. What arrives at the
+        outputs, the cotangent, is then one more input, and the gradients are more outputs.
     **parameters
         Those of the operation, such as ``kernel=2`` or ``scale=(2, 1.5)``; one number for every
         axis after the first two, or one an axis. They are attributes of the case, too: None where
@@ -96,6 +98,11 @@ class Case:
             self.definition.outputs(self)  # makes the plan, which checks the sizes
         except TypeError as error:
             raise ValueError(str(error)) from error
+        if self.backward and not gradients.gradient_layout(self.definition.inputs(self)):
+            raise ValueError(
+                f"Case: backward=True: {self.operation} of {self.dtype} has no gradient; only "
+                "floating-point values have one"
+            )
         if max(self.bytes_moved, self.flops) > _MAX_COUNT:
             raise ValueError(f"Case: shape={self.shape} is too large: no row can hold its bytes")
 
@@ -114,6 +121,11 @@ class Case:
     def pass_(self) -> Literal["forward", "backward"]:
         """What is computed: the outputs, or the gradients as well."""
         return "backward" if self.backward else "forward"
+
+    @property
+    def forward(self) -> Case:
+        """The same case without the gradients."""
+        return self.replace(backward=False) if self.backward else self
 
     @property
     def definition(self) -> Operation:
@@ -190,7 +202,10 @@ class Case:
 
     def why_not(self, library: str) -> str | None:
         """Return why a library cannot do the case, or None where `capabilities` knows no reason."""
-        reasons = (why_not(part.operation, library, part.dtype) for part in self.parts)
+        reasons = (
+            why_not(part.operation, library, part.dtype, backward=self.backward)
+            for part in self.parts
+        )
         return next(filter(None, reasons), None)
 
     def find_native(self, library: str, name: str) -> Native:
@@ -204,8 +219,9 @@ class Case:
         return by_name[name]
 
     def arrays(self) -> Arrays:
-        """Return the inputs on the host, in the order of the arguments."""
-        return self.definition.make_inputs(self)
+        """Return the inputs on the host, in the order of the arguments; cotangents come last."""
+        arrays = self.definition.make_inputs(self)
+        return arrays | gradients.make_cotangents(self.cotangents)
 
     def options(self) -> dict[str, Any]:
         """Return the keyword options of the portable call."""
@@ -214,12 +230,23 @@ class Case:
     @property
     def inputs(self) -> Layout:
         """The shape and the dtype of each input."""
-        return self.definition.inputs(self)
+        return self.definition.inputs(self) | self.cotangents
+
+    @property
+    def cotangents(self) -> Layout:
+        """The shape and the dtype of what arrives at each floating-point output in the backward."""
+        return gradients.cotangent_layout(self.definition.outputs(self)) if self.backward else {}
 
     @property
     def outputs(self) -> Layout:
-        """The shape and the dtype of each output."""
-        return self.definition.outputs(self)
+        """The shape and the dtype of each output; gradients come last."""
+        outputs = self.definition.outputs(self)
+        return outputs | self.gradients
+
+    @property
+    def gradients(self) -> Layout:
+        """The shape and the dtype of the gradient by each floating-point input."""
+        return gradients.gradient_layout(self.definition.inputs(self)) if self.backward else {}
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -233,19 +260,22 @@ class Case:
 
     @property
     def bytes_moved(self) -> int:
-        """Inputs read once, outputs written once."""
+        """Inputs read once, outputs written once, cotangents and gradients among them."""
         return total_bytes(self.inputs) + total_bytes(self.outputs)
 
     @property
     def flops(self) -> int:
         """Additions, multiplications and comparisons of values."""
-        return self.definition.flops(self)
+        operation = self.definition
+        return operation.flops(self) + (operation.gradient_flops(self) if self.backward else 0)
 
     @property
     def needed_bytes(self) -> int:
         """An estimate for one process: inputs and outputs on host and device, working copies."""
         arrays = 2 * total_bytes(self.inputs) + 5 * total_bytes(self.outputs)
-        return arrays + self.definition.working_bytes(self)
+        working = self.definition.working_bytes(self)
+        # What the forward keeps for the backward, and the gradients in float64 to check them.
+        return arrays + working if not self.backward else 2 * (arrays + working)
 
 
 def case_text(

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.gradients import directional_derivative, floating_positions
 from unpool_xp.bench.cases.inputs import NDArray
-from unpool_xp.bench.cases.operation import select_planes
+from unpool_xp.bench.cases.operation import Outputs, select_planes, to_64_bit
 
 CHECK_SECONDS = 0.2  # time limit of one check
 # Cost of one step of the reference's innermost loop, which handles all planes at once.
 _STEP_SECONDS, _PLANE_SECONDS = 4e-6, 4e-8
 _MIN_PLANES = 64
+_DIRECTIONS = 4  # along which gradients without a rule are checked
 
 # Relative to the largest magnitude, for computed values; moved values must match exactly.
 TOLERANCE = {
@@ -57,21 +59,26 @@ class ExpectedOutputs:
         The case.
     arrays : dict of str to ndarray
         Its inputs, as `Case.arrays` gives them.
+    seconds : float, optional
+        What the reference may take, about.
     """
 
-    def __init__(self, case: Case, arrays: dict[str, NDArray]) -> None:
-        self.case = case
+    def __init__(
+        self, case: Case, arrays: dict[str, NDArray], seconds: float = CHECK_SECONDS
+    ) -> None:
+        self.case, forward = case, case.forward
         shape = case.output_shape
         total = math.prod(shape[: len(shape) - case.rank])
         operation = case.definition
-        count, bands = _planes_within_budget(
-            operation.reference_steps(case), operation.work_per_step(case), total, shape[-case.rank]
-        )
+        given = {name: arrays[name] for name in forward.inputs}
+        steps, work = operation.reference_steps(case), operation.work_per_step(case)
+        count, bands = _planes_within_budget(seconds, steps, work, total, shape[-case.rank])
         # Spread over the whole, the first and the last among them.
         self.planes = sorted({round(i) for i in np.linspace(0, total - 1, count)})
         self.row_ranges = bands
         self.scope = "reduced" if len(bands) > 1 else "all" if count == total else "planes"
-        self.expected = [operation.expected(case, arrays, self.planes, band) for band in bands]
+        self.expected = [operation.expected(forward, given, self.planes, band) for band in bands]
+        self.gradients = ExpectedGradients(case, arrays) if case.backward else None
 
     def check(self, outputs: Sequence[NDArray] | NDArray, *, values_only: bool = False) -> str:
         """Check outputs against the reference.
@@ -79,9 +86,9 @@ class ExpectedOutputs:
         Parameters
         ----------
         outputs : sequence of ndarray
-            All the outputs of the operation, on the host.
+            All the outputs of the operation, on the host; the gradients come last.
         values_only : bool, optional
-            Whether only the first output is given.
+            Whether the indices are not given.
 
         Returns
         -------
@@ -95,14 +102,19 @@ class ExpectedOutputs:
             If a dtype, a shape or an element differs.
         """
         host_outputs = [outputs] if isinstance(outputs, np.ndarray) else list(outputs)
-        layout = list(self.case.outputs)[: 1 if values_only else None]
+        layout = [n for n in self.case.outputs if not (values_only and n == "indices")]
         if len(host_outputs) != len(layout):
             raise MismatchError(f"{len(host_outputs)} outputs, should be {len(layout)}")
-        for number, name in enumerate(layout):
-            self._check_dtype_and_shape(name, host_outputs[number])
-            planes = select_planes(host_outputs[number], self.case.rank, self.planes)
-            for (start, stop), expected in zip(self.row_ranges, self.expected, strict=True):
-                self._check_values(name, start, planes[:, start:stop], expected[number])
+        given = dict(zip(layout, host_outputs, strict=True))
+        for name, output in given.items():
+            self._check_dtype_and_shape(name, output)
+        for number, name in enumerate(self.case.forward.outputs):
+            if name in given:
+                planes = select_planes(given[name], self.case.rank, self.planes)
+                for (start, stop), expected in zip(self.row_ranges, self.expected, strict=True):
+                    self._check_values(name, start, planes[:, start:stop], expected[number])
+        if self.gradients is not None:
+            self.gradients.check([given[name] for name in self.case.gradients])
         return self.scope
 
     def _check_dtype_and_shape(self, name: str, got: NDArray) -> None:
@@ -136,23 +148,106 @@ class ExpectedOutputs:
         )
 
 
+class ExpectedGradients:
+    """The gradients of a backward case: by the operation's rule, or what they add up to.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    arrays : dict of str to ndarray
+        Its inputs, as `Case.arrays` gives them.
+    """
+
+    def __init__(self, case: Case, arrays: dict[str, NDArray]) -> None:
+        self.case = case
+        self._arrays = {name: to_64_bit(array) for name, array in arrays.items()}
+        found = case.definition.gradients(case, self._arrays)
+        self._expected = None if found is None else self._merged(found)
+        seeds = range(_DIRECTIONS if found is None else 0)
+        self._slopes = [self._slope(seed) for seed in seeds]
+
+    def _slope(self, seed: int) -> tuple[dict[str, NDArray], float]:
+        """Return a direction by the name of each gradient, and the derivative along it."""
+        forward, options = self.case.forward, self.case.options()
+        function = self.case.definition.function
+        rng = np.random.default_rng(seed)
+        names = [list(forward.inputs)[n] for n in floating_positions(forward.inputs)]
+        # Of one length everywhere: what is wrong in a single element shows along each.
+        signs = [rng.choice((-1.0, 1.0), self._arrays[name].shape) for name in names]
+        cotangents = (self._arrays[name] for name in self.case.cotangents)
+        derivative = directional_derivative(
+            lambda *arrays: function(*arrays, **options),
+            {name: self._arrays[name] for name in forward.inputs},
+            dict(zip(names, signs, strict=True)),
+            dict(zip(floating_positions(forward.outputs), cotangents, strict=True)),
+        )
+        return dict(zip(self.case.gradients, signs, strict=True)), derivative
+
+    def _merged(self, gradients: Outputs) -> Outputs:
+        return self.case.definition.merge_gradients(self.case, self._arrays, gradients)
+
+    def check(self, gradients: Sequence[NDArray]) -> None:
+        """Raise a MismatchError where gradients, of the right shapes, are wrong."""
+        wide = tuple(to_64_bit(gradient) for gradient in gradients)
+        if self._expected is None:
+            self._check_slopes(dict(zip(self.case.gradients, wide, strict=True)))
+            return
+        found = zip(self.case.gradients, self._merged(wide), self._expected, strict=True)
+        for name, got, want in found:
+            largest = float(np.abs(want).max(initial=0)) or 1.0
+            wrong = differing(got / largest, want / largest, self._tolerance(name))
+            if wrong.any():
+                at = tuple(int(i) for i in np.argwhere(wrong)[0])
+                error = float(np.max(np.abs(got - want)[wrong]))
+                raise MismatchError(
+                    f"{name}{list(at)} is {got[at]:g}, should be {want[at]:g}; {int(wrong.sum())} "
+                    f"of {wrong.size} elements differ, by up to {error:g}"
+                )
+
+    def _check_slopes(self, gradients: dict[str, NDArray]) -> None:
+        for signs, want in self._slopes:
+            got = sum(float(np.vdot(signs[name], g)) for name, g in gradients.items())
+            # Rounding is independent in each element; that of the differences is relative.
+            errors = [
+                self._tolerance(name) * float(np.linalg.norm(g)) for name, g in gradients.items()
+            ]
+            size = math.sqrt(sum(np.linalg.norm(g) ** 2 for g in gradients.values()))
+            if not abs(got - want) <= math.hypot(*errors) + 1e-6 * size:
+                names = " and ".join(gradients)
+                raise MismatchError(
+                    f"along a direction of ones and minus ones {names} add up to {got:g}, "
+                    f"finite differences to {want:g}"
+                )
+
+    def _tolerance(self, name: str) -> float:
+        """Return how much a gradient may differ, relative to its largest element."""
+        shape, dtype = self.case.gradients[name]
+        # Sums of many products, in single precision at least; their errors are independent.
+        terms = self.case.definition.gradient_flops(self.case) / (2 * math.prod(shape))
+        computing = np.finfo(np.float64 if dtype == "float64" else np.float32)
+        rounding = float(computing.eps) * math.sqrt(max(terms, 1))
+        return rounding + sum(map(_computed_tolerance, self.case.parts))
+
+
 def _tolerance(part: Case) -> float:
     """Return how far values may be off, relative to the largest."""
-    operation = part.definition
-    if operation.exact:
-        return 0.0
-    return TOLERANCE.get(part.dtype, 0) + operation.extra_tolerance(part)
+    return 0.0 if part.definition.exact else _computed_tolerance(part)
+
+
+def _computed_tolerance(part: Case) -> float:
+    return TOLERANCE.get(part.dtype, 0) + part.definition.extra_tolerance(part)
 
 
 def _planes_within_budget(
-    steps: float, work: float, planes: int, rows: int
+    limit: float, steps: float, work: float, planes: int, rows: int
 ) -> tuple[int, list[tuple[int, int]]]:
-    """Return how many planes, and which of their rows, fit into the time limit of a check."""
+    """Return how many planes, and which of their rows, fit into the limit in seconds."""
     plane_seconds = work * _PLANE_SECONDS
-    count = int((CHECK_SECONDS / max(steps, 1) - _STEP_SECONDS) / plane_seconds)
+    count = int((limit / max(steps, 1) - _STEP_SECONDS) / plane_seconds)
     if count >= min(2, planes):
         return min(count, planes), [(0, rows)]
     count = min(_MIN_PLANES, planes)
     seconds = steps * (_STEP_SECONDS + count * plane_seconds)  # for all rows
-    band = max(int(rows * CHECK_SECONDS / seconds / 2), 1)
+    band = max(int(rows * limit / seconds / 2), 1)
     return count, [(0, band), (rows - band, rows)] if 2 * band < rows else [(0, rows)]

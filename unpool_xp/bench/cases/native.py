@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from unpool_xp.backends import Backend
+from unpool_xp.bench.cases.gradients import floating_positions
 
 if TYPE_CHECKING:
     from unpool_xp.bench.cases.case import Case
@@ -93,37 +94,88 @@ class Native:
         compiler : str, optional
             What compiles them, such as "jax.jit". Default: nothing does.
         """
-        lines = self.lines(case)
-        if compiler is not None:
-            call = f"{self._outputs(case)} = compiled({', '.join(case.inputs)})"
-            lines = [f"@{compiler}", *self._function(case, "compiled"), call]
-        return _with_imports([*self.once(case), *lines])
+        forward = case.forward
+        outputs = ["y"] if self.values_only else output_names(forward)
+        lines = list(self.lines(forward))
+        if case.backward:
+            lines = backward_lines(case, self.library, lines, outputs, compiler)
+        elif compiler is not None:
+            lines = compiled_lines(list(forward.inputs), lines, outputs, compiler)
+        return _with_imports([*self.once(forward), *lines])
 
     def build(self, case: Case, backend: Backend) -> Callable[..., Any]:
-        """Return the function of the case's arrays that the lines make."""
-        lines = _with_imports([*self.once(case), *self._function(case, "native")])
+        """Return the function of the case's arrays, cotangents aside, that the lines make."""
+        case = case.forward
+        outputs = ["y"] if self.values_only else output_names(case)
+        body = [*self.lines(case), f"return {', '.join(outputs)}"]
+        lines = _with_imports([*self.once(case), *define("native", list(case.inputs), body)])
         names: dict[str, Any] = {}
         exec("\n".join(lines), names)
         names |= self.drawn(case, backend)
         native: Callable[..., Any] = names["native"]
         return native
 
-    def _function(self, case: Case, name: str) -> list[str]:
-        body = [*self.lines(case), f"return {self._outputs(case)}"]
-        return define(name, list(case.inputs), body)
 
-    def _outputs(self, case: Case) -> str:
-        return "y" if self.values_only else output_names(case)
-
-
-def output_names(case: Case) -> str:
-    """Return what the lines of a native call what they make: "y", or "y, indices"."""
-    return ", ".join(("y", *list(case.outputs)[1:]))
+def output_names(case: Case) -> list[str]:
+    """Return what the lines of a native call what they make: "y", or "y" and "indices"."""
+    return ["y", *list(case.forward.outputs)[1:]]
 
 
 def define(name: str, arguments: Sequence[str], body: Sequence[str]) -> list[str]:
     """Return the lines of a function."""
     return [f"def {name}({', '.join(arguments)}):", *(f"    {line}" for line in body)]
+
+
+def compiled_lines(
+    arrays: Sequence[str], lines: Sequence[str], outputs: Sequence[str], compiler: str
+) -> list[str]:
+    """Return lines that compile others, and call what comes out."""
+    made, call = ", ".join(outputs), f"compiled({', '.join(arrays)})"
+    function = define("compiled", arrays, [*lines, f"return {made}"])
+    return [f"@{compiler}", *function, f"{made} = {call}"]
+
+
+def backward_lines(
+    case: Case, library: str, lines: Sequence[str], outputs: Sequence[str], compiler: str | None
+) -> list[str]:
+    """Return lines that make the outputs and the gradients, of lines that make the outputs."""
+    inputs, cotangents, gradients = (
+        list(layout) for layout in (case.forward.inputs, case.cotangents, case.gradients)
+    )
+    wrt = [inputs[n] for n in floating_positions(case.forward.inputs)]
+    at = floating_positions(case.forward.outputs)
+    kept, others = [outputs[n] for n in at], [o for n, o in enumerate(outputs) if n not in at]
+    if library == "jax":
+        has_aux = ", has_aux=True" * bool(others)
+        made = [_one_or_tuple(names) for names in (kept, others) if names]
+        found = ", ".join([made[0], "pullback", *made[1:]])
+        arrays = [*inputs, *cotangents]
+        by = ", ".join(wrt)
+        body = [
+            f"{found} = jax.vjp(lambda {by}: forward({', '.join(inputs)}), {by}{has_aux})",
+            f"return {', '.join(outputs)}, *pullback({_one_or_tuple(cotangents)})",
+        ]
+        return [
+            *define("forward", inputs, [*lines, f"return {', '.join(made)}"]),
+            *([f"@{compiler}"] if compiler else []),
+            *define("backward", arrays, body),
+            f"{', '.join([*outputs, *gradients])} = backward({', '.join(arrays)})",
+        ]
+    if library == "torch":
+        if compiler:
+            lines = compiled_lines(inputs, lines, outputs, compiler)
+        given = ", ".join(map(_one_or_tuple, (kept, wrt, cotangents)))
+        found = f"({gradients[0]},)" if len(gradients) == 1 else ", ".join(gradients)
+        return [
+            *(f"{name}.requires_grad_()" for name in wrt),
+            *lines,
+            f"{found} = torch.autograd.grad({given})",
+        ]
+    return [*lines, f"# the gradients by {', '.join(wrt)}: as {library} computes them"]
+
+
+def _one_or_tuple(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"({', '.join(names)})"
 
 
 def _with_imports(lines: Sequence[str]) -> list[str]:
@@ -144,7 +196,7 @@ def torch_native(
     def lines(case: Case) -> list[str]:
         given = [f"{option}={value!r}" for option, value in options(case).items()]
         call = f"{title.format(d=case.rank)}({', '.join([*case.inputs, *given])})"
-        return [f"{output_names(case)} = {call}"]
+        return [f"{', '.join(output_names(case))} = {call}"]
 
     return Native("torch", title, lines, reason)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
-from unpool_xp.bench.cases.native import Native
+from unpool_xp.bench.cases.native import Native, output_names
 from unpool_xp.bench.cases.parameter import Parameter
 
 if TYPE_CHECKING:
@@ -82,11 +82,23 @@ class Operation:
     make_inputs: Callable[[Case], Arrays] = _made_inputs
     options: Callable[[Case], dict[str, Any]] = _sizes_as_options
     flops: Callable[[Case], int] = lambda case: 0
+    # Those of the gradients alone. What is linear in each of its inputs takes as many for each.
+    gradient_flops: Callable[[Case], int] = lambda case: (
+        len(case.gradients) * case.definition.flops(case)
+    )
     # The expected outputs, shape (len(planes), *spatial), for the given planes of the output
     # (numbered over all leading axes) and the given rows of the first spatial axis.
     expected: Callable[[Case, Arrays, Planes, RowRange], Outputs]
     reference_steps: Callable[[Case], float]  # of its innermost loop, for whole planes
     work_per_step: Callable[[Case], float] = lambda case: 1  # elements of a plane in a step
+    # The gradients by the floating-point inputs, in their order, in float64, of all arrays in 64
+    # bits, cotangents last. None: they are checked by finite differences along some directions.
+    gradients: Callable[[Case, Arrays], Outputs | None] = lambda case, arrays: None
+    # What is compared of gradients: where one of several elements has it, no matter which, their
+    # sum at the first of them.
+    merge_gradients: Callable[[Case, Arrays, Outputs], Outputs] = lambda case, arrays, gradients: (
+        gradients
+    )
     working_bytes: Callable[[Case], int] = lambda case: 0  # of copies from input to output
     exact: bool = True  # moves values, computes none
     extra_tolerance: Callable[[Case], float] = lambda case: 0  # relative to the largest
@@ -94,6 +106,11 @@ class Operation:
     rank: Callable[[Case], int] = _rank_of_sizes  # how many trailing axes it acts on
     # The cases of single operations that it does one after another.
     parts: Callable[[Case], Sequence[Case]] = lambda case: (case,)
+    # For each part, the names of the arrays that it takes and makes, in lines of Python where the
+    # inputs have their names, and the last outputs those of `output_names`.
+    names: Callable[[Case], Sequence[tuple[Sequence[str], Sequence[str]]]] = lambda case: (
+        (list(case.forward.inputs), output_names(case)),
+    )
 
 
 def total_bytes(layout: Layout) -> int:

@@ -23,6 +23,7 @@ from unpool_xp.bench.cases.operation import (
     to_64_bit,
 )
 from unpool_xp.bench.cases.parameter import Parameter
+from unpool_xp.bench.catalog.gradients import conv_transpose_gradients
 from unpool_xp.bench.catalog.native_convolution import CONV_TRANSPOSE_NATIVES
 
 
@@ -123,6 +124,7 @@ CONVOLUTION: dict[str, Operation] = {
         make_weights=_make_weights,
         options=_options,
         flops=lambda c: 2 * _multiplications(c),
+        gradients=conv_transpose_gradients,
         expected=_expected,
         reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
         # A short product; most taps of an output cell meet no element, and have none to do.

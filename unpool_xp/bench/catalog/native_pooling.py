@@ -285,7 +285,15 @@ POOLING_NATIVES: dict[str, tuple[Native, ...]] = {
             lambda case: {**case.options(), "return_indices": True},
         ),
         Native("jax", "jax.lax.reduce_window", _jax_max, values_only=True),
-        Native("jax", "jax.lax.reduce_window of pairs", _jax_max_with_indices, once=_pairs),
+        Native(
+            "jax",
+            "jax.lax.reduce_window of pairs",
+            _jax_max_with_indices,
+            reason_unless(
+                lambda case: not case.backward, "JAX has gradients of its own reductions only"
+            ),
+            once=_pairs,
+        ),
         Native(
             "numpy",
             f"numpy.{_SLIDING}",

@@ -23,6 +23,7 @@ from unpool_xp.bench.cases.native import (
     requires_integer_scale,
     torch_native,
 )
+from unpool_xp.bench.catalog.gradients import may_repeat
 
 
 def _block(lines: Lines, once: Lines, case: Case) -> list[str]:
@@ -201,7 +202,17 @@ def _slices_linear(case: Case) -> list[str]:
 
 UNPOOLING_NATIVES: dict[str, tuple[Native, ...]] = {
     "max_unpool": (
-        torch_native("max_unpool{d}d", requires_image_shape),
+        torch_native(
+            "max_unpool{d}d",
+            first_reason(
+                requires_image_shape,
+                reason_unless(
+                    lambda case: not case.backward or not may_repeat(case),
+                    "of several values in one cell all get its gradient, not only the one there; "
+                    "stride {case.stride} lets windows of {case.kernel} overlap",
+                ),
+            ),
+        ),
         Native("jax", "jax.Array.at[].set", _jax_set),
         Native("numpy", "numpy.put_along_axis", _put_along_axis),
         Native("cupy", "cupy.ndarray.__setitem__", _cupy_set),

@@ -25,6 +25,12 @@ from unpool_xp.bench.cases.operation import (
     select_planes,
     total_bytes,
 )
+from unpool_xp.bench.catalog.gradients import (
+    adaptive_taps,
+    max_pool_gradient,
+    mean_taps,
+    separable_gradient,
+)
 from unpool_xp.bench.catalog.native_pooling import POOLING_NATIVES
 
 
@@ -176,6 +182,11 @@ def _expected_fractional_max_pool(
     return values, row * math.prod(x.shape[2:]) + place
 
 
+def _one_addition_each(case: Case) -> int:
+    """Return how many cotangents are added to the elements that the maxima are."""
+    return math.prod(case.output_shape)
+
+
 POOLING: dict[str, Operation] = {
     "max_pool": Operation(
         function=unpool_xp.max_pool,
@@ -183,6 +194,8 @@ POOLING: dict[str, Operation] = {
         parameters=WINDOW,
         outputs=lambda c: value_index_layout(_output_shape(c), c.dtype),
         flops=lambda c: math.prod(c.output_shape) * (c.window_size - 1),
+        gradients=max_pool_gradient,
+        gradient_flops=_one_addition_each,
         expected=_expected_max_pool,
         reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
     ),
@@ -192,6 +205,7 @@ POOLING: dict[str, Operation] = {
         parameters=WINDOW,
         outputs=lambda c: {"averages": (_output_shape(c), c.dtype)},
         flops=lambda c: math.prod(c.output_shape) * c.window_size,
+        gradients=separable_gradient(mean_taps),
         expected=_expected_avg_pool,
         reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
         working_bytes=lambda c: 2 * total_bytes(c.inputs),
@@ -205,6 +219,8 @@ POOLING: dict[str, Operation] = {
         outputs=lambda c: value_index_layout(_adaptive_output_shape(c), c.dtype),
         options=lambda c: {"output_size": c.output_plane},
         flops=lambda c: math.prod(c.lead) * _adaptive_steps(c),
+        gradients=max_pool_gradient,
+        gradient_flops=_one_addition_each,
         expected=_expected_adaptive_max_pool,
         reference_steps=_adaptive_steps,
         working_bytes=lambda c: 3 * total_bytes(c.inputs),  # the windows side by side
@@ -216,6 +232,7 @@ POOLING: dict[str, Operation] = {
         outputs=lambda c: {"averages": (_adaptive_output_shape(c), c.dtype)},
         options=lambda c: {"output_size": c.output_plane},
         flops=lambda c: math.prod(c.lead) * _adaptive_steps(c),
+        gradients=separable_gradient(adaptive_taps),
         expected=_expected_adaptive_avg_pool,
         reference_steps=_adaptive_steps,
         working_bytes=lambda c: 3 * total_bytes(c.inputs),
@@ -229,6 +246,8 @@ POOLING: dict[str, Operation] = {
         outputs=lambda c: value_index_layout((*c.lead, *_region_counts(c)), c.dtype),
         options=_fractional_options,
         flops=lambda c: math.prod(c.output_shape) * (c.window_size - 1),
+        gradients=max_pool_gradient,
+        gradient_flops=_one_addition_each,
         expected=_expected_fractional_max_pool,
         reference_steps=lambda c: 2 * math.prod(c.output_plane) * c.window_size,  # a dear step
         working_bytes=lambda c: 4 * total_bytes(c.inputs),  # the places of each plane

@@ -1,12 +1,14 @@
 """Named sets of cases, from real decoders and from a grid.
 
-A new preset is one entry in `PRESETS`.
+A new preset is one entry in `PRESETS`; a new decoder is one in `DECODERS`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog.families import (
@@ -78,7 +80,7 @@ def preset(name: str) -> Preset:
     Examples
     --------
     >>> from unpool_xp.bench.catalog.presets import preset
-    >>> preset("segnet").cases[0].name
+    >>> preset("segnet").cases[1].name
     'max_pool-1x64x224x224-k2x2-s2x2-float32'
     """
     if name not in PRESETS:
@@ -109,33 +111,65 @@ def _quick() -> tuple[Case, ...]:
     return *cases, *overlapping, *wide, convolution
 
 
-def _segnet() -> tuple[Case, ...]:
-    stages = [max_pool_cases((1, channels, size, size), 2) for channels, size in _VGG16_STAGES]
-    return tuple(case for operation in zip(*stages, strict=True) for case in operation)
+def _decoder(name: str, shape: tuple[int, ...], layers: Iterable[dict[str, Any]]) -> Case:
+    return Case("decoder", shape, name=name, layers=tuple(layers))
 
 
-def _unet() -> tuple[Case, ...]:
-    """Return the up-convolutions of the decoder for a 224x224 picture (arXiv 1505.04597)."""
-    stages = ((1024, 14), (512, 28), (256, 56), (128, 112))
-    return tuple(conv_transpose_case((1, c, size, size), c // 2, 2) for c, size in stages)
+def _convolution(out_channels: int, kernel: int = 1, **more: int) -> dict[str, Any]:
+    given = {"kernel": kernel, "out_channels": out_channels, **more}
+    return {"operation": "conv_transpose", **given}
 
 
-def _dcgan() -> tuple[Case, ...]:
+def _segnet() -> Case:
+    """Return the poolings of VGG16 and their ways back (arXiv 1511.00561).
+
+    Where the channels change, a 1x1 convolution stands for those of the network.
+    """
+    layers: list[dict[str, Any]] = []
+    channels = [count for count, _ in _VGG16_STAGES]
+    for number, count in enumerate(channels, start=1):
+        if count != channels[max(number - 2, 0)]:
+            layers.append(_convolution(count))
+        layers.append({"operation": "max_pool", "kernel": 2, "name": f"pool{number}"})
+    for number, count in reversed([*enumerate(channels, start=1)]):
+        if count != channels[min(number, len(channels) - 1)]:
+            layers.append(_convolution(count))
+        source = {"indices": f"pool{number}", "name": f"unpool{number}"}
+        layers.append({"operation": "max_unpool", **source})
+    return _decoder("segnet", (1, 64, 224, 224), layers)
+
+
+def _unet() -> Case:
+    """Return the up-convolutions of the decoder for a 224x224 picture (arXiv 1505.04597).
+
+    In the network the encoder's map comes beside each, and two convolutions make of both together
+    as many channels as before.
+    """
+    layers = [_convolution(channels, 2) for channels in (512, 256, 128, 64)]
+    return _decoder("unet", (1, 1024, 14, 14), layers)
+
+
+def _dcgan() -> Case:
     """Return the generator of 64x64 pictures from 100 random numbers (arXiv 1511.06434)."""
-    layers = ((1024, 512, 4), (512, 256, 8), (256, 128, 16), (128, 3, 32))
-    return (
-        conv_transpose_case((16, 100, 1, 1), 1024, 4, 1),
-        *(
-            conv_transpose_case((16, before, size, size), after, 4, 2, 1)
-            for before, after, size in layers
-        ),
-    )
+    layers = [_convolution(channels, 4, stride=2, padding=1) for channels in (512, 256, 128, 3)]
+    return _decoder("dcgan", (16, 100, 1, 1), [_convolution(1024, 4, stride=1), *layers])
 
 
-def _vae() -> tuple[Case, ...]:
-    """Return the upsampling in a latent-diffusion decoder, to 512x512 (arXiv 2112.10752)."""
-    stages = ((512, 64), (512, 128), (256, 256))
-    return tuple(Case("nearest_unpool", (1, c, size, size), scale=(2, 2)) for c, size in stages)
+def _vae() -> Case:
+    """Return the upsampling in a latent-diffusion decoder, to 512x512 (arXiv 2112.10752).
+
+    A 1x1 convolution stands for those of the network where the channels change.
+    """
+    up = {"operation": "nearest_unpool", "scale": 2}
+    return _decoder("vae", (1, 512, 64, 64), [up, up, _convolution(256), up])
+
+
+DECODERS = {case.parameters["name"]: case for case in (_segnet(), _unet(), _dcgan(), _vae())}
+
+
+def decoder_cases(decoder: Case) -> tuple[Case, ...]:
+    """Return a decoder as a whole, then its layers, each once."""
+    return (decoder, *dict.fromkeys(decoder.parts))
 
 
 def _full() -> tuple[Case, ...]:
@@ -177,8 +211,8 @@ def _full() -> tuple[Case, ...]:
             conv_transpose_case(other, 8, 2),
         )
         cases.append(cubic_case(other, 2))
-    for decoder in (_segnet, _unet, _dcgan, _vae):
-        cases += decoder()
+    for decoder in DECODERS.values():
+        cases += decoder_cases(decoder)
     return tuple(dict.fromkeys(cases))
 
 
@@ -192,7 +226,7 @@ def _gpu() -> tuple[Case, ...]:
     cases: list[Case] = []
     for power in (28, 22, 16, 25, 19):
         cases += pool_cases(_shape_of_size(power), 2)
-    cases += (*_segnet(), *_unet())
+    cases += (*decoder_cases(DECODERS["segnet"]), *decoder_cases(DECODERS["unet"]))
     for batch, channels, size in ((16, 256, 64), (4, 64, 64), (1, 32, 32)):
         shape = (batch, channels, size, size)
         cases.append(conv_transpose_case(shape, channels, 2))
@@ -215,10 +249,7 @@ def _shape_of_size(power: int) -> tuple[int, ...]:
 
 PRESETS: dict[str, Preset] = {
     "quick": Preset(_quick(), race=True),
-    "segnet": Preset(_segnet()),
-    "unet": Preset(_unet()),
-    "dcgan": Preset(_dcgan()),
-    "vae": Preset(_vae()),
+    **{name: Preset(decoder_cases(decoder)) for name, decoder in DECODERS.items()},
     "full": Preset(_full(), compiled=("jax", "torch")),
     "gpu": Preset(_gpu(), compiled=("jax", "torch")),
 }

@@ -11,6 +11,7 @@ import numpy as np
 import unpool_xp
 from unpool_xp import reference
 from unpool_xp._plan import resize, transposed, windows
+from unpool_xp._plan.arguments import Coordinates
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.cases.operation import (
@@ -25,6 +26,14 @@ from unpool_xp.bench.cases.operation import (
     RowRange,
     compute_dtype,
     select_planes,
+)
+from unpool_xp.bench.catalog.gradients import (
+    fractional_unpool_gradient,
+    interpolation_taps,
+    max_unpool_gradient,
+    merge_repeated,
+    nearest_taps,
+    separable_gradient,
 )
 from unpool_xp.bench.catalog.native_unpooling import UNPOOLING_NATIVES
 from unpool_xp.bench.catalog.pooling import draw_samples, value_index_layout
@@ -55,7 +64,7 @@ def _expected_nearest_unpool(case: Case, arrays: Arrays, planes: Planes, rows: R
 
 
 # Those that the libraries' own functions have.
-_COORDINATES = "half_pixel"
+_COORDINATES: Coordinates = "half_pixel"
 
 
 def _expected_linear_unpool(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Outputs:
@@ -178,6 +187,8 @@ UNPOOLING: dict[str, Operation] = {
         inputs=lambda c: value_index_layout(c.shape, c.dtype),
         outputs=lambda c: {"unpooled": (_unpooled_shape(c), c.dtype)},
         make_inputs=_max_unpool_inputs,
+        gradients=max_unpool_gradient,
+        merge_gradients=merge_repeated,
         expected=_expected_max_unpool,
         reference_steps=lambda c: math.prod(c.plane),
         work_per_step=lambda c: 5,  # a scattered write
@@ -187,6 +198,8 @@ UNPOOLING: dict[str, Operation] = {
         natives=UNPOOLING_NATIVES["nearest_unpool"],
         parameters={"scale": SCALE},
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
+        gradients=separable_gradient(nearest_taps),
+        gradient_flops=lambda c: math.prod(c.output_shape) - math.prod(c.shape),
         expected=_expected_nearest_unpool,
         reference_steps=lambda c: math.prod(c.output_plane) / 3,  # a cheap step
     ),
@@ -197,6 +210,7 @@ UNPOOLING: dict[str, Operation] = {
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         options=lambda c: {"scale_factor": c.scale, "coordinates": _COORDINATES},
         flops=lambda c: _interpolation_flops(c, 2),
+        gradients=separable_gradient(interpolation_taps(_COORDINATES)),
         expected=_expected_linear_unpool,
         reference_steps=lambda c: _reference_steps(c, 2),
         exact=False,
@@ -209,6 +223,7 @@ UNPOOLING: dict[str, Operation] = {
         parameters={"scale": SCALE},
         outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         flops=lambda c: _interpolation_flops(c, 4),
+        gradients=separable_gradient(interpolation_taps(_COORDINATES, -0.75)),
         expected=_expected_cubic_unpool,
         reference_steps=lambda c: _reference_steps(c, 4),
         exact=False,
@@ -222,6 +237,8 @@ UNPOOLING: dict[str, Operation] = {
         outputs=_fractional_outputs,
         make_inputs=_fractional_unpool_inputs,
         flops=lambda c: _interpolation_flops(c, 2),
+        gradients=fractional_unpool_gradient,
+        merge_gradients=merge_repeated,
         expected=_expected_fractional_max_unpool,
         reference_steps=lambda c: _reference_steps(c, 2) + math.prod(c.plane),
         exact=False,

@@ -8,8 +8,9 @@ import gc
 from pathlib import Path
 
 from unpool_xp.backends import Backend
+from unpool_xp.backends.base import as_tuple
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.session import DeviceInputs, Session, outputs_of
+from unpool_xp.bench.measure.session import DeviceInputs, Session
 
 _M_MMAP_THRESHOLD = -3  # of malloc.h
 
@@ -46,7 +47,7 @@ def peak_bytes(
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 2**20)
     call, _ = Session(backend, case, mode, implementation, function).build_call()
     arrays = DeviceInputs(backend, case).device
-    backend.synchronize(*outputs_of(call(*arrays)))  # imports, compiles
+    backend.synchronize(*as_tuple(call(*arrays)))  # imports, compiles
     gc.collect()
     meter = backend.peak_meter()
     if meter is None:
@@ -59,7 +60,7 @@ def peak_bytes(
             return _status_bytes("VmHWM") - start
 
     output = call(*arrays)
-    backend.synchronize(*outputs_of(output))
+    backend.synchronize(*as_tuple(output))
     peak = meter()
     del output
     return max(peak, 0)

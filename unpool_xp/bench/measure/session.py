@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from unpool_xp.backends import Backend, CompileUnavailableError
+from unpool_xp.backends import Backend, CompileUnavailableError, GradientsUnavailableError
+from unpool_xp.backends.base import as_tuple
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
+from unpool_xp.bench.cases.gradients import floating_positions
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.host.ceilings import plain_copy
@@ -168,10 +170,10 @@ class Session:
         inputs = self._inputs = self._inputs or DeviceInputs(self.backend, self.case)
         start = time.perf_counter()
         output = call(*inputs.device)
-        self.backend.synchronize(*outputs_of(output))
+        self.backend.synchronize(*as_tuple(output))
         measured.first_call_s = time.perf_counter() - start
 
-        host = [self.backend.to_numpy(array) for array in outputs_of(output)]
+        host = [self.backend.to_numpy(array) for array in as_tuple(output)]
         del output
         # Right without the indices is not right.
         self.digest = f"{digest(host)}{' values only' * values_only}"
@@ -202,7 +204,14 @@ class Session:
             raise ValueError(f"implementation={self.implementation!r} is not portable or native")
         if self.mode not in ("eager", "compiled"):
             raise ValueError(f"mode={self.mode!r} is not eager or compiled")
-        return (self.backend.compile(call) if self.mode == "compiled" else call), values_only
+        compiled = self.mode == "compiled"
+        if self.case.backward:
+            layouts = self.case.forward.inputs, self.case.forward.outputs
+            wrt, outputs = map(floating_positions, layouts)
+            call = self.backend.with_gradients(call, wrt, outputs, compiled=compiled)
+        elif compiled:
+            call = self.backend.compile(call)
+        return call, values_only
 
     def caller(self) -> Callable[[], None]:
         """Return one call as a function without arguments, for other harnesses to time.
@@ -307,7 +316,8 @@ class UnsupportedCaseError(ValueError):
 
 def describe_error(error: BaseException) -> str:
     """Return an exception in one line."""
-    if isinstance(error, CompileUnavailableError | UnsupportedCaseError):
+    said = CompileUnavailableError | GradientsUnavailableError | UnsupportedCaseError
+    if isinstance(error, said):
         return one_line(str(error))
     if isinstance(error, MismatchError):
         return one_line(f"wrong result: {error}")
@@ -330,8 +340,3 @@ _DEVICE_LOST_MESSAGES = (
 def is_device_lost(reason: str) -> bool:
     """Return whether an error means that the process has lost its device."""
     return any(sign in reason for sign in _DEVICE_LOST_MESSAGES)
-
-
-def outputs_of(output: Any) -> tuple[Any, ...]:
-    """Return the outputs of a call, one or several."""
-    return tuple(output) if isinstance(output, tuple | list) else (output,)

@@ -27,6 +27,7 @@ from unpool_xp.bench.measure.pools import Pool, open_pools
 from unpool_xp.bench.measure.rounds import PROCESSES, TIMEOUT_SECONDS, measure_case
 from unpool_xp.bench.measure.workers import Place, WorkerError, WorkerLostError, places_of
 from unpool_xp.bench.rows import files, provenance, schema
+from unpool_xp.capabilities import why_no_gradients
 
 _START_SHARE = 0.2  # of a budget, for starting several processes of each backend
 
@@ -229,10 +230,12 @@ def measure_rows(
     cells: Sequence[Cell],
     **options: Any,
 ) -> list[schema.Row]:
-    """Return a row for each cell, with a reason where the case would not fit into memory."""
-    reason = memory_shortfall(case, cells)
+    """Return a row for each cell, with a reason where that is known without trying."""
+    too_large = memory_shortfall(case, cells)
     reasons = {
-        place: reason or device_memory_shortfall(pools[0], place, case)
+        place: too_large
+        or why_no_backward(place, case)
+        or device_memory_shortfall(pools[0], place, case)
         for place in {cell.runs_on for cell in cells}
     }
     fits = [cell for cell in cells if reasons[cell.runs_on] is None]
@@ -289,6 +292,11 @@ def memory_shortfall(case: Case, cells: Sequence[Cell]) -> str | None:
         f"too large: {processes} processes need about {needed} bytes ({needed / 1e9:.1f} GB), "
         f"{available} are available"
     )
+
+
+def why_no_backward(place: Place, case: Case) -> str | None:
+    """Return that a library has no gradients, where they are wanted."""
+    return why_no_gradients(place.label.partition(":")[0]) if case.backward else None
 
 
 def device_memory_shortfall(pool: Pool, place: Place, case: Case) -> str | None:

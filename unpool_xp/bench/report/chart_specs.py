@@ -6,7 +6,7 @@ import functools
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -38,7 +38,8 @@ def chart_specs(backends: Sequence[str]) -> dict[str, dict[str, Any]]:
     """
     return {
         "time": _page_spec(_time_chart(backends, _bytes_axis())),
-        "threads": _page_spec(_time_chart(backends, _threads_axis(), line="mode")),
+        "threads": _page_spec(_time_chart(backends, _doubling_axis("threads"), line="mode")),
+        "batch": _page_spec(_throughput_chart(backends)),
         "share": _page_spec(_dot_plot(backends, "share", "share of a plain copy", _SHARE, 1)),
         "payback": _page_spec(
             _dot_plot(backends, "calls", "calls until compiling has paid", _CALLS, None)
@@ -153,6 +154,12 @@ def byte_ticks(values: Sequence[int]) -> list[int]:
 # --- the charts ----------------------------------------------------------------------------------
 
 
+_WORDS = {
+    "case": "case",
+    "median": "median",
+    "interval": "95 % interval",
+    "over": "over the best",
+}
 _TOOLTIP_FIELDS = (
     *("backend:N", alt.Tooltip("ran:N", title="mode"), "implementation:N", "function:N"),
 )
@@ -169,9 +176,9 @@ def _bytes_axis() -> Any:
     return x.axis(labelExpr=_BYTES, values={"expr": "xticks"}, grid=False)
 
 
-def _threads_axis() -> Any:
-    x = alt.X("threads:Q").scale(type="log", base=2, nice=False, padding=20)
-    return x.title("threads").axis(format="d", values={"expr": "xticks"}, grid=False)
+def _doubling_axis(field: str) -> Any:
+    x = alt.X(f"{field}:Q").scale(type="log", base=2, nice=False, padding=20)
+    return x.title(field).axis(format="d", values={"expr": "xticks"}, grid=False)
 
 
 def _with_ticks(layers: Any) -> Any:
@@ -206,8 +213,34 @@ def _marks(chart: Any, backends: Sequence[str], legend: Any = None, **encoding: 
 
 def _time_chart(backends: Sequence[str], x: Any, *, line: str = "ran", legend: Any = None) -> Any:
     """Return the time over x; a line joins what has the same `line` and is else alike."""
-    chart, copies = alt.Chart(alt.NamedData("points")), alt.Chart(alt.NamedData("lines"))
     y = _log_axis(alt.Y("seconds:Q"), "time of a call", _SECONDS, "yticks")
+    words = {**_WORDS, "rate": "bandwidth"}
+    lines = _lines(backends, x, y, "low:Q", "high:Q", words, line=line, legend=legend)
+    copies = alt.Chart(alt.NamedData("lines"))
+    copy = copies.mark_line(strokeWidth=1, strokeDash=[2, 3], opacity=0.7, color="#8a93a0")
+    return _with_ticks(copy.encode(x=x, y=y) + lines)
+
+
+def _throughput_chart(backends: Sequence[str]) -> Any:
+    """Return the items per second over the batch."""
+    y = _log_axis(alt.Y("items:Q"), "items per second", _CALLS, "yticks")
+    words = {"throughput": "throughput", **_WORDS}
+    return _with_ticks(_lines(backends, _doubling_axis("batch"), y, "fewest:Q", "most:Q", words))
+
+
+def _lines(
+    backends: Sequence[str],
+    x: Any,
+    y: Any,
+    low: str,
+    high: str,
+    words: Mapping[str, str],
+    *,
+    line: str = "ran",
+    legend: Any = None,
+) -> Any:
+    """Return lines, intervals and symbols; the one that is pointed at stands out."""
+    chart = alt.Chart(alt.NamedData("points"))
     near = alt.selection_point(
         name="near",
         fields=["backend", line, "implementation"],
@@ -229,22 +262,13 @@ def _time_chart(backends: Sequence[str], x: Any, *, line: str = "ran", legend: A
         opacity=opacity,
     )
     rules = chart.mark_rule(strokeWidth=1.5).encode(
-        x=x, y="low:Q", y2="high:Q", color=colour, opacity=opacity
+        x=x, y=low, y2=high, color=colour, opacity=opacity
     )
-    words = {
-        "case": "case",
-        "median": "median",
-        "interval": "95 % interval",
-        "over": "over the best",
-        "rate": "bandwidth",
-    }
     titled = (alt.Tooltip(f"{name}:N", title=title) for name, title in words.items())
     tooltip = [*_TOOLTIP_FIELDS, *titled]
     symbols = _marks(chart, backends, legend, x=x, y=y, opacity=opacity, tooltip=tooltip)
-    copy = copies.mark_line(strokeWidth=1, strokeDash=[2, 3], opacity=0.7, color="#8a93a0")
-    copied = copy.encode(x=x, y=y)
     # The selection is of the symbols: a line or a rule is too thin to point at.
-    return _with_ticks(copied + lines + rules + symbols.add_params(near))
+    return lines + rules + symbols.add_params(near)
 
 
 def _dot_plot(

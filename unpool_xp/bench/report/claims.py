@@ -20,6 +20,7 @@ from unpool_xp.bench.report.ranked import (
     RankedMachine,
     verdict_between,
 )
+from unpool_xp.bench.rows.names import operation_text
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.ranking import Ranked
@@ -115,7 +116,7 @@ def _group_by_output(cases: Iterable[RankedCase]) -> list[dict[str, Ranked]]:
     """Return the portable methods with the same output, backend and mode, by operation."""
     groups: dict[tuple[object, ...], dict[str, Ranked]] = {}
     for case in cases:
-        known = case.outputs if "unpool" in case.operation else None
+        known = case.outputs if "unpool" in case.first_row.operation else None
         for timed in case.timed:
             if known and timed.row.implementation == "portable":
                 key = (Contender.of(timed.row), next(iter(known.values())))
@@ -225,7 +226,7 @@ def _peak_memory_text(machine: RankedMachine) -> str:
     for row in (timed.row for case in machine.cases for timed in case.timed):
         if row.peak_bytes and row.implementation == "portable":
             key = (Contender.of(row), row.dtype, str(row.shape), str(row.parameters))
-            peaks.setdefault(key, {})[row.operation] = row.peak_bytes
+            peaks.setdefault(key, {})[operation_text(row)] = row.peak_bytes
     pairs = [p for p in peaks.values() if {"max_pool", "avg_pool"} <= p.keys()]
     if not pairs:
         return "Peak memory was not measured here (sweep --memory)."

@@ -10,7 +10,7 @@ from pathlib import Path
 from unpool_xp.bench.cases.formatting import markdown_table
 from unpool_xp.bench.cases.operation import total_bytes
 from unpool_xp.bench.report.ranked import outputs_of
-from unpool_xp.bench.rows.names import case_name
+from unpool_xp.bench.rows.names import case_name, operation_text
 from unpool_xp.bench.rows.schema import Row, elements, failure_reason, latest
 from unpool_xp.bench.verdicts.ranking import by_workload
 
@@ -55,7 +55,7 @@ def _copy_result(rows: Sequence[Row], label: str, operation: str) -> TargetResul
     text = f"{operation} on {label}, outputs over 1 GB: share of the device's own copy"
     target = f"at least {COPY_SHARE:.0%}"
     shares, reasons = [], []
-    mine = [r for r in rows if (r.backend, r.operation) == (label, operation)]
+    mine = [r for r in rows if (r.backend, operation_text(r)) == (label, operation)]
     for row in sorted(mine, key=elements):
         if not _is_portable(row, "eager") or total_bytes(outputs_of(row) or {}) <= LARGE_BYTES:
             continue

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.report.ranked import RankedCase, RankedMachine
-from unpool_xp.bench.rows.names import backend_mode_of
+from unpool_xp.bench.rows.names import backend_mode_of, operation_text
 from unpool_xp.bench.rows.schema import Key, workload_key
 from unpool_xp.bench.verdicts.bootstrap import Ratio
 from unpool_xp.bench.verdicts.ranking import Ranked
@@ -61,7 +61,7 @@ def _times(cases: Iterable[RankedCase]) -> Times:
         for timed in case.timed:
             row = timed.row
             if row.implementation == "portable":
-                key = (row.operation, row.dtype, backend_mode_of(row))
+                key = (operation_text(row), row.dtype, backend_mode_of(row))
                 found.setdefault(key, {})[workload_key(row)] = timed
     return found
 

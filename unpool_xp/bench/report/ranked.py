@@ -14,7 +14,13 @@ from unpool_xp.bench.cases.case import BackendMode
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.cases.operation import Layout
 from unpool_xp.bench.measure.machine import Machine
-from unpool_xp.bench.rows.names import backend_mode_of, case_of, contender_text, settings_text
+from unpool_xp.bench.rows.names import (
+    backend_mode_of,
+    case_of,
+    contender_text,
+    operation_text,
+    settings_text,
+)
 from unpool_xp.bench.rows.schema import Row, elements, latest
 from unpool_xp.bench.verdicts.bootstrap import Verdict, compare_times
 from unpool_xp.bench.verdicts.crossover import is_gpu
@@ -78,8 +84,8 @@ class RankedCase(Ranking):
 
     @property
     def operation(self) -> str:
-        """The name of the operation."""
-        return self.first_row.operation
+        """What the operation is called."""
+        return operation_text(self.first_row)
 
     @cached_property
     def settings(self) -> str:

@@ -36,7 +36,7 @@ from unpool_xp.bench.report.payload import (
 )
 from unpool_xp.bench.report.view import report_view
 from unpool_xp.bench.rows.files import Problem
-from unpool_xp.bench.rows.names import case_name, contender_text, settings_text
+from unpool_xp.bench.rows.names import case_name, contender_text, operation_text, settings_text
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts import decisions
 
@@ -202,6 +202,7 @@ def _csv_cells(machine: str, row: Row) -> dict[str, Any]:
     return {
         **known,
         "machine": machine,
+        "operation": operation_text(row),
         "shape": sizes_text(row.shape),
         "settings": settings_text(row),
         "disturbed": None,

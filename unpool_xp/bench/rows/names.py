@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from unpool_xp.bench.cases.case import BackendMode, Case, case_text
-from unpool_xp.bench.cases.formatting import sizes_text
+from unpool_xp.bench.cases.formatting import printable, sizes_text
 from unpool_xp.bench.cases.operation import operations
 from unpool_xp.bench.cases.parameter import parameter_text
 from unpool_xp.bench.rows.schema import WORKLOAD, Row
@@ -28,22 +28,37 @@ def name_of_case(row: Row) -> str:
     No case is made: a row that nobody measured can be of sizes that take minutes to plan.
     """
     if row.operation in operations():
-        return case_text(row.operation, row.shape, row.parameters, row.dtype, row.pass_)
+        name = case_text(row.operation, row.shape, row.parameters, row.dtype, row.pass_)
+        return printable(name)
     return case_name(row)
+
+
+def operation_text(row: Row) -> str:
+    """Return what an operation is called: "max_pool", "decoder unet", "max_pool backward".
+
+    What goes by operations goes by this, so that forward and backward never meet.
+    """
+    name = row.parameters.get("name")
+    words = [row.operation, *([name] if isinstance(name, str) else [])]
+    return printable(" ".join([*words, *(["backward"] if row.pass_ == "backward" else [])]))
 
 
 def settings_text(row: Row) -> str:
     """Return the settings of a case, such as "kernel 2x2, float32"."""
+    known = operations()[row.operation].parameters if row.operation in operations() else {}
     given = [
-        f"{name.replace('_', ' ')} {parameter_text(value)}"
+        known[name].name_part(name, value)
+        if name in known and known[name].text
+        else f"{name.replace('_', ' ')} {parameter_text(value)}"
         for name, value in row.parameters.items()
+        if not (name == "name" and isinstance(value, str))
     ]
-    return ", ".join([*given, row.dtype, *(["backward"] if row.pass_ == "backward" else [])])
+    return printable(", ".join([*given, row.dtype]))
 
 
 def case_name(row: Row) -> str:
     """Return what a row measures, whatever the backend, in words."""
-    return f"{row.operation} {sizes_text(row.shape)}, {settings_text(row)}"
+    return f"{operation_text(row)} {sizes_text(row.shape)}, {settings_text(row)}"
 
 
 def contender_text(row: Row) -> str:

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
+from unpool_xp.bench.cases.native import backward_lines, compiled_lines, output_names
 from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.terminal.ranking import print_ranking
@@ -175,26 +176,40 @@ def code_for(case: Case, row: Row) -> list[str]:
     The names of the inputs are those of the operation's arguments.
     """
     library, _, device = row.backend.partition(":")
-    arrays = ", ".join(case.inputs)
     compiler = "jax.jit" if library == "jax" else "torch.compile"
     before = []
     if row.threads_asked is not None:
         variable = {"jax": "PJRT_NPROC", "dask": "DASK_NUM_WORKERS"}.get(library, "OMP_NUM_THREADS")
         before.append(f"# before Python starts: export {variable}={row.threads_asked}")
     if device not in ("", "cpu"):
-        before.append(f"# {arrays} on {device}")
+        before.append(f"# {', '.join(case.inputs)} on {device}")
     if row.implementation == "native":
         native = case.find_native(library, row.function)
         return [*before, *native.code(case, compiler if row.mode == "compiled" else None)]
-    function, given = case.definition.function.__name__, case.options()
+    imports = {"numpy": "import numpy as np", "dask": "import dask.array as da"}
+    functions = dict.fromkeys(part.definition.function.__name__ for part in case.parts)
+    lines = [
+        imports.get(library, f"import {library}"),
+        f"from unpool_xp import {', '.join(functions)}",
+    ]
+    names = case.definition.names(case)
+    body = [
+        f"{', '.join(made)} = {_call_text(part, taken)}"
+        for part, (taken, made) in zip(case.parts, names, strict=True)
+    ]
+    outputs, compiled = output_names(case), compiler if row.mode == "compiled" else None
+    if case.backward:
+        body = backward_lines(case, library, body, outputs, compiled)
+    elif compiled:
+        body = compiled_lines(list(case.inputs), body, outputs, compiled)
+    return [*before, *lines, *body]
+
+
+def _call_text(case: Case, names: Sequence[str]) -> str:
+    """Return a call of the portable function on arrays of these names."""
+    given = case.options()
     if "samples" in given:  # of this very shape; everybody draws their own
         del given["samples"]
         given["seed"] = 0
-    options = ", ".join(f"{name}={value!r}" for name, value in given.items())
-    imports = {"numpy": "import numpy as np", "dask": "import dask.array as da"}
-    lines = [imports.get(library, f"import {library}"), f"from unpool_xp import {function}"]
-    call = f"{function}({', '.join(filter(None, (arrays, options)))})"
-    if row.mode == "compiled":
-        lines.append(f"compiled = {compiler}(lambda {arrays}: {call})")
-        call = f"compiled({arrays})"
-    return [*before, *lines, f"y = {call}"]
+    options = [f"{name}={value!r}" for name, value in given.items()]
+    return f"{case.definition.function.__name__}({', '.join([*names, *options])})"

@@ -59,8 +59,8 @@ def choice_as_json(choice: Choice, others: Sequence[OtherMachine] = ()) -> dict[
             "times_best": portable.to_best.estimate,
             "code": code_for(choice.case, portable.row),
         },
-        "ranking": _ranking_as_json(choice, ranking),
-        "with_transfer": _ranking_as_json(choice, with_transfer),
+        "ranking": ranking_as_json(choice, ranking),
+        "with_transfer": ranking_as_json(choice, with_transfer),
         "tax": [
             {
                 "backend": t.backend_mode.label,
@@ -118,7 +118,9 @@ def _beside_as_json(beside: Beside | None) -> dict[str, Any] | None:
     }
 
 
-def _ranking_as_json(choice: Choice, ranking: Ranking) -> list[dict[str, Any]]:
+def ranking_as_json(choice: Choice, ranking: Ranking) -> list[dict[str, Any]]:
+    """Return an object for each candidate, the fastest first, then those that have no time."""
+
     def what(row: Row) -> dict[str, Any]:
         fields = ("machine", "backend", "mode", "threads_asked", "implementation", "function")
         return {"name": contender_text(row), **{name: getattr(row, name) for name in fields}}
@@ -207,13 +209,27 @@ def against_as_markdown(others: Sequence[OtherMachine], command: str) -> list[st
 
 def choice_as_csv(choice: Choice, others: Sequence[OtherMachine] = ()) -> str:
     """Return the rankings of all machines, a line a candidate; times are in seconds."""
+    return table_as_csv((), [({}, choice)], others)
+
+
+def table_as_csv(
+    columns: Sequence[str],
+    parts: Sequence[tuple[dict[str, Any], Choice]],
+    others: Sequence[OtherMachine] = (),
+) -> str:
+    """Return the rankings of choices, each with its own values of more columns; then of others."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(
+        text, (*columns, *CSV_COLUMNS), extrasaction="ignore", lineterminator="\n"
+    )
     writer.writeheader()
-    elsewhere = [case.there for other in others for case in other.cases]
-    for ranking in (choice.ranking(), *elsewhere):
-        for entry in _ranking_as_json(choice, ranking):
+    there = (zip(parts, other.cases, strict=True) for other in others)
+    for more, choice, ranking in (
+        *((more, choice, choice.ranking()) for more, choice in parts),
+        *((more, choice, case.there) for pairs in there for (more, choice), case in pairs),
+    ):
+        for entry in ranking_as_json(choice, ranking):
             low, high = entry["interval"] or (None, None)
-            line = {**entry, "case": choice.case.name, "low_s": low, "high_s": high}
+            line = {**more, **entry, "case": choice.case.name, "low_s": low, "high_s": high}
             writer.writerow({name: csv_cell(value) for name, value in line.items()})
     return text.getvalue()

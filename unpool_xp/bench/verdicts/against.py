@@ -122,17 +122,32 @@ class OtherMachine:
         return [case for case in self.cases if case.there.best is None]
 
     def lines(self) -> Iterator[str]:
-        """Yield what it has for each case beside this machine, a sentence each."""
-        for case in self.cases:
-            before = f"{case.name}: " if len(self.cases) > 1 else ""
-            for kind, beside in case.kinds.items():
+        """Yield what it has for each case beside this machine, a sentence each.
+
+        The first case has one for each kind of device. The others are its parts, for which the best
+        will do.
+        """
+        lacks: dict[str, list[str]] = {}
+        for number, case in enumerate(self.cases):
+            best = case.best()
+            if best is None:
+                lacks.setdefault(_why_not_beside(case), []).append(case.name)
+                continue
+            for kind, beside in (case.kinds if number == 0 else {"": best}).items():
                 took = f"{seconds_text(beside.there.seconds)} a call"
-                yield f"{before}on {kind}: {beside.there.name}, {took}, {beside.text}"
-            if case.there.best is None:
-                yield f"{before}{_missing_text(case)}"
+                where = f"on {kind}: " if kind else ""
+                yield f"{self._before(case.name)}{where}{beside.there.name}, {took}, {beside.text}"
+        for text, names in lacks.items():
+            yield f"{self._before('; '.join(names))}{text}"
+
+    def _before(self, names: str) -> str:
+        return f"{names}: " if len(self.cases) > 1 else ""
 
 
-def _missing_text(case: CaseElsewhere) -> str:
+def _why_not_beside(case: CaseElsewhere) -> str:
+    if case.there.best is not None:
+        took = f"{seconds_text(case.there.best.seconds)} a call"
+        return f"{case.there.best.name}, {took} there; no time here"
     if case.there.failed:
         row, reason = case.there.failed[0]
         return f"no time there, such as {row.backend}: {reason.splitlines()[0]}"

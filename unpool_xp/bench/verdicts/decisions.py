@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from unpool_xp.bench.cases.formatting import bytes_text, sizes_text, three_digits, times_text
-from unpool_xp.bench.rows.names import settings_text
+from unpool_xp.bench.rows.names import operation_text, settings_text
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.ranking import Ranked, Ranking
@@ -92,8 +92,8 @@ class Decision:
 
     @property
     def operation(self) -> str:
-        """The operation's name."""
-        return self.row.operation
+        """What the operation is called."""
+        return operation_text(self.row)
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -217,7 +217,7 @@ def decide(rankings: Iterable[Ranking]) -> list[Decision]:
     chosen_from = [ranking for ranking in rankings if ranking.timed or ranking.failed]
     for ranking in sorted(chosen_from, key=_order):
         row = _row_of(ranking)
-        groups.setdefault((row.operation, row.dtype), []).append(ranking)
+        groups.setdefault((operation_text(row), row.dtype), []).append(ranking)
     return [decision for key in sorted(groups) for decision in _decide(groups[key])]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from unpool_xp.bench.cases.formatting import seconds_text, three_digits
-from unpool_xp.bench.rows.names import settings_text
+from unpool_xp.bench.rows.names import operation_text, settings_text
 from unpool_xp.bench.verdicts.ranking import Ranked, Ranking
 
 MIN_SIZES = 4  # of two parameters and their residuals
@@ -99,7 +99,7 @@ def fit_times(rankings: Iterable[Ranking]) -> list[TimeModel]:
     for ranking in rankings:
         for entry in ranking.timed:
             if not entry.disturbed:
-                key = (entry.row.operation, settings_text(entry.row), entry.name)
+                key = (operation_text(entry.row), settings_text(entry.row), entry.name)
                 series.setdefault(key, []).append(entry)
     return [
         _fit(key, entries)

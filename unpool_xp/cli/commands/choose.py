@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from unpool_xp.cli.case_options import (
     SHAPE_HELP,
     ChannelsOption,
-    DtypeOption,
     KernelOption,
     PaddingOption,
+    PassName,
+    PassOption,
     ScaleOption,
     StrideOption,
     case_of,
+    decoder_of,
+    in_pass,
+    require_absent,
 )
 from unpool_xp.cli.commands.report import read_measured
 from unpool_xp.cli.common import (
@@ -31,6 +38,7 @@ from unpool_xp.cli.common import (
     fail,
     open_output,
     out,
+    parse_counts,
     parse_threads,
     report_disturbed,
     report_load,
@@ -44,14 +52,27 @@ from unpool_xp.cli.stopping import Stop, StoppableCommand
 @app.command(cls=StoppableCommand)
 def choose(
     ctx: typer.Context,
-    operation: Annotated[str, typer.Argument(help="Such as max_unpool.")],
-    shape: Annotated[str, typer.Option(help=SHAPE_HELP)],
+    operation: Annotated[
+        str | None, typer.Argument(help="Such as max_unpool; or give --preset or --layers.")
+    ] = None,
+    shape: Annotated[str | None, typer.Option(help=SHAPE_HELP)] = None,
     kernel: KernelOption = None,
     stride: StrideOption = None,
     padding: PaddingOption = None,
     scale: ScaleOption = None,
     out_channels: ChannelsOption = None,
-    dtype: DtypeOption = "float32",
+    preset: Annotated[str | None, typer.Option(help="A decoder: segnet, unet, dcgan, vae.")] = None,
+    layers: Annotated[Path | None, typer.Option(help="A decoder, as TOML or JSON.")] = None,
+    batch: Annotated[
+        str | None, typer.Option(help="Batch of a decoder, e.g. 4, or 1,4,16 to compare them.")
+    ] = None,
+    scale_channels: Annotated[
+        float | None, typer.Option(help="Times the channels of a decoder, e.g. 0.5.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Of the values. Default: float32, or a decoder's own.")
+    ] = None,
+    pass_: PassOption = PassName.FORWARD,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
     budget: Annotated[
@@ -77,32 +98,47 @@ def choose(
         ),
     ] = None,
 ) -> None:
-    """Measure which library and which function to use, and from which size on that changes."""
+    """Measure which library and which function to use, for an operation or for a whole decoder."""
     from unpool_xp.bench.choose import Choice
-    from unpool_xp.bench.choose import choose as measure
+    from unpool_xp.bench.choose import choose as measure_operation
+    from unpool_xp.bench.decoders import DecoderChoice, choose_decoder
     from unpool_xp.bench.measure.workers import is_loss
-    from unpool_xp.bench.terminal import choice as show_choice
-    from unpool_xp.bench.terminal import choice_files
+    from unpool_xp.bench.terminal import choice as answer
+    from unpool_xp.bench.terminal import choice_files, decoder
     from unpool_xp.bench.verdicts.against import set_beside
 
     started = ctx.meta.get("unpool_xp.started", time.monotonic())
-    case = case_of(
-        operation,
-        shape=shape,
-        kernel=kernel,
-        stride=stride,
-        padding=padding,
-        scale=scale,
-        out_channels=out_channels,
-        dtype=dtype,
-    )
+    settings: dict[str, Any] = {
+        "shape": shape,
+        "kernel": kernel,
+        "stride": stride,
+        "padding": padding,
+        "scale": scale,
+        "out_channels": out_channels,
+    }
+    batches = parse_counts("--batch", batch, "batch", 1_000_000)
+    if preset is None and layers is None:
+        of_decoders = {"batch": batch, "scale_channels": scale_channels}
+        require_absent(of_decoders, "is of a decoder: give its --preset or --layers as well")
+        if operation is None or shape is None:
+            fail("give an operation and its --shape, or a decoder by --preset or --layers")
+        case = case_of(operation, **settings, dtype=dtype or "float32")
+        measure: Callable[..., Choice | DecoderChoice] = measure_operation
+    else:
+        if operation is not None:
+            fail(f"{operation} and a decoder: give one of them")
+        require_absent(settings, "is not for a decoder")
+        first = batches[0] if batches else None
+        case = decoder_of(preset, layers, batch=first, dtype=dtype, scale_channels=scale_channels)
+        measure = partial(choose_decoder, batches=batches)
+    (case,) = in_pass([case], pass_)
     numbers = parse_threads(threads)
     rows, _, machines = read_measured(against, "nothing was measured") if against else ([], [], {})
     compiled = ("jax", "torch") if torch_compiled else ("jax",)
     with open_output("--markdown", markdown) as page, open_output("--csv", table) as csv_file:
-        labels = resolve_labels(backend, to_time=True)
+        labels = resolve_labels(backend, to_time=True, with_gradients=case.backward)
         report_load(wait=wait)
-        stop, known = Stop(), list[Choice]()
+        stop, known = Stop(), list[Choice | DecoderChoice]()
         try:
             with stop, status("") as shown:
                 choice = measure(
@@ -124,19 +160,48 @@ def choose(
         if not known:
             stop.raise_again()
         (choice,) = known
-        others = set_beside({case.name: choice.rows}, rows, machines)
-        command = show_choice.sweep_command(case)
-        if as_json:
-            print(json.dumps(choice_files.choice_as_json(choice, others), indent=1))
+        if isinstance(choice, DecoderChoice):
+            whole, parts = choice.whole, choice.parts
+            command = _sweep_command(
+                preset,
+                layers,
+                batch=batch,
+                dtype=dtype,
+                scale_channels=scale_channels,
+                **({"pass": "backward"} if case.backward else {}),
+            )
+            print_answer: Callable[..., None] = decoder.print_decoder
+            as_data: Callable[..., Any] = decoder.decoder_as_json
+            as_document: Callable[..., str] = decoder.decoder_as_markdown
+            as_table: Callable[..., str] = decoder.decoder_as_csv
         else:
-            show_choice.print_choice(out, choice)
-            show_choice.print_against(out, others, command)
+            whole, parts = choice, {case.name: choice}
+            command = answer.sweep_command(case)
+            print_answer, as_data = answer.print_choice, choice_files.choice_as_json
+            as_document = choice_files.choice_as_markdown
+            as_table = choice_files.choice_as_csv
+        others = set_beside({name: one.rows for name, one in parts.items()}, rows, machines)
+        if as_json:
+            print(json.dumps(as_data(choice, others), indent=1))
+        else:
+            print_answer(out, choice)
+            answer.print_against(out, others, command)
         if page:
-            page.write(choice_files.choice_as_markdown(choice, others, command))
+            page.write(as_document(choice, others, command))
         if csv_file:
-            csv_file.write(choice_files.choice_as_csv(choice, others))
+            csv_file.write(as_table(choice, others))
     report_disturbed(choice.rows)
     stop.raise_again()
-    lost = [row for row in choice.rows if row.implementation == "portable" and is_loss(row.error)]
-    if choice.ranking().best is None or (backend and lost):
+    lost = [row for row in whole.rows if row.implementation == "portable" and is_loss(row.error)]
+    if whole.ranking().best is None or (backend and lost):
         raise typer.Exit(ExitCode.CANNOT_TELL)
+
+
+def _sweep_command(preset: str | None, layers: Path | None, **more: object) -> str:
+    """Return the command that measures a decoder on another machine and keeps its rows."""
+    given = {"preset": preset, "layers": layers, **more}
+    words = ["unpool-xp", "sweep"]
+    for name, value in given.items():
+        if value is not None:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)

@@ -16,9 +16,12 @@ from unpool_xp.cli.case_options import (
     ChannelsOption,
     KernelOption,
     PaddingOption,
+    PassName,
+    PassOption,
     ScaleOption,
     StrideOption,
     chosen_cases,
+    in_pass,
 )
 from unpool_xp.cli.commands.report import print_answers, write_report_from
 from unpool_xp.cli.common import (
@@ -77,9 +80,10 @@ def sweep(
     dtype: Annotated[
         str | None, typer.Option(help="Of the values.", show_default="float32")
     ] = None,
+    pass_: PassOption = PassName.FORWARD,
     layers: Annotated[
         Path | None,
-        typer.Option(help="Instead of a preset, the cases in a file, .toml or .json."),
+        typer.Option(help="Instead of a preset, a decoder in a file, .toml or .json."),
     ] = None,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
@@ -143,6 +147,7 @@ def sweep(
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     if not cases:
         fail(f"{layers or preset or 'quick'} has no case of {', '.join(operation or ())}")
+    cases, backward = in_pass(cases, pass_), pass_ is PassName.BACKWARD
     if listing and scheduler is not None:
         fail("--list is about this machine, not about those of --scheduler")
     if not listing:
@@ -156,7 +161,9 @@ def sweep(
     except ValueError as error:
         fail(f"--machine {machine}: {error}")
     run = Run.find(results / "sweeps", facts.id if scheduler is None else "", resume)
-    labels = resolve_labels(backend, to_time=True) if scheduler is None else backend
+    labels = backend
+    if scheduler is None:
+        labels = resolve_labels(backend, to_time=True, with_gradients=backward)
     grid: dict[str, Any] = {"modes": chosen.modes, "threads": numbers, "retry_failed": retry_failed}
     here: dict[str, Any] = {
         "wanted": lambda case, cell: chosen.wants(cell.label, cell.mode, cell.implementation),

@@ -122,6 +122,70 @@ function threadCard(selected, operation, rows) {
   return h("article", { class: "card", "data-operation": operation }, h("header", {}, h("h3", {}, operation), byCase.length > 1 ? pick : ""), place);
 }
 
+// --- throughput against batch ---
+
+// A line of the chart: three rows or more that differ in the first axis of the shape alone.
+function batchSeries({ at, rows }) {
+  const alike = (i) => [batchKey(at, i), at.rows.how[i], at.rows.function[i]].join(" ");
+  return [...groupBy(rows, alike).values()].filter((mine) => mine.length > 2)
+    .map((mine) => mine.sort((a, b) => batchOf(at, a) - batchOf(at, b)));
+}
+const batchOf = (at, i) => Number(at.cases.shape[at.rows.case[i]].split("x")[0]);
+const batchRest = (at, i) => at.cases.shape[at.rows.case[i]].split("x").slice(1).join("x");
+const batchKey = (at, i) => [at.cases.operation[at.rows.case[i]], at.cases.settings[at.rows.case[i]], batchRest(at, i)].join(" ");
+const itemsOf = (at, i) => batchOf(at, i) / at.rows.seconds[i];
+const hasBatches = (at) => batchSeries({ at, rows: at.rows.case.map((_, i) => i) }).length > 0;
+
+function batchSection(selected) {
+  const { at } = selected;
+  const rows = batchSeries(selected).flat();
+  if (!rows.length) return [nothing("Nothing that is left was measured with three batches or more.")];
+  const batches = (mine) => new Set(mine.map((i) => batchOf(at, i))).size;
+  const groups = [...groupBy(rows, (i) => operationOf(at, at.rows.case[i]))].sort(([a], [b]) => compare(a, b))
+    .map(([name, mine]) => [name, [...groupBy(mine, (i) => batchKey(at, i)).values()].sort((a, b) => batches(b) - batches(a))]);
+  const columns = rowColumns(selected);
+  const shown = ["operation", "shape", "settings", "backend", "function", "time", "interval"];
+  return [
+    listed("The fastest at each batch", groups.map(([name, [mine]]) => h("span", {}, h("b", {}, name), ` ${batchWords(at, mine)}: ${fastestByBatch(at, mine)}`))),
+    legend({ ...selected, rows }),
+    h("div", { class: groups.length === 1 ? "cards one" : "cards" }, ...groups.map(([name, alike]) => batchCard(selected, name, alike))),
+    tableBehind(`Table: ${many(rows.length, "time")}`, () => pagedTable([
+      ...shown.map((name) => columns[name]),
+      { name: "items per second", number: true, value: (i) => itemsOf(at, i), cell: (i) => digits(itemsOf(at, i)) },
+    ], rows)),
+  ];
+}
+
+const batchWords = (at, [i]) => `${batchRest(at, i)}, ${settingsOf(at, at.rows.case[i])}`;
+
+function fastestByBatch(at, rows) {
+  const byBatch = [...groupBy(rows, (i) => batchOf(at, i))].sort(([a], [b]) => a - b);
+  return byBatch.map(([batch, mine]) => {
+    const best = mine.reduce((one, i) => (at.rows.seconds[i] < at.rows.seconds[one] ? i : one));
+    return `${count(batch)}: ${nameOf(at, best)}, ${digits(itemsOf(at, best))} items/s`;
+  }).join("; ");
+}
+
+function batchCard(selected, operation, alike) {
+  const { at } = selected;
+  const place = h("div", {});
+  const pick = h("select", { "aria-label": `Case of ${operation}` }, ...alike.map((mine, i) => h("option", { value: i }, batchWords(at, mine))));
+  function draw() {
+    const points = fastestOfEach(at, alike[pick.value]).map((i) => {
+      const point = pointOf(selected, i), batch = batchOf(at, i);
+      return { ...point, batch, items: batch / point.seconds, fewest: batch / point.high, most: batch / point.low, throughput: `${digits(itemsOf(at, i))} items/s` };
+    });
+    forget(place);
+    place.replaceChildren(chart("batch", `Items per second of ${operation} against the batch; the table below has the numbers`, {
+      points, xticks: [...new Set(points.map((point) => point.batch))].sort((a, b) => a - b), height: 270,
+      yticks: decimalTicks(points.flatMap((point) => [point.fewest, point.most])),
+    }));
+  }
+  pick.addEventListener("change", draw);
+  draw();
+  return h("article", { class: "card", "data-operation": operation }, h("header", {}, h("h3", {}, operation), alike.length > 1 ? pick : ""), place);
+}
+
 // --- share of the copy bandwidth ---
 
 function shareSection(selected) {

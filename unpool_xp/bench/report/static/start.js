@@ -4,6 +4,7 @@ const SECTIONS = [
   ["time", "Time against size", "Down is faster. Where the lines cross, another backend takes over. Bars are 95 % intervals.", timeSection],
   ["heat", "Every backend at every size", "How many times as long each takes as the fastest.", heatSection],
   ["threads", "Time against threads", "More threads help until they wait for memory, or for each other. Down is faster.", threadSection],
+  ["batch", "Throughput against batch", "Items per second. Up is faster. A larger batch helps until the library, or the memory, has enough to do.", batchSection],
   ["share", "How close to a plain copy", "Most of these operations only move values, so the speed at which the machine copies memory is what they can reach.", shareSection],
   ["crossover", "Where the answer changes", "Small calls are overhead, large ones are memory: the best backend for one is often not that for the other.", crossoverSection],
   ["tax", "The portability tax", "One implementation for all libraries, against what each library brings along for the same work.", taxSection],
@@ -15,7 +16,8 @@ const SECTIONS = [
 const bodies = new Map(); // name -> {body, render}
 
 function build() {
-  const here = SECTIONS.filter(([name]) => name !== "threads" || page.machines.some(hasThreads));
+  const needs = { threads: hasThreads, batch: hasBatches };
+  const here = SECTIONS.filter(([name]) => !needs[name] || page.machines.some(needs[name]));
   byId("sections").append(...here.map(([name, title, caption, render]) => {
     const body = h("div", { class: "body" });
     bodies.set(name, { body, render });
