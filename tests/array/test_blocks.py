@@ -35,6 +35,7 @@ def indices_of(x: Any) -> Any:
 CALLS: dict[str, Callable[[Any], Any]] = {
     "nearest_unpool": lambda x: ux.nearest_unpool(x, (2, 3)),
     "nearest_unpool of volumes": lambda x: ux.nearest_unpool(x, (1, 3, 2)),
+    "nearest_unpool of columns": lambda x: ux.nearest_unpool(x, (1, 2)),
     "max_unpool": lambda x: ux.max_unpool(*ux.max_pool(x, 2), 2, output_size=X.shape[2:]),
     "max_unpool, added": lambda x: ux.max_unpool(
         *ux.max_pool(x, 3, stride=1), output_size=X.shape[2:], duplicates="sum"

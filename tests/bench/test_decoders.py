@@ -203,3 +203,22 @@ def test_documents_and_tables_have_the_whole_the_batches_and_each_layer() -> Non
     assert answer["mix"]["layers"] == ["numpy", "torch:cpu", "numpy"]
     assert answer["mix"]["pays"]
     assert math.isclose(answer["sum_of_layers_s"], 6.04e-3, rel_tol=1e-2)
+
+
+def test_the_functions_of_a_chain_are_those_of_the_layers() -> None:
+    names = ["max_pool2d", "conv_transpose2d", "max_unpool2d"]
+    native = {"implementation": "native"}
+    chain = {**native, "function": "; ".join([f"torch.nn.functional.{names[0]}", *names[1:]])}
+    choice = decoder(
+        [row(DECODER, "torch:cpu", 3e-3, **chain)],
+        *(
+            [
+                row(part, "torch:cpu", 2e-3),
+                row(part, "torch:cpu", 1e-3, **native, function=f"torch.nn.functional.{name}"),
+            ]
+            for part, name in zip(DECODER.parts, names, strict=True)
+        ),
+    )
+    assert choice.ranking.best is not None
+    own = [entry and entry.row.function for entry in choice.on_layers(choice.ranking.best)]
+    assert own == [f"torch.nn.functional.{name}" for name in names]

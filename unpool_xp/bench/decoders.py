@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -94,15 +95,12 @@ class DecoderChoice:
         What was measured for each layer.
     batches : dict of int to Choice
         The whole at each batch that was asked for, the smallest first.
-    own : mapping of (str, str) to sequence of str
-        From a library and the name of its own chain of functions to that of each layer.
     """
 
     name: str
     whole: Choice
     layers: list[Layer]
     batches: dict[int, Choice] = field(default_factory=dict)
-    own: Mapping[tuple[str, str], Sequence[str]] = field(default_factory=dict)
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -140,18 +138,17 @@ class DecoderChoice:
 
     def on_layers(self, entry: Ranked) -> list[Ranked | None]:
         """Return what an entry of the whole takes for each layer alone; None where not known."""
-        return [self._on_layer(number, entry.row) for number in range(len(self.layers))]
+        return [self._on_layer(layer, entry.row) for layer in self.layers]
 
-    def _on_layer(self, number: int, whole: Row) -> Ranked | None:
-        library = whole.backend.partition(":")[0]
-        names = self.own.get((library, whole.function))
-        for entry in self.layers[number].ranking.timed:
+    def _on_layer(self, layer: Layer, whole: Row) -> Ranked | None:
+        chain = {_last_name(title) for title in whole.function.split("; ")}  # of its own functions
+        for entry in layer.ranking.timed:
             row = entry.row
             same = all(
                 getattr(row, name) == getattr(whole, name)
                 for name in ("backend", "mode", "threads_asked", "implementation")
             )
-            if same and (entry.is_portable or (names and row.function == names[number])):
+            if same and (entry.is_portable or _last_name(row.function) in chain):
                 return entry
         return None
 
@@ -242,7 +239,6 @@ def choose_decoder(
             choice_of(case),
             layers_of(case, choice_of),
             {batch: one for batch, one in sorted(batches.items()) if _is_timed(one.rows)},
-            _own_functions(case, cells),
         )
 
     progress("starting the libraries")
@@ -297,8 +293,8 @@ def _layer_cells(cells: Sequence[Cell], leading: Sequence[Cell]) -> list[Cell]:
     return sorted(kept, key=lambda cell: places[cell.label, cell.mode])
 
 
-def _own_functions(case: Case, cells: Sequence[Cell]) -> dict[tuple[str, str], Sequence[str]]:
-    return {}
+def _last_name(title: str) -> str:
+    return re.sub(r"^([A-Za-z_]+\.)+", "", title)
 
 
 def layers_of(case: Case, choice_of: Callable[[Case], Choice]) -> list[Layer]:
