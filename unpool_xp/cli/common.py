@@ -233,7 +233,8 @@ def resolve_labels(
         lacking = [name for name, reason in why.items() if reason]
         if labels and lacking:
             fail(f"--pass backward: {why[lacking[0]]}")
-        notes.print(f"without gradients, so left out: {', '.join(lacking)}")
+        if lacking:
+            notes.print(f"without gradients, so left out: {', '.join(lacking)}")
         known = [name for name in known if name not in lacking]
     with status("starting the libraries"):
         loadable = find_loadable(labels or known, keep=True)
