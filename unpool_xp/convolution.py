@@ -86,7 +86,7 @@ def conv_transpose(
     """
     named = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
     info = inspect_inputs("conv_transpose", **named)
-    require_dtype("conv_transpose", info.xp, ("numeric",), "a numeric", **named)
+    require_dtype("conv_transpose", info.xp, ("numeric", "computed"), "a numeric", **named)
     require_one_dtype("conv_transpose", info, **named)
     shapes = (tuple(x.shape), tuple(weight.shape), None if bias is None else tuple(bias.shape))
     sizes = (*shapes, stride, padding, output_padding, output_size, groups, dilation)

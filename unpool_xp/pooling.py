@@ -114,7 +114,7 @@ def max_pool(
     Array([[3]], dtype=array_api_strict.int64)
     """
     info = inspect_inputs("max_pool", x=x)
-    require_dtype("max_pool", info.xp, ("integral", "real floating"), "a real", x=x)
+    require_dtype("max_pool", info.xp, ("integral", "real floating", "computed"), "a real", x=x)
     sizes = (kernel_size, stride, padding, dilation)
     plan = info.make_plan(
         plan_max_pool, "max_pool", tuple(x.shape), *sizes, ceil_mode, info.traits.symbolic_axes
@@ -159,8 +159,8 @@ def avg_pool(
         Whether a cell of the padding counts in the mean. What `ceil_mode` adds beyond the padding
         never does.
     divisor : int, optional
-        What each sum is divided by in place of the number of its cells; any int but 0, so that 1
-        gives the sums.
+        What each sum is divided by in place of the number of its cells; any int of 64 bits but 0,
+        so that 1 gives the sums.
 
     Returns
     -------
@@ -247,7 +247,7 @@ def adaptive_max_pool(x: ArrayT, /, output_size: OutputSizes) -> MaxPooled[Array
     """
     operation = "adaptive_max_pool"
     info = inspect_inputs(operation, x=x)
-    require_dtype(operation, info.xp, ("integral", "real floating"), "a real", x=x)
+    require_dtype(operation, info.xp, ("integral", "real floating", "computed"), "a real", x=x)
     plan = info.make_plan(plan_adaptive_max_pool, operation, tuple(x.shape), output_size)
     if info.traits.is_chunked:
         return MaxPooled(*chunked.max_pool(plan, x))
@@ -367,7 +367,7 @@ def fractional_max_pool(
     """
     operation = "fractional_max_pool"
     info = inspect_inputs(operation, x=x)
-    require_dtype(operation, info.xp, ("integral", "real floating"), "a real", x=x)
+    require_dtype(operation, info.xp, ("integral", "real floating", "computed"), "a real", x=x)
     given = (tuple(x.shape), kernel_size, output_size, output_ratio)
     sizes = info.make_plan(plan_fractional_sizes, operation, *given)
     starts = region_starts(info, operation, sizes, samples, seed)

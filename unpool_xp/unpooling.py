@@ -97,7 +97,7 @@ def max_unpool(
     check_bool("max_unpool", "check_indices", check_indices)
     add = duplicates == "sum"
     kinds, kind = (("numeric",), "a numeric") if add else (("bool", "numeric"), "a bool or numeric")
-    require_dtype("max_unpool", info.xp, kinds, kind, values=values)
+    require_dtype("max_unpool", info.xp, (*kinds, "computed"), kind, values=values)
     sizes = (tuple(values.shape), kernel_size, stride, padding, dilation, output_size)
     plan = info.make_plan(plan_max_unpool, "max_unpool", *sizes)
     if info.traits.is_chunked:

@@ -18,7 +18,7 @@ from tests.support.command import problem, python
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
-MEASURED = ("choose_in_code",)  # prints times, and what was the quickest here
+MEASURED = ("choose_in_code", "unet_decoder")  # print times, and what was the quickest here
 every_script = pytest.mark.parametrize("script", SCRIPTS, ids=[path.stem for path in SCRIPTS])
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")

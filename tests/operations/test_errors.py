@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
 import array_api_strict as strict
@@ -41,6 +42,14 @@ bad(ux.max_pool, VALID, X, kernel_size=2, padding="valid")
 bad(ux.avg_pool, "ValueError: divisor=0 must not be 0", X, kernel_size=2, divisor=0)
 bad(ux.avg_pool, "TypeError: divisor must be an int", X, kernel_size=2, divisor=2.0)
 
+BITS = "ValueError: divisor=9223372036854775808 must have at most 64 bits (array of"
+bad(ux.avg_pool, BITS, X, kernel_size=2, divisor=2**63)
+SPAN = "ValueError: kernel_size=2 spans 10 cells with dilation=9, more than the 4 of axis -2"
+bad(ux.max_pool, SPAN, X, kernel_size=2, dilation=9)
+
+HUGE = "ValueError: output_size=2147483648 needs more than the 2**59 cells"
+bad(ux.adaptive_max_pool, HUGE, X, output_size=2**31)
+bad(ux.adaptive_avg_pool, HUGE, X, output_size=2**31)
 bad(ux.adaptive_max_pool, "ValueError: output_size=(2, 0) must be >= 1", X, output_size=(2, 0))
 bad(ux.adaptive_max_pool, "TypeError: x must have a real dtype", X > 3, output_size=2)
 bad(ux.adaptive_avg_pool, "TypeError: output_size must be an int or a tuple", X, output_size=0.5)
@@ -53,6 +62,23 @@ bad(ux.fractional_max_pool, "ValueError: seed=-1 must be >= 0 (array of", X, see
 bad(ux.fractional_max_pool, "TypeError: seed must be an int", X, seed=1.5, **REGIONS)
 bad(ux.fractional_max_pool, "TypeError: seed must be an int", X, seed=True, **REGIONS)
 
+for samples in (
+    [False, False],
+    ["0.3", "0.5"],
+    [0.3, None],
+    np.asarray([0.3, 0.5j]),
+    np.ma.masked_equal([0.3, 0.5], 0.5),
+):
+    said = "TypeError: samples must be "
+    bad(ux.fractional_max_pool, said, X, samples=samples, **REGIONS)
+
+for lead in (1, 2**6):  # of the planes, too
+    size = 2 ** (30 - lead // 2**5)
+    said = f"ValueError: output_size=({size}, {size}) needs more than the 2**59 cells"
+    bad(ux.linear_unpool, said, np.zeros((lead, 1, 1, 1), "f4"), output_size=(size, size))
+
+WORDS = np.asarray(["asymmetric", "half_pixel"])
+bad(ux.nearest_unpool, "ValueError: coordinates=array([", X, scale_factor=2, coordinates=WORDS)
 NEAREST = "ValueError: coordinates='nearest' is not one of asymmetric, half_pixel, align_corners"
 bad(ux.nearest_unpool, "ValueError: give either scale_factor or output_size", X)
 bad(ux.nearest_unpool, NEAREST, X, scale_factor=2, coordinates="nearest")
@@ -81,6 +107,13 @@ bad(
 )
 bad(
     ux.cubic_unpool,
+    "ValueError: coefficient=Fraction(1000",
+    X,
+    scale_factor=2,
+    coefficient=Fraction(10**400),
+)
+bad(
+    ux.cubic_unpool,
     "TypeError: exclude_outside must be a bool",
     X,
     scale_factor=2,
@@ -92,6 +125,7 @@ MEAN = "ValueError: duplicates='mean' is not one of any, sum"
 bad(ux.max_unpool, "ValueError: kernel_size or output_size must be given", X, I2)
 bad(ux.max_unpool, "ValueError: must have the same shape", X, I2[:, :1], kernel_size=2)
 bad(ux.max_unpool, "TypeError: indices must have an integer dtype", X, X, kernel_size=2)
+bad(ux.max_unpool, "ValueError: kernel_size=2147483648 needs more", X, I2, kernel_size=2**31)
 bad(ux.max_unpool, SUMS, X > 3, I2, kernel_size=2, duplicates="sum")
 bad(ux.max_unpool, MEAN, X, I2, kernel_size=2, duplicates="mean")
 
@@ -185,6 +219,41 @@ def test_an_index_outside_the_plane_is_counted_and_the_first_is_named(
 def test_a_dtype_that_is_not_the_library_s_own_is_named(function: Any) -> None:
     with pytest.raises(TypeError, match=f"{function.__name__}: x must have a real.*bfloat16"):
         function(np.ones((1, 1, 4), ml_dtypes.bfloat16), 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: ux.max_pool(x, 2),
+        lambda x: ux.adaptive_max_pool(x, 3),
+        lambda x: ux.fractional_max_pool(x, 2, output_size=2),
+        lambda x: ux.max_unpool(x, torch.as_tensor(I2), output_size=4),
+        lambda x: ux.conv_transpose(x, x.reshape(2, 1, 4, 4)),
+    ],
+)
+def test_a_dtype_that_pytorch_only_copies_is_named(call: Any, dtype: torch.dtype) -> None:
+    with pytest.raises(
+        TypeError, match=r"must have a .* that its library computes with, got torch"
+    ):
+        call(torch.zeros(X.shape, dtype=dtype))
+
+
+@pytest.mark.filterwarnings("ignore:.*prototype")
+def test_tensors_with_gaps_are_refused() -> None:
+    x = torch.as_tensor(X)
+    ux.max_pool(x, 2)  # what is known of plain tensors is no answer for these
+    with pytest.raises(TypeError, match="max_pool: x must be a dense tensor, got a nested one"):
+        ux.max_pool(torch.nested.nested_tensor([x[0], x[0]]), 2)
+    with pytest.raises(TypeError, match="max_pool: x must be a plain tensor, got a MaskedTensor"):
+        ux.max_pool(torch.masked.masked_tensor(x, x > 3), 2)
+
+
+def test_numbers_that_are_no_sizes_may_be_large(eager: Target) -> None:
+    sums, huge = (eager(ux.avg_pool, X, kernel_size=2, divisor=n) for n in (1, -(2**60)))
+    np.testing.assert_array_equal(huge, sums / np.float32(-(2.0**60)))
+    cubic = [eager(ux.cubic_unpool, X, scale_factor=2, coefficient=a) for a in (2**60, 2.0**60)]
+    np.testing.assert_array_equal(*cubic)
 
 
 def test_a_plan_is_not_taken_for_an_equal_looking_one() -> None:

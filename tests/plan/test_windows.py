@@ -213,7 +213,7 @@ def test_the_stride_is_the_kernel_unless_given() -> None:
 def test_a_window_may_be_as_long_as_its_axis_with_the_padding() -> None:
     options: dict[str, Any] = {"kernel_size": (1, 4), "padding": ((0, 0), (2, 1)), "dilation": 2}
     assert pool(3, 4, **options).output == (3, 1)
-    said = "kernel_size=(1, 4) spans 7 cells, more than the 6 of axis -1 with its padding "
+    said = "kernel_size=(1, 4) spans 7 cells with dilation=2, more than the 6 of axis -1 with "
     with fails(ValueError, said, "(array of shape (3, 3))"):
         pool(3, 3, **options)
     with fails(ValueError, "kernel_size=4 spans 4 cells, more than the 3 of axis -2 with"):

@@ -58,7 +58,9 @@ def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
         return _inspect(operation, kind, arrays)
     # Nothing else decides, so arrays that have this in common are inspected once.
     if kind == "torch":
-        looks = [(type(x), x.device, x.layout, x.requires_grad) for x in arrays.values()]
+        looks = [
+            (type(x), x.device, x.layout, x.requires_grad, x.is_nested) for x in arrays.values()
+        ]
         key: frozenset[Any] = frozenset(looks)
     else:
         key = frozenset([(type(x), x.device) for x in arrays.values()])
@@ -87,6 +89,13 @@ def _inspect(operation: str, kind: str, arrays: Mapping[str, Array]) -> InputInf
                 make_plan = _plan_of_traced_sizes
         strided = sys.modules["torch"].strided
         for name, array in arrays.items():
+            if array.is_nested:  # which may have no shape to name
+                raise TypeError(f"{operation}: {name} must be a dense tensor, got a nested one")
+            if type(array).__name__ == "MaskedTensor":
+                raise TypeError(
+                    f"{operation}: {name} must be a plain tensor, got a MaskedTensor of shape "
+                    f"{tuple(array.shape)}"
+                )
             if array.layout != strided:
                 raise TypeError(
                     f"{operation}: {name} must be a dense tensor, got one with the layout "
@@ -212,22 +221,30 @@ def _fast_namespace(xp: Namespace, **overrides: Any) -> Namespace:
 def require_dtype(
     operation: str, xp: Namespace, kinds: tuple[str, ...], expected: str, **arrays: Array
 ) -> None:
-    """Raise a TypeError that names the first argument whose dtype is not of these kinds."""
+    """Raise a TypeError that names the first argument whose dtype is not of these kinds.
+
+    Among the kinds, "computed" stands for none, but asks for more than copies of elements.
+    """
     has_kind = getattr(xp, "has_kind", None) or functools.partial(_has_kind, xp)
     for name, array in arrays.items():
         if not has_kind(array.dtype, kinds):
-            raise TypeError(f"{operation}: {name} must have {expected} dtype, got {array.dtype}")
+            stored = str(array.dtype).startswith(_STORED_ONLY + _COPIED_ONLY)
+            rule = f"{expected} dtype" + stored * " that its library computes with"
+            raise TypeError(f"{operation}: {name} must have {rule}, got {array.dtype}")
 
 
 def _has_kind(xp: Namespace, dtype: Any, kinds: tuple[str, ...]) -> bool:
     """Return whether a dtype is of these kinds, and more than a way to store numbers."""
     try:
-        known = bool(xp.isdtype(dtype, kinds))
+        known = bool(xp.isdtype(dtype, tuple([kind for kind in kinds if kind != "computed"])))
     except TypeError:  # those of ml_dtypes in NumPy, which knows nothing of them
         return False
-    return known and not str(dtype).startswith(_STORED_ONLY)
+    unknown = _STORED_ONLY + _COPIED_ONLY if "computed" in kinds else _STORED_ONLY
+    return known and not str(dtype).startswith(unknown)
 
 
+# PyTorch compares, scatters and multiplies none of these.
+_COPIED_ONLY = ("torch.uint16", "torch.uint32", "torch.uint64")
 # PyTorch has no arithmetic for these; that of JAX has no zero.
 _STORED_ONLY = ("torch.float8", "torch.float4", "torch.complex32", "float8_e8m0fnu")
 

@@ -26,7 +26,7 @@ Rounding: TypeAlias = Literal["floor", "ceil", "round_prefer_floor", "round_pref
 
 def check_choice(operation: str, argument: str, value: object, known: Sequence[str]) -> None:
     """Raise a ValueError that lists the known values."""
-    if value not in known:
+    if not isinstance(value, str) or value not in known:  # an array compares entry by entry
         raise ValueError(f"{operation}: {argument}={value!r} is not one of {', '.join(known)}")
 
 
@@ -172,21 +172,28 @@ def padding_pairs(
     return tuple(result)
 
 
+def as_float(value: object) -> float | None:
+    """Return a real scalar as a float, infinity where it has none; None for anything else."""
+    if not is_scalar(value) or not isinstance(value, numbers.Real | Decimal):
+        return None
+    try:
+        return float(value)
+    except (OverflowError, ValueError):  # a Fraction beyond the floats, a signalling NaN
+        return math.inf
+
+
 def factors_per_axis(
     operation: str, argument: str, value: Any, rank: int, shape: Shape
 ) -> tuple[float, ...]:
     """Return one float for each spatial axis, each positive and finite."""
     factors = []
     for entry in _entries(operation, argument, value, rank, shape):
-        if not is_scalar(entry) or not isinstance(entry, numbers.Real | Decimal):
+        factor = as_float(entry)
+        if factor is None:
             raise TypeError(
                 f"{operation}: {argument} must be a number or a tuple of numbers, got {value!r} "
                 f"(array of shape {shape})"
             )
-        try:
-            factor = float(entry)
-        except (OverflowError, ValueError):  # a Fraction beyond the floats, a signalling NaN
-            factor = math.inf
         if not (factor > 0 and math.isfinite(factor)):
             fail(operation, argument, value, shape, "must be positive and finite")
         factors.append(factor)

@@ -76,7 +76,8 @@ def clear() -> None:
 # --- sizes that no array has ---------------------------------------------------------------------
 
 _MAX_CELLS = 2**59  # of 16 bytes: the address space
-_WIDENING = ("scale_factor", "output_size", "stride", "dilation")
+_WIDENING = ("scale_factor", "output_size", "kernel_size", "stride", "dilation")
+_NO_SIZES = ("divisor", "coefficient")
 
 
 def checked(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
@@ -87,23 +88,29 @@ def checked(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
     """
     values: tuple[Any, ...] = args
     names = list(inspect.signature(make_plan).parameters)
-    huge = [_largest(value) >= _MAX_CELLS for value in values]
+    huge = [
+        name not in _NO_SIZES and _largest(value) >= _MAX_CELLS
+        for name, value in zip(names, values, strict=False)  # some have defaults
+    ]
     if "output_size" in names:  # whose plan may be as long as the output
         position = names.index("output_size")
         huge[position] = huge[position] or _cells(values[position]) >= _MAX_CELLS
+    shape: Any = next((value for value in values if isinstance(value, tuple)), ())
     if not any(huge):
         plan = make_plan(*args)
-        if _cells(getattr(plan, "plane", ())) < _MAX_CELLS:
+        output = getattr(plan, "output", None)  # of an axis a number
+        plane: Any = output if isinstance(output, tuple) else getattr(plan, "plane", ())
+        lead = shape[: max(len(shape) - len(plane), 0)]
+        if _cells(plane) * _cells(lead) < _MAX_CELLS:
             return plan
-    operation, shape = values[0], next(value for value in values if isinstance(value, tuple))
-    given = zip(names, values, huge, strict=False)  # some have defaults
+    given = zip(names, values, huge, strict=False)
     wrong = ", ".join(
         f"{name}={value!r}"
         for name, value, is_huge in given
         if is_huge or (not any(huge) and name in _WIDENING and value not in (None, 1))
     )
     raise ValueError(
-        f"{operation}: {wrong} needs more than the 2**59 cells that an array can have "
+        f"{values[0]}: {wrong} needs more than the 2**59 cells that an array can have "
         f"(array of shape {shape})"
     )
 

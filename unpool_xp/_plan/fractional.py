@@ -14,6 +14,7 @@ from unpool_xp._plan.arguments import (
     Scales,
     Shape,
     Sizes,
+    as_float,
     as_int,
     factors_per_axis,
     fail,
@@ -138,8 +139,16 @@ def draw_region_starts(
 def _validated_samples(
     operation: str, samples: Any, lead: Shape, rank: int
 ) -> npt.NDArray[np.float64]:
+    if isinstance(samples, np.ma.MaskedArray):
+        raise TypeError(f"{operation}: samples must be a plain array, got a masked one")
     try:
-        drawn = np.asarray(samples, dtype=np.float64)
+        given = np.asarray(samples)
+        is_number = given.dtype.kind not in "bcSUmM"
+        if given.dtype.kind == "O":
+            is_number = None not in map(as_float, given.flat)
+        if not is_number:
+            raise TypeError(f"got {samples!r}")
+        drawn = given.astype(np.float64)
     except (TypeError, ValueError, RuntimeError) as error:  # of PyTorch, for one with a gradient
         raise TypeError(f"{operation}: samples must be numbers on the host: {error}") from error
     if drawn.shape not in ((rank,), (*lead, rank)):

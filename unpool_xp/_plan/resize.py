@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -16,6 +15,7 @@ from unpool_xp._plan.arguments import (
     Scales,
     Shape,
     Sizes,
+    as_float,
     check_bool,
     check_choice,
     factors_per_axis,
@@ -301,15 +301,17 @@ def plan_interpolation(
     check_bool(operation, "antialias", antialias)
     check_bool(operation, "exclude_outside", exclude)
     if coefficient is not None or operation == "cubic_unpool":
-        if isinstance(coefficient, bool) or not isinstance(coefficient, numbers.Real):
+        number = as_float(coefficient)
+        if number is None:
             raise TypeError(
                 f"{operation}: coefficient must be a number, got {coefficient!r} (array of shape "
                 f"{shape})"
             )
         # Where torch.compile takes the default for a symbol, it is a plain number from here on.
-        coefficient = -0.75 if coefficient == -0.75 else float(coefficient)
-        if not -math.inf < coefficient < math.inf:
+        number = -0.75 if coefficient == -0.75 else number
+        if not math.isfinite(number):
             fail(operation, "coefficient", coefficient, shape, "must be finite")
+        coefficient = number
     kernel = Kernel(coordinates, coefficient, antialias, exclude)
     axes = plan_resize(operation, shape, scale_factor, output_size)
     return InterpolationPlan(

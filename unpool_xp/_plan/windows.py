@@ -158,8 +158,13 @@ class AvgPoolPlan:
     """Plan of an average pooling: the windows and the divisor of each sum."""
 
     axes: tuple[AnyWindows, ...]
-    divisor: int | None  # where it is the same for all windows
+    divisor: float | None  # where it is the same for all windows
     include_pad: bool = True
+
+    @property
+    def output(self) -> Shape:
+        """How many windows there are along each axis."""
+        return tuple([axis.count for axis in self.axes])
 
 
 def pad_widths(axes: tuple[AnyWindows, ...]) -> tuple[Shape, Shape]:
@@ -217,8 +222,9 @@ def plan_windows(
         overhang = min(s, extent - after) - 1 if ceil_mode else 0
         count = (n + before + after - extent + overhang) // s + 1
         if count < 1:
-            rule = f"spans {extent} cells, more than the {n + before + after} of axis {i - rank}"
-            fail(operation, "kernel_size", kernel_size, shape, rule + " with its padding")
+            spread = f" with dilation={dilation!r}" if d > 1 else ""
+            rule = f"spans {extent} cells{spread}, more than the {n + before + after} of axis "
+            fail(operation, "kernel_size", kernel_size, shape, f"{rule}{i - rank} with its padding")
         firsts = range(-before, 0, s) if d > 1 else ()  # the windows that start in the padding
         if any(p % d >= n and p + before < count * s for p in firsts):
             fail(operation, "dilation", dilation, shape, "leaves a window without a single element")
@@ -282,7 +288,9 @@ def plan_avg_pool(
         divisor = as_int(operation, "divisor", divisor, shape)
         if not divisor:
             fail(operation, "divisor", divisor, shape, "must not be 0")
-        return AvgPoolPlan(axes, divisor)
+        if not -(2**63) <= divisor < 2**63:
+            fail(operation, "divisor", divisor, shape, "must have at most 64 bits")
+        return AvgPoolPlan(axes, float(divisor))  # for JAX an int has at most 32 bits
     return plan_means(axes, include_pad=count_include_pad)
 
 

@@ -33,10 +33,9 @@ def native_chains(case: Case) -> list[Native]:
     list of Native
         At most `MOST_CHAINS` of each library.
     """
-    case = case.forward
     natives = (native for part in case.parts for native in part.definition.natives)
     return [
-        _chain(library, case, dict(zip(choices, chosen, strict=True)))
+        _chain(library, case.forward, dict(zip(choices, chosen, strict=True)))
         for library in dict.fromkeys(native.library for native in natives)
         for choices in [_choices(library, case)]
         for chosen in _varied([*choices.values()])

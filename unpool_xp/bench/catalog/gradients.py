@@ -189,6 +189,7 @@ def conv_transpose_gradients(case: Case, arrays: Arrays) -> Outputs:
             ),
         )
         met = full[cells].reshape(len(rows), out_channels, -1)
-        by_x += weight[at_tap] @ met
-        by_weight[at_tap] = np.tensordot(rows, met, axes=((0, 2), (0, 2)))
+        by_x += np.ascontiguousarray(weight[at_tap]) @ met  # a product of strided ones is slow
+        # Item by item: a product over all of them at once would copy the whole input for each tap.
+        by_weight[at_tap] = sum(one @ other.T for one, other in zip(rows, met, strict=True))
     return by_x.reshape(x.shape), by_weight
