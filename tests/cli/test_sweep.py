@@ -194,6 +194,15 @@ def test_a_decoder_in_a_file_is_measured_as_a_whole_and_by_its_layers(tmp_path: 
     assert whole.startswith("decoder-1x2x8x8-small-3layers~")
     cases = [part.name for part in Case("decoder", (1, 2, 8, 8), name="x", layers=layers).parts]
     assert parts == cases[:2]
+    changed = ("--batch", "2,3", "--dtype", "float16", "--scale-channels", "2")
+    shown = run("sweep", "--layers", str(file), "--list", *SMALL[2:], *changed)
+    for batch in (2, 3):
+        assert f"max_pool-{batch}x4x8x8-k2x2-s2x2-float16" in shown.stdout
+    shown = run("choose", "--check-layers", str(file))
+    assert [line.split()[0] for line in shown.stdout.splitlines()[-4:]] == [
+        *("max_pool", "nearest_unpool", "max_pool", "the")
+    ]
+    assert "1x2x4x4" in shown.stdout
     file.write_text(json.dumps({"shape": [1, 2, 8, 8], "layers": [pool, unpool]}), encoding="utf-8")
     shown = run("sweep", "--layers", str(file), "--list")
     assert shown.returncode == 2
@@ -208,6 +217,7 @@ def test_a_decoder_in_a_file_is_measured_as_a_whole_and_by_its_layers(tmp_path: 
         ("--shape 1,2,4,4", "--shape is of one case: give its --operation, once"),
         ("--shape 1,2,4,4 -o max_pool -o avg_pool", "give its --operation, once"),
         ("--out-channels 3", "--out-channels is of one case: give its --shape as well"),
+        ("--batch 2 --preset full", "is of a decoder: give its --preset or --layers as well"),
         ("--dtype float16 --preset full", "--dtype is of one case"),
         ("-o max_pool --shape 1,2,x,4", "--shape '1,2,x,4' is no int"),
         ("-o max_pool --shape 1,2,4,4", "--kernel is missing: max_pool needs it"),

@@ -64,22 +64,28 @@ def chosen_cases(
     shape: str | None,
     operations: Sequence[str],
     settings: Mapping[str, Any],
+    *,
+    batches: Sequence[int] = (),
+    scale_channels: float | None = None,
 ) -> Preset:
     """Return the cases of a preset, of a file, or the one that options describe; exit with why not.
 
-    The settings are the other arguments of `case_of`, None where they are not given.
+    The settings are the other arguments of `case_of`, None where they are not given. A decoder can
+    be had in several batches, and with its channels scaled.
     """
-    from unpool_xp.bench.cases.layers import read_layers
-    from unpool_xp.bench.catalog.presets import Preset, decoder_cases
+    from unpool_xp.bench.catalog.presets import DECODERS, Preset, decoder_cases
     from unpool_xp.bench.catalog.presets import preset as preset_of
-    from unpool_xp.bench.measure.host.cgroup import available_memory
 
     choices = {"--preset": preset, "--layers": layers, "--shape": shape}
     given = [option for option, value in choices.items() if value is not None]
     if len(given) > 1:
         fail(f"{' and '.join(given)}: give one of them")
+    is_decoder = layers is not None or preset in DECODERS
+    if not is_decoder:
+        changes = {"batch": batches or None, "scale_channels": scale_channels}
+        require_absent(changes, "is of a decoder: give its --preset or --layers as well")
     for name, value in settings.items():
-        if value is not None and shape is None:
+        if value is not None and shape is None and not (is_decoder and name == "dtype"):
             fail(f"--{name.replace('_', '-')} is of one case: give its --shape as well")
     try:
         if shape is not None:
@@ -87,13 +93,13 @@ def chosen_cases(
                 fail("--shape is of one case: give its --operation, once")
             settings = {**settings, "dtype": settings["dtype"] or "float32"}
             return Preset((case_of(operations[0], shape=shape, **settings),))
-        if layers is None:
+        if not is_decoder:
             return preset_of(preset or "quick")
-        return Preset(decoder_cases(read_layers(layers, memory_bytes=available_memory())))
-    except OSError as error:
-        fail(f"--layers {layers}: {error.strerror}")
     except ValueError as error:
         fail(str(error))
+    changed: dict[str, Any] = {"dtype": settings["dtype"], "scale_channels": scale_channels}
+    decoders = [decoder_of(preset, layers, batch=n, **changed) for n in batches or (None,)]
+    return Preset(tuple(dict.fromkeys(case for one in decoders for case in decoder_cases(one))))
 
 
 def case_of(

@@ -32,6 +32,11 @@ def decoder(*layers: Any, shape: tuple[int, ...] = (2, 4, 9, 8), **fields: Any) 
 REGIONS = {"operation": "fractional_max_pool", "kernel": 2, "scale": 0.5, "name": "pool"}
 UNPOOLED = decoder(POOL, UP, {**POOL, "name": "inner"}, UNPOOL, CONV)
 SMOOTH = decoder(CONV, {"operation": "linear_unpool", "scale": 1.5}, CONV, dtype="float16")
+OVERLAPPING = decoder(POOL | {"kernel": 3, "stride": 2, "padding": 1}, UNPOOL)
+# A sum that is rounded would decide where the maxima of ties are.
+HALF = decoder(
+    CONV, POOL | {"kernel": 1}, {**POOL, "name": "b"}, UNPOOL | {"indices": "b"}, dtype="float16"
+)
 INTEGERS = decoder(POOL, UNPOOL, POOL | {"name": "last"}, dtype="uint8")
 FRACTIONAL = decoder(
     REGIONS,
@@ -66,7 +71,9 @@ def test_a_decoder_has_one_name_and_comes_back_from_json() -> None:
     assert decoder(UP | {"scale": [2.0, 2]}).name == decoder(UP).name
 
 
-@pytest.mark.parametrize("case", [UNPOOLED, SMOOTH, INTEGERS, FRACTIONAL], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "case", [UNPOOLED, SMOOTH, INTEGERS, FRACTIONAL, OVERLAPPING, HALF], ids=lambda c: c.name
+)
 def test_a_decoder_is_right_on_every_library(case: Case) -> None:
     inputs = HostInputs(case)
     for label in ("numpy", "torch:cpu", "jax:cpu"):
@@ -182,6 +189,10 @@ def test_a_library_that_lacks_a_dtype_of_a_layer_says_so() -> None:
         ([POOL, UNPOOL | {"name": "x", "indices": "x"}], "indices='x' is this very layer"),
         ([UP | {"name": "pool"}, UNPOOL], "indices='pool' is a nearest_unpool, not a max_pool"),
         ([POOL, UNPOOL | {"kernel": 2}], "kernel=2 is that of the pooling that indices names"),
+        (
+            [POOL | {"kernel": 3, "stride": 2}, UP | {"scale": 1}, UNPOOL],
+            "layer 3 (max_unpool): the windows of 'pool' may overlap",
+        ),
         ([POOL, UP, UNPOOL], "values of shape (2, 4, 8, 8) do not fit the indices of 'pool'"),
         (
             [FRACTIONAL.layers[0], {**FRACTIONAL.layers[1], "scale": 2}],

@@ -152,10 +152,25 @@ def _outputs(case: Case) -> Layout:
 
 def _make_inputs(case: Case) -> Arrays:
     arrays: Arrays = {"x": feature_map(case.shape, case.dtype, rank=layers_of(case)[0].case.rank)}
+    sources = [layer.source for layer in layers_of(case) if layer.source is not None]
     for number, layer in enumerate(layers_of(case), start=1):
         made = layer.case.definition.make_weights(layer.case)
+        if layer.case.operation == "conv_transpose" and number <= max(sources, default=0):
+            made = {"weight": _copying(made["weight"])}
         arrays |= {f"{name}_{number}": made[name] for name in layer.weights}
     return arrays
+
+
+def _copying(weight: NDArray) -> NDArray:
+    """Return weights of which each output channel copies an input channel.
+
+    No sum is rounded then, so no rounding decides where a later pooling has its maxima.
+    """
+    copying = np.zeros_like(weight)
+    outputs = np.arange(weight.shape[1])
+    taps = copying.reshape(*weight.shape[:2], -1)  # a view
+    taps[outputs % len(weight), outputs, 0] = 1
+    return copying
 
 
 def _options(case: Case) -> dict[str, Any]:

@@ -59,6 +59,12 @@ def _follow(case: Case, before: Sequence[Layer], shape: tuple[int, ...]) -> Laye
             f"values of shape {shape} do not fit the indices of {name!r}, of shape "
             f"{pool.output_shape}"
         )
+    if pool is not None and source != len(before) - 1 and _overlaps(pool):
+        name = case.layers[source]["name"]
+        raise ValueError(
+            f"the windows of {name!r} may overlap: of two values with one place, which is kept is "
+            "up to the library, so only the very next layer can undo it"
+        )
     fields: dict[str, Any] = {"dtype": case.dtype, "backward": case.backward}
     if pool is not None and given["operation"] == "max_unpool":
         made = _undo(pool, shape, **fields)
@@ -73,6 +79,13 @@ def _follow(case: Case, before: Sequence[Layer], shape: tuple[int, ...]) -> Laye
     _, *others = made.definition.inputs(made)
     weights = tuple(others[1:] if pool is not None else others)
     return Layer(made, weights, source)
+
+
+def _overlaps(pool: Case) -> bool:
+    """Return whether two windows of a pooling can have their maximum at one place."""
+    if pool.operation != "max_pool":
+        return True
+    return any(k > s for k, s in zip(pool.kernel, pool.stride, strict=True))
 
 
 def _undo(pool: Case, shape: tuple[int, ...], **fields: Any) -> Case:

@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 from rich.console import Console
 from rich.markup import escape
 
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import (
     bytes_text,
+    count_text,
     escape_markdown,
     markdown_table,
     number_of,
@@ -290,3 +292,13 @@ def decoder_as_csv(choice: DecoderChoice, others: Sequence[OtherMachine] = ()) -
     """Return a line a candidate: for the whole, at each batch, and for each layer."""
     parts = [({"part": name}, one) for name, one in choice.parts.items()]
     return table_as_csv(("part",), parts, others)
+
+
+def print_layers(console: Console, decoder: Case) -> None:
+    """Print the shapes, the bytes moved and the operations of each layer, and of the whole."""
+    table = text_table("layer", "shape", "makes", "bytes", "flops")
+    names = [layer.get("name") or layer["operation"] for layer in decoder.layers]
+    for name, case in zip([*names, "the whole"], [*decoder.parts, decoder], strict=True):
+        shapes = (sizes_text(case.shape), sizes_text(case.output_shape))
+        table.add_row(escape(name), *shapes, bytes_text(case.bytes_moved), count_text(case.flops))
+    console.print(table)

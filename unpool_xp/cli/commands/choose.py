@@ -63,6 +63,9 @@ def choose(
     out_channels: ChannelsOption = None,
     preset: Annotated[str | None, typer.Option(help="A decoder: segnet, unet, dcgan, vae.")] = None,
     layers: Annotated[Path | None, typer.Option(help="A decoder, as TOML or JSON.")] = None,
+    check_layers: Annotated[
+        Path | None, typer.Option(help="Only print the shapes that the layers of a file lead to.")
+    ] = None,
     batch: Annotated[
         str | None, typer.Option(help="Batch of a decoder, e.g. 4, or 1,4,16 to compare them.")
     ] = None,
@@ -108,6 +111,9 @@ def choose(
     from unpool_xp.bench.verdicts.against import set_beside
 
     started = ctx.meta.get("unpool_xp.started", time.monotonic())
+    if check_layers is not None:
+        decoder.print_layers(out, decoder_of(None, check_layers))
+        return
     settings: dict[str, Any] = {
         "shape": shape,
         "kernel": kernel,

@@ -38,6 +38,7 @@ from unpool_xp.cli.common import (
     fail,
     notes,
     out,
+    parse_counts,
     parse_threads,
     report_disturbed,
     report_load,
@@ -84,6 +85,12 @@ def sweep(
     layers: Annotated[
         Path | None,
         typer.Option(help="Instead of a preset, a decoder in a file, .toml or .json."),
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option(help="Of a decoder, e.g. 4, or 1,4,16 for each of them.")
+    ] = None,
+    scale_channels: Annotated[
+        float | None, typer.Option(help="Times the channels of a decoder, e.g. 0.5.")
     ] = None,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
@@ -143,7 +150,15 @@ def sweep(
         "out_channels": out_channels,
         "dtype": dtype,
     }
-    chosen = chosen_cases(preset, layers, shape, operation or (), settings)
+    chosen = chosen_cases(
+        preset,
+        layers,
+        shape,
+        operation or (),
+        settings,
+        batches=parse_counts("--batch", batch, "batch", 1_000_000),
+        scale_channels=scale_channels,
+    )
     cases = [case for case in chosen.cases if not operation or case.operation in operation]
     if not cases:
         fail(f"{layers or preset or 'quick'} has no case of {', '.join(operation or ())}")
