@@ -167,12 +167,12 @@ def test_choose_measures_a_decoder_its_layers_and_its_batches(tmp_path: Path) ->
     assert shown.returncode == 0, shown.stderr
     answer = json.loads(shown.stdout)
     assert (answer["decoder"], answer["case"]["shape"]) == ("small", [2, 2, 8, 8])
-    assert answer["use"] == ["numpy"]
+    assert all(name.startswith("numpy") for name in answer["use"])
     assert [layer["layer"] for layer in answer["layers"]] == ["pool", "2 max_unpool"]
     assert all(layer["seconds_with_winner"] > 0 for layer in answer["layers"])
     assert answer["sum_of_layers_s"] > 0
     assert [one["batch"] for one in answer["batches"]] == [2, 4]
-    assert answer["peak_bytes"]["numpy"] > 0
+    assert all(answer["peak_bytes"].values())
     parts = {line["part"] for line in csv.DictReader(io.StringIO(table.read_text("utf-8")))}
     assert parts == {"the whole small", "a batch of 4", "layer pool", "layer 2 max_unpool"}
 

@@ -14,7 +14,7 @@ def test_a_damaged_file_is_read_or_refused() -> None:
 
 
 def test_rows_that_contradict_themselves_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    with_lists_of_unequal_length = [102, 143, 202, 886]
+    with_lists_of_unequal_length = [227, 245]
     assert fuzz(0, with_lists_of_unequal_length, pages=0) == 0
     monkeypatch.setattr(schema, "_require_consistent", lambda row: None)
     assert fuzz(0, with_lists_of_unequal_length, pages=0) > 0

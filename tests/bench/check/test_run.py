@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,13 +19,20 @@ from unpool_xp import backends, capabilities
 from unpool_xp.bench.check import trials
 from unpool_xp.bench.check.run import CheckResult, check_operation, to_json, to_junit
 
+# JAX compiles each eager call anew; `unpool-xp check` has all dtypes, and so has test_dtypes.py.
+DTYPES_OF_JAX = ("bool", "int32", "int64", "uint8", "bfloat16", "float32", "complex64")
+
+
+def dtypes_of(label: str) -> Sequence[str]:
+    return DTYPES_OF_JAX if label.startswith("jax") else capabilities.DTYPES
+
 
 def checked(label: str, operations: Iterable[str]) -> list[CheckResult]:
     backend = backends.load(label)
     return [
         result
         for operation in operations
-        for dtype in capabilities.DTYPES
+        for dtype in dtypes_of(label)
         for result in check_operation(backend, operation, dtype)
     ]
 
@@ -41,7 +48,7 @@ def test_every_operation_agrees_with_the_reference(label: str) -> None:
     results = checked(label, capabilities.OPERATIONS)
     assert [result for result in results if result.outcome == "failed"] == []
     modes = 2 if label.startswith("jax") else 1
-    assert len(results) == modes * len(capabilities.OPERATIONS) * len(capabilities.DTYPES)
+    assert len(results) == modes * len(capabilities.OPERATIONS) * len(dtypes_of(label))
     for result in results:
         reason = capabilities.why_not(result.operation, label.partition(":")[0], result.dtype)
         assert (result.outcome == "skipped") == (reason is not None)
@@ -64,7 +71,7 @@ def test_a_gap_that_is_named_is_a_gap() -> None:
             assert capabilities.why_not(operation, "torch", dtype)
             trial = next(t for t in trials.TRIALS if t.operation == operation)
             inputs = [torch.tensor(array) for array in trial.arrays(dtype)]
-            with pytest.raises(NotImplementedError, match="not implemented"):
+            with pytest.raises(TypeError, match="that its library computes with"):
                 trial.function(*inputs, **trial.options)
 
 
