@@ -11,7 +11,7 @@ from tests.support.cases import SMALL
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedGradients, MismatchError
 from unpool_xp.bench.cases.gradients import directional_derivative
-from unpool_xp.bench.cases.operation import operations
+from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.catalog import OPERATIONS
 
 DECODER = Case(
