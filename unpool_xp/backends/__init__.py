@@ -1,7 +1,7 @@
 """From a label such as "torch:cuda" to a namespace, a device, and how to wait for it.
 
 Imports `_array`. Other libraries plug in through the entry point group ``unpool_xp.backends``: the
-name is the label, the object a callable without arguments that returns a `Backend`.
+name is the label, the object a callable without arguments that returns a `Backend`. So do files.
 """
 
 from unpool_xp.backends.base import (
@@ -13,7 +13,7 @@ from unpool_xp.backends.base import (
     DeviceFacts,
     GradientsUnavailableError,
 )
-from unpool_xp.backends.registry import available, full_label, known, load
+from unpool_xp.backends.registry import available, full_label, known, load, name_file
 
 __all__ = [
     "Backend",
@@ -27,4 +27,5 @@ __all__ = [
     "full_label",
     "known",
     "load",
+    "name_file",
 ]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from unpool_xp.backends.base import Backend, BackendBrokenError, BackendUnavailableError
+from unpool_xp.backends.files import explain_file, import_file
 from unpool_xp.backends.libraries import (
     _load_cupy,
     _load_dask,
@@ -28,6 +33,10 @@ _LOADERS: dict[str, Callable[[], Backend]] = {
 }
 _ALIASES = {"torch": "torch:cpu", "cupy": "cupy:cuda", "jax": "jax:cpu"}
 _ENTRY_POINT_GROUP = "unpool_xp.backends"
+# Files of backends that were asked for, "/path/my_backend.py:load", so that child processes know
+# them as well.
+VARIABLE = "UNPOOL_XP_BACKENDS"
+_SEPARATOR = "\n"
 
 
 def _plugins() -> dict[str, EntryPoint]:
@@ -45,18 +54,62 @@ def known() -> list[str]:
     return [*_LOADERS, *(name for name in _plugins() if name not in _LOADERS)]
 
 
+def _files() -> list[str]:
+    return [source for source in os.environ.get(VARIABLE, "").split(_SEPARATOR) if source]
+
+
+def name_file(source: str, label: str) -> None:
+    """Keep the label of a file's backend, and of no other; raise a ValueError where it is taken."""
+    if source not in _files():
+        return
+    others = [_ALIASES.get(one) for one in _files() if one != source]
+    if label in (*known(), *others):
+        raise ValueError(f"{Path(source).name}: its label {label!r} is that of another backend")
+    _ALIASES[source] = label
+
+
+def _load_file(source: str) -> Backend:
+    path, _, name = source.rpartition(":")
+    try:
+        module = import_file(Path(path))
+        if not hasattr(module, name):
+            raise AttributeError(f"there is no {name!r} in it")
+        found = getattr(module, name)()
+    except BackendUnavailableError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BackendBrokenError(explain_file(error, Path(path).name)) from error
+    if not isinstance(found, Backend):
+        raise BackendBrokenError(f"{Path(path).name}: {name} gave {type(found)}, not a Backend")
+    return found
+
+
+def _find_in_files(label: str) -> Backend:
+    """Return the backend of a file, by the file or by the label that it has."""
+    if label in _files():
+        return _load_file(label)
+    for source in _files():
+        with contextlib.suppress(BackendUnavailableError):
+            backend = _load_file(source)
+            if backend.label == label:
+                return backend
+    raise ValueError(f"unknown backend {label!r}; known: {', '.join(known())}")
+
+
 def full_label(label: str) -> str:
     """Return the full form of a label; nothing is imported.
 
     Parameters
     ----------
     label : str
-        One of `known`, or a library alone.
+        One of `known`, a library alone, or a file and what makes a `Backend` in it, such as
+        ``"my_backend.py:load"``.
 
     Returns
     -------
     str
-        Such as ``"torch:cpu"`` for ``"torch"``.
+        Such as ``"torch:cpu"`` for ``"torch"``. Of a file its path, until its backend has told
+        its label.
 
     Raises
     ------
@@ -69,8 +122,15 @@ def full_label(label: str) -> str:
     >>> backends.full_label("jax")
     'jax:cpu'
     """
+    if re.fullmatch(r".+\.py:\w+", label):
+        path, _, name = label.rpartition(":")
+        label = f"{Path(path).resolve()}:{name}"
+        if label not in _files():
+            os.environ[VARIABLE] = _SEPARATOR.join([*_files(), label])
+    if label.endswith(".py"):
+        raise ValueError(f"{label}: say what makes the backend, as in {label}:load")
     label = _ALIASES.get(label, label)
-    if label not in known():
+    if label not in known() and not _files():
         raise ValueError(f"unknown backend {label!r}; known: {', '.join(known())}")
     return label
 
@@ -82,7 +142,7 @@ def load(label: str) -> Backend:
     ----------
     label : str
         ``library[:device]``, one of `known`; ``"torch"`` and ``"jax"`` mean the CPU, ``"cupy"``
-        the GPU.
+        the GPU. Or a file: ``"my_backend.py:load"``.
 
     Returns
     -------
@@ -111,6 +171,8 @@ def load(label: str) -> Backend:
     'numpy'
     """
     label = full_label(label)
+    if label not in known():
+        return _find_in_files(label)
     try:
         backend = _LOADERS[label]() if label in _LOADERS else _plugins()[label].load()()
     except BackendUnavailableError:

@@ -18,7 +18,7 @@ from unpool_xp.bench.cases.loading import is_source, operations
 from unpool_xp.bench.cases.operation import Operation
 from unpool_xp.bench.cases.parameter import Parameter
 from unpool_xp.capabilities import DTYPES
-from unpool_xp.cli.common import fail, load_or_fail, notes, operation_names
+from unpool_xp.cli.common import SHARED_OPTIONS, fail, load_or_fail, notes, operation_names
 from unpool_xp.cli.stopping import HIDDEN, StoppableCommand
 
 if TYPE_CHECKING:
@@ -79,23 +79,28 @@ class CaseCommand(StoppableCommand):
 
     def _require_options(self, operation: Operation) -> None:
         """Exit where a parameter has the name of an option of the command."""
-        for param in self.params:
-            if param.name in operation.parameters:
+        for name in operation.parameters:
+            if _option(name) in self._own_options():
                 fail(
-                    f"{operation.name}: its parameter {param.name!r} cannot have the name of an "
-                    f"option of this command, {_option(param.name)}"
+                    f"{operation.name}: its parameter {name!r} cannot have the name of an "
+                    f"option of this command, {_option(name)}"
                 )
+
+    def _own_options(self) -> set[str]:
+        """Return the options that no parameter can be."""
+        own = {word for one in self.params for word in (*one.opts, *one.secondary_opts)}
+        return {*own, *SHARED_OPTIONS, "--help"}
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return what is given on the command line, parameters after the shape."""
         own = super().get_params(ctx)
         after = [one.name for one in own].index("shape") + 1
-        taken = {one.name for one in own}
+        taken = self._own_options()
         known = {
             name: parameter
             for operation in reversed([*operations().values()])  # the first has the last word
             for name, parameter in operation.parameters.items()
-            if parameter.convert is None and name not in taken
+            if parameter.convert is None and _option(name) not in taken
         }
         return [*own[:after], *_options(known), *own[after:]]
 
@@ -275,7 +280,9 @@ def as_options(message: str) -> str:
     fields = "|".join({"operation", "shape", "dtype", *parameters})
     message = re.sub(rf"\b({fields})=", lambda field: f"{_option(field[1])} ", message)
     subject, takes, known = message.partition(", which takes ")
-    return subject + takes + ", ".join(map(_option, known.split(", "))) if takes else message
+    if not takes or known == "none":
+        return message
+    return subject + takes + ", ".join(map(_option, known.split(", ")))
 
 
 def _option(field: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import io
 import os
 import re
@@ -24,7 +25,7 @@ from typer.core import TyperGroup
 
 from unpool_xp import __version__, backends
 from unpool_xp.backends.base import usable_cores
-from unpool_xp.bench.cases.loading import is_source, load_operations, operations
+from unpool_xp.bench.cases.loading import is_source, load_operations, operations, problems
 from unpool_xp.bench.cases.operation import Operation
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS, why_no_gradients
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _REFRESHES = 1  # a second: to draw takes time from what is measured
 _WAIT_SECONDS = 2.0
 _MIN_WIDTH = 20  # of a terminal, in characters
-_SHARED_OPTIONS = ("--ascii", "--quiet", "--no-color")  # of `main_options`
+SHARED_OPTIONS = ("--ascii", "--quiet", "--no-color")  # of `main_options`
 
 
 class _Commands(TyperGroup):
@@ -50,8 +51,8 @@ class _Commands(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the options of all commands before the command, wherever they are."""
         end = args.index("--") if "--" in args else len(args)
-        shared = [arg for arg in args[:end] if arg in _SHARED_OPTIONS]
-        own = [arg for arg in args[:end] if arg not in _SHARED_OPTIONS]
+        shared = [arg for arg in args[:end] if arg in SHARED_OPTIONS]
+        own = [arg for arg in args[:end] if arg not in SHARED_OPTIONS]
         return super().parse_args(ctx, [*shared, *own, *args[end:]])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -185,6 +186,8 @@ def _known_operations(names: list[str] | None) -> list[str] | None:
 def operation_names(words: Sequence[str] | None) -> list[str]:
     """Return the names of operations that are given by name, file, folder or module."""
     names: dict[str, None] = {}
+    for problem in problems():
+        note_left_out(problem)
     for word in words or ():
         if is_source(word):
             names |= dict.fromkeys(operation.name for operation in load_or_fail(word))
@@ -198,9 +201,18 @@ def operation_names(words: Sequence[str] | None) -> list[str]:
 def load_or_fail(source: str) -> list[Operation]:
     """Load operations; exit with why not. What is wrong with files of a folder is a note."""
     try:
-        return load_operations(source)
+        found = load_operations(source)
     except ValueError as error:
         fail(str(error))
+    for problem in problems():
+        note_left_out(problem)
+    return found
+
+
+@functools.cache
+def note_left_out(problem: str) -> None:
+    """Say once what of somebody's does not load, where other things go on."""
+    err.print(f"[yellow]left out: {escape(problem)}[/]")
 
 
 BackendOption = Annotated[

@@ -115,6 +115,9 @@ def explain(error: BaseException) -> ExitCode:
         broken = f"a library that the commands need does not import: {error}"
         _print_error(f"unpool-xp: {f'{name} is not installed; {need}' if missing else broken}")
         return ExitCode.CANNOT_TELL
+    if type(error).__name__ == "OperationError":  # whose module may not have been imported
+        _print_error(f"error: {error}")
+        return ExitCode.CANNOT_TELL
     if isinstance(error, OSError) and error.filename is not None:
         _print_error(f"error: cannot read or write {error.filename}: {error.strerror}")
         return ExitCode.FAULT

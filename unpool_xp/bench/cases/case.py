@@ -11,19 +11,12 @@ from typing import Any, Literal
 import msgspec
 
 from unpool_xp.bench.cases import gradients
+from unpool_xp.bench.cases.arrays import input_layout, make_arrays, output_layout
 from unpool_xp.bench.cases.formatting import sizes_text, threads_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.cases.native import Native
-from unpool_xp.bench.cases.operation import (
-    Arrays,
-    Layout,
-    Operation,
-    input_layout,
-    make_arrays,
-    output_layout,
-    total_bytes,
-)
+from unpool_xp.bench.cases.operation import Arrays, Layout, Operation, total_bytes
 from unpool_xp.bench.cases.parameter import Parameter, check_parameters
 from unpool_xp.capabilities import LIBRARIES, Library, why_not
 
@@ -47,8 +40,8 @@ class Case:
         outputs, the cotangent, is then one more input, and the gradients are more outputs.
     **parameters
         Those of the operation, such as ``kernel=2`` or ``scale=(2, 1.5)``; one number for every
-        axis after the first two, or one an axis. They are attributes of the case, too: None where
-        they are left out.
+        axis after the first two, or one an axis. They are attributes of the case, too; where they
+        are left out, those that have one number an axis are None, others have their default.
 
     Raises
     ------
@@ -94,7 +87,8 @@ class Case:
         # Only what is no field comes here; while a copy is made there are no fields yet.
         if name.startswith("_") or name not in self.definition.parameters:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return self.parameters.get(name)
+        known = self.definition.parameters[name]
+        return (self.parameters if known.per_axis else self.all_parameters).get(name)
 
     def _validate(self) -> None:
         """Raise a ValueError that names the invalid argument and its value."""
@@ -296,14 +290,15 @@ class Case:
     def bytes_moved(self) -> int:
         """Inputs read once, outputs written once, cotangents and gradients among them."""
         if self.definition.bytes_moved is not None:
-            return self.definition.bytes_moved(self)
+            return int(self.definition.call("bytes_moved", self))
         return total_bytes(self.inputs) + total_bytes(self.outputs)
 
     @property
     def flops(self) -> int:
         """Additions, multiplications and comparisons of values."""
         operation = self.definition
-        return operation.flops(self) + (operation.gradient_flops(self) if self.backward else 0)
+        forward = int(operation.call("flops", self))
+        return forward + (operation.gradient_flops(self) if self.backward else 0)
 
     @property
     def needed_bytes(self) -> int:

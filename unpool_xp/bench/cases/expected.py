@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from unpool_xp.bench.cases.arrays import reference_outputs
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.gradients import directional_derivative, floating_positions
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.cases.operation import (
     Outputs,
-    reference_outputs,
     select_planes,
     to_64_bit,
     usual_tolerance,
@@ -136,7 +136,8 @@ class ExpectedOutputs:
         if not integers and not widened and not alike and got.dtype.name != dtype:
             raise MismatchError(f"{name} has dtype {got.dtype.name}, should be {dtype}")
         if got.shape != shape:
-            raise MismatchError(f"{name} has shape {got.shape}, should be {shape}")
+            whose = ", that of the reference" if self._whole else ""
+            raise MismatchError(f"{name} has shape {got.shape}, should be {shape}{whose}")
 
     def _check_values(
         self,
@@ -148,7 +149,7 @@ class ExpectedOutputs:
         want = want.astype(got.dtype)
         tolerance = 0.0
         if name != "indices" and want.dtype.kind in "fc":
-            tolerance = sum(part.definition.tolerance(part) for part in self.case.parts)
+            tolerance = sum(part.definition.call("tolerance", part) for part in self.case.parts)
         wrong = differing(got, want, tolerance)
         if not wrong.any():
             return

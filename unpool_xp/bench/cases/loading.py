@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import importlib.util
 import os
 import re
 import sys
-import traceback
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from unpool_xp.backends.files import explain_file, import_file
 from unpool_xp.bench.cases.operation import Operation, OperationError
 
 # Sources that were asked for, so that the processes of the backends load them as well.
@@ -64,26 +63,30 @@ def load_operations(source: str) -> list[Operation]:
     path = Path(target)
     if path.exists() or _is_path(target):
         target = str(path.resolve())
-    found, failed = _read(target)
+    if os.pathsep in target:
+        raise OperationError(f"{source}: {os.pathsep!r} in its path separates paths elsewhere")
+    found, failed, _ = _read(target)
     if not found:
-        raise OperationError(failed[0] if failed else f"{source}: there is no operation in it")
+        raise OperationError("\n".join(failed) or f"{source}: there is no operation in it")
     if name and name not in found:
         raise OperationError(f"{source}: no operation {name!r}; there are {', '.join(found)}")
-    known, origins = operations(), _loaded()[2]
-    for one in found:
-        if one in known and origins[one] != target:
+    known, _, origins = _loaded()
+    free = {one: found[one] for one in found if known.get(one, found[one]) is found[one]}
+    for one in [name] if name else found:
+        # Of a folder the others go on.
+        if one not in free and not (path.is_dir() and free):
             raise OperationError(f"{source}: {origins[one]} has an operation {one!r}, too")
-    listed = _sources()
-    if target not in listed:
+    if target not in (listed := _sources()):
         os.environ[VARIABLE] = os.pathsep.join([*listed, target])
         _loaded.cache_clear()
-    return [found[name]] if name else [*found.values()]
+    return [found[name]] if name else [*free.values()]
 
 
 def is_source(text: str) -> bool:
     """Return whether a text says where an operation is, not what it is called."""
     target, _ = _split(text)
-    return _is_path(target) or ":" in text or "." in text
+    is_folder = Path(text).is_dir() and text not in operations()
+    return _is_path(target) or ":" in text or "." in text or is_folder
 
 
 def _is_path(target: str) -> bool:
@@ -107,64 +110,48 @@ def _loaded() -> tuple[dict[str, Operation], list[str], dict[str, str]]:
     origins: dict[str, str] = {}
     failed: list[str] = []
 
-    def add(origin: str, more: Mapping[str, Operation]) -> None:
+    def add(more: Mapping[str, Operation], files: Mapping[str, str]) -> None:
         for name, operation in more.items():
-            if name in found:
-                failed.append(f"{origin}: {origins[name]} has an operation {name!r}, too")
-            else:
-                found[name], origins[name] = operation, origin
+            if found.setdefault(name, operation) is not operation:
+                failed.append(f"{files[name]}: {origins[name]} has an operation {name!r}, too")
+            origins.setdefault(name, files[name])
 
     for point in sorted(entry_points(group=_GROUP), key=lambda one: one.name != "unpool_xp"):
         try:
-            with _named(point.name):
-                add(point.name, _by_name(point.load(), point.name))
+            with _named(f"entry point {point.name}"):
+                more = _by_name(point.load())
+            add(more, dict.fromkeys(more, point.name))
         except OperationError as error:
             failed.append(str(error))
     for source in _sources():
-        more, wrong = _read(source)
-        add(source, more)
+        more, wrong, files = _read(source)
+        add(more, files)
         failed += wrong
     return found, failed, origins
 
 
 @functools.cache
-def _read(target: str) -> tuple[dict[str, Operation], list[str]]:
-    """Return the operations of a file, of a folder or of a module, and what does not load."""
+def _read(target: str) -> tuple[dict[str, Operation], list[str], dict[str, str]]:
+    """Return the operations of a file, a folder or a module, what does not load, and the files."""
     path = Path(target)
     files = sorted(path.glob("*.py")) if path.is_dir() else [path]
     found: dict[str, Operation] = {}
+    places: dict[str, str] = {}
     failed = []
     for file in files:
         try:
             shown = file.name if _is_path(target) else target
             with _named(shown):
-                module = _import_file(file) if _is_path(target) else _import_module(target)
-            more = _by_name(vars(module).values(), shown)
-            for name in found.keys() & more.keys():
-                raise OperationError(f"{shown}: another file has an operation {name!r}, too")
+                module = import_file(file) if _is_path(target) else _import_module(target)
+                more = _by_name([*vars(module).values()])
+                for name in more:
+                    if found.get(name, more[name]) is not more[name]:
+                        raise OperationError(f"{places[name]} has an operation {name!r}, too")
+            places = dict.fromkeys(more, shown) | places
             found |= more
         except OperationError as error:
             failed.append(str(error))
-    return found, failed
-
-
-def _import_file(file: Path) -> ModuleType:
-    if not file.is_file():
-        raise OperationError(f"{file.name}: no such file")
-    folder = str(file.parent)
-    if folder not in sys.path:
-        sys.path.append(folder)  # for what it imports from beside it
-    name = file.stem if file.stem not in sys.modules else f"{file.stem}_operations"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise OperationError(f"{file.name}: no file of Python")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
+    return found, failed, places
 
 
 def _import_module(name: str) -> ModuleType:
@@ -180,25 +167,18 @@ def _named(source: str) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
-    except OperationError as error:
-        text = str(error)
-        raise OperationError(text if text.startswith(source) else f"{source}: {text}") from error
-    except SyntaxError as error:
-        raise OperationError(f"{source}, line {error.lineno}: {error.msg}") from error
     except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if Path(frame.filename).name == source]
-        line = f", line {lines[-1]}" if lines else ""
-        words = " ".join(str(error).split())
-        raise OperationError(f"{source}{line}: {type(error).__name__}: {words}") from error
+        text = explain_file(error, source).replace("OperationError: ", "")
+        raise OperationError(text) from error
 
 
-def _by_name(values: Any, source: str) -> dict[str, Operation]:
-    """Return the operations among values: one alone, or several of them."""
+def _by_name(values: Any) -> dict[str, Operation]:
+    """Return the operations among values: one alone, or several of them, in lists or not."""
     found: dict[str, Operation] = {}
-    for value in [values] if isinstance(values, Operation) else values:
-        if isinstance(value, Operation):
-            if found.get(value.name, value) is not value:
-                raise OperationError(f"{source}: two operations are called {value.name!r}")
-            found[value.name] = value
+    for value in values if isinstance(values, tuple | list) else [values]:
+        for one in value if isinstance(value, tuple | list) else [value]:
+            if isinstance(one, Operation) and found.setdefault(one.name, one) is not one:
+                raise OperationError(f"two operations are called {one.name!r}")
+    if not found:
+        raise OperationError("there is no operation in it")
     return found

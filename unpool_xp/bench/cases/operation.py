@@ -5,8 +5,7 @@ The operations themselves are plugins, as `bench.catalog` is one.
 
 from __future__ import annotations
 
-import functools
-import inspect
+import keyword
 import math
 import re
 import sys
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from unpool_xp.backends.libraries import own_words
 from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.cases.native import Native, output_names
 from unpool_xp.bench.cases.parameter import Parameter
@@ -213,6 +213,9 @@ class Operation:
         self._require(isinstance(self.name, str) and _NAME.fullmatch(self.name), "name", "a word")
         for field_name in ("function", "inputs", "tolerance", "flops"):
             self._require(callable(getattr(self, field_name)), field_name, "callable")
+        for field_name in ("shapes", "natives", "outputs"):
+            is_sequence = isinstance(getattr(self, field_name), tuple | list)
+            self._require(is_sequence, field_name, "a tuple or a list")
         for field_name in ("reference", "bytes_moved"):
             value = getattr(self, field_name)
             self._require(value is None or callable(value), field_name, "callable")
@@ -223,9 +226,15 @@ class Operation:
             "parameters",
             "a mapping of names to Parameter",
         )
-        for name in parameters:
-            fine = _NAME.fullmatch(name) and name not in _FIELDS
+        for name, parameter in parameters.items():
+            fine = name not in _FIELDS and name.isidentifier() and not keyword.iskeyword(name)
             self._require(fine, "parameters", f"of words other than {', '.join(_FIELDS)}")
+            if parameter.default is not None and not callable(parameter.default):
+                try:
+                    parameter.check(name, parameter.default, 1)
+                except ValueError as error:
+                    said = str(error).removeprefix("Case: ")
+                    raise OperationError(f"Operation: the default {said}") from error
         natives = all(isinstance(native, Native) for native in self.natives)
         self._require(natives, "natives", "a sequence of Native")
         for shape in self.shapes:
@@ -235,6 +244,13 @@ class Operation:
     def _require(self, fine: object, name: str, what: str) -> None:
         if not fine:
             raise OperationError(f"Operation: {name}={getattr(self, name)!r} must be {what}")
+
+    def call(self, field_name: str, *arguments: Any) -> Any:
+        """Call what a field has; whatever that raises becomes one line that names the field."""
+        try:
+            return getattr(self, field_name)(*arguments)
+        except Exception as error:
+            raise OperationError(f"{self.name}: {field_name} raised {own_words(error)}") from error
 
     @property
     def title(self) -> str:
@@ -280,101 +296,6 @@ class Operation:
 
 class OperationError(ValueError):
     """An operation of somebody's is not what it has to be; the message says in a line why."""
-
-
-def make_arrays(case: Case) -> Arrays:
-    """Return the inputs of a case by name; floating-point ones are of the dtype of the case.
-
-    Raises
-    ------
-    OperationError
-        If what makes them gives anything but arrays of NumPy.
-    """
-    operation = case.definition
-    rng = np.random.default_rng(0)
-    made = operation.inputs(case.shape, case.dtype, case.all_parameters, rng)
-    if not isinstance(made, Mapping):
-        arrays = made if isinstance(made, tuple) else (made,)
-        made = dict(zip(_argument_names(operation, len(arrays)), arrays, strict=True))
-    if not made or not all(isinstance(array, np.ndarray) for array in made.values()):
-        kinds = ", ".join(type(array).__name__ for array in made.values()) or "nothing"
-        raise OperationError(
-            f"{operation.name}: inputs returned {kinds}; it has to be an array of NumPy, a tuple "
-            "of them, or a dict"
-        )
-    dtype = numpy_dtype(case.dtype)
-    to_cast = "f" if dtype.kind in "fV" else ""  # bfloat16 is of the kind V
-    return {
-        name: array.astype(dtype, copy=False) if array.dtype.kind in to_cast else array
-        for name, array in made.items()
-    }
-
-
-def _argument_names(operation: Operation, count: int) -> list[str]:
-    """Return the names of the function's arrays: its first arguments."""
-    try:
-        signature = inspect.signature(operation.function)
-    except (TypeError, ValueError):  # of a function in C
-        names = []
-    else:
-        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        names = [one.name for one in signature.parameters.values() if one.kind in kinds]
-    names = [name for name in names if name not in operation.parameters]
-    return names[:count] if len(names) >= count else [f"x{n + 1}" for n in range(count)]
-
-
-def reference_outputs(case: Case) -> Arrays:
-    """Return all the outputs of a case by name, by the reference, or by the function on NumPy.
-
-    Raises
-    ------
-    OperationError
-        If the reference raises, or returns anything but arrays.
-    """
-    operation = case.definition
-    return _reference_outputs(operation.reference or operation.function, case.forward)
-
-
-@functools.lru_cache(maxsize=1)
-def _reference_outputs(reference: Callable[..., Any], case: Case) -> Arrays:
-    operation = case.definition
-    wide = [to_64_bit(array) for array in make_arrays(case).values()]
-    try:
-        found = reference(*wide, **case.options())
-    except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise OperationError(f"{operation.name}: the reference raised {said}") from error
-    outputs = found if isinstance(found, tuple) else (found,)
-    arrays_only = all(isinstance(one, np.ndarray | np.generic) for one in outputs)
-    if not arrays_only or len(outputs) != len(operation.outputs):
-        kinds = ", ".join(type(one).__name__ for one in outputs)
-        raise OperationError(
-            f"{operation.name}: the reference returned {kinds}; it has to be as many arrays as "
-            f"outputs={tuple(operation.outputs)} names"
-        )
-    return dict(zip(operation.outputs, map(np.asarray, outputs), strict=True))
-
-
-def input_layout(case: Case) -> Layout:
-    """Return the shapes and the dtypes of the inputs of a case, from making them."""
-    return _input_layout(case.definition.inputs, case)
-
-
-@functools.lru_cache(maxsize=64)
-def _input_layout(inputs: Callable[..., Any], case: Case) -> Layout:
-    return {name: (array.shape, array.dtype.name) for name, array in make_arrays(case).items()}
-
-
-def output_layout(case: Case) -> Layout:
-    """Return the shapes of the outputs of a case, from its reference, and dtypes to expect."""
-    single = case.dtype in ("float32", "complex64")
-    narrow = {"f": case.dtype, "c": "complex64" if single else "complex128"}
-    if numpy_dtype(case.dtype).kind in "biu":
-        del narrow["f"]
-    return {
-        name: (array.shape, narrow.get(array.dtype.kind, array.dtype.name))
-        for name, array in reference_outputs(case).items()
-    }
 
 
 def total_bytes(layout: Layout) -> int:

@@ -102,7 +102,7 @@ def check_parameters(
     """
     for name, value in given.items():
         if value is not None and name not in known:
-            takes = ", ".join(known)
+            takes = ", ".join(known) or "none"
             raise ValueError(f"Case: {name}={value!r} is not for {operation}, which takes {takes}")
     checked: dict[str, Any] = {}
     for name, parameter in known.items():

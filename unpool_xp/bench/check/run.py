@@ -8,7 +8,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 from xml.etree import ElementTree
 
@@ -21,9 +21,11 @@ from unpool_xp.bench.cases.loading import operations as loaded
 from unpool_xp.bench.cases.operation import TOLERANCE
 from unpool_xp.bench.check.standard import lacking
 from unpool_xp.bench.check.trials import TRIALS, NDArray, Trial, host_dtype
+from unpool_xp.bench.measure.host.cgroup import available_memory
 from unpool_xp.bench.measure.pools import Pool, side_by_side
 from unpool_xp.bench.measure.session import Session
 from unpool_xp.bench.measure.workers import WorkerError, WorkerLostError
+from unpool_xp.bench.rows.schema import WRONG_OPERATION
 from unpool_xp.capabilities import DTYPES, OPERATIONS, is_defined, kind_of, why_not
 
 Outcome = Literal["passed", "failed", "skipped"]
@@ -197,14 +199,23 @@ def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> 
 
 def _check_cases(backend: backends.Backend, mode: str, operation: str, dtype: str) -> CheckResult:
     """Check somebody's operation on the shapes that it has."""
+    result = CheckResult(
+        backend.label, mode, operation, dtype, "skipped", f"{operation} has no shapes"
+    )
     for case in loaded()[operation].cases(dtype):
+        if case.needed_bytes > (available := available_memory()):
+            detail = f"{case.short_name} needs about {case.needed_bytes / 1e9:.1f} GB of memory, "
+            return replace(result, detail=f"{detail}{available / 1e9:.1f} GB are available")
         session = Session(backend, case, mode)
-        if session.prepare():
-            continue
-        detail = f"{case.name}: {session.measured.error}"
-        outcome: Outcome = "skipped" if session.unsupported else "failed"
-        return CheckResult(backend.label, mode, operation, dtype, outcome, detail)
-    return CheckResult(backend.label, mode, operation, dtype, "passed")
+        if not session.prepare():
+            detail = session.measured.error or ""
+            if session.unsupported:
+                return replace(result, detail=detail)
+            if not detail.startswith(WRONG_OPERATION):
+                detail = f"{case.short_name}: {detail}"
+            return replace(result, outcome="failed", detail=detail)
+        result = replace(result, outcome="passed", detail="")
+    return result
 
 
 def _run_trials(backend: backends.Backend, mode: str, operation: str, dtype: str) -> str:

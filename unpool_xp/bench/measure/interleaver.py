@@ -32,7 +32,7 @@ _MAX_SAMPLES_PER_ROUND = 12  # a visit
 # In a race a ratio by which the same code hardly ever differs.
 _RACE_RATIO = 2.0
 _MEMORY_PROCESSES = 4  # at a time
-_LARGE_BYTES = 2**26  # of a case whose inputs take long to make
+_LARGE_BYTES = 2**28  # that a case needs, whose inputs take long to make
 _MIN_ANSWER_SECONDS = 1.0  # for an answer after the end of everything
 
 Contenders: TypeAlias = Callable[[Mapping[Cell, Measurement]], Collection[Cell]]
@@ -122,7 +122,7 @@ class Interleaver:
                     if not self.measured[cell].samples_s:  # of another process
                         self._fail(cell, str(error))
         workers = [pool[place] for place in dict.fromkeys(cell.runs_on for cell in cells)]
-        if len(workers) < 2 or self.case.bytes_moved < _LARGE_BYTES:
+        if len(workers) < 2 or self.case.needed_bytes < _LARGE_BYTES:
             return cells
         # The inputs of a large case are made in all workers at once: nothing is timed yet.
         case = self.case.to_json()

@@ -233,15 +233,17 @@ def find_loadable(labels: Iterable[str], *, keep: bool = False) -> Loadable:
         pool.wait()
         for label, place in full.items():
             try:
-                found[label] = str(pool[place].facts["label"])
-            except (WorkerError, WorkerLostError) as error:
+                name = str(pool[place].facts["label"])
+                backends.name_file(place, name)
+                found[label] = name
+            except (WorkerError, WorkerLostError, ValueError) as error:
                 missing[label] = str(error)
                 if getattr(error, "kind", "") != backends.BackendUnavailableError.__name__:
                     broken.append(label)
         if keep:
             for place in set(full.values()):
                 if place in pool:
-                    _spares[Place(place)] = pool.release(place)
+                    _spares[Place(backends.full_label(place))] = pool.release(place)
     return Loadable(found, missing, broken)
 
 

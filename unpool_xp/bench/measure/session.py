@@ -16,13 +16,14 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.gradients import floating_positions
 from unpool_xp.bench.cases.inputs import NDArray
+from unpool_xp.bench.cases.operation import OperationError
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.host.ceilings import plain_copy
 from unpool_xp.bench.measure.host.load import sample_watch
 from unpool_xp.bench.measure.measurement import Measurement, Samples
 from unpool_xp.bench.measure.server import digest, error_text, one_line
 from unpool_xp.bench.measure.timer import TimedCall
-from unpool_xp.bench.rows.schema import UNSUPPORTED
+from unpool_xp.bench.rows.schema import UNSUPPORTED, WRONG_OPERATION
 
 REST_SECONDS = 0.05  # before a call that finds the thread pools asleep
 
@@ -136,7 +137,7 @@ class Session:
     ) -> None:
         self.backend, self.case, self.mode = backend, case, mode
         self.implementation, self.function = implementation, function
-        self.measured = Measurement(bytes_moved=case.bytes_moved)
+        self.measured = Measurement()
         self.call_s = 0.0  # a first guess
         self.unsupported = False  # whether it fails for what is known before
         self.outputs, self.digest = (
@@ -168,13 +169,19 @@ class Session:
 
     def _prepare(self, known: Mapping[str, str]) -> None:
         call, values_only = self.build_call()
-        measured = self.measured
+        measured, case = self.measured, self.case
+        measured.bytes_moved = measured.bytes_moved or case.bytes_moved
+        _ = case.flops  # what is wrong with somebody's is found here, where the row says so
         inputs = self._inputs = self._inputs or DeviceInputs(self.backend, self.case)
         start = time.perf_counter()
         output = call(*inputs.device)
         self.backend.synchronize(*as_tuple(output))
         measured.first_call_s = time.perf_counter() - start
 
+        if isinstance(output, list) or not all(hasattr(one, "dtype") for one in as_tuple(output)):
+            kinds = ", ".join(type(one).__name__ for one in as_tuple(output))
+            kinds = f"a list of {kinds}" if isinstance(output, list) else kinds
+            raise TypeError(f"{self.function} returned {kinds}, not an array or a tuple of arrays")
         host = [self.backend.to_numpy(array) for array in as_tuple(output)]
         del output
         # Right without the indices is not right.
@@ -325,6 +332,8 @@ def describe_error(error: BaseException) -> str:
         return one_line(str(error))
     if isinstance(error, MismatchError):
         return one_line(f"wrong result: {error}")
+    if isinstance(error, OperationError):
+        return one_line(f"{WRONG_OPERATION}{error}")
     return error_text(error)
 
 

@@ -139,6 +139,7 @@ def elements(row: Row) -> int:
     return math.prod(row.shape)
 
 
+WRONG_OPERATION = "wrong Operation: "  # before a reason that is its definition's
 UNSUPPORTED = " cannot do it: "  # in the reason of a function that is not made for such a case
 
 

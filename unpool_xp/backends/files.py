@@ -1,0 +1,60 @@
+"""Files of somebody's that are imported by their path, and what is wrong with them in a line."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from unpool_xp.backends.libraries import own_words
+
+
+def import_file(file: Path) -> ModuleType:
+    """Import a file of Python, whose name takes nothing from other modules.
+
+    Parameters
+    ----------
+    file : Path
+        Absolute.
+
+    Returns
+    -------
+    module
+        It can import what is beside the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file. Whatever the file raises is raised as it is.
+    """
+    if not file.is_file():
+        raise FileNotFoundError("no such file")
+    known = sys.modules.get(file.stem)
+    there = importlib.util.find_spec(file.stem) if known is None else known.__spec__
+    name = file.stem if there is None or there.origin == str(file) else f"{file.stem}_file"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError("no file of Python")
+    if str(file.parent) not in sys.path:
+        sys.path.append(str(file.parent))
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def explain_file(error: BaseException, file: str) -> str:
+    """Return what an exception says, in one line, after the name of a file and the line in it."""
+    text = own_words(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).name == file]
+    if isinstance(error, FileNotFoundError) and not lines:
+        text = "no such file"
+    if isinstance(error, SyntaxError) and Path(error.filename or "").name == file:
+        text, lines = error.msg, [error.lineno]
+    return f"{file}{f', line {lines[-1]}' if lines else ''}: {text}"
