@@ -172,7 +172,7 @@ def chosen_cases(
             fail(f"{_option(name)} is of one case: give its --shape as well")
     if shape is not None:
         if not names:
-            fail("--shape is of one case: give its --operation, once")
+            fail("--shape is of one case: give its --operation")
         cases = [case_of(name, shape, parameters, dtype or "float32") for name in names]
         return Preset(tuple(cases))
     if own:
