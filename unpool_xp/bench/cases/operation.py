@@ -216,6 +216,8 @@ class Operation:
         for field_name in ("reference", "bytes_moved"):
             value = getattr(self, field_name)
             self._require(value is None or callable(value), field_name, "callable")
+        kinds = isinstance(self.dtype_kinds, str) and set(self.dtype_kinds)
+        self._require(kinds and kinds <= set("fiucb"), "dtype_kinds", "some of the letters fiucb")
         parameters = self.parameters
         self._require(
             isinstance(parameters, Mapping)
@@ -255,13 +257,19 @@ class Operation:
         there = getattr(sys.modules.get(top), self.function_name, None) is self.function
         return top if there else module
 
-    def cases(self, dtype: str = "float32") -> list[Case]:
+    @property
+    def default_dtype(self) -> str:
+        """The dtype that it is measured in where none is given."""
+        usual = {"f": "float32", "i": "int64", "u": "uint8", "c": "complex64", "b": "bool"}
+        return next(dtype for kind, dtype in usual.items() if kind in self.dtype_kinds)
+
+    def cases(self, dtype: str = "") -> list[Case]:
         """Return a case of each of its shapes, with the parameters' defaults.
 
         Parameters
         ----------
         dtype : str, optional
-            Of the values.
+            Of the values. Default: float32, or what it takes instead.
 
         Returns
         -------
@@ -275,6 +283,7 @@ class Operation:
         """
         from unpool_xp.bench.cases.case import Case
 
+        dtype = dtype or self.default_dtype
         return [Case(self.name, tuple(shape), dtype=dtype) for shape in self.shapes]
 
 
