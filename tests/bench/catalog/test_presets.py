@@ -8,7 +8,6 @@ from itertools import pairwise
 import pytest
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.catalog.presets import DECODERS, PRESETS, preset
 
