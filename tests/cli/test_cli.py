@@ -130,7 +130,7 @@ def test_choose_refuses_what_cannot_be_before_it_starts(arguments: list[str], me
     assert message in " ".join(shown.stderr.split())
 
 
-@pytest.mark.parametrize("text", ["0", "a", "", "1,,2", "1, 2", "-1", "1.5", "2x", "12345"])
+@pytest.mark.parametrize("text", ["0", "a", "1,,2", "1, 2", "-1", "1.5", "2x", "12345"])
 def test_a_bad_number_of_threads_is_named(text: str) -> None:
     shown = run("sweep", f"--threads={text}", "--backend", "numpy")
     assert shown.returncode == 2
