@@ -46,7 +46,7 @@ class GateCase:
     @property
     def function(self) -> str:
         """The name of what is called."""
-        return self.case.definition.function.__name__
+        return self.case.definition.function_name
 
     @property
     def loading_arguments(self) -> dict[str, Any]:
