@@ -19,6 +19,7 @@ import unpool_xp as ux
 from tests.conftest import Target, jax_without_64_bits
 from tests.support.calls import CALLS, every_call, outputs
 
+
 @every_call
 def test_jax_without_64_bits(call: Any) -> None:
     function, arrays, options = call
