@@ -11,12 +11,17 @@ from typing import Any, Literal
 import msgspec
 
 from unpool_xp.bench.cases import gradients
-from unpool_xp.bench.cases.arrays import input_layout, make_arrays, output_layout
 from unpool_xp.bench.cases.formatting import sizes_text, threads_text
-from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.cases.inputs import input_layout, make_arrays, numpy_dtype
 from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.cases.native import Native
-from unpool_xp.bench.cases.operation import Arrays, Layout, Operation, total_bytes
+from unpool_xp.bench.cases.operation import (
+    Arrays,
+    Layout,
+    Operation,
+    output_layout,
+    total_bytes,
+)
 from unpool_xp.bench.cases.parameter import Parameter, check_parameters
 from unpool_xp.capabilities import LIBRARIES, Library, why_not
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from unpool_xp.bench.cases.arrays import reference_outputs
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.gradients import directional_derivative, floating_positions
 from unpool_xp.bench.cases.inputs import NDArray
 from unpool_xp.bench.cases.operation import (
     Outputs,
+    reference_outputs,
     select_planes,
     to_64_bit,
     usual_tolerance,

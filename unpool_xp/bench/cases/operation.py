@@ -5,6 +5,7 @@ The operations themselves are plugins, as `bench.catalog` is one.
 
 from __future__ import annotations
 
+import functools
 import keyword
 import math
 import re
@@ -16,7 +17,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from unpool_xp.backends.libraries import own_words
-from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
+from unpool_xp.bench.cases.inputs import (
+    NDArray,
+    OperationError,
+    feature_map,
+    kinds_of,
+    make_arrays,
+    numpy_dtype,
+)
 from unpool_xp.bench.cases.native import Native, output_names
 from unpool_xp.bench.cases.parameter import Parameter
 
@@ -219,6 +227,8 @@ class Operation:
         for field_name in ("reference", "bytes_moved"):
             value = getattr(self, field_name)
             self._require(value is None or callable(value), field_name, "callable")
+        kinds = isinstance(self.dtype_kinds, str) and set(self.dtype_kinds)
+        self._require(kinds and kinds <= set("fiucb"), "dtype_kinds", "some of the letters fiucb")
         parameters = self.parameters
         self._require(
             isinstance(parameters, Mapping)
@@ -271,13 +281,19 @@ class Operation:
         there = getattr(sys.modules.get(top), self.function_name, None) is self.function
         return top if there else module
 
-    def cases(self, dtype: str = "float32") -> list[Case]:
+    @property
+    def default_dtype(self) -> str:
+        """The dtype that it is measured in where none is given."""
+        usual = {"f": "float32", "i": "int64", "u": "uint8", "c": "complex64", "b": "bool"}
+        return next(dtype for kind, dtype in usual.items() if kind in self.dtype_kinds)
+
+    def cases(self, dtype: str = "") -> list[Case]:
         """Return a case of each of its shapes, with the parameters' defaults.
 
         Parameters
         ----------
         dtype : str, optional
-            Of the values.
+            Of the values. Default: float32, or what it takes instead.
 
         Returns
         -------
@@ -291,11 +307,55 @@ class Operation:
         """
         from unpool_xp.bench.cases.case import Case
 
+        dtype = dtype or self.default_dtype
         return [Case(self.name, tuple(shape), dtype=dtype) for shape in self.shapes]
 
 
-class OperationError(ValueError):
-    """An operation of somebody's is not what it has to be; the message says in a line why."""
+def reference_outputs(case: Case) -> Arrays:
+    """Return all the outputs of a case by name, by the reference, or by the function on NumPy.
+
+    Raises
+    ------
+    OperationError
+        If the reference raises, or returns anything but arrays.
+    """
+    operation = case.definition
+    return _reference_outputs(operation.reference or operation.function, case.forward)
+
+
+@functools.lru_cache(maxsize=1)
+def _reference_outputs(reference: Callable[..., Any], case: Case) -> Arrays:
+    operation = case.definition
+    who = "the reference" if operation.reference else "the function on NumPy"
+    wide = [to_64_bit(array) for array in make_arrays(case).values()]
+    try:
+        found = reference(*wide, **case.options())
+    except Exception as error:
+        raise OperationError(f"{operation.name}: {who} raised {own_words(error)}") from error
+    outputs = found if isinstance(found, tuple) else (found,)
+    if not all(isinstance(one, np.ndarray | np.generic) for one in outputs):
+        raise OperationError(
+            f"{operation.name}: {who} returned {kinds_of(outputs)}; it has to be an array of NumPy "
+            "or a tuple of them"
+        )
+    if len(outputs) != len(operation.outputs):
+        raise OperationError(
+            f"{operation.name}: {who} returned {len(outputs)} arrays; "
+            f"outputs={tuple(operation.outputs)} names {len(operation.outputs)}"
+        )
+    return dict(zip(operation.outputs, map(np.asarray, outputs), strict=True))
+
+
+def output_layout(case: Case) -> Layout:
+    """Return the shapes of the outputs of a case, from its reference, and dtypes to expect."""
+    single = case.dtype in ("float32", "complex64")
+    narrow = {"f": case.dtype, "c": "complex64" if single else "complex128"}
+    if numpy_dtype(case.dtype).kind in "biu":
+        del narrow["f"]
+    return {
+        name: (array.shape, narrow.get(array.dtype.kind, array.dtype.name))
+        for name, array in reference_outputs(case).items()
+    }
 
 
 def total_bytes(layout: Layout) -> int:

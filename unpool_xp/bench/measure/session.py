@@ -15,8 +15,7 @@ from unpool_xp.backends.base import as_tuple
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.gradients import floating_positions
-from unpool_xp.bench.cases.inputs import NDArray
-from unpool_xp.bench.cases.operation import OperationError
+from unpool_xp.bench.cases.inputs import NDArray, OperationError
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.host.ceilings import plain_copy
 from unpool_xp.bench.measure.host.load import sample_watch
