@@ -200,6 +200,10 @@ class Operation:
         gradients
     )
     working_bytes: Callable[[Case], int] = lambda case: 0  # of copies from input to output
+    # The cases that commits are compared on, by what tells one from the others in their history.
+    panel: Callable[[Operation], Mapping[tuple[str | int, ...], Case]] = lambda operation: {
+        (case.name,): case for case in operation.cases()
+    }
     rank: Callable[[Case], int] = _rank_of_sizes  # how many trailing axes it acts on
     # The cases of single operations that it does one after another.
     parts: Callable[[Case], Sequence[Case]] = lambda case: (case,)
@@ -275,7 +279,7 @@ class Operation:
         """
         from unpool_xp.bench.cases.case import Case
 
-        return [Case(self.name, tuple(shape), dtype=dtype) for shape in self.shapes]
+        return [Case(self, tuple(shape), dtype=dtype) for shape in self.shapes]
 
 
 class OperationError(ValueError):
