@@ -92,7 +92,7 @@ def _feature_map(
     return {"x": feature_map(shape, dtype, rank=next(axes, None))}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Operation:
     """A function of arrays, and what the suite needs to know to check and to time it.
 

@@ -140,7 +140,7 @@ def layer_cases(case: Case) -> list[Case]:
 
 def _input_layout(case: Case) -> Layout:
     weights = {
-        f"{name}_{number}": layer.case.inputs[name]
+        f"{name}_{number}": layer.case.forward.inputs[name]
         for number, layer in enumerate(layers_of(case), start=1)
         for name in layer.weights
     }
@@ -149,7 +149,7 @@ def _input_layout(case: Case) -> Layout:
 
 def _output_layout(case: Case) -> Layout:
     last = layers_of(case)[-1].case
-    return last.outputs
+    return last.forward.outputs
 
 
 def _make_inputs(

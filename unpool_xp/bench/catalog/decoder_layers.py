@@ -76,7 +76,7 @@ def _follow(case: Case, before: Sequence[Layer], shape: tuple[int, ...]) -> Laye
             f"its output of shape {made.output_shape} is not what {name!r} pooled, of shape "
             f"{pool.shape}"
         )
-    _, *others = made.inputs
+    _, *others = made.forward.inputs
     weights = tuple(others[1:] if pool is not None else others)
     return Layer(made, weights, source)
 
