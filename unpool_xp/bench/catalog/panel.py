@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from itertools import product
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.operation import Operation
+from unpool_xp.bench.cases.operation import Operation, Panel
 from unpool_xp.bench.catalog.families import (
     adaptive_cases,
     conv_transpose_case,
@@ -85,6 +85,6 @@ def _cases(size: str, stride: int) -> dict[str, Case]:
     return {case.operation: case for case in cases}
 
 
-def panel_of(operation: Operation) -> dict[tuple[str | int, ...], Case]:
+def panel_of(operation: Operation) -> Panel:
     """Return the cases of an operation by size and stride."""
     return {key: panel_case(operation.name, *key) for key in product(SIZES, STRIDES)}

@@ -158,6 +158,8 @@ def asv_suite(
         If operations do not load, have no shapes, or two of them one name.
     ValueError
         If a parameter has no default.
+    TypeError
+        If `operations` are none, nor where some are.
 
     Examples
     --------
@@ -170,10 +172,10 @@ def asv_suite(
     cases: dict[str, Case] = {}
     for operation in _each(operations, folder):
         if not operation.shapes:
-            raise OperationError(f"asv_suite: {operation.name} has no shapes")
+            raise OperationError(f"operations: {operation.name} has no shapes to time it at")
         for case in operation.cases():
             if case.name in cases:
-                raise OperationError(f"asv_suite: two cases are called {case.name}")
+                raise OperationError(f"operations: two cases are called {case.name}")
             cases[case.name] = case
 
     class Cases(Benchmark):
@@ -193,6 +195,8 @@ def _each(
     if isinstance(operations, str):
         beside = folder / operations.partition(":")[0]
         return load_operations(str(folder / operations) if beside.exists() else operations)
+    if not isinstance(operations, Sequence):
+        raise TypeError(f"operations={operations!r} must be an Operation, or where some are")
     return [one for given in operations for one in _each(given, folder)]
 
 
