@@ -206,7 +206,7 @@ def test_a_suite_in_a_folder_of_the_suite_is_found(asv_file: Path, tmp_path: Pat
     versions = {row.backend: row.backend_version for row in rows}
     assert versions == {"numpy": "2.1", "torch:cpu": "", "cupy:cuda": "13.6"}
     assert {row.device for row in rows if row.backend == "cupy:cuda"} == {""}
-    data["results"] = {"foreign.Time.time_call": []}
+    data["results"] = {"foreign.Times.time_call": []}
     (tmp_path / "a.json").write_text(json.dumps(data))
     assert "has no results of" in read_results([tmp_path]).problems[0].reason
 

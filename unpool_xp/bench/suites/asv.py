@@ -163,10 +163,13 @@ def asv_suite(
 
     Examples
     --------
-    A whole file of benchmarks:
+    A file of benchmarks has ``globals().update(asv_suite("my_ops.py"))``, or:
 
-    >>> from unpool_xp.bench import asv_suite
-    >>> globals().update(asv_suite("my_ops.py"))  # doctest: +SKIP
+    >>> from unpool_xp.bench import Operation, asv_suite
+    >>> doubled = Operation(name="doubled", function=lambda x: 2 * x, shapes=[(8, 100)])
+    >>> suite = asv_suite(doubled)
+    >>> [*suite], suite["Time"].params[0]
+    (['Time', 'PeakMemory'], ('doubled-8x100-float32',))
     """
     folder = Path(sys._getframe(1).f_globals.get("__file__", "")).parent
     cases: dict[str, Case] = {}
