@@ -248,7 +248,7 @@ def decoder_of(
         if layers is not None:
             case = read_layers(layers, memory_bytes=available_memory())
         elif preset in DECODERS:
-            case = DECODERS[preset]
+            case = DECODERS[preset]()
         else:
             fail(f"--preset {preset!r} is no decoder; known: {', '.join(DECODERS)}")
         return scaled(case, batch=batch, dtype=dtype, channels=scale_channels)

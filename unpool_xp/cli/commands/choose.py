@@ -95,6 +95,7 @@ def choose(
     ] = None,
 ) -> None:
     """Measure which library and which function to use, for an operation or for a whole decoder."""
+    from unpool_xp.bench.budget import BudgetedRun
     from unpool_xp.bench.choose import Choice
     from unpool_xp.bench.choose import choose as measure_operation
     from unpool_xp.bench.decoders import DecoderChoice, choose_decoder
@@ -133,20 +134,17 @@ def choose(
         stop, known = Stop(), list[Choice | DecoderChoice]()
         try:
             with stop, status("") as shown:
-                choice = measure(
-                    case,
+                run = BudgetedRun(
                     labels,
-                    budget_s=budget,
-                    timeout_s=timeout,
-                    modes=lambda label: (
+                    lambda label: (
                         ("eager", "compiled") if label.partition(":")[0] in compiled else ("eager",)
                     ),
+                    budget,
                     threads=numbers,
-                    progress=shown.update,
                     started=started,
-                    stopped=known.append,
+                    timeout_s=timeout,
                 )
-                known.append(choice)
+                known.append(measure(case, run, progress=shown.update, stopped=known.append))
         except MemoryError as error:
             fail(str(error))
         if not known:
