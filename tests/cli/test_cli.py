@@ -81,13 +81,13 @@ def test_choose_answers_scripts_in_json() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["upsample", "--shape", "1,2,4,4"], "unknown operation 'upsample'; known: max_pool"),
+        (["upsample", "--shape", "1,2,4,4"], "unknown operation upsample; known: max_pool"),
         (["max_pool", "--shape", "1,2,a,4", "--kernel", "2"], "--shape '1,2,a,4' is no int"),
         (["max_pool", "--shape", "1,2,4,4"], "error: --kernel is missing: max_pool needs it"),
         (["max_pool", "--shape", "1,2,4,4", "--kernel", "9"], "spans 9 cells, more than the 4"),
         (
             ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--scale", "2"],
-            "--scale 2.0 is not for max_pool, which takes --kernel, --stride, --padding",
+            "--scale '2' is not for max_pool, which takes --kernel, --stride, --padding",
         ),
         (
             ["conv_transpose", "--shape", "1,2,4,4", "--kernel", "2"],

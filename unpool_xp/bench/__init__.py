@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unpool_xp.bench.cases.case import Case
+    from unpool_xp.bench.cases.inputs import OperationError
     from unpool_xp.bench.cases.loading import load_operations
     from unpool_xp.bench.cases.native import Native
-    from unpool_xp.bench.cases.operation import Operation, OperationError
+    from unpool_xp.bench.cases.operation import Operation
     from unpool_xp.bench.cases.parameter import Parameter
     from unpool_xp.bench.suites.asv import asv_suite
     from unpool_xp.bench.suites.testing import assert_matches_reference
@@ -35,7 +36,7 @@ _MODULES = {
     "Case": "cases.case",
     "Native": "cases.native",
     "Operation": "cases.operation",
-    "OperationError": "cases.operation",
+    "OperationError": "cases.inputs",
     "Parameter": "cases.parameter",
     "assert_matches_reference": "suites.testing",
     "asv_suite": "suites.asv",

@@ -17,8 +17,9 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
+from unpool_xp.bench.cases.inputs import OperationError
 from unpool_xp.bench.cases.loading import load_operations
-from unpool_xp.bench.cases.operation import Operation, OperationError
+from unpool_xp.bench.cases.operation import Operation
 from unpool_xp.bench.measure.memory import reset_peak
 from unpool_xp.bench.measure.session import DeviceInputs, Session
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from unpool_xp.backends import Backend
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import MismatchError
-from unpool_xp.bench.cases.operation import Operation, OperationError
+from unpool_xp.bench.cases.inputs import OperationError
+from unpool_xp.bench.cases.operation import Operation
 from unpool_xp.bench.measure.session import Session
 
 

@@ -115,7 +115,7 @@ def choose(
         require_absent(of_decoders, "is of a decoder: give its --preset or --layers as well")
         if operation is None:
             fail("give an operation and its --shape, or a decoder by --preset or --layers")
-        case = one_case(operation, shape, parameters, dtype or "float32")
+        case = one_case(operation, shape, parameters, dtype)
         measure: Callable[..., Choice | DecoderChoice] = measure_operation
     else:
         if operation is not None:
