@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -87,3 +88,13 @@ def test_they_are_right(small: Path) -> None:
     assert shown.returncode == 0, shown.stdout
     found = {(one["operation"], one["backend"]) for one in json.loads(shown.stdout)}
     assert len(found) == 6 * 2
+
+
+def test_the_file_of_the_page_is_complete(tmp_path: Path) -> None:
+    page = (FOLDER.parents[1] / "docs" / "own_function.rst").read_text(encoding="utf-8")
+    (text,) = re.findall(r":caption: my_ops.py\n((?:\n| {3}.*\n)+)", page)
+    file = tmp_path / "my_ops.py"
+    file.write_text(textwrap.dedent(text).strip(), encoding="utf-8")
+    assert len(file.read_text(encoding="utf-8").splitlines()) == 15
+    shown = run("check", "--operation", "my_ops.py", "-b", "numpy", path=tmp_path)
+    assert shown.returncode == 0, shown.stdout
