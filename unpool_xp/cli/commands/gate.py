@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -13,7 +15,6 @@ from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.cli.common import (
     AllOption,
     JsonOption,
-    OperationOption,
     PullRequestOption,
     WaitOption,
     app,
@@ -25,6 +26,10 @@ from unpool_xp.cli.common import (
     status,
 )
 from unpool_xp.cli.stopping import Stop, StoppableCommand
+
+if TYPE_CHECKING:
+    from unpool_xp.bench.cases.case import Case
+    from unpool_xp.bench.gate.build import Build
 
 
 @app.command(cls=StoppableCommand)
@@ -41,8 +46,13 @@ def gate(
             help="A label; jax compiled, others eager, or as in torch:cpu/compiled.",
         ),
     ] = None,
-    operation: OperationOption = None,
-    size: Annotated[str | None, typer.Option(help="small or large; default: both.")] = None,
+    operation: Annotated[
+        list[str] | None,
+        typer.Option("--operation", "-o", help="A name, or a file of yours: my_ops.py:cov."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="small or large, of our operations; default: both.")
+    ] = None,
     budget: Annotated[float, typer.Option(help="Seconds to measure, at most.", min=1)] = 120.0,
     timeout: Annotated[float, typer.Option(help="Seconds for one request.", min=1)] = 60.0,
     wait: WaitOption = False,
@@ -50,10 +60,12 @@ def gate(
     as_json: JsonOption = False,
     markdown: PullRequestOption = None,
     folder: Annotated[Path, typer.Option(help="Environments and rows.")] = Path(".gate"),
+    repository: Annotated[
+        Path, typer.Option(help="Of the package.", show_default="this folder's")
+    ] = Path(),
 ) -> None:
     """Build two commits, time them in turns; exit 0: none slower, 1: some, 2: cannot tell."""
-    from unpool_xp.bench.catalog import SINGLE_OPERATIONS
-    from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
+    from unpool_xp.bench.catalog.panel import SIZES
     from unpool_xp.bench.gate import build
     from unpool_xp.bench.gate.run import (
         GateResult,
@@ -67,34 +79,32 @@ def gate(
 
     if size not in (None, *SIZES):
         fail(f"unknown size {size!r}; known: {', '.join(SIZES)}")
-    wanted_sizes = (size,) if size else SIZES
-    cases = [
-        panel_case(name, which, stride)
-        for name in operation or OPERATIONS
-        if name in SINGLE_OPERATIONS
-        for which in wanted_sizes
-        for stride in STRIDES
-    ]
-    if not cases:
-        fail(f"{', '.join(operation or ())} is not timed; timed are {', '.join(SINGLE_OPERATIONS)}")
+    sizes = (size,) if size else SIZES
     with open_output("--markdown", markdown) as summary:
         require_writable("--folder", folder)
+        if not folder.exists():  # what is in there is not part of anybody's working tree
+            folder.mkdir(parents=True)
+            (folder / ".gitignore").write_text("*\n")
         stop, known = Stop(), list[GateResult]()
         try:
             backend_modes, notes = (
                 (resolve_backend_modes(backend), []) if backend else available_backend_modes()
             )
-            sources = [build.find_source(Path.cwd(), ref) for ref in (base, head)]
-            thresholds = Thresholds.read(sources[1].repository / "pyproject.toml")
+            sources = [build.find_source(repository, ref) for ref in (base, head)]
+            settings = sources[1].repository / "pyproject.toml"
+            thresholds = Thresholds.read(settings) if settings.exists() else Thresholds()
             report_load(wait=wait)
             with stop, status() as shown:
                 builds = []
-                for source in sources:
+                for source in sources[::-1]:
                     shown.update(escape(f"building {source.ref}"))
                     builds.append(build.build(source, folder / "environments"))
+                    if len(builds) == 1:  # what is wrong with an operation is told at once
+                        cases, lacking = _cases(operation, sizes, builds[0])
+                        notes += lacking
                 found = run_gate(
-                    builds[0],
                     builds[1],
+                    builds[0],
                     cases,
                     backend_modes,
                     out=folder / "runs",
@@ -119,3 +129,33 @@ def gate(
             summary.write(show_gate.gate_as_markdown(found, everything=everything))
     stop.raise_again()
     raise typer.Exit(found.exit_code)
+
+
+def _cases(
+    names: Sequence[str] | None, sizes: Sequence[str], head: Build
+) -> tuple[list[Case], list[str]]:
+    """Return the cases of operations, and why others have none; exit if there is no case."""
+    from unpool_xp.bench.cases.loading import is_source, load_operations, operations
+    from unpool_xp.bench.catalog import SINGLE_OPERATIONS
+    from unpool_xp.bench.catalog.panel import STRIDES, panel_case
+
+    # A reference may call the package, and where it has a function is looked up here.
+    sys.path.insert(0, str(head.packages))
+    if names is None:
+        ours = "unpool_xp" in head.modules
+        names = [name for name in operations() if (name in OPERATIONS) is ours]
+    cases, lacking = list[Case](), list[str]()
+    for name in names:
+        if name in SINGLE_OPERATIONS:
+            cases += [panel_case(name, size, stride) for size in sizes for stride in STRIDES]
+            continue
+        try:
+            for one in load_operations(name) if is_source(name) else [operations()[name]]:
+                cases += one.cases()
+                if not one.shapes:
+                    lacking.append(f"not measured: {one.name} has no shapes")
+        except ValueError as error:
+            lacking.append(f"not measured: {error}")
+    if not cases:
+        fail("\n".join(lacking) or "name what to time, as in --operation my_ops.py")
+    return cases, lacking

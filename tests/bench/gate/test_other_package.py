@@ -1,0 +1,160 @@
+"""The gate compares commits of a package that is not ours, whose operations are in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import run
+from tests.support.injected_regression import git
+from unpool_xp.bench.gate import build as gate_build
+from unpool_xp.bench.measure.host.load import LoadWatch
+
+PROJECT = """
+[project]
+name = "scratch-stats"
+version = "1"
+"""
+BASE = """
+import time
+
+def center(x, axis=-1):
+    return x - x.mean(axis, keepdims=True)
+
+def scale(x):
+    return x / x.std(-1, keepdims=True)
+
+def shift(x):
+    return x + 1
+"""
+HEAD = """
+_center = center
+
+def center(x, axis=-1):
+    start = time.perf_counter()
+    y = _center(x, axis)
+    end = start + 1.3 * (time.perf_counter() - start)
+    while time.perf_counter() < end:
+        pass
+    return y
+
+def spread(x):
+    return x.max(-1) - x.min(-1)
+
+def shift(x):
+    return x + 2
+"""
+HELPER = """
+from scratch_stats import scale
+
+def scaled_twice(x):
+    return scale(scale(x))
+"""
+OPERATIONS = """
+import numpy as np
+from helper import scaled_twice
+from scratch_stats import center, scale, shift
+from unpool_xp.bench import Operation, Parameter
+
+SHAPES = [(200, 500)]
+
+def inputs(shape, dtype, parameters, rng):
+    return rng.standard_normal(shape).astype(dtype)
+
+def nothing(shape, dtype, parameters, rng):
+    raise KeyError("no data")
+
+center = Operation(
+    name="center", function=center, inputs=inputs, shapes=SHAPES,
+    parameters={"axis": Parameter(help="Along which.", kind=int, default=0)},
+)
+scale_twice = Operation(name="scale_twice", function=scaled_twice, inputs=inputs, shapes=SHAPES)
+shift = Operation(
+    name="shift", function=shift, inputs=inputs, shapes=SHAPES, reference=lambda x: x + 1
+)
+alien = Operation(name="alien", function=lambda x: x * 2, inputs=inputs, shapes=SHAPES)
+broken = Operation(name="broken", function=scale, inputs=nothing, shapes=SHAPES)
+shapeless = Operation(name="shapeless", function=scale, inputs=inputs)
+"""
+NEW_OPERATIONS = """
+from scratch_stats import spread
+from unpool_xp.bench import Operation
+
+new = Operation(name="spread", function=spread, shapes=[(20, 50)])
+calls_new = Operation(name="twice", function=lambda x: 2 * spread(x), shapes=[(20, 50)])
+"""
+
+
+def copy_install(tree: Path, python: Path) -> None:
+    """What pip would do, without its seconds and its need of a network."""
+    site = next((python.parents[1] / "lib").glob("python*/site-packages"))
+    shutil.copytree(tree / "src", site, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with a package; its branch "base" is followed by one in which it is slower."""
+    folder = tmp_path / "repository"
+    package = folder / "src" / "scratch_stats" / "__init__.py"
+    package.parent.mkdir(parents=True)
+    git(tmp_path, "init", "--quiet", "--initial-branch", "base", str(folder))
+    (folder / "pyproject.toml").write_text(PROJECT)
+    for branch, text in (("base", BASE), ("head", BASE + HEAD)):
+        package.write_text(text)
+        git(folder, "checkout", "--quiet", "-B", branch)
+        git(folder, "add", "--all")
+        git(folder, "commit", "--quiet", "--no-gpg-sign", "--message", branch)
+    benchmarks = folder / "benchmarks"
+    benchmarks.mkdir()
+    files = {"helper.py": HELPER, "my_ops.py": OPERATIONS, "new_ops.py": NEW_OPERATIONS}
+    for name, text in files.items():
+        (benchmarks / name).write_text(text)
+    (benchmarks / "bad_ops.py").write_text("import nowhere_at_all\n")
+    monkeypatch.setattr(gate_build, "pip_install", copy_install)
+    # What the command leaves in this process.
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("UNPOOL_XP_OPERATIONS", "")
+    return folder
+
+
+def test_a_planted_slowdown_of_somebodys_function_is_found_and_nothing_else(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where other tests run beside this one, nothing would be decided.
+    monkeypatch.setattr(LoadWatch, "is_disturbed", lambda watch: False)
+    sources = [f"benchmarks/{name}_ops.py" for name in ("my", "new", "bad")]
+    options = [word for source in sources for word in ("--operation", source)]
+    done = run("gate", "base", "-b", "numpy", *options, "--budget", "2", "--json", path=repository)
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    entries = {entry["name"].partition("-")[0]: entry for entry in found["entries"]}
+    outcomes = {name: entry["outcome"] for name, entry in entries.items()}
+    assert outcomes == {
+        "center": "slower",
+        "scale_twice": "same",
+        "shift": "broken",
+        "alien": "failed",
+        "spread": "mended",
+        "twice": "mended",
+    }
+    assert 1.2 < entries["center"]["ratio"] < 1.4
+    assert "wrong result" in entries["shift"]["note"]
+    assert "alien uses nothing of what this version installs: scratch_stats" in str(
+        entries["alien"]
+    )
+    assert "this version has no scratch_stats.spread" in entries["spread"]["note"]
+    assert "cannot import name 'spread' from 'scratch_stats'" in entries["twice"]["note"]
+    notes = "\n".join(found["notes"])
+    for why in (
+        "not measured: broken-200x500-float32: KeyError: 'no data'",
+        "not measured: shapeless has no shapes",
+        "not measured: bad_ops.py, line 1: ModuleNotFoundError: No module named 'nowhere_at_all'",
+    ):
+        assert why in notes
+    # Its own files are none of the repository's.
+    assert ".gate" not in git(repository, "status", "--porcelain")
