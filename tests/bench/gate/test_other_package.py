@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -77,9 +76,24 @@ scale_twice = Operation(name="scale_twice", function=scaled_twice, inputs=inputs
 shift = Operation(
     name="shift", function=shift, inputs=inputs, shapes=SHAPES, reference=lambda x: x + 1
 )
-alien = Operation(name="alien", function=lambda x: x * 2, inputs=inputs, shapes=SHAPES)
 broken = Operation(name="broken", function=scale, inputs=nothing, shapes=SHAPES)
 shapeless = Operation(name="shapeless", function=scale, inputs=inputs)
+"""
+PLUGIN = """
+import sys
+from pathlib import Path
+from unpool_xp.bench import Operation
+
+sys.path.append(str(Path(__file__).parent / "elsewhere"))
+import plugin
+
+calls_plugin = Operation(name="plugged", function=plugin.plugged, shapes=[(20, 50)])
+"""
+ELSEWHERE = """
+from scratch_stats import center
+
+def plugged(x):
+    return center(x)
 """
 NEW_OPERATIONS = """
 from scratch_stats import spread
@@ -111,10 +125,17 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         git(folder, "commit", "--quiet", "--no-gpg-sign", "--message", branch)
     benchmarks = folder / "benchmarks"
     benchmarks.mkdir()
-    files = {"helper.py": HELPER, "my_ops.py": OPERATIONS, "new_ops.py": NEW_OPERATIONS}
+    files = {
+        "helper.py": HELPER,
+        "my_ops.py": OPERATIONS,
+        "new_ops.py": NEW_OPERATIONS,
+        "plugin_ops.py": PLUGIN,
+        "bad_ops.py": "import nowhere_at_all\n",
+        "elsewhere/plugin.py": ELSEWHERE,
+    }
     for name, text in files.items():
+        (benchmarks / name).parent.mkdir(exist_ok=True)
         (benchmarks / name).write_text(text)
-    (benchmarks / "bad_ops.py").write_text("import nowhere_at_all\n")
     monkeypatch.setattr(gate_build, "pip_install", copy_install)
     # What the command leaves in this process.
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -127,7 +148,7 @@ def test_a_planted_slowdown_of_somebodys_function_is_found_and_nothing_else(
 ) -> None:
     # Where other tests run beside this one, nothing would be decided.
     monkeypatch.setattr(LoadWatch, "is_disturbed", lambda watch: False)
-    sources = [f"benchmarks/{name}_ops.py" for name in ("my", "new", "bad")]
+    sources = [f"benchmarks/{name}_ops.py" for name in ("my", "new", "plugin", "bad")]
     options = [word for source in sources for word in ("--operation", source)]
     done = run("gate", "base", "-b", "numpy", *options, "--budget", "2", "--json", path=repository)
     assert done.returncode == 1, done.stderr
@@ -138,15 +159,13 @@ def test_a_planted_slowdown_of_somebodys_function_is_found_and_nothing_else(
         "center": "slower",
         "scale_twice": "same",
         "shift": "broken",
-        "alien": "failed",
+        "plugged": "failed",
         "spread": "mended",
         "twice": "mended",
     }
     assert 1.2 < entries["center"]["ratio"] < 1.4
     assert "wrong result" in entries["shift"]["note"]
-    assert "alien uses nothing of what this version installs: scratch_stats" in str(
-        entries["alien"]
-    )
+    assert "plugin uses scratch_stats, and is the same for" in entries["plugged"]["note"]
     assert "this version has no scratch_stats.spread" in entries["spread"]["note"]
     assert "cannot import name 'spread' from 'scratch_stats'" in entries["twice"]["note"]
     notes = "\n".join(found["notes"])
