@@ -173,7 +173,7 @@ def why_not(operation: str, library: str, dtype: str, *, backward: bool = False)
     Parameters
     ----------
     operation : str
-        A name in `OPERATIONS`.
+        A name in `OPERATIONS`; of another nothing is known but the dtypes that a library has.
     library : str
         The library's part of a backend's label.
     dtype : str
@@ -188,8 +188,8 @@ def why_not(operation: str, library: str, dtype: str, *, backward: bool = False)
     """
     if backward and (reason := why_no_gradients(library)):
         return reason
-    spec = OPERATIONS[operation]
-    if not is_defined(operation, dtype):
+    spec = OPERATIONS.get(operation)
+    if spec is not None and not is_defined(operation, dtype):
         return f"{operation} needs {spec.means}, which {dtype} does not have"
     if dtype in LIBRARIES.get(library, Library()).missing:
         return f"{library} has no {dtype}"

@@ -10,7 +10,8 @@ from tests.fuzz.differences import DIFFERENCES
 from tests.fuzz.libraries import LAZY, TARGETS, Outcome, run
 from tests.fuzz.pieces import Call
 from unpool_xp import reference
-from unpool_xp.bench.cases.expected import TOLERANCE, differing
+from unpool_xp.bench.cases.expected import differing
+from unpool_xp.bench.cases.operation import TOLERANCE
 
 MOVES = ("max_pool", "adaptive_max_pool", "fractional_max_pool", "nearest_unpool", "max_unpool")
 MOVES += ("convert_indices",)  # values that are moved are exactly equal

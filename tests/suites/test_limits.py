@@ -15,7 +15,7 @@ import pytest
 import unpool_xp
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.cases.operation import operations
+from unpool_xp.bench.cases.loading import operations
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks" / "limits"))
 call_recorder, measures, limits = map(importlib.import_module, ("call_recorder", "measures", "run"))

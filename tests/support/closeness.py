@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from unpool_xp.bench.cases.expected import TOLERANCE, differing
+from unpool_xp.bench.cases.expected import differing
+from unpool_xp.bench.cases.operation import TOLERANCE
 
 
 def assert_close(got: Any, expected: Any) -> None:

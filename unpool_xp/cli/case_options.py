@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -12,19 +14,17 @@ import typer
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import number_of
-from unpool_xp.bench.cases.operation import operations
+from unpool_xp.bench.cases.loading import is_source, operations
+from unpool_xp.bench.cases.operation import Operation
+from unpool_xp.bench.cases.parameter import Parameter
 from unpool_xp.capabilities import DTYPES
-from unpool_xp.cli.common import fail, notes
+from unpool_xp.cli.common import fail, load_or_fail, notes, operation_names
+from unpool_xp.cli.stopping import HIDDEN, StoppableCommand
 
 if TYPE_CHECKING:
     from unpool_xp.bench.catalog.presets import Preset
 
 SHAPE_HELP = "Shape of the first array, e.g. 8,64,112,112."
-KernelOption = Annotated[str | None, typer.Option(help="Kernel size, e.g. 2 or 3,2.")]
-StrideOption = Annotated[str | None, typer.Option(help="Default: the kernel.")]
-PaddingOption = Annotated[str | None, typer.Option(help="Default: none.")]
-ScaleOption = Annotated[str | None, typer.Option(help="Output size over input size.")]
-ChannelsOption = Annotated[int | None, typer.Option(help="Output channels.")]
 DtypeOption = Annotated[str, typer.Option(help="Of the values.")]
 
 
@@ -58,20 +58,102 @@ def in_pass(cases: Sequence[Case], pass_: PassName) -> list[Case]:
     return found
 
 
+class CaseCommand(StoppableCommand):
+    """A command with an option for each parameter of the operations.
+
+    The operations of a file that the command line names are loaded before it is read, and have
+    their options then, too.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read a command line, after loading what it names."""
+        parser = self.make_parser(ctx)
+        parser.ignore_unknown_options = True
+        with contextlib.suppress(typer.BadParameter.__base__ or Exception):
+            values, rest, _ = parser.parse_args(list(args))
+            given = values.get("operation") or []
+            for word in [*([given] if isinstance(given, str) else given), *rest]:
+                for operation in load_or_fail(word) if is_source(word) else ():
+                    self._require_options(operation)
+        return super().parse_args(ctx, args)
+
+    def _require_options(self, operation: Operation) -> None:
+        """Exit where a parameter has the name of an option of the command."""
+        for param in self.params:
+            if param.name in operation.parameters:
+                fail(
+                    f"{operation.name}: its parameter {param.name!r} cannot have the name of an "
+                    f"option of this command, {_option(param.name)}"
+                )
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return what is given on the command line, parameters after the shape."""
+        own = super().get_params(ctx)
+        after = [one.name for one in own].index("shape") + 1
+        taken = {one.name for one in own}
+        known = {
+            name: parameter
+            for operation in reversed([*operations().values()])  # the first has the last word
+            for name, parameter in operation.parameters.items()
+            if parameter.convert is None and name not in taken
+        }
+        return [*own[:after], *_options(known), *own[after:]]
+
+
+def _options(parameters: Mapping[str, Parameter]) -> list[Any]:
+    """Return an option for each parameter, which keeps its text in the context."""
+
+    def keep(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
+        if value is not None:
+            ctx.meta.setdefault(HIDDEN, {})[str(param.name)] = value
+
+    def command(**given: Any) -> None:
+        """Be what the options are read from."""
+
+    annotations = {
+        name: Annotated[
+            str | None,
+            typer.Option(
+                _option(name), metavar="TEXT", help=one.help, callback=keep, expose_value=False
+            ),
+        ]
+        for name, one in parameters.items()
+    }
+    command.__annotations__ = annotations
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+            )
+            for name, annotation in annotations.items()
+        ]
+    )
+    app = typer.Typer(add_completion=False)
+    app.command()(command)
+    params: list[Any] = typer.main.get_command(app).params
+    return params
+
+
+def given_parameters(ctx: typer.Context) -> dict[str, str]:
+    """Return the parameters of operations that the command line gives, as they are typed."""
+    return dict(ctx.meta.get(HIDDEN, {}))
+
+
 def chosen_cases(
     preset: str | None,
     layers: Path | None,
     shape: str | None,
-    operations: Sequence[str],
-    settings: Mapping[str, Any],
+    names: Sequence[str],
+    parameters: Mapping[str, str],
+    dtype: str | None,
     *,
     batches: Sequence[int] = (),
     scale_channels: float | None = None,
 ) -> Preset:
-    """Return the cases of a preset, of a file, or the one that options describe; exit with why not.
+    """Return the cases of a preset, of a file, or those that options describe; exit with why not.
 
-    The settings are the other arguments of `case_of`, None where they are not given. A decoder can
-    be had in several batches, and with its channels scaled.
+    Without any of them they are those of the operations that have shapes of their own, and of the
+    preset "quick". A decoder can be had in several batches, and with its channels scaled.
     """
     from unpool_xp.bench.catalog.presets import DECODERS, Preset, decoder_cases
     from unpool_xp.bench.catalog.presets import preset as preset_of
@@ -84,49 +166,62 @@ def chosen_cases(
     if not is_decoder:
         changes = {"batch": batches or None, "scale_channels": scale_channels}
         require_absent(changes, "is of a decoder: give its --preset or --layers as well")
-    for name, value in settings.items():
-        if value is not None and shape is None and not (is_decoder and name == "dtype"):
-            fail(f"--{name.replace('_', '-')} is of one case: give its --shape as well")
-    try:
-        if shape is not None:
-            if len(operations) != 1:
-                fail("--shape is of one case: give its --operation, once")
-            settings = {**settings, "dtype": settings["dtype"] or "float32"}
-            return Preset((case_of(operations[0], shape=shape, **settings),))
-        if not is_decoder:
-            return preset_of(preset or "quick")
-    except ValueError as error:
-        fail(str(error))
-    changed: dict[str, Any] = {"dtype": settings["dtype"], "scale_channels": scale_channels}
+    own = [name for name in names if operations()[name].shapes] if not given else []
+    for name, value in {**parameters, "dtype": dtype}.items():
+        if value is not None and not (shape or own or (is_decoder and name == "dtype")):
+            fail(f"{_option(name)} is of one case: give its --shape as well")
+    if shape is not None:
+        if not names:
+            fail("--shape is of one case: give its --operation, once")
+        cases = [case_of(name, shape, parameters, dtype or "float32") for name in names]
+        return Preset(tuple(cases))
+    if own:
+        for name in set(names) - set(own):
+            fail(f"{name} has no shapes of its own: give a --shape")
+        return Preset(tuple(case for name in own for case in own_cases(name, parameters, dtype)))
+    if not is_decoder:
+        try:
+            return preset_of("quick" if preset is None else preset)
+        except ValueError as error:
+            fail(str(error))
+    changed: dict[str, Any] = {"dtype": dtype, "scale_channels": scale_channels}
     decoders = [decoder_of(preset, layers, batch=n, **changed) for n in batches or (None,)]
     return Preset(tuple(dict.fromkeys(case for one in decoders for case in decoder_cases(one))))
 
 
-def case_of(
-    operation: str,
-    *,
-    shape: str,
-    kernel: str | None,
-    stride: str | None,
-    padding: str | None,
-    scale: str | None,
-    out_channels: int | None,
-    dtype: str,
-) -> Case:
+def own_cases(name: str, parameters: Mapping[str, str], dtype: str | None) -> list[Case]:
+    """Return a case of each of the shapes that an operation has; exit with why not."""
+    shapes = [",".join(map(str, shape)) for shape in operations()[name].shapes]
+    return [case_of(name, shape, parameters, dtype or "float32") for shape in shapes]
+
+
+def one_case(word: str, shape: str | None, parameters: Mapping[str, str], dtype: str) -> Case:
+    """Return the case of an operation by name or from a file; exit with why there is none."""
+    name, *others = operation_names([word])
+    if others:
+        fail(f"{word} has several operations; give one, such as {word}:{name}")
+    if shape is not None:
+        return case_of(name, shape, parameters, dtype)
+    own = own_cases(name, parameters, dtype)
+    if not own:
+        fail(f"give the --shape of {name}")
+    return own[0]
+
+
+def case_of(operation: str, shape: str, parameters: Mapping[str, str], dtype: str) -> Case:
     """Return the case that the options describe; exit with the reason if there is none."""
     if dtype not in DTYPES:
         fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
+    if operation not in operations():
+        fail(f"unknown operation {operation!r}; known: {', '.join(operations())}")
+    known = operations()[operation].parameters
+    values: dict[str, Any] = {
+        name: _parse(name, text, known[name]) if name in known else text
+        for name, text in parameters.items()
+    }
+    sizes = _parse_numbers("shape", shape, int)
     try:
-        return Case(
-            operation,
-            _parse_numbers("shape", shape, int) or (),
-            kernel=_per_axis(_parse_numbers("kernel", kernel, int)),
-            stride=_per_axis(_parse_numbers("stride", stride, int)),
-            padding=_per_axis(_parse_numbers("padding", padding, int)),
-            scale=_per_axis(_parse_numbers("scale", scale, float)),
-            out_channels=out_channels,
-            dtype=dtype,
-        )
+        return Case(operation, sizes, dtype=dtype, **values)
     except (ValueError, TypeError) as error:
         fail(as_options(str(error)))
 
@@ -187,18 +282,21 @@ def _option(field: str) -> str:
     return f"--{field.replace('_', '-')}"
 
 
-def _parse_numbers(
-    name: str, text: str | None, kind: type[int] | type[float]
-) -> tuple[Any, ...] | None:
+def _parse(name: str, text: str, parameter: Parameter) -> Any:
+    """Return the value of a parameter's option; exit where it is none."""
+    if parameter.kind is str:
+        return text
+    if parameter.kind is bool:
+        if text not in ("true", "false"):
+            fail(f"{_option(name)} {text!r} is not true or false")
+        return text == "true"
+    numbers = _parse_numbers(name, text, parameter.kind)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _parse_numbers(name: str, text: str, kind: type[Any]) -> tuple[Any, ...]:
     """Return the numbers of an option such as "8,64,112,112"."""
-    if text is None:
-        return None
     try:
         return tuple(kind(part) for part in text.replace("x", ",").split(","))
     except ValueError:
-        fail(f"--{name} {text!r} is no {kind.__name__} or list of them such as 2,2")
-
-
-def _per_axis(sizes: tuple[Any, ...] | None) -> Any:
-    """Return one number for all spatial axes as such, several as they are."""
-    return sizes[0] if sizes is not None and len(sizes) == 1 else sizes
+        fail(f"{_option(name)} {text!r} is no {kind.__name__} or list of them such as 2,2")

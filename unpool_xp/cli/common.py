@@ -11,7 +11,7 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -24,6 +24,8 @@ from typer.core import TyperGroup
 
 from unpool_xp import __version__, backends
 from unpool_xp.backends.base import usable_cores
+from unpool_xp.bench.cases.loading import is_source, load_operations, operations
+from unpool_xp.bench.cases.operation import Operation
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.capabilities import OPERATIONS, why_no_gradients
 from unpool_xp.cli.exits import ExitCode
@@ -176,10 +178,29 @@ def require_writable(option: str, folder: Path) -> None:
 
 def _known_operations(names: list[str] | None) -> list[str] | None:
     """Exit with a list of the known operations if a name is unknown."""
-    unknown = set(names or ()) - set(OPERATIONS)
-    if unknown:
-        fail(f"unknown operation {', '.join(sorted(unknown))}; known: {', '.join(OPERATIONS)}")
+    operation_names(names)
     return names
+
+
+def operation_names(words: Sequence[str] | None) -> list[str]:
+    """Return the names of operations that are given by name, file, folder or module."""
+    names: dict[str, None] = {}
+    for word in words or ():
+        if is_source(word):
+            names |= dict.fromkeys(operation.name for operation in load_or_fail(word))
+        elif word in {*OPERATIONS, *operations()}:
+            names[word] = None
+        else:
+            fail(f"unknown operation {word}; known: {', '.join(OPERATIONS)}")
+    return [*names]
+
+
+def load_or_fail(source: str) -> list[Operation]:
+    """Load operations; exit with why not. What is wrong with files of a folder is a note."""
+    try:
+        return load_operations(source)
+    except ValueError as error:
+        fail(str(error))
 
 
 BackendOption = Annotated[
@@ -189,7 +210,10 @@ BackendOption = Annotated[
 OperationOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--operation", "-o", help="May be given several times.", callback=_known_operations
+        "--operation",
+        "-o",
+        help="A name, or a file of yours; may be given several times.",
+        callback=_known_operations,
     ),
 ]
 ResultsOption = Annotated[Path, typer.Option(help="The folder of all rows.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from unpool_xp.cli.exits import ExitCode
 
 _WRITTEN = {"csv", "junit", "markdown"}  # files that a command writes at its end
 _CHANGES = "unpool_xp.cli.stopping"  # of the context's meta
+HIDDEN = "unpool_xp.cli.parameters"  # there, too: options that the command's function does not take
 
 
 class StoppableCommand(TyperCommand):
@@ -141,9 +142,11 @@ def command_line(ctx: typer.Context, **values: Any) -> str:
         if name is not None:
             command = parent.command.get_command(parent, name)  # type: ignore[attr-defined]
         words += str(parent.info_name).split()
-        words += _words(parent.command, _given(parent), parent.params)
+        words += _words(parent.command.params, _given(parent), parent.params)
     words += (name or str(ctx.info_name)).split()
-    words += _words(command, _given(ctx) | set(values), {**ctx.params, **values})
+    hidden = ctx.meta.get(HIDDEN, {})
+    given = _given(ctx) | set(values) | set(hidden)
+    words += _words(command.get_params(ctx), given, {**ctx.params, **hidden, **values})
     return shlex.join(words)
 
 
@@ -153,9 +156,9 @@ def _given(ctx: Any) -> set[str]:
     return {n for n, source in sources.items() if source and source.name != "DEFAULT"}
 
 
-def _words(command: Any, given: set[str], values: dict[str, Any]) -> Iterator[str]:
+def _words(params: Sequence[Any], given: set[str], values: dict[str, Any]) -> Iterator[str]:
     """Yield the arguments of a command, then its options."""
-    for parameter in sorted(command.params, key=lambda one: one.param_type_name):
+    for parameter in sorted(params, key=lambda one: one.param_type_name):
         value = values.get(parameter.name)
         if parameter.name not in given or value is None:
             continue

@@ -14,8 +14,8 @@ import unpool_xp
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import MismatchError
+from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.cases.native import output_names
-from unpool_xp.bench.cases.operation import operations
 from unpool_xp.bench.catalog.decoder import scaled
 from unpool_xp.bench.measure.session import DeviceInputs, HostInputs, Session
 

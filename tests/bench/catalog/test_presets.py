@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.catalog import OPERATIONS, SINGLE_OPERATIONS
+from unpool_xp.bench.cases.loading import operations
+from unpool_xp.bench.catalog import SINGLE_OPERATIONS
 from unpool_xp.bench.catalog.presets import DECODERS, PRESETS, preset
 
 
@@ -67,7 +68,7 @@ def test_a_preset_of_a_decoder_is_the_whole_and_its_layers(
 
 def test_full_has_every_operation_and_all_of_the_decoders() -> None:
     cases = set(preset("full").cases)
-    assert {case.operation for case in cases} == set(OPERATIONS)
+    assert {case.operation for case in cases} == set(operations())
     for decoder in ("segnet", "unet", "dcgan", "vae"):
         assert set(preset(decoder).cases) <= cases
     for operation, spec in SINGLE_OPERATIONS.items():

@@ -17,8 +17,8 @@ from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.backends import GradientsUnavailableError
 from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.cases.native import output_names
-from unpool_xp.bench.cases.operation import operations
 from unpool_xp.bench.measure.measurement import cells_of
 from unpool_xp.bench.measure.session import DeviceInputs, Session, UnsupportedCaseError
 from unpool_xp.bench.measure.sweep import case_fields, run_sweep

@@ -29,7 +29,7 @@ from unpool_xp.bench.terminal.choice import (
 )
 from unpool_xp.bench.terminal.choice_files import choice_as_csv, choice_as_json, choice_as_markdown
 from unpool_xp.bench.verdicts.against import set_beside
-from unpool_xp.cli.case_options import chosen_cases
+from unpool_xp.cli.case_options import chosen_cases, given_parameters
 
 CASE = Case("max_unpool", (2, 3, 8, 8), kernel=2)
 
@@ -316,7 +316,7 @@ def test_the_command_for_rows_that_are_missing_measures_that_case(case: Case) ->
     _, *words = sweep_command(case).split()
     assert problem(words) is None
     _, command, rest = APP.resolve_command(APP.context_class(APP), words)
-    given = command.make_context("sweep", rest).params
-    names = ("kernel", "stride", "padding", "scale", "out_channels", "dtype")
-    settings = {name: given[name] for name in names}
-    assert chosen_cases(None, None, given["shape"], given["operation"], settings).cases == (case,)
+    context = command.make_context("sweep", rest)
+    given, parameters = context.params, given_parameters(context)
+    wanted = given["shape"], given["operation"], parameters, given["dtype"]
+    assert chosen_cases(None, None, *wanted).cases == (case,)

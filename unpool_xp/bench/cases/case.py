@@ -13,10 +13,19 @@ import msgspec
 from unpool_xp.bench.cases import gradients
 from unpool_xp.bench.cases.formatting import sizes_text, threads_text
 from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.cases.native import Native
-from unpool_xp.bench.cases.operation import Arrays, Layout, Operation, operations, total_bytes
+from unpool_xp.bench.cases.operation import (
+    Arrays,
+    Layout,
+    Operation,
+    input_layout,
+    make_arrays,
+    output_layout,
+    total_bytes,
+)
 from unpool_xp.bench.cases.parameter import Parameter, check_parameters
-from unpool_xp.capabilities import why_not
+from unpool_xp.capabilities import LIBRARIES, Library, why_not
 
 _MAX_COUNT = 2**63 - 1  # of bytes or operations, in a row
 
@@ -94,16 +103,19 @@ class Case:
             and self.dtype != "bfloat16"
         ):
             raise ValueError(f"Case: dtype={self.dtype!r} is not one that {self.operation} takes")
-        try:
-            self.definition.outputs(self)  # makes the plan, which checks the sizes
-        except TypeError as error:
-            raise ValueError(str(error)) from error
-        if self.backward and not gradients.gradient_layout(self.definition.inputs(self)):
+        if self.definition.output_layout is not None:
+            try:
+                self.definition.output_layout(self)  # makes the plan, which checks the sizes
+            except TypeError as error:
+                raise ValueError(str(error)) from error
+        if self.backward and not self.definition.backward:
+            raise ValueError(f"Case: backward=True: {self.operation} has no gradient")
+        if self.backward and not self.gradients:
             raise ValueError(
                 f"Case: backward=True: {self.operation} of {self.dtype} has no gradient; only "
                 "floating-point values have one"
             )
-        if max(self.bytes_moved, self.flops) > _MAX_COUNT:
+        if self.definition.output_layout and max(self.bytes_moved, self.flops) > _MAX_COUNT:
             raise ValueError(f"Case: shape={self.shape} is too large: no row can hold its bytes")
 
     def replace(self, **changes: Any) -> Case:
@@ -131,6 +143,18 @@ class Case:
     def definition(self) -> Operation:
         """What describes the operation."""
         return operations()[self.operation]
+
+    @property
+    def all_parameters(self) -> dict[str, Any]:
+        """The parameters with those that are left out, at their defaults."""
+        known, axes = self.definition.parameters, len(self.shape) - 2
+        left_out = {
+            name: parameter.check(name, parameter.default, axes)
+            for name, parameter in known.items()
+            if parameter.default is not None and not callable(parameter.default)
+        }
+        given = left_out | dict(self.parameters)
+        return {name: given[name] for name in known if name in given}
 
     @property
     def rank(self) -> int:
@@ -202,6 +226,8 @@ class Case:
 
     def why_not(self, library: str) -> str | None:
         """Return why a library cannot do the case, or None where `capabilities` knows no reason."""
+        if not self.definition.lazy and LIBRARIES.get(library, Library()).lazy:
+            return f"{self.operation} does not run on lazy arrays"
         reasons = (
             why_not(part.operation, library, part.dtype, backward=self.backward)
             for part in self.parts
@@ -220,8 +246,7 @@ class Case:
 
     def arrays(self) -> Arrays:
         """Return the inputs on the host, in the order of the arguments; cotangents come last."""
-        arrays = self.definition.make_inputs(self)
-        return arrays | gradients.make_cotangents(self.cotangents)
+        return make_arrays(self) | gradients.make_cotangents(self.cotangents)
 
     def options(self) -> dict[str, Any]:
         """Return the keyword options of the portable call."""
@@ -230,23 +255,32 @@ class Case:
     @property
     def inputs(self) -> Layout:
         """The shape and the dtype of each input."""
-        return self.definition.inputs(self) | self.cotangents
+        return self._input_layout | self.cotangents
 
     @property
     def cotangents(self) -> Layout:
         """The shape and the dtype of what arrives at each floating-point output in the backward."""
-        return gradients.cotangent_layout(self.definition.outputs(self)) if self.backward else {}
+        return gradients.cotangent_layout(self._output_layout) if self.backward else {}
 
     @property
     def outputs(self) -> Layout:
         """The shape and the dtype of each output; gradients come last."""
-        outputs = self.definition.outputs(self)
-        return outputs | self.gradients
+        return self._output_layout | self.gradients
 
     @property
     def gradients(self) -> Layout:
         """The shape and the dtype of the gradient by each floating-point input."""
-        return gradients.gradient_layout(self.definition.inputs(self)) if self.backward else {}
+        return gradients.gradient_layout(self._input_layout) if self.backward else {}
+
+    @property
+    def _input_layout(self) -> Layout:
+        known = self.definition.input_layout
+        return input_layout(self.forward) if known is None else known(self)
+
+    @property
+    def _output_layout(self) -> Layout:
+        known = self.definition.output_layout
+        return output_layout(self.forward) if known is None else known(self)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -261,6 +295,8 @@ class Case:
     @property
     def bytes_moved(self) -> int:
         """Inputs read once, outputs written once, cotangents and gradients among them."""
+        if self.definition.bytes_moved is not None:
+            return self.definition.bytes_moved(self)
         return total_bytes(self.inputs) + total_bytes(self.outputs)
 
     @property
@@ -272,6 +308,8 @@ class Case:
     @property
     def needed_bytes(self) -> int:
         """An estimate for one process: inputs and outputs on host and device, working copies."""
+        if self.definition.output_layout is None:  # nothing is computed to find that out
+            return 8 * math.prod(self.shape) * numpy_dtype(self.dtype).itemsize
         arrays = 2 * total_bytes(self.inputs) + 5 * total_bytes(self.outputs)
         working = self.definition.working_bytes(self)
         # What the forward keeps for the backward, and the gradients in float64 to check them.

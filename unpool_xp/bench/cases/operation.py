@@ -6,10 +6,12 @@ The operations themselves are plugins, as `bench.catalog` is one.
 from __future__ import annotations
 
 import functools
+import inspect
 import math
+import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import entry_points
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -26,6 +28,19 @@ Layout: TypeAlias = dict[str, tuple[tuple[int, ...], str]]  # name -> shape, dty
 Outputs: TypeAlias = tuple[NDArray, ...]
 Planes: TypeAlias = list[int]
 RowRange: TypeAlias = tuple[int, int]  # from, to
+Shape: TypeAlias = tuple[int, ...]
+
+_NAME = re.compile(r"[A-Za-z]\w*")
+_FIELDS = ("operation", "shape", "dtype", "backward")  # of a case
+# Relative to the largest magnitude, for computed values.
+TOLERANCE = {
+    "float64": 1e-12,
+    "float32": 1e-5,
+    "float16": 4e-3,
+    "bfloat16": 3e-2,
+    "complex128": 1e-12,
+    "complex64": 1e-5,
+}
 
 KERNEL = Parameter(help="Kernel size, e.g. 2 or 3,2.", per_axis=True, required=True, letter="k")
 STRIDE = Parameter(
@@ -41,16 +56,8 @@ OUTPUT_SIZE = Parameter(
 WINDOW = {"kernel": KERNEL, "stride": STRIDE, "padding": PADDING}
 
 
-@functools.cache
-def operations() -> Mapping[str, Operation]:
-    """Return the operations by name, of all installed packages that offer some: ours is one."""
-    found: dict[str, Operation] = {}
-    for point in entry_points(group="unpool_xp.operations"):
-        found |= point.load()
-    return found
-
-
-def _sizes_as_options(case: Case) -> dict[str, Any]:
+def sizes_as_options(case: Case) -> dict[str, Any]:
+    """Return the parameters as the names that PyTorch has for them."""
     names = {"kernel": "kernel_size", "scale": "scale_factor"}
     return {names.get(name, name): value for name, value in case.parameters.items()}
 
@@ -63,33 +70,126 @@ def _rank_of_sizes(case: Case) -> int:
     return 0
 
 
-def _made_inputs(case: Case) -> Arrays:
-    weights = case.definition.make_weights(case)
-    return {"x": feature_map(case.shape, case.dtype, rank=case.rank), **weights}
+def feature_map_layout(case: Case) -> Layout:
+    """Return the layout of one feature map."""
+    return {"x": (case.shape, case.dtype)}
 
 
-@dataclass(frozen=True, kw_only=True)
+def usual_tolerance(case: Case) -> float:
+    """Return how far what was computed in a dtype may be off, relative to the largest value."""
+    return TOLERANCE.get(case.dtype, 0.0)
+
+
+def no_tolerance(case: Case) -> float:
+    """Return 0: the values are moved, not computed."""
+    return 0.0
+
+
+def _feature_map(
+    shape: Shape, dtype: str, parameters: Mapping[str, Any], rng: np.random.Generator
+) -> Arrays:
+    axes = (len(value) for value in parameters.values() if isinstance(value, tuple))
+    return {"x": feature_map(shape, dtype, rank=next(axes, None))}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Operation:
-    """Everything the harness needs to know about an operation."""
+    """A function of arrays, and what the suite needs to know to check and to time it.
 
+    A name, a function and what makes its inputs are enough. The operations of `unpool_xp` are
+    described by it as well; the fields that are not listed here are for references that are too
+    slow to run whole, and for gradients by a rule.
+
+    Parameters
+    ----------
+    name : str
+        What cases, rows and the command line call it.
+    function : callable
+        From arrays of any library, and the parameters by name, to an array or a tuple of arrays.
+    parameters : mapping of str to Parameter, optional
+        Those of a case, such as ``{"axis": Parameter(help="Along which.", default=0)}``; each is an
+        option of the command line. Default: none.
+    inputs : callable, optional
+        ``inputs(shape, dtype, parameters, rng)`` returns an array of NumPy, or several as a tuple
+        or by name. The generator is the same each time. Default: one feature map of a photograph.
+    outputs : sequence of str, optional
+        The names of what the function returns.
+    reference : callable, optional
+        Like the function, of NumPy's arrays in 64 bits: slow, obvious and independent. Default: the
+        function itself on such arrays, which tells where a library differs from NumPy, and not
+        whether NumPy is right.
+    tolerance : callable, optional
+        From a case to how far a value may be off, relative to the largest. Default: 1e-5 in
+        float32, as other precisions have it. Integers are always exact.
+    shapes : sequence of tuple of int, optional
+        The shapes that are checked and measured where none is given.
+    dtype_kinds : str, optional
+        The kinds of dtypes of a case, as NumPy's letters. Default: "f", floating-point alone.
+    flops : callable, optional
+        From a case to the number of its additions, multiplications and comparisons. Default: 0.
+    bytes_moved : callable, optional
+        From a case to how many bytes are to be read and written. Default: all the inputs and all
+        the outputs, once.
+    natives : sequence of Native, optional
+        What the libraries themselves offer for it.
+    lazy, compiled, backward : bool, optional
+        Whether it runs on lazy arrays, under a compiler, and has gradients. Default: it is tried.
+
+    Raises
+    ------
+    OperationError
+        If a field is not what it has to be; the message names it and its value.
+
+    See Also
+    --------
+    unpool_xp.bench.load_operations : Finds operations in a file.
+
+    Examples
+    --------
+    >>> import array_api_extra as xpx
+    >>> from unpool_xp.bench import Case, Operation
+    >>> cov = Operation(
+    ...     name="cov",
+    ...     function=xpx.cov,
+    ...     inputs=lambda shape, dtype, parameters, rng: rng.standard_normal(shape).astype(dtype),
+    ...     shapes=[(8, 1000)],
+    ... )
+    >>> cov.title
+    'array_api_extra.cov'
+    """
+
+    name: str
     function: Callable[..., Any]
-    natives: tuple[Native, ...] = ()  # what the libraries themselves offer for it
-    natives_of: Callable[[Case], Sequence[Native]] = lambda case: ()  # more, for this case alone
-    parameters: Mapping[str, Parameter]  # of a case
-    inputs: Callable[[Case], Layout] = lambda case: {"x": (case.shape, case.dtype)}
-    outputs: Callable[[Case], Layout]  # makes the plan, which checks the sizes
-    make_weights: Callable[[Case], Arrays] = lambda case: {}  # the inputs after a feature map
-    make_inputs: Callable[[Case], Arrays] = _made_inputs
-    options: Callable[[Case], dict[str, Any]] = _sizes_as_options
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    inputs: Callable[[Shape, str, Mapping[str, Any], np.random.Generator], Any] = _feature_map
+    outputs: Sequence[str] = ("y",)
+    reference: Callable[..., Any] | None = None
+    tolerance: Callable[[Case], float] = usual_tolerance
+    shapes: Sequence[Shape] = ()
+    dtype_kinds: str = "f"
     flops: Callable[[Case], int] = lambda case: 0
+    bytes_moved: Callable[[Case], int] | None = None
+    natives: Sequence[Native] = ()
+    lazy: bool = True
+    compiled: bool = True
+    backward: bool = True
+
+    natives_of: Callable[[Case], Sequence[Native]] = lambda case: ()  # more, for this case alone
+    # The inputs and outputs of a case without making them. That of the outputs makes the plan,
+    # which checks the sizes.
+    input_layout: Callable[[Case], Layout] | None = None
+    output_layout: Callable[[Case], Layout] | None = None
+    # From a case to the options of the function. Default: all parameters.
+    options: Callable[[Case], dict[str, Any]] = lambda case: case.all_parameters
     # Those of the gradients alone. What is linear in each of its inputs takes as many for each.
     gradient_flops: Callable[[Case], int] = lambda case: (
         len(case.gradients) * case.definition.flops(case)
     )
     # The expected outputs, shape (len(planes), *spatial), for the given planes of the output
-    # (numbered over all leading axes) and the given rows of the first spatial axis.
-    expected: Callable[[Case, Arrays, Planes, RowRange], Outputs]
-    reference_steps: Callable[[Case], float]  # of its innermost loop, for whole planes
+    # (numbered over all leading axes) and the given rows of the first spatial axis. Default: the
+    # whole of the reference.
+    partial_reference: Callable[[Case, Arrays, Planes, RowRange], Outputs] | None = None
+    reference_steps: Callable[[Case], float] = lambda case: 1  # of its innermost loop
     work_per_step: Callable[[Case], float] = lambda case: 1  # elements of a plane in a step
     # The gradients by the floating-point inputs, in their order, in float64, of all arrays in 64
     # bits, cotangents last. None: they are checked by finite differences along some directions.
@@ -100,9 +200,6 @@ class Operation:
         gradients
     )
     working_bytes: Callable[[Case], int] = lambda case: 0  # of copies from input to output
-    exact: bool = True  # moves values, computes none
-    extra_tolerance: Callable[[Case], float] = lambda case: 0  # relative to the largest
-    dtype_kinds: str = "fiu"  # of dtype, as NumPy's letters
     rank: Callable[[Case], int] = _rank_of_sizes  # how many trailing axes it acts on
     # The cases of single operations that it does one after another.
     parts: Callable[[Case], Sequence[Case]] = lambda case: (case,)
@@ -111,6 +208,173 @@ class Operation:
     names: Callable[[Case], Sequence[tuple[Sequence[str], Sequence[str]]]] = lambda case: (
         (list(case.forward.inputs), output_names(case)),
     )
+
+    def __post_init__(self) -> None:
+        self._require(isinstance(self.name, str) and _NAME.fullmatch(self.name), "name", "a word")
+        for field_name in ("function", "inputs", "tolerance", "flops"):
+            self._require(callable(getattr(self, field_name)), field_name, "callable")
+        for field_name in ("reference", "bytes_moved"):
+            value = getattr(self, field_name)
+            self._require(value is None or callable(value), field_name, "callable")
+        parameters = self.parameters
+        self._require(
+            isinstance(parameters, Mapping)
+            and all(isinstance(one, Parameter) for one in parameters.values()),
+            "parameters",
+            "a mapping of names to Parameter",
+        )
+        for name in parameters:
+            fine = _NAME.fullmatch(name) and name not in _FIELDS
+            self._require(fine, "parameters", f"of words other than {', '.join(_FIELDS)}")
+        natives = all(isinstance(native, Native) for native in self.natives)
+        self._require(natives, "natives", "a sequence of Native")
+        for shape in self.shapes:
+            sizes = isinstance(shape, tuple | list) and all(type(n) is int and n > 0 for n in shape)
+            self._require(sizes, "shapes", "tuples of ints >= 1")
+
+    def _require(self, fine: object, name: str, what: str) -> None:
+        if not fine:
+            raise OperationError(f"Operation: {name}={getattr(self, name)!r} must be {what}")
+
+    @property
+    def title(self) -> str:
+        """The function as rows name it: the top of the package, and the operation's name."""
+        return f"{self.module.partition('.')[0]}.{self.function_name}"
+
+    @property
+    def function_name(self) -> str:
+        """The name of the function; of one that has none, that of the operation."""
+        name = getattr(self.function, "__name__", "<lambda>")
+        return self.name if name == "<lambda>" else name
+
+    @property
+    def module(self) -> str:
+        """Where the function is imported from: the top of its package, if it is there."""
+        module: str = getattr(self.function, "__module__", None) or "builtins"
+        top = module.partition(".")[0]
+        there = getattr(sys.modules.get(top), self.function_name, None) is self.function
+        return top if there else module
+
+    def cases(self, dtype: str = "float32") -> list[Case]:
+        """Return a case of each of its shapes, with the parameters' defaults.
+
+        Parameters
+        ----------
+        dtype : str, optional
+            Of the values.
+
+        Returns
+        -------
+        list of Case
+            In the order of the shapes.
+
+        Raises
+        ------
+        ValueError
+            If a parameter has no default, or the dtype is not one that it takes.
+        """
+        from unpool_xp.bench.cases.case import Case
+
+        return [Case(self.name, tuple(shape), dtype=dtype) for shape in self.shapes]
+
+
+class OperationError(ValueError):
+    """An operation of somebody's is not what it has to be; the message says in a line why."""
+
+
+def make_arrays(case: Case) -> Arrays:
+    """Return the inputs of a case by name; floating-point ones are of the dtype of the case.
+
+    Raises
+    ------
+    OperationError
+        If what makes them gives anything but arrays of NumPy.
+    """
+    operation = case.definition
+    rng = np.random.default_rng(0)
+    made = operation.inputs(case.shape, case.dtype, case.all_parameters, rng)
+    if not isinstance(made, Mapping):
+        arrays = made if isinstance(made, tuple) else (made,)
+        made = dict(zip(_argument_names(operation, len(arrays)), arrays, strict=True))
+    if not made or not all(isinstance(array, np.ndarray) for array in made.values()):
+        kinds = ", ".join(type(array).__name__ for array in made.values()) or "nothing"
+        raise OperationError(
+            f"{operation.name}: inputs returned {kinds}; it has to be an array of NumPy, a tuple "
+            "of them, or a dict"
+        )
+    dtype = numpy_dtype(case.dtype)
+    to_cast = "f" if dtype.kind in "fV" else ""  # bfloat16 is of the kind V
+    return {
+        name: array.astype(dtype, copy=False) if array.dtype.kind in to_cast else array
+        for name, array in made.items()
+    }
+
+
+def _argument_names(operation: Operation, count: int) -> list[str]:
+    """Return the names of the function's arrays: its first arguments."""
+    try:
+        signature = inspect.signature(operation.function)
+    except (TypeError, ValueError):  # of a function in C
+        names = []
+    else:
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        names = [one.name for one in signature.parameters.values() if one.kind in kinds]
+    names = [name for name in names if name not in operation.parameters]
+    return names[:count] if len(names) >= count else [f"x{n + 1}" for n in range(count)]
+
+
+def reference_outputs(case: Case) -> Arrays:
+    """Return all the outputs of a case by name, by the reference, or by the function on NumPy.
+
+    Raises
+    ------
+    OperationError
+        If the reference raises, or returns anything but arrays.
+    """
+    operation = case.definition
+    return _reference_outputs(operation.reference or operation.function, case.forward)
+
+
+@functools.lru_cache(maxsize=1)
+def _reference_outputs(reference: Callable[..., Any], case: Case) -> Arrays:
+    operation = case.definition
+    wide = [to_64_bit(array) for array in make_arrays(case).values()]
+    try:
+        found = reference(*wide, **case.options())
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise OperationError(f"{operation.name}: the reference raised {said}") from error
+    outputs = found if isinstance(found, tuple) else (found,)
+    arrays_only = all(isinstance(one, np.ndarray | np.generic) for one in outputs)
+    if not arrays_only or len(outputs) != len(operation.outputs):
+        kinds = ", ".join(type(one).__name__ for one in outputs)
+        raise OperationError(
+            f"{operation.name}: the reference returned {kinds}; it has to be as many arrays as "
+            f"outputs={tuple(operation.outputs)} names"
+        )
+    return dict(zip(operation.outputs, map(np.asarray, outputs), strict=True))
+
+
+def input_layout(case: Case) -> Layout:
+    """Return the shapes and the dtypes of the inputs of a case, from making them."""
+    return _input_layout(case.definition.inputs, case)
+
+
+@functools.lru_cache(maxsize=64)
+def _input_layout(inputs: Callable[..., Any], case: Case) -> Layout:
+    return {name: (array.shape, array.dtype.name) for name, array in make_arrays(case).items()}
+
+
+def output_layout(case: Case) -> Layout:
+    """Return the shapes of the outputs of a case, from its reference, and dtypes to expect."""
+    single = case.dtype in ("float32", "complex64")
+    narrow = {"f": case.dtype, "c": "complex64" if single else "complex128"}
+    if numpy_dtype(case.dtype).kind in "biu":
+        del narrow["f"]
+    return {
+        name: (array.shape, narrow.get(array.dtype.kind, array.dtype.name))
+        for name, array in reference_outputs(case).items()
+    }
 
 
 def total_bytes(layout: Layout) -> int:
@@ -129,5 +393,6 @@ def select_planes(array: NDArray, rank: int, planes: Planes) -> NDArray:
 
 
 def to_64_bit(array: NDArray) -> NDArray:
-    """Return an array in 64 bits."""
-    return array.astype(np.int64 if array.dtype.kind in "iu" else np.float64)
+    """Return an array in the widest dtype of its kind; bfloat16 is a kind of its own in NumPy."""
+    wide = {"b": np.bool_, "i": np.int64, "u": np.int64, "c": np.complex128}
+    return array.astype(wide.get(array.dtype.kind, np.float64))

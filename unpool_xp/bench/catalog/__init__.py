@@ -13,5 +13,7 @@ from unpool_xp.bench.catalog.unpooling import UNPOOLING
 
 __all__ = ["OPERATIONS", "SINGLE_OPERATIONS"]
 
-SINGLE_OPERATIONS = POOLING | UNPOOLING | CONVOLUTION  # of one call
-OPERATIONS = SINGLE_OPERATIONS | DECODER
+SINGLE_OPERATIONS = {  # of one call
+    operation.name: operation for operation in (*POOLING, *UNPOOLING, *CONVOLUTION)
+}
+OPERATIONS = (*SINGLE_OPERATIONS.values(), *DECODER)

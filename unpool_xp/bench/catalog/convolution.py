@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import unpool_xp
 from unpool_xp import reference
 from unpool_xp._plan import transposed
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
 from unpool_xp.bench.cases.operation import (
     WINDOW,
     Arrays,
@@ -20,6 +21,7 @@ from unpool_xp.bench.cases.operation import (
     Outputs,
     Planes,
     RowRange,
+    Shape,
     to_64_bit,
 )
 from unpool_xp.bench.cases.parameter import Parameter
@@ -36,11 +38,11 @@ def _weight_shape(case: Case) -> tuple[int, ...]:
     return (*_channels(case), *case.kernel)
 
 
-def _inputs(case: Case) -> Layout:
+def _input_layout(case: Case) -> Layout:
     return {"x": (case.shape, case.dtype), "weight": (_weight_shape(case), case.dtype)}
 
 
-def _outputs(case: Case) -> Layout:
+def _output_layout(case: Case) -> Layout:
     plan = transposed.plan_conv_transpose(
         "conv_transpose",
         case.shape,
@@ -57,13 +59,20 @@ def _outputs(case: Case) -> Layout:
     return {"convolved": (shape, case.dtype)}
 
 
-def _make_weights(case: Case) -> Arrays:
+def make_weight(case: Case, rng: np.random.Generator) -> NDArray:
+    """Return weights for a transposed convolution."""
     # Uniform, as wide as keeps the size of the values from layer to layer (arXiv 1502.01852).
     taps = case.window_size / math.prod(case.stride)  # that an output cell meets
     bound = math.sqrt(3 / (_channels(case)[0] * max(taps, 1)))
-    rng = np.random.default_rng(0)
-    weight = rng.uniform(-bound, bound, _weight_shape(case)).astype(numpy_dtype(case.dtype))
-    return {"weight": weight}
+    return rng.uniform(-bound, bound, _weight_shape(case)).astype(numpy_dtype(case.dtype))
+
+
+def _make_inputs(
+    shape: Shape, dtype: str, parameters: Mapping[str, Any], rng: np.random.Generator
+) -> Arrays:
+    case = Case("conv_transpose", shape, dtype=dtype, **parameters)
+    x = feature_map(shape, dtype, rank=case.rank)
+    return {"x": x, "weight": make_weight(case, rng)}
 
 
 def _options(case: Case) -> dict[str, Any]:
@@ -111,26 +120,25 @@ def _expected(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Out
     return (convolved[0],)
 
 
-CONVOLUTION: dict[str, Operation] = {
-    "conv_transpose": Operation(
+CONVOLUTION = (
+    Operation(
+        name="conv_transpose",
         function=unpool_xp.conv_transpose,
         natives=CONV_TRANSPOSE_NATIVES,
         parameters={
             **WINDOW,
             "out_channels": Parameter(help="Output channels.", least=1, required=True, letter="c"),
         },
-        inputs=_inputs,
-        outputs=_outputs,
-        make_weights=_make_weights,
+        input_layout=_input_layout,
+        output_layout=_output_layout,
+        inputs=_make_inputs,
         options=_options,
         flops=lambda c: 2 * _multiplications(c),
         gradients=conv_transpose_gradients,
-        expected=_expected,
+        partial_reference=_expected,
         reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
         # A short product; most taps of an output cell meet no element, and have none to do.
         work_per_step=lambda c: (2 + _channels(c)[0] / 20) / math.prod(c.stride),
         working_bytes=lambda c: 2 * _columns_bytes(c),
-        exact=False,
-        dtype_kinds="f",
     ),
-}
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -23,10 +23,12 @@ from unpool_xp.bench.cases.operation import (
     Outputs,
     Planes,
     RowRange,
+    Shape,
     select_planes,
     total_bytes,
 )
 from unpool_xp.bench.cases.parameter import Parameter, parameter_text
+from unpool_xp.bench.catalog.convolution import make_weight
 from unpool_xp.bench.catalog.decoder_layers import check_layers, check_text, layers_of
 
 
@@ -136,28 +138,31 @@ def layer_cases(case: Case) -> list[Case]:
     return [layer.case for layer in layers_of(case)]
 
 
-def _inputs(case: Case) -> Layout:
+def _input_layout(case: Case) -> Layout:
     weights = {
-        f"{name}_{number}": layer.case.definition.inputs(layer.case)[name]
+        f"{name}_{number}": layer.case.forward.inputs[name]
         for number, layer in enumerate(layers_of(case), start=1)
         for name in layer.weights
     }
     return {"x": (case.shape, case.dtype), **weights}
 
 
-def _outputs(case: Case) -> Layout:
+def _output_layout(case: Case) -> Layout:
     last = layers_of(case)[-1].case
-    return last.definition.outputs(last)
+    return last.forward.outputs
 
 
-def _make_inputs(case: Case) -> Arrays:
+def _make_inputs(
+    shape: Shape, dtype: str, parameters: Mapping[str, Any], rng: np.random.Generator
+) -> Arrays:
+    case = Case("decoder", shape, dtype=dtype, **parameters)
     arrays: Arrays = {"x": feature_map(case.shape, case.dtype, rank=layers_of(case)[0].case.rank)}
     sources = [layer.source for layer in layers_of(case) if layer.source is not None]
     for number, layer in enumerate(layers_of(case), start=1):
-        made = layer.case.definition.make_weights(layer.case)
-        if layer.case.operation == "conv_transpose" and number <= max(sources, default=0):
-            made = {"weight": _copying(made["weight"])}
-        arrays |= {f"{name}_{number}": made[name] for name in layer.weights}
+        for name in layer.weights:
+            weight = make_weight(layer.case, np.random.default_rng(0))
+            copied = number <= max(sources, default=0)
+            arrays[f"{name}_{number}"] = _copying(weight) if copied else weight
     return arrays
 
 
@@ -248,8 +253,9 @@ def _layers_text(layers: Any) -> str:
     return f"{number}layers~{crc32(text.encode()):08x}"
 
 
-DECODER: dict[str, Operation] = {
-    "decoder": Operation(
+DECODER = (
+    Operation(
+        name="decoder",
         function=decoder,
         parameters={
             "name": Parameter(
@@ -270,18 +276,19 @@ DECODER: dict[str, Operation] = {
         parts=layer_cases,
         names=_names,
         natives_of=native_chains,
-        inputs=_inputs,
-        outputs=_outputs,
-        make_inputs=_make_inputs,
+        input_layout=_input_layout,
+        output_layout=_output_layout,
+        inputs=_make_inputs,
         options=_options,
         flops=lambda c: sum(part.definition.flops(part) for part in layer_cases(c)),
         gradient_flops=lambda c: sum(
             part.definition.gradient_flops(part) for part in layer_cases(c)
         ),
         gradients=_gradients,
-        expected=_expected,
+        partial_reference=_expected,
         reference_steps=lambda c: 1,
         work_per_step=lambda c: min(math.prod(c.output_plane) / 4, 1e6),  # a comparison
         working_bytes=_working_bytes,
+        dtype_kinds="fiu",
     ),
-}
+)

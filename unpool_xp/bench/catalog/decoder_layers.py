@@ -9,7 +9,7 @@ from typing import Any
 
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.layers import LayerError
-from unpool_xp.bench.cases.operation import operations
+from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.cases.parameter import Parameter, check_parameters
 
 MAX_LAYERS = 1000
@@ -76,7 +76,7 @@ def _follow(case: Case, before: Sequence[Layer], shape: tuple[int, ...]) -> Laye
             f"its output of shape {made.output_shape} is not what {name!r} pooled, of shape "
             f"{pool.shape}"
         )
-    _, *others = made.definition.inputs(made)
+    _, *others = made.forward.inputs
     weights = tuple(others[1:] if pool is not None else others)
     return Layer(made, weights, source)
 

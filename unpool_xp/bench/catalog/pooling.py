@@ -22,7 +22,10 @@ from unpool_xp.bench.cases.operation import (
     Outputs,
     Planes,
     RowRange,
+    feature_map_layout,
+    no_tolerance,
     select_planes,
+    sizes_as_options,
     total_bytes,
 )
 from unpool_xp.bench.catalog.gradients import (
@@ -187,69 +190,83 @@ def _one_addition_each(case: Case) -> int:
     return math.prod(case.output_shape)
 
 
-POOLING: dict[str, Operation] = {
-    "max_pool": Operation(
+POOLING = (
+    Operation(
+        name="max_pool",
         function=unpool_xp.max_pool,
         natives=POOLING_NATIVES["max_pool"],
         parameters=WINDOW,
-        outputs=lambda c: value_index_layout(_output_shape(c), c.dtype),
+        input_layout=feature_map_layout,
+        output_layout=lambda c: value_index_layout(_output_shape(c), c.dtype),
         flops=lambda c: math.prod(c.output_shape) * (c.window_size - 1),
         gradients=max_pool_gradient,
         gradient_flops=_one_addition_each,
-        expected=_expected_max_pool,
+        partial_reference=_expected_max_pool,
         reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
+        tolerance=no_tolerance,
+        dtype_kinds="fiu",
+        options=sizes_as_options,
     ),
-    "avg_pool": Operation(
+    Operation(
+        name="avg_pool",
         function=unpool_xp.avg_pool,
         natives=POOLING_NATIVES["avg_pool"],
         parameters=WINDOW,
-        outputs=lambda c: {"averages": (_output_shape(c), c.dtype)},
+        input_layout=feature_map_layout,
+        output_layout=lambda c: {"averages": (_output_shape(c), c.dtype)},
         flops=lambda c: math.prod(c.output_shape) * c.window_size,
         gradients=separable_gradient(mean_taps),
-        expected=_expected_avg_pool,
+        partial_reference=_expected_avg_pool,
         reference_steps=lambda c: math.prod(c.output_plane) * c.window_size,
         working_bytes=lambda c: 2 * total_bytes(c.inputs),
-        exact=False,
-        dtype_kinds="f",
+        options=sizes_as_options,
     ),
-    "adaptive_max_pool": Operation(
+    Operation(
+        name="adaptive_max_pool",
         function=unpool_xp.adaptive_max_pool,
         natives=POOLING_NATIVES["adaptive_max_pool"],
         parameters={"scale": SCALE},
-        outputs=lambda c: value_index_layout(_adaptive_output_shape(c), c.dtype),
+        input_layout=feature_map_layout,
+        output_layout=lambda c: value_index_layout(_adaptive_output_shape(c), c.dtype),
         options=lambda c: {"output_size": c.output_plane},
         flops=lambda c: math.prod(c.lead) * _adaptive_steps(c),
         gradients=max_pool_gradient,
         gradient_flops=_one_addition_each,
-        expected=_expected_adaptive_max_pool,
+        partial_reference=_expected_adaptive_max_pool,
         reference_steps=_adaptive_steps,
         working_bytes=lambda c: 3 * total_bytes(c.inputs),  # the windows side by side
+        tolerance=no_tolerance,
+        dtype_kinds="fiu",
     ),
-    "adaptive_avg_pool": Operation(
+    Operation(
+        name="adaptive_avg_pool",
         function=unpool_xp.adaptive_avg_pool,
         natives=POOLING_NATIVES["adaptive_avg_pool"],
         parameters={"scale": SCALE},
-        outputs=lambda c: {"averages": (_adaptive_output_shape(c), c.dtype)},
+        input_layout=feature_map_layout,
+        output_layout=lambda c: {"averages": (_adaptive_output_shape(c), c.dtype)},
         options=lambda c: {"output_size": c.output_plane},
         flops=lambda c: math.prod(c.lead) * _adaptive_steps(c),
         gradients=separable_gradient(adaptive_taps),
-        expected=_expected_adaptive_avg_pool,
+        partial_reference=_expected_adaptive_avg_pool,
         reference_steps=_adaptive_steps,
         working_bytes=lambda c: 3 * total_bytes(c.inputs),
-        exact=False,
-        dtype_kinds="f",
     ),
-    "fractional_max_pool": Operation(
+    Operation(
+        name="fractional_max_pool",
         function=unpool_xp.fractional_max_pool,
         natives=POOLING_NATIVES["fractional_max_pool"],
         parameters={"kernel": KERNEL, "scale": SCALE},
-        outputs=lambda c: value_index_layout((*c.lead, *_region_counts(c)), c.dtype),
+        input_layout=feature_map_layout,
+        output_layout=lambda c: value_index_layout((*c.lead, *_region_counts(c)), c.dtype),
         options=_fractional_options,
         flops=lambda c: math.prod(c.output_shape) * (c.window_size - 1),
         gradients=max_pool_gradient,
         gradient_flops=_one_addition_each,
-        expected=_expected_fractional_max_pool,
+        partial_reference=_expected_fractional_max_pool,
         reference_steps=lambda c: 2 * math.prod(c.output_plane) * c.window_size,  # a dear step
         working_bytes=lambda c: 4 * total_bytes(c.inputs),  # the places of each plane
+        tolerance=no_tolerance,
+        dtype_kinds="fiu",
     ),
-}
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,13 @@ from unpool_xp.bench.cases.operation import (
     Outputs,
     Planes,
     RowRange,
+    Shape,
     compute_dtype,
+    feature_map_layout,
+    no_tolerance,
     select_planes,
+    sizes_as_options,
+    usual_tolerance,
 )
 from unpool_xp.bench.catalog.gradients import (
     fractional_unpool_gradient,
@@ -98,11 +103,11 @@ def _interpolation_flops(case: Case, taps: int) -> int:
     return sum((2 * taps - 1) * math.prod(shape) for shape in shapes)
 
 
-def _place_tolerance(case: Case) -> float:
+def _interpolation_tolerance(case: Case) -> float:
     # The libraries find the place of a cell in the precision that they compute values in; what
     # that loses grows with the place.
     computing = np.finfo(np.float64 if case.dtype == "float64" else np.float32)
-    return 2 * sum(case.plane) * float(computing.eps)
+    return usual_tolerance(case) + 2 * sum(case.plane) * float(computing.eps)
 
 
 def _reference_steps(case: Case, taps: int) -> float:
@@ -123,7 +128,10 @@ def _unpooled_shape(case: Case) -> tuple[int, ...]:
     return (*case.lead, *plane)
 
 
-def _max_unpool_inputs(case: Case) -> Arrays:
+def _max_unpool_inputs(
+    shape: Shape, dtype: str, parameters: Mapping[str, Any], rng: np.random.Generator
+) -> Arrays:
+    case = Case("max_unpool", shape, dtype=dtype, **parameters)
     x = feature_map(_unpooled_shape(case), compute_dtype(case), rank=case.rank)
     options = {**case.options()}
     options.pop("output_size", None)  # that of x
@@ -153,7 +161,10 @@ def _fractional_outputs(case: Case) -> Layout:
     return {"unpooled": (shape, case.dtype)}
 
 
-def _fractional_unpool_inputs(case: Case) -> Arrays:
+def _fractional_unpool_inputs(
+    shape: Shape, dtype: str, parameters: Mapping[str, Any], rng: np.random.Generator
+) -> Arrays:
+    case = Case("fractional_max_unpool", shape, dtype=dtype, **parameters)
     kernel = (_REGION_SIZE,) * case.rank
     x = feature_map(_resized_shape(case), compute_dtype(case), rank=case.rank)
     samples = draw_samples(case.lead, x.shape[-case.rank :], kernel, case.plane)
@@ -179,69 +190,79 @@ def _expected_fractional_max_unpool(
     return (np.where(taken == 1, put, between),)
 
 
-UNPOOLING: dict[str, Operation] = {
-    "max_unpool": Operation(
+UNPOOLING = (
+    Operation(
+        name="max_unpool",
         function=unpool_xp.max_unpool,
         natives=UNPOOLING_NATIVES["max_unpool"],
         parameters={**WINDOW, "output_size": OUTPUT_SIZE},
-        inputs=lambda c: value_index_layout(c.shape, c.dtype),
-        outputs=lambda c: {"unpooled": (_unpooled_shape(c), c.dtype)},
-        make_inputs=_max_unpool_inputs,
+        input_layout=lambda c: value_index_layout(c.shape, c.dtype),
+        output_layout=lambda c: {"unpooled": (_unpooled_shape(c), c.dtype)},
+        inputs=_max_unpool_inputs,
         gradients=max_unpool_gradient,
         merge_gradients=merge_repeated,
-        expected=_expected_max_unpool,
+        partial_reference=_expected_max_unpool,
         reference_steps=lambda c: math.prod(c.plane),
         work_per_step=lambda c: 5,  # a scattered write
+        tolerance=no_tolerance,
+        dtype_kinds="fiu",
+        options=sizes_as_options,
     ),
-    "nearest_unpool": Operation(
+    Operation(
+        name="nearest_unpool",
         function=unpool_xp.nearest_unpool,
         natives=UNPOOLING_NATIVES["nearest_unpool"],
         parameters={"scale": SCALE},
-        outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
+        input_layout=feature_map_layout,
+        output_layout=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         gradients=separable_gradient(nearest_taps),
         gradient_flops=lambda c: math.prod(c.output_shape) - math.prod(c.shape),
-        expected=_expected_nearest_unpool,
+        partial_reference=_expected_nearest_unpool,
         reference_steps=lambda c: math.prod(c.output_plane) / 3,  # a cheap step
+        tolerance=no_tolerance,
+        dtype_kinds="fiu",
+        options=sizes_as_options,
     ),
-    "linear_unpool": Operation(
+    Operation(
+        name="linear_unpool",
         function=unpool_xp.linear_unpool,
         natives=UNPOOLING_NATIVES["linear_unpool"],
         parameters={"scale": SCALE},
-        outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
+        input_layout=feature_map_layout,
+        output_layout=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         options=lambda c: {"scale_factor": c.scale, "coordinates": _COORDINATES},
         flops=lambda c: _interpolation_flops(c, 2),
         gradients=separable_gradient(interpolation_taps(_COORDINATES)),
-        expected=_expected_linear_unpool,
+        partial_reference=_expected_linear_unpool,
         reference_steps=lambda c: _reference_steps(c, 2),
-        exact=False,
-        extra_tolerance=_place_tolerance,
-        dtype_kinds="f",
+        tolerance=_interpolation_tolerance,
     ),
-    "cubic_unpool": Operation(
+    Operation(
+        name="cubic_unpool",
         function=unpool_xp.cubic_unpool,
         natives=UNPOOLING_NATIVES["cubic_unpool"],
         parameters={"scale": SCALE},
-        outputs=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
+        input_layout=feature_map_layout,
+        output_layout=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
         flops=lambda c: _interpolation_flops(c, 4),
         gradients=separable_gradient(interpolation_taps(_COORDINATES, -0.75)),
-        expected=_expected_cubic_unpool,
+        partial_reference=_expected_cubic_unpool,
         reference_steps=lambda c: _reference_steps(c, 4),
-        exact=False,
-        extra_tolerance=_place_tolerance,
-        dtype_kinds="f",
+        tolerance=_interpolation_tolerance,
+        options=sizes_as_options,
     ),
-    "fractional_max_unpool": Operation(
+    Operation(
+        name="fractional_max_unpool",
         function=unpool_xp.fractional_max_unpool,
         parameters={"scale": SCALE},
-        inputs=lambda c: value_index_layout(c.shape, c.dtype),
-        outputs=_fractional_outputs,
-        make_inputs=_fractional_unpool_inputs,
+        input_layout=lambda c: value_index_layout(c.shape, c.dtype),
+        output_layout=_fractional_outputs,
+        inputs=_fractional_unpool_inputs,
         flops=lambda c: _interpolation_flops(c, 2),
         gradients=fractional_unpool_gradient,
         merge_gradients=merge_repeated,
-        expected=_expected_fractional_max_unpool,
+        partial_reference=_expected_fractional_max_unpool,
         reference_steps=lambda c: _reference_steps(c, 2) + math.prod(c.plane),
-        exact=False,
-        dtype_kinds="f",
+        options=sizes_as_options,
     ),
-}
+)

@@ -16,12 +16,15 @@ import msgspec
 import numpy as np
 
 from unpool_xp import backends
-from unpool_xp.bench.cases.expected import TOLERANCE, differing
+from unpool_xp.bench.cases.expected import differing
+from unpool_xp.bench.cases.loading import operations as loaded
+from unpool_xp.bench.cases.operation import TOLERANCE
 from unpool_xp.bench.check.standard import lacking
 from unpool_xp.bench.check.trials import TRIALS, NDArray, Trial, host_dtype
 from unpool_xp.bench.measure.pools import Pool, side_by_side
+from unpool_xp.bench.measure.session import Session
 from unpool_xp.bench.measure.workers import WorkerError, WorkerLostError
-from unpool_xp.capabilities import DTYPES, OPERATIONS, is_defined, why_not
+from unpool_xp.capabilities import DTYPES, OPERATIONS, is_defined, kind_of, why_not
 
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -61,7 +64,8 @@ class CheckResult:
     @property
     def is_undefined(self) -> bool:
         """Whether the operation is not defined for the dtype, on any library."""
-        return self.outcome == "skipped" and not is_defined(self.operation, self.dtype)
+        ours = self.operation in OPERATIONS
+        return self.outcome == "skipped" and ours and not is_defined(self.operation, self.dtype)
 
 
 def check_backends(
@@ -129,10 +133,11 @@ def _check_label(
     pool: Pool, label: str, operations: Sequence[str], torch_compiled: bool, end: float
 ) -> Iterator[CheckResult]:
     if math.isinf(end):
-        order = [(operation, dtype) for operation in operations for dtype in DTYPES]
+        order = [(operation, dtype) for operation in operations for dtype in _dtypes(operation)]
     else:  # what matters most first
         dtypes = dict.fromkeys((*_PRIORITY_DTYPES, *DTYPES))
         order = [(operation, dtype) for dtype in dtypes for operation in operations]
+        order = [(operation, dtype) for operation, dtype in order if dtype in _dtypes(operation)]
     for operation, dtype in order:
         left, arguments = end - time.monotonic(), {"operation": operation, "dtype": dtype}
         outcome: Outcome = "skipped"
@@ -151,6 +156,14 @@ def _check_label(
         yield CheckResult(label, "eager", operation, dtype, outcome, detail)
 
 
+def _dtypes(operation: str) -> tuple[str, ...]:
+    """Return the dtypes that are looked at: of somebody's operation those that it takes."""
+    if operation in OPERATIONS:
+        return DTYPES
+    kinds = loaded()[operation].dtype_kinds
+    return tuple(dtype for dtype in DTYPES if kind_of(dtype) in kinds)
+
+
 def check_operation(
     backend: backends.Backend, operation: str, dtype: str, *, torch_compiled: bool = False
 ) -> list[CheckResult]:
@@ -167,6 +180,8 @@ def check_operation(
 
 
 def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> CheckResult:
+    if operation not in OPERATIONS:
+        return _check_cases(backend, mode, operation, dtype)
     # The table describes known libraries, others tell for themselves.
     reason = why_not(operation, backend.library, dtype) or backend.why_no_dtype(dtype)
     if reason is not None:
@@ -178,6 +193,18 @@ def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> 
     warned = tuple(f"{one.category.__name__}: {_one_line(one.message)}" for one in caught)
     lacks = lacking(backend, operation) if detail else ()
     return CheckResult(backend.label, mode, operation, dtype, outcome, detail, warned, lacks)
+
+
+def _check_cases(backend: backends.Backend, mode: str, operation: str, dtype: str) -> CheckResult:
+    """Check somebody's operation on the shapes that it has."""
+    for case in loaded()[operation].cases(dtype):
+        session = Session(backend, case, mode)
+        if session.prepare():
+            continue
+        detail = f"{case.name}: {session.measured.error}"
+        outcome: Outcome = "skipped" if session.unsupported else "failed"
+        return CheckResult(backend.label, mode, operation, dtype, outcome, detail)
+    return CheckResult(backend.label, mode, operation, dtype, "passed")
 
 
 def _run_trials(backend: backends.Backend, mode: str, operation: str, dtype: str) -> str:

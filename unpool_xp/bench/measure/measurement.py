@@ -61,7 +61,7 @@ def cells_of(
     case: Case, label: str, modes: Sequence[str] = ("eager",), threads: int | None = None
 ) -> list[Cell]:
     """Return the cells of a case on a backend: the portable function, then the natives."""
-    functions = [("portable", f"unpool_xp.{case.definition.function.__name__}")]
+    functions = [("portable", case.definition.title)]
     natives = case.natives(label.partition(":")[0])
     functions += [("native", native.name(case)) for native in natives]
     return [Cell(label, mode, *function, threads) for mode in modes for function in functions]

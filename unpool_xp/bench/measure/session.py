@@ -70,10 +70,10 @@ class DeviceInputs:
         backend.synchronize(*self.device)
         self.to_device = TimedCall(self._copy_in, [*self.host.values()], backend.synchronize)
         self._from_device: dict[str, TimedCall] = {}  # by the shapes and dtypes of the outputs
-        device_dtype = str(self.device[0].dtype).rpartition(".")[2]
-        if backend.library == "jax" and device_dtype != case.dtype:
+        device_dtype, dtype = self.device[0].dtype, next(iter(self.host.values())).dtype
+        if backend.library == "jax" and device_dtype != dtype:
             raise UnsupportedCaseError(
-                f"jax makes {device_dtype} of {case.dtype}; set JAX_ENABLE_X64=1"
+                f"jax makes {device_dtype} of {dtype.name}; set JAX_ENABLE_X64=1"
             )
 
     def _copy_in(self, *arrays: NDArray) -> tuple[Any, ...]:
@@ -138,6 +138,7 @@ class Session:
         self.implementation, self.function = implementation, function
         self.measured = Measurement(bytes_moved=case.bytes_moved)
         self.call_s = 0.0  # a first guess
+        self.unsupported = False  # whether it fails for what is known before
         self.outputs, self.digest = (
             "",
             "",
@@ -161,6 +162,7 @@ class Session:
         try:
             self._prepare(known or {})
         except Exception as error:  # whatever a library raises is a reason, never a time
+            self.unsupported = isinstance(error, UnsupportedCaseError | CompileUnavailableError)
             self.measured = self.measured.failed(describe_error(error))
         return self.measured.checked
 
@@ -197,9 +199,11 @@ class Session:
             self.measured.bytes_moved = native.bytes_moved(self.case)
             call, values_only = native.build(self.case, self.backend), native.values_only
         elif self.implementation == "portable":
-            portable, options = self.case.definition.function, self.case.options()
-            self.function = f"unpool_xp.{portable.__name__}"
+            operation, options = self.case.definition, self.case.options()
+            self.function, portable = operation.title, operation.function
             call, values_only = lambda *arrays: portable(*arrays, **options), False
+            if self.mode == "compiled" and not operation.compiled:
+                raise UnsupportedCaseError(f"{operation.name} is not to be compiled")
         else:
             raise ValueError(f"implementation={self.implementation!r} is not portable or native")
         if self.mode not in ("eager", "compiled"):

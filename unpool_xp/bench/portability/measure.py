@@ -70,7 +70,7 @@ def measure_taxes(
 
 def _cells(case: Case, place: Place, targets: Sequence[TaxTarget]) -> list[Cell]:
     label, threads = place
-    portable = f"unpool_xp.{case.definition.function.__name__}"
+    portable = case.definition.title
     return [
         *(
             Cell(label, mode, "portable", portable, threads)

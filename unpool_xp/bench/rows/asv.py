@@ -147,7 +147,7 @@ def _fields(
         "device": cpu if isinstance(cpu, str) and not label.endswith(":cuda") else "",
         "mode": backend_mode.mode,
         "implementation": "portable",
-        "function": f"unpool_xp.{case.definition.function.__name__}",
+        "function": case.definition.title,
         **case.to_json(),
         # The suite checks each result against the reference before timing it, or fails.
         "checked": error is None,

@@ -6,7 +6,7 @@ import re
 
 from unpool_xp.bench.cases.case import BackendMode, Case, case_text
 from unpool_xp.bench.cases.formatting import printable, sizes_text
-from unpool_xp.bench.cases.operation import operations
+from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.cases.parameter import parameter_text
 from unpool_xp.bench.rows.schema import WORKLOAD, Row
 

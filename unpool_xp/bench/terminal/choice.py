@@ -187,10 +187,13 @@ def code_for(case: Case, row: Row) -> list[str]:
         native = case.find_native(library, row.function)
         return [*before, *native.code(case, compiler if row.mode == "compiled" else None)]
     imports = {"numpy": "import numpy as np", "dask": "import dask.array as da"}
-    functions = dict.fromkeys(part.definition.function.__name__ for part in case.parts)
+    functions: dict[str, dict[str, None]] = {}  # by module, in order
+    for part in case.parts:
+        operation = part.definition
+        functions.setdefault(operation.module, {})[operation.function_name] = None
     lines = [
         imports.get(library, f"import {library}"),
-        f"from unpool_xp import {', '.join(functions)}",
+        *(f"from {module} import {', '.join(names)}" for module, names in functions.items()),
     ]
     names = case.definition.names(case)
     body = [
@@ -212,4 +215,4 @@ def _call_text(case: Case, names: Sequence[str]) -> str:
         del given["samples"]
         given["seed"] = 0
     options = [f"{name}={value!r}" for name, value in given.items()]
-    return f"{case.definition.function.__name__}({', '.join([*names, *options])})"
+    return f"{case.definition.function_name}({', '.join([*names, *options])})"

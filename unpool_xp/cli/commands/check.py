@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.check.run import CheckResult, check_backends, to_json, to_junit
 from unpool_xp.capabilities import OPERATIONS
 from unpool_xp.cli.common import (
@@ -17,6 +18,7 @@ from unpool_xp.cli.common import (
     app,
     fail,
     open_output,
+    operation_names,
     out,
     progress_bar,
     resolve_labels,
@@ -43,13 +45,17 @@ def check(
     from unpool_xp.bench.terminal import checks
 
     with open_output("--junit", junit) as junit_file, open_output("--markdown", markdown) as matrix:
+        names = operation_names(operation)
+        for name in names:
+            if name not in OPERATIONS and not operations()[name].shapes:
+                fail(f"{name}: its Operation has no shapes to check")
         labels = resolve_labels(backend)
         stop, results = Stop(), list[CheckResult]()
         with stop, progress_bar() as progress:
             task = progress.add_task("checking", total=len(labels))
             results += check_backends(
                 labels,
-                operations=operation or tuple(OPERATIONS),
+                operations=names or tuple(OPERATIONS),
                 torch_compiled=torch_compiled,
                 progress=lambda label: progress.advance(task),
                 stopped=results.extend,

@@ -14,16 +14,13 @@ import typer
 
 from unpool_xp.cli.case_options import (
     SHAPE_HELP,
-    ChannelsOption,
-    KernelOption,
-    PaddingOption,
+    CaseCommand,
     PassName,
     PassOption,
-    ScaleOption,
-    StrideOption,
-    case_of,
     decoder_of,
+    given_parameters,
     in_pass,
+    one_case,
     require_absent,
 )
 from unpool_xp.cli.commands.report import read_measured
@@ -46,21 +43,17 @@ from unpool_xp.cli.common import (
     status,
 )
 from unpool_xp.cli.exits import ExitCode
-from unpool_xp.cli.stopping import Stop, StoppableCommand
+from unpool_xp.cli.stopping import Stop
 
 
-@app.command(cls=StoppableCommand)
+@app.command(cls=CaseCommand)
 def choose(
     ctx: typer.Context,
     operation: Annotated[
-        str | None, typer.Argument(help="Such as max_unpool; or give --preset or --layers.")
+        str | None,
+        typer.Argument(help="Such as max_unpool or my_ops.py:cov; or give --preset or --layers."),
     ] = None,
     shape: Annotated[str | None, typer.Option(help=SHAPE_HELP)] = None,
-    kernel: KernelOption = None,
-    stride: StrideOption = None,
-    padding: PaddingOption = None,
-    scale: ScaleOption = None,
-    out_channels: ChannelsOption = None,
     preset: Annotated[str | None, typer.Option(help="A decoder: segnet, unet, dcgan, vae.")] = None,
     layers: Annotated[Path | None, typer.Option(help="A decoder, as TOML or JSON.")] = None,
     check_layers: Annotated[
@@ -114,26 +107,19 @@ def choose(
     if check_layers is not None:
         decoder.print_layers(out, decoder_of(None, check_layers))
         return
-    settings: dict[str, Any] = {
-        "shape": shape,
-        "kernel": kernel,
-        "stride": stride,
-        "padding": padding,
-        "scale": scale,
-        "out_channels": out_channels,
-    }
+    parameters = given_parameters(ctx)
     batches = parse_counts("--batch", batch, "batch", 1_000_000)
     if preset is None and layers is None:
         of_decoders = {"batch": batch, "scale_channels": scale_channels}
         require_absent(of_decoders, "is of a decoder: give its --preset or --layers as well")
-        if operation is None or shape is None:
+        if operation is None:
             fail("give an operation and its --shape, or a decoder by --preset or --layers")
-        case = case_of(operation, **settings, dtype=dtype or "float32")
+        case = one_case(operation, shape, parameters, dtype or "float32")
         measure: Callable[..., Choice | DecoderChoice] = measure_operation
     else:
         if operation is not None:
             fail(f"{operation} and a decoder: give one of them")
-        require_absent(settings, "is not for a decoder")
+        require_absent({"shape": shape, **parameters}, "is not for a decoder")
         first = batches[0] if batches else None
         case = decoder_of(preset, layers, batch=first, dtype=dtype, scale_channels=scale_channels)
         measure = partial(choose_decoder, batches=batches)

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
-from unpool_xp.capabilities import OPERATIONS
+from unpool_xp.cli.case_options import (
+    SHAPE_HELP,
+    CaseCommand,
+    case_of,
+    given_parameters,
+    own_cases,
+    require_absent,
+)
 from unpool_xp.cli.common import (
     AllOption,
     JsonOption,
+    OperationOption,
     PullRequestOption,
     WaitOption,
     app,
     fail,
     open_output,
+    operation_names,
     out,
     report_load,
     require_writable,
     status,
 )
-from unpool_xp.cli.stopping import Stop, StoppableCommand
+from unpool_xp.cli.stopping import Stop
 
 if TYPE_CHECKING:
     from unpool_xp.bench.cases.case import Case
-    from unpool_xp.bench.gate.build import Build
 
 
-@app.command(cls=StoppableCommand)
+@app.command(cls=CaseCommand)
 def gate(
+    ctx: typer.Context,
     base: Annotated[str, typer.Argument(help="What to compare with: a branch, a tag, a hash.")],
     head: Annotated[
         str | None, typer.Option(help="The same for the other side.", show_default="working tree")
@@ -46,9 +54,9 @@ def gate(
             help="A label; jax compiled, others eager, or as in torch:cpu/compiled.",
         ),
     ] = None,
-    operation: Annotated[
-        list[str] | None,
-        typer.Option("--operation", "-o", help="A name, or a file of yours: my_ops.py:cov."),
+    operation: OperationOption = None,
+    shape: Annotated[
+        str | None, typer.Option(help=f"{SHAPE_HELP} Default: an operation's own shapes.")
     ] = None,
     size: Annotated[
         str | None, typer.Option(help="small or large, of our operations; default: both.")
@@ -65,6 +73,8 @@ def gate(
     ] = Path(),
 ) -> None:
     """Build two commits, time them in turns; exit 0: none slower, 1: some, 2: cannot tell."""
+    from unpool_xp.bench.cases.loading import operations
+    from unpool_xp.bench.catalog import SINGLE_OPERATIONS
     from unpool_xp.bench.catalog.panel import SIZES
     from unpool_xp.bench.gate import build
     from unpool_xp.bench.gate.run import (
@@ -91,20 +101,24 @@ def gate(
                 (resolve_backend_modes(backend), []) if backend else available_backend_modes()
             )
             sources = [build.find_source(repository, ref) for ref in (base, head)]
+            ours = (sources[1].repository / "unpool_xp").is_dir()
+            names = operation_names(operation) or [
+                name for name in operations() if (name in SINGLE_OPERATIONS) is ours
+            ]
+            if not names:
+                fail("name what to time, as in --operation my_ops.py")
+            cases = _cases(names, shape, given_parameters(ctx), sizes)
             settings = sources[1].repository / "pyproject.toml"
             thresholds = Thresholds.read(settings) if settings.exists() else Thresholds()
             report_load(wait=wait)
             with stop, status() as shown:
                 builds = []
-                for source in sources[::-1]:
+                for source in sources:
                     shown.update(escape(f"building {source.ref}"))
                     builds.append(build.build(source, folder / "environments"))
-                    if len(builds) == 1:  # what is wrong with an operation is told at once
-                        cases, lacking = _cases(operation, sizes, builds[0])
-                        notes += lacking
                 found = run_gate(
-                    builds[1],
                     builds[0],
+                    builds[1],
                     cases,
                     backend_modes,
                     out=folder / "runs",
@@ -132,30 +146,24 @@ def gate(
 
 
 def _cases(
-    names: Sequence[str] | None, sizes: Sequence[str], head: Build
-) -> tuple[list[Case], list[str]]:
-    """Return the cases of operations, and why others have none; exit if there is no case."""
-    from unpool_xp.bench.cases.loading import is_source, load_operations, operations
+    names: Sequence[str],
+    shape: str | None,
+    parameters: Mapping[str, str],
+    sizes: Sequence[str],
+) -> list[Case]:
+    """Return the cases of operations: one of a shape, those of its shapes, or those of ours."""
     from unpool_xp.bench.catalog import SINGLE_OPERATIONS
     from unpool_xp.bench.catalog.panel import STRIDES, panel_case
 
-    # A reference may call the package, and where it has a function is looked up here.
-    sys.path.insert(0, str(head.packages))
-    if names is None:
-        ours = "unpool_xp" in head.modules
-        names = [name for name in operations() if (name in OPERATIONS) is ours]
-    cases, lacking = list[Case](), list[str]()
+    cases = list[Case]()
     for name in names:
-        if name in SINGLE_OPERATIONS:
+        if shape is not None:
+            cases.append(case_of(name, shape, parameters, "float32"))
+        elif name in SINGLE_OPERATIONS:
+            require_absent(parameters, "is of one case: give its --shape as well")
             cases += [panel_case(name, size, stride) for size in sizes for stride in STRIDES]
-            continue
-        try:
-            for one in load_operations(name) if is_source(name) else [operations()[name]]:
-                cases += one.cases()
-                if not one.shapes:
-                    lacking.append(f"not measured: {one.name} has no shapes")
-        except ValueError as error:
-            lacking.append(f"not measured: {error}")
-    if not cases:
-        fail("\n".join(lacking) or "name what to time, as in --operation my_ops.py")
-    return cases, lacking
+        elif own := own_cases(name, parameters, None):
+            cases += own
+        else:
+            fail(f"{name} has no shapes of its own: give a --shape")
+    return cases

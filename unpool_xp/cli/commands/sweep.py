@@ -13,14 +13,11 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import number_of
 from unpool_xp.cli.case_options import (
     SHAPE_HELP,
-    ChannelsOption,
-    KernelOption,
-    PaddingOption,
+    CaseCommand,
     PassName,
     PassOption,
-    ScaleOption,
-    StrideOption,
     chosen_cases,
+    given_parameters,
     in_pass,
 )
 from unpool_xp.cli.commands.report import print_answers, write_report_from
@@ -37,6 +34,7 @@ from unpool_xp.cli.common import (
     err,
     fail,
     notes,
+    operation_names,
     out,
     parse_counts,
     parse_threads,
@@ -49,7 +47,7 @@ from unpool_xp.cli.common import (
     sweep_progress,
 )
 from unpool_xp.cli.resuming import Run, report_failed
-from unpool_xp.cli.stopping import StoppableCommand, go_on_with
+from unpool_xp.cli.stopping import go_on_with
 
 if TYPE_CHECKING:
     from unpool_xp.bench.cluster.run import ClusterSummary
@@ -59,7 +57,7 @@ if TYPE_CHECKING:
 _START_SECONDS, _CELL_SECONDS, _RACE_SECONDS = 20.0, 1.5, 0.3
 
 
-@app.command(cls=StoppableCommand)
+@app.command(cls=CaseCommand)
 def sweep(
     ctx: typer.Context,
     preset: Annotated[
@@ -71,13 +69,8 @@ def sweep(
     operation: OperationOption = None,
     shape: Annotated[
         str | None,
-        typer.Option(help="Instead of a preset, one case of one --operation: " + SHAPE_HELP),
+        typer.Option(help="Instead of a preset, a case of each --operation: " + SHAPE_HELP),
     ] = None,
-    kernel: KernelOption = None,
-    stride: StrideOption = None,
-    padding: PaddingOption = None,
-    scale: ScaleOption = None,
-    out_channels: ChannelsOption = None,
     dtype: Annotated[
         str | None, typer.Option(help="Of the values.", show_default="float32")
     ] = None,
@@ -142,26 +135,20 @@ def sweep(
         if given and resume is None:
             fail(f"{option} is for --resume RUN: a new run has no rows yet")
     numbers = parse_threads(threads)
-    settings = {
-        "kernel": kernel,
-        "stride": stride,
-        "padding": padding,
-        "scale": scale,
-        "out_channels": out_channels,
-        "dtype": dtype,
-    }
+    names = operation_names(operation)
     chosen = chosen_cases(
         preset,
         layers,
         shape,
-        operation or (),
-        settings,
+        names,
+        given_parameters(ctx),
+        dtype,
         batches=parse_counts("--batch", batch, "batch", 1_000_000),
         scale_channels=scale_channels,
     )
-    cases = [case for case in chosen.cases if not operation or case.operation in operation]
+    cases = [case for case in chosen.cases if not names or case.operation in names]
     if not cases:
-        fail(f"{layers or preset or 'quick'} has no case of {', '.join(operation or ())}")
+        fail(f"{layers or preset or 'quick'} has no case of {', '.join(names)}")
     cases, backward = in_pass(cases, pass_), pass_ is PassName.BACKWARD
     if listing and scheduler is not None:
         fail("--list is about this machine, not about those of --scheduler")
