@@ -19,28 +19,25 @@ PROJECT = """
 name = "scratch-stats"
 version = "1"
 """
+# Waits instead of work, so that other programs matter less.
 BASE = """
 import time
 
+WAIT = 20e-3
+
 def center(x, axis=-1):
+    time.sleep(WAIT)
     return x - x.mean(axis, keepdims=True)
 
 def scale(x):
+    time.sleep(20e-3)
     return x / x.std(-1, keepdims=True)
 
 def shift(x):
     return x + 1
 """
 HEAD = """
-_center = center
-
-def center(x, axis=-1):
-    start = time.perf_counter()
-    y = _center(x, axis)
-    end = start + 1.3 * (time.perf_counter() - start)
-    while time.perf_counter() < end:
-        pass
-    return y
+WAIT *= 1.3
 
 def spread(x):
     return x.max(-1) - x.min(-1)
@@ -48,19 +45,12 @@ def spread(x):
 def shift(x):
     return x + 2
 """
-HELPER = """
-from scratch_stats import scale
-
-def scaled_twice(x):
-    return scale(scale(x))
-"""
 OPERATIONS = """
 import numpy as np
-from helper import scaled_twice
 from scratch_stats import center, scale, shift
 from unpool_xp.bench import Operation, Parameter
 
-SHAPES = [(200, 500)]
+SHAPES = [(20, 50)]
 
 def inputs(shape, dtype, parameters, rng):
     return rng.standard_normal(shape).astype(dtype)
@@ -72,7 +62,7 @@ center = Operation(
     name="center", function=center, inputs=inputs, shapes=SHAPES,
     parameters={"axis": Parameter(help="Along which.", kind=int, default=0)},
 )
-scale_twice = Operation(name="scale_twice", function=scaled_twice, inputs=inputs, shapes=SHAPES)
+scaled = Operation(name="scale", function=scale, inputs=inputs, shapes=SHAPES)
 shift = Operation(
     name="shift", function=shift, inputs=inputs, shapes=SHAPES, reference=lambda x: x + 1
 )
@@ -86,13 +76,15 @@ from unpool_xp.bench import Operation
 sys.path.append(str(Path(__file__).parent / "elsewhere"))
 import plugin
 
-calls_plugin = Operation(name="plugged", function=plugin.plugged, shapes=[(20, 50)])
+plugged = Operation(
+    name="plugged", function=plugin.plugged, shapes=[(20, 50)], reference=lambda x: x + 1
+)
 """
 ELSEWHERE = """
-from scratch_stats import center
+import scratch_stats
 
 def plugged(x):
-    return center(x)
+    return scratch_stats.shift(x)
 """
 NEW_OPERATIONS = """
 from scratch_stats import spread
@@ -125,7 +117,6 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     benchmarks = folder / "benchmarks"
     benchmarks.mkdir()
     files = {
-        "helper.py": HELPER,
         "my_ops.py": OPERATIONS,
         "new_ops.py": NEW_OPERATIONS,
         "plugin_ops.py": PLUGIN,
@@ -149,24 +140,24 @@ def test_a_planted_slowdown_of_somebodys_function_is_found_and_nothing_else(
     monkeypatch.setattr(LoadWatch, "is_disturbed", lambda watch: False)
     sources = [f"benchmarks/{name}_ops.py" for name in ("my", "new", "plugin")]
     options = [word for source in sources for word in ("--operation", source)]
-    done = run("gate", "base", "-b", "numpy", *options, "--budget", "2", "--json", path=repository)
+    done = run("gate", "base", "-b", "numpy", *options, "--budget", "8", "--json", path=repository)
     assert done.returncode == 1, done.stderr
     found = json.loads(done.stdout)
     entries = {entry["name"].partition("-")[0]: entry for entry in found["entries"]}
     outcomes = {name: entry["outcome"] for name, entry in entries.items()}
+    assert outcomes.pop("scale") in ("same", "undecided")  # where the machine is too noisy to tell
     assert outcomes == {
         "center": "slower",
-        "scale_twice": "same",
         "shift": "broken",
-        "plugged": "failed",
+        "plugged": "broken",
         "spread": "mended",
         "twice": "mended",
     }
     assert 1.2 < entries["center"]["ratio"] < 1.4
-    assert "wrong result" in entries["shift"]["note"]
-    assert "plugin uses scratch_stats, and is the same for" in entries["plugged"]["note"]
+    # What calls the package calls that of its side.
+    assert all("no time in head: wrong" in entries[name]["note"] for name in ("shift", "plugged"))
     assert "this version has no scratch_stats.spread" in entries["spread"]["note"]
     assert "cannot import name 'spread' from 'scratch_stats'" in entries["twice"]["note"]
-    assert "not measured: broken-200x500-float32: KeyError: 'no data'" in str(found["notes"])
+    assert "not measured: broken-20x50-float32: KeyError: 'no data'" in str(found["notes"])
     # Its own files are none of the repository's.
     assert ".gate" not in git(repository, "status", "--porcelain")

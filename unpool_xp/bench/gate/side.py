@@ -19,7 +19,6 @@ import sys
 import types
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +32,9 @@ _HARNESS_ROOT = str(Path(__file__).parents[3])
 _CALLS = itertools.count()
 
 
-def _module_names(*folders: str | Path) -> set[str]:
-    """Return the names of the modules and packages in folders."""
-    return {module.name for module in pkgutil.iter_modules(map(str, folders))}
-
-
-def _names_of_operations() -> set[str]:
-    """Return the names of the modules that define operations, and of those beside them."""
-    sources = os.environ.get("UNPOOL_XP_OPERATIONS", "").split(os.pathsep)
-    files = [Path(source) for source in sources if os.sep in source]
-    points = entry_points(group="unpool_xp.operations")
-    modules = [*sources, *(point.module for point in points)]
-    return {
-        *_module_names(*(file if file.is_dir() else file.parent for file in files)),
-        *(module.partition(".")[0] for module in modules),
-    }
+def _module_names(folder: str) -> set[str]:
+    """Return the names of the modules and packages in a folder."""
+    return {module.name for module in pkgutil.iter_modules([folder])}
 
 
 class Copy:
@@ -59,19 +46,20 @@ class Copy:
 
     def __init__(self, label: str, folder: str) -> None:
         self._modules: dict[str, types.ModuleType] = {}
-        self._separate: set[str] = set()  # modules that were looked at
+        self._shared: set[str] = set()  # names of modules that were looked at
         self.packages = _module_names(folder)
         if not self.packages:
             raise ImportError("this version installs no package")
         # Each copy has a harness of its own: operations are loaded once by each harness.
         self._roots = {_HARNESS: _HARNESS_ROOT} | dict.fromkeys(self.packages, folder)
-        self._names = {*self._roots, *_names_of_operations()}
+        self._names = set(self._roots)
         with self.at_work():
             try:
                 backends = importlib.import_module(f"{_HARNESS}.backends")
             except ImportError:
                 raise ImportError(f"this version has no {_HARNESS}.backends") from None
             self.backend = backends.load(label)
+            self._shared = set(sys.modules)
         self.timed: Any = None
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
@@ -93,6 +81,7 @@ class Copy:
             yield
         finally:
             sys.meta_path.remove(self)
+            self._claim_modules()
             for name in [name for name in sys.modules if name.partition(".")[0] in self._names]:
                 self._modules[name] = sys.modules.pop(name)
 
@@ -125,16 +114,30 @@ class Copy:
         bound = self.backend.compile(call) if mode == "compiled" else call
         self.timed = _TIMER["TimedCall"](bound, arrays, self.backend.synchronize)
 
-    def require_separate(self) -> None:
-        """Raise an ImportError if a module that all copies share has something of this one."""
-        shared = [name for name in sys.modules if name.partition(".")[0] not in self._names]
-        for name in set(shared) - self._separate:
-            for value in list(getattr(sys.modules[name], "__dict__", {}).values()):
-                if isinstance(value, types.ModuleType | types.FunctionType | type):
-                    of = getattr(value, "__module__", value.__name__)
-                    if str(of).partition(".")[0] in self.packages:
-                        raise ImportError(f"{name} uses {of}, and is the same for base and head")
-        self._separate.update(shared)
+    def _claim_modules(self) -> None:
+        """Take for its own what else was imported and has something of this copy.
+
+        Those are the files of operations, the modules beside them, and libraries that use the
+        package: shared, they would call the copy that came first.
+        """
+        new = {name: sys.modules[name] for name in sys.modules.keys() - self._shared}
+        while found := {
+            name.partition(".")[0]
+            for name, module in new.items()
+            if name.partition(".")[0] not in self._names
+            and any(map(self._is_own, [*getattr(module, "__dict__", {}).values()]))
+        }:
+            self._names |= found
+        self._shared.update(new)
+
+    def _is_own(self, value: Any) -> bool:
+        """Return whether a value of a module is a module of its own, or of such a module."""
+        if isinstance(value, types.ModuleType):
+            home = value.__name__
+        else:
+            named = value if isinstance(value, types.FunctionType | type) else type(value)
+            home = named.__module__
+        return str(home).partition(".")[0] in self._names
 
     def outputs(self) -> list[np.ndarray[Any, Any]]:
         """Call once; return the outputs."""
@@ -219,9 +222,7 @@ class BuildServer:
         self._take_turn(side)
         with copy.at_work():
             copy.bind(operation, addresses, self._arrays, self._keywords, mode)
-            outputs = copy.outputs()
-            copy.require_separate()
-            return {"digest": _SERVER["digest"](outputs)}
+            return {"digest": _SERVER["digest"](copy.outputs())}
 
     def outputs(self, side: str, path: str) -> dict[str, Any]:
         """Write the outputs of a call."""

@@ -155,7 +155,7 @@ def _cases(
     from unpool_xp.bench.catalog import SINGLE_OPERATIONS
     from unpool_xp.bench.catalog.panel import STRIDES, panel_case
 
-    cases = list[Case]()
+    cases: list[Case] = []
     for name in names:
         if shape is not None:
             cases.append(case_of(name, shape, parameters, "float32"))
