@@ -24,6 +24,8 @@ VENV ?=
 # Of the newer of the two CUDA versions that libraries are built for; for the older: cupy12,jax-cuda12
 GPU_EXTRAS ?= torch,cupy13,jax-cuda13
 PYTEST ?=
+# One more than two cores: many tests wait for a process, a timer or a browser.
+WORKERS ?= 3
 
 comma := ,
 empty :=
@@ -36,6 +38,13 @@ lowest := .venv/lowest
 pip = $(bin)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # What people import: its docstrings are held to numpydoc.
 api := $(patsubst %,unpool_xp/%.py,pooling unpooling resizing convolution indices capabilities backends/registry)
+# Compiled on all cores, where pip takes one; a few packages have files that are no Python of this
+# version.
+define install
+$(pip) --no-compile --editable ".[$(1)]"
+@$(bin)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
+@touch $@
+endef
 schema = $(bin)/check-jsonschema --quiet --builtin-schema
 forms = $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
@@ -49,15 +58,11 @@ $(bin)/python:
 
 $(bench_stamp): pyproject.toml constraints.txt | $(bin)/python
 	@echo "Installing into .venv: $(extras)"
-	$(pip) --no-compile --editable ".[$(subst $(space),$(comma),$(strip $(extras)))]"
-	@# On all cores, where pip takes one; a few packages have files that are no Python of this version.
-	@$(bin)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
-	@touch $@
+	$(call install,$(subst $(space),$(comma),$(strip $(extras))))
 
 .venv/installed-test: pyproject.toml constraints.txt | $(bin)/python
 	@echo "Installing into .venv: every CPU backend, the tests' and the linters' needs"
-	$(pip) --editable ".[test,lint,docs]"
-	@touch $@
+	$(call install,test$(comma)lint$(comma)docs)
 
 bench: $(bench_stamp)
 	$(bin)/unpool-xp sweep --preset $(PRESET) $(foreach label,$(BACKENDS),--backend $(label)) --report
@@ -73,8 +78,7 @@ tax: $(bench_stamp)
 	$(bin)/python benchmarks/limits/run.py
 
 test: .venv/installed-test
-	$(bin)/python -m pytest --numprocesses 2 --dist worksteal --durations 25 $(PYTEST)
-	$(bin)/python -m pytest -q --doctest-modules unpool_xp
+	$(bin)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --doctest-modules --durations 25 $(PYTEST)
 
 lint: .venv/installed-test
 	$(bin)/ruff check .
@@ -96,7 +100,7 @@ $(lowest)/installed: pyproject.toml constraints-lowest.txt
 
 # Not the pages and the types: they need what the package does not. The oldest typer makes the newest click warn.
 test-lowest: $(lowest)/installed
-	$(lowest)/bin/python -m pytest --numprocesses 2 --ignore tests/docs/test_docs.py --ignore tests/test_typing.py \
+	$(lowest)/bin/python -m pytest --numprocesses $(WORKERS) --ignore tests/docs/test_docs.py --ignore tests/test_typing.py \
 	  -W "ignore:'click.utils:DeprecationWarning" $(PYTEST)
 
 truth: .venv/installed-test
@@ -136,7 +140,7 @@ smoke: .venv/installed-test
 	  --benchmark-storage=file://$(CURDIR)/.asv/smoke/pytest-benchmark
 
 coverage: .venv/installed-test
-	$(bin)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered $(PYTEST)
+	$(bin)/python -m pytest --numprocesses $(WORKERS) --cov --cov-report=term:skip-covered $(PYTEST)
 
 faults: .venv/installed-test
 	$(bin)/python -m pytest -m every_fault tests/bench/measure/test_faults.py

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from unpool_xp.backends.base import usable_cores
+from unpool_xp.bench.budget import BudgetedRun
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.choose import choose
@@ -59,12 +60,10 @@ def busy_loops(number: int) -> Iterator[None]:
 
 def ask(name: str, labels: Sequence[str], budget_s: float) -> Ranking:
     """Return the answer to a question."""
-    return choose(
-        QUESTIONS[name],
-        labels,
-        budget_s=budget_s,
-        modes=lambda label: ("compiled",) if label.startswith("jax") else ("eager",),
-    ).ranking()
+    run = BudgetedRun(
+        labels, lambda label: ("compiled",) if label.startswith("jax") else ("eager",), budget_s
+    )
+    return choose(QUESTIONS[name], run).ranking()
 
 
 def beside(one: Ranking, other: Ranking) -> str:

@@ -291,7 +291,7 @@ def time_by_hand(runner: pyperf.Runner, decoder: str, label: str) -> float | Non
 
     def seconds(loops: int) -> float:
         if not warm:  # in the process that times it alone
-            warm.append(loop_by_hand(decoder, label, DECODERS[decoder]))
+            warm.append(loop_by_hand(decoder, label, DECODERS[decoder]()))
             until = time.perf_counter() + _WARM_SECONDS
             while time.perf_counter() < until:
                 warm[0]()

@@ -67,14 +67,17 @@ class Target:
         """Whether an operation cannot look at values here."""
         return self.mode == "compiled" or self.label == "dask"
 
+    @property
+    def compiles(self) -> bool:
+        """Whether each new shape is compiled: JAX does so for each step of an eager call."""
+        return self.mode == "compiled" or self.backend.library == "jax"
+
     def share_of(self, examples: int) -> int:
         """Return how many examples to generate: fewer where each new shape is compiled.
 
         The fuzzer compares the libraries and their compilers over many more.
         """
-        if self.mode == "compiled":
-            return examples // 10
-        return examples // 6 if self.backend.library == "jax" else examples
+        return examples // 10 if self.compiles else examples
 
     def asarray(self, array: np.ndarray) -> Any:
         return self.backend.asarray(array)

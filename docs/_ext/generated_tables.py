@@ -180,7 +180,8 @@ class PresetTable(Generated):
     def lines(self) -> list[str]:
         """Return the text."""
         rows = []
-        for name, preset in presets.PRESETS.items():
+        for name in presets.PRESETS:
+            preset = presets.preset(name)
             operations = dict.fromkeys(f"``{case.operation}``" for case in preset.cases)
             compiled = ", ".join(f"``{library}``" for library in preset.compiled)
             rows.append((f"``{name}``", str(len(preset.cases)), ", ".join(operations), compiled))

@@ -92,6 +92,28 @@ def test_wrong_use_is_2(arguments: tuple[str, ...], folder: Path, no_work: list[
     )
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_empty_value_is_2_and_is_named(command: str, no_work: list[str]) -> None:
+    of_command = main.load_commands().commands[command].params
+    names = [max(one.opts, key=len) for one in of_command if not getattr(one, "is_flag", False)]
+    arguments = [name for name in names if not name.startswith("-")]
+    for name in names:
+        if name in arguments:
+            shown = run(*command.split(), *arguments[: arguments.index(name)], "")
+        else:
+            shown = run(*COMMANDS[command], name, "")
+        assert (shown.returncode, no_work) == (ExitCode.CANNOT_TELL, [])
+        assert f"error: {name} '' is empty" in shown.stderr
+
+
+@pytest.mark.parametrize("mode", ["fast", "Eager"])
+def test_an_unknown_mode_is_2_and_is_named(mode: str, no_work: list[str]) -> None:
+    shown = run("tax", "--mode", mode)
+    assert (shown.returncode, no_work) == (ExitCode.CANNOT_TELL, [])
+    assert f"unknown mode {mode!r}; known: eager, compiled" in shown.stderr
+
+
 NAMED = ("backends", "check", "choose", "sweep", "tax", "gpu", "gate", "gallery")
 
 
@@ -124,7 +146,8 @@ def test_nothing_measured_is_2() -> None:
 
 
 @pytest.mark.usefixtures("fake_backends", "folder")
-def test_a_process_that_is_lost_while_checking_is_2() -> None:
+def test_a_process_that_is_lost_while_checking_is_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unpool_xp.bench.check.run.DTYPES", ("float32",))  # a process each
     shown = run("check", "-o", "max_pool", "-b", "fake:crash")
     assert shown.returncode == ExitCode.CANNOT_TELL
     assert "crashed: fake:crash" in " ".join(shown.stdout.split())

@@ -41,6 +41,19 @@ def test_runs_are_listed_with_what_they_hold(results: Path) -> None:
     assert run("sweep", "runs", "list", "--results", str(results / "no")).returncode == 2
 
 
+def test_a_run_that_is_there_packed_as_well_is_listed_once(results: Path) -> None:
+    first = results / "sweeps" / "a" / f"{NAME}.jsonl"
+    packed = first.with_name(f"{NAME}.jsonl.gz")
+    packed.write_bytes(gzip.compress(first.read_bytes()))
+    write(first, make_row(backend="jax:cpu"))  # it went on since
+    lines = run("sweep", "runs", "list", "--results", str(results)).stdout.splitlines()
+    assert lines.count(f"a {NAME}") == 1
+    assert "3 rows, in 2 files, 1 failed" in lines[1]
+    assert run("sweep", "runs", "rm", NAME, "--yes", "--results", str(results)).returncode == 0
+    assert not first.exists()
+    assert not packed.exists()
+
+
 @pytest.mark.parametrize(("answer", "left"), [("y\n", 1), ("n\n", 3), ("", 3)])
 def test_a_run_is_removed_of_all_machines_once_that_is_confirmed(
     results: Path, answer: str, left: int, monkeypatch: pytest.MonkeyPatch

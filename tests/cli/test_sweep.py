@@ -214,8 +214,7 @@ def test_a_decoder_in_a_file_is_measured_as_a_whole_and_by_its_layers(tmp_path: 
     [
         ("--preset quick --shape 1,2,4,4", "--preset and --shape: give one of them"),
         ("--layers a.toml --shape 1,2,4,4", "--layers and --shape: give one of them"),
-        ("--shape 1,2,4,4", "--shape is of one case: give its --operation, once"),
-        ("--shape 1,2,4,4 -o max_pool -o avg_pool", "give its --operation, once"),
+        ("--shape 1,2,4,4", "--shape is of one case: give its --operation"),
         ("--out-channels 3", "--out-channels is of one case: give its --shape as well"),
         ("--batch 2 --preset full", "is of a decoder: give its --preset or --layers as well"),
         ("--dtype float16 --preset full", "--dtype is of one case"),

@@ -93,11 +93,13 @@ def test_indices_restore_the_maxima(small: Photograph, made: Gallery) -> None:
 def test_every_backend_gives_the_same_pictures(
     eager: Target, small: Photograph, made: Gallery
 ) -> None:
+    strides = [2, 2.5] if eager.compiles else made.strides  # a whole one and another
     with jax_without_64_bits():  # which a gallery needs, and leaves as it is
-        there = make_gallery(small, eager.backend, made.strides)
+        there = make_gallery(small, eager.backend, strides)
         assert not jax.config.jax_enable_x64
     assert there.backend == eager.label
-    for ours, theirs in zip(made.entries, there.entries, strict=True):
+    wanted = [entry for entry in made.entries if entry.stride in strides]
+    for ours, theirs in zip(wanted, there.entries, strict=True):
         np.testing.assert_array_equal(ours.picture, theirs.picture, ours.method.name)
         assert (ours.psnr, ours.ssim) == (theirs.psnr, theirs.ssim)
 

@@ -19,24 +19,16 @@ import unpool_xp as ux
 from tests.conftest import Target, jax_without_64_bits
 from tests.support.calls import CALLS, every_call, outputs
 
-FIRST_CALLS = {call[0]: call for call in reversed(CALLS)}
-
 
 @every_call
 def test_jax_without_64_bits(call: Any) -> None:
     function, arrays, options = call
     with jax_without_64_bits():
         narrow = [a.astype(np.int32) if a.dtype == np.int64 else a for a in arrays]
-        runs = [jax.jit(partial(function, **options))]
-        if call is FIRST_CALLS[function]:  # eager, each step of each shape is compiled alone
-            runs.append(partial(function, **options))
-        for run in runs:
-            got = run(*map(jnp.asarray, narrow))
-            for one, wanted in zip(
-                outputs(got), outputs(function(*arrays, **options)), strict=True
-            ):
-                assert one.dtype.itemsize <= 4
-                np.testing.assert_allclose(np.asarray(one), wanted, rtol=1e-5, atol=1e-5)
+        got = jax.jit(partial(function, **options))(*map(jnp.asarray, narrow))
+    for one, wanted in zip(outputs(got), outputs(function(*arrays, **options)), strict=True):
+        assert one.dtype.itemsize <= 4
+        np.testing.assert_allclose(np.asarray(one), wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_positions_that_the_index_dtype_cannot_hold_are_refused() -> None:
@@ -85,10 +77,17 @@ def of_jax(lazy: da.Array) -> da.Array:
     return lazy.map_blocks(jnp.asarray, dtype=lazy.dtype, meta=meta)
 
 
-@every_call
-@pytest.mark.parametrize("narrow", [False, True])
-def test_chunks_of_jax_have_its_index_dtype(call: Any, narrow: bool) -> None:
-    function, arrays, options = call
+# One call of each operation: in chunks JAX computes eagerly, and compiles each step of each shape.
+FIRST_CALLS = {function.__name__: (function, *call) for function, *call in reversed(CALLS)}
+MAKE_INDICES = ("max_pool", "adaptive_max_pool", "fractional_max_pool", "convert_indices")
+
+
+@pytest.mark.parametrize(
+    ("name", "narrow"),
+    [*((name, True) for name in FIRST_CALLS), *((name, False) for name in MAKE_INDICES)],
+)
+def test_chunks_of_jax_have_its_index_dtype(name: str, narrow: bool) -> None:
+    function, arrays, options = FIRST_CALLS[name]
     wanted = outputs(function(*arrays, **options))
     with jax_without_64_bits() if narrow else contextlib.nullcontext():
         if narrow:

@@ -138,8 +138,10 @@ def test_an_index_outside_its_window_has_no_number_there(eager: Target) -> None:
 @pytest.mark.parametrize(
     ("dtype", "index"), [("uint64", 2**63 + 5), ("uint64", 2**64 - 1), ("int8", -5)]
 )
-def test_an_index_is_not_wrapped_into_the_plane(dtype: str, index: int) -> None:
-    indices = np.asarray([[[[index]]]], dtype=dtype)
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_an_index_is_not_wrapped_into_the_plane(library: str, dtype: str, index: int) -> None:
+    asarray = pytest.importorskip(library).asarray
+    indices = asarray(np.asarray([[[[index]]]], dtype=dtype))
     with pytest.raises(IndexError, match=f"the first is {index}, element 0"):
         ux.convert_indices(indices, "torch", "onnx", input_shape=(1, 1, 16, 16))
 

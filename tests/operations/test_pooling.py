@@ -202,7 +202,8 @@ def test_long_and_adaptive_windows_have_gradients_and_are_mapped(pool: Any) -> N
     weight = np.arange(1.0, pool(x).shape[-1] + 1)
     leaf = x.clone().requires_grad_()
     (pool(leaf) * torch.from_numpy(weight)).sum().backward()
-    there = jax.grad(lambda a: (pool(a) * weight).sum())(jnp.asarray(x.numpy(), jnp.float32))
+    gradient = jax.jit(jax.grad(lambda a: (pool(a) * weight).sum()))
+    there = gradient(jnp.asarray(x.numpy(), jnp.float32))
     np.testing.assert_allclose(leaf.grad.numpy(), there, atol=1e-4)
 
 
@@ -245,6 +246,8 @@ def test_a_non_contiguous_input_is_as_good(eager: Target) -> None:
 def test_rounding_up_takes_a_kernel_longer_than_the_axis(
     target: Target, n: int, kernel: int, stride: int, padding: int
 ) -> None:
+    if target.compiles and n != 4:
+        pytest.skip("compiled once")
     x = np.arange(1.0, n + 1).reshape(1, 1, n)
     options = {"kernel_size": kernel, "stride": stride, "padding": padding, "ceil_mode": True}
     wanted = functional.max_pool1d(torch.asarray(x), **options, return_indices=True)

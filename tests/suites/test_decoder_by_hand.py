@@ -24,7 +24,7 @@ def by_hand() -> Any:
 @pytest.mark.parametrize("name", ["unet", "segnet"])
 def test_a_loop_by_hand_does_what_choose_measures(by_hand: Any, name: str, label: str) -> None:
     assert tuple(by_hand.STEPS) == LABELS
-    case = scaled(DECODERS[name], channels=1 / 16)
+    case = scaled(DECODERS[name](), channels=1 / 16)
     by_hand.loop_by_hand(name, label, case.replace(shape=(*case.shape[:2], 32, 32)))()
 
 
@@ -33,7 +33,7 @@ def test_a_loop_that_is_wrong_is_not_timed(by_hand: Any, monkeypatch: pytest.Mon
     wrong = (lambda x, weight: 1.001 * convolve(x, weight), *others)
     monkeypatch.setitem(by_hand.STEPS, "numpy", wrong)
     with pytest.raises(MismatchError):
-        by_hand.loop_by_hand("unet", "numpy", scaled(DECODERS["unet"], channels=1 / 64))
+        by_hand.loop_by_hand("unet", "numpy", scaled(DECODERS["unet"](), channels=1 / 64))
 
 
 @pytest.mark.parametrize(

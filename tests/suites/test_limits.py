@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 from dataclasses import replace
@@ -81,7 +82,7 @@ def test_a_growing_case_is_checked_at_both_ends(monkeypatch: pytest.MonkeyPatch)
         out[-1, -1, -1, -1] += 1
         return out
 
-    broken = SimpleNamespace(**{**vars(operations()[CASE.operation]), "function": wrong_at_the_end})
+    broken = dataclasses.replace(operations()[CASE.operation], function=wrong_at_the_end)
     monkeypatch.setitem(operations(), CASE.operation, broken)
     with pytest.raises(ValueError, match="should be"):
         measures.scaling(NUMPY, CASE, (3,))

@@ -19,6 +19,11 @@ def item(info: InputInfo, x: Array) -> float:
     return float(x.item() if info.traits.library == "torch" else x)  # item asks for no gradient
 
 
+def integer(info: InputInfo, x: Array) -> int:
+    """Return the single value of an array of integers, also where it is beyond int64."""
+    return int(x.item() if info.traits.library == "torch" else x)  # whose int() is of int64
+
+
 def are_first_maxima(info: InputInfo, x: Array, maxima: Array) -> bool:
     """Return whether maxima of x, of a real floating dtype on the host, are each a first largest.
 

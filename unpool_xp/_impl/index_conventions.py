@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from unpool_xp._array.compat import Array, Namespace, cast, copied
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import count_and_first
+from unpool_xp._array.numeric import count_and_first, integer
 from unpool_xp._array.scatter import any_outside
 from unpool_xp._array.traits import concrete_bool
 from unpool_xp._array.views import expand_to_axis, ravel
@@ -63,7 +63,7 @@ def _check_possible(info: InputInfo, plan: IndexPlan, indices: Array, bounds: Bo
     raise IndexError(
         f"convert_indices: {count} of {math.prod(indices.shape)} indices cannot be {plan.source} "
         f"indices of input_shape={plan.shape}{windows}; the first is "
-        f"{int(xp.reshape(indices, (-1,))[first])}, element {first} of indices of shape "
+        f"{integer(info, xp.reshape(indices, (-1,))[first])}, element {first} of indices of shape "
         f"{tuple(indices.shape)} in row-major order"
     )
 

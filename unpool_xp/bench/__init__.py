@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unpool_xp.bench.cases.case import Case
+    from unpool_xp.bench.cases.inputs import OperationError
     from unpool_xp.bench.cases.loading import load_operations
     from unpool_xp.bench.cases.native import Native
-    from unpool_xp.bench.cases.operation import Operation, OperationError
+    from unpool_xp.bench.cases.operation import Operation
     from unpool_xp.bench.cases.parameter import Parameter
 
 __all__ = ["Case", "Native", "Operation", "OperationError", "Parameter", "load_operations"]
@@ -24,7 +25,7 @@ _MODULES = {
     "Case": "cases.case",
     "Native": "cases.native",
     "Operation": "cases.operation",
-    "OperationError": "cases.operation",
+    "OperationError": "cases.inputs",
     "Parameter": "cases.parameter",
     "load_operations": "cases.loading",
 }

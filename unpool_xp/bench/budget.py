@@ -27,6 +27,7 @@ from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.bootstrap import Times, Verdict, compare_times
 from unpool_xp.bench.verdicts.ranking import rank, times_of
 
+BUDGET_SECONDS = 20.0
 _MIN_SECONDS = 2.0  # an answer that is a little late is better than none
 # How late it may be where nothing has a time yet: a share of the budget, and as long as a library
 # takes to start on a busy machine.
@@ -39,13 +40,15 @@ _ENOUGH_SAMPLES, _FAR = 5, 10.0
 class BudgetedRun:
     """Measures cases on the same backends, until the time is up.
 
+    What is known to be slower than the best stops, so that the budget goes to what is not decided.
+
     Parameters
     ----------
     labels : sequence of str
         Labels of backends that load here.
     modes : callable
         From a label to the modes to measure it in.
-    budget_s : float
+    budget_s : float, optional
         Seconds for all of it, the start of the workers included.
     threads : sequence of int, optional
         With how many threads the backends of the CPU are measured. Default: as many as they choose.
@@ -64,13 +67,13 @@ class BudgetedRun:
         self,
         labels: Sequence[str],
         modes: Callable[[str], Sequence[str]],
-        budget_s: float,
+        budget_s: float = BUDGET_SECONDS,
         threads: Sequence[int] = (),
         started: float | None = None,
         timeout_s: float = TIMEOUT_SECONDS,
     ) -> None:
         if not labels:
-            raise ValueError("choose: labels must name at least one backend")
+            raise ValueError(f"BudgetedRun: labels={labels!r} must name at least one backend")
         self.places, self.modes = places_of(labels, threads), modes
         self.budget_s, self.timeout_s = budget_s, timeout_s
         started = time.monotonic() if started is None else started

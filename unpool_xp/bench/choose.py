@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from unpool_xp.bench.budget import BudgetedRun, best_of_each
+from unpool_xp.bench.budget import BUDGET_SECONDS, BudgetedRun, best_of_each
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS
 from unpool_xp.bench.rows.schema import Row, elements
 from unpool_xp.bench.verdicts.crossover import (
     DeviceCrossover,
@@ -26,7 +25,6 @@ from unpool_xp.bench.verdicts.ranking import (
     tax,
 )
 
-BUDGET_SECONDS = 20.0
 _MAIN_SHARE = 0.7  # of what is left once the workers run; the rest goes to other sizes
 _FACTORS = (0.5, 2.0, 0.25)  # of each spatial axis
 
@@ -94,39 +92,23 @@ class Choice:
 
 def choose(
     case: Case,
-    labels: Sequence[str],
+    run: BudgetedRun,
     *,
-    budget_s: float = BUDGET_SECONDS,
-    modes: Callable[[str], Sequence[str]],
-    threads: Sequence[int] = (),
     progress: Callable[[str], None] = lambda doing: None,
-    started: float | None = None,
-    timeout_s: float = TIMEOUT_SECONDS,
     stopped: Callable[[Choice], None] = lambda choice: None,
 ) -> Choice:
     """Measure a case on backends, and find where the answer changes.
 
-    Each backend's own functions are measured beside the portable one. What is known to be slower
-    than the best stops, so that the budget goes to what is not decided.
+    Each backend's own functions are measured beside the portable one.
 
     Parameters
     ----------
     case : Case
         What to measure.
-    labels : sequence of str
-        Labels of backends that load here.
-    budget_s : float, optional
-        Seconds for all of it, the start of the workers included.
-    modes : callable
-        From a label to the modes to measure it in.
-    threads : sequence of int, optional
-        With how many threads the backends of the CPU are measured. Default: as many as they choose.
+    run : BudgetedRun
+        Where, and for how long.
     progress : callable, optional
         Called with a word on what is being done.
-    started : float, optional
-        The moment of `time.monotonic` at which the budget began. Default: now.
-    timeout_s : float, optional
-        Seconds that a worker may take for one request.
     stopped : callable, optional
         Called with the answer so far, if there is any, where a KeyboardInterrupt ends it.
 
@@ -140,10 +122,7 @@ def choose(
     MemoryError
         If the case would not fit into memory; the message says what it needs. Nothing has been
         allocated by then.
-    ValueError
-        If there is no label.
     """
-    run = BudgetedRun(labels, modes, budget_s, threads, started, timeout_s)
     cells = run.candidates(case)
     run.require_memory(case, cells)
 
@@ -151,7 +130,7 @@ def choose(
         rows = run.rows.get(case, [])
         others = {math.prod(at.shape): found for at, found in run.rows.items() if at != case}
         timed = {n: found for n, found in others.items() if any(row.samples_s for row in found)}
-        return Choice(case, rows, timed, budget_s)
+        return Choice(case, rows, timed, run.budget_s)
 
     progress("starting the libraries")
     try:

@@ -12,9 +12,8 @@ from functools import cached_property
 from unpool_xp.bench.budget import BudgetedRun, best_of_each, cell_of
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.operation import Layout, total_bytes
-from unpool_xp.bench.choose import BUDGET_SECONDS, Choice
+from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.measure.measurement import Cell
-from unpool_xp.bench.measure.rounds import TIMEOUT_SECONDS
 from unpool_xp.bench.measure.workers import Place
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.crossover import WinnerChange, winner_changes
@@ -173,42 +172,27 @@ class DecoderChoice:
 
 def choose_decoder(
     case: Case,
-    labels: Sequence[str],
+    run: BudgetedRun,
     *,
     batches: Sequence[int] = (),
-    budget_s: float = BUDGET_SECONDS,
-    modes: Callable[[str], Sequence[str]],
-    threads: Sequence[int] = (),
     progress: Callable[[str], None] = lambda doing: None,
-    started: float | None = None,
-    timeout_s: float = TIMEOUT_SECONDS,
     stopped: Callable[[DecoderChoice], None] = lambda choice: None,
 ) -> DecoderChoice:
     """Measure a decoder on backends: the whole, then its layers one by one.
+
+    The whole at all batches has 60 % of the time that is left once the workers run, the layers the
+    rest.
 
     Parameters
     ----------
     case : Case
         The decoder.
-    labels : sequence of str
-        Labels of backends that load here.
+    run : BudgetedRun
+        Where, and for how long.
     batches : sequence of int, optional
         More batches, at which the whole alone is measured. Default: none.
-    budget_s : float, optional
-        Seconds for all of it, the start of the workers included. The whole at all batches has 60 %
-        of what is left once the workers run, the layers the rest.
-    modes : callable
-        From a label to the modes to measure it in.
-    threads : sequence of int, optional
-        With how many threads the backends of the CPU are measured. Default: as many as they choose.
-    progress : callable, optional
-        Called with a word on what is being done.
-    started : float, optional
-        The moment of `time.monotonic` at which the budget began. Default: now.
-    timeout_s : float, optional
-        Seconds that a worker may take for one request.
-    stopped : callable, optional
-        Called with the answer so far, if there is any, where a KeyboardInterrupt ends it.
+    progress, stopped : callable, optional
+        As `choose` takes them.
 
     Returns
     -------
@@ -220,17 +204,14 @@ def choose_decoder(
     MemoryError
         If the decoder would not fit into memory; the message says what it needs. Nothing has been
         allocated by then.
-    ValueError
-        If there is no label.
     """
     others = [_with_batch(case, batch) for batch in batches if batch != case.shape[0]]
-    run = BudgetedRun(labels, modes, budget_s, threads, started, timeout_s)
     cells = run.candidates(case)
     for one in (case, *others):
         run.require_memory(one, cells)
 
     def choice_of(at: Case) -> Choice:
-        return Choice(at, run.rows.get(at, []), {}, budget_s)
+        return Choice(at, run.rows.get(at, []), {}, run.budget_s)
 
     def answer() -> DecoderChoice:
         batches = {at.shape[0]: choice_of(at) for at in (case, *others)} if others else {}

@@ -172,8 +172,8 @@ def chosen_cases(
             fail(f"{_option(name)} is of one case: give its --shape as well")
     if shape is not None:
         if not names:
-            fail("--shape is of one case: give its --operation, once")
-        cases = [case_of(name, shape, parameters, dtype or "float32") for name in names]
+            fail("--shape is of one case: give its --operation")
+        cases = [case_of(name, shape, parameters, dtype) for name in names]
         return Preset(tuple(cases))
     if own:
         for name in set(names) - set(own):
@@ -192,10 +192,12 @@ def chosen_cases(
 def own_cases(name: str, parameters: Mapping[str, str], dtype: str | None) -> list[Case]:
     """Return a case of each of the shapes that an operation has; exit with why not."""
     shapes = [",".join(map(str, shape)) for shape in operations()[name].shapes]
-    return [case_of(name, shape, parameters, dtype or "float32") for shape in shapes]
+    return [case_of(name, shape, parameters, dtype) for shape in shapes]
 
 
-def one_case(word: str, shape: str | None, parameters: Mapping[str, str], dtype: str) -> Case:
+def one_case(
+    word: str, shape: str | None, parameters: Mapping[str, str], dtype: str | None
+) -> Case:
     """Return the case of an operation by name or from a file; exit with why there is none."""
     name, *others = operation_names([word])
     if others:
@@ -208,12 +210,11 @@ def one_case(word: str, shape: str | None, parameters: Mapping[str, str], dtype:
     return own[0]
 
 
-def case_of(operation: str, shape: str, parameters: Mapping[str, str], dtype: str) -> Case:
+def case_of(operation: str, shape: str, parameters: Mapping[str, str], dtype: str | None) -> Case:
     """Return the case that the options describe; exit with the reason if there is none."""
+    dtype = operations()[operation].default_dtype if dtype is None else dtype
     if dtype not in DTYPES:
         fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
-    if operation not in operations():
-        fail(f"unknown operation {operation!r}; known: {', '.join(operations())}")
     known = operations()[operation].parameters
     values: dict[str, Any] = {
         name: _parse(name, text, known[name]) if name in known else text
@@ -248,7 +249,7 @@ def decoder_of(
         if layers is not None:
             case = read_layers(layers, memory_bytes=available_memory())
         elif preset in DECODERS:
-            case = DECODERS[preset]
+            case = DECODERS[preset]()
         else:
             fail(f"--preset {preset!r} is no decoder; known: {', '.join(DECODERS)}")
         return scaled(case, batch=batch, dtype=dtype, channels=scale_channels)

@@ -19,7 +19,20 @@ HIDDEN = "unpool_xp.cli.parameters"  # there, too: options that the command's fu
 
 
 class StoppableCommand(TyperCommand):
-    """A command that says how to go on where Ctrl-C, SIGTERM or a full disk ends it."""
+    """A command that says how to go on where Ctrl-C, SIGTERM or a full disk ends it.
+
+    Nothing that it takes can be empty: "" is a variable of a script that was not set.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Exit where an option or an argument is empty; then parse them all."""
+        if not ctx.resilient_parsing:
+            given, _, _ = self.make_parser(ctx).parse_args(list(args))
+            for parameter in self.params:
+                value = given.get(str(parameter.name))
+                if "" in (value if isinstance(value, list | tuple) else [value]):
+                    fail(f"{_name_of(parameter)} '' is empty")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, unless it would replace one of its own files."""
@@ -166,7 +179,7 @@ def _words(params: Sequence[Any], given: set[str], values: dict[str, Any]) -> It
         if parameter.param_type_name == "argument":
             yield from map(_text, several)
             continue
-        option = max(parameter.opts, key=len)
+        option = _name_of(parameter)
         for one in several:
             if isinstance(one, bool):
                 if one:
@@ -177,6 +190,11 @@ def _words(params: Sequence[Any], given: set[str], values: dict[str, Any]) -> It
                 yield f"{option}={text}"
             else:
                 yield from (option, text)
+
+
+def _name_of(parameter: Any) -> str:
+    """Return the long name of an option, or the name of an argument."""
+    return str(max(parameter.opts, key=len))
 
 
 def _text(value: object) -> str:

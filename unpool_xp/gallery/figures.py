@@ -62,7 +62,7 @@ def save(figure: Figure, path: Path) -> None:
     with warnings.catch_warnings():
         # The name of a photograph may be in a script that the font lacks.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        figure.savefig(path, pil_kwargs={"optimize": True})
+        figure.savefig(path)
 
 
 def difference(original: NDArray, picture: NDArray) -> NDArray:

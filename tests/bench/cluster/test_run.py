@@ -131,7 +131,7 @@ def test_the_command_goes_to_the_scheduler_and_says_what_is_missing(
     said = " ".join(shown.stderr.split())
     assert "no worker has the backend 'torch:cuda': worker 0 (tcp://" in said
     assert said.count("torch:cuda: ") >= 1
-    small = ["sweep", "--preset", "quick", "--operation", "nearest_unpool"]
+    small = ["sweep", "--preset", "quick", "--operation", "adaptive_avg_pool"]
     shown = run_command(*small, "--results", str(tmp_path), "--scheduler", address, "-b", "numpy")
     assert shown.returncode == 0, shown.stderr
     rows = rows_of(tmp_path / "sweeps")

@@ -184,8 +184,14 @@ def test_code_for_torch_compile_compiles_the_forward() -> None:
 
 def test_forward_and_backward_are_rows_of_their_own(tmp_path: Path) -> None:
     out = tmp_path / "run.jsonl"
-    run_sweep([POOL, POOL.forward], ["numpy"], out=out, rounds=2, cell_s=0.0, processes=1)
-    rows = read_rows([out]).rows
+    half = POOL.forward.replace(dtype="bfloat16")
+    run_sweep([POOL, POOL.forward, half], ["numpy"], out=out, rounds=2, cell_s=0.0, processes=1)
+    every = read_rows([out]).rows
+    without = [row for row in every if row.dtype == "bfloat16"]
+    assert {row.error for row in without} == {"numpy has no bfloat16"}
+    # Known without asking the worker, which would have said its version.
+    assert {row.backend_version for row in without} == {""}
+    rows = [row for row in every if row not in without]
     backward = [row for row in rows if row.pass_ == "backward"]
     assert len(backward) == len(rows) / 2
     for row in backward:

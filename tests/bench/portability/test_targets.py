@@ -211,6 +211,12 @@ def test_the_tables_fit_the_terminal_and_say_what_is_missed() -> None:
     for said in ("max_pool 4x64x112x112 k3 s2 p1", "nearest_unpool 1x2x4x4 f2: crashed", "missed"):
         assert said in text
     assert "native of nearest_unpool: repeat (" in text
+    # Stopped, or failed: a target has no ratio of an operation, or none at all.
+    for lacking in ([entry(0.5), entry(None, TORCH)], [entry(None)]):
+        assert " - " in shown(tax.print_summaries, lacking)
+        assert "| - |" in tax.tax_as_markdown(lacking)
+        everything = shown(tax.print_entries, lacking) + shown(tax.print_summaries, lacking)
+        assert "nan" not in everything + tax.tax_as_markdown(lacking)
     entries = [entry(0.5)]
     assert "missed" not in shown(tax.print_summaries, entries)
     assert "| 0.500 | <= 0.8 | 0.500 | <= 1.2 |" in tax.tax_as_markdown(entries)

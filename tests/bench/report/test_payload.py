@@ -66,7 +66,7 @@ def test_rows_are_packed_into_less_and_less_room():
 
 
 def test_a_page_of_many_rows_stays_small_and_keeps_every_row(tmp_path, monkeypatch):
-    rows, part = synthetic_rows(1_000), 50  # of the 50,000 that fit into 10 MB
+    rows, part = synthetic_rows(500), 100  # of the 50,000 that fit into 10 MB
     alone = len(report(tmp_path / "alone", rows[:1]).html)
     assert alone < 600_000  # the code, and Vega's
     room = payload.RAW_BYTES // part

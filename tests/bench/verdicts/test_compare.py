@@ -403,8 +403,8 @@ def test_the_command_lists_all_and_answers_scripts(sides: list[str], tmp_path: P
     ("arguments", "said"),
     [
         (["base", "empty"], "head has no rows"),
-        (["nowhere", "base"], "there is no file or folder 'nowhere'"),
-        (["base", "head", "--config", "none.toml"], "there is no file 'none.toml'"),
+        (["nowhere", "base"], "error: nowhere: there is no such file or folder"),
+        (["base", "head", "--config", "none.toml"], "error: none.toml: there is no such file"),
     ],
 )
 @pytest.mark.usefixtures("sides")

@@ -12,15 +12,13 @@ import msgspec
 
 from unpool_xp.bench.cases import gradients
 from unpool_xp.bench.cases.formatting import sizes_text, threads_text
-from unpool_xp.bench.cases.inputs import numpy_dtype
+from unpool_xp.bench.cases.inputs import input_layout, make_arrays, numpy_dtype
 from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.cases.native import Native
 from unpool_xp.bench.cases.operation import (
     Arrays,
     Layout,
     Operation,
-    input_layout,
-    make_arrays,
     output_layout,
     total_bytes,
 )

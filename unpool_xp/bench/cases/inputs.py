@@ -1,17 +1,25 @@
-"""Inputs for the benchmarks: feature maps made from a photograph that ships with scikit-image.
+"""Inputs for the benchmarks: those of a case, by default a feature map of a photograph.
+
+The photograph ships with scikit-image.
 
 Random numbers would have no ties and no smooth regions, zeros have no memory pages behind them.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections import OrderedDict
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from unpool_xp.bench.cases.case import Case
+    from unpool_xp.bench.cases.operation import Arrays, Layout, Operation
 
 NDArray: TypeAlias = np.ndarray[Any, Any]
 
@@ -22,6 +30,10 @@ _CACHE_BYTES = 2**29
 
 _feature_maps: OrderedDict[tuple[tuple[int, ...], str, int, int], NDArray] = OrderedDict()
 _lock = Lock()
+
+
+class OperationError(ValueError):
+    """An operation of somebody's is not what it has to be; the message says in a line why."""
 
 
 def feature_map(
@@ -180,3 +192,54 @@ def _quantize(values: NDArray, name: str) -> NDArray:
     if dtype.kind == "f" or name == "bfloat16":
         return values.astype(dtype, copy=False)
     raise ValueError(f"feature_map: dtype={name!r} must be a real dtype")
+
+
+def make_arrays(case: Case) -> Arrays:
+    """Return the inputs of a case by name; floating-point ones are of the dtype of the case.
+
+    Raises
+    ------
+    OperationError
+        If what makes them gives anything but arrays of NumPy.
+    """
+    operation = case.definition
+    rng = np.random.default_rng(0)
+    made = operation.inputs(case.shape, case.dtype, case.all_parameters, rng)
+    if not isinstance(made, Mapping):
+        arrays = made if isinstance(made, tuple) else (made,)
+        made = dict(zip(_argument_names(operation, len(arrays)), arrays, strict=True))
+    if not made or not all(isinstance(array, np.ndarray) for array in made.values()):
+        kinds = ", ".join(type(array).__name__ for array in made.values()) or "nothing"
+        raise OperationError(
+            f"{operation.name}: inputs returned {kinds}; it has to be an array of NumPy, a tuple "
+            "of them, or a dict"
+        )
+    dtype = numpy_dtype(case.dtype)
+    to_cast = "f" if dtype.kind in "fV" else ""  # bfloat16 is of the kind V
+    return {
+        name: array.astype(dtype, copy=False) if array.dtype.kind in to_cast else array
+        for name, array in made.items()
+    }
+
+
+def _argument_names(operation: Operation, count: int) -> list[str]:
+    """Return the names of the function's arrays: its first arguments."""
+    try:
+        signature = inspect.signature(operation.function)
+    except (TypeError, ValueError):  # of a function in C
+        names = []
+    else:
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        names = [one.name for one in signature.parameters.values() if one.kind in kinds]
+    names = [name for name in names if name not in operation.parameters]
+    return names[:count] if len(names) >= count else [f"x{n + 1}" for n in range(count)]
+
+
+def input_layout(case: Case) -> Layout:
+    """Return the shapes and the dtypes of the inputs of a case, from making them."""
+    return _input_layout(case.definition.inputs, case)
+
+
+@lru_cache(maxsize=64)
+def _input_layout(inputs: Callable[..., Any], case: Case) -> Layout:
+    return {name: (array.shape, array.dtype.name) for name, array in make_arrays(case).items()}

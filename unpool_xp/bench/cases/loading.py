@@ -16,7 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from unpool_xp.bench.cases.operation import Operation, OperationError
+from unpool_xp.bench.cases.inputs import OperationError
+from unpool_xp.bench.cases.operation import Operation
 
 # Sources that were asked for, so that the processes of the backends load them as well.
 VARIABLE = "UNPOOL_XP_OPERATIONS"
@@ -58,7 +59,7 @@ def load_operations(source: str) -> list[Operation]:
     >>> load_operations("nowhere.py")
     Traceback (most recent call last):
         ...
-    unpool_xp.bench.cases.operation.OperationError: nowhere.py: no such file
+    unpool_xp.bench.cases.inputs.OperationError: nowhere.py: no such file
     """
     target, name = _split(source)
     path = Path(target)

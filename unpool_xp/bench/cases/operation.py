@@ -6,7 +6,6 @@ The operations themselves are plugins, as `bench.catalog` is one.
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 import re
 import sys
@@ -16,7 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from unpool_xp.bench.cases.inputs import NDArray, feature_map, numpy_dtype
+from unpool_xp.bench.cases.inputs import (
+    NDArray,
+    OperationError,
+    feature_map,
+    make_arrays,
+    numpy_dtype,
+)
 from unpool_xp.bench.cases.native import Native, output_names
 from unpool_xp.bench.cases.parameter import Parameter
 
@@ -216,6 +221,8 @@ class Operation:
         for field_name in ("reference", "bytes_moved"):
             value = getattr(self, field_name)
             self._require(value is None or callable(value), field_name, "callable")
+        kinds = isinstance(self.dtype_kinds, str) and set(self.dtype_kinds)
+        self._require(kinds and kinds <= set("fiucb"), "dtype_kinds", "some of the letters fiucb")
         parameters = self.parameters
         self._require(
             isinstance(parameters, Mapping)
@@ -255,13 +262,19 @@ class Operation:
         there = getattr(sys.modules.get(top), self.function_name, None) is self.function
         return top if there else module
 
-    def cases(self, dtype: str = "float32") -> list[Case]:
+    @property
+    def default_dtype(self) -> str:
+        """The dtype that it is measured in where none is given."""
+        usual = {"f": "float32", "i": "int64", "u": "uint8", "c": "complex64", "b": "bool"}
+        return next(dtype for kind, dtype in usual.items() if kind in self.dtype_kinds)
+
+    def cases(self, dtype: str = "") -> list[Case]:
         """Return a case of each of its shapes, with the parameters' defaults.
 
         Parameters
         ----------
         dtype : str, optional
-            Of the values.
+            Of the values. Default: float32, or what it takes instead.
 
         Returns
         -------
@@ -275,52 +288,8 @@ class Operation:
         """
         from unpool_xp.bench.cases.case import Case
 
+        dtype = dtype or self.default_dtype
         return [Case(self.name, tuple(shape), dtype=dtype) for shape in self.shapes]
-
-
-class OperationError(ValueError):
-    """An operation of somebody's is not what it has to be; the message says in a line why."""
-
-
-def make_arrays(case: Case) -> Arrays:
-    """Return the inputs of a case by name; floating-point ones are of the dtype of the case.
-
-    Raises
-    ------
-    OperationError
-        If what makes them gives anything but arrays of NumPy.
-    """
-    operation = case.definition
-    rng = np.random.default_rng(0)
-    made = operation.inputs(case.shape, case.dtype, case.all_parameters, rng)
-    if not isinstance(made, Mapping):
-        arrays = made if isinstance(made, tuple) else (made,)
-        made = dict(zip(_argument_names(operation, len(arrays)), arrays, strict=True))
-    if not made or not all(isinstance(array, np.ndarray) for array in made.values()):
-        kinds = ", ".join(type(array).__name__ for array in made.values()) or "nothing"
-        raise OperationError(
-            f"{operation.name}: inputs returned {kinds}; it has to be an array of NumPy, a tuple "
-            "of them, or a dict"
-        )
-    dtype = numpy_dtype(case.dtype)
-    to_cast = "f" if dtype.kind in "fV" else ""  # bfloat16 is of the kind V
-    return {
-        name: array.astype(dtype, copy=False) if array.dtype.kind in to_cast else array
-        for name, array in made.items()
-    }
-
-
-def _argument_names(operation: Operation, count: int) -> list[str]:
-    """Return the names of the function's arrays: its first arguments."""
-    try:
-        signature = inspect.signature(operation.function)
-    except (TypeError, ValueError):  # of a function in C
-        names = []
-    else:
-        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        names = [one.name for one in signature.parameters.values() if one.kind in kinds]
-    names = [name for name in names if name not in operation.parameters]
-    return names[:count] if len(names) >= count else [f"x{n + 1}" for n in range(count)]
 
 
 def reference_outputs(case: Case) -> Arrays:
@@ -353,16 +322,6 @@ def _reference_outputs(reference: Callable[..., Any], case: Case) -> Arrays:
             f"outputs={tuple(operation.outputs)} names"
         )
     return dict(zip(operation.outputs, map(np.asarray, outputs), strict=True))
-
-
-def input_layout(case: Case) -> Layout:
-    """Return the shapes and the dtypes of the inputs of a case, from making them."""
-    return _input_layout(case.definition.inputs, case)
-
-
-@functools.lru_cache(maxsize=64)
-def _input_layout(inputs: Callable[..., Any], case: Case) -> Layout:
-    return {name: (array.shape, array.dtype.name) for name, array in make_arrays(case).items()}
 
 
 def output_layout(case: Case) -> Layout:

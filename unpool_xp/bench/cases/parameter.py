@@ -19,7 +19,7 @@ class Parameter:
     help : str
         What it is, for the command line.
     kind : type, optional
-        int, float or str. A float may be given as an int.
+        int, float, bool or str. A float may be given as an int.
     per_axis : bool, optional
         Whether there is one for each axis that the operation acts on. The first such parameter
         decides how many axes that are.
@@ -42,7 +42,7 @@ class Parameter:
     """
 
     help: str
-    kind: type[int] | type[float] | type[str] = int
+    kind: type[int] | type[float] | type[bool] | type[str] = int
     per_axis: bool = False
     least: int | None = None
     required: bool = False
@@ -73,7 +73,8 @@ class Parameter:
         text = (self.brief_text if brief else None) or self.text
         if text is not None:
             return text(value)
-        return (self.letter or name) + parameter_text(value, brief=brief)
+        between = "=" if self.kind is str and not self.letter else ""
+        return (self.letter or name) + between + parameter_text(value, brief=brief)
 
     def _is_one(self, value: Any) -> bool:
         allowed = (int, float) if self.kind is float else (self.kind,)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from unpool_xp.bench.catalog.convolution import CONVOLUTION
 from unpool_xp.bench.catalog.decoder import DECODER
 from unpool_xp.bench.catalog.pooling import POOLING
-from unpool_xp.bench.catalog.unpooling import UNPOOLING
+from unpool_xp.bench.catalog.unpooling import CONVERSION, UNPOOLING
 
 __all__ = ["OPERATIONS", "SINGLE_OPERATIONS"]
 
-SINGLE_OPERATIONS = {  # of one call
+SINGLE_OPERATIONS = {  # of one call, on feature maps
     operation.name: operation for operation in (*POOLING, *UNPOOLING, *CONVOLUTION)
 }
-OPERATIONS = (*SINGLE_OPERATIONS.values(), *DECODER)
+OPERATIONS = (*SINGLE_OPERATIONS.values(), CONVERSION, *DECODER)

@@ -115,7 +115,7 @@ def scaled(
     --------
     >>> from unpool_xp.bench.catalog.decoder import scaled
     >>> from unpool_xp.bench.catalog.presets import DECODERS
-    >>> scaled(DECODERS["unet"], batch=4, channels=0.5).output_shape
+    >>> scaled(DECODERS["unet"](), batch=4, channels=0.5).output_shape
     (4, 32, 224, 224)
     """
     if channels is not None and not 0 < channels < math.inf:

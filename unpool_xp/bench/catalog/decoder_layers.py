@@ -155,7 +155,12 @@ def _check_layer(layer: Any, axes: int) -> dict[str, Any]:
         if value is not None or key == "operation":
             check_text(key, value)
     operation = layer["operation"]
-    known = {name: of for name, of in operations().items() if name != "decoder"}
+    # Those whose sizes follow without computing them.
+    known = {
+        name: of
+        for name, of in operations().items()
+        if of.output_layout is not None and name != "decoder"
+    }
     if operation not in known:
         raise ValueError(f"unknown operation {operation!r}; known: {', '.join(known)}")
     given = {key: value for key, value in layer.items() if key not in ("operation", "name")}

@@ -48,23 +48,14 @@ def _output_sizes(case: Case) -> tuple[tuple[int, ...], int, int]:
     return shape, math.prod(shape[:-rank]), math.prod(shape[-rank:])
 
 
-def _cupy_set(case: Case) -> list[str]:
-    """Set by plane and cell."""
+def _set_by_plane(xp: str, statement: str, case: Case) -> list[str]:
+    """Set by plane and cell, with what a library writes for ``y[cells] = values``."""
     shape, planes, cells = _output_sizes(case)
     flat = f".reshape({planes}, -1)"
+    index = f"[{xp}.arange({planes})[:, None], indices{flat}]"
     return [
-        f"y = cp.zeros(({planes}, {cells}), values.dtype)",
-        f"y[cp.arange({planes})[:, None], indices{flat}] = values{flat}",
-        f"y = y.reshape({shape})",
-    ]
-
-
-def _jax_set(case: Case) -> list[str]:
-    shape, planes, cells = _output_sizes(case)
-    flat = f".reshape({planes}, -1)"
-    return [
-        f"y = jnp.zeros(({planes}, {cells}), values.dtype)",
-        f"y = y.at[jnp.arange({planes})[:, None], indices{flat}].set(values{flat})",
+        f"y = {xp}.zeros(({planes}, {cells}), values.dtype)",
+        statement.format(index=index, values=f"values{flat}"),
         f"y = y.reshape({shape})",
     ]
 
@@ -213,9 +204,17 @@ UNPOOLING_NATIVES: dict[str, tuple[Native, ...]] = {
                 ),
             ),
         ),
-        Native("jax", "jax.Array.at[].set", _jax_set),
+        Native(
+            "jax",
+            "jax.Array.at[].set",
+            partial(_set_by_plane, "jnp", "y = y.at{index}.set({values})"),
+        ),
         Native("numpy", "numpy.put_along_axis", _put_along_axis),
-        Native("cupy", "cupy.ndarray.__setitem__", _cupy_set),
+        Native(
+            "cupy",
+            "cupy.ndarray.__setitem__",
+            partial(_set_by_plane, "cp", "y{index} = {values}"),
+        ),
         Native(
             "dask",
             "dask.array.map_blocks(numpy.put_along_axis)",

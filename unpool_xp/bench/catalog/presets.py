@@ -1,11 +1,13 @@
 """Named sets of cases, from real decoders and from a grid.
 
-A new preset is one entry in `PRESETS`; a new decoder is one in `DECODERS`.
+A new preset is one entry in `PRESETS`; a new decoder is one in `DECODERS`. Each is made when it is
+asked for: the cases of all of them make hundreds of plans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -59,6 +61,7 @@ class Preset:
         return fastest and (implementation == "portable" or not label.startswith("dask"))
 
 
+@functools.cache
 def preset(name: str) -> Preset:
     """Return a preset.
 
@@ -85,7 +88,7 @@ def preset(name: str) -> Preset:
     """
     if name not in PRESETS:
         raise ValueError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
-    return PRESETS[name]
+    return PRESETS[name]()
 
 
 def _quick() -> tuple[Case, ...]:
@@ -164,7 +167,12 @@ def _vae() -> Case:
     return _decoder("vae", (1, 512, 64, 64), [up, up, _convolution(256), up])
 
 
-DECODERS = {case.parameters["name"]: case for case in (_segnet(), _unet(), _dcgan(), _vae())}
+DECODERS: dict[str, Callable[[], Case]] = {
+    "segnet": _segnet,
+    "unet": _unet,
+    "dcgan": _dcgan,
+    "vae": _vae,
+}
 
 
 def decoder_cases(decoder: Case) -> tuple[Case, ...]:
@@ -212,7 +220,7 @@ def _full() -> tuple[Case, ...]:
         )
         cases.append(cubic_case(other, 2))
     for decoder in DECODERS.values():
-        cases += decoder_cases(decoder)
+        cases += decoder_cases(decoder())
     return tuple(dict.fromkeys(cases))
 
 
@@ -226,7 +234,7 @@ def _gpu() -> tuple[Case, ...]:
     cases: list[Case] = []
     for power in (28, 22, 16, 25, 19):
         cases += pool_cases(_shape_of_size(power), 2)
-    cases += (*decoder_cases(DECODERS["segnet"]), *decoder_cases(DECODERS["unet"]))
+    cases += (*decoder_cases(_segnet()), *decoder_cases(_unet()))
     for batch, channels, size in ((16, 256, 64), (4, 64, 64), (1, 32, 32)):
         shape = (batch, channels, size, size)
         cases.append(conv_transpose_case(shape, channels, 2))
@@ -247,9 +255,13 @@ def _shape_of_size(power: int) -> tuple[int, ...]:
     return (2**power // (side**2 * channels), channels, side, side)
 
 
-PRESETS: dict[str, Preset] = {
-    "quick": Preset(_quick(), race=True),
-    **{name: Preset(decoder_cases(decoder)) for name, decoder in DECODERS.items()},
-    "full": Preset(_full(), compiled=("jax", "torch")),
-    "gpu": Preset(_gpu(), compiled=("jax", "torch")),
+def _whole_and_layers(decoder: Callable[[], Case]) -> Preset:
+    return Preset(decoder_cases(decoder()))
+
+
+PRESETS: dict[str, Callable[[], Preset]] = {
+    "quick": lambda: Preset(_quick(), race=True),
+    **{name: functools.partial(_whole_and_layers, made) for name, made in DECODERS.items()},
+    "full": lambda: Preset(_full(), compiled=("jax", "torch")),
+    "gpu": lambda: Preset(_gpu(), compiled=("jax", "torch")),
 }

@@ -32,6 +32,7 @@ from unpool_xp.bench.cases.operation import (
     sizes_as_options,
     usual_tolerance,
 )
+from unpool_xp.bench.cases.parameter import Parameter
 from unpool_xp.bench.catalog.gradients import (
     fractional_unpool_gradient,
     interpolation_taps,
@@ -190,6 +191,58 @@ def _expected_fractional_max_unpool(
     return (np.where(taken == 1, put, between),)
 
 
+def _pooling_of(shape: Shape, parameters: Mapping[str, Any]) -> tuple[Case, dict[str, Any]]:
+    """Return the unpooling that takes the same indices, and what their conversion is told of it."""
+    window = {name: parameters[name] for name in WINDOW if name in parameters}
+    unpooling = Case("max_unpool", shape, **window)
+    return unpooling, {"input_shape": unpooling.output_shape, **unpooling.options()}
+
+
+def _indices_to_convert(
+    shape: Shape, dtype: str, parameters: Mapping[str, Any], rng: np.random.Generator
+) -> Arrays:
+    unpooling, options = _pooling_of(shape, parameters)
+    indices = unpooling.arrays()["indices"]
+    converted = _expected_conversion(indices, "torch", parameters["source"], **options)
+    return {"indices": converted.astype(dtype)}
+
+
+def _expected_conversion(
+    indices: NDArray, source: str, target: str, input_shape: Shape, **window: Any
+) -> NDArray:
+    rank = len(input_shape) - 2
+    padding = window.get("padding") or (0,) * rank
+    return reference.convert_indices(
+        indices,
+        source,
+        target,
+        input_shape,
+        window["kernel_size"],
+        window["stride"],
+        tuple((p, p) for p in padding),
+        (1,) * rank,
+    )
+
+
+_CONVENTION = "A convention, such as torch, onnx or tensorflow."
+CONVERSION = Operation(
+    name="convert_indices",
+    function=unpool_xp.convert_indices,
+    parameters={
+        "source": Parameter(help=_CONVENTION, kind=str, default="torch"),
+        "target": Parameter(help=_CONVENTION, kind=str, default="onnx"),
+        **WINDOW,
+    },
+    inputs=_indices_to_convert,
+    outputs=("converted",),
+    reference=_expected_conversion,
+    dtype_kinds="iu",
+    options=lambda c: (
+        {name: c.all_parameters[name] for name in ("source", "target")}
+        | _pooling_of(c.shape, c.parameters)[1]
+    ),
+    backward=False,
+)
 UNPOOLING = (
     Operation(
         name="max_unpool",

@@ -158,7 +158,7 @@ def _check_label(
 
 def _dtypes(operation: str) -> tuple[str, ...]:
     """Return the dtypes that are looked at: of somebody's operation those that it takes."""
-    if operation in OPERATIONS:
+    if operation in OPERATIONS or operation not in loaded():
         return DTYPES
     kinds = loaded()[operation].dtype_kinds
     return tuple(dtype for dtype in DTYPES if kind_of(dtype) in kinds)

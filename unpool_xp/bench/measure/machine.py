@@ -113,7 +113,7 @@ class Machine(msgspec.Struct, frozen=True):
         try:
             machine = msgspec.convert(data, cls)
         except msgspec.ValidationError as error:
-            raise ValueError(f"Machine: data is no machine: {error}") from error
+            raise ValueError(f"is no machine: {error}") from error
         return cls(**{name: _printable_fact(fact) for name, fact in asdict(machine).items()})
 
 

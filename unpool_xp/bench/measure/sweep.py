@@ -27,7 +27,6 @@ from unpool_xp.bench.measure.pools import Pool, open_pools
 from unpool_xp.bench.measure.rounds import PROCESSES, TIMEOUT_SECONDS, measure_case
 from unpool_xp.bench.measure.workers import Place, WorkerError, WorkerLostError, places_of
 from unpool_xp.bench.rows import files, provenance, schema
-from unpool_xp.capabilities import why_no_gradients
 
 _START_SHARE = 0.2  # of a budget, for starting several processes of each backend
 
@@ -234,7 +233,7 @@ def measure_rows(
     too_large = memory_shortfall(case, cells)
     reasons = {
         place: too_large
-        or why_no_backward(place, case)
+        or case.why_not(place.label.partition(":")[0])
         or device_memory_shortfall(pools[0], place, case)
         for place in {cell.runs_on for cell in cells}
     }
@@ -292,11 +291,6 @@ def memory_shortfall(case: Case, cells: Sequence[Cell]) -> str | None:
         f"too large: {processes} processes need about {needed} bytes ({needed / 1e9:.1f} GB), "
         f"{available} are available"
     )
-
-
-def why_no_backward(place: Place, case: Case) -> str | None:
-    """Return that a library has no gradients, where they are wanted."""
-    return why_no_gradients(place.label.partition(":")[0]) if case.backward else None
 
 
 def device_memory_shortfall(pool: Pool, place: Place, case: Case) -> str | None:

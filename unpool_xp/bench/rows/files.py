@@ -140,22 +140,21 @@ def read_rows(paths: Iterable[str | Path]) -> ReadResult:
     TypeError
         If `paths` is one path instead of several.
     """
-    return read_files("read_rows", paths, is_row_file, rows_of_lines)
+    return read_files(paths, is_row_file, rows_of_lines)
 
 
 def read_files(
-    caller: str,
     paths: Iterable[str | Path],
     is_wanted: Callable[[str], bool],
     read: Callable[[Path, bytes], Iterable[Row | Problem]],
 ) -> ReadResult:
     """Read files, and those of all folders that have a wanted name, each of them once."""
     if isinstance(paths, str | Path):
-        raise TypeError(f"{caller}: paths={str(paths)!r} must be a list of paths, not one")
+        raise TypeError(f"paths={str(paths)!r} must be a list of paths, not one")
     files: list[Path] = []
     for path in map(Path, paths):
         if not path.exists():
-            raise FileNotFoundError(f"{caller}: there is no file or folder {str(path)!r}")
+            raise FileNotFoundError(f"{path}: there is no such file or folder")
         files += sorted(files_below(path, is_wanted)) if path.is_dir() else [path]
     result = ReadResult([], [])
     for file in {os.path.realpath(file): file for file in files}.values():

@@ -56,7 +56,7 @@ def read_results(paths: Iterable[str | Path]) -> ReadResult:
     ...     read_results([folder])
     ReadResult(rows=[], problems=[])
     """
-    return read_files("read_results", paths, _may_hold_rows, _rows_of_any)
+    return read_files(paths, _may_hold_rows, _rows_of_any)
 
 
 def _may_hold_rows(name: str) -> bool:

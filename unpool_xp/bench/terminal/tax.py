@@ -67,9 +67,13 @@ def _summary_line(summary: TaxSummary) -> list[str]:
         met += f" ({summary.noisy} noisy)"
     if summary.failed:
         met += f" ({summary.failed} without a time)"
-    means = (three_digits(summary.mean), f"<= {target.mean_limit:g}")
-    worsts = (three_digits(_worst_ratio(summary)), f"<= {target.worst_limit:g}")
+    means = (_ratio_text(summary.mean), f"<= {target.mean_limit:g}")
+    worsts = (_ratio_text(_worst_ratio(summary)), f"<= {target.worst_limit:g}")
     return [target.name, *means, *worsts, "" if worst is None else worst.case.short_name, met]
+
+
+def _ratio_text(value: float) -> str:
+    return "-" if math.isnan(value) else three_digits(value)
 
 
 def _worst_ratio(summary: TaxSummary) -> float:
@@ -111,7 +115,7 @@ def _means_by_operation(
         here = [entry for entry in entries if entry.case.operation == operation]
         found = {summary.target: summary.mean for summary in summarize(here)}
         means = (found.get(summary.target, math.nan) for summary in summaries)
-        yield operation, list(map(three_digits, means))
+        yield operation, list(map(_ratio_text, means))
 
 
 def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:

@@ -48,7 +48,7 @@ class Thresholds:
     def __post_init__(self) -> None:
         for name, value in (("threshold", self.default), *self.patterns.items()):
             if type(value) not in (int, float) or not 0 < value < math.inf:
-                raise ValueError(f"Thresholds: {name!r} = {value!r} must be a number above 0")
+                raise ValueError(f"{name!r} = {value!r} must be a number above 0")
 
     def threshold_for(self, case_name: str, label: str, mode: str) -> float:
         """Return the threshold of a case, such as 0.05; the name is as `Case.name` gives it."""
@@ -85,17 +85,17 @@ class Thresholds:
         try:
             found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise FileNotFoundError(f"Thresholds.read: there is no file {str(path)!r}") from None
+            raise FileNotFoundError(f"{path}: there is no such file") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"Thresholds.read: {str(path)!r} is no TOML: {error}") from error
+            raise ValueError(f"{path}: is no TOML: {error}") from error
         for name in _TABLE.split("."):
             found = found.get(name, {})
             if not isinstance(found, dict):
-                raise ValueError(f"Thresholds.read: {path}: {name!r} of [{_TABLE}] is no table")
+                raise ValueError(f"{path}: {name!r} of [{_TABLE}] is no table")
         patterns = found.get("thresholds", {})
         if not isinstance(patterns, dict):
-            raise ValueError(f"Thresholds.read: {path}: thresholds = {patterns!r} is no table")
+            raise ValueError(f"{path}: thresholds = {patterns!r} is no table")
         try:
             return cls(found.get("threshold", THRESHOLD), patterns)
         except ValueError as error:
-            raise ValueError(f"Thresholds.read: {path}: {error}") from error
+            raise ValueError(f"{path}: {error}") from error

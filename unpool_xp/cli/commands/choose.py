@@ -95,6 +95,7 @@ def choose(
     ] = None,
 ) -> None:
     """Measure which library and which function to use, for an operation or for a whole decoder."""
+    from unpool_xp.bench.budget import BudgetedRun
     from unpool_xp.bench.choose import Choice
     from unpool_xp.bench.choose import choose as measure_operation
     from unpool_xp.bench.decoders import DecoderChoice, choose_decoder
@@ -114,7 +115,7 @@ def choose(
         require_absent(of_decoders, "is of a decoder: give its --preset or --layers as well")
         if operation is None:
             fail("give an operation and its --shape, or a decoder by --preset or --layers")
-        case = one_case(operation, shape, parameters, dtype or "float32")
+        case = one_case(operation, shape, parameters, dtype)
         measure: Callable[..., Choice | DecoderChoice] = measure_operation
     else:
         if operation is not None:
@@ -133,20 +134,17 @@ def choose(
         stop, known = Stop(), list[Choice | DecoderChoice]()
         try:
             with stop, status("") as shown:
-                choice = measure(
-                    case,
+                run = BudgetedRun(
                     labels,
-                    budget_s=budget,
-                    timeout_s=timeout,
-                    modes=lambda label: (
+                    lambda label: (
                         ("eager", "compiled") if label.partition(":")[0] in compiled else ("eager",)
                     ),
+                    budget,
                     threads=numbers,
-                    progress=shown.update,
                     started=started,
-                    stopped=known.append,
+                    timeout_s=timeout,
                 )
-                known.append(choice)
+                known.append(measure(case, run, progress=shown.update, stopped=known.append))
         except MemoryError as error:
             fail(str(error))
         if not known:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 from rich.markup import escape
 
@@ -27,13 +29,16 @@ def list_runs(results: ResultsOption = Path("results")) -> None:
     files = list(run_files(folder))
     if not files:
         fail(f"there is no run in {folder}")
+    runs: dict[str, list[Path]] = {}  # one may be there packed as well
     for path in files:
-        where = "committed" if is_tracked(path) else "not in git"
-        title = printable(f"{path.parent.name} {run_of(path)}")
-        out.print(title, style="bold", markup=False, soft_wrap=True)
-        read = read_rows([path])
+        runs.setdefault(f"{path.parent.name} {run_of(path)}", []).append(path)
+    for title, copies in runs.items():
+        where = dict.fromkeys("committed" if is_tracked(one) else "not in git" for one in copies)
+        out.print(printable(title), style="bold", markup=False, soft_wrap=True)
+        read = read_rows(copies)
         backends = sorted({f"{row.backend} {row.backend_version}" for row in read.rows})
-        for line in summary(path, read, where), ", ".join(backends) or "no row":
+        lines = summary(copies, read, " and ".join(where)), ", ".join(backends) or "no row"
+        for line in lines:
             print_line(out, escape(line), indent=2)
 
 
@@ -57,7 +62,7 @@ def remove_run(
         fail(f"{', '.join(tracked)} is in git; --force removes it all the same")
     for path in files:
         err.print(
-            printable(f"{path}: {summary(path, read_rows([path]))}"), markup=False, soft_wrap=True
+            printable(f"{path}: {summary([path], read_rows([path]))}"), markup=False, soft_wrap=True
         )
     if not yes and not confirmed():
         fail("nothing was removed; --yes removes without asking")
@@ -66,18 +71,23 @@ def remove_run(
     err.print(f"removed {len(files)} file{'s' if len(files) > 1 else ''}")
 
 
-def summary(path: Path, read: ReadResult, where: str = "") -> str:
-    """Return what a file of a run holds, such as "297 rows, 2 failed, 523 KiB, 2026-11-26"."""
+def summary(copies: Sequence[Path], read: ReadResult, where: str = "") -> str:
+    """Return what the files of a run hold, such as "297 rows, 2 failed, 523 KiB, 2026-11-26".
+
+    A row that several of them hold is one.
+    """
     from unpool_xp.bench.rows.schema import failure_reason, latest
 
+    rows = len(read.rows) if len(copies) == 1 else len(set(map(msgspec.json.encode, read.rows)))
     failed = sum(failure_reason(row) is not None for row in latest(read.rows))
     days = sorted({row.time[:10] for row in read.rows})
     commits = sorted({_short(row.commit) for row in read.rows})
     parts = [
-        number_of(len(read.rows), "row"),
+        number_of(rows, "row"),
+        f"in {len(copies)} files" if len(copies) > 1 else "",
         f"{failed} failed" if failed else "",
         number_of(len(read.problems), "bad line") if read.problems else "",
-        bytes_text(path.stat().st_size),
+        bytes_text(sum(path.stat().st_size for path in copies)),
         " to ".join(dict.fromkeys([days[0], days[-1]])) if days else "",
         f"commit {' and '.join(commits)}" if commits else "",
         where,

@@ -49,6 +49,8 @@ def tax(
     from unpool_xp.bench.portability.targets import TARGETS, TaxEntry, tax_cases
     from unpool_xp.bench.terminal import tax as tax_view
 
+    if mode not in (None, "eager", "compiled"):
+        fail(f"unknown mode {mode!r}; known: eager, compiled")
     numbers: list[int | None] = [*parse_threads(threads)] or [None]
     cases = [c for c in tax_cases(quick) if not operation or c.operation in operation]
     if not cases:
