@@ -161,3 +161,17 @@ def test_a_planted_slowdown_of_somebodys_function_is_found_and_nothing_else(
     assert "not measured: broken-20x50-float32: KeyError: 'no data'" in str(found["notes"])
     # Its own files are none of the repository's.
     assert ".gate" not in git(repository, "status", "--porcelain")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["base"], "name what to time, as in --operation my_ops.py"),
+        (["base", "-o", "benchmarks/my_ops.py:center", "--kernel", "2"], "which takes --axis"),
+        (["base", "--repository", ".."], "is in no git repository"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(arguments: list[str], said: str, repository: Path) -> None:
+    done = run("gate", *arguments, "-b", "numpy", path=repository)
+    assert done.returncode == 2
+    assert said in done.stderr

@@ -100,10 +100,12 @@ def gate(
             backend_modes, notes = (
                 (resolve_backend_modes(backend), []) if backend else available_backend_modes()
             )
-            sources = [build.find_source(repository, ref) for ref in (base, head)]
+            sources = [build.find_source(repository.absolute(), ref) for ref in (base, head)]
             ours = (sources[1].repository / "unpool_xp").is_dir()
             names = operation_names(operation) or [
-                name for name in operations() if (name in SINGLE_OPERATIONS) is ours
+                name
+                for name, one in operations().items()
+                if (name in SINGLE_OPERATIONS if ours else not one.title.startswith("unpool_xp."))
             ]
             if not names:
                 fail("name what to time, as in --operation my_ops.py")
