@@ -14,13 +14,14 @@ from msgspec.structs import asdict
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.catalog import SINGLE_OPERATIONS
-from unpool_xp.bench.catalog.panel import BACKEND_MODES, SIZES, STRIDES, panel_case
+from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
 from unpool_xp.bench.measure.machine import this_machine
 from unpool_xp.bench.measure.measurement import Cell, cells_of
 from unpool_xp.bench.measure.session import DeviceInputs, Session
 from unpool_xp.bench.measure.sweep import make_row, provenance_fields
 from unpool_xp.bench.measure.timer import SAMPLE_SECONDS
 from unpool_xp.bench.rows.provenance import run_id
+from unpool_xp.bench.suites.asv import BACKEND_MODES
 from unpool_xp.capabilities import why_not
 
 RESULTS = Path(__file__).parents[1] / "results" / "pytest-benchmark"

@@ -22,8 +22,11 @@ from rich.table import Table
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.formatting import seconds_text, three_digits
 from unpool_xp.bench.catalog import SINGLE_OPERATIONS
-from unpool_xp.bench.catalog.families import conv_transpose_case
-from unpool_xp.bench.portability.targets import CONV_TRANSPOSE_INPUTS, KERNELS
+from unpool_xp.bench.catalog.families import (
+    CONV_TRANSPOSE_INPUTS,
+    KERNELS,
+    conv_transpose_case,
+)
 
 COPY_SHARE = 0.6  # of the rate of a plain copy, at least
 GEMM_SHARE = 0.7  # of the rate of the matrix product within, at least

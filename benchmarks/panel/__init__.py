@@ -4,7 +4,7 @@ These modules are those of the checkout; the harness that they call is that of t
 has installed.
 """
 
-from unpool_xp.bench.catalog.panel import HARNESS_VERSION
+from unpool_xp.bench.suites.asv import HARNESS_VERSION
 
 _VERSION = "1"
 if HARNESS_VERSION != _VERSION:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unpool_xp.bench.cases.case import BackendMode
 
-from ._cells import BACKEND_MODES, Panel, backend_of
+from ._cells import BACKEND_MODES, Panel
 
 
 class Copies(Panel):
@@ -24,8 +24,8 @@ class Copies(Panel):
     def setup(self, operation: str, size: str, stride: int, backend_mode: str) -> None:
         """Make the array, once; asv asks again before every call."""
         if self._device is None:
-            self._backend = backend_of(operation, backend_mode)
             inputs = self.inputs(operation, size, stride, backend_mode)
+            self._backend = inputs.backend
             self._host, self._device = next(iter(inputs.host.values())), inputs.device[0]
         # New each time: some libraries keep what they have copied once.
         self._device = self._backend.asarray(self._host)

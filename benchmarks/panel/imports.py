@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unpool_xp.bench.catalog.panel import HARNESS_VERSION
+from unpool_xp.bench.suites.asv import HARNESS_VERSION
 
 
 class Import:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 
 from unpool_xp.bench.cases.case import BackendMode
-from unpool_xp.bench.catalog.panel import panel_case
 from unpool_xp.bench.measure.session import DeviceInputs, Session
 from unpool_xp.bench.measure.timer import to_and_fro
+from unpool_xp.bench.suites.asv import prepare_checked, skip
 
-from ._cells import BACKEND_MODES, Panel, backend_of, prepare_checked, skip
+from ._cells import BACKEND_MODES, Panel
 
 _PAIRS = 11
 
@@ -34,7 +34,8 @@ class Tax(Panel):
 
     def setup(self, operation: str, size: str, stride: int, backend_mode: str) -> None:
         """Check both results; choose the fastest native."""
-        backend, case = backend_of(operation, backend_mode), panel_case(operation, size, stride)
+        case = self.case(operation, size, stride)
+        backend = self.backend(operation, size, stride, backend_mode)
         mode = BackendMode.parse(backend_mode).mode
         equal = [
             native.name(case)

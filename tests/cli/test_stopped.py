@@ -56,6 +56,18 @@ def test_choose_ranks_what_it_has_measured(tmp_path: Path) -> None:
     assert "not measured: stopped" in said
 
 
+def test_choose_ranks_what_it_has_measured_of_a_decoder(tmp_path: Path) -> None:
+    arguments = ["choose", "--preset", "unet", "--scale-channels", "0.01"]
+    arguments += ["--backend", "numpy", "--backend", "fault:sample-hang", "--budget", "60"]
+    said, _ = stop([*arguments, "--json"], signal.SIGINT, tmp_path / "hangs")
+    answer = json.loads(said)
+    assert all(name.startswith("numpy") for name in answer["use"])
+    assert answer["use"]
+    stopped = [one for one in answer["ranking"] if one["backend"].startswith("fault")]
+    assert {one["reason"] for one in stopped} == {"not measured: stopped"}
+    assert [layer.get("seconds_with_winner") for layer in answer["layers"]] == 4 * [None]
+
+
 def test_check_writes_what_it_has_checked(tmp_path: Path) -> None:
     junit, marker = tmp_path / "junit.xml", tmp_path / "hangs"
     arguments = ["check", "--backend", "numpy", "--backend", "fault:prepare-hang"]

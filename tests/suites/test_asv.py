@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from tests.support.injected_regression import git
 from tests.support.script import load_script
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.catalog import SINGLE_OPERATIONS
-from unpool_xp.bench.catalog.panel import BACKEND_MODES, HARNESS_VERSION, SIZES, STRIDES
+from unpool_xp.bench.catalog.panel import SIZES, STRIDES
 from unpool_xp.bench.measure.machine import this_machine
+from unpool_xp.bench.suites.asv import BACKEND_MODES, HARNESS_VERSION
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "benchmarks" / "panel"
@@ -59,10 +61,26 @@ def test_the_environment_has_the_versions_that_ci_tested() -> None:
     assert ROOT / conf.benchmark_dir == SUITE
 
 
+def test_the_panel_imports_no_more_than_the_environment_has() -> None:
+    wanted = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
+    matrix = Config.load(str(ROOT / "asv.conf.json")).matrix["req"]
+    assert {re.split("[>=]", name)[0] for name in wanted} | {"msgspec", "psutil"} <= matrix.keys()
+    others = "altair cpuinfo jinja2 matplotlib rich threadpoolctl typer vl_convert"
+    code = f"""
+import sys
+sys.modules |= dict.fromkeys("{others}".split())
+sys.path.insert(0, {str(SUITE.parent)!r})
+from asv_runner.discovery import get_benchmark_from_name
+assert not get_benchmark_from_name({str(SUITE)!r}, "operations.Time.time_call-0").do_setup()
+"""
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+
+
 def test_benchmarks_for_another_harness_are_not_run(
     benchmarks: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unpool_xp.bench.catalog.panel.HARNESS_VERSION", "0")
+    monkeypatch.setattr("unpool_xp.bench.suites.asv.HARNESS_VERSION", "0")
     with pytest.raises(ImportError, match="this commit's harness is version 0"):
         importlib.reload(importlib.import_module("panel"))
 

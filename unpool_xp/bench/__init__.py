@@ -2,7 +2,7 @@
 
 Imports the library, `backends`, `reference`, `capabilities` and `gallery`; only `cli` imports it.
 What describes a function of your own is here: `Operation`, `Parameter`, `Native`, `Case`,
-`load_operations`.
+`load_operations`; and what its own suites take: `asv_suite`, `assert_matches_reference`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,19 @@ if TYPE_CHECKING:
     from unpool_xp.bench.cases.native import Native
     from unpool_xp.bench.cases.operation import Operation
     from unpool_xp.bench.cases.parameter import Parameter
+    from unpool_xp.bench.suites.asv import asv_suite
+    from unpool_xp.bench.suites.testing import assert_matches_reference
 
-__all__ = ["Case", "Native", "Operation", "OperationError", "Parameter", "load_operations"]
+__all__ = [
+    "Case",
+    "Native",
+    "Operation",
+    "OperationError",
+    "Parameter",
+    "assert_matches_reference",
+    "asv_suite",
+    "load_operations",
+]
 
 # Imported on first use, as every command imports this package.
 _MODULES = {
@@ -27,6 +38,8 @@ _MODULES = {
     "Operation": "cases.operation",
     "OperationError": "cases.inputs",
     "Parameter": "cases.parameter",
+    "assert_matches_reference": "suites.testing",
+    "asv_suite": "suites.asv",
     "load_operations": "cases.loading",
 }
 

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _REFRESHES = 1  # a second: to draw takes time from what is measured
 _WAIT_SECONDS = 2.0
 _MIN_WIDTH = 20  # of a terminal, in characters
+PATHS_GIVEN: ContextVar[Sequence[Path]] = ContextVar("paths_given", default=())  # to the command
 _SHARED_OPTIONS = ("--ascii", "--quiet", "--no-color")  # of `main_options`
 
 
@@ -135,11 +137,14 @@ def open_output(option: str, path: Path | None) -> Iterator[IO[str] | None]:
     Yields what to write to, or None without a path. At the end of the block the text goes to a new
     file beside the old one, which then takes its place; if the block raises anything, the old one
     stays as it is. A device or a pipe is written to directly. The folder must be there: a path that
-    was mistyped makes none.
+    was mistyped makes none. One that the command is given for something else, too, is refused.
     """
     if path is None:
         yield None
         return
+    others = [one.resolve() for one in PATHS_GIVEN.get()]
+    if others.count(path.resolve()) > 1 and (path.is_file() or not path.exists()):
+        fail(f"{option} {path}: this file is given for something else, too")
     text = io.StringIO()
     with report_unwritable(option, path):
         is_stream = str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))

@@ -10,10 +10,9 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from unpool_xp.cli.common import err, fail
+from unpool_xp.cli.common import PATHS_GIVEN, err, fail
 from unpool_xp.cli.exits import ExitCode
 
-_WRITTEN = {"csv", "junit", "markdown"}  # files that a command writes at its end
 _CHANGES = "unpool_xp.cli.stopping"  # of the context's meta
 HIDDEN = "unpool_xp.cli.parameters"  # there, too: options that the command's function does not take
 
@@ -35,8 +34,8 @@ class StoppableCommand(TyperCommand):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command, unless it would replace one of its own files."""
-        _refuse_to_replace(ctx.params)
+        """Run the command."""
+        PATHS_GIVEN.set(_paths_of(ctx.params))
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
@@ -90,22 +89,13 @@ def go_on_with(ctx: typer.Context, command: str | None = None, **values: Any) ->
     ctx.meta[_CHANGES] = (command, values)
 
 
-def _refuse_to_replace(values: Mapping[str, Any]) -> None:
-    """Exit where a file to write is given for something else, too."""
-    paths = [
-        one.resolve()
+def _paths_of(values: Mapping[str, Any]) -> list[Path]:
+    return [
+        one
         for value in values.values()
         for one in (value if isinstance(value, list | tuple) else [value])
         if isinstance(one, Path)
     ]
-    for name in _WRITTEN & values.keys():
-        path = values[name]
-        if path is not None and paths.count(path.resolve()) > 1 and not _is_stream(path):
-            fail(f"--{name} {path}: this file is given for something else, too")
-
-
-def _is_stream(path: Path) -> bool:
-    return path.exists() and not path.is_file()
 
 
 def _say_how_to_go_on(ctx: typer.Context, *notes: str) -> None:

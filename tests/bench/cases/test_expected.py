@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
 
+import unpool_xp
 from tests.support.cases import SMALL, result
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
@@ -106,3 +108,19 @@ def test_any_rows_of_the_oracle_are_those_of_the_whole(case: Case) -> None:
             for got, want in zip(oracle(case, arrays, [0, 1], (low, high)), whole, strict=True):
                 # What is computed in another order may differ in the last digit of float64.
                 np.testing.assert_allclose(got, want[:, low:high], rtol=0, atol=tolerance)
+
+
+def test_a_transposed_convolution_is_checked_without_a_copy_of_its_input_for_each_plane() -> None:
+    case = Case("conv_transpose", (3, 64, 16, 16), kernel=3, stride=2, out_channels=8)
+    arrays = case.arrays()
+    planes, rows = [*range(18), 23], (1, 33)  # of the last item fewer than of the others
+    tracemalloc.start()
+    reference = case.definition.partial_reference
+    assert reference is not None
+    (found,) = reference(case, arrays, planes, rows)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    whole = unpool_xp.conv_transpose(*(array.astype("f8") for array in arrays.values()), stride=2)
+    wanted = whole.reshape(24, *case.output_plane)[planes, 1:33]
+    np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+    assert peak < 10 * arrays["x"].nbytes  # a few copies, in 64 bits; it was 24

@@ -6,13 +6,17 @@ import pytest
 
 from unpool_xp import backends
 from unpool_xp.bench.catalog import SINGLE_OPERATIONS
-from unpool_xp.bench.catalog.panel import BACKEND_MODES, SIZES, STRIDES, panel_case, panel_cases
+from unpool_xp.bench.catalog.panel import SIZES, STRIDES, panel_case
+from unpool_xp.bench.suites.asv import BACKEND_MODES
+
+CASES = [
+    case for operation in SINGLE_OPERATIONS.values() for case in operation.panel(operation).values()
+]
 
 
 def test_every_operation_has_both_sizes_and_both_strides() -> None:
-    cases = panel_cases()
-    assert len(set(cases)) == len(cases) == len(SINGLE_OPERATIONS) * len(SIZES) * len(STRIDES)
-    assert [case.operation for case in cases[:: len(SIZES) * len(STRIDES)]] == list(
+    assert len(set(CASES)) == len(CASES) == len(SINGLE_OPERATIONS) * len(SIZES) * len(STRIDES)
+    assert [case.operation for case in CASES[:: len(SIZES) * len(STRIDES)]] == list(
         SINGLE_OPERATIONS
     )
 
@@ -32,7 +36,7 @@ def test_large_is_larger_and_a_stride_is_a_stride(operation: str, stride: int) -
 
 def test_the_names_are_the_history() -> None:
     # Renaming or changing a case loses every time that was ever taken of it.
-    assert [case.name for case in panel_cases()][:4] == [
+    assert [case.name for case in CASES][:4] == [
         "max_pool-1x16x36x36-k2x2-s2x2-float32",
         "max_pool-1x16x36x36-k3x3-s3x3-float32",
         "max_pool-4x32x192x192-k2x2-s2x2-float32",

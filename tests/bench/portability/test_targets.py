@@ -17,6 +17,7 @@ from rich.console import Console
 from tests.support.command import run
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.catalog import SINGLE_OPERATIONS
+from unpool_xp.bench.catalog.families import tax_cases
 from unpool_xp.bench.measure.measurement import Cell, Measurement
 from unpool_xp.bench.measure.timer import MIN_ROUNDS
 from unpool_xp.bench.portability.measure import (
@@ -31,7 +32,6 @@ from unpool_xp.bench.portability.targets import (
     TaxTarget,
     is_noisy,
     summarize,
-    tax_cases,
 )
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.terminal import tax

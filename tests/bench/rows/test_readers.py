@@ -160,7 +160,11 @@ def test_asv_without_samples_gives_the_median_alone(asv_file: Path, tmp_path: Pa
         ({"params": [["__import__('os').abort()"], ["'small'"], ["2"], ["''"] * 6]}, 0, "abort"),
         ({"params": [["("], ["'small'"], ["2"], ["''"] * 6]}, 0, "'('"),
         ({"params": [["'gone'"], ["'small'"], ["2"], ["'numpy'"] * 6]}, 0, "unknown operation"),
-        ({"params": [["'max_pool'"], ["'huge'"], ["2"], ["'numpy'"] * 6]}, 0, "unknown size"),
+        (
+            {"params": [["'max_pool'"], ["'huge'"], ["2"], ["'numpy'"] * 6]},
+            0,
+            "max_pool has no case huge, 2",
+        ),
         ({"params": [["1"] * 10**4] * 4, "result": None}, 0, "no results for 1" + "0" * 16),
         ({"started_at": float("nan")}, 0, "has the time 'nan'"),
         ({"started_at": "now"}, 0, "has the time 'now'"),
@@ -202,7 +206,7 @@ def test_a_suite_in_a_folder_of_the_suite_is_found(asv_file: Path, tmp_path: Pat
     versions = {row.backend: row.backend_version for row in rows}
     assert versions == {"numpy": "2.1", "torch:cpu": "", "cupy:cuda": "13.6"}
     assert {row.device for row in rows if row.backend == "cupy:cuda"} == {""}
-    data["results"] = {"foreign.Time.time_call": []}
+    data["results"] = {"foreign.Times.time_call": []}
     (tmp_path / "a.json").write_text(json.dumps(data))
     assert "has no results of" in read_results([tmp_path]).problems[0].reason
 

@@ -18,8 +18,8 @@ from tests.bench.terminal.test_choice import at_two_sizes, on_devices
 from tests.bench.terminal.test_decisions import rows_of_a_series
 from tests.support.rows import failed_row, native, timed
 from tests.support.synthetic_rows import synthetic_rows
+from unpool_xp.bench.catalog.families import tax_cases
 from unpool_xp.bench.check.run import CheckResult
-from unpool_xp.bench.portability.targets import tax_cases
 from unpool_xp.bench.report.gpu_targets import check_gpu_targets
 from unpool_xp.bench.terminal import backends, checks, choice, comparison, decisions, gallery
 from unpool_xp.bench.terminal import gate as gate_view

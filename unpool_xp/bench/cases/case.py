@@ -34,8 +34,8 @@ class Case:
 
     Parameters
     ----------
-    operation : str
-        One of `operations`.
+    operation : str or Operation
+        One of `operations`, or any other itself.
     shape : tuple of int
         Shape of the operation's first array.
     dtype : str, optional
@@ -68,7 +68,7 @@ class Case:
 
     def __init__(
         self,
-        operation: str,
+        operation: str | Operation,
         shape: tuple[int, ...],
         *,
         dtype: str = "float32",
@@ -77,15 +77,15 @@ class Case:
     ) -> None:
         if not isinstance(shape, tuple | list) or not all(type(n) is int and n > 0 for n in shape):
             raise ValueError(f"Case: shape={shape!r} must be a tuple of ints >= 1")
-        if operation not in operations():
-            raise ValueError(
-                f"Case: unknown operation {operation!r}; known: {', '.join(operations())}"
-            )
-        known = operations()[operation].parameters
-        checked = check_parameters(operation, known, len(shape) - 2, parameters)
-        fields = (operation, tuple(shape), dtype, backward, MappingProxyType(checked))
-        for name, value in zip(self.__dataclass_fields__, fields, strict=True):
-            object.__setattr__(self, name, value)  # frozen from here on
+        known = operations() if isinstance(operation, str) else {operation.name: operation}
+        name = operation if isinstance(operation, str) else operation.name
+        if name not in known:
+            raise ValueError(f"Case: unknown operation {name!r}; known: {', '.join(known)}")
+        checked = check_parameters(name, known[name].parameters, len(shape) - 2, parameters)
+        fields = (name, tuple(shape), dtype, backward, MappingProxyType(checked))
+        for one, value in zip(self.__dataclass_fields__, fields, strict=True):
+            object.__setattr__(self, one, value)  # frozen from here on
+        object.__setattr__(self, "_definition", known[name])
         self._validate()
 
     def __getattr__(self, name: str) -> Any:
@@ -118,13 +118,8 @@ class Case:
 
     def replace(self, **changes: Any) -> Case:
         """Return the case with other fields or parameters; None leaves a parameter out."""
-        given = {
-            "operation": self.operation,
-            "shape": self.shape,
-            "dtype": self.dtype,
-            "backward": self.backward,
-            **self.parameters,
-        }
+        given = {name: getattr(self, name) for name in ("shape", "dtype", "backward")}
+        given |= {"operation": self.definition, **self.parameters}
         return Case(**given | changes)
 
     @property
@@ -140,7 +135,8 @@ class Case:
     @property
     def definition(self) -> Operation:
         """What describes the operation."""
-        return operations()[self.operation]
+        found: Operation = self._definition
+        return found
 
     @property
     def all_parameters(self) -> dict[str, Any]:
@@ -187,12 +183,12 @@ class Case:
     @property
     def name(self) -> str:
         """A stable, readable name."""
-        return case_text(self.operation, self.shape, self.parameters, self.dtype, self.pass_)
+        return case_text(self.definition, self.shape, self.parameters, self.dtype, self.pass_)
 
     @property
     def short_name(self) -> str:
         """The name without the dtype and with one number for equal sizes of the axes."""
-        return " ".join(_name_parts(self.operation, self.shape, self.parameters, brief=True))
+        return " ".join(_name_parts(self.definition, self.shape, self.parameters, brief=True))
 
     def to_json(self) -> dict[str, Any]:
         """Return the case as plain lists, numbers and strings: the fields of a row."""
@@ -315,7 +311,11 @@ class Case:
 
 
 def case_text(
-    operation: str, shape: Sequence[int], parameters: Mapping[str, Any], dtype: str, pass_: str
+    operation: str | Operation,
+    shape: Sequence[int],
+    parameters: Mapping[str, Any],
+    dtype: str,
+    pass_: str,
 ) -> str:
     """Return the name of a case, or of a row that has these fields."""
     parts = [*_name_parts(operation, shape, parameters), dtype]
@@ -323,11 +323,16 @@ def case_text(
 
 
 def _name_parts(
-    operation: str, shape: Sequence[int], parameters: Mapping[str, Any], *, brief: bool = False
+    operation: str | Operation,
+    shape: Sequence[int],
+    parameters: Mapping[str, Any],
+    *,
+    brief: bool = False,
 ) -> list[str]:
     """Return the parts of the name of a case; `brief` makes one number of equal sizes of axes."""
-    known = operations()[operation].parameters if operation in operations() else {}
-    parts = [operation, sizes_text(shape)]
+    definition = operations().get(operation) if isinstance(operation, str) else operation
+    known = definition.parameters if definition else {}
+    parts = [definition.name if definition else str(operation), sizes_text(shape)]
     for name, value in parameters.items():
         parameter = known.get(name) or Parameter(help="")
         parts.append(parameter.name_part(name, value, brief=brief))

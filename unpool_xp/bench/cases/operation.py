@@ -34,6 +34,7 @@ Outputs: TypeAlias = tuple[NDArray, ...]
 Planes: TypeAlias = list[int]
 RowRange: TypeAlias = tuple[int, int]  # from, to
 Shape: TypeAlias = tuple[int, ...]
+Panel: TypeAlias = "Mapping[tuple[str | int, ...], Case]"
 
 _NAME = re.compile(r"[A-Za-z]\w*")
 _FIELDS = ("operation", "shape", "dtype", "backward")  # of a case
@@ -205,9 +206,10 @@ class Operation:
         gradients
     )
     working_bytes: Callable[[Case], int] = lambda case: 0  # of copies from input to output
+    # The cases that commits are compared on, by what tells one from the others in their history.
+    panel: Callable[[Operation], Panel] = lambda self: {(case.name,): case for case in self.cases()}
     rank: Callable[[Case], int] = _rank_of_sizes  # how many trailing axes it acts on
-    # The cases of single operations that it does one after another.
-    parts: Callable[[Case], Sequence[Case]] = lambda case: (case,)
+    parts: Callable[[Case], Sequence[Case]] = lambda case: (case,)  # of one operation, in a row
     # For each part, the names of the arrays that it takes and makes, in lines of Python where the
     # inputs have their names, and the last outputs those of `output_names`.
     names: Callable[[Case], Sequence[tuple[Sequence[str], Sequence[str]]]] = lambda case: (
@@ -289,7 +291,7 @@ class Operation:
         from unpool_xp.bench.cases.case import Case
 
         dtype = dtype or self.default_dtype
-        return [Case(self.name, tuple(shape), dtype=dtype) for shape in self.shapes]
+        return [Case(self, tuple(shape), dtype=dtype) for shape in self.shapes]
 
 
 def reference_outputs(case: Case) -> Arrays:

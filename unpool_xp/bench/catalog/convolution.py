@@ -101,23 +101,31 @@ def _expected(case: Case, arrays: Arrays, planes: Planes, rows: RowRange) -> Out
     before = start - low * s
     after = (high - low - 1) * s + k - before - (rows[1] - rows[0])
 
-    # Each wanted plane as a group of its own: its item's channels, its output channel's weights.
+    # Each item as a group of its own, with the weights of its wanted planes; where it has fewer of
+    # them than others, its last fills up.
     items, columns = np.divmod(planes, out_channels)
-    x = arrays["x"].reshape(-1, channels, *case.plane)[items, :, low:high]
-    # Channels last: the reference handles one pixel at a time.
+    found, first, number, counts = np.unique(
+        items, return_index=True, return_inverse=True, return_counts=True
+    )
+    most = int(counts.max())
+    columns = columns[first[:, None] + np.minimum(np.arange(most), counts[:, None] - 1)]
+    x = arrays["x"].reshape(-1, channels, *case.plane)[found, :, low:high]
+    # Channels last in memory: the reference handles one pixel, and one tap, at a time.
     x = np.ascontiguousarray(np.moveaxis(to_64_bit(x), (0, 1), (-2, -1)))
     x = np.moveaxis(x.reshape(*x.shape[:rank], -1), -1, 0)[None]
-    weight = np.swapaxes(to_64_bit(arrays["weight"])[:, columns], 0, 1)
+    weight = np.moveaxis(to_64_bit(arrays["weight"][:, columns]), (1, 0, 2), (-3, -2, -1))
+    weight = np.ascontiguousarray(weight)
+    weight = np.moveaxis(weight.reshape(*case.kernel, -1, most), (-2, -1), (0, 1))
     convolved = reference.conv_transpose(
         x,
-        weight.reshape(-1, 1, *weight.shape[2:]),
+        weight,
         stride=case.stride,
         padding=((before, after), *case.padding_pairs[1:]),
         output_padding=(0,) * rank,
-        groups=len(planes),
+        groups=len(found),
         dilation=(1,) * rank,
     )
-    return (convolved[0],)
+    return (convolved[0, number * most + np.arange(len(planes)) - first[number]],)
 
 
 CONVOLUTION = (

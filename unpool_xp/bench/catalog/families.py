@@ -1,8 +1,18 @@
-"""Related cases: pooling a shape, and unpooling the result."""
+"""Related cases: pooling a shape and unpooling the result, and those that the tax is taken on."""
 
 from __future__ import annotations
 
 from unpool_xp.bench.cases.case import Case
+
+# --- of the tax
+# Of the operation's first array, from what a core's own cache holds to what none does.
+SHAPES = ((1, 16, 32, 32), (2, 32, 64, 64), (4, 64, 112, 112))
+# (kernel, stride, padding): windows side by side, and overlapping.
+WINDOWS = ((2, 2, 0), (3, 3, 0), (3, 2, 1))
+FACTORS = (2, 3)
+# Shape and output channels, and (kernel, stride, padding), of transposed convolutions.
+CONV_TRANSPOSE_INPUTS = (((1, 32, 32, 32), 32), ((2, 128, 32, 32), 64), ((1, 256, 28, 28), 256))
+KERNELS = ((2, 2, 0), (3, 2, 1), (4, 2, 1))
 
 
 def max_pool_cases(
@@ -84,3 +94,27 @@ def conv_transpose_case(
         out_channels=channels,
         dtype=dtype,
     )
+
+
+def tax_cases(quick: bool = False) -> tuple[Case, ...]:
+    """Return the cases by which the tax is taken, in float32; `quick` omits the middle size."""
+    step = 2 if quick else 1
+    shapes, convolved = SHAPES[::step], CONV_TRANSPOSE_INPUTS[::step]
+    windowed = [
+        Case(operation, shape, kernel=kernel, stride=stride, padding=padding)
+        for operation in ("max_pool", "avg_pool", "max_unpool")
+        for shape in shapes
+        for kernel, stride, padding in WINDOWS
+    ]
+    scaled = [
+        Case(operation, shape, scale=(factor,) * 2)
+        for operation in ("nearest_unpool", "linear_unpool")
+        for shape in shapes
+        for factor in FACTORS
+    ]
+    transposed = [
+        conv_transpose_case(shape, channels, kernel, stride, padding)
+        for shape, channels in convolved
+        for kernel, stride, padding in KERNELS
+    ]
+    return (*windowed, *scaled, *transposed)

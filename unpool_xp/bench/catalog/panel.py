@@ -6,10 +6,12 @@ worth nothing once a case behind a name changes, so a case is added or dropped, 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterable
 from itertools import product
 
-from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.catalog import SINGLE_OPERATIONS
+from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.operation import Operation, Panel
 from unpool_xp.bench.catalog.families import (
     adaptive_cases,
     conv_transpose_case,
@@ -18,23 +20,8 @@ from unpool_xp.bench.catalog.families import (
     pool_cases,
 )
 
-# The way a time is taken. A new version begins a new history: asv never compares two versions.
-HARNESS_VERSION = "1"
 SIZES = ("small", "large")
 STRIDES = (2, 3)
-# Backend and mode are one axis, the same whatever is installed; missing backends are skipped.
-BACKEND_MODES = (
-    BackendMode("numpy"),
-    BackendMode("torch:cpu"),
-    BackendMode("torch:cpu", "compiled"),
-    BackendMode("jax:cpu"),
-    BackendMode("jax:cpu", "compiled"),
-    BackendMode("dask"),
-    BackendMode("cupy:cuda"),
-    BackendMode("torch:cuda"),
-    BackendMode("torch:cuda", "compiled"),
-    BackendMode("jax:cuda", "compiled"),
-)
 # The larger side of the pooling or unpooling: within a cache, and beyond it.
 _FEATURE_MAPS = {"small": (1, 16, 36, 36), "large": (4, 32, 192, 192)}
 # Of a transposed convolution, the smaller side; its kernels overlap for one of the strides.
@@ -48,7 +35,7 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
     Parameters
     ----------
     operation : str
-        A name in `SINGLE_OPERATIONS`.
+        One of ours of one call.
     size : {"small", "large"}
         Whether its arrays fit into a cache.
     stride : {2, 3}
@@ -70,15 +57,21 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
     >>> panel_case("max_pool", "small", 2).name
     'max_pool-1x16x36x36-k2x2-s2x2-float32'
     """
-    for name, value, known in (
-        ("operation", operation, tuple(SINGLE_OPERATIONS)),
-        ("size", size, SIZES),
-        ("stride", stride, STRIDES),
-    ):
+    for name, value, known in (("size", size, SIZES), ("stride", stride, STRIDES)):
         if value not in known:
-            raise ValueError(
-                f"panel_case: unknown {name} {value!r}; known: {', '.join(map(str, known))}"
-            )
+            raise ValueError(_unknown(name, value, known))
+    cases = _cases(size, stride)
+    if operation not in cases:
+        raise ValueError(_unknown("operation", operation, cases))
+    return cases[operation]
+
+
+def _unknown(name: str, value: object, known: Iterable[object]) -> str:
+    return f"panel_case: unknown {name} {value!r}; known: {', '.join(map(str, known))}"
+
+
+@functools.cache
+def _cases(size: str, stride: int) -> dict[str, Case]:
     shape = _FEATURE_MAPS[size]
     channels, out_channels = _CONV_TRANSPOSE_INPUTS[size]
     kernel, padding = _KERNELS[stride]
@@ -89,9 +82,9 @@ def panel_case(operation: str, size: str, stride: int) -> Case:
         *fractional_cases(shape, 1 / stride),
         conv_transpose_case(channels, out_channels, kernel, stride, padding),
     )
-    return next(case for case in cases if case.operation == operation)
+    return {case.operation: case for case in cases}
 
 
-def panel_cases() -> tuple[Case, ...]:
-    """Return all cases of the panel."""
-    return tuple(panel_case(*cell) for cell in product(SINGLE_OPERATIONS, SIZES, STRIDES))
+def panel_of(operation: Operation) -> Panel:
+    """Return the cases of an operation by size and stride."""
+    return {key: panel_case(operation.name, *key) for key in product(SIZES, STRIDES)}

@@ -114,7 +114,7 @@ def run_gate(
     base, head : Build
         What is compared.
     cases : sequence of Case
-        Such as `unpool_xp.bench.catalog.panel.panel_cases`.
+        Such as those of the panel of each operation.
     backend_modes : sequence of BackendMode, optional
         The backends, and the modes that functions run in.
     out : Path

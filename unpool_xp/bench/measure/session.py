@@ -138,7 +138,7 @@ class Session:
         self.implementation, self.function = implementation, function
         self.measured = Measurement(bytes_moved=case.bytes_moved)
         self.call_s = 0.0  # a first guess
-        self.unsupported = False  # whether it fails for what is known before
+        self.raised: Exception | None = None  # why it cannot be timed
         self.outputs, self.digest = (
             "",
             "",
@@ -162,9 +162,14 @@ class Session:
         try:
             self._prepare(known or {})
         except Exception as error:  # whatever a library raises is a reason, never a time
-            self.unsupported = isinstance(error, UnsupportedCaseError | CompileUnavailableError)
+            self.raised = error
             self.measured = self.measured.failed(describe_error(error))
         return self.measured.checked
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether it cannot be timed for a reason that is known before the call."""
+        return isinstance(self.raised, UnsupportedCaseError | CompileUnavailableError)
 
     def _prepare(self, known: Mapping[str, str]) -> None:
         call, values_only = self.build_call()

@@ -1,6 +1,6 @@
 """The portability tax: the time of the portable function over that of the library's own.
 
-Which cases and which backends it is taken on, how large it may be, and what came out.
+Which backends it is taken on, how large it may be, and what came out.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.catalog.families import conv_transpose_case
 from unpool_xp.bench.verdicts.bootstrap import Ratio
 
-# --- targets and cases ---------------------------------------------------------------------------
+# --- targets -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -41,38 +40,6 @@ TARGETS = (
     TaxTarget("jax:cpu", "compiled", "compiled", "jax's own functions, compiled", 1.0, 1.5),
     TaxTarget("torch:cpu", "compiled", "eager", "torch's own functions, eager", 0.8, 2.0),
 )
-# Of the operation's first array, from what a core's own cache holds to what none does.
-SHAPES = ((1, 16, 32, 32), (2, 32, 64, 64), (4, 64, 112, 112))
-# (kernel, stride, padding): windows side by side, and overlapping.
-WINDOWS = ((2, 2, 0), (3, 3, 0), (3, 2, 1))
-FACTORS = (2, 3)
-# Shape and output channels, and (kernel, stride, padding), of transposed convolutions.
-CONV_TRANSPOSE_INPUTS = (((1, 32, 32, 32), 32), ((2, 128, 32, 32), 64), ((1, 256, 28, 28), 256))
-KERNELS = ((2, 2, 0), (3, 2, 1), (4, 2, 1))
-
-
-def tax_cases(quick: bool = False) -> tuple[Case, ...]:
-    """Return the cases by which the tax is taken, in float32; `quick` omits the middle size."""
-    step = 2 if quick else 1
-    shapes, convolved = SHAPES[::step], CONV_TRANSPOSE_INPUTS[::step]
-    windowed = [
-        Case(operation, shape, kernel=kernel, stride=stride, padding=padding)
-        for operation in ("max_pool", "avg_pool", "max_unpool")
-        for shape in shapes
-        for kernel, stride, padding in WINDOWS
-    ]
-    scaled = [
-        Case(operation, shape, scale=(factor,) * 2)
-        for operation in ("nearest_unpool", "linear_unpool")
-        for shape in shapes
-        for factor in FACTORS
-    ]
-    transposed = [
-        conv_transpose_case(shape, channels, kernel, stride, padding)
-        for shape, channels in convolved
-        for kernel, stride, padding in KERNELS
-    ]
-    return (*windowed, *scaled, *transposed)
 
 
 # --- what is made of it --------------------------------------------------------------------------

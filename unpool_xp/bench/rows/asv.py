@@ -16,14 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from unpool_xp.bench.cases.case import BackendMode
-from unpool_xp.bench.catalog.panel import panel_case
+from unpool_xp.bench.cases.case import BackendMode, Case
+from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import ROW_SCHEMA, Row, row_of
 
-BENCHMARK = "operations.Time.time_call"
+BENCHMARK = "Time.time_call"  # of any module
 RUN_PREFIX = "asv-"  # begins the run of each row from here
-_PARAMETERS = ("operation", "size", "stride", "how")
+# Of the panel, and of what `asv_suite` makes; asv writes none of them beside the results.
+_PARAMETERS = (("operation", "size", "stride", "how"), ("case", "how"))
 _LONGEST_REPR = 200
 _MOST_CELLS = 100_000
 
@@ -36,13 +37,29 @@ def is_asv(data: Any) -> bool:
 def rows_of_asv(
     path: Path, data: Mapping[str, Any], benchmarks: Any = None
 ) -> Iterator[Row | Problem]:
-    """Yield a row for each combination of parameters of the panel's benchmark that was run.
+    """Yield a row for each combination of parameters of a benchmark of times that was run.
 
-    `benchmarks` is what ``benchmarks.json`` holds: like asv, this raises a ValueError on results
-    of another version of the benchmark, and on what is no list of results.
+    `benchmarks` is what ``benchmarks.json`` holds: like asv, this takes no results of another
+    version of the benchmark, and none that are no list.
     """
-    columns = _columns(data)
-    names = _parameter_names(benchmarks, columns.get("version"))
+    heads, results = data["result_columns"], data["results"]
+    if not isinstance(heads, list) or not isinstance(results, dict):
+        raise ValueError("result_columns and results are no list and no object")
+    found = [name for name in results if name == BENCHMARK or name.endswith("." + BENCHMARK)]
+    if not found:
+        raise ValueError(f"has no results of {BENCHMARK}")
+    for name in found:
+        try:
+            yield from _rows_of_benchmark(path, data, name, benchmarks)
+        except ValueError as error:
+            yield Problem(path, 1, str(error))
+
+
+def _rows_of_benchmark(
+    path: Path, data: Mapping[str, Any], name: str, benchmarks: Any
+) -> Iterator[Row | Problem]:
+    columns = _columns(data, name)
+    names = _parameter_names(benchmarks, name, columns)
     cells = list(_parameter_sets(columns, names))
     origin = _provenance(path, data, columns)
     for place, cell in enumerate(cells):
@@ -56,32 +73,28 @@ def rows_of_asv(
             yield Problem(path, 1, f"{BENCHMARK}({shown}) {error}")
 
 
-def _columns(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the file has of the benchmark, by name."""
-    heads, results = data["result_columns"], data["results"]
-    if not isinstance(heads, list) or not isinstance(results, dict):
-        raise ValueError("result_columns and results are no list and no object")
-    found = [name for name in results if name == BENCHMARK or name.endswith("." + BENCHMARK)]
-    if not found:
-        raise ValueError(f"has no results of {BENCHMARK}")
-    values = results[found[0]]
+def _columns(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what the file has of a benchmark, by column."""
+    heads, values = data["result_columns"], data["results"][name]
     if not isinstance(values, list) or not all(isinstance(head, str) for head in heads):
         raise ValueError(f"{BENCHMARK} has no list of results")
     return dict(zip(heads, values, strict=False))  # asv cuts off nulls at the end
 
 
-def _parameter_names(benchmarks: Any, version: Any) -> tuple[str, ...]:
-    known = benchmarks if isinstance(benchmarks, dict) else {}
-    entry = next((v for k, v in known.items() if k.endswith(BENCHMARK)), None)
+def _parameter_names(benchmarks: Any, name: str, columns: Mapping[str, Any]) -> tuple[str, ...]:
+    entry = benchmarks.get(name) if isinstance(benchmarks, dict) else None
+    params, version = columns.get("params"), columns.get("version")
     if not isinstance(entry, dict):
-        return _PARAMETERS
+        number = len(params) if isinstance(params, list) else 0
+        return next((known for known in _PARAMETERS if len(known) == number), _PARAMETERS[0])
     if version is not None and version != entry.get("version", version):
         raise ValueError(
             f"{BENCHMARK} is of another version than in benchmarks.json: what it timed has changed"
         )
     names = entry.get("param_names")
-    if not isinstance(names, list) or sorted(map(str, names)) != sorted(_PARAMETERS):
-        raise ValueError(f"{BENCHMARK} has the parameters {names}, not {list(_PARAMETERS)}")
+    if not isinstance(names, list) or sorted(map(str, names)) not in map(sorted, _PARAMETERS):
+        known = " or ".join(", ".join(some) for some in _PARAMETERS)
+        raise ValueError(f"{BENCHMARK} has the parameters {names}, not {known}")
     return tuple(names)
 
 
@@ -134,7 +147,7 @@ def _provenance(path: Path, data: Mapping[str, Any], columns: Mapping[str, Any])
 def _fields(
     cell: Mapping[str, Any], columns: Mapping[str, Any], place: int, data: Mapping[str, Any]
 ) -> dict[str, Any]:
-    case = panel_case(cell["operation"], cell["size"], cell["stride"])
+    case = _case(cell)
     backend_mode = BackendMode.parse(str(cell["how"]))
     label, cpu = backend_mode.label, data["params"].get("cpu")
     samples, error = _samples(columns, place)
@@ -157,6 +170,19 @@ def _fields(
         "bytes_moved": case.bytes_moved,
         "flops": case.flops,
     }
+
+
+def _case(cell: Mapping[str, Any]) -> Case:
+    """Return the case of a panel that parameters stand for: by size and stride, or by name."""
+    key = (cell["size"], cell["stride"]) if "size" in cell else (cell["case"],)
+    name = str(cell.get("operation", key[0])).partition("-")[0]
+    if name not in operations():
+        raise ValueError(f"unknown operation {name!r}; known: {', '.join(operations())}")
+    operation = operations()[name]
+    cases = operation.panel(operation)
+    if key not in cases:
+        raise ValueError(f"{name} has no case {', '.join(map(str, key))}")
+    return cases[key]
 
 
 def _samples(columns: Mapping[str, Any], place: int) -> tuple[list[Any], str | None]:

@@ -44,9 +44,10 @@ def tax(
     as_json: JsonOption = False,
 ) -> None:
     """Measure what portability costs: our time over that of each library's own function."""
+    from unpool_xp.bench.catalog.families import tax_cases
     from unpool_xp.bench.measure.measurement import Measurement
     from unpool_xp.bench.portability.measure import measure_taxes, row_recorder
-    from unpool_xp.bench.portability.targets import TARGETS, TaxEntry, tax_cases
+    from unpool_xp.bench.portability.targets import TARGETS, TaxEntry
     from unpool_xp.bench.terminal import tax as tax_view
 
     if mode not in (None, "eager", "compiled"):
