@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.command import run
 from tests.support.injected_regression import git
+from unpool_xp.bench.cases import loading
 from unpool_xp.bench.gate import build as gate_build
 from unpool_xp.bench.measure.host.load import LoadWatch
 
@@ -102,7 +104,7 @@ def copy_install(tree: Path, python: Path) -> None:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A repository with a package; its branch "base" is followed by one in which it is slower."""
     folder = tmp_path / "repository"
     package = folder / "src" / "scratch_stats" / "__init__.py"
@@ -129,8 +131,11 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # It is installed here, too, as the working tree is; nothing of that is ever timed.
     monkeypatch.syspath_prepend(folder / "src")
     monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds to it
-    monkeypatch.setenv("UNPOOL_XP_OPERATIONS", "")
-    return folder
+    monkeypatch.setenv(loading.VARIABLE, "")
+    loading._loaded.cache_clear()
+    yield folder
+    loading._loaded.cache_clear()
+    sys.modules.pop("scratch_stats", None)
 
 
 def test_a_planted_slowdown_of_somebodys_function_is_found_and_nothing_else(
