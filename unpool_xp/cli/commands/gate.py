@@ -72,7 +72,7 @@ def gate(
         Path, typer.Option(help="Of the package.", show_default="this folder's")
     ] = Path(),
 ) -> None:
-    """Build two commits, time them in turns; exit 0: none slower, 1: some, 2: cannot tell."""
+    """Time two commits of a package in turns; exit 0: none slower, 1: some, 2: cannot tell."""
     from unpool_xp.bench.cases.loading import operations
     from unpool_xp.bench.catalog import SINGLE_OPERATIONS
     from unpool_xp.bench.catalog.panel import SIZES
