@@ -154,7 +154,7 @@ def test_a_layer_that_is_wrong_is_found_by_its_own_reference(
     off = replace(conv, function=lambda *arrays, **options: conv.function(*arrays, **options) + 1)
     monkeypatch.setitem(operations(), "conv_transpose", off)
     with pytest.raises(MismatchError, match="convolved"):
-        _ = HostInputs(UNPOOLED).expected
+        _ = HostInputs(decoder(UP, CONV, CONV)).expected  # layers that no other test keeps
 
 
 def test_a_library_that_lacks_a_dtype_of_a_layer_says_so() -> None:

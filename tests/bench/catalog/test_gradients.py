@@ -91,14 +91,12 @@ CHECKED = [
     CHECKED,
     ids=[f"{case.name}-{'rule' if has_rule else 'differences'}" for case, has_rule in CHECKED],
 )
-def test_one_wrong_element_of_a_gradient_is_found(
-    case: Case, has_rule: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_wrong_element_of_a_gradient_is_found(case: Case, has_rule: bool) -> None:
     arrays = case.arrays()
     right = ExpectedGradients(case, arrays)._expected
     if not has_rule:
         without = dataclasses.replace(case.definition, gradients=lambda *_: None)
-        monkeypatch.setitem(operations(), case.operation, without)
+        case = case.replace(operation=without)
     expected = ExpectedGradients(case, arrays)
     gradients = [g.astype(case.dtype, order="C") for g in right]
     expected.check(gradients)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -218,7 +217,7 @@ def test_what_cannot_be_built_is_said(repository: Path, tmp_path: Path) -> None:
         find_source(shallow, "HEAD~1")
     broken = commit_change(repository, "", "base", "broken", {"pyproject.toml": "[project\n"})
     with pytest.raises(
-        GateError, match=r"failed; the last lines of pip:\n(.*\n)*.*[Tt][Oo][Mm][Ll]"
+        GateError, match=r"cannot be installed: the last lines of pip:\n(.*\n)*.*[Tt][Oo][Mm][Ll]"
     ):
         build(find_source(repository, broken), tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
@@ -261,7 +260,7 @@ def test_a_package_from_elsewhere_is_never_timed(built: Builder, tmp_path: Path)
     with trio.BuildTrio(good, leaky, *NUMPY, timeout_s=60, scratch=tmp_path) as sides:
         facts = sides.facts
     assert facts["base"]["error"] is facts["control"]["error"] is None
-    assert re.match(r"the package was imported from .*, not from", facts["head"]["error"])
+    assert facts["head"]["error"] == "this version installs no package"
 
 
 # --- the budget ----------------------------------------------------------------------------------

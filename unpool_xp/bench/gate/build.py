@@ -1,4 +1,4 @@
-"""Install two versions of the package side by side, over the same dependencies."""
+"""Install two versions of a package side by side, over the same dependencies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,9 @@ from pathlib import Path
 
 from unpool_xp.bench.rows.provenance import GitError, run_git
 
-_INSTALLED_PATHS = ("unpool_xp", "pyproject.toml")  # what an installation depends on
-_METADATA = ("README.md", "LICENSE", "CHANGELOG.md")
 _PIP_SECONDS = 600.0
+# What is built has no history: a version made of git's tags is any.
+_NO_TAGS = {"SETUPTOOLS_SCM_PRETEND_VERSION": "0"}
 _TAIL_LINES = 12
 
 
@@ -32,7 +33,7 @@ class GateError(RuntimeError):
 
 @dataclass(frozen=True)
 class Build:
-    """An installed version of the package."""
+    """An installed version of a package."""
 
     ref: str  # as it was asked for
     commit: str  # the hash, and "+dirty" if the files differ from it
@@ -43,6 +44,11 @@ class Build:
     def packages(self) -> Path:
         """Where the package lies in the environment."""
         return _site_packages(self.folder)
+
+    @property
+    def modules(self) -> set[str]:
+        """The names of what can be imported from there, without the dependencies."""
+        return {module.name for module in pkgutil.iter_modules([str(self.packages)])}
 
     @property
     def short_commit(self) -> str:
@@ -81,18 +87,17 @@ def find_source(repository: Path, ref: str | None) -> Source:
                 "with the option that takes the whole history"
             )
         raise GateError(f"there is no commit {name!r} in {root}; {advice}") from None
-    if ref is None and run_git(root, "status", "--porcelain", "--", *_INSTALLED_PATHS).strip():
+    if ref is None and run_git(root, "status", "--porcelain").strip():
         commit, tree = f"{commit}+dirty", _store_working_tree(root)
     return Source(root, "the working tree" if ref is None else ref, commit, tree)
 
 
 def _store_working_tree(repository: Path) -> str:
-    """Store the package as it is in the working tree, new files too; return the tree's hash."""
-    names = [name for name in (*_INSTALLED_PATHS, *_METADATA) if (repository / name).exists()]
+    """Store the files as they are in the working tree, new ones too; return the tree's hash."""
     with tempfile.TemporaryDirectory() as scratch:
         index = f"{scratch}/index"  # that of the repository stays as it is
         run_git(repository, "read-tree", "HEAD", index=index)
-        run_git(repository, "add", "--all", "--", *names, index=index)
+        run_git(repository, "add", "--all", index=index)
         return run_git(repository, "write-tree", index=index).decode().strip()
 
 
@@ -122,7 +127,10 @@ def build(
         except tarfile.TarError as error:  # a link to a place outside
             raise GateError(f"{source.ref} cannot be unpacked: {error}") from error
         venv.EnvBuilder(symlinks=os.name == "posix").create(work)
-        (install or pip_install)(tree, work / "bin" / "python")
+        try:
+            (install or pip_install)(tree, work / "bin" / "python")
+        except GateError as error:
+            raise GateError(f"{source.ref} cannot be installed: {error}") from None
         # Last, so that pip does not take the dependencies' environment for its own.
         _add_dependencies(work, dependencies)
         with contextlib.suppress(OSError):  # another gate was quicker
@@ -143,7 +151,6 @@ def _site_packages(environment: Path) -> Path:
 
 def pip_install(tree: Path, python: Path) -> None:
     """Install the package of a tree, without its dependencies."""
-    failure = f"installing {tree.name} failed"
     options = ("--no-deps", "--quiet", "--disable-pip-version-check", "--no-warn-script-location")
     process = subprocess.Popen(
         [sys.executable, "-m", "pip", "--python", str(python), "install", *options, str(tree)],
@@ -153,11 +160,12 @@ def pip_install(tree: Path, python: Path) -> None:
         text=True,
         errors="replace",
         start_new_session=True,
+        env={**_NO_TAGS, **os.environ},
     )
     try:
         output, _ = process.communicate(timeout=_PIP_SECONDS)
     except subprocess.TimeoutExpired:
-        raise GateError(f"{failure}: not done in {_PIP_SECONDS:g} s") from None
+        raise GateError(f"pip was not done in {_PIP_SECONDS:g} s") from None
     finally:
         # On Ctrl-C, too: pip starts processes of its own.
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -165,7 +173,7 @@ def pip_install(tree: Path, python: Path) -> None:
         process.wait()
     if process.returncode:
         last = [line for line in output.splitlines() if line.strip()][-_TAIL_LINES:]
-        raise GateError("\n".join([f"{failure}; the last lines of pip:", *last]))
+        raise GateError("\n".join(["the last lines of pip:", *last]))
 
 
 def dependency_notes(base: Source, head: Source) -> list[str]:

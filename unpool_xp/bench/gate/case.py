@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,12 +44,23 @@ class GateCase:
     folder: Path  # of its arrays
     # From the digest of outputs to the scope of the check, or to the mismatch.
     check_results: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
-    _expected: ExpectedOutputs | None = None
 
-    @property
-    def function(self) -> str:
-        """The name of what is called."""
-        return self.case.definition.function_name
+    def addresses(self, packages: Collection[str]) -> list[str]:
+        """Return where these packages have the function here, as far up as it is.
+
+        There is none for a function that only calls what they have: its file is loaded on each
+        side.
+        """
+        function = self.case.definition.function
+        name = getattr(function, "__name__", "")
+        modules = []
+        for module, loaded in list(sys.modules.items()):
+            if module.partition(".")[0] in packages:
+                with contextlib.suppress(Exception):  # whatever somebody's __getattr__ does
+                    modules += [module] if getattr(loaded, name) is function else []
+        top = min((module.count(".") for module in modules), default=0)
+        public = [module for module in modules if module.count(".") == top]
+        return [f"{module}.{name}" for module in sorted(public, key=lambda one: "._" in one)]
 
     @property
     def loading_arguments(self) -> dict[str, Any]:
@@ -62,16 +76,19 @@ class GateCase:
             "named": list(arrays),
         }
 
+    @functools.cached_property
+    def expected(self) -> ExpectedOutputs:
+        """The outputs, by the reference."""
+        return ExpectedOutputs(self.case, self.case.arrays())
+
     def check(self, digest: str, outputs: Path) -> None:
         """Check outputs against the reference; store the scope, or the mismatch."""
         if digest in self.check_results:
             return
-        if self._expected is None:
-            self._expected = ExpectedOutputs(self.case, self.case.arrays())
         with np.load(outputs) as archive:
             arrays = [archive[name] for name in archive.files]
         try:
-            self.check_results[digest] = self._expected.check(arrays), None
+            self.check_results[digest] = self.expected.check(arrays), None
         except MismatchError as error:
             self.check_results[digest] = None, describe_error(error)
 

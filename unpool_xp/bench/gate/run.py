@@ -19,12 +19,13 @@ from typing import Any
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import BackendMode, Case
-from unpool_xp.bench.gate.build import Build
+from unpool_xp.bench.gate.build import Build, GateError
 from unpool_xp.bench.gate.case import PASSES, GateCase, GateMeasurement, compare_rows, write_rows
 from unpool_xp.bench.gate.statistics import SIDES, aa_differences, typical_spread
 from unpool_xp.bench.gate.trio import MIN_ROUNDS, BuildTrio
 from unpool_xp.bench.measure.machine import write_machine
 from unpool_xp.bench.measure.pools import find_loadable
+from unpool_xp.bench.measure.session import describe_error
 from unpool_xp.bench.rows.provenance import run_id
 from unpool_xp.bench.verdicts.compare import Comparison, severity_key
 from unpool_xp.bench.verdicts.compare_notes import notes_on
@@ -140,14 +141,24 @@ def run_gate(
     Raises
     ------
     GateError
-        If a process cannot be started at all.
+        If a process cannot be started at all, or no case has inputs and a reference.
     """
     start = time.monotonic()
     run = run_id()
     known_thresholds = thresholds or Thresholds()
     all_notes = list(notes)
     with tempfile.TemporaryDirectory(prefix="unpool-gate-") as scratch:
-        gate_cases = [GateCase(case, Path(scratch)) for case in dict.fromkeys(cases)]
+        gate_cases = []
+        for case in dict.fromkeys(cases):
+            gate_case = GateCase(case, Path(scratch))
+            try:
+                _ = gate_case.loading_arguments, gate_case.expected
+            except Exception as error:  # in what somebody wrote to make inputs, or as a reference
+                all_notes.append(f"not measured: {case.name}: {describe_error(error)}")
+            else:
+                gate_cases.append(gate_case)
+        if not gate_cases:
+            raise GateError("\n".join(all_notes) or "there is nothing to measure")
         measured = [
             GateMeasurement(
                 gate_case,

@@ -76,6 +76,7 @@ class BuildTrio:
     ) -> None:
         builds = {"base": base, "control": base, "head": head}
         self._builds = {side: builds[side] for side in sides}
+        self._packages = base.modules | head.modules
         self.on, self.timeout_s = on, timeout_s
         self._turn = scratch / "turn"
         self._turn.write_bytes(b"")
@@ -147,10 +148,12 @@ class BuildTrio:
         loading, start = one.gate_case.loading_arguments, time.monotonic()
         self._turn.write_bytes(b"")
         self._ask("load", **loading)
+        function = {
+            "operation": one.gate_case.case.operation,
+            "addresses": one.gate_case.addresses(self._packages),
+        }
         digests = {
-            side: self._ask(
-                "prepare", side=side, operation=one.gate_case.function, mode=self.on.mode
-            )["digest"]
+            side: self._ask("prepare", side=side, **function, mode=self.on.mode)["digest"]
             for side in good
         }
         one.prepare_s = time.monotonic() - start  # without the check, which is made once
