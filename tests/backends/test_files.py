@@ -43,7 +43,7 @@ def test_a_file_makes_a_backend_that_is_then_known_by_its_label(file: Path) -> N
     assert backends.full_label(source) == f"{file}:load"
     assert backends.load(source).label == "numpy:mine"
     assert backends.load("numpy:mine").label == "numpy:mine"  # as a worker does
-    backends.name_file(f"{file}:load", "numpy:mine")
+    registry.name_file(f"{file}:load", "numpy:mine")
     assert backends.full_label(source) == "numpy:mine"
 
 

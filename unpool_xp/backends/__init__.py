@@ -13,7 +13,7 @@ from unpool_xp.backends.base import (
     DeviceFacts,
     GradientsUnavailableError,
 )
-from unpool_xp.backends.registry import available, full_label, known, load, name_file
+from unpool_xp.backends.registry import available, full_label, known, load
 
 __all__ = [
     "Backend",
@@ -27,5 +27,4 @@ __all__ = [
     "full_label",
     "known",
     "load",
-    "name_file",
 ]

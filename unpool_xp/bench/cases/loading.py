@@ -86,7 +86,7 @@ def load_operations(source: str) -> list[Operation]:
 def is_source(text: str) -> bool:
     """Return whether a text says where an operation is, not what it is called."""
     target, _ = _split(text)
-    is_folder = Path(text).is_dir() and text not in operations()
+    is_folder = text != "" and Path(text).is_dir() and text not in operations()
     return _is_path(target) or ":" in text or "." in text or is_folder
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import psutil
 
 from unpool_xp import backends
+from unpool_xp.backends.registry import name_file
 from unpool_xp.bench.measure.workers import (
     LOOK_SECONDS,
     Place,
@@ -234,7 +235,7 @@ def find_loadable(labels: Iterable[str], *, keep: bool = False) -> Loadable:
         for label, place in full.items():
             try:
                 name = str(pool[place].facts["label"])
-                backends.name_file(place, name)
+                name_file(place, name)
                 found[label] = name
             except (WorkerError, WorkerLostError, ValueError) as error:
                 missing[label] = str(error)

@@ -34,6 +34,7 @@ from unpool_xp.bench.rows.files import Problem
 from unpool_xp.bench.rows.schema import Row
 from unpool_xp.bench.verdicts.crossover import is_gpu
 from unpool_xp.bench.verdicts.decisions import Decision, decide
+from unpool_xp.capabilities import OPERATIONS
 
 
 def report_view(
@@ -81,7 +82,8 @@ def _machine_view(
         "tiles": _tiles(ranked, first, len(failed)),
         "decisions": decisions,
         "answers": _by_dtype(decisions) if first.cases else [],
-        "claims": judge_claims(ranked) if first.cases else [],
+        # They are about our operations.
+        "claims": judge_claims(ranked) if first.cases and groups.keys() & OPERATIONS else [],
         "gpu": any(is_gpu(row.backend) for row in ranked.rows),
         "devices": device_points(cases),
         "crossovers": crossovers(cases),
