@@ -59,7 +59,20 @@ def _files() -> list[str]:
 
 
 def name_file(source: str, label: str) -> None:
-    """Keep the label of a file's backend, and of no other; raise a ValueError where it is taken."""
+    """Keep the label of a file's backend.
+
+    Parameters
+    ----------
+    source : str
+        The file and what makes the backend, as `full_label` returns them; nothing else is kept.
+    label : str
+        That of the backend.
+
+    Raises
+    ------
+    ValueError
+        If another backend has the label.
+    """
     if source not in _files():
         return
     others = [_ALIASES.get(one) for one in _files() if one != source]
