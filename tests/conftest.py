@@ -20,6 +20,10 @@ from unpool_xp import backends
 from unpool_xp._array.compat import library
 from unpool_xp.bench.measure import workers
 
+# Looking for examples imports a file, and puts its folder on the path: with a distribution there,
+# its faulty backends would be known to every test after that.
+collect_ignore = ["support"]
+
 # Without it JAX turns float64 and int64 into their halves; test_dtypes.py runs it without, too.
 jax.config.update("jax_enable_x64", True)
 

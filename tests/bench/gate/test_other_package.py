@@ -163,7 +163,8 @@ def test_a_planted_slowdown_of_somebodys_function_is_found_and_nothing_else(
     assert all("no time in head: wrong" in entries[name]["note"] for name in ("shift", "plugged"))
     assert "this version has no scratch_stats.spread" in entries["spread"]["note"]
     assert "cannot import name 'spread' from 'scratch_stats'" in entries["twice"]["note"]
-    assert "not measured: broken-20x50-float32: KeyError: 'no data'" in str(found["notes"])
+    said = "broken-20x50-float32: wrong Operation: broken: inputs raised KeyError: 'no data'"
+    assert f"not measured: {said}" in str(found["notes"])
     # Its own files are none of the repository's.
     assert ".gate" not in git(repository, "status", "--porcelain")
 
