@@ -20,18 +20,27 @@ from unpool_xp.backends.libraries import (
     _load_torch,
     own_words,
 )
+from unpool_xp.backends.mlx import DEFAULT_DEVICE, _load_mlx
 
 _LOADERS: dict[str, Callable[[], Backend]] = {
     "numpy": _load_numpy,
     "torch:cpu": lambda: _load_torch("cpu"),
     "torch:cuda": lambda: _load_torch("cuda"),
+    "torch:mps": lambda: _load_torch("mps"),
     "cupy:cuda": _load_cupy,
     "jax:cpu": lambda: _load_jax("cpu"),
     "jax:cuda": lambda: _load_jax("cuda"),
+    "mlx:cpu": lambda: _load_mlx("cpu"),
+    "mlx:gpu": lambda: _load_mlx("gpu"),
     "dask": _load_dask,
     "array_api_strict": _load_strict,
 }
-_ALIASES = {"torch": "torch:cpu", "cupy": "cupy:cuda", "jax": "jax:cpu"}
+_ALIASES = {
+    "torch": "torch:cpu",
+    "cupy": "cupy:cuda",
+    "jax": "jax:cpu",
+    "mlx": f"mlx:{DEFAULT_DEVICE}",
+}
 _ENTRY_POINT_GROUP = "unpool_xp.backends"
 # Files of backends that were asked for, "/path/my_backend.py:load", so that child processes know
 # them as well.
@@ -155,7 +164,8 @@ def load(label: str) -> Backend:
     ----------
     label : str
         ``library[:device]``, one of `known`; ``"torch"`` and ``"jax"`` mean the CPU, ``"cupy"``
-        the GPU. Or a file: ``"my_backend.py:load"``.
+        the GPU, and ``"mlx"`` what MLX takes itself: the GPU on a Mac with Apple silicon, else the
+        CPU. Or a file: ``"my_backend.py:load"``.
 
     Returns
     -------
