@@ -59,6 +59,7 @@ LIBRARIES: dict[str, Library] = {
     "torch": Library(gradient=True, compiler="torch.compile"),
     "cupy": Library(missing=("bfloat16",)),
     "jax": Library(gradient=True, compiler="jax.jit"),
+    "dpnp": Library(missing=("bfloat16",)),
     "dask": Library(lazy=True, missing=("bfloat16",)),
     "array_api_strict": Library(missing=("float16", "bfloat16")),
 }

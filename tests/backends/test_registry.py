@@ -15,8 +15,9 @@ from unpool_xp.backends import base, libraries, registry
 
 
 def test_known_labels_come_in_the_order_of_the_documentation() -> None:
-    labels = "numpy torch:cpu torch:cuda cupy:cuda jax:cpu jax:cuda dask array_api_strict"
-    assert backends.known()[:8] == labels.split()
+    labels = "numpy torch:cpu torch:cuda cupy:cuda jax:cpu jax:cuda dpnp:cpu dpnp:gpu"
+    labels += " dask array_api_strict"
+    assert backends.known()[:10] == labels.split()
 
 
 def test_cpu_backends_are_available() -> None:
@@ -117,6 +118,7 @@ def test_jax_compile_compiles() -> None:
     [
         ("torch:cpu", "torch"),
         ("jax:cpu", "jax"),
+        ("dpnp:cpu", "dpnp"),
         ("dask", "dask.array"),
         ("array_api_strict", "array_api_strict"),
         ("cupy:cuda", "cupy"),

@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from unpool_xp.backends.base import Backend, BackendBrokenError, BackendUnavailableError
+from unpool_xp.backends.dpnp import load_dpnp
 from unpool_xp.backends.files import add_source, explain_file, import_file, read_sources
 from unpool_xp.backends.libraries import (
     _load_cupy,
@@ -27,10 +28,12 @@ _LOADERS: dict[str, Callable[[], Backend]] = {
     "cupy:cuda": _load_cupy,
     "jax:cpu": lambda: _load_jax("cpu"),
     "jax:cuda": lambda: _load_jax("cuda"),
+    "dpnp:cpu": lambda: load_dpnp("cpu"),
+    "dpnp:gpu": lambda: load_dpnp("gpu"),
     "dask": _load_dask,
     "array_api_strict": _load_strict,
 }
-_ALIASES = {"torch": "torch:cpu", "cupy": "cupy:cuda", "jax": "jax:cpu"}
+_ALIASES = {"torch": "torch:cpu", "cupy": "cupy:cuda", "jax": "jax:cpu", "dpnp": "dpnp:cpu"}
 _ENTRY_POINT_GROUP = "unpool_xp.backends"
 # Files of backends that were asked for, "/path/my_backend.py:load", so that child processes know
 # them as well.
