@@ -63,6 +63,7 @@ LIBRARIES: dict[str, Library] = {
     "cupy": Library(missing=("bfloat16",)),
     "jax": Library(gradient=True, compiler="jax.jit"),
     "mlx": Library(gradient=True, compiler="mx.compile", lazy=True, missing=("complex128",)),
+    "dpnp": Library(missing=("bfloat16",)),
     "dask": Library(lazy=True, reads_values=False, missing=("bfloat16",)),
     "array_api_strict": Library(missing=("float16", "bfloat16")),
 }

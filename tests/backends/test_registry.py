@@ -16,7 +16,8 @@ from unpool_xp.backends import base, libraries, registry
 
 def test_known_labels_come_in_the_order_of_the_documentation() -> None:
     labels = "numpy torch:cpu torch:cuda torch:mps cupy:cuda jax:cpu jax:cuda mlx:cpu mlx:gpu"
-    assert backends.known()[:11] == [*labels.split(), "dask", "array_api_strict"]
+    labels += " dpnp:cpu dpnp:gpu dask array_api_strict"
+    assert backends.known()[:13] == labels.split()
 
 
 def test_cpu_backends_are_available() -> None:
@@ -117,6 +118,7 @@ def test_jax_compile_compiles() -> None:
     [
         ("torch:cpu", "torch"),
         ("jax:cpu", "jax"),
+        ("dpnp:cpu", "dpnp"),
         ("dask", "dask.array"),
         ("array_api_strict", "array_api_strict"),
         ("cupy:cuda", "cupy"),

@@ -104,8 +104,8 @@ class _MLX(Backend):
         return self.compile(call) if compiled else call
 
 
-def _load_mlx(device: str) -> Backend:
-    # The device becomes that of the process: arrays of MLX have none of their own.
+def load_mlx(device: str) -> Backend:
+    """Return MLX on "cpu" or "gpu", from now on the device of the process: its arrays have none."""
     label = f"mlx:{device}"
     mx = _import(
         label, "mlx.core", 'pip install "unpool-xp[mlx]" (on Linux or a Mac with Apple silicon)'
