@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # MLX has no build for Windows.
 MLX = ("mlx:cpu",) if importlib.util.find_spec("mlx") else ()
-CPU = ("numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict", *MLX)
+CPU = ("numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict")
 GPU = ("torch:cuda", "cupy:cuda", "jax:cuda")
 COMPILED = ("torch:cpu", "jax:cpu", "torch:cuda", "jax:cuda")
 
