@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from unpool_xp.backends.base import Backend, BackendBrokenError, BackendUnavailableError
-from unpool_xp.backends.files import explain_file, import_file
+from unpool_xp.backends.dpnp import load_dpnp
+from unpool_xp.backends.files import add_source, explain_file, import_file, read_sources
 from unpool_xp.backends.libraries import (
     _load_cupy,
     _load_dask,
@@ -20,23 +20,34 @@ from unpool_xp.backends.libraries import (
     _load_torch,
     own_words,
 )
+from unpool_xp.backends.mlx import DEFAULT_DEVICE, load_mlx
 
 _LOADERS: dict[str, Callable[[], Backend]] = {
     "numpy": _load_numpy,
     "torch:cpu": lambda: _load_torch("cpu"),
     "torch:cuda": lambda: _load_torch("cuda"),
+    "torch:mps": lambda: _load_torch("mps"),
     "cupy:cuda": _load_cupy,
     "jax:cpu": lambda: _load_jax("cpu"),
     "jax:cuda": lambda: _load_jax("cuda"),
+    "mlx:cpu": lambda: load_mlx("cpu"),
+    "mlx:gpu": lambda: load_mlx("gpu"),
+    "dpnp:cpu": lambda: load_dpnp("cpu"),
+    "dpnp:gpu": lambda: load_dpnp("gpu"),
     "dask": _load_dask,
     "array_api_strict": _load_strict,
 }
-_ALIASES = {"torch": "torch:cpu", "cupy": "cupy:cuda", "jax": "jax:cpu"}
+_ALIASES = {
+    "torch": "torch:cpu",
+    "cupy": "cupy:cuda",
+    "jax": "jax:cpu",
+    "mlx": f"mlx:{DEFAULT_DEVICE}",
+    "dpnp": "dpnp:cpu",
+}
 _ENTRY_POINT_GROUP = "unpool_xp.backends"
 # Files of backends that were asked for, "/path/my_backend.py:load", so that child processes know
 # them as well.
 VARIABLE = "UNPOOL_XP_BACKENDS"
-_SEPARATOR = "\n"
 
 
 def _plugins() -> dict[str, EntryPoint]:
@@ -54,10 +65,6 @@ def known() -> list[str]:
     return [*_LOADERS, *(name for name in _plugins() if name not in _LOADERS)]
 
 
-def _files() -> list[str]:
-    return [source for source in os.environ.get(VARIABLE, "").split(_SEPARATOR) if source]
-
-
 def name_file(source: str, label: str) -> None:
     """Keep the label of a file's backend.
 
@@ -73,9 +80,9 @@ def name_file(source: str, label: str) -> None:
     ValueError
         If another backend has the label.
     """
-    if source not in _files():
+    if source not in read_sources(VARIABLE):
         return
-    others = [_ALIASES.get(one) for one in _files() if one != source]
+    others = [_ALIASES.get(one) for one in read_sources(VARIABLE) if one != source]
     if label in (*known(), *others):
         raise ValueError(f"{Path(source).name}: its label {label!r} is that of another backend")
     _ALIASES[source] = label
@@ -99,9 +106,9 @@ def _load_file(source: str) -> Backend:
 
 def _find_in_files(label: str) -> Backend:
     """Return the backend of a file, by the file or by the label that it has."""
-    if label in _files():
+    if label in read_sources(VARIABLE):
         return _load_file(label)
-    for source in _files():
+    for source in read_sources(VARIABLE):
         with contextlib.suppress(BackendUnavailableError):
             backend = _load_file(source)
             if backend.label == label:
@@ -138,12 +145,11 @@ def full_label(label: str) -> str:
     if re.fullmatch(r".+\.py:\w+", label):
         path, _, name = label.rpartition(":")
         label = f"{Path(path).resolve()}:{name}"
-        if label not in _files():
-            os.environ[VARIABLE] = _SEPARATOR.join([*_files(), label])
+        add_source(VARIABLE, label)
     if label.endswith(".py"):
         raise ValueError(f"{label}: say what makes the backend, as in {label}:load")
     label = _ALIASES.get(label, label)
-    if label not in known() and not _files():
+    if label not in known() and not read_sources(VARIABLE):
         raise ValueError(f"unknown backend {label!r}; known: {', '.join(known())}")
     return label
 
@@ -155,7 +161,8 @@ def load(label: str) -> Backend:
     ----------
     label : str
         ``library[:device]``, one of `known`; ``"torch"`` and ``"jax"`` mean the CPU, ``"cupy"``
-        the GPU. Or a file: ``"my_backend.py:load"``.
+        the GPU, and ``"mlx"`` what MLX takes itself: the GPU on a Mac with Apple silicon, else the
+        CPU. Or a file: ``"my_backend.py:load"``.
 
     Returns
     -------

@@ -14,7 +14,9 @@ from typing import Any
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.machine import Machine
 from unpool_xp.bench.measure.measurement import Cell
+from unpool_xp.bench.measure.workers import on_cpu
 from unpool_xp.bench.rows.schema import ROW_SCHEMA
+from unpool_xp.capabilities import LIBRARIES
 
 MAX_LOSSES = 3  # then the case itself must be what kills the workers
 
@@ -83,20 +85,17 @@ def read_answer(text: object) -> dict[str, Any]:
     return answer
 
 
-_LIBRARIES = ("numpy", "torch", "cupy", "jax", "dask", "array_api_strict")
-
-
 def allows_backend(resources: Mapping[str, float], label: str) -> bool:
     """Return whether the resources of a worker (``dask worker --resources``) allow a backend.
 
     Nothing declared allows all. A worker that declares a GPU has the labels of all libraries, and
     one that declares libraries has those alone; on a GPU only with both.
     """
-    library, _, device = label.partition(":")
-    named = {name for name in resources if name in _LIBRARIES or name == library}
+    library = label.partition(":")[0]
+    named = {name for name in resources if name in LIBRARIES or name == library}
     if named and resources.get(library, 0) <= 0:
         return False
-    if device != "cuda":
+    if on_cpu(label):
         return True
     return resources.get("GPU", 0 if named else 1) > 0
 
@@ -104,7 +103,7 @@ def allows_backend(resources: Mapping[str, float], label: str) -> bool:
 def required_resources(worker: WorkerInfo, cells: Iterable[Cell]) -> dict[str, float]:
     """Return the worker resources to reserve for these cells."""
     names = {cell.label.partition(":")[0] for cell in cells}
-    if any(cell.label.endswith(":cuda") for cell in cells):
+    if not all(on_cpu(cell.label) for cell in cells):
         names.add("GPU")
     return {name: min(1.0, n) for name, n in worker.resources.items() if name in names and n > 0}
 
