@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
 
 from unpool_xp.backends.libraries import own_words
+
+_SUFFIX = "_file"  # of the names of modules whose own is taken
+
+
+def read_sources(variable: str) -> list[str]:
+    """Return the sources that an environment variable has, one a line."""
+    return [source for source in os.environ.get(variable, "").split("\n") if source]
+
+
+def add_source(variable: str, source: str) -> bool:
+    """Add a source for this process and its children; return whether it was not there yet."""
+    if source in (listed := read_sources(variable)):
+        return False
+    os.environ[variable] = "\n".join([*listed, source])
+    return True
+
+
+def module_title(name: str) -> str:
+    """Return the name of a module, of one that `import_file` had to rename that of its file."""
+    file = getattr(sys.modules.get(name), "__file__", None) or ""
+    stem = name.removesuffix(_SUFFIX)
+    return stem if Path(file).stem == stem else name
 
 
 def import_file(file: Path) -> ModuleType:
@@ -33,7 +56,7 @@ def import_file(file: Path) -> ModuleType:
         raise FileNotFoundError("no such file")
     known = sys.modules.get(file.stem)
     there = importlib.util.find_spec(file.stem) if known is None else known.__spec__
-    name = file.stem if there is None or there.origin == str(file) else f"{file.stem}_file"
+    name = file.stem if there is None or there.origin == str(file) else f"{file.stem}{_SUFFIX}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError("no file of Python")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from unpool_xp.backends.base import Backend, BackendBrokenError, BackendUnavailableError
 from unpool_xp.backends.dpnp import load_dpnp
-from unpool_xp.backends.files import explain_file, import_file
+from unpool_xp.backends.files import add_source, explain_file, import_file, read_sources
 from unpool_xp.backends.libraries import (
     _load_cupy,
     _load_dask,
@@ -40,7 +39,6 @@ _ENTRY_POINT_GROUP = "unpool_xp.backends"
 # Files of backends that were asked for, "/path/my_backend.py:load", so that child processes know
 # them as well.
 VARIABLE = "UNPOOL_XP_BACKENDS"
-_SEPARATOR = "\n"
 
 
 def _plugins() -> dict[str, EntryPoint]:
@@ -76,10 +74,6 @@ def _unlisted() -> dict[str, Unlisted]:
     return find_unlisted(label.partition(":")[0] for label in known())
 
 
-def _files() -> list[str]:
-    return [source for source in os.environ.get(VARIABLE, "").split(_SEPARATOR) if source]
-
-
 def name_file(source: str, label: str) -> None:
     """Keep the label of a file's backend.
 
@@ -95,9 +89,9 @@ def name_file(source: str, label: str) -> None:
     ValueError
         If another backend has the label.
     """
-    if source not in _files():
+    if source not in read_sources(VARIABLE):
         return
-    others = [_ALIASES.get(one) for one in _files() if one != source]
+    others = [_ALIASES.get(one) for one in read_sources(VARIABLE) if one != source]
     if label in (*known(), *others):
         raise ValueError(f"{Path(source).name}: its label {label!r} is that of another backend")
     _ALIASES[source] = label
@@ -121,9 +115,9 @@ def _load_file(source: str) -> Backend:
 
 def _find_elsewhere(label: str) -> Backend:
     """Return the backend of a file, by the file or by its label, or an unlisted library's."""
-    if label in _files():
+    if label in read_sources(VARIABLE):
         return _load_file(label)
-    for source in _files():
+    for source in read_sources(VARIABLE):
         with contextlib.suppress(BackendUnavailableError):
             backend = _load_file(source)
             if backend.label == label:
@@ -162,12 +156,11 @@ def full_label(label: str) -> str:
     if re.fullmatch(r".+\.py:\w+", label):
         path, _, name = label.rpartition(":")
         label = f"{Path(path).resolve()}:{name}"
-        if label not in _files():
-            os.environ[VARIABLE] = _SEPARATOR.join([*_files(), label])
+        add_source(VARIABLE, label)
     if label.endswith(".py"):
         raise ValueError(f"{label}: say what makes the backend, as in {label}:load")
     label = _ALIASES.get(label, label)
-    if label not in known() and not _files() and label not in _unlisted():
+    if label not in known() and not read_sources(VARIABLE) and label not in _unlisted():
         raise ValueError(f"unknown backend {label!r}; known: {', '.join(known())}")
     return label
 

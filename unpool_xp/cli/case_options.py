@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import re
 from collections.abc import Mapping, Sequence
@@ -97,16 +98,17 @@ class CaseCommand(StoppableCommand):
         after = [one.name for one in own].index("shape") + 1
         taken = self._own_options()
         known = {
-            name: parameter
+            name: parameter.help
             for operation in reversed([*operations().values()])  # the first has the last word
             for name, parameter in operation.parameters.items()
             if parameter.convert is None and _option(name) not in taken
         }
-        return [*own[:after], *_options(known), *own[after:]]
+        return [*own[:after], *_options(*known.items()), *own[after:]]
 
 
-def _options(parameters: Mapping[str, Parameter]) -> list[Any]:
-    """Return an option for each parameter, which keeps its text in the context."""
+@functools.cache
+def _options(*parameters: tuple[str, str]) -> list[Any]:
+    """Return an option for each parameter's name and help, which keeps its text in the context."""
 
     def keep(ctx: typer.Context, param: typer.CallbackParam, value: str | None) -> None:
         if value is not None:
@@ -119,10 +121,10 @@ def _options(parameters: Mapping[str, Parameter]) -> list[Any]:
         name: Annotated[
             str | None,
             typer.Option(
-                _option(name), metavar="TEXT", help=one.help, callback=keep, expose_value=False
+                _option(name), metavar="TEXT", help=text, callback=keep, expose_value=False
             ),
         ]
-        for name, one in parameters.items()
+        for name, text in parameters
     }
     command.__annotations__ = annotations
     command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]

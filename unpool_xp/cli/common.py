@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import io
 import os
 import re
@@ -191,8 +190,7 @@ def _known_operations(names: list[str] | None) -> list[str] | None:
 def operation_names(words: Sequence[str] | None) -> list[str]:
     """Return the names of operations that are given by name, file, folder or module."""
     names: dict[str, None] = {}
-    for problem in problems():
-        note_left_out(problem)
+    _note_left_out()
     for word in words or ():
         if is_source(word):
             names |= dict.fromkeys(operation.name for operation in load_or_fail(word))
@@ -209,15 +207,19 @@ def load_or_fail(source: str) -> list[Operation]:
         found = load_operations(source)
     except ValueError as error:
         fail(str(error))
-    for problem in problems():
-        note_left_out(problem)
+    _note_left_out()
     return found
 
 
-@functools.cache
-def note_left_out(problem: str) -> None:
+def _note_left_out() -> None:
     """Say once what of somebody's does not load, where other things go on."""
-    err.print(f"[yellow]left out: {escape(problem)}[/]")
+    for problem in problems():
+        if problem not in _noted:
+            _noted.add(problem)
+            err.print(f"[yellow]left out: {escape(problem)}[/]")
+
+
+_noted: set[str] = set()
 
 
 BackendOption = Annotated[

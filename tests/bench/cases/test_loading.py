@@ -15,7 +15,7 @@ from unpool_xp import backends
 from unpool_xp.bench import Case, Operation, OperationError, load_operations
 from unpool_xp.bench.cases import loading
 from unpool_xp.bench.check.run import CheckResult, check_operation
-from unpool_xp.cli.common import note_left_out
+from unpool_xp.cli import common
 
 HEAD = """
 import numpy as np
@@ -43,8 +43,9 @@ def nothing_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
 
 
 def forget() -> None:
-    for cached in (loading._loaded, loading._read, note_left_out):
-        cached.cache_clear()
+    loading._loaded.cache_clear()
+    loading._read.cache_clear()
+    common._noted.clear()
 
 
 def write(name: str, *lines: str) -> str:
@@ -76,7 +77,8 @@ def test_a_file_a_folder_a_module_and_one_of_several(tmp_path: Path) -> None:
     assert [one.name for one in load_operations("mine_1")] == ["first", "second"]
     assert Case("third", (2, 3)).definition.title == "mine_2.add"
     assert {"first", "second", "third", "fourth"} < set(loading.operations())
-    assert os.environ[loading.VARIABLE].split(os.pathsep)[0] == str(tmp_path / "mine_1.py")
+    assert Case("fourth", (2, 3)).definition.title == "colorsys.add"
+    assert os.environ[loading.VARIABLE].splitlines()[0] == str(tmp_path / "mine_1.py")
     import colorsys
 
     assert colorsys.rgb_to_hsv(0, 0, 0) == (0, 0, 0)

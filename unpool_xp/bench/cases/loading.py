@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from unpool_xp.backends.files import explain_file, import_file
+from unpool_xp.backends.files import add_source, explain_file, import_file, read_sources
 from unpool_xp.bench.cases.inputs import OperationError
 from unpool_xp.bench.cases.operation import Operation
 
@@ -64,8 +64,6 @@ def load_operations(source: str) -> list[Operation]:
     path = Path(target)
     if path.exists() or _is_path(target):
         target = str(path.resolve())
-    if os.pathsep in target:
-        raise OperationError(f"{source}: {os.pathsep!r} in its path separates paths elsewhere")
     found, failed, _ = _read(target)
     if not found:
         raise OperationError("\n".join(failed) or f"{source}: there is no operation in it")
@@ -77,8 +75,7 @@ def load_operations(source: str) -> list[Operation]:
         # Of a folder the others go on.
         if one not in free and not (path.is_dir() and free):
             raise OperationError(f"{source}: {origins[one]} has an operation {one!r}, too")
-    if target not in (listed := _sources()):
-        os.environ[VARIABLE] = os.pathsep.join([*listed, target])
+    if add_source(VARIABLE, target):
         _loaded.cache_clear()
     return [found[name]] if name else [*free.values()]
 
@@ -98,10 +95,6 @@ def _split(source: str) -> tuple[str, str]:
     """Return the file, the folder or the module, and the operation's name or an empty one."""
     named = re.fullmatch(r"(.+):([A-Za-z]\w*)", source)
     return (named[1], named[2]) if named else (source, "")
-
-
-def _sources() -> list[str]:
-    return [source for source in os.environ.get(VARIABLE, "").split(os.pathsep) if source]
 
 
 @functools.cache
@@ -124,7 +117,7 @@ def _loaded() -> tuple[dict[str, Operation], list[str], dict[str, str]]:
             add(more, dict.fromkeys(more, point.name))
         except OperationError as error:
             failed.append(str(error))
-    for source in _sources():
+    for source in read_sources(VARIABLE):
         more, wrong, files = _read(source)
         add(more, files)
         failed += wrong

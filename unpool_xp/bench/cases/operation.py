@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from unpool_xp.backends.files import module_title
 from unpool_xp.backends.libraries import own_words
 from unpool_xp.bench.cases.inputs import (
     NDArray,
@@ -281,7 +282,7 @@ class Operation:
         module: str = getattr(self.function, "__module__", None) or "builtins"
         top = module.partition(".")[0]
         there = getattr(sys.modules.get(top), self.function_name, None) is self.function
-        return top if there else module
+        return module_title(top if there else module)
 
     @property
     def default_dtype(self) -> str:
