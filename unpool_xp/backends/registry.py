@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from unpool_xp.backends.base import Backend, BackendBrokenError, BackendUnavailableError
+from unpool_xp.backends.discovery import Unlisted, find_unlisted, load_unlisted
 from unpool_xp.backends.dpnp import load_dpnp
 from unpool_xp.backends.files import add_source, explain_file, import_file, read_sources
 from unpool_xp.backends.libraries import (
@@ -20,7 +21,6 @@ from unpool_xp.backends.libraries import (
     _load_torch,
     own_words,
 )
-from unpool_xp.backends.unlisted import Unlisted, find_unlisted, load_unlisted
 
 _LOADERS: dict[str, Callable[[], Backend]] = {
     "numpy": _load_numpy,
@@ -133,8 +133,8 @@ def full_label(label: str) -> str:
     Parameters
     ----------
     label : str
-        One of `known` or `unlisted`, a library alone, or a file and what makes a `Backend` in it, such as
-        ``"my_backend.py:load"``.
+        One of `known` or `unlisted`, a library alone, or a file and what makes a `Backend` in it,
+        such as ``"my_backend.py:load"``.
 
     Returns
     -------
@@ -171,8 +171,8 @@ def load(label: str) -> Backend:
     Parameters
     ----------
     label : str
-        ``library[:device]``, one of `known` or `unlisted`; ``"torch"`` and ``"jax"`` mean the CPU, ``"cupy"``
-        the GPU. Or a file: ``"my_backend.py:load"``.
+        ``library[:device]``, one of `known` or `unlisted`; ``"torch"`` and ``"jax"`` mean the
+        CPU, ``"cupy"`` the GPU. Or a file: ``"my_backend.py:load"``.
 
     Returns
     -------
