@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith("tests/docs/"))
 
 
+# MLX has no build for Windows.
+MLX = ("mlx:cpu",) if importlib.util.find_spec("mlx") else ()
 CPU = ("numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict")
 GPU = ("torch:cuda", "cupy:cuda", "jax:cuda")
 COMPILED = ("torch:cpu", "jax:cpu", "torch:cuda", "jax:cuda")

@@ -17,7 +17,18 @@ def test_the_lowest_versions_are_those_that_are_declared() -> None:
     lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
     pinned = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     declared = {}
-    names = ("torch", "jax", "dask", "strict", "gallery", "bench", "cluster", "examples", "test")
+    names = (
+        "torch",
+        "jax",
+        "mlx",
+        "dask",
+        "strict",
+        "gallery",
+        "bench",
+        "cluster",
+        "examples",
+        "test",
+    )
     for text in (*project["dependencies"], *(one for name in names for one in extras[name])):
         wanted = Requirement(text)
         if wanted.name != "unpool-xp":

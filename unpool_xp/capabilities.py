@@ -41,9 +41,11 @@ class Library:
     gradient : bool
         Whether it differentiates.
     compiler : str or None
-        What compiles its functions.
+        What compiles its functions, as people write it.
     lazy : bool
         Whether its arrays are computed only when they are asked for.
+    reads_values : bool
+        Whether an operation can look at values; of lazy arrays, it computes them.
     missing : tuple of str
         The dtypes that it does not have.
     """
@@ -51,6 +53,7 @@ class Library:
     gradient: bool = False
     compiler: str | None = None
     lazy: bool = False
+    reads_values: bool = True
     missing: tuple[str, ...] = ()
 
 
@@ -59,8 +62,9 @@ LIBRARIES: dict[str, Library] = {
     "torch": Library(gradient=True, compiler="torch.compile"),
     "cupy": Library(missing=("bfloat16",)),
     "jax": Library(gradient=True, compiler="jax.jit"),
+    "mlx": Library(gradient=True, compiler="mx.compile", lazy=True, missing=("complex128",)),
     "dpnp": Library(missing=("bfloat16",)),
-    "dask": Library(lazy=True, missing=("bfloat16",)),
+    "dask": Library(lazy=True, reads_values=False, missing=("bfloat16",)),
     "array_api_strict": Library(missing=("float16", "bfloat16")),
 }
 
@@ -76,7 +80,7 @@ class Operation:
     means : str
         What else would have no meaning.
     differentiable : bool
-        Whether it has a gradient where the library has gradients (torch, JAX).
+        Whether it has a gradient where the library has gradients.
     checks_indices : bool
         Whether it looks for indices outside the plane where values can be looked at.
     """

@@ -93,7 +93,7 @@ class LibraryTable(Generated):
         rows = []
         for library in capabilities.LIBRARIES:
             facts = capabilities.LIBRARIES[library]
-            if facts.lazy:
+            if not facts.reads_values:
                 looked = "no: such an entry is dropped"
             elif facts.compiler:
                 looked = "eager: yes; compiled: such an entry is dropped"

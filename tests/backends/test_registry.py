@@ -15,9 +15,9 @@ from unpool_xp.backends import base, libraries, registry
 
 
 def test_known_labels_come_in_the_order_of_the_documentation() -> None:
-    labels = "numpy torch:cpu torch:cuda cupy:cuda jax:cpu jax:cuda dpnp:cpu dpnp:gpu"
-    labels += " dask array_api_strict"
-    assert backends.known()[:10] == labels.split()
+    labels = "numpy torch:cpu torch:cuda torch:mps cupy:cuda jax:cpu jax:cuda mlx:cpu mlx:gpu"
+    labels += " dpnp:cpu dpnp:gpu dask array_api_strict"
+    assert backends.known()[:13] == labels.split()
 
 
 def test_cpu_backends_are_available() -> None:
@@ -122,6 +122,7 @@ def test_jax_compile_compiles() -> None:
         ("dask", "dask.array"),
         ("array_api_strict", "array_api_strict"),
         ("cupy:cuda", "cupy"),
+        ("mlx:cpu", "mlx.core"),
     ],
 )
 def test_a_missing_library_says_what_to_install(
@@ -147,6 +148,18 @@ def test_torch_without_cuda_is_told_from_cuda_without_device(
     monkeypatch.setattr(torch.version, "cuda", "12.8")
     with pytest.raises(backends.BackendUnavailableError, match="finds no CUDA device"):
         backends.load("torch:cuda")
+
+
+def test_torch_without_metal_is_told_from_metal_without_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for built, reason in ((False, "has no Metal"), (True, "finds no Metal device; .*macOS 14")):
+        monkeypatch.setattr(torch.backends.mps, "is_built", lambda built=built: built)
+        with pytest.raises(backends.BackendUnavailableError, match=f"torch:mps: .*{reason}"):
+            backends.load("torch:mps")
 
 
 def test_cupy_without_a_device_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

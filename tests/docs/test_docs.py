@@ -163,7 +163,8 @@ def test_extras_and_make_targets_in_the_text_are_there(page: Path) -> None:
     )
     for line in (*commands(page), *re.findall(r"`(make [^`]+)`", text)):
         if line.startswith("make "):
-            wanted = {word for word in line.partition("#")[0].split()[1:] if word.isalpha()}
+            words = shlex.split(line.partition("#")[0])[1:]
+            wanted = {word for word in words if word.isalpha()}
             assert wanted <= set(targets), line
 
 

@@ -43,10 +43,18 @@ class _Torch(Backend):
         if self.device.type == "cuda":
             properties = torch.cuda.get_device_properties(self.device)
             return DeviceFacts(properties.name, properties.total_memory, None)
+        if self.device.type == "mps":
+            get_name = getattr(torch.backends.mps, "get_name", cpu_name)  # since 2.9
+            return DeviceFacts(get_name(), torch.mps.recommended_max_memory(), None)
         return DeviceFacts(cpu_name(), host_memory(), torch.get_num_threads())
 
     def set_threads(self, threads: int) -> None:
         importlib.import_module("torch").set_num_threads(threads)
+
+    def dtype(self, name: str) -> Any:
+        if name in ("float64", "complex128") and self.device.type == "mps":
+            raise TypeError(f"{self.label} has no dtype {name}: Metal has no float64")
+        return super().dtype(name)
 
     def asarray(self, array: np.ndarray[Any, Any]) -> Array:
         torch = importlib.import_module("torch")
@@ -64,10 +72,12 @@ class _Torch(Backend):
     def synchronize(self, *arrays: Array) -> None:
         if self.device.type == "cuda":
             importlib.import_module("torch").cuda.synchronize(self.device)
+        elif self.device.type == "mps":
+            importlib.import_module("torch").mps.synchronize()
 
     def free_memory(self) -> None:
-        if self.device.type == "cuda":
-            importlib.import_module("torch").cuda.empty_cache()
+        if self.device.type in ("cuda", "mps"):
+            getattr(importlib.import_module("torch"), self.device.type).empty_cache()
 
     @property
     def cache_bytes(self) -> int | None:
@@ -297,6 +307,13 @@ def _load_torch(device: str) -> Backend:
             "this build of torch has no CUDA; install one that has"
             if torch.version.cuda is None
             else "torch finds no CUDA device; check the driver with nvidia-smi"
+        )
+        raise BackendUnavailableError(f"{label}: {reason}")
+    if device == "mps" and not torch.backends.mps.is_available():
+        reason = (
+            "torch finds no Metal device; it needs macOS 14 or newer on Apple silicon"
+            if torch.backends.mps.is_built()
+            else "this build of torch has no Metal (MPS), as on a Mac with Apple silicon"
         )
         raise BackendUnavailableError(f"{label}: {reason}")
     if device == "cuda":

@@ -21,20 +21,30 @@ from unpool_xp.backends.libraries import (
     _load_torch,
     own_words,
 )
+from unpool_xp.backends.mlx import DEFAULT_DEVICE, load_mlx
 
 _LOADERS: dict[str, Callable[[], Backend]] = {
     "numpy": _load_numpy,
     "torch:cpu": lambda: _load_torch("cpu"),
     "torch:cuda": lambda: _load_torch("cuda"),
+    "torch:mps": lambda: _load_torch("mps"),
     "cupy:cuda": _load_cupy,
     "jax:cpu": lambda: _load_jax("cpu"),
     "jax:cuda": lambda: _load_jax("cuda"),
+    "mlx:cpu": lambda: load_mlx("cpu"),
+    "mlx:gpu": lambda: load_mlx("gpu"),
     "dpnp:cpu": lambda: load_dpnp("cpu"),
     "dpnp:gpu": lambda: load_dpnp("gpu"),
     "dask": _load_dask,
     "array_api_strict": _load_strict,
 }
-_ALIASES = {"torch": "torch:cpu", "cupy": "cupy:cuda", "jax": "jax:cpu", "dpnp": "dpnp:cpu"}
+_ALIASES = {
+    "torch": "torch:cpu",
+    "cupy": "cupy:cuda",
+    "jax": "jax:cpu",
+    "mlx": f"mlx:{DEFAULT_DEVICE}",
+    "dpnp": "dpnp:cpu",
+}
 _ENTRY_POINT_GROUP = "unpool_xp.backends"
 # Files of backends that were asked for, "/path/my_backend.py:load", so that child processes know
 # them as well.
@@ -172,7 +182,8 @@ def load(label: str) -> Backend:
     ----------
     label : str
         ``library[:device]``, one of `known` or `unlisted`; ``"torch"`` and ``"jax"`` mean the
-        CPU, ``"cupy"`` the GPU. Or a file: ``"my_backend.py:load"``.
+        CPU, ``"cupy"`` the GPU, and ``"mlx"`` what MLX takes itself: the GPU on a Mac with Apple
+        silicon, else the CPU. Or a file: ``"my_backend.py:load"``.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import COMPILED, CPU
+from tests.conftest import COMPILED, CPU, MLX
 from tests.support.cases import SMALL
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
@@ -39,7 +39,7 @@ CASES = [
 ]
 PAIRS = [
     pytest.param(label, case, native.title, id=f"{label}-{native.name(case)}-{case.name}")
-    for label in CPU
+    for label in (*CPU, *MLX)
     for case in (CASES if label != "jax:cpu" else CASES[::6])  # JAX compiles every step of it
     for native in case.natives(label.partition(":")[0])
     if native.reason(case) is None
@@ -100,21 +100,20 @@ def test_jax_natives_compile(case: Case) -> None:
             check_code(native, inputs, "jax.jit")
 
 
+_OTHERS = ("numpy", "cupy", "jax", "dask", "mlx")
 # No function of the library, nor a few lines of it, that people would write.
 ABSENT = {
     ("torch", "fractional_max_unpool"),
     ("dask", "conv_transpose"),
-    *product(("numpy", "cupy", "jax", "dask"), ("fractional_max_pool", "fractional_max_unpool")),
-    *product(("numpy", "cupy", "jax", "dask"), ("adaptive_max_pool", "adaptive_avg_pool")),
+    *product(_OTHERS, ("fractional_max_pool", "fractional_max_unpool")),
+    *product(_OTHERS, ("adaptive_max_pool", "adaptive_avg_pool")),
     *product(("numpy", "cupy", "jax", "dask"), ("cubic_unpool",)),
 }
 
 
 def test_every_library_but_the_strict_one_has_its_natives() -> None:
     there = {(n.library, name) for name, spec in SINGLE_OPERATIONS.items() for n in spec.natives}
-    assert there | ABSENT == set(
-        product(("numpy", "torch", "jax", "cupy", "dask"), SINGLE_OPERATIONS)
-    )
+    assert there | ABSENT == set(product(("torch", *_OTHERS), SINGLE_OPERATIONS))
     assert not there & ABSENT
     assert {label.partition(":")[0] for label in COMPILED} <= {library for library, _ in there}
 

@@ -221,7 +221,7 @@ class Case:
 
     def why_not(self, library: str) -> str | None:
         """Return why a library cannot do the case, or None where `capabilities` knows no reason."""
-        if not self.definition.lazy and LIBRARIES.get(library, Library()).lazy:
+        if not self.definition.lazy and not LIBRARIES.get(library, Library()).reads_values:
             return f"{self.operation} does not run on lazy arrays"
         reasons = (
             why_not(part.operation, library, part.dtype, backward=self.backward)

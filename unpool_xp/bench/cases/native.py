@@ -25,6 +25,8 @@ _IMPORTS = {
     "da": "import dask.array as da",
     "jax": "import jax",
     "jnp": "import jax.numpy as jnp",
+    "mlx": "import mlx.nn",
+    "mx": "import mlx.core as mx",
     "np": "import numpy as np",
     "scipy": "import scipy.ndimage",
     "torch": "import torch",
@@ -161,6 +163,20 @@ def backward_lines(
             *define("backward", arrays, body),
             f"{', '.join([*outputs, *gradients])} = backward({', '.join(arrays)})",
         ]
+    if library == "mlx":
+        results = [name if name in kept else f"mx.stop_gradient({name})" for name in outputs]
+        given = ", ".join(f"[{', '.join(names)}]" for names in (wrt, cotangents))
+        body = [
+            *define("forward", wrt, [*lines, f"return {_one_or_tuple(results)}"]),
+            f"made, gradients = mx.vjp(forward, {given})",
+            "return *made, *gradients",
+        ]
+        arrays = [*inputs, *cotangents]
+        return [
+            *([f"@{compiler}"] if compiler else []),
+            *define("backward", arrays, body),
+            f"{', '.join([*outputs, *gradients])} = backward({', '.join(arrays)})",
+        ]
     if library == "torch":
         if compiler:
             lines = compiled_lines(inputs, lines, outputs, compiler)
@@ -181,7 +197,8 @@ def _one_or_tuple(names: Sequence[str]) -> str:
 def _with_imports(lines: Sequence[str]) -> list[str]:
     """Return lines with what they need before them."""
     tree = ast.parse("\n".join(lines))
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    used = {node.id for node in names} - {n.id for n in names if isinstance(n.ctx, ast.Store)}
     return [*(line for name, line in _IMPORTS.items() if name in used), *lines]
 
 

@@ -26,7 +26,8 @@ from unpool_xp.bench.cases.operation import (
 )
 from unpool_xp.bench.cases.parameter import Parameter
 from unpool_xp.bench.catalog.gradients import conv_transpose_gradients
-from unpool_xp.bench.catalog.native_convolution import CONV_TRANSPOSE_NATIVES
+from unpool_xp.bench.catalog.native_mlx import MLX_NATIVES
+from unpool_xp.bench.catalog.native_unpooling import UNPOOLING_NATIVES
 
 
 def _channels(case: Case) -> tuple[int, int]:
@@ -132,7 +133,7 @@ CONVOLUTION = (
     Operation(
         name="conv_transpose",
         function=unpool_xp.conv_transpose,
-        natives=CONV_TRANSPOSE_NATIVES,
+        natives=(*UNPOOLING_NATIVES["conv_transpose"], *MLX_NATIVES["conv_transpose"]),
         parameters={
             **WINDOW,
             "out_channels": Parameter(help="Output channels.", least=1, required=True, letter="c"),

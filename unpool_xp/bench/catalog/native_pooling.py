@@ -71,7 +71,7 @@ _requires_torch_regions = first_reason(
 # --- windows along axes of their own --------------------------------------------------------------
 
 
-def _lowest(case: Case) -> str:
+def lowest(case: Case) -> str:
     """Return what is lower than all values, or as low."""
     dtype = numpy_dtype(case.dtype)
     return str(np.iinfo(dtype).min) if dtype.kind in "iu" else "-np.inf"
@@ -112,7 +112,7 @@ def _split_windows(case: Case) -> str:
     return f"x[{crop}].reshape({(*case.lead, *(n for pair in pairs for n in pair))})"
 
 
-def _max_of_windows(xp: str, indices: str) -> list[str]:
+def max_of_windows(xp: str, indices: str) -> list[str]:
     """Take argmax over each window, its last axis, and from its place there to the plane."""
     return [
         "place = windows.argmax(-1)",
@@ -121,7 +121,7 @@ def _max_of_windows(xp: str, indices: str) -> list[str]:
     ]
 
 
-def _offsets(xp: str, case: Case) -> list[str]:
+def offsets(xp: str, case: Case) -> list[str]:
     """Return what makes the offsets in the plane of a window's taps, and of its first cells."""
     rank = case.rank
     axes = zip(case.output_plane, case.stride, case.padding_pairs, strict=True)
@@ -134,14 +134,14 @@ def _offsets(xp: str, case: Case) -> list[str]:
     ]
 
 
-_LOOKED_UP = "offsets[place] + first_cells"
+LOOKED_UP = "offsets[place] + first_cells"
 
 
 def _sliding_max(xp: str, case: Case) -> list[str]:
     return [
-        *_window_view(xp, case, _lowest(case)),
+        *_window_view(xp, case, lowest(case)),
         f"windows = windows.reshape({(*case.output_shape, -1)})",
-        *_max_of_windows(xp, _LOOKED_UP),
+        *max_of_windows(xp, LOOKED_UP),
     ]
 
 
@@ -155,7 +155,7 @@ def _taps_last(case: Case) -> list[str]:
 
 
 def _block_max(xp: str, case: Case) -> list[str]:
-    return [*_taps_last(case), *_max_of_windows(xp, _LOOKED_UP)]
+    return [*_taps_last(case), *max_of_windows(xp, LOOKED_UP)]
 
 
 def _block_max_computed(xp: str, case: Case) -> list[str]:
@@ -165,7 +165,7 @@ def _block_max_computed(xp: str, case: Case) -> list[str]:
         f"taps[{axis}] + {_along(f'{xp}.arange(0, {n * k}, {k})', axis, case.rank)}"
         for axis, (n, k) in sizes
     ]
-    place, y, indices = _max_of_windows(xp, _in_plane(case, positions))
+    place, y, indices = max_of_windows(xp, _in_plane(case, positions))
     return [
         *_taps_last(case),
         place,
@@ -200,12 +200,12 @@ def _reduce_window(case: Case, operand: str, start: str, reduction: str) -> str:
 
 
 def _jax_max(case: Case) -> list[str]:
-    start = f"np.array({_lowest(case)}, x.dtype)"
+    start = f"np.array({lowest(case)}, x.dtype)"
     return [f"y = {_reduce_window(case, 'x', start, 'jax.lax.max')}"]
 
 
 def _jax_max_with_indices(case: Case) -> list[str]:
-    start = f"(np.array({_lowest(case)}, x.dtype), np.int32({math.prod(case.plane)}))"
+    start = f"(np.array({lowest(case)}, x.dtype), np.int32({math.prod(case.plane)}))"
     return [f"y, indices = {_reduce_window(case, '(x, positions)', start, 'first_largest')}"]
 
 
@@ -298,20 +298,20 @@ POOLING_NATIVES: dict[str, tuple[Native, ...]] = {
             "numpy",
             f"numpy.{_SLIDING}",
             partial(_sliding_max, "np"),
-            once=partial(_offsets, "np"),
+            once=partial(offsets, "np"),
         ),
         Native(
             "numpy",
             "numpy.ndarray.reshape + argmax",
             partial(_block_max, "np"),
             requires_disjoint_windows,
-            once=partial(_offsets, "np"),
+            once=partial(offsets, "np"),
         ),
         Native(
             "cupy",
             f"cupy.{_SLIDING}",
             partial(_sliding_max, "cp"),
-            once=partial(_offsets, "cp"),
+            once=partial(offsets, "cp"),
         ),
         Native(
             "cupy",

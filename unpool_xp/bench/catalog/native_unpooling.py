@@ -1,4 +1,4 @@
-"""Native unpoolings: library functions, and snippets that people write.
+"""Native unpoolings and transposed convolution: library functions, and snippets that people write.
 
 One more native is one more entry in `UNPOOLING_NATIVES`. The first argument of some functions here
 is what the lines call the namespace: np, cp, jnp, da.
@@ -24,6 +24,7 @@ from unpool_xp.bench.cases.native import (
     torch_native,
 )
 from unpool_xp.bench.catalog.gradients import may_repeat
+from unpool_xp.bench.catalog.native_pooling import tap_loops, tap_slices
 
 
 def _block(lines: Lines, once: Lines, case: Case) -> list[str]:
@@ -105,7 +106,8 @@ def _jax_resize(options: str, case: Case) -> list[str]:
     return [f"y = jax.image.resize(x, {case.output_shape}, {options})"]
 
 
-def _repeat(xp: str, case: Case, *, last_first: bool = False) -> list[str]:
+def repeat(xp: str, case: Case, *, last_first: bool = False) -> list[str]:
+    """Return a call a whole factor, each of which repeats along its axis."""
     factors = [(axis - case.rank, int(factor)) for axis, factor in enumerate(case.scale)]
     if last_first:  # what is repeated element by element is smallest then
         factors.reverse()
@@ -191,6 +193,51 @@ def _slices_linear(case: Case) -> list[str]:
     return lines
 
 
+# --- conv_transpose -----------------------------------------------------------------------------
+
+
+def _jax_convolve(case: Case) -> list[str]:
+    space = "DHW"[-case.rank :]
+    # Of the input that is spread out, where ours crops the output.
+    sizes = zip(case.kernel, case.padding_pairs, strict=True)
+    padding = [(k - 1 - p, k - 1 - p) for k, (p, _) in sizes]
+    return [
+        "y = jax.lax.conv_transpose(",
+        f"    x, weight, strides={case.stride}, padding={padding},",
+        f'    dimension_numbers=("NC{space}", "OI{space}", "NC{space}"), transpose_kernel=True,',
+        '    precision="highest",',  # no TF32
+        ")",
+    ]
+
+
+def _full_shape(case: Case) -> tuple[int, ...]:
+    """Return the shape of the output before it is cropped."""
+    sizes = zip(case.plane, case.kernel, case.stride, strict=True)
+    return (*case.output_shape[: -case.rank], *((n - 1) * s + k for n, k, s in sizes))
+
+
+def _slice_addition(xp: str, case: Case) -> list[str]:
+    """Add each tap's share, of one matrix product, where it lands in the output."""
+    shape, rank, (*lead, channels) = _full_shape(case), case.rank, case.lead
+    columns = (*case.output_shape[:-rank], *case.kernel, *case.plane)
+    pads = [p for p, _ in case.padding_pairs]
+    crop = ", ".join(["...", *(f"{p}:{n - p}" for n, p in zip(shape[-rank:], pads, strict=True))])
+    return [
+        f"rows = weight.reshape({channels}, -1).T",
+        f"columns = (rows @ x.reshape({(*lead, channels, -1)})).reshape({columns})",
+        f"y = {xp}.zeros({shape}, x.dtype)",
+        "for place, tap in taps:",
+        "    y[place] += columns[tap]",
+        *([f"y = y[{crop}]"] if any(pads) else []),
+    ]
+
+
+def _taps(case: Case) -> list[str]:
+    taps = ", ".join(["...", *"ijklmn"[: case.rank], *(":" for _ in case.plane)])
+    places = f"np.s_[{tap_slices(case, case.plane)}]"
+    return [f"taps = [({places}, np.s_[{taps}]) {tap_loops(case)}]"]
+
+
 UNPOOLING_NATIVES: dict[str, tuple[Native, ...]] = {
     "max_unpool": (
         torch_native(
@@ -236,8 +283,8 @@ UNPOOLING_NATIVES: dict[str, tuple[Native, ...]] = {
             partial(_jax_resize, 'method="nearest"'),
             requires_integer_scale,
         ),
-        Native("jax", "jax.numpy.repeat", partial(_repeat, "jnp"), requires_integer_scale),
-        Native("numpy", "numpy.repeat", partial(_repeat, "np"), requires_integer_scale),
+        Native("jax", "jax.numpy.repeat", partial(repeat, "jnp"), requires_integer_scale),
+        Native("numpy", "numpy.repeat", partial(repeat, "np"), requires_integer_scale),
         Native(
             "numpy",
             "numpy.kron",
@@ -246,12 +293,12 @@ UNPOOLING_NATIVES: dict[str, tuple[Native, ...]] = {
             once=_ones,
         ),
         Native("numpy", "numpy.broadcast_to", _broadcast, requires_integer_scale),
-        Native("cupy", "cupy.repeat", partial(_repeat, "cp"), requires_integer_scale),
-        Native("dask", "dask.array.repeat", partial(_repeat, "da"), requires_integer_scale),
+        Native("cupy", "cupy.repeat", partial(repeat, "cp"), requires_integer_scale),
+        Native("dask", "dask.array.repeat", partial(repeat, "da"), requires_integer_scale),
         Native(
             "numpy",
             "numpy.repeat, last axis first",
-            partial(_repeat, "np", last_first=True),
+            partial(repeat, "np", last_first=True),
             requires_integer_scale,
         ),
     ),
@@ -302,5 +349,13 @@ UNPOOLING_NATIVES: dict[str, tuple[Native, ...]] = {
             ),
             lambda case: {"scale_factor": case.scale, "mode": "bicubic"},
         ),
+    ),
+    "conv_transpose": (
+        torch_native("conv_transpose{d}d", requires_image_shape),
+        Native("jax", "jax.lax.conv_transpose", _jax_convolve, requires_batch),
+        Native(
+            "numpy", "numpy.matmul + slice addition", partial(_slice_addition, "np"), once=_taps
+        ),
+        Native("cupy", "cupy.matmul + slice addition", partial(_slice_addition, "cp"), once=_taps),
     ),
 }

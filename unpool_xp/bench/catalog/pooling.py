@@ -34,6 +34,7 @@ from unpool_xp.bench.catalog.gradients import (
     mean_taps,
     separable_gradient,
 )
+from unpool_xp.bench.catalog.native_mlx import MLX_NATIVES
 from unpool_xp.bench.catalog.native_pooling import POOLING_NATIVES
 
 
@@ -194,7 +195,7 @@ POOLING = (
     Operation(
         name="max_pool",
         function=unpool_xp.max_pool,
-        natives=POOLING_NATIVES["max_pool"],
+        natives=(*POOLING_NATIVES["max_pool"], *MLX_NATIVES["max_pool"]),
         parameters=WINDOW,
         input_layout=feature_map_layout,
         output_layout=lambda c: value_index_layout(_output_shape(c), c.dtype),
@@ -210,7 +211,7 @@ POOLING = (
     Operation(
         name="avg_pool",
         function=unpool_xp.avg_pool,
-        natives=POOLING_NATIVES["avg_pool"],
+        natives=(*POOLING_NATIVES["avg_pool"], *MLX_NATIVES["avg_pool"]),
         parameters=WINDOW,
         input_layout=feature_map_layout,
         output_layout=lambda c: {"averages": (_output_shape(c), c.dtype)},

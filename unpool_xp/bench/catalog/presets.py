@@ -262,6 +262,6 @@ def _whole_and_layers(decoder: Callable[[], Case]) -> Preset:
 PRESETS: dict[str, Callable[[], Preset]] = {
     "quick": lambda: Preset(_quick(), race=True),
     **{name: functools.partial(_whole_and_layers, made) for name, made in DECODERS.items()},
-    "full": lambda: Preset(_full(), compiled=("jax", "torch")),
+    "full": lambda: Preset(_full(), compiled=("jax", "torch", "mlx")),
     "gpu": lambda: Preset(_gpu(), compiled=("jax", "torch")),
 }

@@ -41,6 +41,7 @@ from unpool_xp.bench.catalog.gradients import (
     nearest_taps,
     separable_gradient,
 )
+from unpool_xp.bench.catalog.native_mlx import MLX_NATIVES
 from unpool_xp.bench.catalog.native_unpooling import UNPOOLING_NATIVES
 from unpool_xp.bench.catalog.pooling import draw_samples, value_index_layout
 
@@ -247,7 +248,7 @@ UNPOOLING = (
     Operation(
         name="max_unpool",
         function=unpool_xp.max_unpool,
-        natives=UNPOOLING_NATIVES["max_unpool"],
+        natives=(*UNPOOLING_NATIVES["max_unpool"], *MLX_NATIVES["max_unpool"]),
         parameters={**WINDOW, "output_size": OUTPUT_SIZE},
         input_layout=lambda c: value_index_layout(c.shape, c.dtype),
         output_layout=lambda c: {"unpooled": (_unpooled_shape(c), c.dtype)},
@@ -264,7 +265,7 @@ UNPOOLING = (
     Operation(
         name="nearest_unpool",
         function=unpool_xp.nearest_unpool,
-        natives=UNPOOLING_NATIVES["nearest_unpool"],
+        natives=(*UNPOOLING_NATIVES["nearest_unpool"], *MLX_NATIVES["nearest_unpool"]),
         parameters={"scale": SCALE},
         input_layout=feature_map_layout,
         output_layout=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
@@ -279,7 +280,7 @@ UNPOOLING = (
     Operation(
         name="linear_unpool",
         function=unpool_xp.linear_unpool,
-        natives=UNPOOLING_NATIVES["linear_unpool"],
+        natives=(*UNPOOLING_NATIVES["linear_unpool"], *MLX_NATIVES["linear_unpool"]),
         parameters={"scale": SCALE},
         input_layout=feature_map_layout,
         output_layout=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},
@@ -293,7 +294,7 @@ UNPOOLING = (
     Operation(
         name="cubic_unpool",
         function=unpool_xp.cubic_unpool,
-        natives=UNPOOLING_NATIVES["cubic_unpool"],
+        natives=(*UNPOOLING_NATIVES["cubic_unpool"], *MLX_NATIVES["cubic_unpool"]),
         parameters={"scale": SCALE},
         input_layout=feature_map_layout,
         output_layout=lambda c: {"unpooled": (_resized_shape(c), c.dtype)},

@@ -88,7 +88,7 @@ def check_backends(
     operations : iterable of str, optional
         Their names. Default: all.
     torch_compiled : bool, optional
-        Whether to compile with torch too, which takes seconds per trial.
+        Whether to compile with torch and MLX too, which takes seconds per trial.
     budget_s : float, optional
         Seconds after which nothing more is begun, and what is still busy is ended.
     progress : callable, optional
@@ -176,7 +176,7 @@ def check_operation(
         import jax
 
         jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
-    if backend.library == "jax" or (torch_compiled and backend.library == "torch"):
+    if backend.library == "jax" or (torch_compiled and backend.library in ("torch", "mlx")):
         modes.append("compiled")
     return [_check(backend, mode, operation, dtype) for mode in modes]
 

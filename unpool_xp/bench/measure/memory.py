@@ -24,8 +24,8 @@ def peak_bytes(
 ) -> int | None:
     """Return the most memory that one call adds to what its inputs hold.
 
-    Call it in a process of its own. On the host it is resident memory, as Linux counts it;
-    on a GPU what the library's allocator has handed out.
+    Call it in a process of its own. It is what the library's allocator has handed out, on a GPU
+    and with MLX; else resident memory, as Linux counts it.
 
     Parameters
     ----------

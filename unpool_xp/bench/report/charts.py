@@ -42,7 +42,7 @@ _SHAPES = (
 )
 _KNOWN_BACKENDS = (
     *("numpy", "torch:cpu", "jax:cpu", "cupy:cuda", "dask", "torch:cuda", "jax:cuda"),
-    "array_api_strict",
+    *("array_api_strict", "mlx:cpu", "mlx:gpu", "torch:mps"),
 )
 
 

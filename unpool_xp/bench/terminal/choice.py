@@ -19,8 +19,14 @@ from unpool_xp.bench.terminal.tables import print_line, text_table
 from unpool_xp.bench.verdicts.against import OtherMachine
 from unpool_xp.bench.verdicts.bootstrap import Verdict
 from unpool_xp.bench.verdicts.ranking import Ranked, Ranking
+from unpool_xp.capabilities import LIBRARIES, Library
 
 _BAR_LEVELS = "▁▂▃▄▅▆▇█"
+_THREAD_VARIABLES = {
+    "jax": "PJRT_NPROC",
+    "dask": "DASK_NUM_WORKERS",
+    "mlx": "VECLIB_MAXIMUM_THREADS",
+}
 _TALLEST_BAR = 16.0  # times the best: the tallest bar
 
 
@@ -176,17 +182,21 @@ def code_for(case: Case, row: Row) -> list[str]:
     The names of the inputs are those of the operation's arguments.
     """
     library, _, device = row.backend.partition(":")
-    compiler = "jax.jit" if library == "jax" else "torch.compile"
+    compiler = LIBRARIES.get(library, Library()).compiler
     before = []
     if row.threads_asked is not None:
-        variable = {"jax": "PJRT_NPROC", "dask": "DASK_NUM_WORKERS"}.get(library, "OMP_NUM_THREADS")
+        variable = _THREAD_VARIABLES.get(library, "OMP_NUM_THREADS")
         before.append(f"# before Python starts: export {variable}={row.threads_asked}")
     if device not in ("", "cpu"):
         before.append(f"# {', '.join(case.inputs)} on {device}")
     if row.implementation == "native":
         native = case.find_native(library, row.function)
         return [*before, *native.code(case, compiler if row.mode == "compiled" else None)]
-    imports = {"numpy": "import numpy as np", "dask": "import dask.array as da"}
+    imports = {
+        "numpy": "import numpy as np",
+        "dask": "import dask.array as da",
+        "mlx": "import mlx.core as mx",
+    }
     functions: dict[str, dict[str, None]] = {}  # by module, in order
     for part in case.parts:
         operation = part.definition

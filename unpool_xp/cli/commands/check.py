@@ -32,7 +32,7 @@ def check(
     backend: BackendOption = None,
     operation: OperationOption = None,
     torch_compiled: Annotated[
-        bool, typer.Option(help="Also check torch.compile (seconds per trial).")
+        bool, typer.Option(help="Also check torch.compile and mx.compile (seconds per trial).")
     ] = False,
     as_json: JsonOption = False,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,

@@ -76,7 +76,7 @@ def choose(
     ] = 20.0,
     timeout: TimeoutOption = TIMEOUT_SECONDS,
     torch_compiled: Annotated[
-        bool, typer.Option(help="Also measure torch.compile (seconds per size).")
+        bool, typer.Option(help="Also measure torch.compile and mx.compile (seconds per size).")
     ] = False,
     wait: WaitOption = False,
     as_json: JsonOption = False,
@@ -127,7 +127,7 @@ def choose(
     (case,) = in_pass([case], pass_)
     numbers = parse_threads(threads)
     rows, _, machines = read_measured(against, "nothing was measured") if against else ([], [], {})
-    compiled = ("jax", "torch") if torch_compiled else ("jax",)
+    compiled = ("jax", "torch", "mlx") if torch_compiled else ("jax",)
     with open_output("--markdown", markdown) as page, open_output("--csv", table) as csv_file:
         labels = resolve_labels(backend, to_time=True, with_gradients=case.backward)
         report_load(wait=wait)

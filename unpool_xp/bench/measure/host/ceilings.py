@@ -77,6 +77,8 @@ def plain_copy(backend: Backend, nbytes: int) -> tuple[Callable[[Any], Any], Any
         return lambda array: array.map_blocks(np.copy), source
     if backend.library == "cupy":  # whose asarray copies by a kernel, at a third of the rate
         return _driver_copy, source
+    if backend.library == "mlx":  # whose asarray copies at two thirds of the rate
+        return lambda array: array + 0, source
 
     def copy(array: Any) -> Any:
         return backend.xp.asarray(array, copy=True)
