@@ -17,8 +17,8 @@ import unpool_xp as ux
 from tests.support import minimal_library
 from tests.support.calls import CALLS, every_call, outputs
 from unpool_xp._array import repeat
+from unpool_xp._array.adapted.functions import matmul_by_sums
 from unpool_xp._array.namespace import inspect_inputs
-from unpool_xp._array.numeric import matmul_by_sums
 from unpool_xp._array.traits import ArrayTraits
 
 CHECKED = (ux.max_unpool, ux.fractional_max_unpool, ux.convert_indices)

@@ -1,7 +1,8 @@
 """An array library nobody has heard of: the standard's functions, immutable arrays, no more.
 
 Arrays cannot be set by index, have no methods of NumPy's, and index by ints, slices and ellipsis
-alone. What is not listed here, the package may not use.
+alone. What is not listed here, the package may not use. A place that is not there is an error, as
+some libraries read and write wherever they are told to. `lacking` makes a library with less.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import builtins  # whose bool the library's own dtype hides
 import operator
 import sys
 from collections.abc import Callable
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import array_api_compat.numpy as standard  # has them all with NumPy 1, too
@@ -19,7 +20,7 @@ import numpy as np
 FUNCTIONS = (
     "any arange argsort asarray astype broadcast_to concat full full_like isdtype matmul "
     "matrix_transpose max maximum min moveaxis permute_dims repeat reshape searchsorted stack "
-    "sum take where zeros zeros_like argmax finfo iinfo"
+    "sum take take_along_axis where zeros zeros_like argmax finfo iinfo"
 ).split()
 DTYPES = (
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex64 complex128"
@@ -76,15 +77,19 @@ def _bare(value: Any) -> Any:
 
 def _wrapped(function: Callable[..., Any], kind: type[Array]) -> Callable[..., Any]:
     def call(*args: Any, device: Any = None, **kwargs: Any) -> Any:
-        result = function(*_bare(args), **{k: _bare(v) for k, v in kwargs.items()})
+        args, kwargs = _bare(args), {k: _bare(v) for k, v in kwargs.items()}
+        if function.__name__.startswith("take"):
+            x, index = args
+            assert index.size == 0 or 0 <= index.min() <= index.max() < x.shape[kwargs["axis"]]
+        result = function(*args, **kwargs)
         return kind(result) if isinstance(result, np.ndarray | np.generic) else result
 
     return call
 
 
-def _info() -> Any:
+def _info(integer: str = "int64") -> Any:
     types = {"real floating": "float64", "complex floating": "complex128"}
-    types |= {"integral": "int64", "indexing": "int64"}
+    types |= {"integral": integer, "indexing": integer}
     return SimpleNamespace(
         default_dtypes=lambda device=None: {kind: np.dtype(name) for kind, name in types.items()}
     )
@@ -98,3 +103,109 @@ def names_of(kind: type[Array]) -> dict[str, Any]:
 
 
 globals().update(names_of(Array))
+
+
+def lacking(*gaps: str) -> type[Array]:
+    """Return the arrays of a library that lacks more, by names in `GAPS`."""
+    xp, kind = ModuleType("lacking"), type("Array", (Array,), {})
+    kind.__array_namespace__ = lambda self, api_version=None: xp  # type: ignore[method-assign]
+    vars(xp).update(names_of(kind))
+    for gap in gaps:
+        GAPS[gap](kind, vars(xp))
+    return kind
+
+
+Gap = Callable[[type[Array], dict[str, Any]], None]
+
+
+def _refuse(names: str, is_refused: Callable[[dict[str, Any]], builtins.bool]) -> Gap:
+    """Return the gap of functions that refuse some keywords."""
+
+    def remove(kind: type[Array], xp: dict[str, Any]) -> None:
+        def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                if is_refused(kwargs):
+                    raise TypeError(f"incompatible arguments: {kwargs}")
+                return function(*args, **kwargs)
+
+            return call
+
+        xp.update({name: refusing(xp[name]) for name in names.split() if name in xp})
+
+    return remove
+
+
+def _missing(name: str) -> Gap:
+    return lambda kind, xp: xp.pop(name, None) and None
+
+
+def _unsigned(kind: type[Array], xp: dict[str, Any]) -> None:
+    def counting(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: kind(function(*args, **kwargs)._data.astype("uint32"))
+
+    names = {"argmax", "argsort", "searchsorted"} & xp.keys()
+    xp.update({name: counting(xp[name]) for name in names})
+
+
+def _no_device(kind: type[Array], xp: dict[str, Any]) -> None:
+    def device(self: Array) -> Any:
+        raise AttributeError("device")
+
+    kind.device = property(device)
+
+
+def _no_int64(kind: type[Array], xp: dict[str, Any]) -> None:
+    def narrow(self: Array, data: Any) -> None:
+        data = np.asarray(data)
+        narrower = {"int64": "int32", "uint64": "uint32"}.get(str(data.dtype), data.dtype)
+        Array.__init__(self, data.astype(narrower))
+
+    kind.__init__ = narrow  # type: ignore[method-assign]
+    for name in ("int64", "uint64"):
+        del xp[name]
+    if "__array_namespace_info__" in xp:
+        xp["__array_namespace_info__"] = lambda: _info("int32")
+
+
+def _no_looks(kind: type[Array], xp: dict[str, Any]) -> None:
+    def look(self: Array) -> Any:
+        raise RuntimeError("this array has not been computed")
+
+    kind.__bool__ = kind.__int__ = look  # type: ignore[method-assign]
+
+
+def _no_integer_products(kind: type[Array], xp: dict[str, Any]) -> None:
+    matmul = xp["matmul"]
+
+    def inexact(a: Any, b: Any) -> Any:
+        if a.dtype.kind in "iu":
+            raise ValueError("only inexact types are supported")
+        return matmul(a, b)
+
+    xp["matmul"] = inexact
+
+
+def _no_bits(kind: type[Array], xp: dict[str, Any]) -> None:
+    iinfo = xp["iinfo"]
+    xp["iinfo"] = lambda dtype: SimpleNamespace(min=iinfo(dtype).min, max=iinfo(dtype).max)
+
+
+_MAKING = "arange asarray empty full full_like zeros zeros_like"
+_WITH_AXIS = "concat stack expand_dims take take_along_axis repeat sum max min argmax any"
+GAPS: dict[str, Gap] = {
+    "device": _no_device,
+    "device=": _refuse(_MAKING, lambda options: "device" in options),
+    "stable=": _refuse("argsort", lambda options: "stable" in options),
+    "copy=": _refuse("astype asarray", lambda options: "copy" in options),
+    "negative axes": _refuse(_WITH_AXIS, lambda options: (options.get("axis") or 0) < 0),
+    "signed counts": _unsigned,
+    "int64": _no_int64,
+    "looks": _no_looks,
+    "integer products": _no_integer_products,
+    "bits": _no_bits,
+    **{
+        name: _missing(name)
+        for name in "arange argsort repeat searchsorted take_along_axis "
+        "__array_namespace_info__".split()
+    },
+}

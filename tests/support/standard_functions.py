@@ -16,6 +16,7 @@ from unittest import mock
 import array_api_strict as strict
 
 from unpool_xp import backends
+from unpool_xp._array.adapted.namespace import forget
 from unpool_xp._plan import cache
 from unpool_xp.bench.check.run import check_operation
 from unpool_xp.capabilities import OPERATIONS
@@ -82,6 +83,7 @@ def trace(operation: str) -> tuple[set[str], set[str]]:
 
 def _runs(operation: str, dtypes: Iterable[str]) -> bool:
     cache.clear()  # a plan keeps arrays that it has made
+    forget()
     backend = backends.load("array_api_strict")
     checked = (one for dtype in dtypes for one in check_operation(backend, operation, dtype))
     return all(result.outcome != "failed" for result in checked)

@@ -75,11 +75,13 @@ _PREDICATES: dict[str, Callable[[object], bool]] = {
 
 
 def get_device(x: Array) -> Any:
-    """Return the device of an array."""
+    """Return the device of an array, None where its library knows of none."""
     kind = library(x)
     if kind == "numpy":
         return "cpu"
-    return x.device if kind == "torch" else array_api_compat.device(x)
+    if kind == "torch":
+        return x.device
+    return array_api_compat.device(x) if kind or hasattr(x, "device") else None
 
 
 def cast(xp: Namespace, x: Array, dtype: Any) -> Array:

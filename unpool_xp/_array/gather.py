@@ -90,17 +90,6 @@ def take_per_plane(info: InputInfo, x: Array, indices: Any, rank: int, axis: int
 
 def take_along_axis(info: InputInfo, x: Array, index: Array, axis: int) -> Array:
     """Return the elements at places that are given for each line along an axis."""
-    xp, device = info.xp, info.device
     if info.traits.library == "torch":  # whose own one broadcasts, which asks for plain sizes
         return sys.modules["torch"].gather(x, axis, index)
-    if hasattr(xp, "take_along_axis"):
-        return xp.take_along_axis(x, index, axis=axis)
-    # The standard before 2024.12: one take from the array made flat.
-    step = math.prod(x.shape[axis:][1:])
-    outer = math.prod(x.shape[:axis])
-    block = x.shape[axis] * step
-    first = xp.reshape(xp.arange(outer, device=device) * block, (outer, 1, 1))
-    inner = xp.reshape(xp.arange(step, device=device), (1, 1, step))
-    flat = xp.reshape(xp.astype(index, first.dtype), (outer, index.shape[axis], step))
-    cells = xp.reshape(first + flat * step + inner, (-1,))
-    return xp.reshape(xp.take(xp.reshape(x, (-1,)), cells), index.shape)
+    return info.xp.take_along_axis(x, index, axis=axis)

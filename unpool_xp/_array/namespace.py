@@ -13,6 +13,7 @@ import array_api_compat
 import numpy as np
 from array_api_compat import array_namespace as namespace
 
+from unpool_xp._array.adapted.namespace import adapt
 from unpool_xp._array.compat import (
     Array,
     Namespace,
@@ -38,7 +39,7 @@ class InputInfo(NamedTuple):
     @property
     def index_dtype(self) -> Any:
         """The default index dtype of the library."""
-        known = getattr(self.xp, "indexing_dtype", None)  # set by _fast_namespace
+        known = getattr(self.xp, "indexing_dtype", None)  # of one that is fast or adapted
         return known or _default_index_dtype(self.xp, self.device)
 
 
@@ -129,13 +130,13 @@ def _inspect(operation: str, kind: str, arrays: Mapping[str, Array]) -> InputInf
                     "them first, on Dask with compute_chunk_sizes()"
                 )
     devices = {name: get_device(array) for name, array in arrays.items()}
-    # A JAX tracer has no device; it follows the other arrays.
+    # A JAX tracer has no device; it follows the other arrays. Some libraries have none at all.
     known = [device for device in devices.values() if device is not None]
     if any(device != known[0] for device in known[1:]):
         got_devices = ", ".join(f"{name}: {device}" for name, device in devices.items())
         raise ValueError(f"{operation}: all arrays must be on one device, got {got_devices}")
     device = known[0] if len(known) == len(devices) else None
-    return InputInfo(xp, device, traits, make_plan)
+    return InputInfo(xp if kind else adapt(xp, device), device, traits, make_plan)
 
 
 def _plan_of_traced_sizes(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:

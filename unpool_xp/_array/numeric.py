@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from unpool_xp._array.adapted.functions import matmul_by_sums
 from unpool_xp._array.compat import Array, native
 from unpool_xp._array.namespace import InputInfo
 
@@ -103,14 +104,6 @@ def without_float_errors(compute: Callable[..., Any], info: InputInfo, *argument
     except FloatingPointError:
         with quiet(info):
             return compute(info, *arguments)
-
-
-def matmul_by_sums(a: Array, b: Array) -> Array:
-    """Return it without a matrix product, which PyTorch on CUDA has for no integers."""
-    total = a[..., :, :1] * b[..., :1, :]
-    for k in range(1, a.shape[-1]):
-        total += a[..., :, k : k + 1] * b[..., k : k + 1, :]
-    return total
 
 
 def quiet(info: InputInfo) -> AbstractContextManager[Any]:

@@ -148,10 +148,15 @@ def _scatter_inside(
                 else:
                     part[flat] = values[piece]
         return xp.reshape(planes, target.shape)
-    row_starts = xp.arange(rows, dtype=info.index_dtype, device=device) * size
-    flat = xp.reshape(xp.astype(positions, info.index_dtype) + row_starts[:, None], (-1,))
-    plane, values = xp.reshape(target, (-1,)), xp.reshape(values, (-1,))
-    return xp.reshape(_scatter_by_sorting(info, plane, values, flat, add=add), target.shape)
+    # As many planes at a time as an index can count.
+    step = max(int(xp.iinfo(info.index_dtype).max) // max(size, m, 1), 1)
+    arrays = xp.reshape(target, (rows, size)), values, positions
+    parts = [
+        _scatter_by_sorting(info, *[x[row : min(row + step, rows), :] for x in arrays], add=add)
+        for row in range(0, max(rows, 1), step)
+    ]
+    whole = parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
+    return xp.reshape(whole, target.shape)
 
 
 def _scatter_jax(
@@ -181,12 +186,16 @@ def _scatter_jax(
 def _scatter_by_sorting(
     info: InputInfo, target: Array, values: Array, positions: Array, *, add: bool
 ) -> Array:
-    """Scatter vectors with the standard alone: every cell of the target looks up its value."""
-    if positions.shape[0] == 0:
+    """Scatter rows with the standard alone: every cell of the target looks up its value."""
+    if 0 in positions.shape:
         return target
-    xp = info.xp
-    order = xp.argsort(positions, stable=True)
-    positions, values = xp.take(positions, order), xp.take(values, order)
+    xp, dtype, device = info.xp, info.index_dtype, info.device
+    rows, size = target.shape
+    row_starts = xp.reshape(xp.arange(rows, dtype=dtype, device=device) * size, (rows, 1))
+    positions = xp.reshape(xp.astype(positions, dtype) + row_starts, (-1,))
+    target, values = xp.reshape(target, (-1,)), xp.reshape(values, (-1,))
+    order = xp.argsort(positions)
+    positions, values = xp.take(positions, order, axis=0), xp.take(values, order, axis=0)
     if add:
         # A segmented scan: after log2 steps the last of equal positions holds their sum.
         step = 1
@@ -195,9 +204,10 @@ def _scatter_by_sorting(
             moved = xp.where(same, values[:-step], xp.zeros_like(values[:-step]))
             values = xp.concat([values[:step], values[step:] + moved])
             step *= 2
-    cells = xp.arange(target.shape[0], dtype=positions.dtype, device=info.device)
+    cells = xp.arange(rows * size, dtype=dtype, device=device)
     last = xp.searchsorted(positions, cells, side="right") - 1
     last = xp.where(last < 0, xp.zeros_like(last), last)
-    found = xp.take(values, last)
-    hit = xp.take(positions, last) == cells
-    return xp.where(hit, target + found if add else found, target)
+    found = xp.take(values, last, axis=0)
+    hit = xp.take(positions, last, axis=0) == cells
+    placed = xp.where(hit, target + found if add else found, target)
+    return xp.reshape(placed, (rows, size))

@@ -102,6 +102,8 @@ def _as_positions(info: InputInfo, operation: str, indices: Array, plane: Shape)
     if dtype == xp.int64 or (dtype == xp.int32 and math.prod(plane) < 2**31):
         return indices
     index_dtype = info.index_dtype
+    if xp.iinfo(dtype).bits > xp.iinfo(index_dtype).bits:  # what is too large must stay so
+        index_dtype = xp.int64
     if math.prod(plane) > xp.iinfo(index_dtype).max:
         raise ValueError(f"{operation}: {index_dtype} cannot count a plane of shape {plane}")
     return xp.astype(indices, index_dtype)

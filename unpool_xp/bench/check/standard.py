@@ -24,52 +24,45 @@ def _names(text: str) -> tuple[str, ...]:
 # ways, in `unpool_xp._array`.
 NEEDS: dict[str, tuple[str, ...]] = {
     "max_pool": _names(
-        "__add__ __array_namespace_info__ __floordiv__ __getitem__ __gt__ __lt__ __mul__ "
-        "__ne__ __or__ __sub__ arange asarray astype concat finfo full iinfo isdtype "
-        "maximum reshape where zeros zeros_like"
+        "__add__ __floordiv__ __getitem__ __gt__ __lt__ __mul__ __ne__ __or__ __sub__ "
+        "asarray astype concat finfo full iinfo isdtype maximum reshape where zeros "
+        "zeros_like"
     ),
     "avg_pool": _names(
-        "__add__ __array_namespace_info__ __floordiv__ __getitem__ __gt__ __lt__ __mul__ "
-        "__rsub__ __sub__ __truediv__ arange asarray astype concat finfo full_like isdtype "
-        "reshape where zeros zeros_like"
+        "__add__ __floordiv__ __getitem__ __gt__ __lt__ __mul__ __rsub__ __sub__ __truediv__ "
+        "asarray astype concat finfo full_like isdtype reshape where zeros zeros_like"
     ),
     "adaptive_max_pool": _names(
-        "__add__ __array_namespace_info__ __getitem__ __gt__ __ne__ __or__ arange asarray "
-        "broadcast_to finfo full iinfo isdtype maximum permute_dims reshape take where"
+        "__add__ __getitem__ __gt__ __ne__ __or__ asarray broadcast_to finfo full iinfo "
+        "isdtype maximum permute_dims reshape take where"
     ),
     "adaptive_avg_pool": _names(
-        "__add__ __array_namespace_info__ __getitem__ __truediv__ asarray finfo isdtype "
-        "permute_dims reshape take"
+        "__add__ __getitem__ __truediv__ asarray finfo isdtype permute_dims reshape take"
     ),
     "fractional_max_pool": _names(
-        "__add__ __array_namespace_info__ __gt__ __mul__ __ne__ __or__ asarray astype "
-        "broadcast_to iinfo isdtype maximum where"
+        "__add__ __gt__ __mul__ __ne__ __or__ asarray astype broadcast_to iinfo isdtype "
+        "maximum where"
     ),
-    "nearest_unpool": _names("__array_namespace_info__ asarray isdtype repeat take"),
+    "nearest_unpool": _names("asarray isdtype take"),
     "max_unpool": _names(
-        "__add__ __array_namespace_info__ __bool__ __eq__ __ge__ __getitem__ __lt__ __mul__ "
-        "__or__ __sub__ arange argsort asarray astype isdtype max min reshape searchsorted "
-        "take where zeros zeros_like"
+        "__add__ __bool__ __eq__ __ge__ __getitem__ __lt__ __mul__ __or__ __sub__ asarray "
+        "astype iinfo isdtype max min reshape take where zeros zeros_like"
     ),
     "linear_unpool": _names(
-        "__add__ __array_namespace_info__ __getitem__ __mul__ asarray concat finfo isdtype "
-        "reshape stack take"
+        "__add__ __getitem__ __mul__ asarray concat finfo isdtype reshape stack take"
     ),
-    "cubic_unpool": _names(
-        "__add__ __array_namespace_info__ __getitem__ __mul__ asarray finfo isdtype take"
-    ),
+    "cubic_unpool": _names("__add__ __getitem__ __mul__ asarray finfo isdtype take"),
     "fractional_max_unpool": _names(
-        "__add__ __array_namespace_info__ __bool__ __eq__ __ge__ __getitem__ __lt__ __mul__ "
-        "__or__ __sub__ arange argsort asarray astype concat finfo isdtype max min reshape "
-        "searchsorted stack take where zeros_like"
+        "__add__ __bool__ __eq__ __ge__ __getitem__ __lt__ __mul__ __or__ __sub__ asarray "
+        "astype concat finfo iinfo isdtype max min reshape stack take where zeros_like"
     ),
     "conv_transpose": _names(
         "__add__ __getitem__ asarray concat finfo isdtype matmul matrix_transpose reshape "
         "stack zeros"
     ),
     "convert_indices": _names(
-        "__add__ __array_namespace_info__ __bool__ __ge__ __lt__ __mul__ __or__ arange "
-        "asarray astype iinfo isdtype max min permute_dims reshape"
+        "__add__ __bool__ __ge__ __lt__ __mul__ __or__ asarray astype iinfo isdtype max min "
+        "permute_dims reshape"
     ),
 }
 

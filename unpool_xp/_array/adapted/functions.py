@@ -1,0 +1,89 @@
+"""Functions of the standard, by a few others of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from unpool_xp._array.compat import Array, Namespace
+
+
+def argsort(xp: Namespace, keys: Array, dtype: Any, device: Any) -> Array:
+    """Return the order that sorts a vector, equal keys as they come, by a bitonic network.
+
+    Batcher (1968), Sorting networks and their applications: log2(n) * (log2(n) + 1) / 2 steps, each
+    of which compares the elements in pairs.
+    """
+    n = keys.shape[0]
+    if n < 2:
+        return xp.zeros((n,), dtype=dtype, device=device)
+    size = 2 ** (n - 1).bit_length()
+    places = xp.arange(size, dtype=dtype, device=device)
+    if size > n:  # what is added comes last: no key is larger, and no place smaller
+        largest = xp.iinfo(keys.dtype).max
+        keys = xp.concat([keys, xp.full((size - n,), largest, dtype=keys.dtype, device=device)])
+    for power in range(1, size.bit_length()):
+        for distance in (2**k for k in reversed(range(power))):
+            pairs = (size // (2 * distance), 2, distance)
+            keys, places = xp.reshape(keys, pairs), xp.reshape(places, pairs)
+            first, second = keys[:, 0, :], keys[:, 1, :]
+            place, other = places[:, 0, :], places[:, 1, :]
+            # Every second run of this length is sorted the other way round.
+            numbers = xp.arange(pairs[0], dtype=dtype, device=device) * (2 * distance)
+            is_falling = xp.reshape(numbers // 2**power % 2 == 1, (-1, 1))
+            swap = ((first > second) | ((first == second) & (place > other))) != is_falling
+            keys = xp.stack([xp.where(swap, second, first), xp.where(swap, first, second)], axis=1)
+            places = xp.stack([xp.where(swap, other, place), xp.where(swap, place, other)], axis=1)
+    return xp.reshape(places, (-1,))[:n]
+
+
+def searchsorted(xp: Namespace, keys: Array, wanted: Array, dtype: Any, device: Any) -> Array:
+    """Return how many keys of a sorted vector are at most as large as each one wanted."""
+    n = keys.shape[0]
+    found = xp.zeros(wanted.shape, dtype=dtype, device=device)
+    for step in (2**k for k in reversed(range(n.bit_length()))):
+        last = found + (step - 1)  # of the keys that would be counted
+        beyond = last >= n
+        last = xp.where(beyond, xp.zeros_like(last), last)
+        counts = xp.where(beyond, xp.zeros_like(beyond), xp.take(keys, last, axis=0) <= wanted)
+        found = xp.where(counts, found + step, found)
+    return found
+
+
+def take_along_axis(
+    xp: Namespace, x: Array, index: Array, axis: int, dtype: Any, device: Any
+) -> Array:
+    """Return the elements at places given for each line along a (non-negative) axis.
+
+    One take from the array made flat, of as many lines at a time as the dtype can count.
+    """
+    step, outer = math.prod(x.shape[axis + 1 :]), math.prod(x.shape[:axis])
+    block = x.shape[axis] * step
+    rows = max(int(xp.iinfo(dtype).max) // max(block, 1), 1)
+    x = xp.reshape(x, (outer, block))
+    places = xp.reshape(xp.astype(index, dtype), (outer, index.shape[axis], step))
+    inner = xp.reshape(xp.arange(step, dtype=dtype, device=device), (1, 1, step))
+    taken = []
+    for start in range(0, max(outer, 1), rows):
+        lines = slice(start, min(start + rows, outer))
+        part = places[lines, ...]
+        first = xp.arange(part.shape[0], dtype=dtype, device=device) * block
+        cells = xp.reshape(first, (-1, 1, 1)) + part * step + inner
+        flat = xp.reshape(x[lines, ...], (-1,))
+        taken.append(xp.take(flat, xp.reshape(cells, (-1,)), axis=0))
+    return xp.reshape(taken[0] if len(taken) == 1 else xp.concat(taken), index.shape)
+
+
+def repeat(xp: Namespace, x: Array, repeats: int, axis: int) -> Array:
+    """Return each element so many times along a (non-negative) axis."""
+    before, after = x.shape[: axis + 1], x.shape[axis + 1 :]
+    wide = xp.broadcast_to(xp.reshape(x, (*before, 1, *after)), (*before, repeats, *after))
+    return xp.reshape(wide, (*before[:-1], before[-1] * repeats, *after))
+
+
+def matmul_by_sums(a: Array, b: Array) -> Array:
+    """Return the matrix product of a (..., m, k) and b (..., k, n), k at least 1, by k products."""
+    total = a[..., :, :1] * b[..., :1, :]
+    for k in range(1, a.shape[-1]):
+        total += a[..., :, k : k + 1] * b[..., k : k + 1, :]
+    return total

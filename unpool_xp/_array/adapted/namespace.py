@@ -1,0 +1,227 @@
+"""A namespace in which the functions that a library lacks are there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from unpool_xp._array.adapted import functions
+from unpool_xp._array.compat import Array, Namespace, cast
+
+_known: dict[tuple[int, str], AdaptedNamespace] = {}
+
+
+def adapt(xp: Namespace, device: Any) -> AdaptedNamespace:
+    """Return the namespace of a library without a name; its gaps are looked for once a device."""
+    key = (id(xp), str(device))  # which it keeps, so that no other one has its number
+    if key not in _known:
+        _known[key] = AdaptedNamespace(xp, device)
+    return _known[key]
+
+
+def forget() -> None:
+    """Forget what libraries lack."""
+    _known.clear()
+
+
+def works(call: Callable[[], Any]) -> bool:
+    """Return whether a library can do this."""
+    try:
+        call()
+    except Exception:
+        return False
+    return True
+
+
+# What each function makes a small array of.
+_SMALL: dict[str, tuple[Any, ...]] = {
+    "arange": (1,),
+    "asarray": ([0],),
+    "full": ((1,), 0),
+    "zeros": ((1,),),
+}
+
+
+class AdaptedNamespace:
+    """The functions of a library; what it lacks or has in a form of its own is made up for.
+
+    Axes are counted from the front, and numbers of elements are of the default index dtype.
+    """
+
+    def __init__(self, xp: Namespace, device: Any) -> None:
+        self._xp, self._device = xp, device
+        self._takes_device: dict[str, bool] = {}
+        self.__name__ = getattr(xp, "__name__", type(xp).__name__)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._xp, name)
+
+    @functools.cached_property
+    def indexing_dtype(self) -> Any:
+        """The default index dtype."""
+        import array_api_extra
+
+        try:
+            dtype = array_api_extra.default_dtype(self._xp, "indexing", device=self._device)
+            self.asarray([0], dtype=dtype, device=self._device)
+        except Exception:  # that of its integers, then
+            return self.asarray([0], device=self._device).dtype
+        return dtype
+
+    @property
+    def int64(self) -> Any:
+        """The widest integer dtype."""
+        return getattr(self._xp, "int64", self._xp.int32)
+
+    # --- making arrays ----------------------------------------------------------------------------
+
+    def _make(self, name: str, *arguments: Any, device: Any, **options: Any) -> Array:
+        make = getattr(self._xp, name)
+        if name not in self._takes_device:
+            self._takes_device[name] = works(lambda: make(*_SMALL[name], device=device))
+        if self._takes_device[name]:
+            options["device"] = device
+        return make(*arguments, **options)
+
+    def arange(self, *limits: int, dtype: Any = None, device: Any = None) -> Array:
+        """Return the numbers between limits."""
+        if not hasattr(self._xp, "arange"):
+            return self.asarray(np.arange(*limits), dtype=dtype, device=device)
+        return self._make("arange", *limits, dtype=dtype, device=device)
+
+    def asarray(self, values: Any, *, dtype: Any = None, device: Any = None) -> Array:
+        """Return an array of values."""
+        return self._make("asarray", values, dtype=dtype, device=device)
+
+    def full(
+        self, shape: Sequence[int], value: Any, *, dtype: Any = None, device: Any = None
+    ) -> Array:
+        """Return an array of one value."""
+        return self._make("full", shape, value, dtype=dtype, device=device)
+
+    def zeros(self, shape: Sequence[int], *, dtype: Any = None, device: Any = None) -> Array:
+        """Return an array of zeros."""
+        return self._make("zeros", shape, dtype=dtype, device=device)
+
+    @functools.cached_property
+    def _copies(self) -> bool:
+        x = self.asarray([0], device=self._device)
+        return works(lambda: self._xp.astype(x, x.dtype, copy=True))
+
+    def astype(self, x: Array, dtype: Any, *, copy: bool = False) -> Array:
+        """Return the array in another dtype; in memory of its own, if that is asked for."""
+        if copy and self._copies:
+            return self._xp.astype(x, dtype, copy=True)
+        x = self._xp.astype(x, dtype)
+        return self._xp.concat([x[:1, ...], x[1:, ...]], axis=0) if copy else x
+
+    # --- axes -------------------------------------------------------------------------------------
+
+    def concat(self, arrays: Sequence[Array], *, axis: int = 0) -> Array:
+        """Return arrays one after the other."""
+        return self._xp.concat(arrays, axis=axis % arrays[0].ndim)
+
+    def stack(self, arrays: Sequence[Array], *, axis: int = 0) -> Array:
+        """Return arrays on a new axis."""
+        return self._xp.stack(arrays, axis=axis % (arrays[0].ndim + 1))
+
+    def expand_dims(self, x: Array, *, axis: int = 0) -> Array:
+        """Return the array with an axis of one element."""
+        axis %= x.ndim + 1
+        return self._xp.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+
+    def _reduce(self, name: str, x: Array, axis: int | None) -> Array:
+        axes = {} if axis is None else {"axis": axis % x.ndim}
+        return getattr(self._xp, name)(x, **axes)
+
+    def max(self, x: Array, *, axis: int | None = None) -> Array:
+        """Return the largest elements."""
+        return self._reduce("max", x, axis)
+
+    def sum(self, x: Array, *, axis: int | None = None) -> Array:
+        """Return the sums of elements."""
+        return self._reduce("sum", x, axis)
+
+    def argmax(self, x: Array, *, axis: int | None = None) -> Array:
+        """Return the places of the largest elements."""
+        return self._as_index(self._reduce("argmax", x, axis))
+
+    # --- places -----------------------------------------------------------------------------------
+
+    def take(self, x: Array, index: Array, *, axis: int = 0) -> Array:
+        """Return the elements at places along an axis."""
+        return self._xp.take(x, self._as_index(index), axis=axis % x.ndim)
+
+    def take_along_axis(self, x: Array, index: Array, *, axis: int) -> Array:
+        """Return the elements at places that are given for each line along an axis."""
+        axis %= x.ndim
+        if self._takes_along_axis:
+            return self._xp.take_along_axis(x, self._as_index(index), axis=axis)
+        return functions.take_along_axis(self, x, index, axis, self.indexing_dtype, self._device)
+
+    @functools.cached_property
+    def _takes_along_axis(self) -> bool:
+        vector = self._vector
+        return works(lambda: self._xp.take_along_axis(vector, vector, axis=0))
+
+    def repeat(self, x: Array, repeats: int, *, axis: int) -> Array:
+        """Return each element so many times along an axis."""
+        axis %= x.ndim
+        if self._repeats:
+            return self._xp.repeat(x, repeats, axis=axis)
+        return functions.repeat(self, x, repeats, axis)
+
+    @functools.cached_property
+    def _repeats(self) -> bool:
+        return works(lambda: self._xp.repeat(self._vector, 2, axis=0))
+
+    def argsort(self, x: Array) -> Array:
+        """Return the order that sorts a vector."""
+        if self._sorts:
+            return self._as_index(self._xp.argsort(x))
+        return functions.argsort(self, x, self.indexing_dtype, self._device)
+
+    @functools.cached_property
+    def _sorts(self) -> bool:
+        return works(lambda: self._xp.argsort(self._vector))
+
+    def searchsorted(self, keys: Array, wanted: Array, *, side: str) -> Array:
+        """Return how many keys of a sorted vector are at most as large; side is "right"."""
+        if self._searches:
+            return self._as_index(self._xp.searchsorted(keys, wanted, side=side))
+        return functions.searchsorted(self, keys, wanted, self.indexing_dtype, self._device)
+
+    @functools.cached_property
+    def _searches(self) -> bool:
+        vector = self._vector
+        return works(lambda: self._xp.searchsorted(vector, vector, side="right"))
+
+    @functools.cached_property
+    def _vector(self) -> Array:
+        return self.asarray([0], dtype=self.indexing_dtype, device=self._device)
+
+    def _as_index(self, numbers: Array) -> Array:
+        return cast(self._xp, numbers, self.indexing_dtype)
+
+    # --- numbers ----------------------------------------------------------------------------------
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Return the matrix product, of integers too."""
+        if not self._multiplies_integers and self._xp.isdtype(a.dtype, "integral"):
+            return functions.matmul_by_sums(a, b)
+        return self._xp.matmul(a, b)
+
+    @functools.cached_property
+    def _multiplies_integers(self) -> bool:
+        one = self._xp.reshape(self._vector, (1, 1))
+        return works(lambda: self._xp.matmul(one, one))
+
+    def iinfo(self, dtype: Any) -> Any:
+        """Return the limits of an integer dtype."""
+        limits = self._xp.iinfo(dtype)
+        low, high = int(limits.min), int(limits.max)
+        return SimpleNamespace(min=low, max=high, bits=(high - low).bit_length())
