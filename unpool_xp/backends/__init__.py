@@ -13,7 +13,7 @@ from unpool_xp.backends.base import (
     DeviceFacts,
     GradientsUnavailableError,
 )
-from unpool_xp.backends.registry import available, full_label, known, load
+from unpool_xp.backends.registry import available, full_label, known, load, unlisted
 
 __all__ = [
     "Backend",
@@ -27,4 +27,5 @@ __all__ = [
     "full_label",
     "known",
     "load",
+    "unlisted",
 ]

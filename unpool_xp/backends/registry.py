@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from unpool_xp.backends.base import Backend, BackendBrokenError, BackendUnavailableError
+from unpool_xp.backends.discovery import Unlisted, find_unlisted, load_unlisted
 from unpool_xp.backends.dpnp import load_dpnp
 from unpool_xp.backends.files import add_source, explain_file, import_file, read_sources
 from unpool_xp.backends.libraries import (
@@ -55,7 +56,7 @@ def _plugins() -> dict[str, EntryPoint]:
 
 
 def known() -> list[str]:
-    """Return every label that `load` understands, whether or not it loads here.
+    """Return the label of every backend that has one, whether or not it loads here.
 
     Returns
     -------
@@ -63,6 +64,24 @@ def known() -> list[str]:
         The built-in labels, then those of plug-ins.
     """
     return [*_LOADERS, *(name for name in _plugins() if name not in _LOADERS)]
+
+
+def unlisted() -> dict[str, str]:
+    """Return the installed libraries of the array API standard that are not `known`.
+
+    `load` takes them too: what it makes of them is all by the standard.
+
+    Returns
+    -------
+    dict of str to str
+        The name of the namespace, by label. Nothing is imported to find them: they declare
+        themselves by an entry point in the group ``array_api``, or are known not to.
+    """
+    return {label: library.module for label, library in _unlisted().items()}
+
+
+def _unlisted() -> dict[str, Unlisted]:
+    return find_unlisted(label.partition(":")[0] for label in known())
 
 
 def name_file(source: str, label: str) -> None:
@@ -104,8 +123,8 @@ def _load_file(source: str) -> Backend:
     return found
 
 
-def _find_in_files(label: str) -> Backend:
-    """Return the backend of a file, by the file or by the label that it has."""
+def _find_elsewhere(label: str) -> Backend:
+    """Return the backend of a file, by the file or by its label, or an unlisted library's."""
     if label in read_sources(VARIABLE):
         return _load_file(label)
     for source in read_sources(VARIABLE):
@@ -113,6 +132,8 @@ def _find_in_files(label: str) -> Backend:
             backend = _load_file(source)
             if backend.label == label:
                 return backend
+    if label in (others := _unlisted()):
+        return load_unlisted(label, others[label])
     raise ValueError(f"unknown backend {label!r}; known: {', '.join(known())}")
 
 
@@ -122,8 +143,8 @@ def full_label(label: str) -> str:
     Parameters
     ----------
     label : str
-        One of `known`, a library alone, or a file and what makes a `Backend` in it, such as
-        ``"my_backend.py:load"``.
+        One of `known` or `unlisted`, a library alone, or a file and what makes a `Backend` in it,
+        such as ``"my_backend.py:load"``.
 
     Returns
     -------
@@ -149,7 +170,7 @@ def full_label(label: str) -> str:
     if label.endswith(".py"):
         raise ValueError(f"{label}: say what makes the backend, as in {label}:load")
     label = _ALIASES.get(label, label)
-    if label not in known() and not read_sources(VARIABLE):
+    if label not in known() and not read_sources(VARIABLE) and label not in _unlisted():
         raise ValueError(f"unknown backend {label!r}; known: {', '.join(known())}")
     return label
 
@@ -160,9 +181,9 @@ def load(label: str) -> Backend:
     Parameters
     ----------
     label : str
-        ``library[:device]``, one of `known`; ``"torch"`` and ``"jax"`` mean the CPU, ``"cupy"``
-        the GPU, and ``"mlx"`` what MLX takes itself: the GPU on a Mac with Apple silicon, else the
-        CPU. Or a file: ``"my_backend.py:load"``.
+        ``library[:device]``, one of `known` or `unlisted`; ``"torch"`` and ``"jax"`` mean the
+        CPU, ``"cupy"`` the GPU, and ``"mlx"`` what MLX takes itself: the GPU on a Mac with Apple
+        silicon, else the CPU. Or a file: ``"my_backend.py:load"``.
 
     Returns
     -------
@@ -192,7 +213,7 @@ def load(label: str) -> Backend:
     """
     label = full_label(label)
     if label not in known():
-        return _find_in_files(label)
+        return _find_elsewhere(label)
     try:
         backend = _LOADERS[label]() if label in _LOADERS else _plugins()[label].load()()
     except BackendUnavailableError:

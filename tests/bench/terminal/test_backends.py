@@ -25,12 +25,12 @@ ROW = {
 NO_POOL = dict.fromkeys(("spin_s", "warm_s", "rested_s"))
 
 
-def printed(*rows: dict[str, Any]) -> list[str]:
+def printed(*rows: dict[str, Any], width: int = 80) -> list[str]:
     """Return the lines of the tables; none may be longer than the terminal is wide."""
     file = io.StringIO()
-    terminal.print_backends(Console(file=file, width=80, highlight=False), rows)
+    terminal.print_backends(Console(file=file, width=width, highlight=False), rows)
     lines = file.getvalue().splitlines()
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) <= width
     return [" ".join(line.split()) for line in lines]
 
 
@@ -95,3 +95,17 @@ def test_the_machine_s_limits_and_load_are_said(
     file = io.StringIO()
     terminal.print_machine(Console(file=file, width=80, highlight=False), others)
     assert file.getvalue().splitlines() == lines
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_other_libraries_have_a_table_of_what_was_tried_and_lines_of_what_they_lack(
+    width: int,
+) -> None:
+    failed = {"outcome": "failed", "detail": "crashed: [it] ended", "lacks": []}
+    tried = {"max_pool": failed, "max_unpool": failed | {"lacks": ["argsort", "take"]}}
+    row = {"backend": "mine", "version": "1.2", "tried": tried}
+    text = " ".join(printed(row, row | {"backend": "other"}, width=width))
+    assert "no max_pool: crashed: [it] ended mine: no max_unpool: the library has no arg" in text
+    table = {40: "mine version: 1.2; max_pool: no;", 60: "mine 1.2 no no", 80: "mine 1.2 no no"}
+    assert table[width] in text
+    assert "thread" not in text

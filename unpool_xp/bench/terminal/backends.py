@@ -19,14 +19,15 @@ _BUSY_SHARE = 0.1  # of the cores: beyond it, times are not to be trusted
 
 def print_backends(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """Print what is here, what its threads cost, and what is missing and why."""
-    present = [row for row in rows if "missing" not in row]
+    present = [row for row in rows if "missing" not in row and "tried" not in row]
     columns = ("backend", "version", "threads", "copy\nGB/s", "matmul\nGFLOP/s", "device")
     table = text_table(*columns, align="LLRRRl")
     for row in present:
         rates = (_rate(row.get(name)) for name in ("copy_gb_s", "product_gflop_s"))
         threads = str(row["threads"] or "-")
         table.add_row(row["backend"], row["version"], threads, *rates, _short(row["device"]))
-    console.print(table)
+    if present:
+        console.print(table)
     measured = [row for row in present if "pool_threads" in row]
     if measured:
         heads = ("thread pool", "threads", "spins after a call", "first call after a rest")
@@ -41,6 +42,30 @@ def print_backends(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
         if reason:
             what = "not here" if "missing" in row else "not measured"
             print_line(console, escape(f"{what}: {row['backend']}: {reason}"), style="dim")
+    _print_tried(console, [row for row in rows if "tried" in row])
+
+
+def _print_tried(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the libraries that have no backend here, and what two operations lack on each."""
+    if not rows:
+        return
+    console.print()
+    operations = list(rows[0]["tried"])
+    table = text_table("other library", "version", *operations, align="LL" + "l" * len(operations))
+    for row in rows:
+        passed = (row["tried"][name]["outcome"] == "passed" for name in operations)
+        table.add_row(row["backend"], row["version"], *("ok" if ok else "no" for ok in passed))
+    console.print(table)
+    for row in rows:
+        reasons: dict[str, list[str]] = {}
+        for operation, result in row["tried"].items():
+            if result["outcome"] != "passed":
+                lacks = ", ".join(result["lacks"])
+                reason = f"the library has no {lacks}" if lacks else result["detail"]
+                reasons.setdefault(reason, []).append(operation)
+        for reason, names in reasons.items():
+            said = f"{row['backend']}: no {' or '.join(names)}: {reason}"
+            print_line(console, escape(said), style="dim")
 
 
 def print_machine(console: Console, other_cpus: float | None) -> None:

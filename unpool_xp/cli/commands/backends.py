@@ -16,6 +16,7 @@ from unpool_xp.cli.stopping import Stop, StoppableCommand
 
 _LOAD_SECONDS = 0.5
 _TIMEOUT_SECONDS = 120.0
+_TRIED = ("max_pool", "max_unpool")  # together they need most of what any operation does
 
 
 @app.command("backends", cls=StoppableCommand)
@@ -24,12 +25,17 @@ def show_backends(
     as_json: JsonOption = False,
     quick: Annotated[bool, typer.Option(help="Leave out what has to be measured.")] = False,
 ) -> None:
-    """List the installed backends, their devices, copy and matmul rates, and thread pools."""
+    """List the installed backends, their devices, copy and matmul rates, and thread pools.
+
+    Other installed libraries of the array API standard are tried with two operations.
+    """
     from unpool_xp.bench.measure.host.load import other_cpus
     from unpool_xp.bench.terminal import backends as terminal
 
     try:
-        labels = list(dict.fromkeys(map(backends.full_label, backend or backends.known())))
+        unlisted = backends.unlisted()
+        everything = backend or [*backends.known(), *unlisted]
+        labels = list(dict.fromkeys(map(backends.full_label, everything)))
     except ValueError as error:
         fail(str(error))
     rows: dict[str, dict[str, Any]] = {}
@@ -42,16 +48,14 @@ def show_backends(
         finally:  # where it is stopped, those that have started are known
             rows |= {label: row for label in labels if (row := _describe(pool, label))}
         progress.remove_task(task)
-        present = [label for label in labels if "missing" not in rows[label] and not quick]
-        task = progress.add_task("measuring", total=len(present))
-        for label in present:
-            row = rows[label] | {"other_cpus": others}
-            try:
-                for command in ("ceilings", "thread_pool"):
-                    row |= pool[label].ask(command, timeout=_TIMEOUT_SECONDS)
-            except (WorkerError, WorkerLostError) as error:
-                row["not_measured"] = str(error)
-            rows[label] = row
+        asked = [name for name in labels if "missing" not in rows[name]]
+        asked = [name for name in asked if name in unlisted or not quick]
+        task = progress.add_task("measuring", total=len(asked))
+        for label in asked:
+            if label in unlisted:
+                rows[label]["tried"] = _try(pool, label)
+            else:
+                rows[label] |= {"other_cpus": others} | _measure(pool, label)
             progress.advance(task)
     if not rows:
         stop.raise_again()
@@ -75,3 +79,27 @@ def _describe(pool: Pool, label: str) -> dict[str, Any]:
         return {"backend": label, "missing": str(error).removeprefix(f"{label}: ")}
     names = ("version", "device", "memory_bytes", "threads")
     return {"backend": facts["label"], **{name: facts[name] for name in names}}
+
+
+def _measure(pool: Pool, label: str) -> dict[str, Any]:
+    """Return the rates and the thread pool of a library, or why they cannot be had."""
+    row: dict[str, Any] = {}
+    try:
+        for command in ("ceilings", "thread_pool"):
+            row |= pool[label].ask(command, timeout=_TIMEOUT_SECONDS)
+    except (WorkerError, WorkerLostError) as error:
+        row["not_measured"] = str(error)
+    return row
+
+
+def _try(pool: Pool, label: str) -> dict[str, dict[str, Any]]:
+    """Return what becomes of two operations on a library that has no backend here."""
+    tried: dict[str, dict[str, Any]] = {}
+    for operation in _TRIED:
+        ask = {"operation": operation, "dtype": "float32"}
+        try:
+            (checked,) = pool[label].ask("check", timeout=_TIMEOUT_SECONDS, **ask)["checked"]
+        except (WorkerError, WorkerLostError) as error:
+            checked = {"outcome": "failed", "detail": str(error), "lacks": []}
+        tried[operation] = {name: checked[name] for name in ("outcome", "detail", "lacks")}
+    return tried
