@@ -136,7 +136,11 @@ def _inspect(operation: str, kind: str, arrays: Mapping[str, Array]) -> InputInf
         got_devices = ", ".join(f"{name}: {device}" for name, device in devices.items())
         raise ValueError(f"{operation}: all arrays must be on one device, got {got_devices}")
     device = known[0] if len(known) == len(devices) else None
-    return InputInfo(xp if kind else adapt(xp, device), device, traits, make_plan)
+    if kind:
+        return InputInfo(xp, device, traits, make_plan)
+    adapted = adapt(xp, device)
+    traits = traits._replace(refuses_numbers=adapted.number_takers is not None)
+    return InputInfo(adapted, device, traits, make_plan)
 
 
 def _plan_of_traced_sizes(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:

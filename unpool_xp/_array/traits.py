@@ -22,6 +22,8 @@ class ArrayTraits(NamedTuple):
     is_traced: bool = False  # what is done is recorded, to be done later with other values
     # Whether each size of the first input is a symbol, which must decide nothing; () where none is.
     symbolic_axes: tuple[bool, ...] = ()
+    is_chunked: bool = False  # the inputs are Dask arrays
+    refuses_numbers: bool = False  # the library computes with arrays alone
 
     @property
     def is_eager_cpu(self) -> bool:
@@ -45,11 +47,6 @@ class ArrayTraits(NamedTuple):
             return self.is_concrete and not self.requires_grad
         return self.library in ("numpy", "cupy")
 
-    @property
-    def is_chunked(self) -> bool:
-        """Whether the inputs are Dask arrays."""
-        return self.library == "dask"
-
 
 def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
     """Return what arrays of one library have in common."""
@@ -59,7 +56,8 @@ def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
         is_traced = _has_tracer(arrays)
         symbols = _symbolic_axes(arrays, lambda n: isinstance(n, int)) if is_traced else ()
         return ArrayTraits(library, not is_traced, is_traced=is_traced, symbolic_axes=symbols)
-    return ArrayTraits(library, is_concrete=library != "dask", on_host=library == "numpy")
+    is_dask = library == "dask"
+    return ArrayTraits(library, not is_dask, on_host=library == "numpy", is_chunked=is_dask)
 
 
 def may_be_recorded(library: str, arrays: Iterable[Array]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unpool_xp._array.adapted import functions
+from unpool_xp._array.adapted.arrays import NumberTakers, refuses_numbers
 from unpool_xp._array.compat import Array, Namespace, cast
 
 _known: dict[tuple[int, str], AdaptedNamespace] = {}
@@ -19,7 +20,11 @@ def adapt(xp: Namespace, device: Any) -> AdaptedNamespace:
     """Return the namespace of a library without a name; its gaps are looked for once a device."""
     key = (id(xp), str(device))  # which it keeps, so that no other one has its number
     if key not in _known:
-        _known[key] = AdaptedNamespace(xp, device)
+        adapted = AdaptedNamespace(xp, device)
+        ones = [adapted.asarray([one], device=device) for one in (1, 1.0)]
+        if refuses_numbers(*ones):
+            adapted = AdaptedNamespace(NumberTakers(xp, device, adapted.asarray), device)
+        _known[key] = adapted
     return _known[key]
 
 
@@ -59,6 +64,11 @@ class AdaptedNamespace:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._xp, name)
+
+    @property
+    def number_takers(self) -> NumberTakers | None:
+        """What makes arrays that take numbers, where those of the library do not."""
+        return self._xp if isinstance(self._xp, NumberTakers) else None
 
     @functools.cached_property
     def indexing_dtype(self) -> Any:
