@@ -145,8 +145,13 @@ class AdaptedNamespace:
         return self._xp.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
     def _reduce(self, name: str, x: Array, axis: int | None) -> Array:
-        axes = {} if axis is None else {"axis": axis % x.ndim}
-        return getattr(self._xp, name)(x, **axes)
+        if axis is None:
+            return getattr(self._xp, name)(x)
+        axis %= x.ndim
+        shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+        if 0 in shape:  # some libraries refuse an empty array, whatever its axes
+            return self.zeros(shape, dtype=x.dtype, device=self._device)
+        return getattr(self._xp, name)(x, axis=axis)
 
     def max(self, x: Array, *, axis: int | None = None) -> Array:
         """Return the largest elements."""
