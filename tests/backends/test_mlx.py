@@ -65,17 +65,6 @@ def test_nothing_is_computed_before_it_is_waited_for(backend: backends.Backend) 
     assert 2**20 <= meter() < 2**21
 
 
-def test_gradients_by_some_inputs_of_some_outputs(backend: backends.Backend) -> None:
-    def function(x: Any, w: Any) -> Any:
-        return x * w, mx.argsort(x), x + 2 * w
-
-    x, w, first, last = (backend.asarray(np.full(3, n)) for n in (2.0, 5.0, 1.0, 100.0))
-    for compiled in (False, True):
-        call = backend.with_gradients(function, [1, 0], [2, 0], compiled=compiled)
-        *values, by_w, by_x = [backend.to_numpy(one)[0] for one in call(x, w, last, first)]
-        assert (values, by_w, by_x) == ([10, 0, 12], 202, 105)
-
-
 def test_compiling_asks_for_the_compiler_without_which_mlx_would_compile_nothing(
     backend: backends.Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

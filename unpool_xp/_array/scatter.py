@@ -38,7 +38,8 @@ def scatter(
     if not inside and info.traits.library not in ("numpy", "cupy"):  # there piece by piece
         positions = _mark_dropped(info, positions, size)
     if not add and _may_differentiate(info):
-        positions = _mark_duplicates(positions, size, inside=inside)
+        mark = _mark_torch_duplicates if info.traits.library == "torch" else _mark_duplicates
+        positions = mark(info, positions, size, inside=inside)
     drop_from = None if inside else size
     return _scatter_inside(info, wider, values, positions, add=add, drop_from=drop_from)[..., :size]
 
@@ -51,19 +52,40 @@ def sentinel_slots(info: InputInfo, *, add: bool, inside: bool) -> int:
 
 
 def _may_differentiate(info: InputInfo) -> bool:
-    """Return whether PyTorch may ask for the gradient of a scatter.
+    """Return whether the library may ask for the gradient of its own scatter.
 
-    Its own scatter gives all values for a position the gradient of the one that is kept, unless
-    the others are dropped before.
+    That of PyTorch, and of a library that puts along an axis, gives all values for a position the
+    gradient of the one that is kept, unless the others are dropped before.
     """
     traits = info.traits
+    if _puts_along_axis(info):  # which does not say whether it differentiates
+        return True
     if traits.library != "torch" or traits.requires_grad or traits.is_concrete:
         return traits.requires_grad  # which concrete tensors say themselves
     return bool(sys.modules["torch"]._C._are_functorch_transforms_active())
 
 
-def _mark_duplicates(positions: Array, size: int, *, inside: bool) -> Array:
-    """Replace all but one of equal positions with `size`, on PyTorch."""
+def _puts_along_axis(info: InputInfo) -> bool:
+    """Return whether an unknown library does so in an array made anew, as MLX does."""
+    return getattr(info.xp, "puts_along_axis", False)
+
+
+def _mark_duplicates(info: InputInfo, positions: Array, size: int, *, inside: bool) -> Array:
+    """Replace all but one of equal positions with `size`, where a library puts along an axis."""
+    if 0 in positions.shape:
+        return positions
+    xp, dtype, device, axis = info.xp, info.index_dtype, info.device, positions.ndim - 1
+    positions = xp.astype(positions, dtype)
+    entries = xp.arange(positions.shape[-1], dtype=dtype, device=device)
+    entries = xp.broadcast_to(entries, positions.shape)
+    cells = xp.zeros((*positions.shape[:-1], size + (not inside)), dtype=dtype, device=device)
+    cells = xp.put_along_axis(cells, positions, entries, axis=axis)
+    is_kept = xp.take_along_axis(cells, positions, axis=axis) == entries
+    return xp.where(is_kept, positions, xp.full_like(positions, size))
+
+
+def _mark_torch_duplicates(info: InputInfo, positions: Array, size: int, *, inside: bool) -> Array:
+    """Do the same on PyTorch."""
     torch = sys.modules["torch"]
     positions = positions.to(torch.int64)
     entries = torch.arange(positions.shape[-1], device=positions.device)
@@ -148,6 +170,11 @@ def _scatter_inside(
                 else:
                     part[flat] = values[piece]
         return xp.reshape(planes, target.shape)
+    if not add and _puts_along_axis(info):
+        target = xp.reshape(target, (rows, size))
+        if 0 not in positions.shape:
+            target = xp.put_along_axis(target, positions, values, axis=1)
+        return xp.reshape(target, (*lead, size))
     # As many planes at a time as an index can count.
     step = max(int(xp.iinfo(info.index_dtype).max) // max(size, m, 1), 1)
     arrays = xp.reshape(target, (rows, size)), values, positions

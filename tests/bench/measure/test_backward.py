@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.bench.catalog.test_gradients import DIFFERENTIABLE
+from tests.conftest import MLX
 from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.backends import GradientsUnavailableError
@@ -63,20 +64,17 @@ def test_a_library_without_gradients_says_so(label: str) -> None:
         backend.with_gradients(lambda x: x, [0])
 
 
-@pytest.mark.parametrize(
-    "case",
-    DIFFERENTIABLE,
-    ids=lambda case: case.name,
-)
-def test_the_gradients_of_torch_are_right_portable_and_native(case: Case) -> None:
-    backend = backends.load("torch:cpu")
+@pytest.mark.parametrize("case", DIFFERENTIABLE, ids=lambda case: case.name)
+@pytest.mark.parametrize("label", ["torch:cpu", *MLX])
+def test_eager_gradients_are_right_portable_and_native(label: str, case: Case) -> None:
+    backend = backends.load(label)
     inputs = DeviceInputs(backend, case)
-    natives = [n.name(case) for n in case.natives("torch") if n.reason(case) is None]
+    natives = [n.name(case) for n in case.natives(backend.library) if n.reason(case) is None]
     for function in (None, *natives):
         implementation = "native" if function else "portable"
         session = Session(backend, case, "eager", implementation, function, inputs=inputs)
         assert session.prepare(), session.measured.error
-    assert not any(array.requires_grad for array in inputs.device)
+    assert not any(getattr(array, "requires_grad", False) for array in inputs.device)
 
 
 @pytest.mark.parametrize("case", [POOL, DIFFERENTIABLE[-1]], ids=lambda case: case.name)
@@ -125,7 +123,7 @@ def test_a_wrong_gradient_is_never_timed(case: Case, change: Callable[..., Any])
 
 
 def test_several_outputs_have_a_cotangent_each() -> None:
-    for label in ("torch:cpu", "jax:cpu"):
+    for label in ("torch:cpu", "jax:cpu", *MLX):
         backend = backends.load(label)
         # Of x and y, with n between that is no number to differentiate by.
         function = backend.with_gradients(lambda x, n, y: (x * y, n, x + 2 * y), [0, 2], [0, 2])
@@ -148,6 +146,8 @@ def made_by(code: list[str], inputs: DeviceInputs) -> list[Any]:
     [
         *(("torch:cpu", "eager", case) for case in (POOL, UNPOOL, CONVOLVE)),
         *(("jax:cpu", "compiled", case) for case in (POOL, CONVOLVE)),
+        *((label, "eager", case) for label in MLX for case in (POOL, UNPOOL, CONVOLVE)),
+        *((label, "compiled", CONVOLVE) for label in MLX),
     ],
 )
 def test_the_code_to_paste_makes_the_gradients(label: str, mode: str, case: Case) -> None:

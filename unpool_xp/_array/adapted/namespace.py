@@ -183,6 +183,17 @@ class AdaptedNamespace:
         vector = self._vector
         return works(lambda: self._xp.take_along_axis(vector, vector, axis=0))
 
+    @functools.cached_property
+    def puts_along_axis(self) -> bool:
+        """Whether the library sets along an axis in a new array, which the standard lacks."""
+        vector = self._vector
+        put = getattr(self._xp, "put_along_axis", None)
+        return put is not None and works(lambda: put(vector, vector, vector, axis=0).shape)
+
+    def put_along_axis(self, x: Array, index: Array, values: Array, *, axis: int) -> Array:
+        """Return the array with values at places that are given for each line along an axis."""
+        return self._xp.put_along_axis(x, self._as_index(index), values, axis=axis)
+
     def repeat(self, x: Array, repeats: int, *, axis: int) -> Array:
         """Return each element so many times along an axis."""
         axis %= x.ndim
@@ -220,7 +231,10 @@ class AdaptedNamespace:
         return self.asarray([0], dtype=self.indexing_dtype, device=self._device)
 
     def _as_index(self, numbers: Array) -> Array:
-        return cast(self._xp, numbers, self.indexing_dtype)
+        numbers = cast(self._xp, numbers, self.indexing_dtype)
+        # MLX has no gradient by an index, and asks for it where what is differentiated made it.
+        stop = getattr(self._xp, "stop_gradient", None)
+        return numbers if stop is None else stop(numbers)
 
     # --- numbers ----------------------------------------------------------------------------------
 
