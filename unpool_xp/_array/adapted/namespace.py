@@ -165,6 +165,10 @@ class AdaptedNamespace:
         """Return the places of the largest elements."""
         return self._as_index(self._reduce("argmax", x, axis))
 
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """Return the elements in another shape."""
+        return self._xp.reshape(functions.in_whole_rows(x, shape), shape)
+
     # --- places -----------------------------------------------------------------------------------
 
     def take(self, x: Array, index: Array, *, axis: int = 0) -> Array:
@@ -196,7 +200,7 @@ class AdaptedNamespace:
 
     def argsort(self, x: Array) -> Array:
         """Return the order that sorts a vector."""
-        if self._sorts:
+        if self._sorts or hasattr(x, "rechunk"):  # in chunks each of the many steps is a plan
             return self._as_index(self._xp.argsort(x))
         return functions.argsort(self, x, self.indexing_dtype, self._device)
 
