@@ -205,6 +205,18 @@ def _no_integer_products(kind: type[Array], xp: dict[str, Any]) -> None:
     xp["matmul"] = inexact
 
 
+def _no_empty_reductions(kind: type[Array], xp: dict[str, Any]) -> None:
+    def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(x: Array, **options: Any) -> Any:
+            if 0 in x.shape:
+                raise ValueError("cannot reduce an empty array")
+            return function(x, **options)
+
+        return call
+
+    xp.update({name: refusing(xp[name]) for name in ("argmax", "max", "min", "sum")})
+
+
 def _no_bits(kind: type[Array], xp: dict[str, Any]) -> None:
     iinfo = xp["iinfo"]
     xp["iinfo"] = lambda dtype: SimpleNamespace(min=iinfo(dtype).min, max=iinfo(dtype).max)
@@ -225,6 +237,7 @@ GAPS: dict[str, Gap] = {
     "looks": _no_looks,
     "integer products": _no_integer_products,
     "bits": _no_bits,
+    "empty reductions": _no_empty_reductions,
     **{
         name: _missing(name)
         for name in "arange argsort concat repeat searchsorted stack take take_along_axis "

@@ -138,3 +138,40 @@ def matmul_by_sums(a: Array, b: Array) -> Array:
     for k in range(1, a.shape[-1]):
         total += a[..., :, k : k + 1] * b[..., k : k + 1, :]
     return total
+
+
+def in_whole_rows(x: Array, shape: tuple[int, ...]) -> Array:
+    """Return an array whose chunks, if it has any, stay regular in another shape.
+
+    Cubed does not reshape others. Axes are merged from chunks that are whole along all but the
+    first of them, and split between rows; the chunks of axes that stay are kept.
+    """
+    if not hasattr(x, "rechunk") or -1 in shape or 0 in x.shape:
+        return x
+    chunks = list(x.chunksize)
+    for old, new in _groups(x.shape, shape):
+        inner = math.prod(new[1:]) if len(old) == 1 else 1  # cells of a row that is split off
+        chunks[old[0]] = x.shape[old[0]] if len(old) > 1 and len(new) > 1 else chunks[old[0]]
+        chunks[old[0]] = min(-(-chunks[old[0]] // inner) * inner, x.shape[old[0]])
+        for axis in old[1:]:
+            chunks[axis] = x.shape[axis]
+    return x if tuple(chunks) == tuple(x.chunksize) else x.rechunk(tuple(chunks))
+
+
+def _groups(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
+    """Return the axes of the old shape and the sizes of the new that belong together."""
+    found: list[tuple[list[int], list[int]]] = []
+    i = k = 0
+    while i < len(old) or k < len(new):
+        axes, sizes = [i] if i < len(old) else [], [new[k]] if k < len(new) else []
+        i, k = i + len(axes), k + len(sizes)
+        while math.prod(old[axis] for axis in axes) != math.prod(sizes):
+            if math.prod(old[axis] for axis in axes) < math.prod(sizes):
+                axes.append(i)
+                i += 1
+            else:
+                sizes.append(new[k])
+                k += 1
+        if axes:
+            found.append((axes, sizes))
+    return found

@@ -158,8 +158,13 @@ class AdaptedNamespace:
         return self._xp.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
     def _reduce(self, name: str, x: Array, axis: int | None) -> Array:
-        axes = {} if axis is None else {"axis": axis % x.ndim}
-        return getattr(self._xp, name)(x, **axes)
+        if axis is None:
+            return getattr(self._xp, name)(x)
+        axis %= x.ndim
+        shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+        if 0 in shape:  # some libraries refuse an empty array, whatever its axes
+            return self.zeros(shape, dtype=x.dtype, device=self._device)
+        return getattr(self._xp, name)(x, axis=axis)
 
     def max(self, x: Array, *, axis: int | None = None) -> Array:
         """Return the largest elements."""
@@ -172,6 +177,10 @@ class AdaptedNamespace:
     def argmax(self, x: Array, *, axis: int | None = None) -> Array:
         """Return the places of the largest elements."""
         return self._as_index(self._reduce("argmax", x, axis))
+
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """Return the elements in another shape."""
+        return self._xp.reshape(functions.in_whole_rows(x, shape), shape)
 
     # --- places -----------------------------------------------------------------------------------
 
@@ -213,7 +222,7 @@ class AdaptedNamespace:
 
     def argsort(self, x: Array) -> Array:
         """Return the order that sorts a vector."""
-        if self._sorts:
+        if self._sorts or hasattr(x, "rechunk"):  # in chunks each of the many steps is a plan
             return self._as_index(self._xp.argsort(x))
         return functions.argsort(self, x, self.indexing_dtype, self._device)
 
