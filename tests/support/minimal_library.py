@@ -169,6 +169,10 @@ def _no_int64(kind: type[Array], xp: dict[str, Any]) -> None:
         xp["__array_namespace_info__"] = lambda: _info("int32")
 
 
+def _small_indices(kind: type[Array], xp: dict[str, Any]) -> None:
+    xp["__array_namespace_info__"] = lambda: _info("int16")
+
+
 def _no_numbers(kind: type[Array], xp: dict[str, Any]) -> None:
     def refusing(method: Callable[..., Any]) -> Callable[..., Any]:
         def call(self: Array, other: Any) -> Any:
@@ -228,6 +232,7 @@ GAPS: dict[str, Gap] = {
     "negative axes": _refuse(_WITH_AXIS, lambda options: (options.get("axis") or 0) < 0),
     "signed counts": _unsigned,
     "int64": _no_int64,
+    "int16": _small_indices,  # is all that an index is
     "numbers": _no_numbers,
     "looks": _no_looks,
     "integer products": _no_integer_products,
@@ -235,7 +240,7 @@ GAPS: dict[str, Gap] = {
     "empty reductions": _no_empty_reductions,
     **{
         name: _missing(name)
-        for name in "arange argsort repeat searchsorted take_along_axis "
+        for name in "arange argsort concat repeat searchsorted stack take take_along_axis "
         "__array_namespace_info__".split()
     },
 }

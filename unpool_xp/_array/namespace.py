@@ -35,6 +35,7 @@ class InputInfo(NamedTuple):
     device: Any  # None where an input is traced by JAX
     traits: ArrayTraits
     make_plan: PlanFactory
+    operation: str = ""  # for the errors of a library without a name
 
     @property
     def index_dtype(self) -> Any:
@@ -138,9 +139,7 @@ def _inspect(operation: str, kind: str, arrays: Mapping[str, Array]) -> InputInf
     device = known[0] if len(known) == len(devices) else None
     if kind:
         return InputInfo(xp, device, traits, make_plan)
-    adapted = adapt(xp, device)
-    traits = traits._replace(refuses_numbers=adapted.number_takers is not None)
-    return InputInfo(adapted, device, traits, make_plan)
+    return InputInfo(adapt(xp, device), device, traits, make_plan, operation)
 
 
 def _plan_of_traced_sizes(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:

@@ -23,7 +23,6 @@ class ArrayTraits(NamedTuple):
     # Whether each size of the first input is a symbol, which must decide nothing; () where none is.
     symbolic_axes: tuple[bool, ...] = ()
     is_chunked: bool = False  # the inputs are Dask arrays
-    refuses_numbers: bool = False  # the library computes with arrays alone
 
     @property
     def is_eager_cpu(self) -> bool:
@@ -57,7 +56,9 @@ def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
         symbols = _symbolic_axes(arrays, lambda n: isinstance(n, int)) if is_traced else ()
         return ArrayTraits(library, not is_traced, is_traced=is_traced, symbolic_axes=symbols)
     is_dask = library == "dask"
-    return ArrayTraits(library, not is_dask, on_host=library == "numpy", is_chunked=is_dask)
+    # Cubed's arrays, like Dask's, would compute their graph each time that a value is asked for.
+    lazy = is_dask or (not library and any(hasattr(x, "compute") for x in arrays))
+    return ArrayTraits(library, not lazy, on_host=library == "numpy", is_chunked=is_dask)
 
 
 def may_be_recorded(library: str, arrays: Iterable[Array]) -> bool:

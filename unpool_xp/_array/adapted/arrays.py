@@ -62,17 +62,18 @@ class NumberTakers:
             return value
 
         def call(*arguments: Any, **options: Any) -> Any:
-            result = value(*_bare(arguments), **options)
+            result = value(*bare(arguments), **options)
             is_array = hasattr(result, "__array_namespace__")
             return NumberTaker(self, result) if is_array else result
 
         return call
 
 
-def _bare(value: Any) -> Any:
+def bare(value: Any) -> Any:
+    """Return what the library itself takes, of an array or a sequence of them."""
     if isinstance(value, NumberTaker):
         return value.array
-    return type(value)(map(_bare, value)) if type(value) in (list, tuple) else value
+    return type(value)(map(bare, value)) if type(value) in (list, tuple) else value
 
 
 def refuses_numbers(integer: Array, real: Array) -> bool:
@@ -84,12 +85,3 @@ def refuses_numbers(integer: Array, real: Array) -> bool:
     except Exception:
         return True
     return False
-
-
-def with_numbers(
-    compute: Callable[..., Any], info: Any, plan: Any, *arrays: Array | None, **options: Any
-) -> Any:
-    """Return what is computed of arrays that refuse Python numbers."""
-    library = info.xp.number_takers
-    takers = [array if array is None else NumberTaker(library, array) for array in arrays]
-    return _bare(compute(info, plan, *takers, **options))

@@ -127,17 +127,30 @@ class AdaptedNamespace:
         if copy and self._copies:
             return self._xp.astype(x, dtype, copy=True)
         x = self._xp.astype(x, dtype)
-        return self._xp.concat([x[:1, ...], x[1:, ...]], axis=0) if copy else x
+        return self.concat([x[:1, ...], x[1:, ...]]) if copy else x
 
     # --- axes -------------------------------------------------------------------------------------
 
     def concat(self, arrays: Sequence[Array], *, axis: int = 0) -> Array:
         """Return arrays one after the other."""
-        return self._xp.concat(arrays, axis=axis % arrays[0].ndim)
+        axis %= arrays[0].ndim
+        if self._joins:
+            return self._xp.concat(arrays, axis=axis)
+        return functions.concat(self, arrays, axis, self.indexing_dtype, self._device)
 
     def stack(self, arrays: Sequence[Array], *, axis: int = 0) -> Array:
         """Return arrays on a new axis."""
-        return self._xp.stack(arrays, axis=axis % (arrays[0].ndim + 1))
+        axis %= arrays[0].ndim + 1
+        if self._joins:
+            return self._xp.stack(arrays, axis=axis)
+        return self.concat([self.expand_dims(array, axis=axis) for array in arrays], axis=axis)
+
+    @functools.cached_property
+    def _joins(self) -> bool:
+        # Sparse arrays have a value of their own between the entries, which may have to agree.
+        zero = self.zeros((1,), dtype=self.indexing_dtype, device=self._device)
+        one = self.full((1,), 1, dtype=self.indexing_dtype, device=self._device)
+        return works(lambda: (self._xp.concat([zero, one]), self._xp.stack([zero, one])))
 
     def expand_dims(self, x: Array, *, axis: int = 0) -> Array:
         """Return the array with an axis of one element."""
@@ -165,23 +178,36 @@ class AdaptedNamespace:
         """Return the places of the largest elements."""
         return self._as_index(self._reduce("argmax", x, axis))
 
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """Return the elements in another shape."""
+        return self._xp.reshape(functions.in_whole_rows(x, shape), shape)
+
     # --- places -----------------------------------------------------------------------------------
 
     def take(self, x: Array, index: Array, *, axis: int = 0) -> Array:
         """Return the elements at places along an axis."""
-        return self._xp.take(x, self._as_index(index), axis=axis % x.ndim)
+        axis, index = axis % x.ndim, self._as_index(index)
+        if self._takes:
+            return self._xp.take(x, index, axis=axis)
+        index = self.reshape(index, (*(1,) * axis, -1, *(1,) * (x.ndim - axis - 1)))
+        return functions.take_by_comparing(self, x, index, axis, self._device)
+
+    @functools.cached_property
+    def _takes(self) -> bool:
+        return works(lambda: self._xp.take(self._vector, self._vector, axis=0))
 
     def take_along_axis(self, x: Array, index: Array, *, axis: int) -> Array:
         """Return the elements at places that are given for each line along an axis."""
-        axis %= x.ndim
+        axis, index = axis % x.ndim, self._as_index(index)
         if self._takes_along_axis:
-            return self._xp.take_along_axis(x, self._as_index(index), axis=axis)
-        return functions.take_along_axis(self, x, index, axis, self.indexing_dtype, self._device)
+            return self._xp.take_along_axis(x, index, axis=axis)
+        if self._takes:
+            return functions.take_along_axis(self, x, index, axis, index.dtype, self._device)
+        return functions.take_by_comparing(self, x, index, axis, self._device)
 
     @functools.cached_property
     def _takes_along_axis(self) -> bool:
-        vector = self._vector
-        return works(lambda: self._xp.take_along_axis(vector, vector, axis=0))
+        return works(lambda: self._xp.take_along_axis(self._vector, self._vector, axis=0))
 
     @functools.cached_property
     def puts_along_axis(self) -> bool:
@@ -207,7 +233,7 @@ class AdaptedNamespace:
 
     def argsort(self, x: Array) -> Array:
         """Return the order that sorts a vector."""
-        if self._sorts:
+        if self._sorts or hasattr(x, "rechunk"):  # in chunks each of the many steps is a plan
             return self._as_index(self._xp.argsort(x))
         return functions.argsort(self, x, self.indexing_dtype, self._device)
 
@@ -223,8 +249,7 @@ class AdaptedNamespace:
 
     @functools.cached_property
     def _searches(self) -> bool:
-        vector = self._vector
-        return works(lambda: self._xp.searchsorted(vector, vector, side="right"))
+        return works(lambda: self._xp.searchsorted(self._vector, self._vector, side="right"))
 
     @functools.cached_property
     def _vector(self) -> Array:
