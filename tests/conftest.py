@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 # MLX has no build for Windows.
 MLX = ("mlx:cpu",) if importlib.util.find_spec("mlx") else ()
-CPU = ("numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict")
+CPU = ("numpy", "torch:cpu", "jax:cpu", "dask", "array_api_strict", *MLX)
 GPU = ("torch:cuda", "cupy:cuda", "jax:cuda")
 COMPILED = ("torch:cpu", "jax:cpu", "torch:cuda", "jax:cuda")
 
@@ -68,6 +68,11 @@ class Target:
     @property
     def xp(self) -> Any:
         return self.backend.xp
+
+    @property
+    def index_dtype(self) -> type[np.integer[Any]]:
+        """The default index dtype, as NumPy has it."""
+        return np.int32 if self.backend.library == "mlx" else np.int64
 
     @property
     def lazy(self) -> bool:

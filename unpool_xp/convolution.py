@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unpool_xp import _dask as chunked
+from unpool_xp._array.adapted.calls import call_adapted
 from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
 from unpool_xp._array.numeric import require_one_dtype
@@ -93,4 +94,6 @@ def conv_transpose(
     plan = info.make_plan(plan_conv_transpose, "conv_transpose", *sizes)
     if info.traits.is_chunked:
         return chunked.conv_transpose(plan, *named.values())
+    if not info.traits.library:
+        return call_adapted(conv_transpose_matmul, info, plan, x, weight, bias)
     return conv_transpose_matmul(info, plan, x, weight, bias)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unpool_xp import _dask as chunked
+from unpool_xp._array.adapted.calls import call_adapted
 from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
 from unpool_xp._impl.index_conventions import convert
@@ -90,4 +91,6 @@ def convert_indices(
     plan = info.make_plan(plan_convert_indices, *given)
     if info.traits.is_chunked:
         return chunked.convert_indices(info, plan, indices)
+    if not info.traits.library:
+        return call_adapted(convert, info, plan, indices, dtype=info.index_dtype)
     return convert(info, plan, indices, info.index_dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Generic, NamedTuple
 
 from unpool_xp import _dask as chunked
+from unpool_xp._array.adapted.calls import call_adapted
 from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.constants import region_starts
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
@@ -121,6 +122,8 @@ def max_pool(
     )
     if info.traits.is_chunked:
         return MaxPooled(*chunked.max_pool(plan, x))
+    if not info.traits.library:
+        return MaxPooled(*call_adapted(window_maxima, info, plan, x))
     return MaxPooled(*window_maxima(info, plan, x))
 
 
@@ -199,6 +202,8 @@ def avg_pool(
     plan = info.make_plan(plan_avg_pool, "avg_pool", tuple(x.shape), *sizes, *modes)
     if info.traits.is_chunked:
         return chunked.avg_pool(plan, x)
+    if not info.traits.library:
+        return call_adapted(window_means, info, plan, x)
     return window_means(info, plan, x)
 
 
@@ -251,6 +256,8 @@ def adaptive_max_pool(x: ArrayT, /, output_size: OutputSizes) -> MaxPooled[Array
     plan = info.make_plan(plan_adaptive_max_pool, operation, tuple(x.shape), output_size)
     if info.traits.is_chunked:
         return MaxPooled(*chunked.max_pool(plan, x))
+    if not info.traits.library:
+        return MaxPooled(*call_adapted(window_maxima, info, plan, x))
     return MaxPooled(*window_maxima(info, plan, x))
 
 
@@ -299,6 +306,8 @@ def adaptive_avg_pool(x: ArrayT, /, output_size: OutputSizes) -> ArrayT:
     plan = info.make_plan(plan_adaptive_avg_pool, operation, tuple(x.shape), output_size)
     if info.traits.is_chunked:
         return chunked.avg_pool(plan, x, operation)
+    if not info.traits.library:
+        return call_adapted(window_means, info, plan, x)
     return window_means(info, plan, x)
 
 
@@ -374,4 +383,6 @@ def fractional_max_pool(
     plan = plan_regions(sizes, starts)
     if info.traits.is_chunked:
         return MaxPooled(*chunked.fractional_max_pool(plan, x))
+    if not info.traits.library:
+        return MaxPooled(*call_adapted(region_maxima, info, plan, x))
     return MaxPooled(*region_maxima(info, plan, x))

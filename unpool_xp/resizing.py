@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from unpool_xp import _dask as chunked
+from unpool_xp._array.adapted.calls import call_adapted
 from unpool_xp._array.compat import ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
 from unpool_xp._impl.interpolation import interpolate
@@ -92,6 +93,8 @@ def nearest_unpool(
     plan = info.make_plan(plan_nearest, "nearest_unpool", *sizes, coordinates, rounding)
     if info.traits.is_chunked:
         return chunked.nearest_unpool(plan, x)
+    if not info.traits.library:
+        return call_adapted(repeat_nearest, info, plan, x)
     return repeat_nearest(info, plan, x)
 
 
@@ -254,4 +257,6 @@ def _interpolate(
     plan = info.make_plan(plan_interpolation, operation, *sizes, *options)
     if info.traits.is_chunked:
         return chunked.interpolate(operation, plan, x)
+    if not info.traits.library:
+        return call_adapted(interpolate, info, plan, x)
     return interpolate(info, plan, x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from unpool_xp import _dask as chunked
+from unpool_xp._array.adapted.calls import call_adapted
 from unpool_xp._array.compat import ArrayObject, ArrayT
 from unpool_xp._array.namespace import inspect_inputs, require_dtype, require_indices
 from unpool_xp._impl.max_unpool import scatter_into_interpolation, scatter_maxima
@@ -102,6 +103,10 @@ def max_unpool(
     plan = info.make_plan(plan_max_unpool, "max_unpool", *sizes)
     if info.traits.is_chunked:
         return chunked.max_unpool(plan, values, indices, add=add)
+    if not info.traits.library:
+        return call_adapted(
+            scatter_maxima, info, plan, values, indices, add=add, check=check_indices
+        )
     return scatter_maxima(info, plan, values, indices, add=add, check=check_indices)
 
 
@@ -172,4 +177,6 @@ def fractional_max_unpool(
         require_indices(operation, info, values, indices)
     if info.traits.is_chunked:
         return chunked.fractional_max_unpool(plan, values, indices)
+    if not info.traits.library:
+        return call_adapted(scatter_into_interpolation, info, plan, values, indices)
     return scatter_into_interpolation(info, plan, values, indices)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
 
+import unpool_xp as ux
 from unpool_xp import backends
 from unpool_xp.backends import mlx, registry
 from unpool_xp.capabilities import DTYPES, LIBRARIES
@@ -64,7 +66,7 @@ def test_nothing_is_computed_before_it_is_waited_for(backend: backends.Backend) 
 
 
 def test_gradients_by_some_inputs_of_some_outputs(backend: backends.Backend) -> None:
-    def function(x, w):  # type: ignore[no-untyped-def]
+    def function(x: Any, w: Any) -> Any:
         return x * w, mx.argsort(x), x + 2 * w
 
     x, w, first, last = (backend.asarray(np.full(3, n)) for n in (2.0, 5.0, 1.0, 100.0))
@@ -80,3 +82,17 @@ def test_compiling_asks_for_the_compiler_without_which_mlx_would_compile_nothing
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(backends.CompileUnavailableError, match=r"mlx:cpu: .*g\+\+"):
         backend.compile(lambda x: x)
+
+
+def test_an_index_outside_the_plane_is_an_error_and_is_dropped_where_it_cannot_be_looked_at(
+    backend: backends.Backend,
+) -> None:
+    values, indices = backend.asarray(np.ones((1, 2))), backend.asarray(np.asarray([[1, 9]]))
+
+    def unpool(values: Any, indices: Any) -> Any:
+        return ux.max_unpool(values, indices, output_size=(4,))
+
+    with pytest.raises(IndexError, match=r"1 of 2 indices .* 9"):
+        unpool(values, indices)
+    got = backend.compile(unpool)(values, indices)
+    assert backend.to_numpy(got).tolist() == [[0, 1, 0, 0]]

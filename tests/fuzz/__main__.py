@@ -17,6 +17,7 @@ from random import Random
 import jax
 import torch
 
+from tests.conftest import MLX
 from tests.fuzz.draw import draw
 from tests.fuzz.judge import broken_promise, disagreement, expected_from
 from tests.fuzz.libraries import TARGETS, can_take, run
@@ -28,6 +29,7 @@ from tests.fuzz.pieces import Call
 SHARES = {
     "torch": 0.5,
     "strict": 0.15,
+    **({"mlx": 0.15} if MLX else {}),
     "dask": 0.03,
     "jax": 0.001,
     "jax.jit": 0.01,

@@ -17,7 +17,7 @@ import ml_dtypes
 import numpy as np
 import torch
 
-from tests.conftest import forbid_compute
+from tests.conftest import MLX, forbid_compute
 from tests.fuzz.pieces import Call
 from unpool_xp import backends
 from unpool_xp.capabilities import why_not
@@ -120,6 +120,24 @@ def _jax_jit(call: Call) -> Outcome:
     return outcome(lambda: compiled(*map(jnp.asarray, call.data)))
 
 
+def _mlx(call: Call) -> Outcome:
+    backend = _backend("mlx:cpu")
+    mx = backend.xp
+
+    def to_host(array: Any) -> np.ndarray:
+        host = backend.to_numpy(array)
+        return host.astype(ml_dtypes.bfloat16) if array.dtype == mx.bfloat16 else host
+
+    def compute() -> Any:
+        result = call.function(*map(backend.asarray, call.data), **call.options)
+        many = result if isinstance(result, tuple) else (result,)
+        first = 0 if call.operation == "convert_indices" else 1
+        assert all(index.dtype == mx.int32 for index in many[first:]), "its index dtype"
+        return *many[:first], *(index.astype(mx.int64) for index in many[first:])
+
+    return outcome(compute, to_host)
+
+
 def _dask(call: Call) -> Outcome:
     # The chunks follow from the call, so that a printed line makes the same ones again.
     told = repr((call.operation, call.options)).encode()
@@ -148,6 +166,7 @@ TARGETS: dict[str, Callable[[Call], Outcome]] = {
     "torch compiled": _torch_compiled,
     "jax": _jax,
     "jax.jit": _jax_jit,
+    **({"mlx": _mlx} if MLX else {}),
     "dask": _dask,
 }
 _LIBRARY = {"strict": "array_api_strict", "torch compiled": "torch", "jax.jit": "jax"}

@@ -59,11 +59,13 @@ def _operator(function: Callable[[Any, Any], Any]) -> Callable[[Array, Any], Arr
     return lambda self, other: type(self)(function(self._data, _bare(other)))
 
 
-for _name in "add sub mul truediv floordiv mod".split():
+_ARITHMETIC = "add sub mul truediv floordiv mod".split()
+_COMPARISONS = "lt le gt ge eq ne and_ or_".split()
+for _name in _ARITHMETIC:
     _function = getattr(operator, _name)
     setattr(Array, f"__{_name}__", _operator(_function))
     setattr(Array, f"__r{_name}__", _operator(lambda a, b, swapped=_function: swapped(b, a)))
-for _name in "lt le gt ge eq ne and_ or_".split():
+for _name in _COMPARISONS:
     setattr(Array, f"__{_name.strip('_')}__", _operator(getattr(operator, _name)))
 
 
@@ -167,6 +169,24 @@ def _no_int64(kind: type[Array], xp: dict[str, Any]) -> None:
         xp["__array_namespace_info__"] = lambda: _info("int32")
 
 
+def _small_indices(kind: type[Array], xp: dict[str, Any]) -> None:
+    xp["__array_namespace_info__"] = lambda: _info("int16")
+
+
+def _no_numbers(kind: type[Array], xp: dict[str, Any]) -> None:
+    def refusing(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Array, other: Any) -> Any:
+            if not isinstance(other, Array):
+                raise TypeError(f"an array and the number {other!r}")
+            return method(self, other)
+
+        return call
+
+    for name in [*_ARITHMETIC, *[f"r{name}" for name in _ARITHMETIC], *_COMPARISONS]:
+        method = f"__{name.strip('_')}__"
+        setattr(kind, method, refusing(getattr(kind, method)))
+
+
 def _no_looks(kind: type[Array], xp: dict[str, Any]) -> None:
     def look(self: Array) -> Any:
         raise RuntimeError("this array has not been computed")
@@ -185,6 +205,18 @@ def _no_integer_products(kind: type[Array], xp: dict[str, Any]) -> None:
     xp["matmul"] = inexact
 
 
+def _no_empty_reductions(kind: type[Array], xp: dict[str, Any]) -> None:
+    def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(x: Array, **options: Any) -> Any:
+            if 0 in x.shape:
+                raise ValueError("cannot reduce an empty array")
+            return function(x, **options)
+
+        return call
+
+    xp.update({name: refusing(xp[name]) for name in ("argmax", "max", "min", "sum")})
+
+
 def _no_bits(kind: type[Array], xp: dict[str, Any]) -> None:
     iinfo = xp["iinfo"]
     xp["iinfo"] = lambda dtype: SimpleNamespace(min=iinfo(dtype).min, max=iinfo(dtype).max)
@@ -200,12 +232,15 @@ GAPS: dict[str, Gap] = {
     "negative axes": _refuse(_WITH_AXIS, lambda options: (options.get("axis") or 0) < 0),
     "signed counts": _unsigned,
     "int64": _no_int64,
+    "int16": _small_indices,  # is all that an index is
+    "numbers": _no_numbers,
     "looks": _no_looks,
     "integer products": _no_integer_products,
     "bits": _no_bits,
+    "empty reductions": _no_empty_reductions,
     **{
         name: _missing(name)
-        for name in "arange argsort repeat searchsorted take_along_axis "
+        for name in "arange argsort concat repeat searchsorted stack take take_along_axis "
         "__array_namespace_info__".split()
     },
 }

@@ -16,7 +16,7 @@ from unittest import mock
 import array_api_strict as strict
 
 from unpool_xp import backends
-from unpool_xp._array.adapted.namespace import forget
+from unpool_xp._array.adapted.namespace import adapt, forget
 from unpool_xp._plan import cache
 from unpool_xp.bench.check.run import check_operation
 from unpool_xp.capabilities import OPERATIONS
@@ -67,8 +67,11 @@ def trace(operation: str) -> tuple[set[str], set[str]]:
 
     Without what it needs, a trial of `check` fails.
     """
+    forget()
+    adapt(strict, strict.zeros(1).device)  # which tries operators that are not needed
     with recorded() as names:
         assert _runs(operation, _TRACED)
+    forget()
     with_another_way = set()
     for name in names.intersection(_FUNCTIONS):
         function = getattr(strict, name)
@@ -78,12 +81,12 @@ def trace(operation: str) -> tuple[set[str], set[str]]:
                 with_another_way.add(name)
         finally:
             setattr(strict, name, function)
+            forget()
     return names - with_another_way, with_another_way
 
 
 def _runs(operation: str, dtypes: Iterable[str]) -> bool:
     cache.clear()  # a plan keeps arrays that it has made
-    forget()
     backend = backends.load("array_api_strict")
     checked = (one for dtype in dtypes for one in check_operation(backend, operation, dtype))
     return all(result.outcome != "failed" for result in checked)

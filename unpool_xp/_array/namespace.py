@@ -35,6 +35,7 @@ class InputInfo(NamedTuple):
     device: Any  # None where an input is traced by JAX
     traits: ArrayTraits
     make_plan: PlanFactory
+    operation: str = ""  # for the errors of a library without a name
 
     @property
     def index_dtype(self) -> Any:
@@ -136,7 +137,9 @@ def _inspect(operation: str, kind: str, arrays: Mapping[str, Array]) -> InputInf
         got_devices = ", ".join(f"{name}: {device}" for name, device in devices.items())
         raise ValueError(f"{operation}: all arrays must be on one device, got {got_devices}")
     device = known[0] if len(known) == len(devices) else None
-    return InputInfo(xp if kind else adapt(xp, device), device, traits, make_plan)
+    if kind:
+        return InputInfo(xp, device, traits, make_plan)
+    return InputInfo(adapt(xp, device), device, traits, make_plan, operation)
 
 
 def _plan_of_traced_sizes(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:

@@ -22,6 +22,7 @@ class ArrayTraits(NamedTuple):
     is_traced: bool = False  # what is done is recorded, to be done later with other values
     # Whether each size of the first input is a symbol, which must decide nothing; () where none is.
     symbolic_axes: tuple[bool, ...] = ()
+    is_chunked: bool = False  # the inputs are Dask arrays
 
     @property
     def is_eager_cpu(self) -> bool:
@@ -45,11 +46,6 @@ class ArrayTraits(NamedTuple):
             return self.is_concrete and not self.requires_grad
         return self.library in ("numpy", "cupy")
 
-    @property
-    def is_chunked(self) -> bool:
-        """Whether the inputs are Dask arrays."""
-        return self.library == "dask"
-
 
 def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
     """Return what arrays of one library have in common."""
@@ -59,7 +55,10 @@ def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
         is_traced = _has_tracer(arrays)
         symbols = _symbolic_axes(arrays, lambda n: isinstance(n, int)) if is_traced else ()
         return ArrayTraits(library, not is_traced, is_traced=is_traced, symbolic_axes=symbols)
-    return ArrayTraits(library, is_concrete=library != "dask", on_host=library == "numpy")
+    is_dask = library == "dask"
+    # Cubed's arrays, like Dask's, would compute their graph each time that a value is asked for.
+    lazy = is_dask or (not library and any(hasattr(x, "compute") for x in arrays))
+    return ArrayTraits(library, not lazy, on_host=library == "numpy", is_chunked=is_dask)
 
 
 def may_be_recorded(library: str, arrays: Iterable[Array]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import COMPILED, CPU, MLX
+from tests.conftest import COMPILED, CPU
 from tests.support.cases import SMALL
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
@@ -39,7 +39,7 @@ CASES = [
 ]
 PAIRS = [
     pytest.param(label, case, native.title, id=f"{label}-{native.name(case)}-{case.name}")
-    for label in (*CPU, *MLX)
+    for label in CPU
     for case in (CASES if label != "jax:cpu" else CASES[::6])  # JAX compiles every step of it
     for native in case.natives(label.partition(":")[0])
     if native.reason(case) is None

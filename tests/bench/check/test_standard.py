@@ -21,8 +21,8 @@ def test_the_table_is_what_is_called(operation: str) -> None:
     needed, with_another_way = trace(operation)
     assert NEEDS[operation] == tuple(sorted(needed))
     assert with_another_way <= {
-        *("arange", "argmax", "argsort", "matmul", "repeat", "searchsorted", "take_along_axis"),
-        *("__array_namespace_info__", "__floordiv__", "__mod__"),
+        *("__array_namespace_info__", "arange", "argsort", "concat", "repeat", "searchsorted"),
+        *("stack", "take", "take_along_axis"),
     }
 
 
@@ -64,7 +64,7 @@ def test_what_is_missing_is_named_with_the_failure_and_a_dtype_is_no_failure() -
     (failed,) = check_operation(backend, "max_pool", "int64")
     assert failed.outcome == "failed"
     assert failed.lacks == ("maximum",)
-    assert failed.detail.endswith("AttributeError: module 'mine' has no attribute 'maximum'")
+    assert failed.detail.endswith("NotImplementedError: max_pool: mine has no maximum")
     (passed,) = check_operation(backend, "nearest_unpool", "float32")
     assert (passed.outcome, passed.lacks) == ("passed", ())
     for name in ("float16", "bfloat16"):

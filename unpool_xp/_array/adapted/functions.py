@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from unpool_xp._array.compat import Array, Namespace
@@ -57,21 +58,71 @@ def take_along_axis(
 
     One take from the array made flat, of as many lines at a time as the dtype can count.
     """
-    step, outer = math.prod(x.shape[axis + 1 :]), math.prod(x.shape[:axis])
-    block = x.shape[axis] * step
-    rows = max(int(xp.iinfo(dtype).max) // max(block, 1), 1)
-    x = xp.reshape(x, (outer, block))
-    places = xp.reshape(xp.astype(index, dtype), (outer, index.shape[axis], step))
-    inner = xp.reshape(xp.arange(step, dtype=dtype, device=device), (1, 1, step))
-    taken = []
+    outer, n, inner = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
+    limit = int(xp.iinfo(dtype).max) // max(n, 1)  # lines
+    columns = max(min(inner, limit), 1)
+    rows = max(limit // columns, 1)
+    x = xp.reshape(x, (outer, n, inner))
+    places = xp.reshape(index, (outer, index.shape[axis], inner))
+    along_rows = []
     for start in range(0, max(outer, 1), rows):
-        lines = slice(start, min(start + rows, outer))
-        part = places[lines, ...]
-        first = xp.arange(part.shape[0], dtype=dtype, device=device) * block
-        cells = xp.reshape(first, (-1, 1, 1)) + part * step + inner
-        flat = xp.reshape(x[lines, ...], (-1,))
-        taken.append(xp.take(flat, xp.reshape(cells, (-1,)), axis=0))
-    return xp.reshape(taken[0] if len(taken) == 1 else xp.concat(taken), index.shape)
+        along_columns = []
+        for first in range(0, max(inner, 1), columns):
+            lines = (
+                slice(start, min(start + rows, outer)),
+                slice(None),
+                slice(first, min(first + columns, inner)),
+            )
+            part = places[lines]
+            n_rows, _, n_columns = part.shape
+            row_starts = xp.arange(n_rows, dtype=dtype, device=device) * (n * n_columns)
+            column_starts = xp.arange(n_columns, dtype=dtype, device=device)
+            cells = xp.reshape(row_starts, (-1, 1, 1)) + part * n_columns + column_starts
+            flat, cells = xp.reshape(x[lines], (-1,)), xp.reshape(cells, (-1,))
+            along_columns.append(xp.reshape(xp.take(flat, cells, axis=0), part.shape))
+        along_rows.append(xp.concat(along_columns, axis=2))
+    return xp.reshape(xp.concat(along_rows, axis=0), index.shape)
+
+
+def take_by_comparing(xp: Namespace, x: Array, index: Array, axis: int, device: Any) -> Array:
+    """Return the elements at places along a (non-negative) axis, by a look at each of the axis.
+
+    The index broadcasts with the array but for this axis. Each element is the largest of itself and
+    of what nothing is below, so that it stays as it is: the sign of a zero, and NaN.
+    """
+    if xp.isdtype(x.dtype, "bool"):
+        taken = take_by_comparing(xp, xp.astype(x, xp.uint8), index, axis, device)
+        return xp.astype(taken, x.dtype)
+    n, before, after = x.shape[axis], index.shape[: axis + 1], index.shape[axis + 1 :]
+    places = xp.arange(n, dtype=index.dtype, device=device)
+    places = xp.reshape(places, (n, *(1,) * len(after)))
+    chosen = xp.reshape(index, (*before, 1, *after)) == places
+    wide = xp.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+    is_complex = xp.isdtype(x.dtype, "complex floating")
+    lowest = 0 if is_complex else -math.inf
+    if xp.isdtype(x.dtype, "integral"):
+        lowest = xp.iinfo(x.dtype).min
+    none = xp.full((1,) * wide.ndim, lowest, dtype=x.dtype, device=device)
+    reduce = xp.sum if is_complex else xp.max
+    return reduce(xp.where(chosen, wide, none), axis=axis + 1)
+
+
+def concat(xp: Namespace, arrays: Sequence[Array], axis: int, dtype: Any, device: Any) -> Array:
+    """Return arrays one after the other along a (non-negative) axis, by a choice for each place."""
+    sizes = [array.shape[axis] for array in arrays]
+    places = xp.arange(sum(sizes), dtype=dtype, device=device)
+    result, start = None, 0
+    for array, size in zip(arrays, sizes, strict=True):
+        if not size:
+            continue
+        own = places - start
+        own = xp.where(own < 0, xp.zeros_like(own), own)
+        own = xp.where(own >= size, xp.full_like(own, size - 1), own)
+        taken = xp.take(array, own, axis=axis)
+        is_here = xp.reshape(places >= start, (-1, *(1,) * (array.ndim - axis - 1)))
+        result = taken if result is None else xp.where(is_here, taken, result)
+        start += size
+    return arrays[0] if result is None else result
 
 
 def repeat(xp: Namespace, x: Array, repeats: int, axis: int) -> Array:
@@ -87,3 +138,40 @@ def matmul_by_sums(a: Array, b: Array) -> Array:
     for k in range(1, a.shape[-1]):
         total += a[..., :, k : k + 1] * b[..., k : k + 1, :]
     return total
+
+
+def in_whole_rows(x: Array, shape: tuple[int, ...]) -> Array:
+    """Return an array whose chunks, if it has any, stay regular in another shape.
+
+    Cubed does not reshape others. Axes are merged from chunks that are whole along all but the
+    first of them, and split between rows; the chunks of axes that stay are kept.
+    """
+    if not hasattr(x, "rechunk") or -1 in shape or 0 in x.shape:
+        return x
+    chunks = list(x.chunksize)
+    for old, new in _groups(x.shape, shape):
+        inner = math.prod(new[1:]) if len(old) == 1 else 1  # cells of a row that is split off
+        chunks[old[0]] = x.shape[old[0]] if len(old) > 1 and len(new) > 1 else chunks[old[0]]
+        chunks[old[0]] = min(-(-chunks[old[0]] // inner) * inner, x.shape[old[0]])
+        for axis in old[1:]:
+            chunks[axis] = x.shape[axis]
+    return x if tuple(chunks) == tuple(x.chunksize) else x.rechunk(tuple(chunks))
+
+
+def _groups(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
+    """Return the axes of the old shape and the sizes of the new that belong together."""
+    found: list[tuple[list[int], list[int]]] = []
+    i = k = 0
+    while i < len(old) or k < len(new):
+        axes, sizes = [i] if i < len(old) else [], [new[k]] if k < len(new) else []
+        i, k = i + len(axes), k + len(sizes)
+        while math.prod(old[axis] for axis in axes) != math.prod(sizes):
+            if math.prod(old[axis] for axis in axes) < math.prod(sizes):
+                axes.append(i)
+                i += 1
+            else:
+                sizes.append(new[k])
+                k += 1
+        if axes:
+            found.append((axes, sizes))
+    return found

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unpool_xp._array.adapted import functions
+from unpool_xp._array.adapted.arrays import NumberTakers, refuses_numbers
 from unpool_xp._array.compat import Array, Namespace, cast
 
 _known: dict[tuple[int, str], AdaptedNamespace] = {}
@@ -19,7 +20,11 @@ def adapt(xp: Namespace, device: Any) -> AdaptedNamespace:
     """Return the namespace of a library without a name; its gaps are looked for once a device."""
     key = (id(xp), str(device))  # which it keeps, so that no other one has its number
     if key not in _known:
-        _known[key] = AdaptedNamespace(xp, device)
+        adapted = AdaptedNamespace(xp, device)
+        ones = [adapted.asarray([one], device=device) for one in (1, 1.0)]
+        if refuses_numbers(*ones):
+            adapted = AdaptedNamespace(NumberTakers(xp, device, adapted.asarray), device)
+        _known[key] = adapted
     return _known[key]
 
 
@@ -59,6 +64,11 @@ class AdaptedNamespace:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._xp, name)
+
+    @property
+    def number_takers(self) -> NumberTakers | None:
+        """What makes arrays that take numbers, where those of the library do not."""
+        return self._xp if isinstance(self._xp, NumberTakers) else None
 
     @functools.cached_property
     def indexing_dtype(self) -> Any:
@@ -117,17 +127,30 @@ class AdaptedNamespace:
         if copy and self._copies:
             return self._xp.astype(x, dtype, copy=True)
         x = self._xp.astype(x, dtype)
-        return self._xp.concat([x[:1, ...], x[1:, ...]], axis=0) if copy else x
+        return self.concat([x[:1, ...], x[1:, ...]]) if copy else x
 
     # --- axes -------------------------------------------------------------------------------------
 
     def concat(self, arrays: Sequence[Array], *, axis: int = 0) -> Array:
         """Return arrays one after the other."""
-        return self._xp.concat(arrays, axis=axis % arrays[0].ndim)
+        axis %= arrays[0].ndim
+        if self._joins:
+            return self._xp.concat(arrays, axis=axis)
+        return functions.concat(self, arrays, axis, self.indexing_dtype, self._device)
 
     def stack(self, arrays: Sequence[Array], *, axis: int = 0) -> Array:
         """Return arrays on a new axis."""
-        return self._xp.stack(arrays, axis=axis % (arrays[0].ndim + 1))
+        axis %= arrays[0].ndim + 1
+        if self._joins:
+            return self._xp.stack(arrays, axis=axis)
+        return self.concat([self.expand_dims(array, axis=axis) for array in arrays], axis=axis)
+
+    @functools.cached_property
+    def _joins(self) -> bool:
+        # Sparse arrays have a value of their own between the entries, which may have to agree.
+        zero = self.zeros((1,), dtype=self.indexing_dtype, device=self._device)
+        one = self.full((1,), 1, dtype=self.indexing_dtype, device=self._device)
+        return works(lambda: (self._xp.concat([zero, one]), self._xp.stack([zero, one])))
 
     def expand_dims(self, x: Array, *, axis: int = 0) -> Array:
         """Return the array with an axis of one element."""
@@ -135,8 +158,13 @@ class AdaptedNamespace:
         return self._xp.reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
 
     def _reduce(self, name: str, x: Array, axis: int | None) -> Array:
-        axes = {} if axis is None else {"axis": axis % x.ndim}
-        return getattr(self._xp, name)(x, **axes)
+        if axis is None:
+            return getattr(self._xp, name)(x)
+        axis %= x.ndim
+        shape = (*x.shape[:axis], *x.shape[axis + 1 :])
+        if 0 in shape:  # some libraries refuse an empty array, whatever its axes
+            return self.zeros(shape, dtype=x.dtype, device=self._device)
+        return getattr(self._xp, name)(x, axis=axis)
 
     def max(self, x: Array, *, axis: int | None = None) -> Array:
         """Return the largest elements."""
@@ -150,23 +178,36 @@ class AdaptedNamespace:
         """Return the places of the largest elements."""
         return self._as_index(self._reduce("argmax", x, axis))
 
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """Return the elements in another shape."""
+        return self._xp.reshape(functions.in_whole_rows(x, shape), shape)
+
     # --- places -----------------------------------------------------------------------------------
 
     def take(self, x: Array, index: Array, *, axis: int = 0) -> Array:
         """Return the elements at places along an axis."""
-        return self._xp.take(x, self._as_index(index), axis=axis % x.ndim)
+        axis, index = axis % x.ndim, self._as_index(index)
+        if self._takes:
+            return self._xp.take(x, index, axis=axis)
+        index = self.reshape(index, (*(1,) * axis, -1, *(1,) * (x.ndim - axis - 1)))
+        return functions.take_by_comparing(self, x, index, axis, self._device)
+
+    @functools.cached_property
+    def _takes(self) -> bool:
+        return works(lambda: self._xp.take(self._vector, self._vector, axis=0))
 
     def take_along_axis(self, x: Array, index: Array, *, axis: int) -> Array:
         """Return the elements at places that are given for each line along an axis."""
-        axis %= x.ndim
+        axis, index = axis % x.ndim, self._as_index(index)
         if self._takes_along_axis:
-            return self._xp.take_along_axis(x, self._as_index(index), axis=axis)
-        return functions.take_along_axis(self, x, index, axis, self.indexing_dtype, self._device)
+            return self._xp.take_along_axis(x, index, axis=axis)
+        if self._takes:
+            return functions.take_along_axis(self, x, index, axis, index.dtype, self._device)
+        return functions.take_by_comparing(self, x, index, axis, self._device)
 
     @functools.cached_property
     def _takes_along_axis(self) -> bool:
-        vector = self._vector
-        return works(lambda: self._xp.take_along_axis(vector, vector, axis=0))
+        return works(lambda: self._xp.take_along_axis(self._vector, self._vector, axis=0))
 
     def repeat(self, x: Array, repeats: int, *, axis: int) -> Array:
         """Return each element so many times along an axis."""
@@ -181,7 +222,7 @@ class AdaptedNamespace:
 
     def argsort(self, x: Array) -> Array:
         """Return the order that sorts a vector."""
-        if self._sorts:
+        if self._sorts or hasattr(x, "rechunk"):  # in chunks each of the many steps is a plan
             return self._as_index(self._xp.argsort(x))
         return functions.argsort(self, x, self.indexing_dtype, self._device)
 
@@ -197,8 +238,7 @@ class AdaptedNamespace:
 
     @functools.cached_property
     def _searches(self) -> bool:
-        vector = self._vector
-        return works(lambda: self._xp.searchsorted(vector, vector, side="right"))
+        return works(lambda: self._xp.searchsorted(self._vector, self._vector, side="right"))
 
     @functools.cached_property
     def _vector(self) -> Array:

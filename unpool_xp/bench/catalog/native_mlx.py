@@ -51,7 +51,8 @@ def _strided_max(case: Case) -> list[str]:
     return [
         *lines,
         f"windows = mx.as_strided({source}, {view}).reshape({(*case.output_shape, -1)})",
-        *max_of_windows("mx", LOOKED_UP),
+        "place = mx.stop_gradient(windows.argmax(-1))",
+        *max_of_windows("mx", LOOKED_UP)[1:],
     ]
 
 
@@ -91,7 +92,13 @@ MLX_NATIVES: dict[str, tuple[Native, ...]] = {
             "mlx",
             "mlx.nn.MaxPool{d}d",
             partial(_layer, partial(_pool, "Max")),
-            requires_batch,
+            first_reason(
+                requires_batch,
+                reason_unless(
+                    lambda case: not case.backward,
+                    "of equal values in a window each gets a share of the gradient",
+                ),
+            ),
             values_only=True,
         ),
         Native("mlx", "mlx.core.as_strided + argmax", _strided_max, once=partial(offsets, "mx")),

@@ -25,40 +25,36 @@ def _names(text: str) -> tuple[str, ...]:
 NEEDS: dict[str, tuple[str, ...]] = {
     "max_pool": _names(
         "__add__ __floordiv__ __getitem__ __gt__ __lt__ __mul__ __ne__ __or__ __sub__ "
-        "asarray astype concat finfo full iinfo isdtype maximum reshape where zeros "
-        "zeros_like"
+        "asarray astype finfo full iinfo isdtype maximum reshape where zeros zeros_like"
     ),
     "avg_pool": _names(
         "__add__ __floordiv__ __getitem__ __gt__ __lt__ __mul__ __rsub__ __sub__ __truediv__ "
-        "asarray astype concat finfo full_like isdtype reshape where zeros zeros_like"
+        "asarray astype finfo full full_like isdtype reshape where zeros zeros_like"
     ),
     "adaptive_max_pool": _names(
         "__add__ __getitem__ __gt__ __ne__ __or__ asarray broadcast_to finfo full iinfo "
-        "isdtype maximum permute_dims reshape take where"
+        "isdtype maximum permute_dims reshape where"
     ),
     "adaptive_avg_pool": _names(
-        "__add__ __getitem__ __truediv__ asarray finfo isdtype permute_dims reshape take"
+        "__add__ __getitem__ __truediv__ asarray finfo isdtype permute_dims reshape"
     ),
     "fractional_max_pool": _names(
         "__add__ __gt__ __mul__ __ne__ __or__ asarray astype broadcast_to iinfo isdtype "
         "maximum where"
     ),
-    "nearest_unpool": _names("asarray isdtype take"),
+    "nearest_unpool": _names("asarray isdtype"),
     "max_unpool": _names(
         "__add__ __bool__ __eq__ __ge__ __getitem__ __lt__ __mul__ __or__ __sub__ asarray "
-        "astype iinfo isdtype max min reshape take where zeros zeros_like"
+        "astype iinfo isdtype max min reshape where zeros zeros_like"
     ),
-    "linear_unpool": _names(
-        "__add__ __getitem__ __mul__ asarray concat finfo isdtype reshape stack take"
-    ),
-    "cubic_unpool": _names("__add__ __getitem__ __mul__ asarray finfo isdtype take"),
+    "linear_unpool": _names("__add__ __getitem__ __mul__ asarray finfo full isdtype reshape zeros"),
+    "cubic_unpool": _names("__add__ __getitem__ __mul__ asarray finfo isdtype"),
     "fractional_max_unpool": _names(
         "__add__ __bool__ __eq__ __ge__ __getitem__ __lt__ __mul__ __or__ __sub__ asarray "
-        "astype concat finfo iinfo isdtype max min reshape stack take where zeros_like"
+        "astype finfo full iinfo isdtype max min reshape where zeros zeros_like"
     ),
     "conv_transpose": _names(
-        "__add__ __getitem__ asarray concat finfo isdtype matmul matrix_transpose reshape "
-        "stack zeros"
+        "__add__ __getitem__ asarray finfo full isdtype matmul matrix_transpose reshape zeros"
     ),
     "convert_indices": _names(
         "__add__ __bool__ __ge__ __lt__ __mul__ __or__ asarray astype iinfo isdtype max min "

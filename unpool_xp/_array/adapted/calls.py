@@ -1,0 +1,38 @@
+"""Operations on the arrays of a library without a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from unpool_xp._array.adapted.arrays import NumberTaker, bare
+from unpool_xp._array.compat import Array
+
+
+def call_adapted(
+    compute: Callable[..., Any], info: Any, plan: Any, *arrays: Array | None, **options: Any
+) -> Any:
+    """Return what is computed of arrays, which may refuse Python numbers.
+
+    What the library cannot do is a NotImplementedError that names the operation and what it lacks.
+    """
+    library, inputs = info.xp.number_takers, arrays
+    if library is not None:
+        inputs = tuple(None if array is None else NumberTaker(library, array) for array in arrays)
+    try:
+        return bare(compute(info, plan, *inputs, **options))
+    except Exception as error:
+        # Our own begin with the operation.
+        if isinstance(error, MemoryError) or str(error).startswith(f"{info.operation}: "):
+            raise
+        reason = _describe(info.xp.__name__, error)
+        raise NotImplementedError(f"{info.operation}: {reason}") from error
+
+
+def _describe(library: str, error: Exception) -> str:
+    """Return what a library lacks, or how it fails in its own words."""
+    if isinstance(error, AttributeError) and error.name:
+        is_array = not hasattr(error.obj, "__name__")
+        return f"{library} has {'arrays without' if is_array else 'no'} {error.name}"
+    words = " ".join(str(error).split())
+    return f"{library} fails: {type(error).__name__}: {words}".removesuffix(": ")
