@@ -48,7 +48,7 @@ def test_every_public_name_is_there_and_listed_in_order() -> None:
     assert not hasattr(unpool_xp, "min_pool")
 
 
-def test_the_compat_libraries_are_imported_in_two_modules() -> None:
+def test_the_compat_libraries_are_imported_in_one_folder() -> None:
     package = Path(unpool_xp.__file__).parent
     found = set()
     for file in package.rglob("*.py"):
