@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from unpool_xp.resizing import cubic_unpool, linear_unpool, nearest_unpool
     from unpool_xp.unpooling import fractional_max_unpool, max_unpool
+    from unpool_xp.workers import get_workers, set_workers
 
 __version__ = "0.1.0"
 
@@ -32,10 +33,12 @@ __all__ = [
     "cubic_unpool",
     "fractional_max_pool",
     "fractional_max_unpool",
+    "get_workers",
     "linear_unpool",
     "max_pool",
     "max_unpool",
     "nearest_unpool",
+    "set_workers",
 ]
 
 # Imported on first use: whoever imports the package for one function waits for no other.
@@ -53,6 +56,7 @@ _NAMES = {
     ),
     "resizing": ("cubic_unpool", "linear_unpool", "nearest_unpool"),
     "unpooling": ("fractional_max_unpool", "max_unpool"),
+    "workers": ("get_workers", "set_workers"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from typing import Protocol, Self, TypeVar
 
@@ -10,34 +11,46 @@ from unpool_xp._array.compat import Array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_slice
 from unpool_xp._plan.arguments import Shape
+from unpool_xp.workers import get_workers, run_shared
 
 
 def should_block(info: InputInfo, x: Array, growth: float) -> bool:
-    """Return whether processing x in cache-sized blocks is faster.
+    """Return whether processing x in cache-sized blocks is faster, or shared by several workers.
 
     `growth` is the size of the largest array in between, or output, over that of x.
     """
-    return info.traits.fast_path and bool(x.nbytes * max(growth, 1.0) >= 3 * _BLOCK)
+    if not info.traits.fast_path:
+        return False
+    size = x.nbytes * max(growth, 1.0)
+    if size >= 3 * _BLOCK:
+        return True
+    return info.traits.library == "numpy" and size >= _MIN_SHARED and get_workers() > 1
+
+
+def run_blocks(info: InputInfo, compute: Callable[[int], None], starts: range) -> None:
+    """Call a function for each block by where it starts; of NumPy's, workers share them."""
+    if info.traits.library == "numpy":
+        run_shared(compute, starts)
+    else:
+        for start in starts:
+            compute(start)
 
 
 def planes_per_cache_block(info: InputInfo, x: Array, plane_bytes: int) -> int:
     """Return how many planes of so many bytes to work on at a time: all, where that is no gain."""
-    if info.traits.library == "numpy":
-        return max(_BLOCK // max(plane_bytes, 1), 1)
-    return max(int(x.shape[0]), 1)
+    planes = max(int(x.shape[0]), 1)
+    return _per_block(info, planes, plane_bytes) if info.traits.library == "numpy" else planes
 
 
 def planes_per_block(info: InputInfo, x: Array, cells: int) -> int:
     """Return how many planes of x to work on at a time, where each has so many cells in between."""
-    plane_bytes = max(int(cells * x.dtype.itemsize), 1)
-    return max(_block_bytes(info, x, x.shape[0] * cells) // plane_bytes, 1)
+    return _per_block(info, x.shape[0], cells * x.dtype.itemsize)
 
 
 def cells_per_block(info: InputInfo, x: Array, axis: int) -> int:
     """Return how many cells along an axis of x to work on at a time."""
-    size: int = math.prod(x.shape)
-    cell_bytes = max(int(size // max(x.shape[axis], 1) * x.dtype.itemsize), 1)
-    return max(_block_bytes(info, x, size) // cell_bytes, 1)
+    size, count = math.prod(x.shape), max(x.shape[axis], 1)
+    return _per_block(info, count, size // count * x.dtype.itemsize)
 
 
 class AxisWindows(Protocol):
@@ -81,29 +94,20 @@ def map_window_blocks(
     axis, count = longest.axis, longest.count
 
     def compute_plane(x: Array) -> tuple[Array, ...]:
-        cells = math.prod(x.shape) * max(growth, 1.0)
-        step = int(count * _block_bytes(info, x, cells) // (cells * x.dtype.itemsize))
+        size = math.prod(x.shape) * max(growth, 1.0) * x.dtype.itemsize
+        step = _per_block(info, count, size / count)
         # What two neighbouring parts both read is a quarter of them at most.
         shared = longest.extent - x.shape[axis] // count
         step = max(step, 4 * shared * count // x.shape[axis], 1)
         if count < 2 * step:
             return compute(axes, x)
-        outputs: list[Array] = []
-        for first in range(0, count, step):
-            last = min(first + step, count)
+
+        def compute_part(first: int, last: int) -> tuple[Array, ...]:
             start, stop, part = longest.part(first, last)
             parts = tuple([part if windows is longest else windows for windows in axes])
-            results = compute(parts, x[axis_slice(axis, slice(start, stop))])
-            if not outputs:
-                shapes = [list(result.shape) for result in results]
-                for shape, result in zip(shapes, results, strict=True):
-                    shape[axis] = count
-                    outputs.append(
-                        info.xp.empty(tuple(shape), dtype=result.dtype, device=info.device)
-                    )
-            for output, result in zip(outputs, results, strict=True):
-                output[axis_slice(axis, slice(first, last))] = result
-        return tuple(outputs)
+            return compute(parts, x[axis_slice(axis, slice(start, stop))])
+
+        return _map_blocks(info, compute_part, axis, count, step)
 
     if not same_in_planes:
         return compute_plane(x)
@@ -120,24 +124,47 @@ def _map_plane_blocks(
     """Return what is computed of each plane of the last `rank` axes, some planes at a time."""
     n_lead = x.ndim - rank
     lead, plane = x.shape[:n_lead], x.shape[n_lead:]
-    planes, cells = math.prod(lead), math.prod(plane) * max(growth, 1.0)
-    plane_bytes = cells * x.dtype.itemsize
-    block_size = max(int(_block_bytes(info, x, planes * cells) // plane_bytes), 1)
-    if planes < 4 * block_size:
+    planes = math.prod(lead)
+    block_size = _per_block(info, planes, math.prod(plane) * max(growth, 1.0) * x.dtype.itemsize)
+    workers = get_workers() if info.traits.library == "numpy" else 1
+    is_even = workers > 1 and planes % workers == 0
+    if planes < 4 * block_size and not is_even:
         return compute(x)
     xp = info.xp
     x = xp.reshape(x, (planes, *plane))
-    outputs: list[Array] = []
-    for start in range(0, planes, block_size):
-        parts = compute(x[start : start + block_size, ...])
-        if not outputs:
-            outputs = [
-                xp.empty((planes, *part.shape[1:]), dtype=part.dtype, device=info.device)
-                for part in parts
-            ]
-        for output, part in zip(outputs, parts, strict=True):
-            output[start : start + block_size, ...] = part
+
+    def compute_planes(first: int, last: int) -> tuple[Array, ...]:
+        return compute(x[first:last, ...])
+
+    outputs = _map_blocks(info, compute_planes, -1 - rank, planes, block_size)
     return tuple([xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs])
+
+
+def _map_blocks(
+    info: InputInfo,
+    compute: Callable[[int, int], tuple[Array, ...]],
+    axis: int,
+    count: int,
+    step: int,
+) -> tuple[Array, ...]:
+    """Return what is computed of the cells [first, last) along an axis, side by side."""
+    outputs: list[Array] = []
+    lock = threading.Lock()
+
+    def compute_block(first: int) -> None:
+        last = min(first + step, count)
+        parts = compute(first, last)
+        with lock:
+            for part in parts if not outputs else ():
+                shape = list(part.shape)
+                shape[axis] = count
+                empty = info.xp.empty(tuple(shape), dtype=part.dtype, device=info.device)
+                outputs.append(empty)
+        for output, part in zip(outputs, parts, strict=True):
+            output[axis_slice(axis, slice(first, last))] = part
+
+    run_blocks(info, compute_block, range(0, count, step))
+    return tuple(outputs)
 
 
 def map_channel_blocks(
@@ -176,10 +203,20 @@ _BLOCK = 2**21  # bytes; about the cache per core, smaller blocks cost more in c
 _SHARED_BLOCK, _ALLOCATOR_CACHE = 2**23, 2**25
 
 
-def _block_bytes(info: InputInfo, x: Array, cells: float) -> int:
+_MIN_SHARED = 2**21  # bytes that are worth several threads
+
+
+def _per_block(info: InputInfo, count: int, unit_bytes: float) -> int:
+    """Return how many of so many planes or lines, each of so many bytes, to work on at a time."""
+    size = count * unit_bytes
+    block: float = _BLOCK
     if info.traits.library == "numpy":
-        return _BLOCK
-    if not info.traits.is_eager_cpu:  # a GPU, whose calls should be few and large
-        return max(int(cells * x.dtype.itemsize), 1)
-    size = int(cells * x.dtype.itemsize)
-    return _SHARED_BLOCK if size >= _ALLOCATOR_CACHE else size
+        workers = get_workers() if size >= _MIN_SHARED else 1
+        if workers > 1:  # as many blocks for each
+            blocks = math.ceil(size / (_BLOCK * workers)) * workers
+            return max(-(-count // blocks), 1)
+    elif not info.traits.is_eager_cpu:  # a GPU, whose calls should be few and large
+        block = size
+    else:
+        block = _SHARED_BLOCK if size >= _ALLOCATOR_CACHE else size
+    return max(int(block // max(unit_bytes, 1)), 1)

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 
-from unpool_xp._array.blocks import planes_per_cache_block, should_block
+from unpool_xp._array.blocks import planes_per_cache_block, run_blocks, should_block
 from unpool_xp._array.compat import Array, copied
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._plan.arguments import Shape
@@ -44,18 +44,21 @@ def _repeat_in_blocks(info: InputInfo, x: Array, repeats: Sequence[int]) -> Arra
     rows = [size for n, times in zip(plane, above, strict=False) for size in (n, times)]
     output = xp.empty((len(x), *rows, plane[-1] * last), dtype=x.dtype)
     step = planes_per_cache_block(info, x, math.prod(plane) * last * x.dtype.itemsize)
-    for start in range(0, len(x), step):
+
+    def repeat_planes(start: int) -> None:
         part = x[start : start + step]
         if max(above, default=1) == 1:  # in its place at once
             cells = output[start : start + step].reshape(*part.shape, last)
             for number in range(last):
                 cells[..., number] = part
-            continue
+            return
         wide = xp.empty((*part.shape, last), dtype=x.dtype)
         for number in range(last):
             wide[..., number] = part
         shape = [size for n in plane[:-1] for size in (n, 1)]
         output[start : start + step] = wide.reshape(len(part), *shape, plane[-1] * last)
+
+    run_blocks(info, repeat_planes, range(0, len(x), step))
     return xp.reshape(output, (*lead, *_output_plane(plane, repeats)))
 
 

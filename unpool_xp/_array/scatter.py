@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 
-from unpool_xp._array.blocks import planes_per_cache_block
+from unpool_xp._array.blocks import planes_per_cache_block, run_blocks
 from unpool_xp._array.compat import Array, cast
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import pad_axis
@@ -154,10 +154,11 @@ def _scatter_inside(
         # In one index for all, which is made for as many planes at a time as stay in the cache.
         entry_bytes = xp.iinfo(dtype).bits // 8
         step = planes_per_cache_block(info, values, m * entry_bytes)
-        width = max(planes_per_cache_block(info, values.T, step * entry_bytes), 1)
         row_starts = xp.arange(min(step, rows), dtype=dtype, device=device)[:, None] * size
         planes = xp.reshape(target, (-1,))
-        for row in range(0, rows, max(step, 1)):
+
+        def scatter_planes(row: int) -> None:
+            width = planes_per_cache_block(info, values.T, step * entry_bytes)
             part = planes[row * size : (row + step) * size]
             for first in range(0, m, width):
                 piece = (slice(row, row + step), slice(first, first + width))
@@ -169,6 +170,8 @@ def _scatter_inside(
                     xp.add.at(part, flat, values[piece])
                 else:
                     part[flat] = values[piece]
+
+        run_blocks(info, scatter_planes, range(0, rows, max(step, 1)))
         return xp.reshape(planes, target.shape)
     if not add and _puts_along_axis(info):
         target = xp.reshape(target, (rows, size))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 
-from unpool_xp._array.blocks import cells_per_block, planes_per_block
+from unpool_xp._array.blocks import cells_per_block, planes_per_block, run_blocks
 from unpool_xp._array.compat import Array, cast, compute_dtype, copied
 from unpool_xp._array.constants import cached_array
 from unpool_xp._array.gather import take
@@ -99,7 +99,8 @@ def _interpolate_in_place(
     output = xp.empty((x.shape[0], *plan.plane), dtype=dtype, device=info.device)
     finite = plan.axes[0].phases is not None and differences_are_finite(info, x)
     step = planes_per_block(info, x, max(math.prod(plan.plane), math.prod(plane)))
-    for start in range(0, x.shape[0], step):
+
+    def interpolate_planes(start: int) -> None:
         planes = slice(start, start + step)
         part = cast(xp, x[planes, ...], wide)
         for axis in reversed(plan.axes):
@@ -112,6 +113,8 @@ def _interpolate_in_place(
             part = target
         if dtype != wide:
             output[planes, ...] = cast(xp, part, dtype)
+
+    run_blocks(info, interpolate_planes, range(0, x.shape[0], step))
     return xp.reshape(output, (*lead, *plan.plane))
 
 

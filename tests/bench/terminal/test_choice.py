@@ -41,7 +41,8 @@ def test_threads_that_were_chosen_are_part_of_the_answer() -> None:
     answer = choice_as_json(choice)
     assert answer["use"] == ["numpy 2 threads"]
     assert [entry["threads_asked"] for entry in answer["ranking"]] == [2, 1]
-    assert answer["code"][0] == "# before Python starts: export OMP_NUM_THREADS=2"
+    variables = "OMP_NUM_THREADS=2 UNPOOL_XP_WORKERS=2"
+    assert answer["code"][0] == f"# before Python starts: export {variables}"
 
 
 def row(case: Case, backend: str, seconds: float, mode: Any = "eager", count: int = 12) -> Row:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
+from unpool_xp import workers
 from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import seconds_text
 from unpool_xp.bench.cases.native import backward_lines, compiled_lines, output_names
@@ -186,7 +187,11 @@ def code_for(case: Case, row: Row) -> list[str]:
     before = []
     if row.threads_asked is not None:
         variable = _THREAD_VARIABLES.get(library, "OMP_NUM_THREADS")
-        before.append(f"# before Python starts: export {variable}={row.threads_asked}")
+        variables = [variable]
+        if library == "numpy" and row.implementation == "portable":
+            variables.append(workers.VARIABLE)
+        values = " ".join(f"{name}={row.threads_asked}" for name in variables)
+        before.append(f"# before Python starts: export {values}")
     if device not in ("", "cpu"):
         before.append(f"# {', '.join(case.inputs)} on {device}")
     if row.implementation == "native":

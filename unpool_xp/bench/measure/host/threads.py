@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from unpool_xp import workers
 from unpool_xp.backends.base import usable_cores
 from unpool_xp.bench.measure.host.cgroup import cpu_quota
 
@@ -59,9 +60,11 @@ def chosen_environment(
     """Return the variables for a process whose library is to compute with that many threads.
 
     What the user has set gives way to the number. Dask's threads share out the chunks, so each of
-    them has one of BLAS.
+    them has one of BLAS; NumPy itself has threads for its products alone, so it gets our workers.
     """
     on_blas = 1 if library == "dask" else threads
     names = ("OMP_NUM_THREADS", *_LIKE_OPENMP, "VECLIB_MAXIMUM_THREADS")
     own = dict.fromkeys(("PJRT_NPROC", "DASK_NUM_WORKERS"), str(threads))
+    if library == "numpy":
+        own[workers.VARIABLE] = str(threads)
     return {**environment, **dict.fromkeys(names, str(on_blas)), **own}
