@@ -218,8 +218,21 @@ def _no_empty_reductions(kind: type[Array], xp: dict[str, Any]) -> None:
 
 
 def _no_bits(kind: type[Array], xp: dict[str, Any]) -> None:
-    iinfo = xp["iinfo"]
-    xp["iinfo"] = lambda dtype: SimpleNamespace(min=iinfo(dtype).min, max=iinfo(dtype).max)
+    def without_bits(info: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def limits(dtype: Any) -> Any:
+            facts = info(dtype)
+            return SimpleNamespace(min=facts.min, max=facts.max, eps=getattr(facts, "eps", None))
+
+        return limits
+
+    xp.update({name: without_bits(xp[name]) for name in ("iinfo", "finfo")})
+
+
+def _no_changes(kind: type[Array], xp: dict[str, Any]) -> None:
+    def refuse(self: Array, other: Any) -> Any:
+        raise TypeError("this array cannot be changed")
+
+    kind.__iadd__ = refuse  # type: ignore[attr-defined]
 
 
 _MAKING = "arange asarray empty full full_like zeros zeros_like"
@@ -234,6 +247,7 @@ GAPS: dict[str, Gap] = {
     "int64": _no_int64,
     "int16": _small_indices,  # is all that an index is
     "numbers": _no_numbers,
+    "changes": _no_changes,
     "looks": _no_looks,
     "integer products": _no_integer_products,
     "bits": _no_bits,

@@ -81,7 +81,12 @@ def get_device(x: Array) -> Any:
         return "cpu"
     if kind == "torch":
         return x.device
-    return array_api_compat.device(x) if kind or hasattr(x, "device") else None
+    if kind:
+        return array_api_compat.device(x)
+    try:
+        return array_api_compat.device(x)
+    except Exception:
+        return None
 
 
 def cast(xp: Namespace, x: Array, dtype: Any) -> Array:

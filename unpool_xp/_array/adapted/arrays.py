@@ -77,11 +77,16 @@ def bare(value: Any) -> Any:
 
 
 def refuses_numbers(integer: Array, real: Array) -> bool:
-    """Return whether arrays of one number cannot be computed with Python numbers."""
+    """Return whether arrays of one number cannot be computed with Python numbers.
+
+    In place as well: an array that cannot be changed may refuse that.
+    """
     try:
         for name in _OPERATORS:
             getattr(operator, name)(integer, 2)
         _ = (2 * integer, 2 - integer, real * 0.5, 0.5 * real, real / 2)
+        total = integer + integer
+        total += integer
     except Exception:
         return True
     return False

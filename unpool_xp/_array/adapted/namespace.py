@@ -87,6 +87,11 @@ class AdaptedNamespace:
         """The widest integer dtype."""
         return getattr(self._xp, "int64", self._xp.int32)
 
+    @property
+    def int16(self) -> Any:
+        """A narrow integer dtype."""
+        return getattr(self._xp, "int16", self._xp.int32)
+
     # --- making arrays ----------------------------------------------------------------------------
 
     def _make(self, name: str, *arguments: Any, device: Any, **options: Any) -> Array:
@@ -251,7 +256,7 @@ class AdaptedNamespace:
     def _searches(self) -> bool:
         return works(lambda: self._xp.searchsorted(self._vector, self._vector, side="right"))
 
-    @functools.cached_property
+    @property
     def _vector(self) -> Array:
         return self.asarray([0], dtype=self.indexing_dtype, device=self._device)
 
@@ -279,3 +284,11 @@ class AdaptedNamespace:
         limits = self._xp.iinfo(dtype)
         low, high = int(limits.min), int(limits.max)
         return SimpleNamespace(min=low, max=high, bits=(high - low).bit_length())
+
+    def finfo(self, dtype: Any) -> Any:
+        """Return the limits of a real floating dtype."""
+        limits = self._xp.finfo(dtype)
+        if hasattr(limits, "bits"):
+            return limits
+        bits = 64 if limits.eps < 1e-10 else 32 if limits.eps < 1e-5 else 16
+        return SimpleNamespace(min=float(limits.min), max=float(limits.max), bits=bits)
