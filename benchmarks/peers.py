@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +29,7 @@ from unpool_xp.bench.measure.timer import TimedCall, to_and_fro
 ROUNDS = 6
 REST_SECONDS = 20e-3  # until the threads of the one before have ceased to wait for more work
 BATCHES = ((1, 16, 32, 32), (2, 32, 64, 64), (4, 64, 112, 112))
-IMAGE = (1080, 1920)
+IMAGE, SMALL_IMAGE = (1080, 1920), (54, 96)
 Call = Callable[[], Any]
 
 
@@ -225,7 +224,7 @@ def images(shape: tuple[int, int], rng: np.random.Generator) -> Iterator[Questio
         _opencv(lambda cv2: cv2.resize(half, size, interpolation=cv2.INTER_CUBIC)),
     )
     yield Question(
-        "cubic_unpool 2, -0.5",
+        "cubic_unpool 2 a -0.5",
         half.shape,
         lambda: ux.cubic_unpool(half, (2, 2), coefficient=-0.5, exclude_outside=True),
         {"PIL resize": pillow(resampling.BICUBIC)},
@@ -317,8 +316,8 @@ def table_of(answers: list[Answer]) -> Table:
     """Return the table of all answers, and the geometric means by peer."""
     cores = usable_cores()
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("task", "beside"):
-        table.add_column(name)
+    table.add_column("task", no_wrap=True)
+    table.add_column("beside")
     for name in ("theirs", "ours", "ours /\ntheirs", f"{cores} workers\n/ theirs"):
         table.add_column(name, justify="right")
     shape: tuple[int, ...] = ()
@@ -344,25 +343,27 @@ def table_of(answers: list[Answer]) -> Table:
     return table
 
 
-def main() -> int:
-    """Print the table; 1 where a result differs."""
+def report(answers: list[Answer]) -> int:
+    """Print the table and what differs; return 1 where anything does."""
+    console = Console(highlight=False)
+    console.print(table_of(answers))
+    differing = [one for one in answers if one.reason]
+    for one in differing:
+        console.print(f"{one.question.name}, {one.peer}: {one.reason}", markup=False)
+    return int(bool(differing))
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Ask all questions; return 1 where a result differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--small", action="store_true", help="The smallest arrays alone.")
-    arguments = parser.parse_args()
-    os.environ.pop("UNPOOL_XP_WORKERS", None)
+    arguments = parser.parse_args(words)
     rng = np.random.default_rng(0)
-    questions = [
-        q for shape in BATCHES[: 1 if arguments.small else None] for q in batches(shape, rng)
-    ]
-    questions += images((54, 96) if arguments.small else IMAGE, rng)
-    answers = [one for question in questions for one in answer(question, arguments.rounds)]
-    console = Console(highlight=False)
-    console.print(table_of(answers))
-    for one in answers:
-        if one.reason:
-            console.print(f"{one.question.name}, {one.peer}: {one.reason}", markup=False)
-    return int(any(one.reason for one in answers))
+    shapes = BATCHES[: 1 if arguments.small else None]
+    questions = [question for shape in shapes for question in batches(shape, rng)]
+    questions += images(SMALL_IMAGE if arguments.small else IMAGE, rng)
+    return report([one for question in questions for one in answer(question, arguments.rounds)])
 
 
 if __name__ == "__main__":
