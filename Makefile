@@ -3,6 +3,7 @@
 #   make bench BACKENDS="numpy jax"     the same with those two alone, installed and measured
 #   make gpu                            every CUDA backend checked, then measured, in 8 minutes
 #   make tax                            what portability costs on NumPy, PyTorch and JAX
+#   make peers                          NumPy beside ONNX Runtime, OpenCV, scikit-image, SciPy, Pillow
 #   make test / lint                    the whole test suite / ruff, mypy, numpydoc and check-jsonschema
 #   make coverage / docs                the tests with their coverage / the documentation
 #   make faults                         every fault of a worker at every stage; make test has a few
@@ -50,7 +51,7 @@ forms = $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
 # A GPU machine has its libraries already as a rule: make gpu VENV=--system-site-packages uses those.
-.PHONY: bench gpu tax test lint coverage faults mutate fuzz fuzz-rows test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
+.PHONY: bench gpu tax peers test lint coverage faults mutate fuzz fuzz-rows test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
 .DELETE_ON_ERROR:
 
 $(bin)/python:
@@ -76,6 +77,13 @@ gpu: $(bin)/python
 tax: $(bench_stamp)
 	$(bin)/unpool-xp tax $(TAX)
 	$(bin)/python benchmarks/limits/run.py
+
+.venv/installed-peers: pyproject.toml constraints.txt | $(bin)/python
+	@echo "Installing into .venv: what make peers sets beside ours"
+	$(call install,peers)
+
+peers: .venv/installed-peers
+	$(bin)/python benchmarks/peers.py $(PEERS)
 
 test: .venv/installed-test
 	$(bin)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --doctest-modules --durations 25 $(PYTEST)
