@@ -67,6 +67,25 @@ def copied_axes(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
     return any(resized(n, s) == n and s != 1 for n, s in zip(plane, scales, strict=True))
 
 
+def near_ratios(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
+    """Find factors within 1e-7 of the ratio of the sizes, such as 0.6 in float32 for 60 of 100.
+
+    PyTorch then moves places by some 1e-6 in float64, too; ours are those of the factor.
+    """
+    scales = call.plain.get("scale")
+    if label != "torch.nn.functional" or not scales or scales[0] is None:
+        return False
+    if ours.error or theirs.error or ours.outputs[0].shape != theirs.outputs[0].shape:
+        return False
+    plane, output = call.data[0].shape[-len(scales) :], call.plain["output"]
+    shifts = [abs(m / (n * s) - 1) for n, m, s in zip(plane, output, scales, strict=True) if n]
+    if not any(0 < shift < 1e-7 for shift in shifts):
+        return False
+    one, other = ours.outputs[0], theirs.outputs[0]
+    largest = np.abs(one[np.isfinite(one)]).max(initial=1)
+    return bool(np.allclose(one, other, rtol=0, atol=1e-5 * largest, equal_nan=True))
+
+
 def edges(call: Call, label: str, ours: Outcome, theirs: Outcome) -> bool:
     """Find cells of a nearest resizing whose source lies on the edge between two elements.
 
@@ -151,6 +170,7 @@ DIFFERENCES = (
     sizes,
     duplicates,
     copied_axes,
+    near_ratios,
     edges,
     beyond_finite,
     nan_in_onnx,
