@@ -170,7 +170,8 @@ TARGETS: dict[str, Callable[[Call], Outcome]] = {
     "dask": _dask,
 }
 _LIBRARY = {"strict": "array_api_strict", "torch compiled": "torch", "jax.jit": "jax"}
-LAZY = ("torch compiled", "jax.jit", "dask")  # values cannot be looked at
+OTHERS: dict[str, backends.Backend] = {}  # by their labels: the targets of `tests.fuzz.others`
+LAZY = ("torch compiled", "jax.jit", "dask", "cubed")  # values cannot be looked at
 
 
 def can_take(target: str, call: Call) -> bool:
@@ -179,6 +180,8 @@ def can_take(target: str, call: Call) -> bool:
     if why_not(call.operation, library, call.dtype):
         return False
     others = [array.dtype for array in call.data]
+    if library in OTHERS and any(OTHERS[library].why_no_dtype(dtype.name) for dtype in others):
+        return False
     if library == "torch" and any(d in ("uint16", "uint32", "uint64") for d in others):
         return False
     swapped = any(not d.isnative for d in others)

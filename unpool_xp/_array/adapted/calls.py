@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from unpool_xp._array.adapted.arrays import NumberTaker, bare
+from unpool_xp._array.adapted.functions import in_whole_planes
 from unpool_xp._array.compat import Array
 
 
@@ -16,10 +17,11 @@ def call_adapted(
 
     What the library cannot do is a NotImplementedError that names the operation and what it lacks.
     """
-    library, inputs = info.xp.number_takers, arrays
-    if library is not None:
-        inputs = tuple(None if array is None else NumberTaker(library, array) for array in arrays)
+    library, rank = info.xp.number_takers, len(getattr(plan, "plane", ()))
     try:
+        inputs = [x if x is None else in_whole_planes(x, min(rank, x.ndim)) for x in arrays]
+        if library is not None:
+            inputs = [x if x is None else NumberTaker(library, x) for x in inputs]
         return bare(compute(info, plan, *inputs, **options))
     except Exception as error:
         # Our own begin with the operation.

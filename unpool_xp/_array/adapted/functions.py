@@ -140,22 +140,40 @@ def matmul_by_sums(a: Array, b: Array) -> Array:
     return total
 
 
-def in_whole_rows(x: Array, shape: tuple[int, ...]) -> Array:
-    """Return an array whose chunks, if it has any, stay regular in another shape.
+def in_whole_planes(x: Array, rank: int) -> Array:
+    """Return an array whose chunks, if it has any, are whole along the last `rank` axes.
 
-    Cubed does not reshape others. Axes are merged from chunks that are whole along all but the
-    first of them, and split between rows; the chunks of axes that stay are kept.
+    Cubed cuts and joins chunks right where they are alike, and is not always right elsewhere.
     """
-    if not hasattr(x, "rechunk") or -1 in shape or 0 in x.shape:
+    if not hasattr(x, "rechunk") or 0 in x.shape:
         return x
+    lead = len(x.shape) - rank
+    return _rechunk(x, (*x.chunksize[:lead], *x.shape[lead:]))
+
+
+def _rechunk(x: Array, chunks: tuple[int, ...]) -> Array:
+    return x if chunks == tuple(x.chunksize) else x.rechunk(chunks)
+
+
+def reshape_chunked(xp: Namespace, x: Array, shape: tuple[int, ...]) -> Array:
+    """Return the elements of an array in chunks, which stay regular, in another shape.
+
+    Cubed reshapes no others. Axes are merged from chunks that are whole along all but the first of
+    them, and split between rows; the chunks of axes that stay are kept.
+    """
+    if -1 in shape or 0 in x.shape:
+        return xp.reshape(x, shape)
+    groups = _groups(x.shape, shape)
+    if any(len(old) > 1 and len(new) > 1 for old, new in groups):  # through axes that are merged
+        merged = tuple([math.prod(new) for _, new in groups])
+        return reshape_chunked(xp, reshape_chunked(xp, x, merged), shape)
     chunks = list(x.chunksize)
-    for old, new in _groups(x.shape, shape):
+    for old, new in groups:
         inner = math.prod(new[1:]) if len(old) == 1 else 1  # cells of a row that is split off
-        chunks[old[0]] = x.shape[old[0]] if len(old) > 1 and len(new) > 1 else chunks[old[0]]
         chunks[old[0]] = min(-(-chunks[old[0]] // inner) * inner, x.shape[old[0]])
         for axis in old[1:]:
             chunks[axis] = x.shape[axis]
-    return x if tuple(chunks) == tuple(x.chunksize) else x.rechunk(tuple(chunks))
+    return xp.reshape(_rechunk(x, tuple(chunks)), shape)
 
 
 def _groups(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:

@@ -139,6 +139,9 @@ class AdaptedNamespace:
     def concat(self, arrays: Sequence[Array], *, axis: int = 0) -> Array:
         """Return arrays one after the other."""
         axis %= arrays[0].ndim
+        if hasattr(arrays[0], "rechunk"):  # whole along the axis, as each of them is
+            joined = self._xp.concat(arrays, axis=axis)
+            return functions.in_whole_planes(joined, joined.ndim - axis)
         if self._joins:
             return self._xp.concat(arrays, axis=axis)
         return functions.concat(self, arrays, axis, self.indexing_dtype, self._device)
@@ -185,7 +188,9 @@ class AdaptedNamespace:
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
         """Return the elements in another shape."""
-        return self._xp.reshape(functions.in_whole_rows(x, shape), shape)
+        if hasattr(x, "rechunk"):
+            return functions.reshape_chunked(self._xp, x, shape)
+        return self._xp.reshape(x, shape)
 
     # --- places -----------------------------------------------------------------------------------
 
