@@ -3,6 +3,7 @@
 #   make bench BACKENDS="numpy jax"     the same with those two alone, installed and measured
 #   make gpu                            every CUDA backend checked, then measured, in 8 minutes
 #   make tax                            what portability costs on NumPy, PyTorch and JAX
+#   make libraries                      check dpnp, ndonnx, Cubed and Sparse, for the table in the docs
 #   make peers                          NumPy beside ONNX Runtime, OpenCV, scikit-image, SciPy, Pillow
 #   make test / lint                    the whole test suite / ruff, mypy, numpydoc and check-jsonschema
 #   make coverage / docs                the tests with their coverage / the documentation
@@ -51,7 +52,7 @@ forms = $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
 # A GPU machine has its libraries already as a rule: make gpu VENV=--system-site-packages uses those.
-.PHONY: bench gpu tax peers test lint coverage faults mutate fuzz fuzz-rows test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
+.PHONY: bench gpu tax libraries peers test lint coverage faults mutate fuzz fuzz-rows test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
 .DELETE_ON_ERROR:
 
 $(bin)/python:
@@ -77,6 +78,21 @@ gpu: $(bin)/python
 tax: $(bench_stamp)
 	$(bin)/unpool-xp tax $(TAX)
 	$(bin)/python benchmarks/limits/run.py
+
+# Libraries of the standard that nothing else here needs, in an environment of their own: 3 GB.
+OTHERS ?= dpnp:cpu ndonnx cubed sparse
+.venv/others/installed: pyproject.toml
+	$(PYTHON) -m venv .venv/others
+	@echo "Installing into .venv/others: dpnp, ndonnx, Cubed and Sparse"
+	.venv/others/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --editable ".[bench,dpnp]" ndonnx cubed sparse
+	@touch $@
+
+# A mismatch, which check answers with 1, is an entry of the table.
+libraries: .venv/others/installed
+	mkdir -p results/checks
+	.venv/others/bin/unpool-xp check --json $(foreach label,$(OTHERS),--backend $(label)) \
+	  > results/checks/others.json || test $$? = 1
 
 .venv/installed-peers: pyproject.toml constraints.txt | $(bin)/python
 	@echo "Installing into .venv: what make peers sets beside ours"

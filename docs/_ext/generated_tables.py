@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -14,8 +16,7 @@ from unpool_xp.bench import catalog
 from unpool_xp.bench.catalog import presets
 from unpool_xp.bench.check import standard
 
-# How each library compiles, and whether its arrays are lazy or have gradients.
-
+CHECKED = Path(__file__).parents[2] / "results" / "checks" / "others.json"
 _FAMILIES = {
     "int8 to int64": ("int8", "int16", "int32", "int64"),
     "uint8 to uint64": ("uint8", "uint16", "uint32", "uint64"),
@@ -146,6 +147,46 @@ class SupportTable(Generated):
         return [*lines, ""]
 
 
+class OtherLibrariesTable(Generated):
+    """What ``make libraries`` found: the operations on libraries that CI does not have."""
+
+    def lines(self) -> list[str]:
+        """Return the text."""
+        self.env.note_dependency(str(CHECKED))
+        checked: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        versions: dict[str, str] = {}
+        for result in json.loads(CHECKED.read_text(encoding="utf-8")):
+            label = result["backend"]
+            checked.setdefault(label, {}).setdefault(result["operation"], []).append(result)
+            versions[label] = result["version"] or versions.get(label, "")
+        rows = [
+            (f"``{name}``", *(self.cell(checked[label].get(name, [])) for label in checked))
+            for name in capabilities.OPERATIONS
+        ]
+        head = ("operation", *(f"``{label}`` {versions[label]}" for label in checked))
+        return [*table(head, rows, wide=True), *self.reasons(checked)]
+
+    def cell(self, results: Sequence[dict[str, Any]]) -> str:
+        """Return how many dtypes are right, of those that the library has and others not."""
+        tried = [result for result in results if result["outcome"] != "skipped"]
+        right = [result for result in tried if result["outcome"] == "passed"]
+        if tried and len(right) == len(tried):
+            return f"all {len(tried)} dtypes"
+        return f"{len(right)} of {len(tried)} dtypes" if right else "no"
+
+    def reasons(self, checked: dict[str, dict[str, list[dict[str, Any]]]]) -> list[str]:
+        """Return a list of what fails, in the words of the first dtype that does."""
+        lines = [""]
+        for label, operations in checked.items():
+            for name, results in operations.items():
+                failed = [result for result in results if result["outcome"] == "failed"]
+                if failed:
+                    dtypes = in_words(result["dtype"] for result in failed)
+                    detail = failed[0]["detail"].replace("`", "'").replace("*", r"\*")
+                    lines.append(f"- ``{label}``, ``{name}`` ({dtypes}): {detail}")
+        return [*lines, ""]
+
+
 class BenchmarkTable(Generated):
     """What the benchmarks measure, and beside which functions."""
 
@@ -208,6 +249,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("library-table", LibraryTable)
     app.add_directive("support-table", SupportTable)
     app.add_directive("standard-table", StandardTable)
+    app.add_directive("other-libraries-table", OtherLibrariesTable)
     app.add_directive("benchmark-table", BenchmarkTable)
     app.add_directive("preset-table", PresetTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -52,6 +52,8 @@ class CheckResult:
         What the library warned of meanwhile, as often as it did.
     lacks : tuple of str, optional
         Where it failed: the functions of the standard that it needs and the library does not have.
+    version : str, optional
+        That of the library; empty where its process was lost.
     """
 
     backend: str
@@ -62,6 +64,7 @@ class CheckResult:
     detail: str = ""
     warned: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
+    version: str = ""
 
     @property
     def is_undefined(self) -> bool:
@@ -178,7 +181,8 @@ def check_operation(
         jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
     if backend.library == "jax" or (torch_compiled and backend.library in ("torch", "mlx")):
         modes.append("compiled")
-    return [_check(backend, mode, operation, dtype) for mode in modes]
+    results = [_check(backend, mode, operation, dtype) for mode in modes]
+    return [replace(result, version=backend.version) for result in results]
 
 
 def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> CheckResult:
