@@ -36,6 +36,7 @@ MORE_CALLS = [
     (ux.conv_transpose, INTEGERS, {"stride": 2}),
     (ux.max_pool, (X.reshape(2, 2, -1),), {"kernel_size": 50, "stride": 50}),
     (ux.adaptive_max_pool, (X.reshape(2, 2, -1) // 1 * np.nan,), {"output_size": 1}),
+    (ux.adaptive_max_pool, (X.reshape(2, 1, -1),), {"output_size": 1}),
     (ux.adaptive_max_pool, (np.zeros((0, 2, 100), np.uint8),), {"output_size": 1}),
     (
         ux.max_unpool,

@@ -149,6 +149,12 @@ def _unsigned(kind: type[Array], xp: dict[str, Any]) -> None:
     xp.update({name: counting(xp[name]) for name in names})
 
 
+def _squeezed_places(kind: type[Array], xp: dict[str, Any]) -> None:
+    """Lose the other axes of length 1 where places of maxima are found, as Sparse does."""
+    argmax = xp["argmax"]
+    xp["argmax"] = lambda *args, **kwargs: kind(argmax(*args, **kwargs)._data.squeeze())
+
+
 def _no_device(kind: type[Array], xp: dict[str, Any]) -> None:
     def device(self: Array) -> Any:
         raise AttributeError("device")
@@ -244,6 +250,7 @@ GAPS: dict[str, Gap] = {
     "copy=": _refuse("astype asarray", lambda options: "copy" in options),
     "negative axes": _refuse(_WITH_AXIS, lambda options: (options.get("axis") or 0) < 0),
     "signed counts": _unsigned,
+    "axes of places": _squeezed_places,
     "int64": _no_int64,
     "int16": _small_indices,  # is all that an index is
     "numbers": _no_numbers,

@@ -184,7 +184,11 @@ class AdaptedNamespace:
 
     def argmax(self, x: Array, *, axis: int | None = None) -> Array:
         """Return the places of the largest elements."""
-        return self._as_index(self._reduce("argmax", x, axis))
+        places = self._as_index(self._reduce("argmax", x, axis))
+        if axis is None:
+            return places
+        axis %= x.ndim  # Sparse drops other axes of length 1, too
+        return self.reshape(places, (*x.shape[:axis], *x.shape[axis + 1 :]))
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
         """Return the elements in another shape."""
