@@ -16,7 +16,7 @@ from unpool_xp.bench import catalog
 from unpool_xp.bench.catalog import presets
 from unpool_xp.bench.check import standard
 
-CHECKED = Path(__file__).parents[2] / "results" / "checks" / "others.json"
+CHECKED = Path(capabilities.__file__).parents[1] / "results" / "checks" / "others.json"
 _FAMILIES = {
     "int8 to int64": ("int8", "int16", "int32", "int64"),
     "uint8 to uint64": ("uint8", "uint16", "uint32", "uint64"),
