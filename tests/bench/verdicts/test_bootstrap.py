@@ -119,6 +119,9 @@ STEADY = noisy(1.0, seed=1)
         # of one, whose luck it may be, and of several
         (spread_over(1, noisy(2.0, seed=2)), spread_over(1, STEADY), Verdict.UNDECIDED, 3),
         (spread_over(1, noisy(3.0, seed=2)), spread_over(1, STEADY), Verdict.SLOWER, None),
+        (spread_over(1, noisy(1.0, seed=2)), spread_over(1, STEADY), Verdict.UNDECIDED, 2),
+        (spread_over(1, noisy(1.0, seed=2)), spread_over(5, STEADY), Verdict.UNDECIDED, 2),
+        (spread_over(3, noisy(1.0, seed=2)), spread_over(3, STEADY), Verdict.SAME, None),
         (spread_over(5, noisy(1.2, seed=2)), spread_over(5, STEADY), Verdict.SLOWER, None),
         (spread_over(4, noisy(1.2, seed=2)), spread_over(5, STEADY), Verdict.SLOWER, None),
         (spread_over(3, noisy(1.2, seed=2)), spread_over(5, STEADY), Verdict.UNDECIDED, 2),

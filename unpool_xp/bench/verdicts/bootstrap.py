@@ -36,6 +36,7 @@ THRESHOLD = 0.05
 _MAX_NOISE = 0.1  # noise counts up to here; intervals of what is as fast lie within it
 _MIN_SAMPLES = 3  # with fewer, an interval means nothing
 _MIN_SAMPLES_SAME = 5  # as many as the rank test needs to find a difference
+_MIN_PROCESSES_SAME = 2  # one may be lucky all the time, and its samples agree
 # Processes of the same call have differed by 2.4x, each of them steady. If every second one does,
 # four against four lie apart by chance in 1 of 128 cases, three against three in 1 of 32, one
 # against one in every second. With few processes a difference smaller than this may be luck.
@@ -170,8 +171,8 @@ def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Rat
           ratio must be at least 2.5 as well.
 
         SAME where the ratio is closer to 1, its whole interval lies within 10 % or the threshold,
-        and there are five samples of each or more. UNDECIDED otherwise, and always where one is
-        disturbed or has a single sample.
+        and there are five samples of each or more, of two processes or more where those are known.
+        UNDECIDED otherwise, and always where one is disturbed or has a single sample.
 
     Examples
     --------
@@ -192,7 +193,7 @@ def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Rat
     else:
         within = 1 + max(threshold, _MAX_NOISE)
         inside = 1 / within <= found.low and found.high <= within
-        if inside and fewest >= _MIN_SAMPLES_SAME:
+        if inside and fewest >= _MIN_SAMPLES_SAME and _may_be_same(a, b):
             return found, Verdict.SAME
     return found, Verdict.UNDECIDED
 
@@ -207,6 +208,11 @@ def _is_slower(slow: Times, fast: Times) -> bool:
         return apart and gap_between(slow.medians, fast.medians) > 1 and ranks_differ(*samples)
     beyond_noise = slow.typical > (1 + max(slow.noise, fast.noise)) * fast.typical
     return (beyond_noise or gap_between(*samples) > 1) and ranks_differ(*samples)
+
+
+def _may_be_same(a: Times, b: Times, times: float = 1.0) -> bool:
+    known = bool(a.process and b.process)
+    return not known or times * _fewest_processes(a, b) >= _MIN_PROCESSES_SAME
 
 
 def _fewest_processes(a: Times, b: Times) -> int:
@@ -250,6 +256,7 @@ def samples_needed(a: Times, b: Times, threshold: float = THRESHOLD) -> float | 
             widths = WIDENING.get(processes, 1.0), WIDENING.get(n, 1.0) if processes > 1 else 1.0
             narrower = math.sqrt(times) * widths[0] / widths[1]
             enough = n_samples >= _MIN_SAMPLES_SAME and half <= room * narrower
+            enough = enough and _may_be_same(a, b, times)
         elif known and n >= _MIN_PROCESSES:
             enough = is_enough(share_processes, n)
         elif known and not (share_processes == 1 and apart >= math.log(_LUCK[n])):
