@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from tests.support.fake_cupy import fake_cupy
 from unpool_xp import backends
 from unpool_xp._array.compat import library
 from unpool_xp.bench.measure import workers
@@ -47,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the pages and their examples, the longest of all: nobody waits for them alone."""
     items.sort(key=lambda item: not item.nodeid.startswith("tests/docs/"))
 
+
+__all__ = ["fake_cupy"]
 
 # MLX has no build for Windows.
 MLX = ("mlx:cpu",) if importlib.util.find_spec("mlx") else ()

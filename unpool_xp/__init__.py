@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unpool_xp.convolution import conv_transpose
+    from unpool_xp.fusion import get_fusion, set_fusion
     from unpool_xp.indices import convert_indices
     from unpool_xp.pooling import (
         MaxPooled,
@@ -33,11 +34,13 @@ __all__ = [
     "cubic_unpool",
     "fractional_max_pool",
     "fractional_max_unpool",
+    "get_fusion",
     "get_workers",
     "linear_unpool",
     "max_pool",
     "max_unpool",
     "nearest_unpool",
+    "set_fusion",
     "set_workers",
 ]
 
@@ -45,6 +48,7 @@ __all__ = [
 _NAMES = {
     "capabilities": (),
     "convolution": ("conv_transpose",),
+    "fusion": ("get_fusion", "set_fusion"),
     "indices": ("convert_indices",),
     "pooling": (
         "MaxPooled",

@@ -7,8 +7,8 @@ from typing import Any, Generic, NamedTuple
 from unpool_xp import _dask as chunked
 from unpool_xp._array.adapted.calls import call_adapted
 from unpool_xp._array.compat import ArrayT
-from unpool_xp._array.constants import region_starts
 from unpool_xp._array.namespace import inspect_inputs, require_dtype
+from unpool_xp._array.views import region_starts
 from unpool_xp._impl.avg_pool import window_means
 from unpool_xp._impl.fractional_pool import region_maxima
 from unpool_xp._impl.max_pool import window_maxima

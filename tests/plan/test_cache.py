@@ -18,8 +18,8 @@ import pytest
 
 import unpool_xp as ux
 from tests.support.expectations import fails
-from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import inspect_inputs
+from unpool_xp._array.views import cached_array
 from unpool_xp._plan import cache
 
 

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from unpool_xp._array.compat import Array
-from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.views import axis_slice
+from unpool_xp._array.views import axis_slice, cached_array
 
 # Places; beyond this those of an axis are found for each call, piece by piece.
 _MAX_CACHED_PLACES = 2**18

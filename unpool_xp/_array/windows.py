@@ -8,10 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from unpool_xp._array.compat import Array
-from unpool_xp._array.constants import cached_array
 from unpool_xp._array.gather import take, take_static
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.views import axis_first, axis_slice, pad, pad_axis, reshape_tail
+from unpool_xp._array.views import (
+    axis_first,
+    axis_slice,
+    cached_array,
+    pad,
+    pad_axis,
+    reshape_tail,
+)
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.windows import AnyWindows, PoolAxis

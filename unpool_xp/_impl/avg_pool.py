@@ -7,11 +7,11 @@ from typing import Any
 
 from unpool_xp._array.blocks import map_window_blocks
 from unpool_xp._array.compat import Array, cast, compute_dtype
-from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import without_float_errors
-from unpool_xp._array.views import expand_to_axis, pad, zeros
+from unpool_xp._array.views import cached_array, expand_to_axis, pad, zeros
 from unpool_xp._array.windows import gathered_growth, gathered_taps, tap_views, window_starts
+from unpool_xp._impl.fused import can_fuse_windows, fused_means
 from unpool_xp._impl.long_windows import State, reduce_pairs, reduce_windows
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.windows import AnyWindows, AvgPoolPlan, PoolAxis, pad_widths
@@ -20,6 +20,12 @@ from unpool_xp._plan.windows import AnyWindows, AvgPoolPlan, PoolAxis, pad_width
 def window_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Array:
     """Return the mean of each window."""
     xp = info.xp
+    if can_fuse_windows(info, plan.axes, x):
+        wide = compute_dtype(xp, x.dtype)
+        divisors = [
+            _divisors(info, windows, wide, include_pad=plan.include_pad) for windows in plan.axes
+        ]
+        return fused_means(info, plan.axes, x, divisors if plan.divisor is None else [plan.divisor])
 
     def average(axes: tuple[AnyWindows, ...], x: Array) -> tuple[Array]:
         # Axis by axis. Rows first: they lie together, and fewer are left to add up in steps.

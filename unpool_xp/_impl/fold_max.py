@@ -58,6 +58,24 @@ def first_maxima(
     return values, offsets
 
 
+def first_maximum(
+    info: InputInfo, first: State, second: State, *, exact: bool, use_maximum: bool = False
+) -> State:
+    """Return the larger values and their positions, which in the second are larger ones.
+
+    `exact` and `use_maximum` mean what they do in `_fold`.
+    """
+    (values, positions), (others, elsewhere) = first, second
+    better = others > values
+    if exact:
+        better = better | (others != others)  # NaN alone differs from itself
+    # xp.maximum splits the gradient of a tie; xp.where does not.
+    values = (
+        info.xp.maximum(values, others) if use_maximum else info.xp.where(better, others, values)
+    )
+    return values, where_greater(info, positions, better, elsewhere)
+
+
 def _fold(
     info: InputInfo,
     x: Array,
@@ -70,12 +88,7 @@ def _fold(
     xp, best, offsets, use_maximum = info.xp, x, None, not exact and not info.traits.needs_grad
 
     def combine(first: State, second: State) -> State:
-        (values, positions), (others, elsewhere) = first, second
-        better = others > values
-        if exact:
-            better = better | (others != others)
-        values = xp.maximum(values, others) if use_maximum else xp.where(better, others, values)
-        return values, where_greater(info, positions, better, elsewhere)
+        return first_maximum(info, first, second, exact=exact, use_maximum=use_maximum)
 
     def first_of_taps(taps: State) -> State:
         values, shape = taps[0], taps[0].shape

@@ -16,11 +16,11 @@ import math
 
 from unpool_xp._array.blocks import cells_per_block, planes_per_block, run_blocks
 from unpool_xp._array.compat import Array, cast, compute_dtype, copied
-from unpool_xp._array.constants import cached_array
 from unpool_xp._array.gather import take
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import blend, blend_into, differences_are_finite, item, matmul, quiet
-from unpool_xp._array.views import axis_slice, interleave
+from unpool_xp._array.views import axis_slice, cached_array, interleave
+from unpool_xp._impl.fused import can_fuse_phases, fused_interpolation
 from unpool_xp._plan.resize import InterpolatedAxis, InterpolationPlan, Phase
 
 # Multiplications; up to this, a matrix product with mostly zeros is fastest.
@@ -47,6 +47,8 @@ def interpolate(
             # Of elements that are not finite only neighbours may make others.
             if math.isfinite(item(info, xp.sum(x_wide))):
                 return cast(xp, _multiply(info, plan, x_wide), x.dtype)
+        if can_fuse_phases(info, plan, x):
+            return fused_interpolation(info, plan, x, wide)
         if info.traits.supports_setitem and 0 not in x.shape:
             return _interpolate_in_place(info, plan, x, wide)
         result = cast(xp, x, wide)

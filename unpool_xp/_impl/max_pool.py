@@ -11,10 +11,9 @@ from typing import Any, NamedTuple
 
 from unpool_xp._array.blocks import map_window_blocks
 from unpool_xp._array.compat import Array, cast
-from unpool_xp._array.constants import cached_array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import are_first_maxima, lowest_value
-from unpool_xp._array.views import expand_to_axis
+from unpool_xp._array.views import cached_array, expand_to_axis
 from unpool_xp._array.windows import (
     gathered_growth,
     padded_axis,
@@ -23,6 +22,7 @@ from unpool_xp._array.windows import (
     window_views,
 )
 from unpool_xp._impl.fold_max import FoldAxis, PairedAxis, first_maxima
+from unpool_xp._impl.fused import can_fuse_windows, fused_maxima
 from unpool_xp._impl.long_windows import Combine, ReduceTaps, State, reduce_windows
 from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.arguments import Shape
@@ -38,6 +38,8 @@ def window_maxima(info: InputInfo, plan: MaxPoolPlan, x: Array) -> tuple[Array, 
     rank, fast_path = len(plan.axes), info.traits.fast_path
     kept: _DtypeInfo | None = plan.arrays.get(x.dtype) if fast_path else None
     dtype_info = kept or _dtype_info(info, plan, x)
+    if can_fuse_windows(info, plan.axes, x):
+        return fused_maxima(info, plan, x, dtype_info.index_dtype)
     if fast_path:
         plan.arrays[x.dtype] = dtype_info
     compute: Callable[..., tuple[Array, Array]]
