@@ -1,7 +1,7 @@
 # Needs python3 (3.11 or newer) with venv, and make; everything else is installed into .venv.
 #   make bench                          the quick sweep on every CPU backend, and its report
 #   make bench BACKENDS="numpy jax"     the same with those two alone, installed and measured
-#   make gpu                            every CUDA backend checked, then measured, in 8 minutes
+#   make gpu MINUTES=8 RESUME=last      every CUDA backend checked, then measured, or on with a run
 #   make tax                            what portability costs on NumPy, PyTorch and JAX
 #   make libraries                      check dpnp, ndonnx, Cubed and Sparse, for the table in the docs
 #   make peers                          NumPy beside ONNX Runtime, OpenCV, scikit-image, SciPy, Pillow
@@ -73,7 +73,7 @@ gpu: $(bin)/python
 	@echo "Installing into .venv: the benchmarks, and what of $(GPU_EXTRAS) is missing"
 	$(bin)/python -m pip install --quiet --disable-pip-version-check \
 	  --editable ".[bench,$(GPU_EXTRAS)]"
-	$(bin)/unpool-xp gpu $(GPU)
+	$(bin)/unpool-xp gpu $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RESUME),--resume $(RESUME)) $(GPU)
 
 tax: $(bench_stamp)
 	$(bin)/unpool-xp tax $(TAX)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import CPU, Target
 from unpool_xp import backends
-from unpool_xp.backends import base, libraries, registry
+from unpool_xp.backends import base, cupy, libraries, registry
 
 
 def test_known_labels_come_in_the_order_of_the_documentation() -> None:
@@ -170,8 +170,8 @@ def test_cupy_without_a_device_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         raise CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
 
     runtime = types.SimpleNamespace(getDeviceCount=count, CUDARuntimeError=CUDARuntimeError)
-    cupy = types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime))
-    monkeypatch.setitem(sys.modules, "cupy", cupy)  # type: ignore[arg-type]
+    fake = types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime))
+    monkeypatch.setitem(sys.modules, "cupy", fake)  # type: ignore[arg-type]
     with pytest.raises(backends.BackendUnavailableError, match="no CUDA-capable device"):
         backends.load("cupy:cuda")
 
@@ -181,6 +181,46 @@ def test_jax_without_a_gpu_says_so() -> None:
         return  # there is one: test_round_trip_copies has been there
     with pytest.raises(backends.BackendUnavailableError, match="jax finds no cuda device"):
         backends.load("jax:cuda")
+
+
+def test_each_gpu_is_a_backend_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    import jax
+    import torch
+
+    used = []
+    device = types.SimpleNamespace
+    fake = device(
+        cuda=device(
+            runtime=device(getDeviceCount=lambda: 2),
+            Device=lambda number: device(id=number, use=lambda: used.append(number)),
+        )
+    )
+    for name in ("cupy", "array_api_compat.cupy"):
+        monkeypatch.setitem(sys.modules, name, fake)  # type: ignore[arg-type]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(libraries.cuda, "disable_tf32_torch", lambda: None)
+    monkeypatch.setattr(libraries.cuda, "disable_tf32_jax", lambda: None)
+    monkeypatch.setattr(jax, "devices", lambda kind: [device(id=0), device(id=1)])
+    for library in ("torch", "cupy", "jax"):
+        first, second = (backends.load(f"{library}:cuda{end}") for end in ("", ":1"))
+        index = "index" if library == "torch" else "id"
+        assert [getattr(one.device, index) for one in (first, second)] == [0, 1]
+        assert (first.label, second.label) == (f"{library}:cuda", f"{library}:cuda:1")
+        assert second.library == library
+        assert backends.full_label(f"{library}:cuda:0") == first.label  # one device, one label
+        with pytest.raises(backends.BackendUnavailableError, match="finds 2 CUDA devices"):
+            backends.load(f"{library}:cuda:2")
+    assert used == [0, 1]
+    for label in ("torch:cuda:one", "torch:cpu:1", "mlx:gpu:1", "cupy:cuda:01"):
+        with pytest.raises(ValueError, match="unknown backend"):
+            backends.full_label(label)
+
+
+def test_cupy_says_what_it_has_in_place_of_a_compiler() -> None:
+    backend = cupy._CuPy("cupy:cuda", np, None)
+    with pytest.raises(backends.CompileUnavailableError, match=r"^cupy:cuda: .*cupy\.fuse"):
+        backend.compile(lambda x: x)
 
 
 def test_a_plugin_that_gives_no_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -141,6 +141,20 @@ class Backend:
         """Return an array of this library as a NumPy array on the host."""
         return np.asarray(array)
 
+    def pinned(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+        """Return a copy of a NumPy array in page-locked memory, from which a GPU copies faster.
+
+        Returns
+        -------
+        ndarray or None
+            None where the library allocates no such memory, or needs none.
+        """
+        return None
+
+    def to_pinned(self, array: Array, target: np.ndarray[Any, Any]) -> None:
+        """Copy an array of this library to a NumPy array that `pinned` returned."""
+        raise NotImplementedError(f"{self.label} has no page-locked memory")
+
     def synchronize(self, *arrays: Array) -> None:
         """Return once the device has finished these arrays."""
 

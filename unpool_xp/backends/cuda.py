@@ -16,18 +16,23 @@ class EventClock:
         Makes an event that has ``record()`` and ``synchronize()``.
     milliseconds : callable
         From the first event to the second.
+    *stream : object, optional
+        The queue, if it is not that of the library's current device.
     """
 
-    def __init__(self, event: Callable[[], Any], milliseconds: Callable[[Any, Any], float]) -> None:
+    def __init__(
+        self, event: Callable[[], Any], milliseconds: Callable[[Any, Any], float], *stream: Any
+    ) -> None:
         self._first, self._second, self._milliseconds = event(), event(), milliseconds
+        self._stream = stream
 
     def start(self) -> None:
         """Record the first; the host does not wait."""
-        self._first.record()
+        self._first.record(*self._stream)
 
     def stop(self) -> None:
         """Record the second; the host does not wait."""
-        self._second.record()
+        self._second.record(*self._stream)
 
     def seconds(self) -> float:
         """Wait for the second; return the time between the two on the device."""
@@ -35,10 +40,14 @@ class EventClock:
         return self._milliseconds(self._first, self._second) / 1e3
 
 
-def torch_events() -> EventClock:
-    """Return events of PyTorch's current stream."""
-    event = importlib.import_module("torch").cuda.Event
-    return EventClock(lambda: event(enable_timing=True), lambda a, b: a.elapsed_time(b))
+def torch_events(device: Any) -> EventClock:
+    """Return events of a device's current stream of PyTorch."""
+    cuda = importlib.import_module("torch").cuda
+    return EventClock(
+        lambda: cuda.Event(enable_timing=True),
+        lambda a, b: a.elapsed_time(b),
+        cuda.current_stream(device),
+    )
 
 
 def cupy_events() -> EventClock:

@@ -1,4 +1,4 @@
-"""The backends that come with the package: NumPy, PyTorch, CuPy, JAX, Dask and array-api-strict."""
+"""The backends that come with the package: NumPy, PyTorch, JAX, Dask and array-api-strict."""
 
 from __future__ import annotations
 
@@ -69,6 +69,23 @@ class _Torch(Backend):
             host = host.float()
         return host.numpy()  # type: ignore[no-any-return]
 
+    def pinned(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+        if self.device.type != "cuda":
+            return None
+        torch = importlib.import_module("torch")
+        target: np.ndarray[Any, Any] = (
+            torch.empty(array.nbytes, dtype=torch.uint8, pin_memory=True).numpy().view(array.dtype)
+        )
+        target = target.reshape(array.shape)
+        target[...] = array
+        return target
+
+    def to_pinned(self, array: Array, target: np.ndarray[Any, Any]) -> None:
+        torch = importlib.import_module("torch")
+        if array.dtype == self.xp.bfloat16:  # which NumPy's protocol lacks, as above
+            array, target = array.view(torch.int16), target.view(np.int16)
+        torch.from_numpy(target).copy_(array)
+
     def synchronize(self, *arrays: Array) -> None:
         if self.device.type == "cuda":
             importlib.import_module("torch").cuda.synchronize(self.device)
@@ -87,7 +104,7 @@ class _Torch(Backend):
         return getattr(properties, "L2_cache_size", None)  # since 2.5
 
     def device_clock(self) -> DeviceClock | None:
-        return cuda.torch_events() if self.device.type == "cuda" else None
+        return cuda.torch_events(self.device) if self.device.type == "cuda" else None
 
     def peak_meter(self) -> Callable[[], int] | None:
         return cuda.torch_peak(self.device) if self.device.type == "cuda" else None
@@ -126,44 +143,6 @@ class _Torch(Backend):
             return (*results, *gradients)
 
         return call
-
-
-class _CuPy(Backend):
-    distribution = "cupy"
-
-    @property
-    def version(self) -> str:
-        return importlib.import_module("cupy").__version__  # type: ignore[no-any-return]
-
-    @property
-    def facts(self) -> DeviceFacts:
-        cupy = importlib.import_module("cupy")
-        properties = cupy.cuda.runtime.getDeviceProperties(self.device.id)
-        return DeviceFacts(properties["name"].decode(), properties["totalGlobalMem"], None)
-
-    def asarray(self, array: np.ndarray[Any, Any]) -> Array:
-        with self.device:
-            return importlib.import_module("cupy").array(array)
-
-    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
-        return array.get()  # type: ignore[no-any-return]
-
-    def synchronize(self, *arrays: Array) -> None:
-        # The whole device, not the current stream: an operation may have used another.
-        self.device.synchronize()
-
-    def free_memory(self) -> None:
-        importlib.import_module("cupy").get_default_memory_pool().free_all_blocks()
-
-    @property
-    def cache_bytes(self) -> int | None:
-        return int(self.device.attributes["L2CacheSize"])
-
-    def device_clock(self) -> DeviceClock:
-        return cuda.cupy_events()
-
-    def peak_meter(self) -> Callable[[], int]:
-        return cuda.cupy_peak()
 
 
 class _Jax(Backend):
@@ -299,7 +278,17 @@ def _load_dask() -> Backend:
     return _Dask("dask", importlib.import_module("array_api_compat.dask.array"))
 
 
-def _load_torch(device: str) -> Backend:
+def _numbered_label(label: str, number: int, count: int) -> str:
+    """Return the label of a library's device by its number; the first one needs none."""
+    if number >= count:
+        raise BackendUnavailableError(
+            f"{label}:{number}: {label.partition(':')[0]} finds {count} CUDA devices, numbered "
+            "from 0"
+        )
+    return f"{label}:{number}" if number else label
+
+
+def _load_torch(device: str, number: int = 0) -> Backend:
     label = f"torch:{device}"
     torch = _import(label, "torch", 'pip install "unpool-xp[torch]"')
     if device == "cuda" and not torch.cuda.is_available():
@@ -318,28 +307,13 @@ def _load_torch(device: str) -> Backend:
         raise BackendUnavailableError(f"{label}: {reason}")
     if device == "cuda":
         cuda.disable_tf32_torch()
+        label = _numbered_label(label, number, torch.cuda.device_count())
     xp = importlib.import_module("array_api_compat.torch")
-    torch_device = torch.device(device, torch.cuda.current_device()) if device == "cuda" else device
-    return _Torch(label, xp, torch.device(torch_device))
+    where = torch.device(device, number) if device == "cuda" else torch.device(device)
+    return _Torch(label, xp, where)
 
 
-def _load_cupy() -> Backend:
-    label = "cupy:cuda"
-    install = 'pip install "unpool-xp[cupy12]" or "unpool-xp[cupy13]", as your CUDA is'
-    cupy = _import(label, "cupy", install)
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except Exception as error:  # of the driver's, or of the runtime's
-        reason = str(error).partition(":")[2].strip() or own_words(error)
-        raise BackendUnavailableError(
-            f"{label}: cupy finds no CUDA device ({reason}); check the driver with nvidia-smi"
-        ) from error
-    if not count:
-        raise BackendUnavailableError(f"{label}: cupy finds no CUDA device")
-    return _CuPy(label, importlib.import_module("array_api_compat.cupy"), cupy.cuda.Device())
-
-
-def _load_jax(device: str) -> Backend:
+def _load_jax(device: str, number: int = 0) -> Backend:
     label = f"jax:{device}"
     jax = _import(label, "jax", 'pip install "unpool-xp[jax]"')
     try:
@@ -358,7 +332,8 @@ def _load_jax(device: str) -> Backend:
         ) from error
     if device != "cpu":
         cuda.disable_tf32_jax()
-    return _Jax(label, importlib.import_module("jax.numpy"), found[0])
+        label = _numbered_label(label, number, len(found))
+    return _Jax(label, importlib.import_module("jax.numpy"), found[number])
 
 
 def _has_cpp_compiler() -> bool:

@@ -9,11 +9,11 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from unpool_xp.backends.base import Backend, BackendBrokenError, BackendUnavailableError
+from unpool_xp.backends.cupy import load_cupy
 from unpool_xp.backends.discovery import Unlisted, find_unlisted, load_unlisted
 from unpool_xp.backends.dpnp import load_dpnp
 from unpool_xp.backends.files import add_source, explain_file, import_file, read_sources
 from unpool_xp.backends.libraries import (
-    _load_cupy,
     _load_dask,
     _load_jax,
     _load_numpy,
@@ -28,7 +28,7 @@ _LOADERS: dict[str, Callable[[], Backend]] = {
     "torch:cpu": lambda: _load_torch("cpu"),
     "torch:cuda": lambda: _load_torch("cuda"),
     "torch:mps": lambda: _load_torch("mps"),
-    "cupy:cuda": _load_cupy,
+    "cupy:cuda": load_cupy,
     "jax:cpu": lambda: _load_jax("cpu"),
     "jax:cuda": lambda: _load_jax("cuda"),
     "mlx:cpu": lambda: load_mlx("cpu"),
@@ -44,6 +44,12 @@ _ALIASES = {
     "jax": "jax:cpu",
     "mlx": f"mlx:{DEFAULT_DEVICE}",
     "dpnp": "dpnp:cpu",
+}
+# Of a machine with several GPUs, by their number: "torch:cuda:1".
+_NUMBERED: dict[str, Callable[[int], Backend]] = {
+    "torch:cuda": lambda number: _load_torch("cuda", number),
+    "cupy:cuda": load_cupy,
+    "jax:cuda": lambda number: _load_jax("cuda", number),
 }
 _ENTRY_POINT_GROUP = "unpool_xp.backends"
 # Files of backends that were asked for, "/path/my_backend.py:load", so that child processes know
@@ -170,9 +176,19 @@ def full_label(label: str) -> str:
     if label.endswith(".py"):
         raise ValueError(f"{label}: say what makes the backend, as in {label}:load")
     label = _ALIASES.get(label, label)
+    if (device := _numbered(label)) is not None:
+        return label if device[1] else device[0]
     if label not in known() and not read_sources(VARIABLE) and label not in _unlisted():
         raise ValueError(f"unknown backend {label!r}; known: {', '.join(known())}")
     return label
+
+
+def _numbered(label: str) -> tuple[str, int] | None:
+    """Return the label without its device's number, and the number, if it has one."""
+    library, _, number = label.rpartition(":")
+    if library in _NUMBERED and re.fullmatch(r"0|[1-9][0-9]{0,3}", number):
+        return library, int(number)
+    return None
 
 
 def load(label: str) -> Backend:
@@ -183,7 +199,9 @@ def load(label: str) -> Backend:
     label : str
         ``library[:device]``, one of `known` or `unlisted`; ``"torch"`` and ``"jax"`` mean the
         CPU, ``"cupy"`` the GPU, and ``"mlx"`` what MLX takes itself: the GPU on a Mac with Apple
-        silicon, else the CPU. Or a file: ``"my_backend.py:load"``.
+        silicon, else the CPU. ``"torch:cuda:1"``, ``"cupy:cuda:1"`` and ``"jax:cuda:1"`` are the
+        second GPU of a machine, which CuPy then takes for all of this process. Or a file:
+        ``"my_backend.py:load"``.
 
     Returns
     -------
@@ -212,10 +230,14 @@ def load(label: str) -> Backend:
     'numpy'
     """
     label = full_label(label)
-    if label not in known():
+    device = _numbered(label)
+    if device is None and label not in known():
         return _find_elsewhere(label)
     try:
-        backend = _LOADERS[label]() if label in _LOADERS else _plugins()[label].load()()
+        if device is not None:
+            backend = _NUMBERED[device[0]](device[1])
+        else:
+            backend = _LOADERS[label]() if label in _LOADERS else _plugins()[label].load()()
     except BackendUnavailableError:
         raise
     except (Exception, SystemExit) as error:  # whatever a library does

@@ -15,10 +15,11 @@ from tests.bench.measure.conftest import GOOD
 from tests.support.rows import make_row
 from unpool_xp import backends
 from unpool_xp.backends import Backend, cuda
+from unpool_xp.bench.cases.inputs import numpy_dtype
 from unpool_xp.bench.measure import timer
 from unpool_xp.bench.measure.device import Flush, device_sample
 from unpool_xp.bench.measure.machine import this_machine
-from unpool_xp.bench.measure.session import Session
+from unpool_xp.bench.measure.session import PINNED_COPIES, Session
 from unpool_xp.bench.report.ranked import ranked_cases
 from unpool_xp.bench.report.view import _machine_facts
 
@@ -92,6 +93,50 @@ def test_nothing_changes_on_the_host(label: str) -> None:
     assert backend.free_memory() is None
 
 
+def test_pinned_copies_are_timed_where_there_is_such_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backend = backends.load("fake:cuda")
+    session = Session(backend, GOOD)
+    assert session.prepare(), session.measured.error
+    for what in PINNED_COPIES:
+        assert session.take(1, what).samples_s == []
+    session, copied = Session(backend, GOOD), []
+    monkeypatch.setattr(backend, "pinned", lambda array: array.copy())
+    monkeypatch.setattr(backend, "to_pinned", lambda array, target: copied.append(target.shape))
+    assert session.prepare(), session.measured.error
+    assert len(session.take(2, "to_device_pinned").samples_s) == 2
+    assert copied == []
+    assert len(session.take(1, "from_device_pinned").samples_s) == 1
+    assert copied
+    assert set(copied) == {GOOD.output_shape}
+    monkeypatch.setattr(backend, "to_pinned", lambda array, target: 1 / 0)
+    assert session.take(1, "from_device_pinned").samples_s == []
+    assert session.measured.checked  # the times of the calls stay
+
+
+def test_torch_pins_memory_and_copies_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = backends.load("torch:cpu")
+    host = np.arange(6, dtype=np.float32).reshape(2, 3)
+    assert backend.pinned(host) is None
+    empty, asked = torch.empty, []
+
+    def pinned_empty(*sizes: Any, pin_memory: bool, **options: Any) -> torch.Tensor:
+        asked.append(pin_memory)
+        return empty(*sizes, **options)
+
+    monkeypatch.setattr(torch, "empty", pinned_empty)
+    monkeypatch.setattr(backend, "device", torch.device("cuda", 0))
+    for dtype in ("float32", "int64", "bfloat16"):
+        array = host.astype(numpy_dtype(dtype))
+        target = backend.pinned(array)
+        assert asked.pop()
+        np.testing.assert_array_equal(target, array, strict=True)
+        tensor = torch.asarray(host).to(getattr(torch, dtype)) + 1
+        backend.to_pinned(tensor, target)
+        np.testing.assert_array_equal(target.astype(np.float32), host + 1)
+
+
 def test_a_failure_on_the_device_takes_back_both_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = backends.load("fake:cuda")
     session = Session(backend, GOOD)
@@ -114,10 +159,10 @@ class Event:
     moments = iter(range(0, 10_000, 250))
 
     def __init__(self, **options: Any) -> None:
-        self.options, self.at, self.done = options, -1, False
+        self.options, self.at, self.done, self.streams = options, -1, False, ()
 
-    def record(self) -> None:
-        self.at = next(self.moments)
+    def record(self, *streams: str) -> None:
+        self.at, self.streams = next(self.moments), streams
 
     def synchronize(self) -> None:
         self.done = True
@@ -128,14 +173,20 @@ class Event:
 
 
 def test_milliseconds_of_events_become_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch_cuda = types.SimpleNamespace(Event=Event, get_elapsed_time=lambda a, b: a.elapsed_time(b))
-    library = types.SimpleNamespace(cuda=torch_cuda)
+    library_cuda = types.SimpleNamespace(
+        Event=Event,
+        get_elapsed_time=lambda a, b: a.elapsed_time(b),
+        current_stream=lambda device: f"the queue of {device}",
+    )
+    library = types.SimpleNamespace(cuda=library_cuda)
     monkeypatch.setattr(cuda.importlib, "import_module", lambda name: library)
-    for events in (cuda.torch_events(), cuda.cupy_events()):
+    of_second = cuda.torch_events("cuda:1")
+    for events in (of_second, cuda.cupy_events()):
         events.start()
         events.stop()
         assert events.seconds() == 0.25
-    assert cuda.torch_events()._first.options == {"enable_timing": True}
+    assert of_second._first.options == {"enable_timing": True}
+    assert of_second._first.streams == of_second._second.streams == ("the queue of cuda:1",)
 
 
 def test_cupys_hook_counts_what_is_out_at_most() -> None:

@@ -41,6 +41,20 @@ def test_the_sizes_are_powers_of_two_up_to_a_billion() -> None:
     assert sizes == {2**power for power in (10, 13, 16, 19, 22, 25, 28, 30)}
 
 
+def test_the_preset_has_what_a_cpu_measures_and_what_a_gpu_is_for() -> None:
+    cases = preset("gpu").cases
+    for name in ("quick", "segnet", "unet"):
+        assert {*preset(name).cases} <= {*cases}
+    for operation in ("max_pool", "avg_pool", "max_unpool", "nearest_unpool", "linear_unpool"):
+        of = [case for case in cases if case.operation == operation]
+        assert {case.dtype for case in of} >= {"float32", "float16"}
+        assert any(case.backward for case in of)
+    assert any(c.parameters.get("kernel") == (3, 3) for c in cases if c.operation == "avg_pool")
+    convolutions = [case for case in cases if case.operation == "conv_transpose"]
+    assert {case.dtype for case in convolutions} == {"float32", "float16"}
+    assert any(case.backward for case in convolutions)
+
+
 def test_the_command_checks_and_says_what_it_had_no_time_for(tmp_path: Path) -> None:
     arguments = ["gpu", "--backend", "numpy", "--operation", "conv_transpose", "--minutes", "0.1"]
     done = run(*arguments, "--results", str(tmp_path))
@@ -53,6 +67,18 @@ def test_the_command_checks_and_says_what_it_had_no_time_for(tmp_path: Path) -> 
     assert not list((tmp_path / "report").glob("*.html"))
     assert "not measured" in (tmp_path / "report" / "reach.md").read_text()
     assert "what is asked of a GPU" in done.stdout
+    said = [done.stderr.index(f"step {number} of 4: ") for number in (1, 2, 3, 4)]
+    assert said == sorted(said)  # what is left, before each step
+    assert done.stderr.index("to go on:") < done.stderr.index("0 measured")
+    again = run(*arguments, "--results", str(tmp_path), "--resume", "last")
+    assert f"rows go to {path}" in again.stderr
+    assert [*tmp_path.glob("sweeps/*/*.jsonl")] == [path]
+
+
+def test_force_is_for_a_run_that_goes_on(tmp_path: Path) -> None:
+    done = run("gpu", "--force", "--results", str(tmp_path))
+    assert done.returncode == 2
+    assert "--force is for --resume RUN" in done.stderr
 
 
 def test_without_a_gpu_it_says_what_it_looked_for(
@@ -115,6 +141,12 @@ def test_the_cpu_is_left_out_of_what_takes_it_minutes_and_memory_is_of_few() -> 
     assert len(measured("numpy")) < len(cases)
     assert 0 < len(measured("torch:cuda", "compiled")) < len(cases) / 2
     assert measured("torch:cpu", "compiled") == []
+    assert not any(case.backward for case in measured("cupy:cuda"))
+    fused = measured("torch:cuda", "fused")
+    assert {case.operation for case in fused} == {"max_pool", "avg_pool", "linear_unpool"}
+    assert not gpu._should_measure(fused[0], Cell("torch:cuda", "fused", "native", ""))
+    assert preset("gpu").modes("torch:cuda:1") == ("eager", "fused", "compiled")
+    assert "fused" not in preset("gpu").modes("torch:cpu") + preset("quick").modes("torch:cuda")
     weighed = {"max_pool", "max_unpool", "nearest_unpool", "avg_pool", "linear_unpool"}
     assert weighed <= with_memory("jax:cuda")
     assert with_memory("numpy") == set()

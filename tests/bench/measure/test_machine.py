@@ -129,6 +129,7 @@ SMI = """#!/bin/sh
 echo "$@" >> {folder}/asked
 case "$1" in
   --query-gpu=name) echo "Made-up GPU"; echo "Made-up GPU" ;;
+  --query-gpu=index) echo 0; echo 1 ;;
   --query-gpu=clocks.sm) echo "{clock}" ;;
   *) echo "Made-up GPU, 1.2.3, 345 MHz, 1980 MHz, 2619 MHz, 2619 MHz, 700.00 W, 31" ;;
 esac
@@ -162,8 +163,21 @@ def test_the_driver_is_asked_for_clocks_and_their_maximum(put_smi, tmp_path):
 def test_the_clock_is_that_of_the_first_gpu_in_use(put_smi, tmp_path, monkeypatch, clock, number):
     put_smi(SMI.format(folder=tmp_path, clock=clock))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
-    assert nvidia.clock_mhz() == number
-    assert (tmp_path / "asked").read_text().strip().endswith("-i 3")
+    for label, which in (("torch:cuda", "3"), ("cupy:cuda:1", "1"), ("jax:cuda:2", "2")):
+        assert nvidia.clock_mhz(label) == number
+        assert (tmp_path / "asked").read_text().strip().endswith(f"-i {which}")
+
+
+def test_each_gpu_has_a_label(put_smi, tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert nvidia.device_labels("torch:cuda") == ["torch:cuda"]  # there is no driver
+    put_smi(SMI.format(folder=tmp_path, clock=""))
+    assert nvidia.device_labels("torch:cuda") == ["torch:cuda", "torch:cuda:1"]
+    for visible, number in (("", 1), ("1", 1), ("3,1,0", 3)):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert len(nvidia.device_labels("cupy:cuda")) == number
+    assert nvidia.on_cuda("jax:cuda:1")
+    assert not nvidia.on_cuda("mlx:gpu")
 
 
 @pytest.mark.parametrize("text", [None, "#!/bin/sh\nexit 9\n"])
@@ -171,7 +185,7 @@ def test_without_a_driver_that_answers_there_is_no_gpu(put_smi, text):
     if text is not None:
         put_smi(text)
     assert nvidia.query(nvidia.FACTS) == []
-    assert nvidia.clock_mhz() is None
+    assert nvidia.clock_mhz("torch:cuda") is None
 
 
 def test_machines_of_before_have_no_facts_of_gpus():

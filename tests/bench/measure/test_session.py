@@ -117,7 +117,7 @@ def test_an_exception_is_a_reason_in_one_line() -> None:
     ("label", "dtype", "options", "reason"),
     [
         ("numpy", "float32", {"mode": "compiled"}, "numpy: numpy has no compiler"),
-        ("numpy", "float32", {"mode": "fast"}, "mode='fast' is not eager or compiled"),
+        ("numpy", "float32", {"mode": "fast"}, "mode='fast' is not one of eager, fused, compiled"),
         ("numpy", "float32", {"implementation": "mine"}, "'mine' is not portable or native"),
         ("numpy", "float32", {"implementation": "native"}, "numpy has no native ''"),
         ("numpy", "bfloat16", {}, "numpy has no bfloat16"),

@@ -59,6 +59,25 @@ def test_a_large_case_without_a_time_is_not_hidden_by_another() -> None:
     assert "1 without a time (too large)" in found.note
 
 
+@pytest.mark.parametrize("operation", ["max_pool", "avg_pool"])
+def test_a_large_input_counts_as_well_as_a_large_output(operation: str) -> None:
+    case = Case(operation, (64, 64, 256, 256), kernel=2)
+    rows = [row(case, case.bytes_moved / 1800e9, "cupy:cuda", copy_gb_s=3000.0)]
+    found = line(rows, f"{operation} on cupy:cuda")
+    assert (found.measured, found.met) == (pytest.approx(0.6), True)
+
+
+def test_the_longest_first_call_on_cupy() -> None:
+    rows = [
+        row(SMALL, 1.0, "cupy:cuda", first_call_s=0.5),
+        row(LARGE, 1.0, "cupy:cuda", first_call_s=1.5),
+        row(LARGE, 1.0, "torch:cuda", first_call_s=9.0),
+    ]
+    found = line(rows, "the first call")
+    assert (found.measured, found.met) == (1.5, False)
+    assert found.note == "the longest of 2: nearest_unpool"
+
+
 def test_portable_over_native() -> None:
     rows = [
         row(LARGE, 1.1),
@@ -68,10 +87,13 @@ def test_portable_over_native() -> None:
         row(SMALL, 0.05, mode="compiled"),
         row(SMALL, 9.0, backend="torch:cpu", implementation="native"),
     ]
-    eager = line(rows, "portable over native on torch:cuda, eager")
+    eager = line(rows, "portable over native on torch:cuda, eager or fused")
     assert eager.measured == pytest.approx((1.1 * 4) ** 0.5)
     assert eager.met is False
     assert eager.note == "of 2 cases"
+    with_fused = [*rows, row(SMALL, 0.1, mode="fused")]
+    fused = line(with_fused, "portable over native on torch:cuda, eager")
+    assert (fused.measured, fused.met) == (pytest.approx(1.1**0.5), True)
     compiled = line(rows, "portable over native on torch:cuda, compiled")
     assert (compiled.measured, compiled.met) == (pytest.approx(0.5), True)
     quicker = [*rows, row(SMALL, 0.04, mode="compiled", implementation="native")]
@@ -80,5 +102,5 @@ def test_portable_over_native() -> None:
 
 def test_the_table_is_markdown(tmp_path: Path) -> None:
     text = write_targets(check_gpu_targets([]), tmp_path / "new").read_text()
-    assert text.count("\n|") == 2 + 6
+    assert text.count("\n|") == 2 + 10
     assert "not measured" in text

@@ -15,16 +15,11 @@ from unpool_xp.bench.cases.formatting import sizes_text, threads_text
 from unpool_xp.bench.cases.inputs import input_layout, make_arrays, numpy_dtype
 from unpool_xp.bench.cases.loading import operations
 from unpool_xp.bench.cases.native import Native
-from unpool_xp.bench.cases.operation import (
-    Arrays,
-    Layout,
-    Operation,
-    output_layout,
-    total_bytes,
-)
+from unpool_xp.bench.cases.operation import Arrays, Layout, Operation, output_layout, total_bytes
 from unpool_xp.bench.cases.parameter import Parameter, check_parameters
 from unpool_xp.capabilities import LIBRARIES, Library, why_not
 
+MODES = ("eager", "fused", "compiled")  # fused: eager under ``set_fusion("auto")``
 _MAX_COUNT = 2**63 - 1  # of bytes or operations, in a row
 
 
@@ -359,7 +354,7 @@ class BackendMode:
     ----------
     label : str
         The backend, as `unpool_xp.backends` labels it.
-    mode : {"eager", "compiled"}, optional
+    mode : {"eager", "fused", "compiled"}, optional
         How functions run.
     threads : int, optional
         The number of threads that was chosen. Default: none was.
@@ -381,8 +376,8 @@ class BackendMode:
     def parse(cls, text: str, default: str = "eager") -> BackendMode:
         """Read "jax:cpu compiled" or "jax:cpu/compiled"; without a mode it is the default."""
         label, _, mode = text.replace("/", " ").partition(" ")
-        if mode not in ("", "eager", "compiled"):
-            raise ValueError(f"unknown mode {mode!r} in {text!r}; known: eager, compiled")
+        if mode not in ("", *MODES):
+            raise ValueError(f"unknown mode {mode!r} in {text!r}; known: {', '.join(MODES)}")
         return cls(label, mode or default)
 
     @property

@@ -37,6 +37,8 @@ class Preset:
         What to measure.
     compiled : tuple of str, optional
         Libraries.
+    fused : tuple of str, optional
+        Backends on which ours are measured fused as well.
     race : bool, optional
         Whether there is little time: what is slower for sure is sampled less, as `measure_case` of
         `bench.measure.rounds` does, a library that compiles is measured compiled alone, and Dask
@@ -46,12 +48,14 @@ class Preset:
 
     cases: tuple[Case, ...]
     compiled: tuple[str, ...] = ("jax",)
+    fused: tuple[str, ...] = ()
     race: bool = False
 
     def modes(self, label: str) -> tuple[str, ...]:
         """Return the modes to measure a backend in."""
-        compiled = label.partition(":")[0] in self.compiled
-        return ("eager", "compiled") if compiled else ("eager",)
+        library, _, device = label.partition(":")
+        fused = f"{library}:{device.partition(':')[0]}" in self.fused
+        return ("eager", *fused * ("fused",), *(library in self.compiled) * ("compiled",))
 
     def wants(self, label: str, mode: str, implementation: str) -> bool:
         """Return whether a portable or native function is measured on a backend in a mode."""
@@ -228,8 +232,9 @@ def _gpu() -> tuple[Case, ...]:
     """Return powers of two, from what fits into any cache to what fills a large device.
 
     The largest comes first because it says most about a GPU, then sizes around the crossover,
-    then decoders, other kernels and dtypes. The decoders and the cases of *quick* are those that
-    are measured on a CPU, so that `choose --against` can set the rows of both side by side.
+    then decoders, transposed convolutions, overlapping windows, half precision and gradients. The
+    decoders and the cases of *quick* are those that are measured on a CPU, so that `choose
+    --against` can set the rows of both side by side.
     """
     cases: list[Case] = []
     for power in (28, 22, 16, 25, 19):
@@ -241,7 +246,15 @@ def _gpu() -> tuple[Case, ...]:
         cases.append(conv_transpose_case(shape, channels, 4, 2, 1))
     for power in (28, 22, 16):
         filling = _shape_of_size(power)
-        cases += (*max_pool_cases(filling, 3, 2), *max_pool_cases(filling, 2, dtype="float16"))
+        cases += pool_cases(filling, 3, 2)
+        for of in (max_pool_cases, avg_pool_cases):
+            cases += of(filling, 2, dtype="float16")
+    for batch, channels, size in ((16, 256, 64), (1, 32, 32)):
+        shape = (batch, channels, size, size)
+        cases.append(conv_transpose_case(shape, channels, 2, dtype="float16"))
+        cases.append(conv_transpose_case(shape, channels, 2).replace(backward=True))
+    for power in (25, 19):
+        cases += [case.replace(backward=True) for case in pool_cases(_shape_of_size(power), 2)]
     for power in (13, 30, 10):
         cases += pool_cases(_shape_of_size(power), 2)
     cases += _quick()
@@ -263,5 +276,5 @@ PRESETS: dict[str, Callable[[], Preset]] = {
     "quick": lambda: Preset(_quick(), race=True),
     **{name: functools.partial(_whole_and_layers, made) for name, made in DECODERS.items()},
     "full": lambda: Preset(_full(), compiled=("jax", "torch", "mlx")),
-    "gpu": lambda: Preset(_gpu(), compiled=("jax", "torch")),
+    "gpu": lambda: Preset(_gpu(), compiled=("jax", "torch"), fused=("torch:cuda",)),
 }

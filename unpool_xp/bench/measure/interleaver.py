@@ -22,12 +22,13 @@ from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.measure.host.nvidia import clock_mhz, on_cuda
 from unpool_xp.bench.measure.measurement import Cell, Measurement, Samples
 from unpool_xp.bench.measure.pools import Pool, side_by_side
-from unpool_xp.bench.measure.session import is_device_lost
+from unpool_xp.bench.measure.session import PINNED_COPIES, is_device_lost
 from unpool_xp.bench.measure.workers import Place, Worker, WorkerError, WorkerLostError, is_loss
 
 OUT_OF_TIME = "not measured: out of time"
 _STOPPED = "not measured: stopped"
-BESIDE = ("to_device", "from_device", "cold", "copy")  # what is timed besides the calls
+# What is timed besides the calls.
+BESIDE = ("to_device", "from_device", *PINNED_COPIES, "cold", "copy")
 _MAX_SAMPLES_PER_ROUND = 12  # a visit
 # In a race a ratio by which the same code hardly ever differs.
 _RACE_RATIO = 2.0
@@ -167,6 +168,8 @@ class Interleaver:
         for cell, what in itertools.product(list(self.open), self.kinds):
             if cell not in self.open:  # it has failed, or its worker is lost
                 continue
+            if what in PINNED_COPIES and not on_cuda(cell.label):  # no other backend has any
+                continue
             key = self._beside_key(cell, what)
             if key not in done and (taken := self._take(cell, what, 1)) is not None:
                 done.add(key)
@@ -176,6 +179,7 @@ class Interleaver:
         # Cells of a backend have the same inputs, and mostly the same outputs and as many bytes.
         own = {
             "from_device": self.open[cell].outputs,
+            "from_device_pinned": self.open[cell].outputs,
             "copy": str(self.measured[cell].bytes_moved),
             "cold": cell.session,
         }
@@ -225,11 +229,11 @@ class Interleaver:
 
     def close(self) -> None:
         """Drop the sessions, so that the next case finds the memory free."""
-        clock = clock_mhz() if any(on_cuda(cell.label) for cell in self.open) else None
+        labels = {cell.label for cell in self.open if on_cuda(cell.label)}
+        clocks = {label: clock_mhz(label) for label in labels}
         for cell in self.open:
             measured = self.measured[cell]
-            if on_cuda(cell.label):
-                measured.clock_mhz = clock
+            measured.clock_mhz = clocks.get(cell.label, measured.clock_mhz)
             for what in self.kinds:
                 taken = self._beside.get(self._beside_key(cell, what))
                 seconds = statistics.median(taken) if taken else None

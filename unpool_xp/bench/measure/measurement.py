@@ -21,7 +21,7 @@ class Cell:
     ----------
     label : str
         The backend.
-    mode : {"eager", "compiled"}
+    mode : {"eager", "fused", "compiled"}
         How it runs.
     implementation : {"portable", "native"}
         Whether the function is unpool_xp's or the library's own.
@@ -100,6 +100,8 @@ class Measurement(Samples, kw_only=True):
     copy_gb_s: float | None = None
     to_device_s: float | None = None
     from_device_s: float | None = None
+    to_device_pinned_s: float | None = None
+    from_device_pinned_s: float | None = None
     peak_bytes: int | None = None
     clock_mhz: int | None = None
     bytes_moved: int | None = None  # None: as the case says

@@ -12,7 +12,7 @@ from typing import Any
 
 from unpool_xp.backends import Backend, CompileUnavailableError, GradientsUnavailableError
 from unpool_xp.backends.base import as_tuple
-from unpool_xp.bench.cases.case import Case
+from unpool_xp.bench.cases.case import MODES, Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.gradients import floating_positions
 from unpool_xp.bench.cases.inputs import NDArray, OperationError
@@ -23,7 +23,9 @@ from unpool_xp.bench.measure.measurement import Measurement, Samples
 from unpool_xp.bench.measure.server import digest, error_text, one_line
 from unpool_xp.bench.measure.timer import TimedCall
 from unpool_xp.bench.rows.schema import UNSUPPORTED, WRONG_OPERATION
+from unpool_xp.fusion import set_fusion
 
+PINNED_COPIES = ("to_device_pinned", "from_device_pinned")
 REST_SECONDS = 0.05  # before a call that finds the thread pools asleep
 
 
@@ -70,11 +72,37 @@ class DeviceInputs:
         backend.synchronize(*self.device)
         self.to_device = TimedCall(self._copy_in, [*self.host.values()], backend.synchronize)
         self._from_device: dict[str, TimedCall] = {}  # by the shapes and dtypes of the outputs
+        self._outputs: dict[str, Sequence[NDArray]] = {}  # by the same
+        self._pinned: dict[str, TimedCall | None] = {}
         device_dtype, dtype = self.device[0].dtype, next(iter(self.host.values())).dtype
         if backend.library == "jax" and device_dtype != dtype:
             raise UnsupportedCaseError(
                 f"jax makes {device_dtype} of {dtype.name}; set JAX_ENABLE_X64=1"
             )
+
+    def pinned_copy(self, what: str, outputs: str) -> TimedCall | None:
+        """Return the copy of the inputs from page-locked memory, or that of outputs to it.
+
+        None where the backend has no such memory. The outputs are those that `from_device` named.
+        """
+        key = what if what == "to_device_pinned" else f"{what}: {outputs}"
+        if key in self._pinned:
+            return self._pinned[key]
+        arrays = [*self.host.values()] if what == "to_device_pinned" else self._outputs[outputs]
+        pinned = [copy for array in arrays if (copy := self.backend.pinned(array)) is not None]
+        timed = None
+        if len(pinned) == len(arrays):
+            timed = TimedCall(self._copy_in, pinned, self.backend.synchronize)
+            if what == "from_device_pinned":
+                settled = self._copy_in(*arrays)
+
+                def copy_out() -> None:
+                    for array, target in zip(settled, pinned, strict=True):
+                        self.backend.to_pinned(array, target)
+
+                timed = TimedCall(copy_out, (), lambda *_: None)  # it waits
+        self._pinned[key] = timed
+        return timed
 
     def _copy_in(self, *arrays: NDArray) -> tuple[Any, ...]:
         return tuple(self.backend.asarray(array) for array in arrays)
@@ -87,6 +115,7 @@ class DeviceInputs:
     def from_device(self, outputs: Sequence[NDArray]) -> tuple[str, TimedCall]:
         """Return a name for the shapes and dtypes of outputs, and a call that copies such out."""
         kind = ", ".join(f"{array.shape} {array.dtype}" for array in outputs)
+        self._outputs.setdefault(kind, outputs)
         if kind not in self._from_device:
             # Settled copies, new each time: a lazy output would be computed again, and some
             # libraries keep what they have copied once.
@@ -114,7 +143,7 @@ class Session:
         Where it runs.
     case : Case
         What runs.
-    mode : {"eager", "compiled"}
+    mode : {"eager", "fused", "compiled"}
         How.
     implementation : {"portable", "native"}
         Whose function.
@@ -217,8 +246,8 @@ class Session:
                 raise UnsupportedCaseError(f"{operation.name} is not to be compiled")
         else:
             raise ValueError(f"implementation={self.implementation!r} is not portable or native")
-        if self.mode not in ("eager", "compiled"):
-            raise ValueError(f"mode={self.mode!r} is not eager or compiled")
+        if self.mode not in MODES:
+            raise ValueError(f"mode={self.mode!r} is not one of {', '.join(MODES)}")
         compiled = self.mode == "compiled"
         if self.case.backward:
             layouts = self.case.forward.inputs, self.case.forward.outputs
@@ -226,6 +255,8 @@ class Session:
             call = self.backend.with_gradients(call, wrt, outputs, compiled=compiled)
         elif compiled:
             call = self.backend.compile(call)
+        elif self.mode == "fused":
+            call = set_fusion("auto")(call)
         return call, values_only
 
     def caller(self) -> Callable[[], None]:
@@ -277,14 +308,16 @@ class Session:
         ----------
         n : int, optional
             How many.
-        what : {"call", "to_device", "from_device", "cold", "copy"}, optional
-            A call, the copy of the inputs or of the outputs, a single call after a rest, or a plain
-            copy on the device, which moves as many bytes as a call.
+        what : str, optional
+            "call"; "to_device" and "from_device", the copy of the inputs or of the outputs, which
+            end in "_pinned" for page-locked memory of the host; "cold", a single call after a rest;
+            or "copy", a plain copy on the device, which moves as many bytes as a call.
 
         Returns
         -------
         Samples
-            Empty where the result was not checked, or the call or the copy fails.
+            Empty where the result was not checked, where the call or the copy fails, or where there
+            is no page-locked memory.
         """
         taken = Samples()
         if not self._timed:
@@ -295,7 +328,9 @@ class Session:
                     time.sleep(REST_SECONDS)
                     taken.samples_s.append(self._timed["call"].time(1))
                 return taken
-            timed = self._plain_copy() if what == "copy" else self._timed[what]
+            timed = self._timed_call(what)
+            if timed is None:
+                return taken
             watch = sample_watch()
             timed.warm_up()
             for _ in range(n):
@@ -308,10 +343,16 @@ class Session:
                     self.backend, timed.call, timed.arrays, timed.calls, flush
                 )
         except Exception as error:
-            if what != "copy":  # a limit that cannot be measured leaves the times as they are
+            # A limit that cannot be measured leaves the times as they are.
+            if what not in ("copy", *PINNED_COPIES):
                 self.measured = self.measured.failed(describe_error(error))
             return Samples()
         return taken
+
+    def _timed_call(self, what: str) -> TimedCall | None:
+        if what in PINNED_COPIES:
+            return self._inputs.pinned_copy(what, self.outputs) if self._inputs else None
+        return self._plain_copy() if what == "copy" else self._timed[what]
 
     def _plain_copy(self) -> TimedCall:
         """Return a copy that reads half of the bytes that a call moves, and writes half of them."""

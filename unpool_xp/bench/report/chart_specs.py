@@ -249,7 +249,7 @@ def _lines(
     )
     opacity = alt.when(near).then(alt.value(1.0)).otherwise(alt.value(0.15))
     colour = alt.Color(**_backend(legend), scale=alt.Scale(domain=list(backends)))
-    modes = alt.Scale(domain=["eager", "compiled"], range=[[1, 0], [5, 3]])
+    modes = alt.Scale(domain=["eager", "fused", "compiled"], range=[[1, 0], [8, 3, 2, 3], [5, 3]])
     dash = alt.StrokeDash(
         "mode:N", sort=None, scale=modes, legend=legend and alt.Legend(symbolSize=500)
     )

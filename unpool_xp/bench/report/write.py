@@ -44,7 +44,8 @@ _MOST_LINES = 100  # of a table of problems, and of some in the summary
 _CSV_COLUMNS = (
     *("machine", "operation", "shape", "settings", "backend", "mode", "implementation", "function"),
     *("place", "seconds", "low", "high", "disturbed", "between_low", "between_high", "cold_s"),
-    *("first_call_s", "to_device_s", "from_device_s", "peak_bytes", "gb_s", "copy_gb_s", "reason"),
+    *("first_call_s", "to_device_s", "from_device_s", "to_device_pinned_s", "from_device_pinned_s"),
+    *("peak_bytes", "gb_s", "copy_gb_s", "reason"),
 )
 _MOST_CASES = 200  # with tables in the summary; beyond, the page has them
 _CAPTION = (

@@ -69,7 +69,7 @@ class Row(msgspec.Struct, kw_only=True, frozen=True, rename={"pass_": "pass"}):
     backend_version: Text
     device: Text
     threads: Count | None
-    mode: Literal["eager", "compiled"]
+    mode: Literal["eager", "fused", "compiled"]
     implementation: Literal["portable", "native"]
     function: Text
     operation: Text
@@ -98,6 +98,9 @@ class Row(msgspec.Struct, kw_only=True, frozen=True, rename={"pass_": "pass"}):
     # Whether other programs, the hypervisor or a quota got in the way of each sample.
     disturbed: Annotated[list[bool], Meta(max_length=MOST_SAMPLES)] | None = None
     conditions: Conditions | None = None
+    # The copies from and to page-locked memory of the host; those above use ordinary memory.
+    to_device_pinned_s: Number | None = None
+    from_device_pinned_s: Number | None = None
     cold_s: Number | None = None  # a call after a rest, with thread pools asleep
     # What `threads` was to be, where that was chosen; `threads` is then null if it is not.
     threads_asked: Count | None = None

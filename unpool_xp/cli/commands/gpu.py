@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,10 +15,10 @@ from rich.markup import escape
 
 from unpool_xp import backends
 from unpool_xp.bench.cases.case import Case
-from unpool_xp.bench.measure.host.nvidia import on_cuda
+from unpool_xp.bench.measure.host.nvidia import device_labels, on_cuda
 from unpool_xp.bench.measure.measurement import Cell
 from unpool_xp.bench.rows.schema import Row
-from unpool_xp.capabilities import OPERATIONS
+from unpool_xp.capabilities import OPERATIONS, why_no_gradients
 from unpool_xp.cli.commands.report import write_report_from
 from unpool_xp.cli.common import (
     BackendOption,
@@ -42,6 +42,7 @@ from unpool_xp.cli.common import (
     sweep_progress,
 )
 from unpool_xp.cli.exits import ExitCode
+from unpool_xp.cli.resuming import Run
 from unpool_xp.cli.stopping import (
     StoppableCommand,
     command_line,
@@ -56,6 +57,7 @@ _CPU_LABELS = ("numpy", "torch:cpu", "jax:cpu")  # what a GPU has to win against
 _MAX_CPU_ELEMENTS = 2**26  # elements: beyond, a call on the CPU takes seconds
 _COMPILED_BYTES = 2**28  # torch compiles for seconds each
 _MEMORY_BYTES = (2**27, 2**28)  # bytes moved by the cases whose memory is measured
+_FUSED = ("max_pool", "avg_pool", "linear_unpool")  # where a fused call differs from an eager one
 _CHECK_SHARE = 0.35  # of the time
 _REPORT_SECONDS = 30.0  # for the report, and to end the processes
 
@@ -68,32 +70,54 @@ def gpu(
     threads: ThreadsOption = None,
     minutes: Annotated[float, typer.Option(help="For everything.", min=0.1)] = 8.0,
     results: ResultsOption = Path("results"),
+    resume: Annotated[
+        str | None,
+        typer.Option(help="Go on with a run, by its name, or with the last one: --resume last."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --resume: mix commits, versions and machines.")
+    ] = False,
     report: ReportOption = True,
     wait: WaitOption = False,
 ) -> None:
     """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
     from unpool_xp.bench.catalog.presets import preset
+    from unpool_xp.bench.check.changed import changed_first
     from unpool_xp.bench.check.run import OUT_OF_TIME, check_backends
     from unpool_xp.bench.measure.machine import this_machine
-    from unpool_xp.bench.measure.pools import find_loadable
-    from unpool_xp.bench.measure.sweep import run_sweep
-    from unpool_xp.bench.rows.files import read_rows
-    from unpool_xp.bench.rows.provenance import run_id
+    from unpool_xp.bench.measure.pools import find_loadable, kept_versions
+    from unpool_xp.bench.measure.sweep import cells_left, run_sweep
+    from unpool_xp.bench.rows.files import read_rows, run_files
     from unpool_xp.bench.terminal import checks
 
     end = time.monotonic() + 60 * minutes
+    if force and resume is None:
+        fail("--force is for --resume RUN: a new run has no rows yet")
     numbers = parse_threads(threads)
     require_writable("--results", results / "report")
     require_writable("--results", results / "sweeps")
     with status("looking for devices"):
         labels = _cuda_labels(backend)
-        cpu_labels = [*find_loadable(name for name in _CPU_LABELS if name not in labels).found]
+        others = [name for name in _CPU_LABELS if name not in labels]
+        cpu_labels = [*find_loadable(others, keep=True).found]
+    facts = this_machine()
+    run = Run.find(results / "sweeps", facts.id, resume)
+    run.check_unchanged(kept_versions(), retry_failed=False, force=force)
+    chosen, everywhere = preset("gpu"), [*labels, *cpu_labels]
+    cases = [case for case in chosen.cases if not operation or case.operation in operation]
+    grid: dict[str, Any] = {"modes": chosen.modes, "threads": numbers, "wanted": _should_measure}
+    grid["done_in"] = run.done_in(force=force)
+    cells = sum(cells_left(cases, everywhere, run.path, **grid).values())
+    before = [row for row in read_rows(run_files(run.folder)).rows if on_cuda(row.backend)]
+    names = changed_first(operation or tuple(OPERATIONS), before)
     # The sweep checks each case as well, so a suite that takes long must not take its time.
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
-    with status(f"checking {', '.join(labels)}, for {seconds:.0f} s at the most"):
+    _say_step(1, f"check {', '.join(labels)} for {seconds:.0f} s at the most: {', '.join(names)}")
+    _say_step(2, f"then measure {cells} cells of {len(cases)} cases, the most telling first")
+    with status("checking"):
         checked = check_backends(
             labels,
-            operations=operation or tuple(OPERATIONS),
+            operations=names,
             budget_s=seconds,
             stopped=lambda results: checks.print_checks(out, results),
         )
@@ -105,47 +129,58 @@ def gpu(
 
     report_load(wait=wait)
     report_unknown_commit()
-    chosen = preset("gpu")
-    cases = [case for case in chosen.cases if not operation or case.operation in operation]
-    path = results / "sweeps" / this_machine().id / f"{run_id()}.jsonl"
-    notes.print(f"{len(cases)} cases on {', '.join([*labels, *cpu_labels])}; rows go to {path}")
-    everywhere = [*labels, *cpu_labels]
-    go_on_with(
-        ctx, "sweep", preset="gpu", backend=everywhere, report=report or None, resume=path.stem
-    )
+    seconds = max(end - time.monotonic() - (_REPORT_SECONDS if report else 0), 0)
+    _say_step(2, f"measure on {', '.join(everywhere)} for {seconds:.0f} s; rows go to {run.path}")
+    _say_step(3, f"then the targets, and step 4 the report, both in {results / 'report'}")
+    go_on_with(ctx, resume=run.name)
+    notes.print("whatever ends it, no row is lost; to go on:")
+    print_command(command_line(ctx))
     with sweep_progress("cells") as progress:
         summary = run_sweep(
             cases,
             everywhere,
-            out=path,
-            modes=chosen.modes,
-            threads=numbers,
+            out=run.path,
+            resume=resume is not None,
+            machine=facts,
             memory=_measures_memory,
-            budget_s=max(end - time.monotonic() - (_REPORT_SECONDS if report else 0), 0),
+            budget_s=seconds,
             in_order=True,
-            wanted=_should_measure,
             progress=progress,
+            **grid,
         )
     notes.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
-        f"{summary.left} left out for want of time"
+        f"{summary.skipped} already there, {summary.left} left out for want of time"
     )
     if summary.left:
         err.print("to measure the rest:")
         print_command(command_line(ctx))
-    rows = read_rows([path]).rows
+    rows = read_rows([run.path]).rows
     report_disturbed(rows)
+    _say_step(3, "the targets")
     _print_targets(rows, results / "report")
     if report:
-        write_report_from([path], results / "report", "--results")
+        _say_step(4, f"the report, which unpool-xp report {run.path} makes as well")
+        write_report_from([run.path], results / "report", "--results")
     if failed:
         problem = f"{failed} checks failed, so no time of those operations is worth anything"
         fail(problem, ExitCode.DIFFERS)
     require_times(rows, backend)
 
 
+def _say_step(number: int, text: str) -> None:
+    """Say what is about to be done, so that whoever is cut off knows what was left."""
+    notes.print(f"step {number} of 4: {text}", markup=False, soft_wrap=True)
+
+
 def _should_measure(case: Case, cell: Cell) -> bool:
     """Skip slow, uninformative cells: large sizes on the CPU, most of torch compiled."""
+    if cell.mode == "fused" and (
+        case.backward or cell.implementation == "native" or case.operation not in _FUSED
+    ):
+        return False
+    if case.backward and why_no_gradients(cell.label.partition(":")[0]):
+        return False
     largest = max(math.prod(case.shape), math.prod(case.output_shape))
     if cell.label in _CPU_LABELS and largest > _MAX_CPU_ELEMENTS:
         return False
@@ -160,6 +195,7 @@ def _measures_memory(case: Case, cell: Cell) -> bool:
     ours = cell.implementation == "portable" and cell.label not in _CPU_LABELS
     return (
         ours
+        and not case.backward
         and _MEMORY_BYTES[0] <= case.bytes_moved <= _MEMORY_BYTES[1]
         and case.dtype == "float32"
     )
@@ -186,11 +222,12 @@ def print_targets(console: Console, lines: Iterable[TargetResult]) -> None:
 
 
 def _cuda_labels(labels: list[str] | None) -> list[str]:
-    """Return the requested labels, or all CUDA labels that load; exit with reasons if none."""
+    """Return the requested labels, or those of all GPUs that load; exit with reasons if none."""
     from unpool_xp.bench.measure.pools import find_loadable
 
-    requested = labels or [name for name in backends.known() if on_cuda(name)]
-    found, missing, broken = find_loadable(requested)
+    cuda = [name for name in backends.known() if on_cuda(name)]
+    requested = labels or [name for first in cuda for name in device_labels(first)]
+    found, missing, broken = find_loadable(requested, keep=True)
     if not found or (missing and labels):
         reasons = "\n  ".join(missing.values())
         fail(reasons if labels else f"no CUDA backend is here:\n  {reasons}")

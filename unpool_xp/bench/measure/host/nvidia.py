@@ -21,7 +21,14 @@ FACTS = (
 
 def on_cuda(label: str) -> bool:
     """Return whether a backend's label is of an NVIDIA GPU."""
-    return label.endswith(":cuda")
+    return label.split(":")[1:2] == ["cuda"]
+
+
+def device_labels(label: str) -> list[str]:
+    """Return the label of the first GPU, then those of the others that this process may use."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = query(["index"]) if chosen is None else [w for w in chosen.split(",") if w.strip()]
+    return [label, *(f"{label}:{number}" for number in range(1, len(visible)))]
 
 
 def query(names: Sequence[str], which: str | None = None) -> list[dict[str, str]]:
@@ -52,9 +59,11 @@ def query(names: Sequence[str], which: str | None = None) -> list[dict[str, str]
     return [dict(zip(names, words, strict=True)) for words in lines if len(words) == len(names)]
 
 
-def clock_mhz() -> int | None:
-    """Return the clock of the processors of the first GPU that this process may use, now."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
-    found = query(["clocks.sm"], visible or "0")
+def clock_mhz(label: str) -> int | None:
+    """Return the clock of the processors of a backend's GPU now."""
+    device = int((*label.split(":"), "0", "0")[2])
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    which = visible[device].strip() if device < len(visible) else ""
+    found = query(["clocks.sm"], which or str(device))
     number = found[0]["clocks.sm"].split()[0] if found and found[0]["clocks.sm"] else ""
     return int(number) if number.isdigit() else None

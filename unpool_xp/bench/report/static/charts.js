@@ -141,7 +141,7 @@ function legend({ at, rows, hows }, { dotted = "", modes = true } = {}) {
   const seen = new Set(rows.map((i) => hows[at.rows.how[i]].backend));
   const items = [...seen].sort((a, b) => a - b).map((backend) => h("span", {}, glyph(backend), page.backends[backend].name));
   items.push(h("span", {}, "● unpool_xp's, ○ the library's own"));
-  if (modes) items.push(h("span", {}, "─── eager, ┄┄┄ compiled"));
+  if (modes) items.push(h("span", {}, "─── eager, ─ · fused, ┄┄┄ compiled"));
   if (dotted) items.push(h("span", {}, `···· ${dotted}`));
   return h("div", { class: "legend" }, ...items);
 }

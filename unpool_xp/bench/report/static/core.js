@@ -74,7 +74,7 @@ function howOf(at, number) {
   const counted = threads === null ? "" : ` ${many(threads, "thread")}`;
   return {
     number, backend, label: page.backends[backend].name, mode, implementation, threads,
-    ran: mode + counted, details: ((mode === "compiled" ? "compiled" : "") + counted).trim(),
+    ran: mode + counted, details: ((mode === "eager" ? "" : mode) + counted).trim(),
   };
 }
 const howWords = (how) => `${how.label} ${how.details}`.trim();
