@@ -16,7 +16,7 @@ from unittest import mock
 import array_api_strict as strict
 
 from unpool_xp import backends
-from unpool_xp._array.adapted.namespace import adapt, forget
+from unpool_xp._array.adapted.adapt import adapt, forget
 from unpool_xp._plan import cache
 from unpool_xp.bench.check.run import check_operation
 from unpool_xp.capabilities import OPERATIONS
@@ -68,7 +68,7 @@ def trace(operation: str) -> tuple[set[str], set[str]]:
     Without what it needs, a trial of `check` fails.
     """
     forget()
-    adapt(strict, strict.zeros(1).device)  # which tries operators that are not needed
+    adapt("", strict, strict.zeros(1).device, {})  # which tries operators that are not needed
     with recorded() as names:
         assert _runs(operation, _TRACED)
     forget()

@@ -17,6 +17,7 @@ __all__ = [
     "cast",
     "compute_dtype",
     "copied",
+    "default_index_dtype",
     "find_compute_dtype",
     "get_device",
     "library",
@@ -87,6 +88,13 @@ def get_device(x: Array) -> Any:
         return array_api_compat.device(x)
     except Exception:
         return None
+
+
+def default_index_dtype(xp: Namespace, device: Any = None) -> Any:
+    """Return the dtype that a library has for positions where nothing else is said."""
+    import array_api_extra
+
+    return array_api_extra.default_dtype(xp, "indexing", device=device)
 
 
 def cast(xp: Namespace, x: Array, dtype: Any) -> Array:

@@ -29,22 +29,18 @@ def take_static(
     `places` gives those of the output cells [first, last). `arrays`, of the plan that they belong
     to, keeps them on the device, but for those of a long axis.
     """
-    dtype = info.index_dtype
-
-    def make_index(first: int, last: int) -> Array:
-        return info.xp.asarray(places(first, last), dtype=dtype, device=info.device)
-
     if output <= _MAX_CACHED_PLACES or not (
         info.traits.is_eager_cpu and info.traits.supports_setitem
     ):
-        index = cached_array(info, arrays, "places", lambda: make_index(0, output), dtype)
+        key = "places", lambda: info.as_index(places(0, output)), info.index_dtype
+        index = cached_array(info, arrays, *key)
         return take(info, x, index, axis)
     shape = list(x.shape)
     shape[axis] = output
     result = info.xp.empty(tuple(shape), dtype=x.dtype, device=info.device)
     for first in range(0, output, _MAX_CACHED_PLACES):
         last = min(first + _MAX_CACHED_PLACES, output)
-        taken = take(info, x, make_index(first, last), axis)
+        taken = take(info, x, info.as_index(places(first, last)), axis)
         result[axis_slice(axis, slice(first, last))] = taken
     return result
 
@@ -79,12 +75,29 @@ def broadcastable_index(info: InputInfo, index: Any, rank: int, axis: int) -> Ar
 def take_per_plane(info: InputInfo, x: Array, indices: Any, rank: int, axis: int) -> Array:
     """Return the elements at places of the host, the same in all planes or each plane's own."""
     if indices.ndim == 1:
-        places = info.xp.asarray(indices, dtype=info.index_dtype, device=info.device)
-        return info.xp.take(x, places, axis=axis)
+        return info.xp.take(x, info.as_index(indices), axis=axis)
+    if info.takes_host_index:
+        return _take_nearby(info, x, indices, rank, axis)
     index = broadcastable_index(info, indices, rank, axis)
     shape = list(x.shape)
     shape[axis] = index.shape[axis]
     return take_along_axis(info, x, info.xp.broadcast_to(index, tuple(shape)), axis)
+
+
+def _take_nearby(info: InputInfo, x: Array, indices: Any, rank: int, axis: int) -> Array:
+    """Return the elements at places of the host that differ little from plane to plane.
+
+    Those of regions differ by 1 at most.
+    """
+    xp, last = info.xp, x.shape[axis] - 1
+    first = indices.reshape(-1, indices.shape[-1]).min(axis=0, initial=last)
+    shifts = indices - first
+    shift_of_plane = broadcastable_index(info, shifts, rank, axis)
+    taken = xp.take(x, first, axis=axis)
+    for shift in range(1, shifts.max(initial=0) + 1):
+        places = (first + shift).clip(max=last)
+        taken = xp.where(shift_of_plane == shift, xp.take(x, places, axis=axis), taken)
+    return taken
 
 
 def take_along_axis(info: InputInfo, x: Array, index: Array, axis: int) -> Array:

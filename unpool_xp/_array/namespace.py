@@ -13,10 +13,11 @@ import array_api_compat
 import numpy as np
 from array_api_compat import array_namespace as namespace
 
-from unpool_xp._array.adapted.namespace import adapt
+from unpool_xp._array.adapted.adapt import adapt
 from unpool_xp._array.compat import (
     Array,
     Namespace,
+    default_index_dtype,
     find_compute_dtype,
     get_device,
     library,
@@ -41,13 +42,18 @@ class InputInfo(NamedTuple):
     def index_dtype(self) -> Any:
         """The default index dtype of the library."""
         known = getattr(self.xp, "indexing_dtype", None)  # of one that is fast or adapted
-        return known or _default_index_dtype(self.xp, self.device)
+        return known or default_index_dtype(self.xp, self.device)
 
+    @property
+    def takes_host_index(self) -> bool:
+        """Whether `take` of the library wants an index as a NumPy array."""
+        return bool(getattr(self.xp, "takes_host_index", False))  # of one that is adapted
 
-def _default_index_dtype(xp: Namespace, device: Any = None) -> Any:
-    import array_api_extra
-
-    return array_api_extra.default_dtype(xp, "indexing", device=device)
+    def as_index(self, places: Any) -> Array:
+        """Return places that are known on the host as an index for `take`."""
+        if self.takes_host_index:
+            return np.asarray(places)
+        return self.xp.asarray(places, dtype=self.index_dtype, device=self.device)
 
 
 def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
@@ -139,7 +145,7 @@ def _inspect(operation: str, kind: str, arrays: Mapping[str, Array]) -> InputInf
     device = known[0] if len(known) == len(devices) else None
     if kind:
         return InputInfo(xp, device, traits, make_plan)
-    return InputInfo(adapt(xp, device), device, traits, make_plan, operation)
+    return InputInfo(adapt(operation, xp, device, arrays), device, traits, make_plan, operation)
 
 
 def _plan_of_traced_sizes(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
@@ -218,7 +224,7 @@ def _fast_namespace(xp: Namespace, **overrides: Any) -> Namespace:
         has_kind=functools.cache(functools.partial(_has_kind, xp)),
         compute_dtype=functools.cache(functools.partial(find_compute_dtype, xp)),
     )
-    vars(fast).update(indexing_dtype=_default_index_dtype(xp))
+    vars(fast).update(indexing_dtype=default_index_dtype(xp))
     return fast
 
 

@@ -75,11 +75,8 @@ def tap_views(info: InputInfo, x: Array, windows: PoolAxis) -> list[Array]:
 def gathered_taps(info: InputInfo, x: Array, windows: AdaptiveAxis) -> Array:
     """Return the taps of windows that are not evenly spaced, on a new first axis."""
     axis, n_lead = windows.axis, x.ndim + windows.axis
-
-    def make_sources() -> Array:
-        return info.xp.asarray(windows.sources, dtype=info.index_dtype, device=info.device)
-
-    sources = cached_array(info, windows.arrays, "sources", make_sources, info.index_dtype)
+    key = "sources", lambda: info.as_index(windows.sources), info.index_dtype
+    sources = cached_array(info, windows.arrays, *key)
     taps = take(info, x, sources, axis)
     tail = (windows.kernel_size, windows.count, *x.shape[n_lead + 1 :])
     return axis_first(info.xp, reshape_tail(info.xp, taps, n_lead, tail), n_lead)

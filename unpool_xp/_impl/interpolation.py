@@ -244,7 +244,7 @@ def _taps(
         # torch.compile may take the shape of an array for symbols: that of the batch, if equal.
         weights = weights.reshape(axis.n_taps, stop - start, *(1,) * (-1 - axis.axis))
         return (
-            xp.asarray(sources, dtype=index_dtype, device=info.device),
+            info.as_index(sources),
             xp.asarray(weights, dtype=x.dtype, device=info.device),
         )
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from unpool_xp._array.adapted.arrays import NumberTaker, bare
-from unpool_xp._array.adapted.functions import in_whole_planes
 from unpool_xp._array.compat import Array
 
 
@@ -17,17 +15,15 @@ def call_adapted(
 
     What the library cannot do is a NotImplementedError that names the operation and what it lacks.
     """
-    library, rank = info.xp.number_takers, len(getattr(plan, "plane", ()))
+    xp, rank = info.xp, len(getattr(plan, "plane", ()))
     try:
-        inputs = [x if x is None else in_whole_planes(x, min(rank, x.ndim)) for x in arrays]
-        if library is not None:
-            inputs = [x if x is None else NumberTaker(library, x) for x in inputs]
-        return bare(compute(info, plan, *inputs, **options))
+        inputs = [x if x is None else xp.as_input(x, rank) for x in arrays]
+        return xp.as_output(compute(info, plan, *inputs, **options))
     except Exception as error:
         # Our own begin with the operation.
         if isinstance(error, MemoryError) or str(error).startswith(f"{info.operation}: "):
             raise
-        reason = _describe(info.xp.__name__, error)
+        reason = _describe(xp.__name__, error)
         raise NotImplementedError(f"{info.operation}: {reason}") from error
 
 

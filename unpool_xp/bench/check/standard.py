@@ -36,7 +36,7 @@ NEEDS: dict[str, tuple[str, ...]] = {
         "isdtype maximum permute_dims reshape where"
     ),
     "adaptive_avg_pool": _names(
-        "__add__ __getitem__ __truediv__ asarray finfo isdtype permute_dims reshape"
+        "__add__ __getitem__ __truediv__ asarray finfo isdtype permute_dims reshape where zeros"
     ),
     "fractional_max_pool": _names(
         "__add__ __gt__ __mul__ __ne__ __or__ asarray astype broadcast_to iinfo isdtype "
