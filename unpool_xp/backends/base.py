@@ -80,6 +80,8 @@ class Backend:
 
     distribution: ClassVar[str | None] = None  # whose version it is
     eager_only: ClassVar[str | None] = None  # why there is no compiler
+    # Whether what is compiled has a compiled backward; else both are compiled as one function.
+    _compiles_backward: ClassVar[bool] = False
 
     def __init__(self, label: str, xp: Namespace, device: Any = None) -> None:
         self.label = label
@@ -237,6 +239,14 @@ class Backend:
         >>> [one.tolist() for one in squared(values, cotangent)]
         [[9.0, 25.0], [6.0, 10.0]]
         """
+        if compiled and self._compiles_backward:
+            return self._differentiate(self.compile(function), wrt, outputs)
+        call = self._differentiate(function, wrt, outputs)
+        return self.compile(call) if compiled else call
+
+    def _differentiate(
+        self, function: Callable[..., Any], wrt: Sequence[int], outputs: Sequence[int]
+    ) -> Callable[..., tuple[Array, ...]]:
         raise GradientsUnavailableError(f"{self.label}: {self.library} has no gradients")
 
 

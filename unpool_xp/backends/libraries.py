@@ -36,6 +36,7 @@ class _Strict(Backend):
 
 class _Torch(Backend):
     distribution = "torch"
+    _compiles_backward = True
 
     @property
     def facts(self) -> DeviceFacts:
@@ -118,17 +119,10 @@ class _Torch(Backend):
             )
         return torch.compile(function, fullgraph=True, dynamic=False)  # type: ignore[no-any-return]
 
-    def with_gradients(
-        self,
-        function: Callable[..., Any],
-        wrt: Sequence[int],
-        outputs: Sequence[int] = (0,),
-        *,
-        compiled: bool = False,
+    def _differentiate(
+        self, function: Callable[..., Any], wrt: Sequence[int], outputs: Sequence[int]
     ) -> Callable[..., tuple[Array, ...]]:
         torch = importlib.import_module("torch")
-        if compiled:  # torch.compile compiles the backward of what it compiles
-            function = self.compile(function)
 
         def call(*arrays: Array) -> tuple[Array, ...]:
             given = list(arrays[: -len(outputs)])
@@ -175,13 +169,8 @@ class _Jax(Backend):
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return importlib.import_module("jax").jit(function)  # type: ignore[no-any-return]
 
-    def with_gradients(
-        self,
-        function: Callable[..., Any],
-        wrt: Sequence[int],
-        outputs: Sequence[int] = (0,),
-        *,
-        compiled: bool = False,
+    def _differentiate(
+        self, function: Callable[..., Any], wrt: Sequence[int], outputs: Sequence[int]
     ) -> Callable[..., tuple[Array, ...]]:
         jax = importlib.import_module("jax")
 
@@ -196,7 +185,7 @@ class _Jax(Backend):
             _, pullback, results = jax.vjp(differentiated, *(given[n] for n in wrt), has_aux=True)
             return (*results, *pullback(arrays[-len(outputs) :]))
 
-        return self.compile(call) if compiled else call
+        return call
 
 
 class _Dask(Backend):

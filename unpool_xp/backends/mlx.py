@@ -75,13 +75,8 @@ class _MLX(Backend):
             )
         return self.xp.compile(function)  # type: ignore[no-any-return]
 
-    def with_gradients(
-        self,
-        function: Callable[..., Any],
-        wrt: Sequence[int],
-        outputs: Sequence[int] = (0,),
-        *,
-        compiled: bool = False,
+    def _differentiate(
+        self, function: Callable[..., Any], wrt: Sequence[int], outputs: Sequence[int]
     ) -> Callable[..., tuple[Array, ...]]:
         mx = self.xp
         places = sorted(outputs)
@@ -101,7 +96,7 @@ class _MLX(Backend):
             )
             return (*results, *gradients)
 
-        return self.compile(call) if compiled else call
+        return call
 
 
 def load_mlx(device: str) -> Backend:

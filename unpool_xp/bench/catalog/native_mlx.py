@@ -127,22 +127,17 @@ MLX_NATIVES: dict[str, tuple[Native, ...]] = {
         ),
         Native("mlx", "mlx.core.repeat", partial(repeat, "mx"), requires_integer_scale),
     ),
-    "linear_unpool": (
-        Native(
-            "mlx",
-            "mlx.nn.Upsample",
-            partial(_layer, partial(_upsample, "linear")),
-            first_reason(requires_batch, requires_exact_scale, _requires_single),
-        ),
-    ),
-    "cubic_unpool": (
-        Native(
-            "mlx",
-            "mlx.nn.Upsample",
-            partial(_layer, partial(_upsample, "cubic")),
-            first_reason(requires_batch, requires_exact_scale, _requires_single),
-        ),
-    ),
+    **{
+        f"{mode}_unpool": (
+            Native(
+                "mlx",
+                "mlx.nn.Upsample",
+                partial(_layer, partial(_upsample, mode)),
+                first_reason(requires_batch, requires_exact_scale, _requires_single),
+            ),
+        )
+        for mode in ("linear", "cubic")
+    },
     "conv_transpose": (
         Native(
             "mlx",
