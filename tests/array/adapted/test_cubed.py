@@ -100,6 +100,15 @@ def test_what_is_computed_is_right(name: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(one, other, TOLERANCE["float32"], TOLERANCE["float32"])
 
 
+def test_phases_that_are_cut_in_two_ways_are_put_together(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((3, 1, 4))
+    spec = cubed.Spec(tmp_path, allowed_mem="1MB")
+    planned_x = cubed.from_array(x, chunks=(2, 1, 3), spec=spec)
+    weight = np.ones((1, 2, 1))
+    got = ux.conv_transpose(planned_x, cubed.from_array(weight, spec=spec), stride=3)
+    np.testing.assert_array_equal(got.compute(), ux.conv_transpose(x, weight, stride=3))
+
+
 @pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_what_cannot_be_is_an_error_by_name_before_any_work(name: str, tmp_path: Path) -> None:
     to_cubed = planned(tmp_path, Never(), allowed=5 * ARRAY)

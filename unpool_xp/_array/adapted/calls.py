@@ -15,7 +15,8 @@ def call_adapted(
 
     What the library cannot do is a NotImplementedError that names the operation and what it lacks.
     """
-    xp, rank = info.xp, len(getattr(plan, "plane", ()))
+    xp = info.xp
+    rank = max(len(getattr(plan, name, ())) for name in ("plane", "axes"))
     try:
         inputs = [x if x is None else xp.as_input(x, rank) for x in arrays]
         return xp.as_output(compute(info, plan, *inputs, **options))

@@ -56,6 +56,11 @@ class ChunkedNamespace(AdaptedNamespace):
         axis %= arrays[0].ndim
         return in_whole_planes(self._xp.concat(arrays, axis=axis), arrays[0].ndim - axis)
 
+    def stack(self, arrays: Sequence[Array], *, axis: int = 0) -> Array:
+        """Return arrays on a new axis, cut as the one with the smallest chunks."""
+        chunks = tuple(map(min, zip(*[array.chunksize for array in arrays], strict=True)))
+        return super().stack([_rechunk(array, chunks) for array in arrays], axis=axis)
+
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
         """Return the elements in another shape."""
         if isinstance(x, np.ndarray):  # an index
