@@ -44,7 +44,7 @@ __all__ = [
     "set_workers",
 ]
 
-# Imported on first use: whoever imports the package for one function waits for no other.
+# Imported on first use: importing one function loads no other.
 _NAMES = {
     "capabilities": (),
     "convolution": ("conv_transpose",),

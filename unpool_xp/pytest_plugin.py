@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Load what is chosen: whoever names a library is told at once that it is missing."""
+    """Load the chosen libraries: a missing one is reported at once."""
     for label in config.option.xp_backend:
         try:
             _load(label)

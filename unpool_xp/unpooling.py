@@ -53,7 +53,7 @@ def max_unpool(
         be those of `values`. Default, the smallest that pools to the size of `values`:
         ``(n - 1) * stride - before - after + dilation * (kernel_size - 1) + 1``.
     duplicates : {"any", "sum"}, optional
-        What becomes of values with one position, as overlapping windows have them: one of them
+        What happens to values with one position, as overlapping windows have them: one of them
         stays, or they are added. The sum is the gradient of `max_pool`.
     check_indices : bool, optional
         Whether to look for indices outside the plane before any work.

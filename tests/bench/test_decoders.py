@@ -144,7 +144,7 @@ def test_the_first_line_names_each_library_and_the_table_each_layer() -> None:
 
 def test_a_mix_pays_only_where_it_wins_with_the_copies() -> None:
     text = " ".join(shown(MIXED).split())
-    assert "a mix would pay: 3.24 ms instead of 6.04 ms a call, 221 µs of it copies" in text
+    assert "a mix would pay: 3.24 ms instead of 6.04 ms per call, 221 µs of it copies" in text
     assert "- pool: numpy - 2 conv_transpose: torch:cpu - 3 max_unpool: numpy" in text
     dear = measured(numpy=(6e-3, 1e-3, 4e-3, 1e-3), torch=(9e-3, 3e-3, 1e-3, 4e-3), copy_s=3e-3)
     assert not dear.mix_pays

@@ -82,7 +82,7 @@ def test_choose_answers_scripts_in_json() -> None:
     ("arguments", "message"),
     [
         (["upsample", "--shape", "1,2,4,4"], "unknown operation upsample; known: max_pool"),
-        (["max_pool", "--shape", "1,2,a,4", "--kernel", "2"], "--shape '1,2,a,4' is no int"),
+        (["max_pool", "--shape", "1,2,a,4", "--kernel", "2"], "--shape '1,2,a,4' must be int"),
         (["max_pool", "--shape", "1,2,4,4"], "error: --kernel is missing: max_pool needs it"),
         (["max_pool", "--shape", "1,2,4,4", "--kernel", "9"], "spans 9 cells, more than the 4"),
         (
@@ -100,12 +100,12 @@ def test_choose_answers_scripts_in_json() -> None:
             "unknown dtype 'f4'",
         ),
         ([], "give an operation and its --shape, or a decoder by --preset or --layers"),
-        (["--preset", "quick"], "--preset 'quick' is no decoder; known: segnet, unet"),
+        (["--preset", "quick"], "--preset 'quick' is not a decoder; known: segnet, unet"),
         (["--preset", "unet", "--shape", "1,2,4,4"], "--shape '1,2,4,4' is not for a decoder"),
         (["max_pool", "--preset", "unet"], "max_pool and a decoder: give one of them"),
         (["--preset", "unet", "--layers", "a.toml"], "--preset and --layers: give one of them"),
         (["--layers", "nowhere.toml"], "--layers nowhere.toml: No such file"),
-        (["--preset", "unet", "--batch", "1,0"], "--batch 1,0: '0' is no batch from 1 to"),
+        (["--preset", "unet", "--batch", "1,0"], "--batch 1,0: '0' is not a batch from 1 to"),
         (
             ["--preset", "unet", "--scale-channels", "0"],
             "--scale-channels 0.0 must be a number above 0",
@@ -136,7 +136,7 @@ def test_a_bad_number_of_threads_is_named(text: str) -> None:
     shown = run("sweep", f"--threads={text}", "--backend", "numpy")
     assert shown.returncode == 2
     assert f"--threads {text}:" in shown.stderr
-    assert "is no number of threads" in " ".join(shown.stderr.split())
+    assert "is not a number of threads" in " ".join(shown.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The exit code of every command in every situation; what each means is in docs/choosing.rst."""
+"""The exit code of every command in every situation; what each means is in docs/commands.rst."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_file_that_an_output_would_replace_is_2(
     before = {path: path.read_bytes() for path in folder.iterdir()}
     shown = run(*arguments)
     assert (shown.returncode, no_work) == (ExitCode.CANNOT_TELL, [])
-    assert "this file is given for something else, too" in shown.stderr
+    assert "another option already names this file" in shown.stderr
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 

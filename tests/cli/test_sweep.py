@@ -218,7 +218,7 @@ def test_a_decoder_in_a_file_is_measured_as_a_whole_and_by_its_layers(tmp_path: 
         ("--out-channels 3", "--out-channels is of one case: give its --shape as well"),
         ("--batch 2 --preset full", "is of a decoder: give its --preset or --layers as well"),
         ("--dtype float16 --preset full", "--dtype is of one case"),
-        ("-o max_pool --shape 1,2,x,4", "--shape '1,2,x,4' is no int"),
+        ("-o max_pool --shape 1,2,x,4", "--shape '1,2,x,4' must be int"),
         ("-o max_pool --shape 1,2,4,4", "--kernel is missing: max_pool needs it"),
         ("-o max_pool --shape 1,2,4,4 --kernel 2 --dtype f4", "unknown dtype 'f4'"),
         ("--layers nowhere.toml", "--layers nowhere.toml: No such file or directory"),

@@ -154,7 +154,7 @@ class UnpoolPartition(ConvTransposePartition):
         """Return the windows that reach into the cells [first, last)."""
         whole = self.whole
         start, stop, _ = super().part(first, last)
-        if last == whole.output:  # windows beyond the plane are seen too: somebody must check them
+        if last == whole.output:  # the last part also checks windows beyond the plane
             stop = whole.size
         extent = (whole.kernel_size - 1) * whole.dilation + 1
         low = start * whole.stride - whole.before

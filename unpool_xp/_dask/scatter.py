@@ -250,7 +250,7 @@ class ScatterEntries(NamedTuple):
     """Values for a part of the plane; each array has one axis."""
 
     positions: Array  # in the part, one plane behind the other
-    order: Array  # where the value stood in its plane
+    order: Array  # position of the value in its plane
     values: Array
 
 

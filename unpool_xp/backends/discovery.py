@@ -130,6 +130,6 @@ class _ByTheStandard(Backend):
         return found
 
     def synchronize(self, *arrays: Array) -> None:
-        # How it waits is not known; whoever reads values has waited for them.
+        # How it waits is unknown, but reading values waits for them.
         for array in arrays:
             self.to_numpy(array)

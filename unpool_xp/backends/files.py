@@ -1,4 +1,4 @@
-"""Files of somebody's that are imported by their path, and what is wrong with them in a line."""
+"""Import Python files by their path, and report in one line what is wrong with them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUFFIX = "_file"  # of the names of modules whose own is taken
 
 
 def read_sources(variable: str) -> list[str]:
-    """Return the sources that an environment variable has, one a line."""
+    """Return the sources in an environment variable, one per line."""
     return [source for source in os.environ.get(variable, "").split("\n") if source]
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from unpool_xp.bench.catalog.presets import Preset
 
 SHAPE_HELP = "Shape of the first array, e.g. 8,64,112,112."
-DtypeOption = Annotated[str, typer.Option(help="Of the values.")]
+DtypeOption = Annotated[str, typer.Option(help="Data type of the values.")]
 
 
 class PassName(StrEnum):
@@ -38,7 +38,7 @@ class PassName(StrEnum):
 
 PassOption = Annotated[
     PassName,
-    typer.Option("--pass", help="backward: the outputs and the gradients, where there are."),
+    typer.Option("--pass", help="What to compute; backward: outputs and gradients."),
 ]
 
 
@@ -258,7 +258,7 @@ def decoder_of(
         elif preset in DECODERS:
             case = DECODERS[preset]()
         else:
-            fail(f"--preset {preset!r} is no decoder; known: {', '.join(DECODERS)}")
+            fail(f"--preset {preset!r} is not a decoder; known: {', '.join(DECODERS)}")
         return scaled(case, batch=batch, dtype=dtype, channels=scale_channels)
     except OSError as error:
         fail(f"--layers {layers}: {error.strerror}")
@@ -309,4 +309,4 @@ def _parse_numbers(name: str, text: str, kind: type[Any]) -> tuple[Any, ...]:
     try:
         return tuple(kind(part) for part in text.replace("x", ",").split(","))
     except ValueError:
-        fail(f"{_option(name)} {text!r} is no {kind.__name__} or list of them such as 2,2")
+        fail(f"{_option(name)} {text!r} must be {kind.__name__} or a list such as 2,2")

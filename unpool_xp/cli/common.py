@@ -91,10 +91,10 @@ def main_options(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
     ascii_only: Annotated[
         bool,
-        typer.Option("--ascii", help="Print ASCII only, as is done where UTF-8 cannot be shown."),
+        typer.Option("--ascii", help="Print ASCII only; the default where UTF-8 cannot be shown."),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print answers and warnings only: no progress.")
+        bool, typer.Option("--quiet", help="Print answers and warnings only.")
     ] = False,
     no_color: Annotated[
         bool, typer.Option("--no-color", help="Print without colours; or set NO_COLOR.")
@@ -144,7 +144,7 @@ def open_output(option: str, path: Path | None) -> Iterator[IO[str] | None]:
         return
     others = [one.resolve() for one in PATHS_GIVEN.get()]
     if others.count(path.resolve()) > 1 and (path.is_file() or not path.exists()):
-        fail(f"{option} {path}: this file is given for something else, too")
+        fail(f"{option} {path}: another option already names this file")
     text = io.StringIO()
     with report_unwritable(option, path):
         is_stream = str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
@@ -212,7 +212,7 @@ def load_or_fail(source: str) -> list[Operation]:
 
 
 def _note_left_out() -> None:
-    """Say once what of somebody's does not load, where other things go on."""
+    """Report once what does not load from a user's files; the rest goes on."""
     for problem in problems():
         if problem not in _noted:
             _noted.add(problem)
@@ -224,35 +224,35 @@ _noted: set[str] = set()
 
 BackendOption = Annotated[
     list[str] | None,
-    typer.Option("--backend", "-b", help="A backend's label; may be given several times."),
+    typer.Option("--backend", "-b", help="Backend to use, e.g. torch:cpu; repeat for several."),
 ]
 OperationOption = Annotated[
     list[str] | None,
     typer.Option(
         "--operation",
         "-o",
-        help="A name, or a file of yours; may be given several times.",
+        help="Operation, by name or from a file; repeat for several.",
         callback=_known_operations,
     ),
 ]
-ResultsOption = Annotated[Path, typer.Option(help="The folder of all rows.")]
+ResultsOption = Annotated[Path, typer.Option(help="Folder for all rows.")]
 ReportOption = Annotated[bool, typer.Option(help="Write the report at the end.")]
-AllOption = Annotated[bool, typer.Option("--all", help="List all cases, not only what changed.")]
+AllOption = Annotated[bool, typer.Option("--all", help="List all cases, not only those that changed.")]
 WaitOption = Annotated[
-    bool, typer.Option("--wait", help="Wait until other programs leave the machine alone.")
+    bool, typer.Option("--wait", help="Wait until other programs are idle.")
 ]
 ThreadsOption = Annotated[
     str | None,
-    typer.Option(help="Threads of each backend on the CPU, e.g. 4, or 1,2,4 to compare them."),
+    typer.Option(help="Threads of each backend on the CPU, e.g. 4, or 1,2,4 to compare."),
 ]
 TIMEOUT_SECONDS = 180.0  # that of `bench.measure.rounds`, which takes a second to import
 TimeoutOption = Annotated[
     float,
-    typer.Option(help="Seconds for one request to a backend's process, then it is ended.", min=0.1),
+    typer.Option(help="Seconds for one request before a backend's process is stopped.", min=0.1),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 PullRequestOption = Annotated[
-    Path | None, typer.Option("--markdown", help="Write a summary for a pull request here.")
+    Path | None, typer.Option("--markdown", help="Write a summary for a pull request to this file.")
 ]
 
 
@@ -299,7 +299,7 @@ def parse_counts(option: str, text: str | None, of: str, most: int) -> list[int]
     parts = [] if text is None else text.split(",")
     for part in parts:
         if not re.fullmatch(r"[1-9][0-9]{0,9}", part) or int(part) > most:
-            fail(f"{option} {text}: {part!r} is no {of} from 1 to {most}, as in 1,2,4")
+            fail(f"{option} {text}: {part!r} is not a {of} from 1 to {most}, as in 1,2,4")
     return list(dict.fromkeys(map(int, parts)))
 
 
@@ -339,7 +339,7 @@ def report_unknown_commit() -> None:
     from unpool_xp.bench.rows.provenance import why_no_commit
 
     if (why := why_no_commit()) is not None:
-        err.print(f"[yellow]the rows will name no commit: {escape(why)}[/]")
+        err.print(f"[yellow]the rows will not name a commit: {escape(why)}[/]")
 
 
 def report_disturbed(rows: Iterable[Row | Measurement]) -> None:

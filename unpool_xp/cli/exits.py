@@ -39,7 +39,7 @@ class Terminated(KeyboardInterrupt):
 def termination_raises() -> Iterator[None]:
     """Raise `Terminated` on SIGTERM, and where the terminal is closed.
 
-    Not where whoever started this process ignores it, as nohup does.
+    Not if the parent of this process ignores it, as nohup does.
     """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The oracle of `convert_indices`: each convention as NumPy's own numbering of a shape.
+"""The reference for `convert_indices`: each convention as NumPy's own numbering of a shape.
 
 NumPy only, and nothing of unpool_xp.
 """

@@ -181,7 +181,7 @@ def fractional_max_pool(
     plane, cells = x.shape[-rank:], _cells_first(x, rank)
     planes = np.arange(cells.shape[-1])
     drawn = np.broadcast_to(samples, (*x.shape[:-rank], rank)).reshape(len(planes), rank)
-    starts = [  # one array an axis: (planes, regions)
+    starts = [  # one array per axis: (planes, regions)
         np.asarray([_starts(n, k, out, float(u)) for u in drawn[:, axis]], np.int64).reshape(
             len(planes), out
         )

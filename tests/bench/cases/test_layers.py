@@ -83,7 +83,7 @@ def refused(path: Path, text: str | bytes) -> tuple[int, str]:
         (SHAPE + POOL + UP.replace("sc", "csa"), 6, "layer 2 (nearest_unpool): csaale=2 is"),
         (SHAPE + POOL + UP + UNPOOL, 9, "layer 3 (max_unpool): values of shape (1, 8, 32, 32) do"),
         (SHAPE + UNPOOL + POOL, 2, "layer 1 (max_unpool): indices='pool' is layer 2, which comes"),
-        (SHAPE + UP + UNPOOL, 5, "layer 2 (max_unpool): indices='pool' is the name of no layer"),
+        (SHAPE + UP + UNPOOL, 5, "layer 2 (max_unpool): indices='pool' does not name a layer"),
         (SHAPE + POOL + UP + POOL, 9, "layer 3 (max_pool pool): name='pool' is that of layer 1"),
         (SHAPE + UP * 1000 + POOL, 3002, "layer 1001 (max_pool pool): 1001 layers are too many"),
         (SHAPE + UP * 40, 71, "layer 24 (nearest_unpool): shape=(1, 8, 268435456, "),

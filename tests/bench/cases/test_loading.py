@@ -164,7 +164,7 @@ def test_what_is_not_there_is_named() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("--axis x", "--axis 'x' is no int"),
+        ("--axis x", "--axis 'x' must be int"),
         ("--axis 1,2", "--axis (1, 2) must be an int"),
         ("--kernel 2", "--kernel '2' is not for with_axis, which takes --axis"),
         ("--no-such 1", "No such option: --no-such"),

@@ -184,7 +184,7 @@ def test_a_library_that_lacks_a_dtype_of_a_layer_says_so() -> None:
         ([POOL, UP, POOL], "layer 3 (max_pool pool): name='pool' is that of layer 1, too"),
         ([POOL, {"operation": "max_unpool"}], "indices is missing"),
         ([POOL, UNPOOL | {"indices": 1}], "indices=1 must be printable text"),
-        ([POOL, UNPOOL | {"indices": "top"}], "indices='top' is the name of no layer"),
+        ([POOL, UNPOOL | {"indices": "top"}], "indices='top' does not name a layer"),
         ([UNPOOL, POOL], "layer 1 (max_unpool): indices='pool' is layer 2, which comes later"),
         ([POOL, UNPOOL | {"name": "x", "indices": "x"}], "indices='x' is this very layer"),
         ([UP | {"name": "pool"}, UNPOOL], "indices='pool' is a nearest_unpool, not a max_pool"),

@@ -238,9 +238,9 @@ def test_a_row_is_written_once_whoever_sends_it_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"\x80\x04N.", "is no JSON object"),
-        ("[]", "is no JSON object"),
-        ("{", "is no JSON object"),
+        (b"\x80\x04N.", "is not a JSON object"),
+        ("[]", "is not a JSON object"),
+        ("{", "is not a JSON object"),
         ("{}", "no list of rows"),
         ('{"rows": 3}', "no list of rows"),
         ('{"rows": []}', "sent no row of this"),

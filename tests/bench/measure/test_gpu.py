@@ -66,7 +66,7 @@ def test_the_command_checks_and_says_what_it_had_no_time_for(tmp_path: Path) -> 
     assert read_rows([path]).rows == []
     assert not list((tmp_path / "report").glob("*.html"))
     assert "not measured" in (tmp_path / "report" / "reach.md").read_text()
-    assert "what is asked of a GPU" in done.stdout
+    assert "target for a GPU" in done.stdout
     said = [done.stderr.index(f"step {number} of 4: ") for number in (1, 2, 3, 4)]
     assert said == sorted(said)  # what is left, before each step
     assert done.stderr.index("to go on:") < done.stderr.index("0 measured")

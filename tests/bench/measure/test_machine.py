@@ -191,7 +191,7 @@ def test_without_a_driver_that_answers_there_is_no_gpu(put_smi, text):
 def test_machines_of_before_have_no_facts_of_gpus():
     old = {k: v for k, v in this_machine().to_json().items() if k != "gpu_facts"}
     assert Machine.from_json(old).gpu_facts == ()
-    with pytest.raises(ValueError, match=r"is no machine.*gpu_facts"):
+    with pytest.raises(ValueError, match=r"is not a machine.*gpu_facts"):
         Machine.from_json({**old, "gpu_facts": [{"name": 3}]})
 
 
@@ -199,4 +199,4 @@ def test_machines_of_before_have_no_facts_of_gpus():
 def test_a_pipe_is_no_machine(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "machine.json")
     machines, (problem,) = read_machines([tmp_path])
-    assert (machines, problem.reason) == ({}, "is no file")
+    assert (machines, problem.reason) == ({}, "is not a file")

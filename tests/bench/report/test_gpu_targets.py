@@ -1,4 +1,4 @@
-"""What is asked of a GPU, from made-up rows: met, missed, not measured."""
+"""Targets for a GPU, from made-up rows: met, missed, not measured."""
 
 from __future__ import annotations
 

@@ -155,8 +155,8 @@ def test_asv_without_samples_gives_the_median_alone(asv_file: Path, tmp_path: Pa
         ({"samples": [["1"]] * 6}, 1, "`$.samples_s[0]`"),
         ({"samples": [[]] * 6}, 1, "not a list of seconds"),
         ({"samples": [[1.0]]}, 1, "has no samples at its place"),
-        ({"params": None}, 0, "not one list a parameter"),
-        ({"params": [["'max_pool'"]]}, 0, "not one list a parameter"),
+        ({"params": None}, 0, "not one list per parameter"),
+        ({"params": [["'max_pool'"]]}, 0, "not one list per parameter"),
         ({"params": [["__import__('os').abort()"], ["'small'"], ["2"], ["''"] * 6]}, 0, "abort"),
         ({"params": [["("], ["'small'"], ["2"], ["''"] * 6]}, 0, "'('"),
         ({"params": [["'gone'"], ["'small'"], ["2"], ["'numpy'"] * 6]}, 0, "unknown operation"),
@@ -314,7 +314,7 @@ def test_all_formats_in_one_folder_are_told_apart(
     assert len(found.rows) == 2 + 4 + 1
     problems = {problem.path.name: problem for problem in found.problems}
     assert set(problems) == {"p.json", "other.json", "torn.json"}
-    assert "is no result" in problems["other.json"].reason
+    assert "is not a result" in problems["other.json"].reason
     assert "not readable as JSON" in problems["torn.json"].reason
     assert problems["torn.json"].line == 2
 

@@ -68,9 +68,9 @@ def test_a_function_of_a_library_is_the_answer_and_the_portable_one_comes_second
     ]
     text = shown(Choice(case, rows, {}))
     lines = text.splitlines()
-    assert " ".join(text.split()).count("use torch:cpu own max_pool2d: 10.1 µs a call") == 1
+    assert " ".join(text.split()).count("use torch:cpu own max_pool2d: 10.1 µs per call") == 1
     assert "the fastest in 100% of resamples" in " ".join(text.split())
-    assert "portable: jax:cpu compiled, 40.2 µs a call, x 4.00" in lines
+    assert "portable: jax:cpu compiled, 40.2 µs per call, x 4.00" in lines
     assert "with the copies there and back: torch:cpu own max_pool2d" in text
     call = "max_pool2d(x, kernel_size=(2, 2), stride=(2, 2), return_indices=True)"
     first, second = lines.index("to paste"), lines.index("to paste, portable")
@@ -251,7 +251,7 @@ def test_the_answer_is_written_for_documents_and_spreadsheets() -> None:
     choice = Choice(CASE, rows, {})
     page = choice_as_markdown(choice)
     assert page.startswith("### max_unpool-2x3x8x8-k2x2-s2x2-float32\n\n**use torch:cpu own max_")
-    assert "\n- portable: numpy, 40.2 µs a call, x 4.00\n" in page
+    assert "\n- portable: numpy, 40.2 µs per call, x 4.00\n" in page
     _, rule, best, numpy = (line for line in page.splitlines() if line.startswith("|"))
     assert rule == "|--:|---|--:|--:|--:|--:|--:|"
     assert best.startswith("| 1 | torch:cpu own max_unpool2d | 10.1 µs | - | 10.0 to 10.1 µs |")
@@ -282,11 +282,11 @@ def test_rows_of_another_machine_are_set_beside_the_answer() -> None:
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert lines[1:4] == [
         "beside gpu-machine",
-        "  on its GPU: torch:cuda, 1.01 µs a call, 10.0x as fast as here",
-        "  on its GPU with the copies there and back, here too: torch:cuda, 1.00 ms a call, "
+        "  on its GPU: torch:cuda, 1.01 µs per call, 10.0x as fast as here",
+        "  on its GPU with the copies there and back, here too: torch:cuda, 1.00 ms per call, "
         "takes 32.3x as long as here",
     ]
-    assert "  on its CPU: numpy, 30.2 µs a call, takes 3.00x as long as here" in lines
+    assert "  on its CPU: numpy, 30.2 µs per call, takes 3.00x as long as here" in lines
     nearest = "the nearest in size is max_unpool-2x3x16x16-k2x2-s2x2-float32"
     assert f"  no row of it there; {nearest}" in lines
     assert lines[-1] == f"  {command}"

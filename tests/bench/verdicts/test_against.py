@@ -93,8 +93,8 @@ def test_each_machine_and_each_case_is_named() -> None:
     mine, other = set_beside(parts, [HERE[0], *larger, *ran])
     assert (mine.title, other.title) == ("cpu-2core-000000 (this machine, earlier)", "other")
     assert [*mine.lines()][:2] == [
-        "whole: on its CPU: numpy, 998 µs a call, as fast as here",
-        "large: numpy, 2.00 ms a call, as fast as here",
+        "whole: on its CPU: numpy, 998 µs per call, as fast as here",
+        "large: numpy, 2.00 ms per call, as fast as here",
     ]
     gpu, copied, cpu, *lacks = other.lines()
     assert gpu.startswith("whole: on its GPU: torch:cuda, ")
@@ -104,7 +104,7 @@ def test_each_machine_and_each_case_is_named() -> None:
     assert lacks == [
         f"large: {nearest}",
         "float16; float64: no row of it there, at no size",
-        "failed: numpy, 998 ms a call there; no time here",
+        "failed: numpy, 998 ms per call there; no time here",
     ]
     assert [case.name for case in other.missing] == ["large", "float16", "float64"]
 

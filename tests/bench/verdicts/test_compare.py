@@ -318,10 +318,10 @@ def test_thresholds_are_read_and_the_last_pattern_that_fits_counts(tmp_path: Pat
         ("[tool.unpool-xp.gate]\nthreshold = 0", "'threshold' = 0 must be a number above 0"),
         ("[tool.unpool-xp.gate]\nthreshold = true", "'threshold' = True"),
         ("[tool.unpool-xp.gate]\nthreshold = nan", "'threshold' = nan"),
-        ("[tool.unpool-xp.gate]\nthresholds = 1", "thresholds = 1 is no table"),
+        ("[tool.unpool-xp.gate]\nthresholds = 1", "thresholds = 1 must be a table"),
         ("[tool.unpool-xp.gate.thresholds]\n'a*' = 'b'", r"'a\*' = 'b' must be a number"),
         ("[tool]\nunpool-xp = 3", "'unpool-xp' of"),
-        ("[tool", "is no TOML"),
+        ("[tool", "is not valid TOML"),
     ],
 )
 def test_bad_thresholds_are_refused(tmp_path: Path, text: str, message: str) -> None:

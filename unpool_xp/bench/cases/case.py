@@ -40,8 +40,8 @@ class Case:
         outputs, the cotangent, is then one more input, and the gradients are more outputs.
     **parameters
         Those of the operation, such as ``kernel=2`` or ``scale=(2, 1.5)``; one number for every
-        axis after the first two, or one an axis. They are attributes of the case, too; where they
-        are left out, those that have one number an axis are None, others have their default.
+        axis after the first two, or one per axis. They are attributes of the case, too; where they
+        are left out, those with one number per axis are None, others have their default.
 
     Raises
     ------

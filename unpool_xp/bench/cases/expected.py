@@ -129,7 +129,7 @@ class ExpectedOutputs:
     def _check_dtype_and_shape(self, name: str, got: NDArray) -> None:
         shape, dtype = self.case.outputs[name]
         # Which integers count positions is the library's own choice; bfloat16 comes back wider
-        # where NumPy has none. What a function of somebody's does to a dtype is theirs.
+        # where NumPy has none. A user's function may change the dtype.
         integers = name == "indices" and got.dtype.kind == "i"
         widened = dtype == "bfloat16" and got.dtype == np.float32
         alike = self._whole and kind_of(got.dtype.name) == kind_of(dtype)

@@ -33,7 +33,7 @@ _lock = Lock()
 
 
 class OperationError(ValueError):
-    """An operation of somebody's is not what it has to be; the message says in a line why."""
+    """A user's operation is malformed; the message gives the reason in one line."""
 
 
 def feature_map(

@@ -157,7 +157,7 @@ def _import_module(name: str) -> ModuleType:
 
 @contextlib.contextmanager
 def _named(source: str) -> Iterator[None]:
-    """Say where an error of somebody's file is; keep what it prints out of the output."""
+    """Report where the error in a user's file is; keep what the file prints out of the output."""
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield

@@ -54,14 +54,14 @@ TOLERANCE = {
 
 KERNEL = Parameter(help="Kernel size, e.g. 2 or 3,2.", per_axis=True, required=True, letter="k")
 STRIDE = Parameter(
-    help="Default: the kernel.", per_axis=True, default=lambda given: given["kernel"], letter="s"
+    help="Stride. Default: the kernel size.", per_axis=True, default=lambda given: given["kernel"], letter="s"
 )
-PADDING = Parameter(help="Default: none.", per_axis=True, default=0, letter="p")
+PADDING = Parameter(help="Padding on each side. Default: none.", per_axis=True, default=0, letter="p")
 SCALE = Parameter(
-    help="Output size over input size.", kind=float, per_axis=True, required=True, letter="f"
+    help="Factor, output size over input size.", kind=float, per_axis=True, required=True, letter="f"
 )
 OUTPUT_SIZE = Parameter(
-    help="Of the plane that was pooled. Default: the smallest.", per_axis=True, letter="o"
+    help="Size of the plane that was pooled. Default: the smallest.", per_axis=True, letter="o"
 )
 WINDOW = {"kernel": KERNEL, "stride": STRIDE, "padding": PADDING}
 
@@ -73,7 +73,7 @@ def sizes_as_options(case: Case) -> dict[str, Any]:
 
 
 def _rank_of_sizes(case: Case) -> int:
-    """Return how many sizes the first parameter has that has one an axis."""
+    """Return the length of the first parameter that has one size per axis."""
     for name, parameter in case.definition.parameters.items():
         if parameter.per_axis:
             return len(case.parameters[name])
@@ -117,7 +117,7 @@ class Operation:
     function : callable
         From arrays of any library, and the parameters by name, to an array or a tuple of arrays.
     parameters : mapping of str to Parameter, optional
-        Those of a case, such as ``{"axis": Parameter(help="Along which.", default=0)}``; each is an
+        Those of a case, such as ``{"axis": Parameter(help="Axis.", default=0)}``; each is an
         option of the command line. Default: none.
     inputs : callable, optional
         ``inputs(shape, dtype, parameters, rng)`` returns an array of NumPy, or several as a tuple

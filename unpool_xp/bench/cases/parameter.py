@@ -65,7 +65,7 @@ class Parameter:
             return value
         sizes = (value,) * axes if isinstance(value, int | float) else value
         if not isinstance(sizes, tuple | list) or not all(map(self._is_one, sizes)):
-            raise ValueError(f"Case: {name}={sizes!r} must be numbers, one an axis")
+            raise ValueError(f"Case: {name}={sizes!r} must be numbers, one per axis")
         return tuple(sizes)
 
     def name_part(self, name: str, value: Any, *, brief: bool = False) -> str:

@@ -259,13 +259,13 @@ DECODER = (
         function=decoder,
         parameters={
             "name": Parameter(
-                help="What it is called.",
+                help="Name of the decoder.",
                 required=True,
                 convert=lambda value, axes: check_text("name", value),
                 text=str,
             ),
             "layers": Parameter(
-                help="Its layers.",
+                help="Layers of the decoder.",
                 required=True,
                 convert=check_layers,
                 text=_layers_text,

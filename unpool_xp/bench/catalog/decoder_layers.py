@@ -62,8 +62,8 @@ def _follow(case: Case, before: Sequence[Layer], shape: tuple[int, ...]) -> Laye
     if pool is not None and source != len(before) - 1 and _overlaps(pool):
         name = case.layers[source]["name"]
         raise ValueError(
-            f"the windows of {name!r} may overlap: of two values with one place, which is kept is "
-            "up to the library, so only the very next layer can undo it"
+            f"the windows of {name!r} may overlap, and libraries differ in which of two values "
+            "at one place they keep, so only the very next layer can undo it"
         )
     fields: dict[str, Any] = {"dtype": case.dtype, "backward": case.backward}
     if pool is not None and given["operation"] == "max_unpool":
@@ -107,7 +107,7 @@ def _source(case: Case, number: int, name: str | None) -> int | None:
     if name is None:
         raise ValueError(f"indices is missing: it names the {' or '.join(takes)} to undo")
     if name not in names:
-        raise ValueError(f"indices={name!r} is the name of no layer")
+        raise ValueError(f"indices={name!r} does not name a layer")
     source = names.index(name)
     if source >= number:
         where = "this very layer" if source == number else f"layer {source + 1}, which comes later"

@@ -124,7 +124,7 @@ def _unpooled_shape(case: Case) -> tuple[int, ...]:
         pooled = windows.plan_max_pool("max_unpool", plane, **options, ceil_mode=False).output
         if pooled != case.plane:
             raise ValueError(
-                f"max_unpool: output_size={plane} is no plane of which the windows make "
+                f"max_unpool: output_size={plane} is not a plane whose windows are "
                 f"{case.plane} (array of shape {case.shape})"
             )
     return (*case.lead, *plane)
@@ -193,7 +193,7 @@ def _expected_fractional_max_unpool(
 
 
 def _pooling_of(shape: Shape, parameters: Mapping[str, Any]) -> tuple[Case, dict[str, Any]]:
-    """Return the unpooling that takes the same indices, and what their conversion is told of it."""
+    """Return the unpooling that takes the same indices, and the options of their conversion."""
     window = {name: parameters[name] for name in WINDOW if name in parameters}
     unpooling = Case("max_unpool", shape, **window)
     return unpooling, {"input_shape": unpooling.output_shape, **unpooling.options()}

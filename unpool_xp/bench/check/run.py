@@ -45,7 +45,7 @@ class CheckResult:
     backend, mode, operation, dtype : str
         What was checked.
     outcome : {"passed", "failed", "skipped"}
-        Skipped only for a reason that `unpool_xp.capabilities` names, or for want of time.
+        Skipped only for a reason that `unpool_xp.capabilities` names, or for lack of time.
     detail : str
         The reason, or what differed; empty where it passed.
     warned : tuple of str, optional
@@ -162,7 +162,7 @@ def _check_label(
 
 
 def _dtypes(operation: str) -> tuple[str, ...]:
-    """Return the dtypes that are looked at: of somebody's operation those that it takes."""
+    """Return the dtypes to check: for a user's operation those that it takes."""
     if operation in OPERATIONS or operation not in loaded():
         return DTYPES
     kinds = loaded()[operation].dtype_kinds
@@ -202,7 +202,7 @@ def _check(backend: backends.Backend, mode: str, operation: str, dtype: str) -> 
 
 
 def _check_cases(backend: backends.Backend, mode: str, operation: str, dtype: str) -> CheckResult:
-    """Check somebody's operation on the shapes that it has."""
+    """Check a user's operation on its own shapes."""
     result = CheckResult(
         backend.label, mode, operation, dtype, "skipped", f"{operation} has no shapes"
     )

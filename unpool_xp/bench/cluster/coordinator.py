@@ -1,6 +1,6 @@
 """Coordinate a cluster sweep: workers, assigned jobs and their answers.
 
-One case at a time a host, so that no measurement disturbs another. What comes back is a text of
+One case at a time per host, so that no measurement disturbs another. What comes back is a text of
 JSON; each row is checked against the schema and the request before it is written.
 """
 

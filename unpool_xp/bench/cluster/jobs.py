@@ -79,7 +79,7 @@ def read_answer(text: object) -> dict[str, Any]:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise ValueError(f"its answer is no JSON object: {text!r:.80}")
+        raise ValueError(f"its answer is not a JSON object: {text!r:.80}")
     if "error" in answer:
         raise ValueError(str(answer["error"]))
     return answer

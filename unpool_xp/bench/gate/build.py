@@ -71,7 +71,7 @@ def find_source(repository: Path, ref: str | None) -> Source:
     """Return the version of a ref that git understands, or of the working tree if None.
 
     Raises a GateError that says what to do if there is no such ref, and a GitError if there is no
-    repository, or if git refuses it, as one that belongs to somebody else.
+    repository, or if git refuses it, as one that belongs to another user.
     """
     root = Path(run_git(repository, "rev-parse", "--show-toplevel").decode().strip())
     name = "HEAD" if ref is None else ref

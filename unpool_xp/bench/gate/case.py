@@ -56,7 +56,7 @@ class GateCase:
         modules = []
         for module, loaded in list(sys.modules.items()):
             if module.partition(".")[0] in packages:
-                with contextlib.suppress(Exception):  # whatever somebody's __getattr__ does
+                with contextlib.suppress(Exception):  # whatever a user's __getattr__ does
                     modules += [module] if getattr(loaded, name) is function else []
         top = min((module.count(".") for module in modules), default=0)
         public = [module for module in modules if module.count(".") == top]
@@ -175,7 +175,7 @@ def write_rows(
     side: str,
     folder: Path,
 ) -> list[Row]:
-    """Write a row a case for one side, as a sweep would."""
+    """Write one row per case for one side, as a sweep would."""
     origin = {"run": f"{folder.name}-{side}", "commit": build.commit, "machine": this_machine().id}
     rows = []
     with RowWriter(folder / f"{side}.jsonl") as writer:

@@ -153,7 +153,7 @@ def run_gate(
             gate_case = GateCase(case, Path(scratch))
             try:
                 _ = gate_case.loading_arguments, gate_case.expected
-            except Exception as error:  # in what somebody wrote to make inputs, or as a reference
+            except Exception as error:  # in a user's inputs or reference
                 all_notes.append(f"not measured: {case.name}: {describe_error(error)}")
             else:
                 gate_cases.append(gate_case)

@@ -89,7 +89,7 @@ class Copy:
         """Return what is at the first address that there is; without any, load the operation."""
         for address in addresses:
             module, _, name = address.rpartition(".")
-            importlib.import_module(module.partition(".")[0])  # why it fails is told
+            importlib.import_module(module.partition(".")[0])  # the error is reported
             with contextlib.suppress(ImportError, AttributeError):
                 return _callable(getattr(importlib.import_module(module), name))
         if addresses:
@@ -149,7 +149,7 @@ class Copy:
 
 def _callable(found: Any) -> Callable[..., Any]:
     if not callable(found):
-        raise ImportError(f"{found!r} is no function")
+        raise ImportError(f"{found!r} is not a function")
     call: Callable[..., Any] = found
     return call
 

@@ -58,7 +58,7 @@ class Machine(msgspec.Struct, frozen=True):
     ----------
     id : str
         Short and stable: the CPU, the cores, and a hash of the hardware below. Versions, the
-        governor and the environment do not change it. Or a name that somebody chose.
+        governor and the environment do not change it. Or a name that the user chose.
     cpu : str
         The model.
     architecture : str
@@ -113,7 +113,7 @@ class Machine(msgspec.Struct, frozen=True):
         try:
             machine = msgspec.convert(data, cls)
         except msgspec.ValidationError as error:
-            raise ValueError(f"is no machine: {error}") from error
+            raise ValueError(f"is not a machine: {error}") from error
         return cls(**{name: _printable_fact(fact) for name, fact in asdict(machine).items()})
 
 
@@ -245,7 +245,7 @@ def read_machines(paths: Iterable[str | Path]) -> tuple[dict[str, Machine], list
         found = path.rglob("machine.json") if path.is_dir() else [path.parent / "machine.json"]
         for file in found:
             if file.exists() and not file.is_file():  # to read a pipe would wait for ever
-                problems.append(Problem(file, 1, "is no file"))
+                problems.append(Problem(file, 1, "is not a file"))
                 continue
             try:
                 machine = Machine.from_json(read_json(file.read_bytes()))

@@ -92,7 +92,7 @@ class Pool:
         self._workers: dict[str | Place, Worker] = {}
         self._hangs: Counter[str | Place] = Counter()  # in a row
         for place in places:
-            with contextlib.suppress(WorkerLostError):  # whoever asks for it will hear why
+            with contextlib.suppress(WorkerLostError):  # the next request reports why
                 self._workers[place] = start(place)
 
     def __getitem__(self, place: str | Place) -> Worker:
@@ -147,7 +147,7 @@ class Pool:
         return self._workers.pop(place)
 
     def end(self) -> None:
-        """End all workers at once; whoever waits for one hears that it is lost."""
+        """End all workers at once; pending requests fail as lost."""
         for worker in [*self._workers.values()]:
             worker.end()
 

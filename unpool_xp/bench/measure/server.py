@@ -2,7 +2,7 @@
 
 A request has a "command" and its arguments; an answer has "ok" and either the result or the
 "error" and its "kind". Answers are a JSON text sequence (RFC 7464): what stands before the mark is
-not an answer, whoever printed it. Nothing that a message says is ever run as code. Imports nothing
+not an answer, whatever printed it. Nothing that a message says is ever run as code. Imports nothing
 of the package: the workers of the gate, which run other versions of it, load this file by its path.
 """
 

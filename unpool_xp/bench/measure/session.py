@@ -204,7 +204,7 @@ class Session:
         call, values_only = self.build_call()
         measured, case = self.measured, self.case
         measured.bytes_moved = measured.bytes_moved or case.bytes_moved
-        _ = case.flops  # what is wrong with somebody's is found here, where the row says so
+        _ = case.flops  # an error in a user's operation is found here, and the row says so
         inputs = self._inputs = self._inputs or DeviceInputs(self.backend, self.case)
         start = time.perf_counter()
         output = call(*inputs.device)

@@ -337,7 +337,7 @@ def make_row(
 ) -> schema.Row:
     """Return the row of a cell."""
     known = asdict(measured) | {"flops": 0}
-    if measured.bytes_moved is None:  # no function of somebody's is called to find that out
+    if measured.bytes_moved is None:  # no user's function is called to find that out
         known["bytes_moved"] = case.bytes_moved if case.definition.output_layout else 0
     with contextlib.suppress(OperationError):  # the row's error says it
         known["flops"] = case.flops

@@ -159,7 +159,7 @@ def _max_keeps_more(machine: RankedMachine) -> Findings:
     errors = max(shown.error_at_maxima for pair in pairs for shown in pair)
     return _verdict_of_share(closer, len(pairs)), (
         f"Max against nearest, on a photograph. {words}. Largest error of either at the maxima: "
-        f"{errors:g}. What max unpooling alone keeps is where the maxima stood."
+        f"{errors:g}. Only max unpooling keeps where the maxima were."
     )
 
 

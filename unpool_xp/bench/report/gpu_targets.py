@@ -141,7 +141,7 @@ def result_cells(line: TargetResult) -> list[str]:
 def write_targets(lines: Sequence[TargetResult], folder: str | Path) -> Path:
     """Write the table to ``reach.md`` of a folder, which is made."""
     path = Path(folder) / "reach.md"
-    table = markdown_table(("what", "asked", "found", "", "of"), map(result_cells, lines))
+    table = markdown_table(("what", "limit", "found", "", "of"), map(result_cells, lines))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(["# What is asked of a GPU", "", *table, ""]), encoding="utf-8")
+    path.write_text("\n".join(["# Targets for a GPU", "", *table, ""]), encoding="utf-8")
     return path

@@ -44,7 +44,7 @@ def report_view(
 
     "backends" has labels and how they look, "pairs" is as `compare_machines` returns it. A machine
     has what was found once, for all that is made of it: "cases", "failed", "ceilings",
-    "limits" (of each case, one a timed row), "copies" (one a case), "decisions", "devices",
+    "limits" (of each case, one per timed row), "copies" (one per case), "decisions", "devices",
     "crossovers", "break_evens" and "changes".
     """
     ranked = ranked_machines(rows, known)

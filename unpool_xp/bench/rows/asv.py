@@ -1,6 +1,6 @@
 """Results of asv as rows: ``<results>/<machine>/<commit>-<environment>.json``.
 
-asv keeps a row a benchmark, with a list an entry, one item for each combination of its parameters
+asv keeps one row per benchmark, with one list per entry, one item for each combination of its parameters
 (in the order of `itertools.product`). A result is null where the call failed, NaN where it was not
 made; the samples are there only with ``--record-samples``. Parameters are written as their `repr`,
 which is read as a literal and never evaluated.
@@ -44,7 +44,7 @@ def rows_of_asv(
     """
     heads, results = data["result_columns"], data["results"]
     if not isinstance(heads, list) or not isinstance(results, dict):
-        raise ValueError("result_columns and results are no list and no object")
+        raise ValueError("result_columns must be a list, and results an object")
     found = [name for name in results if name == BENCHMARK or name.endswith("." + BENCHMARK)]
     if not found:
         raise ValueError(f"has no results of {BENCHMARK}")
@@ -102,7 +102,7 @@ def _parameter_sets(columns: Mapping[str, Any], names: Sequence[str]) -> Iterato
     """Yield the parameters of each result."""
     params, results = columns.get("params"), columns.get("result")
     if not isinstance(params, list) or [type(values) for values in params] != [list] * len(names):
-        raise ValueError(f"{BENCHMARK} has params={str(params)[:60]!r}, not one list a parameter")
+        raise ValueError(f"{BENCHMARK} has params={str(params)[:60]!r}, not one list per parameter")
     number = math.prod(len(values) for values in params)
     if number > _MOST_CELLS or (isinstance(results, list) and len(results) != number):
         there = len(results) if isinstance(results, list) else "no"

@@ -31,7 +31,7 @@ def git_commit(folder: str | Path | None = None) -> str | None:
     -------
     str or None
         The hash, with "+dirty" behind it where the files differ from it; None where git does
-        not know the folder, even if it lies within somebody's repository.
+        not know the folder, even if it lies within another repository.
     """
     here = _PACKAGE if folder is None else Path(folder)
     try:

@@ -24,7 +24,7 @@ def rows_of_pytest_benchmark(path: Path, data: Mapping[str, Any]) -> Iterator[Ro
         name = f"benchmark {number}"
         try:
             if not isinstance(benchmark, dict):
-                raise ValueError("is no object")
+                raise ValueError("is not an object")
             name = f"{name}, {str(benchmark.get('fullname'))[:200]},"
             yield row_of(_row(benchmark))
         except ValueError as error:

@@ -80,7 +80,7 @@ def _rows_of_any(path: Path, data: bytes) -> Iterable[Row | Problem]:
         return rows_of_pytest_benchmark(path, known)
     if isinstance(known, dict) and "schema" in known:  # one row
         return rows_of_lines(path, data)
-    raise ValueError("is no result of a sweep, of asv or of pytest-benchmark")
+    raise ValueError("is not a result of a sweep, asv or pytest-benchmark")
 
 
 def _asv_benchmarks(path: Path) -> Any:

@@ -89,7 +89,7 @@ class Benchmark:
 
 
 class Time(Benchmark):
-    """Seconds a call, from the call until its own output is ready on the device."""
+    """Seconds per call, from the call until its own output is ready on the device."""
 
     repeat = (3, 10, 0.5)  # samples: at least, at most, and seconds after which it is enough
     warmup_time = 0.05
@@ -200,7 +200,7 @@ def _each(
         beside = folder / operations.partition(":")[0]
         return load_operations(str(folder / operations) if beside.exists() else operations)
     if not isinstance(operations, Sequence):
-        raise TypeError(f"operations={operations!r} must be an Operation, or where some are")
+        raise TypeError(f"operations={operations!r} must be an Operation, or a place to load from")
     return [one for given in operations for one in _each(given, folder)]
 
 

@@ -76,21 +76,21 @@ def _numbers(value: object) -> str:
 
 
 def answer_lines(choice: Choice) -> list[str]:
-    """Return what to use, how sure that is, and what else could be used; a sentence a line."""
+    """Return what to use, how sure that is, and what else could be used, one sentence per line."""
     ranking, with_transfer = choice.ranking(), choice.ranking(with_transfer=True)
     best, portable = ranking.best, ranking.best_portable
     if best is None:
         return ["nothing could be measured"]
     sure = f"the fastest in {best.share_best:.0%} of resamples"
-    lines = [f"use {best.name}: {seconds_text(best.seconds)} a call, {sure}"]
+    lines = [f"use {best.name}: {seconds_text(best.seconds)} per call, {sure}"]
     beside = _beside_best(choice, ranking)
     lines += [f"{text}: {'; '.join(names)}" for text, names in beside.items()]
     if portable is not None and portable is not best:
-        took = f"{seconds_text(portable.seconds)} a call, x {portable.to_best.estimate:.2f}"
+        took = f"{seconds_text(portable.seconds)} per call, x {portable.to_best.estimate:.2f}"
         lines.append(f"portable: {portable.name}, {took}")
     if with_transfer.best is not None:
         on, took = with_transfer.best.name, seconds_text(with_transfer.best.seconds)
-        lines.append(f"with the copies there and back: {on}, {took} a call")
+        lines.append(f"with the copies there and back: {on}, {took} per call")
     return lines
 
 

@@ -13,8 +13,8 @@ from unpool_xp.bench.verdicts.decisions import Decision
 from unpool_xp.bench.verdicts.time_model import MIN_SIZES, TimeModel
 
 _LEGEND = (
-    "next takes: the time of the next best over it; = tied, ? not enough samples in one of the "
-    "sizes. sure: in which share of resamples it is the fastest, where that is least."
+    "next takes: how many times as long the next best takes; = tied, ? not enough samples, at one "
+    "of the sizes. sure: the share of resamples in which it is the fastest, at its worst size."
 )
 
 
@@ -77,7 +77,7 @@ def print_time_models(console: Console, models: Iterable[TimeModel]) -> None:
             few.append(operation)
     if rows:
         console.print()
-        print_line(console, "[bold]a call of unpool_xp's takes[/] overhead + bytes / bandwidth")
+        print_line(console, "[bold]time of unpool_xp's functions[/] = overhead + bytes / bandwidth")
         table = text_table("", "", align="Ll")
         for operation, text in rows:
             table.add_row(escape(operation), escape(text))

@@ -117,7 +117,7 @@ def memory_lines(choice: DecoderChoice) -> list[str]:
 
 def layer_cells(choice: DecoderChoice) -> Cells:
     """Return the heads of the table of layers, their letters of `text_table`, and the rows."""
-    heads = ["layer", "shape", "fastest alone", "a call", "with the\nwinner", "share of\nthe whole"]
+    heads = ["layer", "shape", "fastest alone", "time", "with the\nwinner", "share of\nthe whole"]
     best = choice.ranking.best
     if best is None or not any(layer.ranking.best for layer in choice.layers):
         return heads, "LLlRRR", []
@@ -156,7 +156,7 @@ def mix_lines(choice: DecoderChoice) -> list[str]:
     best, mix = choice.ranking.best, choice.mix
     if best is None or mix is None:
         return []
-    took = f"{seconds_text(mix.seconds)} instead of {seconds_text(best.seconds)} a call"
+    took = f"{seconds_text(mix.seconds)} instead of {seconds_text(best.seconds)} per call"
     copies = f", {seconds_text(mix.copies_s)} of it copies" if mix.copies_s else ""
     if choice.mix_pays:
         return [f"a mix would pay: {took}{copies}", *mix_parts(choice, mix)]

@@ -41,7 +41,7 @@ def ranking_cells(ranking: Ranking, taxes: list[Tax]) -> tuple[list[str], str, l
     # Older rows have no call after a rest.
     rested = any(entry.row.cold_s is not None for entry in ranking.timed)
     bar_width = _REST_WIDTH if rested else _BAR_WIDTH
-    heads = ["", "backend", "a call", "after\na rest", "95 % interval", "x best", "", "x own"]
+    heads = ["", "backend", "time", "after\na rest", "95 % interval", "x best", "", "x own"]
     shown = [rested or head != "after\na rest" for head in heads]
     slowest = max((entry.seconds for entry in ranking.timed), default=0)
     rows = []

@@ -118,8 +118,8 @@ def _means_by_operation(
         yield operation, list(map(_ratio_text, means))
 
 
-def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
-    """Return the summary, and the means by operation, in Markdown."""
+def summary_tables(entries: Sequence[TaxEntry]) -> list[tuple[list[str], list[list[str]]]]:
+    """Return the heads and rows of two tables: the targets, and the means by operation."""
     summaries = summarize(entries)
     columns = ("geometric mean", "target", "worst", "target", "worst case", "")
     lines = [
@@ -130,10 +130,12 @@ def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
     means = [
         [f"`{operation}`", *cells] for operation, cells in _means_by_operation(entries, summaries)
     ]
-    tables = (
-        markdown_table(("where", "held against", *columns), lines, text=str),
-        markdown_table(["operation", *names], means, text=str),
-    )
+    return [(["where", "compared with", *columns], lines), (["operation", *names], means)]
+
+
+def tax_as_markdown(entries: Sequence[TaxEntry]) -> str:
+    """Return the summary, and the means by operation, in Markdown."""
+    tables = (markdown_table(head, rows, text=str) for head, rows in summary_tables(entries))
     return "\n".join("\n".join([*table, ""]) for table in tables)
 
 

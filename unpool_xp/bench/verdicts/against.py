@@ -134,7 +134,7 @@ class OtherMachine:
                 lacks.setdefault(_why_not_beside(case), []).append(case.name)
                 continue
             for kind, beside in (case.kinds if number == 0 else {"": best}).items():
-                took = f"{seconds_text(beside.there.seconds)} a call"
+                took = f"{seconds_text(beside.there.seconds)} per call"
                 where = f"on {kind}: " if kind else ""
                 yield f"{self._before(case.name)}{where}{beside.there.name}, {took}, {beside.text}"
         for text, names in lacks.items():
@@ -146,7 +146,7 @@ class OtherMachine:
 
 def _why_not_beside(case: CaseElsewhere) -> str:
     if case.there.best is not None:
-        took = f"{seconds_text(case.there.best.seconds)} a call"
+        took = f"{seconds_text(case.there.best.seconds)} per call"
         return f"{case.there.best.name}, {took} there; no time here"
     if case.there.failed:
         row, reason = case.there.failed[0]

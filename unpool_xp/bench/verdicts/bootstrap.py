@@ -41,7 +41,7 @@ _MIN_PROCESSES_SAME = 2  # one may be lucky all the time, and its samples agree
 # four against four lie apart by chance in 1 of 128 cases, three against three in 1 of 32, one
 # against one in every second. With few processes a difference smaller than this may be luck.
 _MIN_PROCESSES, _LUCK = 4, {1: 2.5, 2: 2.5, 3: 2.0}
-_MULTIPLES = (1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # of the samples at hand
+_MULTIPLES = (1.5, 2.0, 3.0, 4.0, 5.0, 10.0, 20.0, 50.0, 100.0)  # of the samples taken
 # The medians of processes disagree where they lie further apart, and each one's quartiles do not.
 _DISAGREEMENT, _STEADY = 1.25, 1.1
 
@@ -220,7 +220,7 @@ def _fewest_processes(a: Times, b: Times) -> int:
 
 
 def samples_needed(a: Times, b: Times, threshold: float = THRESHOLD) -> float | None:
-    """Return how many times as many samples would decide, if they were like those at hand.
+    """Return how many times as many samples would decide, if they were like those taken.
 
     Parameters
     ----------

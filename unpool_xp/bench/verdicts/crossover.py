@@ -159,7 +159,7 @@ def device_crossovers(rows: Iterable[Row], *, with_transfer: bool = False) -> li
     Returns
     -------
     list of DeviceCrossover
-        One a backend, by label. Sizes without a row of it, without a time on the CPU, or without
+        One per backend, by label. Sizes without a row of it, without a time on the CPU, or without
         the times of the copies that count, are left out.
 
     Raises

@@ -79,7 +79,7 @@ class Thresholds:
         FileNotFoundError
             If the file is not there.
         ValueError
-            If it is no TOML, or a value in it is no threshold; the message names it.
+            If it is not valid TOML, or a value in it is no threshold; the message names it.
         """
         path = Path(path)
         try:
@@ -87,14 +87,14 @@ class Thresholds:
         except FileNotFoundError:
             raise FileNotFoundError(f"{path}: there is no such file") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: is no TOML: {error}") from error
+            raise ValueError(f"{path}: is not valid TOML: {error}") from error
         for name in _TABLE.split("."):
             found = found.get(name, {})
             if not isinstance(found, dict):
-                raise ValueError(f"{path}: {name!r} of [{_TABLE}] is no table")
+                raise ValueError(f"{path}: {name!r} of [{_TABLE}] must be a table")
         patterns = found.get("thresholds", {})
         if not isinstance(patterns, dict):
-            raise ValueError(f"{path}: thresholds = {patterns!r} is no table")
+            raise ValueError(f"{path}: thresholds = {patterns!r} must be a table")
         try:
             return cls(found.get("threshold", THRESHOLD), patterns)
         except ValueError as error:

@@ -23,7 +23,7 @@ _TRIED = ("max_pool", "max_unpool")  # together they need most of what any opera
 def show_backends(
     backend: BackendOption = None,
     as_json: JsonOption = False,
-    quick: Annotated[bool, typer.Option(help="Leave out what has to be measured.")] = False,
+    quick: Annotated[bool, typer.Option(help="Skip the measurements.")] = False,
 ) -> None:
     """List the installed backends, their devices, copy and matmul rates, and thread pools.
 
@@ -93,7 +93,7 @@ def _measure(pool: Pool, label: str) -> dict[str, Any]:
 
 
 def _try(pool: Pool, label: str) -> dict[str, dict[str, Any]]:
-    """Return what becomes of two operations on a library that has no backend here."""
+    """Return how two operations fare on a library that has no backend here."""
     tried: dict[str, dict[str, Any]] = {}
     for operation in _TRIED:
         ask = {"operation": operation, "dtype": "float32"}

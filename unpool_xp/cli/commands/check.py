@@ -35,12 +35,12 @@ def check(
         bool, typer.Option(help="Also check torch.compile and mx.compile (seconds per trial).")
     ] = False,
     as_json: JsonOption = False,
-    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report to this file.")] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="Write a matrix of operations and backends here.")
+        Path | None, typer.Option(help="Write a matrix of operations and backends to this file.")
     ] = None,
 ) -> None:
-    """Check operations, dtypes and backends; exit 1 on a mismatch, 2 if that is not known."""
+    """Check operations, dtypes and backends against the reference; exit 1 on a mismatch."""
     from unpool_xp.bench.measure.workers import is_loss
     from unpool_xp.bench.terminal import checks
 

@@ -51,28 +51,28 @@ def choose(
     ctx: typer.Context,
     operation: Annotated[
         str | None,
-        typer.Argument(help="Such as max_unpool or my_ops.py:cov; or give --preset or --layers."),
+        typer.Argument(help="Operation, e.g. max_unpool or my_ops.py:cov."),
     ] = None,
     shape: Annotated[str | None, typer.Option(help=SHAPE_HELP)] = None,
-    preset: Annotated[str | None, typer.Option(help="A decoder: segnet, unet, dcgan, vae.")] = None,
-    layers: Annotated[Path | None, typer.Option(help="A decoder, as TOML or JSON.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Decoder to measure: segnet, unet, dcgan, vae.")] = None,
+    layers: Annotated[Path | None, typer.Option(help="File with a decoder, TOML or JSON.")] = None,
     check_layers: Annotated[
-        Path | None, typer.Option(help="Only print the shapes that the layers of a file lead to.")
+        Path | None, typer.Option(help="Print the shapes in a decoder's file, and stop.")
     ] = None,
     batch: Annotated[
-        str | None, typer.Option(help="Batch of a decoder, e.g. 4, or 1,4,16 to compare them.")
+        str | None, typer.Option(help="Batch of a decoder, e.g. 4, or 1,4,16 to compare.")
     ] = None,
     scale_channels: Annotated[
-        float | None, typer.Option(help="Times the channels of a decoder, e.g. 0.5.")
+        float | None, typer.Option(help="Factor for the channels of a decoder, e.g. 0.5.")
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(help="Of the values. Default: float32, or a decoder's own.")
+        str | None, typer.Option(help="Data type of the values. Default: float32, or the decoder's.")
     ] = None,
     pass_: PassOption = PassName.FORWARD,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
     budget: Annotated[
-        float, typer.Option(help="Seconds for all of it, the start included.", min=1)
+        float, typer.Option(help="Seconds to take, start included.", min=1)
     ] = 20.0,
     timeout: TimeoutOption = TIMEOUT_SECONDS,
     torch_compiled: Annotated[
@@ -81,16 +81,15 @@ def choose(
     wait: WaitOption = False,
     as_json: JsonOption = False,
     markdown: Annotated[
-        Path | None, typer.Option(help="Write the answer and the ranking here.")
+        Path | None, typer.Option(help="Write the answer and the ranking to this file.")
     ] = None,
     table: Annotated[
-        Path | None, typer.Option("--csv", help="Write the ranking here, a line a candidate.")
+        Path | None, typer.Option("--csv", help="Write the ranking to this file, one line per candidate.")
     ] = None,
     against: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Rows of other machines to set beside, files or folders; may be given several "
-            "times."
+            help="Rows of other machines to compare with, a file or a folder; repeat for several."
         ),
     ] = None,
 ) -> None:

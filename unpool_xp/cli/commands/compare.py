@@ -26,17 +26,17 @@ def compare(
     base: Annotated[Path, typer.Argument(help="Results before the change: a file or folder.")],
     head: Annotated[Path, typer.Argument(help="Results after the change: a file or folder.")],
     across_machines: Annotated[
-        bool, typer.Option("--across-machines", help="Compare times of different machines, too.")
+        bool, typer.Option("--across-machines", help="Also compare times of different machines.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 1 for cases that head has lost, too.")
+        bool, typer.Option("--strict", help="Exit with 1 also if head lacks a case.")
     ] = False,
     everything: AllOption = False,
     as_json: JsonOption = False,
     markdown: PullRequestOption = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Where thresholds are.", show_default="pyproject.toml, if there is one"),
+        typer.Option(help="File with the thresholds.", show_default="pyproject.toml, if there is one"),
     ] = None,
 ) -> None:
     """Report what became faster or slower; exit 0: nothing slower, 1: some, 2: cannot tell."""

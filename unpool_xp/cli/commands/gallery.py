@@ -26,15 +26,15 @@ from unpool_xp.cli.stopping import StoppableCommand
 def gallery(
     image: Annotated[
         Path | None,
-        typer.Argument(help="A picture, PNG or JPEG. Default: those of scikit-image."),
+        typer.Argument(help="Picture, PNG or JPEG. Default: three of scikit-image's."),
     ] = None,
     stride: Annotated[
         list[float] | None,
-        typer.Option("--stride", "-s", help="May be given several times. Default: 2, 3, 4."),
+        typer.Option("--stride", "-s", help="Stride of the pooling; repeat for several. Default: 2, 3, 4."),
     ] = None,
-    to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/gallery"),
+    to: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("results/gallery"),
     backend: Annotated[
-        str, typer.Option("--backend", "-b", help="A label; the pictures do not depend on it.")
+        str, typer.Option("--backend", "-b", help="Backend to compute with; all give the same pictures.")
     ] = "numpy",
     as_json: JsonOption = False,
 ) -> None:

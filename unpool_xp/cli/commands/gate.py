@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 @app.command(cls=CaseCommand)
 def gate(
     ctx: typer.Context,
-    base: Annotated[str, typer.Argument(help="What to compare with: a branch, a tag, a hash.")],
+    base: Annotated[str, typer.Argument(help="Commit to compare with: a branch, a tag or a hash.")],
     head: Annotated[
-        str | None, typer.Option(help="The same for the other side.", show_default="working tree")
+        str | None, typer.Option(help="Commit to test.", show_default="working tree")
     ] = None,
     backend: Annotated[
         list[str] | None,
         typer.Option(
             "--backend",
             "-b",
-            help="A label; jax compiled, others eager, or as in torch:cpu/compiled.",
+            help="Backend, e.g. torch:cpu or torch:cpu/compiled; repeat for several.",
         ),
     ] = None,
     operation: OperationOption = None,
@@ -59,17 +59,17 @@ def gate(
         str | None, typer.Option(help=f"{SHAPE_HELP} Default: an operation's own shapes.")
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="small or large, of our operations; default: both.")
+        str | None, typer.Option(help="Size of the cases: small or large. Default: both.")
     ] = None,
-    budget: Annotated[float, typer.Option(help="Seconds to measure, at most.", min=1)] = 120.0,
-    timeout: Annotated[float, typer.Option(help="Seconds for one request.", min=1)] = 60.0,
+    budget: Annotated[float, typer.Option(help="Seconds to measure at most.", min=1)] = 120.0,
+    timeout: Annotated[float, typer.Option(help="Seconds for one request before a process is stopped.", min=1)] = 60.0,
     wait: WaitOption = False,
     everything: AllOption = False,
     as_json: JsonOption = False,
     markdown: PullRequestOption = None,
-    folder: Annotated[Path, typer.Option(help="Environments and rows.")] = Path(".gate"),
+    folder: Annotated[Path, typer.Option(help="Folder for environments and rows.")] = Path(".gate"),
     repository: Annotated[
-        Path, typer.Option(help="Of the package.", show_default="this folder's")
+        Path, typer.Option(help="Repository of the package.", show_default="this folder's")
     ] = Path(),
 ) -> None:
     """Time two commits of a package in turns; exit 0: none slower, 1: some, 2: cannot tell."""

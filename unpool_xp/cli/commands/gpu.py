@@ -68,19 +68,19 @@ def gpu(
     backend: BackendOption = None,
     operation: OperationOption = None,
     threads: ThreadsOption = None,
-    minutes: Annotated[float, typer.Option(help="For everything.", min=0.1)] = 8.0,
+    minutes: Annotated[float, typer.Option(help="Minutes to take.", min=0.1)] = 8.0,
     results: ResultsOption = Path("results"),
     resume: Annotated[
         str | None,
-        typer.Option(help="Go on with a run, by its name, or with the last one: --resume last."),
+        typer.Option(help="Continue a run, by name, or the newest: --resume last."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="With --resume: mix commits, versions and machines.")
+        bool, typer.Option("--force", help="With --resume: allow other commits and versions.")
     ] = False,
     report: ReportOption = True,
     wait: WaitOption = False,
 ) -> None:
-    """Check every CUDA backend, then measure it beside the CPU's; exit 2 where there is none."""
+    """Check every CUDA backend, then compare it with the CPU; exit 2 if there is none."""
     from unpool_xp.bench.catalog.presets import preset
     from unpool_xp.bench.check.changed import changed_first
     from unpool_xp.bench.check.run import OUT_OF_TIME, check_backends
@@ -124,7 +124,7 @@ def gpu(
     checks.print_checks(out, checked)
     left_out = sum(result.detail == OUT_OF_TIME for result in checked)
     if left_out:
-        err.print(f"{left_out} not checked for want of time: unpool-xp check does all of it")
+        err.print(f"{left_out} not checked in the time given; unpool-xp check checks all")
     failed = Counter(result.outcome for result in checked)["failed"]
 
     report_load(wait=wait)
@@ -150,7 +150,7 @@ def gpu(
         )
     notes.print(
         f"{summary.measured} measured, {summary.failed} without a time (the rows say why), "
-        f"{summary.skipped} already there, {summary.left} left out for want of time"
+        f"{summary.skipped} already there, {summary.left} left out for lack of time"
     )
     if summary.left:
         err.print("to measure the rest:")
@@ -202,7 +202,7 @@ def _measures_memory(case: Case, cell: Cell) -> bool:
 
 
 def _print_targets(rows: list[Row], folder: Path) -> None:
-    """Print what is asked of a GPU, and how near it comes; write it beside the report."""
+    """Print the targets for a GPU and what was found; write them next to the report."""
     from unpool_xp.bench.report.gpu_targets import check_gpu_targets, write_targets
 
     lines = check_gpu_targets(rows)
@@ -211,11 +211,11 @@ def _print_targets(rows: list[Row], folder: Path) -> None:
 
 
 def print_targets(console: Console, lines: Iterable[TargetResult]) -> None:
-    """Print a table of what is asked of a GPU and what was found."""
+    """Print a table of the targets for a GPU and what was found."""
     from unpool_xp.bench.report.gpu_targets import result_cells
     from unpool_xp.bench.terminal.tables import text_table
 
-    table = text_table("what is asked of a GPU", "asked", "found", "", "of", align="llLll")
+    table = text_table("target for a GPU", "limit", "found", "", "of", align="llLll")
     for line in lines:
         table.add_row(*map(escape, result_cells(line)))
     console.print(table)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @app.command(cls=StoppableCommand)
 def report(
-    paths: Annotated[list[Path], typer.Argument(help="Files of rows, or folders of them.")],
-    to: Annotated[Path, typer.Option(help="Where to write.")] = Path("results/report"),
+    paths: Annotated[list[Path], typer.Argument(help="Files of rows, or folders with them.")],
+    to: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("results/report"),
 ) -> None:
     """Write one self-contained HTML page, charts, a summary in Markdown and tables in CSV."""
     write_report_from(paths, to, "--to")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @app.command("sweep runs list", cls=StoppableCommand)
 def list_runs(results: ResultsOption = Path("results")) -> None:
-    """List the runs of sweeps: rows, failures, when, commit and versions."""
+    """List the runs of sweeps, with their rows, failures, dates, commits and versions."""
     from unpool_xp.bench.rows.files import read_rows, run_files, run_of
     from unpool_xp.bench.rows.provenance import is_tracked
 
@@ -44,19 +44,19 @@ def list_runs(results: ResultsOption = Path("results")) -> None:
 
 @app.command("sweep runs rm", cls=StoppableCommand)
 def remove_run(
-    run: Annotated[str, typer.Argument(help="The name of a run, as sweep runs list has it.")],
+    run: Annotated[str, typer.Argument(help="Run to remove, as sweep runs list names it.")],
     results: ResultsOption = Path("results"),
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Remove it even if it is in git.")] = False,
 ) -> None:
-    """Remove a run, of all machines that have it."""
+    """Remove a run, on all machines."""
     from unpool_xp.bench.rows.files import read_rows, run_files, run_of
     from unpool_xp.bench.rows.provenance import is_tracked
 
     folder = results / "sweeps"
     files = [path for path in run_files(folder) if run_of(path) == run]
     if not files:
-        fail(f"there is no run {run} in {folder}; unpool-xp sweep runs list names those there are")
+        fail(f"there is no run {run} in {folder}; unpool-xp sweep runs list shows the runs")
     tracked = [str(path) for path in files if is_tracked(path)]
     if tracked and not force:
         fail(f"{', '.join(tracked)} is in git; --force removes it all the same")

@@ -63,27 +63,27 @@ def sweep(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="A set of cases: quick, segnet, unet, dcgan, vae, full.", show_default="quick"
+            help="Set of cases: quick, segnet, unet, dcgan, vae, full.", show_default="quick"
         ),
     ] = None,
     operation: OperationOption = None,
     shape: Annotated[
         str | None,
-        typer.Option(help="Instead of a preset, a case of each --operation: " + SHAPE_HELP),
+        typer.Option(help="Instead of a preset: one case of each --operation. " + SHAPE_HELP),
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(help="Of the values.", show_default="float32")
+        str | None, typer.Option(help="Data type of the values.", show_default="float32")
     ] = None,
     pass_: PassOption = PassName.FORWARD,
     layers: Annotated[
         Path | None,
-        typer.Option(help="Instead of a preset, a decoder in a file, .toml or .json."),
+        typer.Option(help="Instead of a preset: file with a decoder, TOML or JSON."),
     ] = None,
     batch: Annotated[
-        str | None, typer.Option(help="Of a decoder, e.g. 4, or 1,4,16 for each of them.")
+        str | None, typer.Option(help="Batch of a decoder, e.g. 4, or 1,4,16 for several.")
     ] = None,
     scale_channels: Annotated[
-        float | None, typer.Option(help="Times the channels of a decoder, e.g. 0.5.")
+        float | None, typer.Option(help="Factor for the channels of a decoder, e.g. 0.5.")
     ] = None,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
@@ -91,31 +91,31 @@ def sweep(
     results: ResultsOption = Path("results"),
     machine: Annotated[
         str | None,
-        typer.Option(help="A name for this machine, where its hardware changes, as in a cloud."),
+        typer.Option(help="Name for this machine, if its hardware changes, as in a cloud."),
     ] = None,
     resume: Annotated[
         str | None,
-        typer.Option(help="Go on with a run, by its name, or with the last one: --resume last."),
+        typer.Option(help="Continue a run, by name, or the newest: --resume last."),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --resume: measure failed rows again.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="With --resume: mix commits, versions and machines.")
+        bool, typer.Option("--force", help="With --resume: allow other commits, versions and machines.")
     ] = False,
-    memory: Annotated[bool, typer.Option(help="Measure peak memory too.")] = False,
+    memory: Annotated[bool, typer.Option(help="Also measure peak memory.")] = False,
     report: ReportOption = False,
-    rankings: Annotated[bool, typer.Option(help="Print the ranking of every case, too.")] = False,
+    rankings: Annotated[bool, typer.Option(help="Also print the ranking of every case.")] = False,
     listing: Annotated[
-        bool, typer.Option("--list", help="Only list what there is to measure, and for how long.")
+        bool, typer.Option("--list", help="List the cases and the time they take, and stop.")
     ] = False,
     wait: WaitOption = False,
     scheduler: Annotated[
         str | None,
-        typer.Option(help="Of a dask.distributed cluster: measure on its machines, not here."),
+        typer.Option(help="Address of a dask.distributed cluster to measure on."),
     ] = None,
     share: Annotated[
-        bool, typer.Option(help="With --scheduler: each case on one machine, whichever is free.")
+        bool, typer.Option(help="With --scheduler: measure each case on one machine only.")
     ] = False,
     patience: Annotated[
         float, typer.Option(help="With --scheduler: seconds to wait for a lost worker.", min=0)
@@ -123,7 +123,7 @@ def sweep(
 ) -> None:
     """Measure a set of cases on every backend, one row per measurement.
 
-    With --report the end is a table of what to use, and the report.
+    With --report, print what to use and write the report.
     """
     from unpool_xp.bench.measure.machine import this_machine
     from unpool_xp.bench.measure.pools import kept_versions

@@ -35,11 +35,11 @@ from unpool_xp.cli.stopping import Stop, StoppableCommand
 def tax(
     backend: BackendOption = None,
     operation: OperationOption = None,
-    mode: Annotated[str | None, typer.Option(help="eager or compiled; default: both.")] = None,
+    mode: Annotated[str | None, typer.Option(help="eager or compiled. Default: both.")] = None,
     threads: ThreadsOption = None,
-    quick: Annotated[bool, typer.Option(help="Leave out the middle size.")] = False,
+    quick: Annotated[bool, typer.Option(help="Skip the middle size.")] = False,
     results: ResultsOption = Path("results"),
-    markdown: Annotated[Path | None, typer.Option(help="Write the summary here.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the summary to this file.")] = None,
     wait: WaitOption = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -29,9 +29,9 @@ class Ceilings:
     Attributes
     ----------
     copy_gb_s : float
-        Bytes read plus bytes written by a copy, in 1e9 bytes a second.
+        Bytes read plus bytes written by a copy, in 1e9 bytes per second.
     product_gflop_s : float
-        A square matrix product, in 1e9 floating-point operations a second.
+        A square matrix product, in 1e9 floating-point operations per second.
     """
 
     copy_gb_s: float

@@ -81,7 +81,7 @@ const howWords = (how) => `${how.label} ${how.details}`.trim();
 const ownWords = (how, words = howWords(how)) => words + (how.implementation === "native" ? " own" : "");
 const nameOf = (at, i) => at.names.name[at.rows.name[i]]; // as the terminal has it
 
-// The cases and rows that the filters leave, with the columns of a row at hand.
+// The cases and rows that the filters leave, with the columns of a row.
 function selection() {
   const at = machine();
   const caseOn = at.cases.operation.map((operation, i) =>

@@ -1,4 +1,4 @@
-// Maps: a line a case, a column a backend, a colour by how many times as long it takes.
+// Maps: one line per case, one column per backend, coloured by how many times as long it takes.
 
 // --- every backend at every size ---
 
@@ -12,7 +12,7 @@ const heatCase = (at) => ({ name: "case", kind: "name", value: (line) => line.nu
 function heatSection(selected) {
   const { at, hows } = selected;
   const rows = fastestOfEach(at, selected.rows);
-  if (!rows.length) return [nothing("No row with a time is left.")];
+  if (!rows.length) return [nothing("No time matches the filters.")];
   const best = bestSeconds(at);
   const over = (i) => at.rows.seconds[i] / best[at.rows.case[i]];
   const columns = [...new Set(rows.map((i) => at.rows.how[i]))].map((number) => hows[number]).sort((a, b) => compare(ownWords(a), ownWords(b)));
@@ -23,7 +23,7 @@ function heatSection(selected) {
     return heatCell(over(i), `${nameOf(at, i)}, ${seconds(at.rows.seconds[i])}`, `${times(over(i))}${mark}`);
   };
   return [
-    h("p", { class: "note" }, "The time over that of the fastest of the case; ✓: the fastest, and what is tied with it; ?: not enough samples to tell it from the fastest. “own” is the fastest of the library's own functions."),
+    h("p", { class: "note" }, "How many times as long as the fastest of the case. ✓: the fastest and those tied with it. ?: not enough samples to tell. “own” is the fastest of the library's own functions."),
     pagedTable([heatCase(at), ...columns.map((how) => ({
       name: ownWords(how), number: true, value: (line) => (line.of.has(how.number) ? over(line.of.get(how.number)) : null), cell: (line) => cell(line.of.get(how.number)),
     }))], lines, { className: "heat", size: 50 }),
@@ -34,7 +34,7 @@ function heatSection(selected) {
 
 function taxSection({ at, hows, howOn, caseOn }) {
   const taxes = at.tax.case.map((_, i) => i).filter((i) => caseOn[at.tax.case[i]] && allowed(hows[at.tax.how[i]]));
-  if (!taxes.length) return [nothing("No case that is left has both a portable and a native time on the same backend and in the same mode.")];
+  if (!taxes.length) return [nothing("No case that matches the filters has both a portable and a native time on the same backend and in the same mode.")];
   const columns = [...new Set(taxes.map((i) => at.tax.how[i]))].map((number) => hows[number]).sort((a, b) => compare(howWords(a), howWords(b)));
   const cells = groupBy(taxes, (i) => at.tax.case[i]);
   const lines = [...cells].map(([number, mine]) => ({ number, of: new Map(mine.map((i) => [at.tax.how[i], i])), worst: Math.max(...mine.map((i) => at.tax.ratio[i])) })).sort((a, b) => b.worst - a.worst);
@@ -47,7 +47,7 @@ function taxSection({ at, hows, howOn, caseOn }) {
   };
   return [
     listed("In the geometric mean over the cases", means.map(([how, values]) => h("span", {}, h("b", {}, times(geometric(values))), ` on ${howWords(how)}`))),
-    h("p", { class: "note" }, "In the map the time of unpool_xp's function is over that of the library's fastest: blue below 1, faster; orange above 1, slower; empty where there is nothing to compare. The interval and the native function show when a cell is pointed at, and are in the table."),
+    h("p", { class: "note" }, "Each cell is the time of unpool_xp's function over that of the library's fastest own: blue (below 1) is faster, orange (above 1) slower, empty means there is nothing to compare. Point at a cell for its interval and the native function; the table has them, too."),
     pagedTable([
       heatCase(at),
       ...columns.map((how) => ({ name: howWords(how), number: true, value: (line) => { const i = line.of.get(how.number); return i === undefined ? null : at.tax.ratio[i]; }, cell: (line) => heat(line, how) })),

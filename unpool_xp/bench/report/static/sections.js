@@ -8,7 +8,7 @@ const listed = (words, items) => h("div", { class: "finding" }, `${words}:`, h("
 
 function timeSection(selected) {
   const { at, rows } = selected;
-  if (!rows.length) return [nothing("No row with a time is left.")];
+  if (!rows.length) return [nothing("No time matches the filters.")];
   const groups = [...groupBy(rows, (i) => operationOf(at, at.rows.case[i]))].sort(([a], [b]) => compare(a, b));
   const cards = h("div", { class: groups.length === 1 ? "cards one" : "cards" },
     ...groups.map(([operation, mine]) => timeCard(selected, operation, mine, groups.length === 1)));
@@ -77,7 +77,7 @@ function threadSection(selected) {
   const { at, hows } = selected;
   const how = (i) => hows[at.rows.how[i]];
   const series = threadSeries(selected);
-  if (!series.length) return [nothing("Nothing that is left was measured with several numbers of threads.")];
+  if (!series.length) return [nothing("Nothing that matches the filters was measured with several numbers of threads.")];
   const operation = (i) => operationOf(at, at.rows.case[i]);
   const gain = (mine) => at.rows.seconds[mine[0]] / at.rows.seconds[mine.at(-1)];
   const span = (mine) => [how(mine[0]), how(mine.at(-1))].map((one) => one.threads);
@@ -139,7 +139,7 @@ const hasBatches = (at) => batchSeries({ at, rows: at.rows.case.map((_, i) => i)
 function batchSection(selected) {
   const { at } = selected;
   const rows = batchSeries(selected).flat();
-  if (!rows.length) return [nothing("Nothing that is left was measured with three batches or more.")];
+  if (!rows.length) return [nothing("Nothing that matches the filters was measured with three batches or more.")];
   const batches = (mine) => new Set(mine.map((i) => batchOf(at, i))).size;
   const groups = [...groupBy(rows, (i) => operationOf(at, at.rows.case[i]))].sort(([a], [b]) => compare(a, b))
     .map(([name, mine]) => [name, [...groupBy(mine, (i) => batchKey(at, i)).values()].sort((a, b) => batches(b) - batches(a))]);
@@ -192,7 +192,7 @@ function shareSection(selected) {
   const { at } = selected;
   const rows = selected.rows.filter((i) => shareOf(at, i) !== null);
   if (!rows.length) return [nothing(at.ceilings.some(Boolean)
-    ? "What is left may all come from a cache, and no copy of its size was measured: there is no share to show."
+    ? "The data of these cases may fit into a cache, and no copy of their size was measured, so there is no share to show."
     : "No copy bandwidth was measured on these devices, so there is no share of it to show.")];
   // The largest size of each: where caches help the least.
   const largest = [...groupBy(rows, (i) => `${operationOf(at, at.rows.case[i])} ${at.rows.how[i]}`).values()]
@@ -229,7 +229,7 @@ function devicePart({ at, caseOn }) {
   }
   const series = at.devices.filter((one) => caseOn[one.case[0]]);
   const crossings = at.crossovers.filter((one) => caseOn[one.case]);
-  if (!crossings.length) return [nothing("No case that is left was tried on a GPU.")];
+  if (!crossings.length) return [nothing("No case that matches the filters was tried on a GPU.")];
   const words = [[0, "on the device", (one) => one.ratio], [1, "with copies", (one) => one.copied]];
   const points = series.flatMap((one) => one.case.flatMap((number, k) => words.filter(([, , get]) => get(one)[k] !== null).map(([, name, get]) => ({
     settings: `${operationOf(at, number)} ${settingsOf(at, number)}`, case: caseWords(at, number), bytes: at.cases.bytes[number], ratio: get(one)[k], copies: name,
@@ -240,8 +240,8 @@ function devicePart({ at, caseOn }) {
     chart("device", `CPU time over GPU time of ${operation}`, { points: mine, lines: [{ ratio: 1 }], xticks: byteTicks(mine.map((p) => p.bytes)), yticks: decimalTicks([1, ...mine.map((p) => p.ratio)]), height: 230 })));
   const since = (which) => crossings.filter((one) => one.from[which] !== null).length;
   return [
-    finding(`With the data on the device a GPU backend is known to be quicker than the best on the CPU from some size on in ${since(0)} of ${many(crossings.length, "comparison")}; with copies there and back for every call, in ${since(1)}.`),
-    h("p", { class: "note" }, "Each GPU backend beside the best of the CPU, size by size; sizes are elements of the operation's first array. Quicker and slower: by more than noise and 5 %. With copies: the inputs go to the device and the output comes back, each call. Of all modes and implementations, whatever the filters hide."),
+    finding(`With the data on the device a GPU backend is faster than the best on the CPU from some size on in ${since(0)} of ${many(crossings.length, "comparison")}; with copies there and back for every call, in ${since(1)}.`),
+    h("p", { class: "note" }, "Each GPU backend beside the best of the CPU, size by size; sizes are elements of the operation's first array. Quicker and slower: by more than noise and 5 %. With copies: each call copies its inputs to the device and its output back. All modes and implementations count, whatever the filters hide."),
     pagedTable([
       { name: "operation", value: (one) => operationOf(at, one.case), cell: (one) => operationOf(at, one.case) },
       { name: "settings", value: (one) => settingsOf(at, one.case), cell: (one) => settingsOf(at, one.case) },
@@ -260,7 +260,7 @@ const isGpu = (name) => name.includes(":") && !["", "cpu"].includes(name.slice(n
 
 function changePart({ at, caseOn, hows }) {
   const series = at.changes.filter((changes) => changes.length && caseOn[changes[0].case]);
-  if (!series.length) return [nothing("Each kernel and stride was measured at one size alone, so no size can be named at which the answer changes. Sweep with --preset full for several sizes; the answer above goes by size across kernels.")];
+  if (!series.length) return [nothing("Each kernel and stride was measured at one size only, so where the answer changes is unknown. Sweep with --preset full for several sizes; the answer above goes by size across kernels.")];
   const changing = series.filter((changes) => changes.length > 1);
   const step = (change) => {
     const how = hows[at.rows.how[change.row]];
@@ -270,7 +270,7 @@ function changePart({ at, caseOn, hows }) {
   };
   return [
     finding(`The fastest backend changes with size in ${changing.length} of ${many(series.length, "series")} that were measured at several sizes.`),
-    h("p", { class: "note" }, "Of all backends, whatever the filters hide. A change counts only where the one before is known to be slower."),
+    h("p", { class: "note" }, "All backends count, whatever the filters hide. A change counts only if the previous winner is known to be slower."),
     pagedTable([
       { name: "operation", value: (changes) => operationOf(at, changes[0].case), cell: (changes) => operationOf(at, changes[0].case) },
       { name: "settings", value: (changes) => settingsOf(at, changes[0].case), cell: (changes) => settingsOf(at, changes[0].case) },
@@ -288,7 +288,7 @@ function compileSection(selected) {
     const i = at.paybacks.row[k], how = hows[at.rows.how[i]];
     return caseOn[at.rows.case[i]] && !chosen.without.has(how.label) && (!chosen.implementation || how.implementation === chosen.implementation);
   });
-  if (!of.length) return [nothing("No case that is left was measured both eager and compiled.")];
+  if (!of.length) return [nothing("No case that matches the filters was measured both eager and compiled.")];
   const row = (k) => at.paybacks.row[k], how = (k) => hows[at.rows.how[row(k)]];
   const calls = (k) => at.paybacks.calls[k];
   const points = of.filter((k) => calls(k) !== null).map((k) => ({ ...pointOf(selected, row(k)), calls: calls(k), words: count(calls(k)) }));
@@ -300,7 +300,7 @@ function compileSection(selected) {
   });
   return [
     listed("Compiling has paid on", told),
-    h("p", { class: "note" }, "After how many calls compiled, with its slow first call, has taken less time in all than eager. Never: compiled is not faster. Filtering by mode changes nothing here."),
+    h("p", { class: "note" }, "The number of calls after which compiled, slow first call included, has taken less time than eager. Never: compiled is not faster. The mode filter has no effect here."),
     legend({ ...selected, rows: of.map(row) }, { modes: false }),
     dots("payback", "Calls until compiling has paid, by operation and backend", "calls", points, null) ?? "",
     tableBehind(`Table: ${many(of.length, "compiled row")}`, () => pagedTable([
@@ -328,7 +328,7 @@ function memorySection(selected) {
   const columns = rowColumns(selected);
   return [
     listed("A call adds, over its inputs and outputs (median of the cases)", told.map(([label, value]) => h("span", {}, h("b", {}, times(value)), ` on ${label}`))),
-    h("p", { class: "note" }, "The most memory that a call adds to what its inputs hold, over the bytes of inputs and outputs, at the largest size of each. An operation without working copies adds its outputs alone: below 1."),
+    h("p", { class: "note" }, "The most memory that a call allocates on top of its inputs, over the bytes of inputs and outputs, at the largest size of each. An operation without working copies allocates only its outputs: below 1."),
     legend(selected, { modes: false }),
     dots("memory", "Peak memory over inputs and outputs, by operation and backend", "peak", points, 1) ?? "",
     tableBehind(`Table: ${many(rows.length, "peak")}`, () => pagedTable([
@@ -346,7 +346,7 @@ function caseSection(selected) {
   const byCase = groupBy(rows, (i) => at.rows.case[i]);
   const failures = groupBy(failuresOf(selected), (k) => at.failures.case[k]);
   const all = cases.filter((number) => byCase.has(number) || failures.has(number));
-  if (!all.length) return [nothing("No case is left.")];
+  if (!all.length) return [nothing("No case matches the filters.")];
   const host = h("div", {}), where = h("span", {}), search = h("input", { type: "search", placeholder: "Search: max_unpool 3x3", "aria-label": "Search the cases" });
   const back = h("button", { type: "button", class: "button", onclick: () => turn(-1) }, "Previous");
   const next = h("button", { type: "button", class: "button", onclick: () => turn(1) }, "Next");
@@ -405,6 +405,6 @@ function failureTable({ at, hows }, failures) {
 }
 function failureSection(selected) {
   const failures = failuresOf(selected);
-  if (!failures.length) return [nothing("Every row that is left has a checked result and a time.")];
-  return [finding(`${many(failures.length, "row")} without a time, and so without a place above.`), failureTable(selected, failures)];
+  if (!failures.length) return [nothing("Every row that matches the filters has a checked result and a time.")];
+  return [finding(`${many(failures.length, "row")} without a time, and therefore not ranked.`), failureTable(selected, failures)];
 }

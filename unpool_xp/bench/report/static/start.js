@@ -2,16 +2,16 @@
 
 const SECTIONS = [
   ["time", "Time against size", "Down is faster. Where the lines cross, another backend takes over. Bars are 95 % intervals.", timeSection],
-  ["heat", "Every backend at every size", "How many times as long each takes as the fastest.", heatSection],
+  ["heat", "Every backend at every size", "How many times as long as the fastest each takes.", heatSection],
   ["threads", "Time against threads", "More threads help until they wait for memory, or for each other. Down is faster.", threadSection],
   ["batch", "Throughput against batch", "Items per second. Up is faster. A larger batch helps until the library, or the memory, has enough to do.", batchSection],
-  ["share", "How close to a plain copy", "Most of these operations only move values, so the speed at which the machine copies memory is what they can reach.", shareSection],
-  ["crossover", "Where the answer changes", "Small calls are overhead, large ones are memory: the best backend for one is often not that for the other.", crossoverSection],
-  ["tax", "The portability tax", "One implementation for all libraries, against what each library brings along for the same work.", taxSection],
-  ["compile", "When compiling pays", "The first compiled call takes long. It is worth it from so many calls on.", compileSection],
-  ["memory", "Memory at its peak", "What a call needs beside its inputs.", memorySection],
-  ["cases", "Every case", "Open one for all that was measured of it.", caseSection],
-  ["failures", "Without a time", "What failed, was wrong, or cannot be done.", failureSection],
+  ["share", "How close to a plain copy", "Most of these operations only move values, so they cannot be faster than a copy of the same bytes.", shareSection],
+  ["crossover", "Where the answer changes", "Small calls are overhead, large ones are memory: the best backend for one is often not the best for the other.", crossoverSection],
+  ["tax", "The portability tax", "One implementation for all libraries, compared with each library's own function.", taxSection],
+  ["compile", "When compiling pays", "The first compiled call is slow. After how many calls does it pay?", compileSection],
+  ["memory", "Memory at its peak", "What a call allocates on top of its inputs.", memorySection],
+  ["cases", "Every case", "Open a case to see everything that was measured.", caseSection],
+  ["failures", "Without a time", "What failed, gave a wrong result, or is not supported.", failureSection],
 ];
 const bodies = new Map(); // name -> {body, render}
 
