@@ -22,11 +22,13 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.doctest",
+    "myst_parser",  # the changelog
     "numpydoc",
+    "sphinx_gallery.gen_gallery",
     "generated_tables",
     "gallery",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "examples/*.py"]
 templates_path = ["_templates"]
 nitpicky = True  # a link that leads nowhere is a warning, and a warning fails the build
 pygments_style = "friendly"
@@ -38,26 +40,27 @@ autodoc_typehints = "none"  # the docstrings say it in words
 autosummary_generate = True
 numpydoc_show_class_members = False  # the templates say which
 
+# The others measure, or limit the memory of their process: what they print is recorded.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "examples",
+    "filename_pattern": r"/(maintainer_ci|one_decoder_torch_jax|segmentation_numpy)\.py$",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_signature": False,
+}
+
 html_theme = "pydata_sphinx_theme"
 html_title = "unpool_xp"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_copy_source = False
 html_show_sourcelink = False
-# Only the pages of the API have pages below them.
-html_sidebars = {
-    page: []
-    for page in (
-        *("index", "quickstart", "operations", "origin"),
-        *("capabilities", "choosing", "extending", "search", "genindex"),
-        *("gallery", "examples", "coming_from"),
-    )
-}
+html_sidebars = {"**": ["pages.html"]}
 html_theme_options = {
     "logo": {"text": "unpool_xp"},
-    "header_links_before_dropdown": 8,
+    "navbar_center": [],  # the sidebar has the pages
     "navbar_align": "left",
-    "show_nav_level": 2,
     "show_prev_next": True,
     "footer_start": ["copyright"],
     "footer_end": [],

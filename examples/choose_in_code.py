@@ -1,8 +1,10 @@
-# %% [markdown]
-# # Ask which library to use, and use it
-#
-# `unpool-xp choose --json` measures here and now and answers in JSON, so that a program can act on
-# it: say, when a service starts on a machine that nobody has seen.
+"""Ask which library to use, and use it
+====================================
+
+For programs that run on unknown machines. ``unpool-xp choose --json`` measures here and now and
+answers in JSON, so that a service can choose its library when it starts. What this page shows was
+printed on one machine, with two cores that other programs used, too.
+"""
 
 # %%
 import json
@@ -24,10 +26,10 @@ if done.returncode:
     sys.exit(done.stderr)
 answer = json.loads(done.stdout)
 
-# %% [markdown]
-# The ranking has an entry for each backend, mode and function, the quickest first: a library's own
-# functions stand beside the portable one. `use` names the first and those that are as fast. Each
-# has a 95 % interval, too, whose upper end is null after fewer than three samples.
+# %%
+# The ranking has an entry for each backend, mode and function, the fastest first: the libraries'
+# own functions and the portable one. ``use`` names the first and those tied with it. Each has a 95
+# % interval, whose upper end is null after fewer than three samples.
 
 # %%
 for entry in answer["ranking"]:
@@ -37,15 +39,14 @@ for entry in answer["ranking"]:
         print(f"{entry['name']:28} {1e3 * entry['seconds']:.2f} ms")
 print("use", " or ".join(answer["use"]))
 
-# %% [markdown]
-# `code` does it with the first of them, in the library's own words if that is what is the fastest.
+# %%
+# ``code`` is Python for the first of them, with the library's own function if that is the fastest.
 
 # %%
 print(*answer["code"], sep="\n")
 
-# %% [markdown]
-# `portable` has the fastest library for the portable function: its label, with the mode behind it
-# where that is "compiled".
+# %%
+# ``portable`` names the fastest library for the portable function, followed by "compiled" if it is.
 
 # %%
 label, _, mode = answer["portable"]["use"].partition(" ")
@@ -59,7 +60,7 @@ def unpool(values, indices):
 run = backend.compile(unpool) if mode == "compiled" else unpool
 
 values = np.random.default_rng(0).standard_normal((4, 32, 56, 56)).astype(np.float32)
-# Each maximum at the upper left of its window.
+# Each maximum is at the upper left of its window.
 rows, columns = np.meshgrid(2 * np.arange(56), 2 * np.arange(56), indexing="ij")
 indices = np.broadcast_to(rows * 112 + columns, values.shape).astype(np.int64)
 
@@ -67,3 +68,8 @@ arrays = [backend.asarray(array) for array in (values, indices)]
 unpooled = backend.to_numpy(run(*arrays))
 print("unpooled to", unpooled.shape)
 print("each maximum in its place:", bool((unpooled[..., ::2, ::2] == values).all()))
+
+# %%
+# It printed:
+#
+# .. literalinclude:: ../../examples/output/choose_in_code.txt	  :language: text

@@ -1,12 +1,13 @@
-# %% [markdown]
-# # Pictures that do not fit into memory
-#
-# A stack of pictures lies in a Zarr store, larger than the memory that this process allows itself.
-# It is pooled by 2x2 into a second store, brought back into a third, and held against the original.
-# Dask reads, computes and writes chunk by chunk, so only a few chunks are in memory at a time.
-#
-# `--scheduler processes` runs the same on workers of dask.distributed instead of threads; each
-# worker then has its own part of the memory.
+"""Pictures that do not fit into memory
+====================================
+
+A stack of pictures in a Zarr store is larger than the memory that this process allows itself. It is
+pooled by 2x2 into a second store, brought back into a third, and compared with the original. Dask
+reads, computes and writes chunk by chunk, so only a few chunks are in memory at a time.
+
+``--scheduler processes`` uses workers of dask.distributed instead of threads; each worker then has
+its own part of the memory. :doc:`/out_of_core` has the background.
+"""
 
 # %%
 import argparse
@@ -36,7 +37,7 @@ options = parser.parse_args()
 SIZE, CHUNK = 512, (2, 1, 512, 512)  # two pictures, 2 MB
 shape = (options.pictures, 1, SIZE, SIZE)
 
-# %% [markdown]
+# %%
 # The limit is the operating system's: an allocation beyond it fails. RLIMIT_DATA counts what is
 # allocated, RLIMIT_AS would also count files and libraries that are only mapped. Linux has it;
 # elsewhere the example runs without.
@@ -81,7 +82,7 @@ def lazily(store):
     return da.from_array(store, chunks=store.chunks)  # else Dask chooses larger ones
 
 
-# %% [markdown]
+# %%
 # The stack is made chunk by chunk: two photographs, moved a little further in each picture.
 
 
@@ -105,8 +106,8 @@ def make_stack(path):
         stack[start : start + CHUNK[0]] = np.stack([picture(n) for n in numbers])[:, None]
 
 
-# %% [markdown]
-# Nothing here differs from what it would be on arrays in memory: `ux.max_pool` takes a Dask array
+# %%
+# Nothing here differs from what it would be on arrays in memory: ``ux.max_pool`` takes a Dask array
 # and gives two, and computes nothing until it is stored.
 
 
@@ -147,3 +148,8 @@ if __name__ == "__main__":
         megabytes = main(Path(folder))
     times = megabytes / options.limit
     print(f"the stack is {times:.1f} times as large as what the memory limit left for it")
+
+# %%
+# It prints:
+#
+# .. literalinclude:: ../../examples/output/larger_than_memory.txt    :language: text

@@ -1,9 +1,24 @@
-# %% [markdown]
-# # Hold your own array library to the oracle
-#
-# For those who maintain an array library. An entry point names it, and `unpool-xp check` runs
-# every operation and dtype on it against a slow and obvious reference. The job in
-# `maintainer/check.yml` does that on each push; these lines do what the job does.
+"""Check your own array library in CI
+==================================
+
+For maintainers of an array library. It needs four things: a backend,
+
+.. literalinclude:: ../../examples/maintainer/my_library_unpool.py
+   :language: python
+
+its entry point,
+
+.. literalinclude:: ../../examples/maintainer/pyproject.toml
+   :language: toml
+
+the job,
+
+.. literalinclude:: ../../examples/maintainer/check.yml
+   :language: yaml
+
+and a look at what the job would do, before it is pushed. ``unpool-xp check`` runs every
+operation and dtype against a slow and simple reference.
+"""
 
 # %%
 import os
@@ -17,9 +32,9 @@ from xml.etree import ElementTree
 here = Path(__file__).parent / "maintainer"
 folder = Path(tempfile.mkdtemp())
 
-# %% [markdown]
-# `pip install .` would write the entry point of `pyproject.toml` where Python finds it. So that
-# nothing is installed here, it is put into a folder for the time being.
+# %%
+# ``pip install .`` would write the entry point of ``pyproject.toml`` where Python finds it. To
+# install nothing here, a temporary folder holds it.
 
 # %%
 project = tomllib.loads((here / "pyproject.toml").read_text())["project"]
@@ -55,9 +70,9 @@ code, counts, _ = job()
 print("exit code", code)
 print("checked", counts["tests"] - counts["skipped"], "failed", counts["failures"])
 
-# %% [markdown]
-# Does it find a bug? One can be switched on, which turns the last axis round. The job fails, and
-# the file says which operations and dtypes are wrong, and what was found.
+# %%
+# Does it find a bug? The library has one to switch on, which reverses the last axis. The job fails,
+# and the JUnit file names the operations and dtypes that are wrong, with the values.
 
 # %%
 code, counts, suite = job(MY_LIBRARY_HAS_A_BUG="1")
@@ -65,3 +80,7 @@ print("with a bug: exit code", code, "failed some:", counts["failures"] > 0)
 first = next(case for case in suite.iter("testcase") if case.find("failure") is not None)
 print(first.get("classname"), first.get("name"))
 print((first.find("failure").get("message") or first.find("failure").text).strip())
+
+# %%
+# :doc:`/extending` lists what else a backend can override. One that works asynchronously or lazily
+# must override ``synchronize`` before its times mean anything.

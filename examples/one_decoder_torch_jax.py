@@ -1,8 +1,9 @@
-# %% [markdown]
-# # One decoder, trained with PyTorch and with JAX
-#
-# The decoder is written once, with the functions of unpool_xp. NumPy runs it forward; PyTorch and
-# JAX also differentiate it. All three give the same numbers, before and after training.
+"""One decoder, trained with PyTorch and with JAX
+==============================================
+
+For training. The decoder is written once, with the functions of unpool_xp. NumPy runs it forward;
+PyTorch and JAX also differentiate it. All three give the same numbers, before and after training.
+"""
 
 # %%
 from importlib.resources import files
@@ -33,7 +34,7 @@ weight = np.zeros((3, 3, 5, 5), dtype=np.float32)
 weight[[0, 1, 2], [0, 1, 2], 2, 2] = 1
 print("pooled", values.shape, "weights", weight.size)
 
-# %% [markdown]
+# %%
 # Forward, in three libraries.
 
 # %%
@@ -45,8 +46,8 @@ for name, there in (("torch", in_torch), ("jax", in_jax)):
 
 STEPS, RATE = 60, 1.0
 
-# %% [markdown]
-# PyTorch: tensors in, `backward` as ever.
+# %%
+# PyTorch takes tensors, and ``backward`` works as usual.
 
 # %%
 maxima, places, goal = (torch.asarray(a) for a in (values, indices, target))
@@ -60,8 +61,8 @@ for _ in range(STEPS):
         learned.grad = None
     torch_losses.append(loss.item())
 
-# %% [markdown]
-# JAX: the same function under `grad` and `jit`. All arrays are arguments of `step`.
+# %%
+# JAX: the same function under ``grad`` and ``jit``. All arrays are arguments of ``step``.
 
 
 # %%
@@ -82,17 +83,17 @@ for _ in range(STEPS):
     loss, there = step(there, *arrays)
     jax_losses.append(float(loss))
 
-# %% [markdown]
-# The loss goes down, along the same path.
+# %%
+# The loss falls along the same path.
 
 # %%
 for number in (0, 4, 19, STEPS - 1):
     print(f"step {number + 1:3}: torch {torch_losses[number]:.4f}, jax {jax_losses[number]:.4f}")
 print("the same path:", np.allclose(torch_losses, jax_losses, rtol=1e-3))
 
-# %% [markdown]
-# And back in NumPy, with the weights that PyTorch learned: the signal-to-noise ratio of what comes
-# back, beside unpooling that learned nothing.
+# %%
+# Back in NumPy, with the weights that PyTorch learned: the signal-to-noise ratio of the result,
+# compared with unpooling that learned nothing.
 
 
 # %%
@@ -104,3 +105,8 @@ trained = decode(values, indices, learned.detach().numpy())
 print(f"max_unpool alone   {psnr(in_numpy):5.1f} dB")
 print(f"nearest_unpool     {psnr(ux.nearest_unpool(values, 2)):5.1f} dB")
 print(f"trained decoder    {psnr(trained):5.1f} dB")
+
+# %%
+# A single convolution of 5x5 learns to fill most of the gaps in a few steps, and stays below
+# nearest neighbour: it has the same weights wherever the maxima are. A real decoder has more
+# layers, and more to learn from than one picture.

@@ -1,4 +1,4 @@
-"""Directives for the tables that the package itself declares, so that no page can be behind it."""
+"""Directives for what the package declares and what committed rows say."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import figures
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from unpool_xp import capabilities
 from unpool_xp.bench import catalog
@@ -52,7 +53,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, wide: bool = Fa
 
 
 class Generated(SphinxDirective):
-    """A directive without arguments that stands for some reStructuredText."""
+    """A directive that stands for generated reStructuredText."""
 
     def lines(self) -> list[str]:
         """Return the text."""
@@ -211,7 +212,7 @@ class BenchmarkTable(Generated):
                     ", ".join(titles) or "none",
                 )
             )
-        head = ("operation", "needs", "takes also", "held against (for two spatial axes)")
+        head = ("operation", "needs", "takes also", "compared with (for two spatial axes)")
         return table(head, rows)
 
 
@@ -243,8 +244,39 @@ class StandardTable(Generated):
         return table(("operation", "functions", "methods of arrays"), rows, wide=True)
 
 
+class Measured(Generated):
+    """A figure made from committed rows, such as ``decisions quick max_pool``."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def lines(self) -> list[str]:
+        """Return the text."""
+        self.env.note_dependency(str(figures.SOURCES))
+        try:
+            made = figures.make(self.arguments[0])
+        except (OSError, ValueError) as error:
+            raise self.error(str(error)) from error
+        if isinstance(made, figures.Table):
+            rows = [[cell.replace("`", "``") for cell in row] for row in made.rows]
+            return table(made.head, rows)
+        if "\n" not in made:
+            return [made, ""]
+        return [".. code-block:: text", "", *(f"   {line}" for line in made.splitlines()), ""]
+
+
+class MeasuredRole(SphinxRole):
+    """A figure within a sentence."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Return the text."""
+        return [nodes.Text(str(figures.make(self.text)))], []
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the directives."""
+    app.add_directive("measured", Measured)
+    app.add_role("measured", MeasuredRole())
     app.add_directive("operation-table", OperationTable)
     app.add_directive("library-table", LibraryTable)
     app.add_directive("support-table", SupportTable)

@@ -12,7 +12,7 @@ from unpool_xp.bench import Native, Operation, Parameter
 logsumexp = Operation(
     name="logsumexp",
     function=special.logsumexp,
-    parameters={"axis": Parameter(help="Which is summed up.", default=-1)},
+    parameters={"axis": Parameter(help="Axis to sum over.", default=-1)},
     inputs=lambda shape, dtype, parameters, rng: rng.standard_normal(shape),
     reference=lambda a, axis: np.log(np.exp(a).sum(axis)),
     shapes=((64, 1000), (1000, 1000)),

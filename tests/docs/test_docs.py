@@ -9,12 +9,12 @@ import inspect
 import os
 import re
 import shlex
-import shutil
 import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 import numpy as np
@@ -24,18 +24,17 @@ from numpydoc.docscrape import FunctionDoc
 import unpool_xp
 from tests.conftest import CPU
 from tests.support.command import APP, problem, python
+from tests.support.pages import DOCS, ROOT, build_pages, copy_sources
 from unpool_xp import backends, capabilities
 from unpool_xp.bench.rows import schema
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
 PAGES = [
     *(
         path
         for path in sorted(DOCS.rglob("*.rst"))
-        if not {"_build", "generated", "_templates"} & {*path.parts}
+        if not {"_build", "examples", "generated", "_templates"} & {*path.relative_to(DOCS).parts}
     ),
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "examples/GALLERY_HEADER.rst")),
 ]
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -52,32 +51,29 @@ def commands(page: Path) -> Iterator[str]:
 # --- the built pages -----------------------------------------------------------------------------
 
 
-def sphinx(builder: str, source: Path) -> Path:
-    """Build the pages, with a warning where a name leads nowhere or an example is wrong."""
-    out = source.parent / builder
-    options = ("-W", "--keep-going", "-q", "-b", builder, "-d", source.parent / "doctrees")
-    built = python("-m", "sphinx", *options, source, out, PYTHONPATH=str(ROOT))
-    assert built.returncode == 0, built.stdout + built.stderr
-    return out
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy: no left-over of another build can hide or make a fault."""
-    folder = tmp_path_factory.mktemp("pages")
-    shutil.copytree(ROOT / "examples", folder / "examples")  # which a page includes
-    kept = shutil.ignore_patterns("_build", "generated")
-    return shutil.copytree(DOCS, folder / "docs", ignore=kept)
+def broken_links(paths: list[Path]) -> Iterator[str]:
+    """Yield the links of pages to files or places of this documentation that are not there."""
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
+    places = {path: {"", *re.findall(r' id="([^"]+)"', text)} for path, text in texts.items()}
+    for path, text in texts.items():
+        for link in set(re.findall(r'<a [^>]*href="([^"]+)"', text)):
+            file, _, place = unquote(link).partition("#")
+            if "//" in file or file.startswith("mailto:"):
+                continue
+            target = (path.parent / file).resolve() if file else path
+            if not target.exists() or place not in places.get(target, {place}):
+                yield f"{path.name}: {link}"
 
 
 def test_the_pages_build_their_examples_run_and_nothing_loads_from_a_network(
-    source: Path,
+    tmp_path: Path,
 ) -> None:
     # One test, as the second builder takes what the first has read.
-    ran = (sphinx("doctest", source) / "output.txt").read_text(encoding="utf-8")
-    pages = {"index", "quickstart", "operations", "origin", "extending"}
+    source = copy_sources(tmp_path)
+    ran = (build_pages("doctest", source) / "output.txt").read_text(encoding="utf-8")
+    pages = {"index", "quickstart", "segnet_to_numpy", "operations", "origin", "extending"}
     assert pages <= set(re.findall(r"^Document: ([\w/]+)$", ran, re.MULTILINE))
-    out = sphinx("html", source)
+    out = build_pages("html", source)
     # The theme leaves a template among its own files.
     paths = [path for path in out.rglob("*.html") if "_static" not in path.parts]
     text = "".join(path.read_text(encoding="utf-8") for path in paths)
@@ -88,14 +84,7 @@ def test_the_pages_build_their_examples_run_and_nothing_loads_from_a_network(
         assert names <= anchors, names - anchors
     for operation in capabilities.OPERATIONS:
         assert (out / f"api/generated/unpool_xp.{operation}.html").is_file()
-
-
-def test_the_python_of_the_readme_runs() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    assert blocks
-    for block in blocks:
-        exec(block, {})
+    assert [*broken_links(paths)] == []
 
 
 # --- docstrings ----------------------------------------------------------------------------------
@@ -194,8 +183,8 @@ def test_the_backend_of_the_recipe_plugs_in(tmp_path: Path) -> None:
 
 
 def test_every_field_of_a_row_is_explained() -> None:
-    text = (DOCS / "choosing.rst").read_text(encoding="utf-8")
-    table = text.partition(".. _rows:")[2].partition("\nHow it is measured")[0]
+    text = (DOCS / "rows.rst").read_text(encoding="utf-8")
+    table = text.partition("\n   * - fields\n")[2]
     fields = [field.encode_name for field in msgspec.structs.fields(schema.Row)]
     assert not [name for name in fields if f"``{name}``" not in table]
 
