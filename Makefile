@@ -1,12 +1,14 @@
 # Needs python3 (3.11 or newer) with venv, and make; everything else is installed into .venv.
 #   make bench                          the quick sweep on every CPU backend, and its report
-#   make bench BACKENDS="numpy jax"     the same with those two alone, installed and measured
+#   make bench BACKENDS="numpy jax"     the same with those two only; PIP_ARGS are passed on to pip
 #   make gpu MINUTES=8 RESUME=last      every CUDA backend checked, then measured, or on with a run
 #   make tax                            what portability costs on NumPy, PyTorch and JAX
 #   make libraries                      check dpnp, ndonnx, Cubed and Sparse, for the table in the docs
 #   make peers                          NumPy beside ONNX Runtime, OpenCV, scikit-image, SciPy, Pillow
 #   make test / lint                    the whole test suite / ruff, mypy, numpydoc and check-jsonschema
 #   make coverage / docs                the tests with their coverage / the documentation
+#   make figures                        fill the README's figures in from committed rows
+#   make dist / test-dist               build a release and check it / test it on every Python here
 #   make faults                         every fault of a worker at every stage; make test has a few
 #   make mutate                         break the planning code in every way, see the tests fail
 #   make fuzz SECONDS=60 SEED=0         random arguments on every library, beside torch and onnxruntime
@@ -14,7 +16,7 @@
 #   make test-lowest                    the tests with the oldest versions allowed
 #   make gate BASE=main                 is it slower than main? BACKENDS, OPERATIONS, BUDGET narrow it
 #   make gate-proof RUNS=10             does the gate find slowdowns that were planted?
-#   make truth                          the harness held to pyperf and torch.utils.benchmark
+#   make truth                          the harness compared with pyperf and torch.utils.benchmark
 #   make asv                            the panel for HEAD by asv; ASV_ARGS are those of asv run
 #   make dashboard [OFFLINE=1]          asv's page of results/asv; make preview serves it
 #   make smoke                          a few cells by asv and pytest-benchmark: do both still run?
@@ -23,6 +25,8 @@ PYTHON ?= python3
 BACKENDS ?= numpy torch jax dask
 PRESET ?= quick
 VENV ?=
+# Such as --extra-index-url https://download.pytorch.org/whl/cpu, where PyTorch has no CUDA.
+PIP_ARGS ?=
 # Of the newer of the two CUDA versions that libraries are built for; for the older: cupy12,jax-cuda12
 GPU_EXTRAS ?= torch,cupy13,jax-cuda13
 PYTEST ?=
@@ -37,13 +41,13 @@ libraries = $(sort $(foreach label,$(BACKENDS),$(firstword $(subst :, ,$(subst /
 extras = bench $(patsubst array_api_strict,strict,$(filter-out numpy cupy,$(libraries)))
 bin := .venv/bin
 lowest := .venv/lowest
-pip = $(bin)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# What people import: its docstrings are held to numpydoc.
+pip = -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
+# What people import: numpydoc checks its docstrings.
 api := $(patsubst %,unpool_xp/%.py,pooling unpooling resizing convolution indices capabilities backends/registry)
 # Compiled on all cores, where pip takes one; a few packages have files that are no Python of this
 # version.
 define install
-$(pip) --no-compile --editable ".[$(1)]"
+$(bin)/python $(pip) --constraint constraints.txt --no-compile --editable ".[$(1)]"
 @$(bin)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
 @touch $@
 endef
@@ -52,7 +56,7 @@ forms = $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
 # A GPU machine has its libraries already as a rule: make gpu VENV=--system-site-packages uses those.
-.PHONY: bench gpu tax libraries peers test lint coverage faults mutate fuzz fuzz-rows test-lowest truth gate gate-proof asv dashboard preview smoke docs clean
+.PHONY: bench gpu tax libraries peers test lint coverage faults mutate fuzz fuzz-rows test-lowest truth figures dist test-dist gate gate-proof asv dashboard preview smoke docs clean
 .DELETE_ON_ERROR:
 
 $(bin)/python:
@@ -71,8 +75,7 @@ bench: $(bench_stamp)
 
 gpu: $(bin)/python
 	@echo "Installing into .venv: the benchmarks, and what of $(GPU_EXTRAS) is missing"
-	$(bin)/python -m pip install --quiet --disable-pip-version-check \
-	  --editable ".[bench,$(GPU_EXTRAS)]"
+	$(bin)/python $(pip) --editable ".[bench,$(GPU_EXTRAS)]"
 	$(bin)/unpool-xp gpu $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RESUME),--resume $(RESUME)) $(GPU)
 
 tax: $(bench_stamp)
@@ -84,7 +87,7 @@ OTHERS ?= dpnp:cpu ndonnx cubed sparse
 .venv/others/installed: pyproject.toml
 	$(PYTHON) -m venv .venv/others
 	@echo "Installing into .venv/others: dpnp, ndonnx, Cubed and Sparse"
-	.venv/others/bin/python -m pip install --quiet --disable-pip-version-check \
+	.venv/others/bin/python $(pip) \
 	  --editable ".[bench,dpnp]" ndonnx cubed sparse
 	@touch $@
 
@@ -118,7 +121,7 @@ lint: .venv/installed-test
 $(lowest)/installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(lowest)
 	@echo "Installing into $(lowest): the oldest versions allowed"
-	$(lowest)/bin/python -m pip install --quiet --disable-pip-version-check \
+	$(lowest)/bin/python $(pip) \
 	  --constraint constraints-lowest.txt --editable ".[test,docs]"
 	@touch $@
 
@@ -170,7 +173,7 @@ faults: .venv/installed-test
 	$(bin)/python -m pytest -m every_fault tests/bench/measure/test_faults.py
 
 .venv/installed-mutate: .venv/installed-test
-	$(pip) --editable ".[mutate]"
+	$(bin)/python $(pip) --constraint constraints.txt --editable ".[mutate]"
 	@touch $@
 
 # Of all mutants at least 95 % must be killed: mutmut itself knows no limit.
@@ -194,6 +197,32 @@ fuzz-rows: .venv/installed-test
 
 docs: .venv/installed-test
 	$(bin)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+figures: .venv/installed-test
+	$(bin)/python docs/_ext/figures.py
+
+.venv/installed-release: pyproject.toml | $(bin)/python
+	$(bin)/python $(pip) --constraint constraints.txt build check-wheel-contents twine
+	@touch $@
+
+dist: .venv/installed-release
+	rm -rf dist
+	$(bin)/python -m build --outdir dist
+	$(bin)/twine check --strict dist/*
+	$(bin)/check-wheel-contents dist/*.whl
+
+# The wheel with NumPy alone, tested by what of the sdist's tests needs no other library.
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14
+test-dist:
+	set -e; for python in $(PYTHONS); do \
+	  $$python -c "" 2> /dev/null || { echo "$$python is not here"; continue; }; \
+	  rm -rf dist/test; mkdir dist/test; $$python -m venv dist/test/venv; \
+	  tar -xzf dist/*.tar.gz --strip-components 1 -C dist/test; rm -r dist/test/unpool_xp; \
+	  dist/test/venv/bin/python $(pip) \
+	    dist/*.whl hypothesis pytest pytest-timeout; \
+	  (cd dist/test && venv/bin/python -m pytest --quiet --noconftest tests/plan \
+	    --ignore tests/plan/test_cache.py); \
+	done
 
 clean:
 	rm -rf .venv .asv .gate build mutants dist docs/_build
