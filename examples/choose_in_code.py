@@ -72,4 +72,5 @@ print("each maximum in its place:", bool((unpooled[..., ::2, ::2] == values).all
 # %%
 # It printed:
 #
-# .. literalinclude:: ../../examples/output/choose_in_code.txt	  :language: text
+# .. literalinclude:: ../../examples/output/choose_in_code.txt
+#    :language: text

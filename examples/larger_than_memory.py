@@ -152,4 +152,5 @@ if __name__ == "__main__":
 # %%
 # It prints:
 #
-# .. literalinclude:: ../../examples/output/larger_than_memory.txt    :language: text
+# .. literalinclude:: ../../examples/output/larger_than_memory.txt
+#    :language: text

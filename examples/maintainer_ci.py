@@ -82,5 +82,10 @@ print(first.get("classname"), first.get("name"))
 print((first.find("failure").get("message") or first.find("failure").text).strip())
 
 # %%
+# It prints:
+#
+# .. literalinclude:: ../../examples/output/maintainer_ci.txt
+#    :language: text
+#
 # :doc:`/extending` lists what else a backend can override. One that works asynchronously or lazily
 # must override ``synchronize`` before its times mean anything.

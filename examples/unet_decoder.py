@@ -60,4 +60,5 @@ print("comes out:", answer["layers"][-1]["output_shape"])
 # It printed, on two cores of an Intel Xeon; twelve seconds were enough for the costliest two of the
 # four layers:
 #
-# .. literalinclude:: ../../examples/output/unet_decoder.txt	:language: text
+# .. literalinclude:: ../../examples/output/unet_decoder.txt
+#    :language: text

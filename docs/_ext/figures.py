@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
@@ -33,7 +34,6 @@ from unpool_xp.bench.measure.machine import read_machines
 from unpool_xp.bench.measure.measurement import Cell
 from unpool_xp.bench.portability.measure import make_entry
 from unpool_xp.bench.portability.targets import TARGETS, TaxEntry
-from unpool_xp.bench.report.headline import headline
 from unpool_xp.bench.report.ranked import RankedCase, ranked_cases
 from unpool_xp.bench.report.write import write_report
 from unpool_xp.bench.rows.files import read_rows
@@ -141,11 +141,6 @@ def place(source: str) -> Figure:
     return f"Measured on {where} with {', '.join(libraries)}, on {when}, commit {commit}."
 
 
-def leaders(source: str) -> Figure:
-    """Return in how many cases each backend is the fastest, in a sentence or two."""
-    return headline(cases_of(source)).text
-
-
 def over_best(source: str) -> Figure:
     """Return how many times as long as the fastest each backend takes, for small and large calls.
 
@@ -202,7 +197,10 @@ def tax_entries(source: str) -> list[TaxEntry]:
         here = [row for row in rows_of(source) if row.backend == target.label]
         for rows in by_workload(here).values():
             measured: Any = {  # a row has what is read of a measurement
-                Cell(r.backend, r.mode, r.implementation, r.function, r.threads_asked): r
+                Cell(r.backend, r.mode, r.implementation, r.function, r.threads_asked): replace(
+                    r,
+                    disturbed=r.disturbed or [],  # older rows have none
+                )
                 for r in rows
             }
             entries.append(make_entry(target, case_of(rows[0]), measured))
@@ -242,7 +240,7 @@ def _ratio(ratio: float) -> str:
 FIGURES: dict[str, Callable[..., Figure]] = {
     one.__name__: one
     for one in (
-        *(answer, decisions, place, leaders, over_best, our_own, eager_over_compiled),
+        *(answer, decisions, place, over_best, our_own, eager_over_compiled),
         *(tax_by_backend, tax_by_operation),
     )
 }
@@ -260,7 +258,7 @@ def make(text: str) -> Figure:
 def in_markdown(figure: Figure) -> str:
     """Return a figure as Markdown."""
     if isinstance(figure, Table):
-        return "\n".join(markdown_table(figure.head, figure.rows))
+        return "\n".join(markdown_table(figure.head, figure.rows, text=str))
     return f"```text\n{figure}\n```" if "\n" in figure else figure
 
 
@@ -309,7 +307,13 @@ def draw_picture() -> None:
         page = write_report(rows_of("quick"), problems, folder, machines=machines).html
         shot = Path(folder) / "screen.png"
         size = ("--window-size=1200,900", "--hide-scrollbars", "--virtual-time-budget=9000")
-        program = ("chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--screenshot={shot}")
+        program = (
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--screenshot={shot}",
+        )
         subprocess.run([*program, *size, page.as_uri()], check=True, capture_output=True)
         about = PngInfo()
         about.add_text("commit", stated()["quick"]["commit"])

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 def figures() -> ModuleType:
     """The script, imported anew: it keeps what it has read."""
     spec = importlib.util.spec_from_file_location("figures", ROOT / "docs" / "_ext" / "figures.py")
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["figures"] = module  # where dataclasses look
     spec.loader.exec_module(module)

@@ -62,9 +62,7 @@ def test_every_page_fits_and_has_every_page_in_its_sidebar(
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_everybody_can_read_and_reach_it(
-    chrome: webdriver.Chrome, pages: Path, dark: bool
-) -> None:
+def test_everybody_can_read_and_reach_it(chrome: webdriver.Chrome, pages: Path, dark: bool) -> None:
     for name in LOOKED_AT:
         open_page(chrome, pages / f"{name}.html", width=1400, dark=dark)
         assert axe_violations(chrome) == [], name

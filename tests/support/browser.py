@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import axe_selenium_python
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -16,6 +17,8 @@ _FLAGS = (
     *("--disable-component-update", "--disable-sync", "--no-first-run", "--hide-scrollbars"),
     "--window-size=1280,900",
 )
+
+AXE = Path(axe_selenium_python.__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @contextlib.contextmanager

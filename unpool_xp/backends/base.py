@@ -127,7 +127,7 @@ class Backend:
         return dtype
 
     def why_no_dtype(self, name: str) -> str | None:
-        """Return why the library has no dtype of that name, or None where it has one."""
+        """Return why the library has no dtype of that name, or None if it has."""
         try:
             self.dtype(name)
         except (TypeError, AttributeError) as error:

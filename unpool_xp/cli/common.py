@@ -237,10 +237,10 @@ OperationOption = Annotated[
 ]
 ResultsOption = Annotated[Path, typer.Option(help="Folder for all rows.")]
 ReportOption = Annotated[bool, typer.Option(help="Write the report at the end.")]
-AllOption = Annotated[bool, typer.Option("--all", help="List all cases, not only those that changed.")]
-WaitOption = Annotated[
-    bool, typer.Option("--wait", help="Wait until other programs are idle.")
+AllOption = Annotated[
+    bool, typer.Option("--all", help="List all cases, not only those that changed.")
 ]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait until other programs are idle.")]
 ThreadsOption = Annotated[
     str | None,
     typer.Option(help="Threads of each backend on the CPU, e.g. 4, or 1,2,4 to compare."),

@@ -54,11 +54,20 @@ TOLERANCE = {
 
 KERNEL = Parameter(help="Kernel size, e.g. 2 or 3,2.", per_axis=True, required=True, letter="k")
 STRIDE = Parameter(
-    help="Stride. Default: the kernel size.", per_axis=True, default=lambda given: given["kernel"], letter="s"
+    help="Stride. Default: the kernel size.",
+    per_axis=True,
+    default=lambda given: given["kernel"],
+    letter="s",
 )
-PADDING = Parameter(help="Padding on each side. Default: none.", per_axis=True, default=0, letter="p")
+PADDING = Parameter(
+    help="Padding on each side. Default: none.", per_axis=True, default=0, letter="p"
+)
 SCALE = Parameter(
-    help="Factor, output size over input size.", kind=float, per_axis=True, required=True, letter="f"
+    help="Factor, output size over input size.",
+    kind=float,
+    per_axis=True,
+    required=True,
+    letter="f",
 )
 OUTPUT_SIZE = Parameter(
     help="Size of the plane that was pooled. Default: the smallest.", per_axis=True, letter="o"

@@ -54,7 +54,9 @@ def choose(
         typer.Argument(help="Operation, e.g. max_unpool or my_ops.py:cov."),
     ] = None,
     shape: Annotated[str | None, typer.Option(help=SHAPE_HELP)] = None,
-    preset: Annotated[str | None, typer.Option(help="Decoder to measure: segnet, unet, dcgan, vae.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Decoder to measure: segnet, unet, dcgan, vae.")
+    ] = None,
     layers: Annotated[Path | None, typer.Option(help="File with a decoder, TOML or JSON.")] = None,
     check_layers: Annotated[
         Path | None, typer.Option(help="Print the shapes in a decoder's file, and stop.")
@@ -66,14 +68,13 @@ def choose(
         float | None, typer.Option(help="Factor for the channels of a decoder, e.g. 0.5.")
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(help="Data type of the values. Default: float32, or the decoder's.")
+        str | None,
+        typer.Option(help="Data type of the values. Default: float32, or the decoder's."),
     ] = None,
     pass_: PassOption = PassName.FORWARD,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
-    budget: Annotated[
-        float, typer.Option(help="Seconds to take, start included.", min=1)
-    ] = 20.0,
+    budget: Annotated[float, typer.Option(help="Seconds to take, start included.", min=1)] = 20.0,
     timeout: TimeoutOption = TIMEOUT_SECONDS,
     torch_compiled: Annotated[
         bool, typer.Option(help="Also measure torch.compile and mx.compile (seconds per size).")
@@ -84,7 +85,8 @@ def choose(
         Path | None, typer.Option(help="Write the answer and the ranking to this file.")
     ] = None,
     table: Annotated[
-        Path | None, typer.Option("--csv", help="Write the ranking to this file, one line per candidate.")
+        Path | None,
+        typer.Option("--csv", help="Write the ranking to this file, one line per candidate."),
     ] = None,
     against: Annotated[
         list[Path] | None,

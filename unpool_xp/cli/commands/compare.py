@@ -36,7 +36,9 @@ def compare(
     markdown: PullRequestOption = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="File with the thresholds.", show_default="pyproject.toml, if there is one"),
+        typer.Option(
+            help="File with the thresholds.", show_default="pyproject.toml, if there is one"
+        ),
     ] = None,
 ) -> None:
     """Report what became faster or slower; exit 0: nothing slower, 1: some, 2: cannot tell."""

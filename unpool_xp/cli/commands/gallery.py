@@ -30,11 +30,16 @@ def gallery(
     ] = None,
     stride: Annotated[
         list[float] | None,
-        typer.Option("--stride", "-s", help="Stride of the pooling; repeat for several. Default: 2, 3, 4."),
+        typer.Option(
+            "--stride", "-s", help="Stride of the pooling; repeat for several. Default: 2, 3, 4."
+        ),
     ] = None,
     to: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("results/gallery"),
     backend: Annotated[
-        str, typer.Option("--backend", "-b", help="Backend to compute with; all give the same pictures.")
+        str,
+        typer.Option(
+            "--backend", "-b", help="Backend to compute with; all give the same pictures."
+        ),
     ] = "numpy",
     as_json: JsonOption = False,
 ) -> None:

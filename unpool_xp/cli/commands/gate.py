@@ -62,7 +62,9 @@ def gate(
         str | None, typer.Option(help="Size of the cases: small or large. Default: both.")
     ] = None,
     budget: Annotated[float, typer.Option(help="Seconds to measure at most.", min=1)] = 120.0,
-    timeout: Annotated[float, typer.Option(help="Seconds for one request before a process is stopped.", min=1)] = 60.0,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds for one request before a process is stopped.", min=1)
+    ] = 60.0,
     wait: WaitOption = False,
     everything: AllOption = False,
     as_json: JsonOption = False,

@@ -101,7 +101,8 @@ def sweep(
         bool, typer.Option("--retry-failed", help="With --resume: measure failed rows again.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="With --resume: allow other commits, versions and machines.")
+        bool,
+        typer.Option("--force", help="With --resume: allow other commits, versions and machines."),
     ] = False,
     memory: Annotated[bool, typer.Option(help="Also measure peak memory.")] = False,
     report: ReportOption = False,
