@@ -5,7 +5,7 @@
 #   make tax                            what portability costs on NumPy, PyTorch and JAX
 #   make libraries                      check dpnp, ndonnx, Cubed and Sparse, for the table in the docs
 #   make peers                          NumPy beside ONNX Runtime, OpenCV, scikit-image, SciPy, Pillow
-#   make test / lint                    the whole test suite / ruff, mypy, numpydoc and check-jsonschema
+#   make test / lint                    the whole test suite / ruff, mypy, numpydoc, English, figures
 #   make coverage / docs                the tests with their coverage / the documentation
 #   make figures                        fill the README's figures in from committed rows
 #   make dist / test-dist               build a release and check it / test it on every Python here
@@ -113,6 +113,8 @@ lint: .venv/installed-test
 	$(bin)/mypy
 	$(bin)/lint-imports
 	$(bin)/numpydoc lint $(api)
+	$(bin)/python docs/_ext/english.py
+	$(bin)/python docs/_ext/figures.py --check
 	$(schema) vendor.github-workflows .github/workflows/*.yml
 	$(schema) custom.github-workflows-require-timeout .github/workflows/*.yml
 	$(schema) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
@@ -127,7 +129,7 @@ $(lowest)/installed: pyproject.toml constraints-lowest.txt
 
 # Not the pages and the types: they need what the package does not. The oldest typer makes the newest click warn.
 test-lowest: $(lowest)/installed
-	$(lowest)/bin/python -m pytest --numprocesses $(WORKERS) --ignore tests/docs/test_docs.py --ignore tests/test_typing.py \
+	$(lowest)/bin/python -m pytest --numprocesses $(WORKERS) --ignore tests/docs/test_docs.py --ignore tests/docs/test_pages_in_browser.py --ignore tests/test_typing.py \
 	  -W "ignore:'click.utils:DeprecationWarning" $(PYTEST)
 
 truth: .venv/installed-test

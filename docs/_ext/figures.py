@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import io
 import math
-import os
 import re
 import shlex
 import statistics
@@ -30,6 +29,7 @@ from rich.console import Console
 
 from unpool_xp import capabilities
 from unpool_xp.bench.cases.formatting import markdown_table, number_of, times_text
+from unpool_xp.bench.choose import Choice
 from unpool_xp.bench.measure.machine import read_machines
 from unpool_xp.bench.measure.measurement import Cell
 from unpool_xp.bench.portability.measure import make_entry
@@ -39,6 +39,7 @@ from unpool_xp.bench.report.write import write_report
 from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.names import backend_mode_of, case_of
 from unpool_xp.bench.rows.schema import Row, latest
+from unpool_xp.bench.terminal.choice import print_choice
 from unpool_xp.bench.terminal.decisions import print_decisions
 from unpool_xp.bench.terminal.tax import summary_tables
 from unpool_xp.bench.verdicts.decisions import decide
@@ -69,7 +70,7 @@ Figure = str | Table  # of several lines: as a terminal shows them
 
 @cache
 def stated() -> dict[str, dict[str, str]]:
-    """Return what is stated of each source: its file, its commit, the command of an answer."""
+    """Return what is stated of each source: its file of rows and its commit."""
     found: dict[str, dict[str, str]] = tomllib.loads(SOURCES.read_text(encoding="utf-8"))
     return found
 
@@ -83,11 +84,8 @@ def source_file(name: str) -> Path:
         If it is of another commit than stated.
     """
     about = stated()[name]
-    path = ROOT / about.get("rows", f"results/answers/{name}.txt")
-    if "rows" in about:
-        commits = {row.commit or "unknown" for row in read_rows([path]).rows} or {"none"}
-    else:
-        commits = {path.read_text(encoding="utf-8").partition("\n")[0].split()[-1]}
+    path = ROOT / about["rows"]
+    commits = {row.commit or "unknown" for row in read_rows([path]).rows} or {"none"}
     if commits != {about["commit"]}:
         raise ValueError(
             f"{path.relative_to(ROOT)} is of commit {', '.join(sorted(commits))}, and "
@@ -111,20 +109,29 @@ def cases_of(source: str) -> list[RankedCase]:
 # --- the figures ---------------------------------------------------------------------------------
 
 
-def answer(name: str) -> Figure:
-    """Return what a command has printed, below the command."""
-    text = source_file(name).read_text(encoding="utf-8")
-    return text.partition("\n")[2].rstrip()
+def choice(source: str, operation: str, shape: str) -> Figure:
+    """Return the answer of `choose` for a case of a source, with its other sizes."""
+    cases = [one for one in cases_of(source) if one.operation == operation]
+    (main,) = (one for one in cases if ",".join(map(str, one.first_row.shape)) == shape)
+    others = {
+        one.elements: [*one.rows]
+        for one in cases
+        if one.settings == main.settings and one is not main
+    }
+    found = Choice(case_of(main.first_row), [*main.rows], others)
+    return _printed(lambda console: print_choice(console, found))
+
+
+def example(name: str) -> Figure:
+    """Return what an example has printed."""
+    return (ROOT / "examples" / "output" / f"{name}.txt").read_text(encoding="utf-8").rstrip()
 
 
 def decisions(source: str, *operations: str) -> Figure:
     """Return the end of a sweep: what to use, of some operations."""
-    console = Console(file=io.StringIO(), width=_WIDTH, highlight=False)
     found = decide(cases_of(source))
     wanted = [one for one in found if not operations or one.operation in operations]
-    print_decisions(console, wanted)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in text.splitlines())
+    return _printed(lambda console: print_decisions(console, wanted))
 
 
 def place(source: str) -> Figure:
@@ -222,6 +229,13 @@ def eager_over_compiled(source: str, library: str) -> Figure:
     )
 
 
+def _printed(show: Callable[[Console], None]) -> str:
+    """Return what a terminal shows."""
+    text = io.StringIO()
+    show(Console(file=text, width=_WIDTH, highlight=False))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
 def _best_of_each(case: RankedCase) -> dict[str, Ranked]:
     found: dict[str, Ranked] = {}
     for entry in case.timed:  # the fastest first
@@ -240,7 +254,7 @@ def _ratio(ratio: float) -> str:
 FIGURES: dict[str, Callable[..., Figure]] = {
     one.__name__: one
     for one in (
-        *(answer, decisions, place, over_best, our_own, eager_over_compiled),
+        *(choice, decisions, example, place, over_best, our_own, eager_over_compiled),
         *(tax_by_backend, tax_by_operation),
     )
 }
@@ -282,23 +296,6 @@ def outdated() -> Iterator[str]:
         yield "README.md: its figures are not those of the rows; run make figures"
 
 
-def record(names: Sequence[str]) -> None:
-    """Run the commands of answers in a clean checkout, and keep what they print."""
-    if subprocess.check_output(["git", "status", "--porcelain", "unpool_xp"], cwd=ROOT, text=True):
-        sys.exit("unpool_xp has changes: an answer must be of a commit")
-    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
-    for name in names:
-        command = stated()[name]["command"]
-        words = [sys.executable, "-m", "unpool_xp", *shlex.split(command)[1:]]
-        width = {**os.environ, "COLUMNS": str(_WIDTH)}
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=width)
-        if done.returncode:
-            sys.exit(f"{command}: {done.stderr}")
-        page = f"# {command}, at commit {commit}\n{done.stdout}"
-        (ROOT / "results" / "answers" / f"{name}.txt").write_text(page, encoding="utf-8")
-        print(f"state commit {commit} for {name} in docs/figures.toml")
-
-
 def draw_picture() -> None:
     """Draw the first screen of the report of the quick rows, with their commit in the file."""
     path = source_file("quick")
@@ -325,12 +322,9 @@ def main() -> None:
     """Fill in the README, or report what is out of date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if out of date")
-    parser.add_argument("--record", nargs="+", default=[], help="ask the commands of these answers")
     parser.add_argument("--picture", action="store_true", help="draw the README's, by Chromium")
     options = parser.parse_args()
-    if options.record:
-        record(options.record)
-    elif options.picture:
+    if options.picture:
         draw_picture()
     elif options.check:
         problems = [*outdated()]

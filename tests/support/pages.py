@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def build_pages(builder: str, source: Path) -> Path:
     """Build the pages, with a warning where a name leads nowhere or an example is wrong."""
     out = source.parent / builder
     options = ("-W", "--keep-going", "-q", "-b", builder, "-d", source.parent / "doctrees")
-    built = python("-m", "sphinx", *options, source, out, PYTHONPATH=str(ROOT))
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    built = python("-m", "sphinx", *options, source, out, PYTHONPATH=path)
     assert built.returncode == 0, built.stdout + built.stderr
     return out

@@ -1,9 +1,9 @@
 """Results of asv as rows: ``<results>/<machine>/<commit>-<environment>.json``.
 
 asv keeps one row per benchmark, with one list per entry, one item for each combination of its
-parameters (in the order of `itertools.product`). A result is null where the call failed, NaN where it
-was not made; the samples are there only with ``--record-samples``. Parameters are written as their `repr`,
-which is read as a literal and never evaluated.
+parameters (in the order of `itertools.product`). A result is null where the call failed, NaN where
+it was not made; samples are there only with ``--record-samples``. Parameters are written as their
+`repr`, which is read as a literal and never evaluated.
 """
 
 from __future__ import annotations
