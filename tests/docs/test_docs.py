@@ -44,6 +44,7 @@ def commands(page: Path) -> Iterator[str]:
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     lines = "".join(blocks) if page.suffix == ".md" else text
+    lines = re.sub(r"\\\n +", "", lines)  # a command on several lines
     indent = "" if page.suffix == ".md" else " +"
     yield from re.findall(rf"^{indent}(?:\$ )?((?:unpool-xp|make) .*)$", lines, re.MULTILINE)
 
