@@ -129,7 +129,7 @@ $(lowest)/installed: pyproject.toml constraints-lowest.txt
 
 # Not the pages and the types: they need what the package does not. The oldest typer makes the newest click warn.
 test-lowest: $(lowest)/installed
-	$(lowest)/bin/python -m pytest --numprocesses $(WORKERS) --ignore tests/docs/test_docs.py --ignore tests/docs/test_pages_in_browser.py --ignore tests/test_typing.py \
+	$(lowest)/bin/python -m pytest --numprocesses $(WORKERS) --ignore tests/docs/test_docs.py --ignore tests/test_typing.py \
 	  -W "ignore:'click.utils:DeprecationWarning" $(PYTEST)
 
 truth: .venv/installed-test

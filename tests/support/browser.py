@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import axe_selenium_python
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -17,8 +16,6 @@ _FLAGS = (
     *("--disable-component-update", "--disable-sync", "--no-first-run", "--hide-scrollbars"),
     "--window-size=1280,900",
 )
-
-AXE = Path(axe_selenium_python.__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @contextlib.contextmanager
@@ -36,25 +33,3 @@ def chromium(folder: Path) -> Iterator[webdriver.Chrome]:
     driver = webdriver.Chrome(options=options, service=Service(chromedriver))
     yield driver
     driver.quit()
-
-
-def open_page(driver: webdriver.Chrome, page: Path, *, width: int, dark: bool = False) -> None:
-    """Open a page anew, in a window of this width, with an empty log."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme]})
-    driver.get("about:blank")
-    driver.get_log("browser")
-    driver.get(page.as_uri())
-
-
-def axe_violations(driver: webdriver.Chrome) -> list[str]:
-    """Return what axe finds wrong with the page: contrast, names, what no keyboard reaches."""
-    driver.execute_script(AXE.read_text(encoding="utf-8"))
-    found = driver.execute_async_script(
-        "const done = arguments[arguments.length - 1];"
-        "axe.run().then((results) => done(results.violations.flatMap((one) => one.nodes.map("
-        "(node) => `${one.id}: ${node.html.slice(0, 200)}`))));"
-    )
-    return list(found)
