@@ -169,7 +169,7 @@ def gpu(
 
 
 def _say_step(number: int, text: str) -> None:
-    """Say what is about to be done, so that whoever is cut off knows what was left."""
+    """Say what is about to be done, so that a run that is cut off shows what was left."""
     notes.print(f"step {number} of 4: {text}", markup=False, soft_wrap=True)
 
 
