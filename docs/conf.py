@@ -48,6 +48,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,  # a page that loads from a network
 }
 
 html_theme = "pydata_sphinx_theme"
