@@ -102,7 +102,7 @@ libraries: .venv/others/installed
 	$(call install,peers)
 
 peers: .venv/installed-peers
-	$(bin)/python benchmarks/peers.py $(PEERS)
+	$(bin)/python -m benchmarks.peers $(PEERS)
 
 test: .venv/installed-test
 	$(bin)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --doctest-modules --durations 25 $(PYTEST)

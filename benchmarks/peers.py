@@ -1,4 +1,4 @@
-"""What a NumPy user might take instead, with the same arrays: ``python benchmarks/peers.py``.
+"""What a NumPy user might take instead, with the same arrays: ``python -m benchmarks.peers``.
 
 ONNX Runtime, OpenCV, scikit-image, scipy.ndimage and Pillow beside unpool_xp on NumPy, with one
 worker and with as many as there are cores, in one process and in turns. A result that differs from
@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 import unpool_xp as ux
+from tests.support.onnx_models import prepare
 from unpool_xp.backends.base import usable_cores
 from unpool_xp.bench.cases.formatting import seconds_text, three_digits
 from unpool_xp.bench.measure.timer import TimedCall, to_and_fro
@@ -58,30 +59,9 @@ class Question:
     tolerance: float = 1e-5
 
 
-def _onnx(operator: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Call:
+def _onnx(operator: str, *inputs: Any, **attributes: Any) -> Call:
     """Return a call of one node of ONNX Runtime; all inputs but the first are its constants."""
-    import onnxruntime
-    from onnx import TensorProto, helper, numpy_helper
-
-    x, *constants = inputs
-    names = ["x", *("" if c is None else f"c{i}" for i, c in enumerate(constants))]
-    made = [f"y{i}" for i in range(outputs)]
-    kinds = [TensorProto.FLOAT, TensorProto.INT64][:outputs]
-    graph = helper.make_graph(
-        [helper.make_node(operator, names, made, **attributes)],
-        operator,
-        [helper.make_tensor_value_info("x", helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)],
-        [helper.make_tensor_value_info(n, k, None) for n, k in zip(made, kinds, strict=True)],
-        [numpy_helper.from_array(c, f"c{i}") for i, c in enumerate(constants) if c is not None],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = usable_cores()
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return lambda: session.run(None, {"x": x})
+    return prepare(operator, *inputs, threads=usable_cores(), **attributes)
 
 
 def _resize(x: Any, mode: str, coordinates: str, **options: Any) -> Call:
@@ -105,13 +85,13 @@ def batches(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[Questi
         "max_pool 2",
         shape,
         lambda: ux.max_pool(x, 2).values,
-        {rt: _onnx("MaxPool", x, outputs=2, **two)},
+        {rt: _onnx("MaxPool", x, **two)},
     )
     yield Question(
         "max_pool 3/2",
         shape,
         lambda: ux.max_pool(x, 3, stride=2, padding=1).values,
-        {rt: _onnx("MaxPool", x, outputs=2, **three)},
+        {rt: _onnx("MaxPool", x, **three)},
     )
     yield Question(
         "avg_pool 2", shape, lambda: ux.avg_pool(x, 2), {rt: _onnx("AveragePool", x, **two)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,21 @@ OPSET = 19  # the first with dilations in AveragePool and the second kind of Res
 IR_VERSION = 9  # of the same year: any onnxruntime that has the opset reads it
 
 _TYPES = {"MaxPool": (TensorProto.FLOAT, TensorProto.INT64)}
-_OPTIONS = onnxruntime.SessionOptions()
-_OPTIONS.log_severity_level = 4  # a refusal is an exception already
-_OPTIONS.intra_op_num_threads = 1
-_OPTIONS.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 
 
 def run(operator: str, *inputs: np.ndarray | None, **attributes: Any) -> list[np.ndarray]:
-    """Return the outputs of an operator; None leaves an optional input out.
+    """Return the outputs of an operator as it stands, on one thread; as `prepare` takes it."""
+    return prepare(operator, *inputs, threads=1, optimized=False, **attributes)()
+
+
+def prepare(
+    operator: str,
+    *inputs: np.ndarray | None,
+    threads: int,
+    optimized: bool = True,
+    **attributes: Any,
+) -> Callable[[], list[np.ndarray]]:
+    """Return a call that gives the outputs of an operator; None leaves an optional input out.
 
     The first input is the graph's own, the others are constants in it, as models have them.
     """
@@ -42,7 +50,12 @@ def run(operator: str, *inputs: np.ndarray | None, **attributes: Any) -> list[np
     )
     opset = helper.make_opsetid("", OPSET)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # a refusal is an exception already
+    options.intra_op_num_threads = threads
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), _OPTIONS, providers=["CPUExecutionProvider"]
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return session.run(None, {"x": x})  # type: ignore[no-any-return]
+    return lambda: session.run(None, {"x": x})
