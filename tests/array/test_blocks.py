@@ -34,6 +34,7 @@ def indices_of(x: Any) -> Any:
 
 CALLS: dict[str, Callable[[Any], Any]] = {
     "nearest_unpool": lambda x: ux.nearest_unpool(x, (2, 3)),
+    "nearest_unpool by 2": lambda x: ux.nearest_unpool(x, 2),
     "nearest_unpool of volumes": lambda x: ux.nearest_unpool(x, (1, 3, 2)),
     "nearest_unpool of columns": lambda x: ux.nearest_unpool(x, (1, 2)),
     "max_unpool": lambda x: ux.max_unpool(*ux.max_pool(x, 2), 2, output_size=X.shape[2:]),
@@ -135,6 +136,23 @@ def test_windows_stacked_give_what_windows_folded_give(
         np.testing.assert_array_equal(stacked.indices, folded.indices)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "float16", ">i2", "<f4", ">f4", "f8", "c8"])
+@pytest.mark.parametrize("block", [1, 2000])
+def test_pairs_of_cells_have_the_bits_of_their_element(
+    dtype: str, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "_BLOCK", block)
+    bits = rng.integers(0, 256, (3, 5, 7, 12 * 16), dtype=np.uint8)
+    x = bits[..., :12] > 127 if dtype == "bool" else bits.view(dtype)[..., ::2][..., :6]
+    for scale in ((2, 2), (3, 2), (2,), (1, 2, 2)):
+        wanted = x
+        for axis, times in enumerate(scale, -len(scale)):
+            wanted = wanted.repeat(times, axis=axis)
+        got = ux.nearest_unpool(x, scale)
+        assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape)
+        assert got.tobytes() == wanted.tobytes()
+
+
 def never(*_: Any) -> None:
     raise AssertionError("stacked")
 
@@ -163,3 +181,50 @@ def test_interpolation_written_into_its_place_is_that_of_the_oracle(
     assert woven
     wanted = reference.linear_unpool(X, scale_factor=scale, coordinates=coordinates)
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+LARGER = rng.standard_normal((1, 3, 48, 36), dtype=np.float32)
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("scale", [(2,), (2, 3), (1, 4), (1.5, 2), (0.75, 1.25), (2, 2, 2)])
+@pytest.mark.parametrize(
+    ("operation", "options"),
+    [
+        ("linear_unpool", {}),
+        ("linear_unpool", {"coordinates": "half_pixel"}),
+        ("linear_unpool", {"coordinates": "half_pixel_symmetric"}),
+        ("cubic_unpool", {}),
+        ("cubic_unpool", {"coordinates": "asymmetric", "coefficient": -0.5}),
+        ("cubic_unpool", {"exclude_outside": True}),
+    ],
+)
+def test_phases_give_what_the_reference_gives_with_the_same_bits_in_any_blocks(
+    library: str,
+    special: bool,
+    scale: tuple[float, ...],
+    operation: str,
+    options: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = LARGER.transpose(1, 2, 0, 3)[:2, :9] if len(scale) == 3 else LARGER
+    given = given.repeat(9, axis=2) if len(scale) == 3 else given
+    if special:
+        given = given.copy()
+        given[..., 0, 3:5], given[..., 7, 0], given[..., -1, -1] = np.inf, -np.inf, np.nan
+    x = given if library == "numpy" else torch.from_numpy(given)
+    monkeypatch.setattr(interpolation, "_MAX_MATMUL_SIZE", 0)
+    wanted = getattr(reference, operation)(given, scale_factor=scale, **options)
+    found = []
+    for block in (1, 2000, 20_000, 2**40):
+        for constant, size in (
+            ("_BLOCK", block),
+            ("_SHARED_BLOCK", block),
+            ("_ALLOCATOR_CACHE", 0),
+        ):
+            monkeypatch.setattr(blocks, constant, size)
+        got = getattr(ux, operation)(x, scale, **options)
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+        found.append(np.asarray(got).tobytes())
+    assert len(set(found)) == 1

@@ -47,10 +47,15 @@ def planes_per_block(info: InputInfo, x: Array, cells: int) -> int:
     return _per_block(info, x.shape[0], cells * x.dtype.itemsize)
 
 
-def cells_per_block(info: InputInfo, x: Array, axis: int) -> int:
-    """Return how many cells along an axis of x to work on at a time."""
-    size, count = math.prod(x.shape), max(x.shape[axis], 1)
-    return _per_block(info, count, size // count * x.dtype.itemsize)
+def planes_and_cells_per_block(
+    info: InputInfo, planes: int, count: int, plane_bytes: float
+) -> tuple[int, int]:
+    """Return how many planes to work on at a time, and how many cells along their first axis.
+
+    `count` is how many cells there are, `plane_bytes` what lies in between for a plane.
+    """
+    step = _per_block(info, planes, plane_bytes)
+    return step, count if step > 1 else _per_block(info, count, plane_bytes / max(count, 1))
 
 
 class AxisWindows(Protocol):

@@ -25,6 +25,11 @@ def integer(info: InputInfo, x: Array) -> int:
     return int(x.item() if info.traits.library == "torch" else x)  # whose int() is of int64
 
 
+def as_dtype(info: InputInfo, number: float, dtype: Any) -> float:
+    """Return a Python float as a floating dtype of at least 32 bits has it."""
+    return float(np.float32(number)) if info.xp.finfo(dtype).bits == 32 else number
+
+
 def are_first_maxima(info: InputInfo, x: Array, maxima: Array) -> bool:
     """Return whether maxima of x, of a real floating dtype on the host, are each a first largest.
 

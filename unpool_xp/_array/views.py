@@ -94,6 +94,12 @@ def reshape_tail(xp: Namespace, x: Array, n_lead: int, tail: Shape) -> Array:
     return xp.reshape(x, x.shape[:n_lead] + tail)
 
 
+def as_line(info: InputInfo, x: Array) -> Array | None:
+    """Return all elements of an array of NumPy or PyTorch as a view; None where they lie apart."""
+    together = x.is_contiguous() if info.traits.library == "torch" else x.flags.c_contiguous
+    return info.xp.reshape(x, (-1,)) if together else None
+
+
 def ravel(point: Sequence[Array], sizes: Shape) -> Array:
     """Return the row-major positions of places along each axis."""
     flat = point[0]

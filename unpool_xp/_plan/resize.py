@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -24,6 +25,7 @@ from unpool_xp._plan.arguments import (
     spatial_rank,
 )
 from unpool_xp._plan.cache import PlanKey
+from unpool_xp._plan.polyphase import Polyphase, find_polyphase
 from unpool_xp._plan.sampling import Kernel, NDArray, Nearest
 
 _MAX_FACTOR = 2**31  # no plane is larger than that in bytes
@@ -235,6 +237,28 @@ class InterpolatedAxis:
         known = (*span.whole.numbers, tuple(span.method))
         sources, weights = sampling.weighted_taps(*known, *span.cells(first, last))
         return sources - span.start, weights
+
+    @property
+    def n_phases(self) -> int:
+        """How many cells have weights of their own, where each is done as a whole."""
+        if self.polyphase:
+            return self.polyphase.cells
+        return len(self.phases) if self.phases else 1
+
+    def elements(self, first: int, last: int) -> tuple[int, int]:
+        """Return the elements [start, stop) that the cells [first, last) are made of."""
+        if self.polyphase:
+            return self.polyphase.elements_between(first, last, self.size)
+        span = self.span
+        known = (*span.whole.numbers, tuple(span.method))
+        start, stop = sampling.tap_range(*known, *span.cells(first, last))
+        return start - span.start, stop - span.start
+
+    @functools.cached_property
+    def polyphase(self) -> Polyphase | None:
+        """The phases of the axis, where they are few and long."""
+        sizes = (self.size, self.output, self.n_taps)
+        return find_polyphase(*sizes, self._period, self.weighted_taps)
 
     @property
     def _period(self) -> tuple[int, int] | None:
