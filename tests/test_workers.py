@@ -204,3 +204,12 @@ def test_what_is_small_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not ours()
         ux.nearest_unpool(np.ones((16, 16, 32, 32), np.float32), 2)
         assert len(ours()) == 1
+
+
+@pytest.mark.parametrize("call", [ux.linear_unpool, ux.cubic_unpool, ux.nearest_unpool])
+def test_the_rows_of_one_large_plane_are_shared(call: Any) -> None:
+    x = np.random.default_rng(0).standard_normal((600, 600), dtype=np.float32)
+    wanted = call(x, (2, 2)).tobytes()
+    with ux.set_workers(2):
+        assert call(x, (2, 2)).tobytes() == wanted
+        assert len(ours()) == 1

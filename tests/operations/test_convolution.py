@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import unpool_xp as ux
 from tests.conftest import Target
 from tests.support.closeness import assert_close
 from tests.support.strategies import convolutions, examples, real_values, seeds
 from unpool_xp import reference
+from unpool_xp._impl import conv_transpose
 from unpool_xp.capabilities import why_not
 
 
@@ -76,3 +78,23 @@ def test_padding_may_be_as_long_as_the_kernel(
     x, weight = np.arange(1.0, 5.0).reshape(1, 1, 4), np.ones((1, 1, kernel))
     got = target(ux.conv_transpose, x, weight, stride=2, padding=padding)
     assert got.tolist() == [[wanted]]
+
+
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_few_elements_for_each_channel_are_not_put_side_by_side(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used, phases = [], conv_transpose.conv_transpose_phases
+    monkeypatch.setattr(
+        conv_transpose, "conv_transpose_phases", lambda *a: used.append(a) or phases(*a)
+    )
+    weight = np.random.default_rng(0).standard_normal((4, 4, 4, 4))
+    for n, count in ((3, 0), (4, 1)):  # 9 and 16 elements for 4 channels
+        x = np.random.default_rng(1).standard_normal((1, 4, n, n))
+        arrays = (x, weight) if library == "numpy" else map(torch.from_numpy, (x, weight))
+        options: dict[str, Any] = {"stride": (2, 2), "padding": ((1, 1), (1, 1)), "groups": 1}
+        options |= {"output_padding": (0, 0), "dilation": (1, 1)}
+        got = ux.conv_transpose(*arrays, **options)
+        wanted = reference.conv_transpose(x, weight, **options)
+        np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-10)
+        assert len(used) == count

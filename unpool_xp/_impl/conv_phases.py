@@ -22,6 +22,9 @@ from unpool_xp._plan.transposed import ConvTransposeAxis
 
 # Input channels per output channel; above this, im2col costs too much memory.
 _MAX_CHANNEL_RATIO = 1
+# Elements of x in each channel, over all planes, per input channel; with fewer it takes longer to
+# put the weights in order than to add up what overlaps: up to 4 times.
+_MIN_CELLS_PER_CHANNEL = 4
 
 
 def is_applicable(
@@ -35,6 +38,7 @@ def is_applicable(
         and in_channels <= _MAX_CHANNEL_RATIO * out_channels
         and 0 not in x.shape
         and info.traits.fast_path
+        and math.prod(x.shape) >= _MIN_CELLS_PER_CHANNEL * in_channels**2
         # At the borders padding zeros are multiplied by weights: 0 * inf would be NaN.
         and bool(info.xp.all(info.xp.isfinite(weight)))
     )
