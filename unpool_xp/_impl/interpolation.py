@@ -4,7 +4,7 @@ There are more forms than one, for what each of them wins on one core of an Inte
 those of a decoder, float32, a factor of 2.
 
 - A matrix product for small arrays: 3.8x on NumPy and PyTorch, (1, 16, 16, 16).
-- On the CPU by phases, where weights repeat (`write_polyphase`): on NumPy 1.7x for linear and cubic
+- On the CPU by phases, where weights repeat (`_write_polyphase`): on NumPy 1.7x, linear and cubic,
   over slices and elements by index, (4, 64, 56, 56), and 2x and 2.5x, an image of (540, 960).
 - Whole linear factors by slices elsewhere, and on PyTorch, which blends two in one pass if these
   are finite: 2.3x or more, (4, 64, 112, 112). All other axes, and those under torch.compile, take
@@ -22,10 +22,17 @@ from unpool_xp._array.blocks import planes_and_cells_per_block, run_blocks
 from unpool_xp._array.compat import Array, cast, compute_dtype, copied
 from unpool_xp._array.gather import take
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import blend, blend_into, differences_are_finite, item, matmul, quiet
-from unpool_xp._array.views import axis_slice, cached_array, interleave
+from unpool_xp._array.numeric import (
+    as_dtype,
+    blend,
+    blend_into,
+    differences_are_finite,
+    item,
+    matmul,
+    quiet,
+)
+from unpool_xp._array.views import as_line, axis_slice, cached_array, interleave
 from unpool_xp._impl.fused import can_fuse_phases, fused_interpolation
-from unpool_xp._impl.polyphase import write_polyphase
 from unpool_xp._plan.polyphase import Polyphase
 from unpool_xp._plan.resize import InterpolatedAxis, InterpolationPlan, Phase
 
@@ -160,7 +167,7 @@ def _write_axis(
     """Write the cells [first, last) of an axis from its elements from `origin` on."""
     first, last, origin = span
     if polyphase is not None:
-        right = write_polyphase(info, x, axis, polyphase, (first, last), origin, target)
+        right = _write_polyphase(info, x, axis, polyphase, (first, last), origin, target)
         for start, stop in ((first, right[0]), (right[1], last)):
             if start < stop:
                 cells = axis_slice(axis.axis, slice(start - first, stop - first))
@@ -223,6 +230,76 @@ def _neighbours(
     start, stop = first + before + shift, last - after + shift
     low, high = (x[axis_slice(axis.axis, slice(start + i, max(stop, start) + i))] for i in range(2))
     return low, high, before, after
+
+
+# --- by phases, where weights repeat --------------------------------------------------------------
+
+
+def _write_polyphase(
+    info: InputInfo,
+    x: Array,
+    axis: InterpolatedAxis,
+    polyphase: Polyphase,
+    cells: tuple[int, int],
+    origin: int,
+    target: Array,
+) -> tuple[int, int]:
+    """Write the cells [first, last) of an axis, times its unit; return which of them are right.
+
+    `first` is a multiple of the period, and `x` has the elements from `origin` on. Wrong are cells
+    of a cubic near the ends.
+    """
+    dim, beyond, (first, last) = axis.axis, 0, cells
+    source, place = x, target
+    if dim == -1 and cells == (0, axis.size * polyphase.cells):
+        # All lines as one. What mixes the end of one with the start of the next is written again.
+        line, target_line = as_line(info, x), as_line(info, target)
+        if line is not None and target_line is not None:
+            source, place, beyond = line, target_line, line.shape[0] - axis.size
+    products: dict[float, Array] = {}
+
+    def product(offset: int, weight: float, start: int, stop: int) -> Array:
+        weight = as_dtype(info, weight, x.dtype)  # in which two phases have it
+        elements = polyphase.elements_at(offset, start, stop)
+        chosen = axis_slice(dim, _moved(elements, -origin))
+        if weight == 1:
+            return source[chosen]
+        if polyphase.elements > 1:
+            return source[chosen] * weight
+        if weight not in products:
+            products[weight] = source * weight
+        return products[weight][chosen]
+
+    for phase, taps in enumerate(polyphase.taps):
+        begin, start, stop, end = polyphase.periods(phase, first, last)
+        if start < stop:
+            written = polyphase.cells_of(phase, start, stop + beyond)
+            shares = [product(*tap, start, stop + beyond) for tap in taps]
+            _write_sum(info, shares, place[axis_slice(dim, _moved(written, -first))])
+        if axis.n_taps > 2:
+            continue
+        for element, periods in ((slice(1), (begin, start)), (slice(-1, None), (stop, end))):
+            if periods[0] < periods[1]:
+                written = _moved(polyphase.cells_of(phase, *periods), -first)
+                target[axis_slice(axis.axis, written)] = (
+                    x[axis_slice(axis.axis, element)] * polyphase.unit
+                )
+    return polyphase.complete(first, last) if axis.n_taps > 2 else cells
+
+
+def _moved(chosen: slice, by: int) -> slice:
+    return slice(chosen.start + by, chosen.stop + by, chosen.step)
+
+
+def _write_sum(info: InputInfo, shares: list[Array], output: Array) -> None:
+    """Set `output` to the sum of the shares, added up in their order."""
+    if len(shares) == 1:
+        output[...] = shares[0]
+        return
+    total, *others = shares
+    for number, share in enumerate(others[:-1]):
+        total = info.xp.add(total, share, out=total) if number else total + share
+    info.xp.add(total, others[-1], out=output)
 
 
 # --- made as a whole ------------------------------------------------------------------------------
