@@ -28,7 +28,8 @@ extensions = [
     "generated_tables",
     "gallery",
 ]
-exclude_patterns = ["_build", "examples/*.py"]
+# The last would load scripts from a network.
+exclude_patterns = ["_build", "examples/*.py", "sg_execution_times.rst"]
 templates_path = ["_templates"]
 nitpicky = True  # a link that leads nowhere is a warning, and a warning fails the build
 pygments_style = "friendly"
@@ -48,7 +49,6 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_signature": False,
-    "write_computation_times": False,  # a page that loads from a network
 }
 
 html_theme = "pydata_sphinx_theme"
