@@ -21,15 +21,19 @@ import unpool_xp as ux
 from tests.support.calls import CALLS, every_call, outputs
 from unpool_xp import workers
 from unpool_xp._array import blocks
+from unpool_xp._plan import cache
 
 X = np.random.default_rng(0).standard_normal((6, 4, 31, 33)).astype(np.float32)
 
 
 @pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Share what is small, too, in many blocks."""
     monkeypatch.setattr(blocks, "_MIN_SHARED", 1)
     monkeypatch.setattr(blocks, "_BLOCK", 2000)
+    cache.clear()  # what is ready has decided already
+    yield
+    cache.clear()
 
 
 def ours() -> list[str]:
@@ -75,10 +79,12 @@ def test_any_shape_gives_the_same_bits(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "_MIN_SHARED", 1)
         patch.setattr(blocks, "_BLOCK", block)
+        cache.clear()
         wanted = compute()
         for number in (2, 4):
             with ux.set_workers(number):
                 assert compute() == wanted
+    cache.clear()
 
 
 def test_threads_share_the_work_and_end_with_the_block(small_blocks: None) -> None:
@@ -90,7 +96,7 @@ def test_threads_share_the_work_and_end_with_the_block(small_blocks: None) -> No
             both.wait()  # one thread alone would never get here twice
 
     with ux.set_workers(2):
-        workers.run_shared(compute, range(5))
+        workers.run_shared(workers.current_scope(), compute, range(5))
         assert len(ours()) == 1
     assert len(seen) == 2
     assert not ours()
@@ -109,7 +115,7 @@ def test_an_error_of_one_ends_the_others_and_is_raised() -> None:
         done.append(start)
 
     with ux.set_workers(2), pytest.raises(ValueError, match="of the fourth"):
-        workers.run_shared(compute, range(100_000))
+        workers.run_shared(workers.current_scope(), compute, range(100_000))
     assert len(done) < 100_000
     indices = np.full(X.shape, 9999)
     with ux.set_workers(2), pytest.raises(IndexError, match="outside"):
@@ -202,7 +208,11 @@ def test_what_is_small_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
         for function, arrays, options in CALLS:
             function(*arrays, **options)
         assert not ours()
-        ux.nearest_unpool(np.ones((16, 16, 32, 32), np.float32), 2)
+    large = np.ones((16, 16, 32, 32), np.float32)
+    ux.nearest_unpool(large, 2)  # what this makes ready asks each time
+    assert not ours()
+    with ux.set_workers(2):
+        ux.nearest_unpool(large, 2)
         assert len(ours()) == 1
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from unpool_xp import _dask as chunked
-from unpool_xp._array.adapted.calls import call_adapted
+from unpool_xp._array.adapted.calls import prepare_call
 from unpool_xp._array.compat import ArrayT
-from unpool_xp._array.namespace import inspect_inputs, require_dtype
+from unpool_xp._array.namespace import Prepared, inspect_inputs, ready, require_dtype
 from unpool_xp._array.numeric import require_one_dtype
-from unpool_xp._impl.conv_transpose import conv_transpose_matmul
+from unpool_xp._impl.conv_transpose import prepare_conv_transpose
 from unpool_xp._plan.arguments import Padding, Sizes
 from unpool_xp._plan.transposed import plan_conv_transpose
 
@@ -85,15 +87,19 @@ def conv_transpose(
     >>> conv_transpose(x, weight, stride=2)
     Array([[[  1.,  10., 102.,  20., 200.]]], dtype=array_api_strict.float64)
     """
+    arrays = (x, weight, bias)
+    options = (stride, padding, output_padding, output_size, groups, dilation)
+    return ready(_prepare, arrays, *options)(*arrays)
+
+
+def _prepare(x: ArrayT, weight: ArrayT, bias: ArrayT | None, *options: Any) -> Prepared[ArrayT]:
+    operation = "conv_transpose"
     named = {"x": x, "weight": weight} | ({} if bias is None else {"bias": bias})
-    info = inspect_inputs("conv_transpose", **named)
-    require_dtype("conv_transpose", info.xp, ("numeric", "computed"), "a numeric", **named)
-    require_one_dtype("conv_transpose", info, **named)
+    info = inspect_inputs(operation, **named)
+    require_dtype(operation, info.xp, ("numeric", "computed"), "a numeric", **named)
+    require_one_dtype(operation, info, **named)
     shapes = (tuple(x.shape), tuple(weight.shape), None if bias is None else tuple(bias.shape))
-    sizes = (*shapes, stride, padding, output_padding, output_size, groups, dilation)
-    plan = info.make_plan(plan_conv_transpose, "conv_transpose", *sizes)
+    plan = info.make_plan(plan_conv_transpose, operation, *shapes, *options)
     if info.traits.is_chunked:
-        return chunked.conv_transpose(plan, *named.values())
-    if not info.traits.library:
-        return call_adapted(conv_transpose_matmul, info, plan, x, weight, bias)
-    return conv_transpose_matmul(info, plan, x, weight, bias)
+        return plan, lambda *_: chunked.conv_transpose(plan, *named.values())
+    return plan, prepare_call(prepare_conv_transpose, info, plan, x, weight, bias)

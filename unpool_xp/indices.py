@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from unpool_xp import _dask as chunked
-from unpool_xp._array.adapted.calls import call_adapted
+from unpool_xp._array.adapted.calls import prepare_call
 from unpool_xp._array.compat import ArrayT
-from unpool_xp._array.namespace import inspect_inputs, require_dtype
-from unpool_xp._impl.index_conventions import convert
+from unpool_xp._array.namespace import Prepared, inspect_inputs, ready, require_dtype
+from unpool_xp._impl.index_conventions import prepare_conversion
 from unpool_xp._plan.arguments import Padding, Shape, Sizes
 from unpool_xp._plan.index_conventions import Convention, plan_convert_indices
 
@@ -84,13 +86,18 @@ def convert_indices(
     >>> convert_indices(xp.asarray([[[[6]]]]), "torch", "matlab", input_shape=(1, 1, 2, 4))
     Array([[[[6]]]], dtype=array_api_strict.int64)
     """
-    info = inspect_inputs("convert_indices", indices=indices)
-    require_dtype("convert_indices", info.xp, ("integral",), "an integer", indices=indices)
-    shapes, sizes = (tuple(indices.shape), input_shape), (kernel_size, stride, padding, dilation)
-    given = ("convert_indices", source, target, *shapes, *sizes)
-    plan = info.make_plan(plan_convert_indices, *given)
+    options = (source, target, input_shape, kernel_size, stride, padding, dilation)
+    return ready(_prepare, (indices,), *options)(indices)
+
+
+def _prepare(
+    indices: ArrayT, source: str, target: str, input_shape: Any, *sizes: Any
+) -> Prepared[ArrayT]:
+    operation = "convert_indices"
+    info = inspect_inputs(operation, indices=indices)
+    require_dtype(operation, info.xp, ("integral",), "an integer", indices=indices)
+    given = (source, target, tuple(indices.shape), input_shape, *sizes)
+    plan = info.make_plan(plan_convert_indices, operation, *given)
     if info.traits.is_chunked:
-        return chunked.convert_indices(info, plan, indices)
-    if not info.traits.library:
-        return call_adapted(convert, info, plan, indices, dtype=info.index_dtype)
-    return convert(info, plan, indices, info.index_dtype)
+        return plan, lambda indices: chunked.convert_indices(info, plan, indices)
+    return plan, prepare_call(prepare_conversion, info, plan, indices, dtype=info.index_dtype)

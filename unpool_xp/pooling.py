@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, NamedTuple
 
 from unpool_xp import _dask as chunked
-from unpool_xp._array.adapted.calls import call_adapted
+from unpool_xp._array.adapted.calls import prepare_call
 from unpool_xp._array.compat import ArrayT
-from unpool_xp._array.namespace import inspect_inputs, require_dtype
+from unpool_xp._array.namespace import Prepared, inspect_inputs, ready, require_dtype
 from unpool_xp._array.views import region_starts
-from unpool_xp._impl.avg_pool import window_means
-from unpool_xp._impl.fractional_pool import region_maxima
-from unpool_xp._impl.max_pool import window_maxima
+from unpool_xp._impl.avg_pool import prepare_means
+from unpool_xp._impl.fractional_pool import prepare_region_maxima
+from unpool_xp._impl.max_pool import prepare_maxima
 from unpool_xp._plan.adaptive import (
     OutputSizes,
     plan_adaptive_avg_pool,
@@ -19,7 +20,7 @@ from unpool_xp._plan.adaptive import (
 )
 from unpool_xp._plan.arguments import Padding, Scales, Sizes
 from unpool_xp._plan.fractional import plan_fractional_sizes, plan_regions
-from unpool_xp._plan.windows import plan_avg_pool, plan_max_pool
+from unpool_xp._plan.windows import AvgPoolPlan, MaxPoolPlan, plan_avg_pool, plan_max_pool
 
 __all__ = [
     "MaxPooled",
@@ -114,17 +115,8 @@ def max_pool(
     >>> pooled.indices
     Array([[3]], dtype=array_api_strict.int64)
     """
-    info = inspect_inputs("max_pool", x=x)
-    require_dtype("max_pool", info.xp, ("integral", "real floating", "computed"), "a real", x=x)
-    sizes = (kernel_size, stride, padding, dilation)
-    plan = info.make_plan(
-        plan_max_pool, "max_pool", tuple(x.shape), *sizes, ceil_mode, info.traits.symbolic_axes
-    )
-    if info.traits.is_chunked:
-        return MaxPooled(*chunked.max_pool(plan, x))
-    if not info.traits.library:
-        return MaxPooled(*call_adapted(window_maxima, info, plan, x))
-    return MaxPooled(*window_maxima(info, plan, x))
+    options = (kernel_size, stride, padding, dilation, ceil_mode)
+    return ready(_prepare_maxima, (x,), "max_pool", *options)(x)
 
 
 def avg_pool(
@@ -195,16 +187,8 @@ def avg_pool(
     >>> avg_pool(xp.asarray([[1.0, 2.0], [3.0, 4.0]]), (2, 2))
     Array([[2.5]], dtype=array_api_strict.float64)
     """
-    info = inspect_inputs("avg_pool", x=x)
-    require_dtype("avg_pool", info.xp, ("real floating",), "a real floating", x=x)
-    sizes = (kernel_size, stride, padding, dilation)
-    modes = (ceil_mode, count_include_pad, divisor, info.traits.symbolic_axes)
-    plan = info.make_plan(plan_avg_pool, "avg_pool", tuple(x.shape), *sizes, *modes)
-    if info.traits.is_chunked:
-        return chunked.avg_pool(plan, x)
-    if not info.traits.library:
-        return call_adapted(window_means, info, plan, x)
-    return window_means(info, plan, x)
+    options = (kernel_size, stride, padding, dilation, ceil_mode, count_include_pad, divisor)
+    return ready(_prepare_means, (x,), "avg_pool", *options)(x)
 
 
 def adaptive_max_pool(x: ArrayT, /, output_size: OutputSizes) -> MaxPooled[ArrayT]:
@@ -250,15 +234,7 @@ def adaptive_max_pool(x: ArrayT, /, output_size: OutputSizes) -> MaxPooled[Array
     >>> adaptive_max_pool(xp.asarray([1.0, 5.0, 2.0, 4.0, 3.0]), (3,)).indices
     Array([1, 1, 3], dtype=array_api_strict.int64)
     """
-    operation = "adaptive_max_pool"
-    info = inspect_inputs(operation, x=x)
-    require_dtype(operation, info.xp, ("integral", "real floating", "computed"), "a real", x=x)
-    plan = info.make_plan(plan_adaptive_max_pool, operation, tuple(x.shape), output_size)
-    if info.traits.is_chunked:
-        return MaxPooled(*chunked.max_pool(plan, x))
-    if not info.traits.library:
-        return MaxPooled(*call_adapted(window_maxima, info, plan, x))
-    return MaxPooled(*window_maxima(info, plan, x))
+    return ready(_prepare_maxima, (x,), "adaptive_max_pool", output_size)(x)
 
 
 def adaptive_avg_pool(x: ArrayT, /, output_size: OutputSizes) -> ArrayT:
@@ -300,15 +276,7 @@ def adaptive_avg_pool(x: ArrayT, /, output_size: OutputSizes) -> ArrayT:
     >>> adaptive_avg_pool(xp.asarray([1.0, 5.0, 2.0, 4.0, 3.0]), (2,))
     Array([2.66666667, 3.        ], dtype=array_api_strict.float64)
     """
-    operation = "adaptive_avg_pool"
-    info = inspect_inputs(operation, x=x)
-    require_dtype(operation, info.xp, ("real floating",), "a real floating", x=x)
-    plan = info.make_plan(plan_adaptive_avg_pool, operation, tuple(x.shape), output_size)
-    if info.traits.is_chunked:
-        return chunked.avg_pool(plan, x, operation)
-    if not info.traits.library:
-        return call_adapted(window_means, info, plan, x)
-    return window_means(info, plan, x)
+    return ready(_prepare_means, (x,), "adaptive_avg_pool", output_size)(x)
 
 
 def fractional_max_pool(
@@ -374,15 +342,48 @@ def fractional_max_pool(
     >>> fractional_max_pool(x, (2,), output_size=(3,), samples=[0.5]).indices
     Array([1, 3, 4], dtype=array_api_strict.int64)
     """
+    sizes = (kernel_size, output_size, output_ratio)
+    return ready(_prepare_region_maxima, (x,), *sizes)(x, samples, seed)
+
+
+_REAL = ("integral", "real floating", "computed")
+
+
+def _prepare_maxima(x: ArrayT, operation: str, *options: Any) -> Prepared[MaxPooled[ArrayT]]:
+    info = inspect_inputs(operation, x=x)
+    require_dtype(operation, info.xp, _REAL, "a real", x=x)
+    plan_windows: Callable[..., MaxPoolPlan] = plan_adaptive_max_pool
+    if operation == "max_pool":
+        plan_windows, options = plan_max_pool, (*options, info.traits.symbolic_axes)
+    plan = info.make_plan(plan_windows, operation, tuple(x.shape), *options)
+    if info.traits.is_chunked:
+        return plan, lambda x: MaxPooled(*chunked.max_pool(plan, x))
+    pool = prepare_call(prepare_maxima, info, plan, x)
+    return plan, lambda x: MaxPooled(*pool(x))
+
+
+def _prepare_means(x: ArrayT, operation: str, *options: Any) -> Prepared[ArrayT]:
+    info = inspect_inputs(operation, x=x)
+    require_dtype(operation, info.xp, ("real floating",), "a real floating", x=x)
+    plan_windows: Callable[..., AvgPoolPlan] = plan_adaptive_avg_pool
+    if operation == "avg_pool":
+        plan_windows, options = plan_avg_pool, (*options, info.traits.symbolic_axes)
+    plan = info.make_plan(plan_windows, operation, tuple(x.shape), *options)
+    if info.traits.is_chunked:
+        return plan, lambda x: chunked.avg_pool(plan, x, operation)
+    return plan, prepare_call(prepare_means, info, plan, x)
+
+
+def _prepare_region_maxima(x: ArrayT, *options: Any) -> Prepared[MaxPooled[ArrayT]]:
     operation = "fractional_max_pool"
     info = inspect_inputs(operation, x=x)
-    require_dtype(operation, info.xp, ("integral", "real floating", "computed"), "a real", x=x)
-    given = (tuple(x.shape), kernel_size, output_size, output_ratio)
-    sizes = info.make_plan(plan_fractional_sizes, operation, *given)
-    starts = region_starts(info, operation, sizes, samples, seed)
-    plan = plan_regions(sizes, starts)
-    if info.traits.is_chunked:
-        return MaxPooled(*chunked.fractional_max_pool(plan, x))
-    if not info.traits.library:
-        return MaxPooled(*call_adapted(region_maxima, info, plan, x))
-    return MaxPooled(*region_maxima(info, plan, x))
+    require_dtype(operation, info.xp, _REAL, "a real", x=x)
+    sizes = info.make_plan(plan_fractional_sizes, operation, tuple(x.shape), *options)
+
+    def pool(x: ArrayT, samples: Any, seed: int | None) -> MaxPooled[ArrayT]:
+        plan = plan_regions(sizes, region_starts(info, operation, sizes, samples, seed))
+        if info.traits.is_chunked:
+            return MaxPooled(*chunked.fractional_max_pool(plan, x))
+        return MaxPooled(*prepare_call(prepare_region_maxima, info, plan, x)(x))
+
+    return sizes, pool

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from unpool_xp import _dask as chunked
-from unpool_xp._array.adapted.calls import call_adapted
+from unpool_xp._array.adapted.calls import prepare_call
 from unpool_xp._array.compat import ArrayT
-from unpool_xp._array.namespace import inspect_inputs, require_dtype
-from unpool_xp._impl.interpolation import interpolate
-from unpool_xp._impl.nearest import repeat_nearest
+from unpool_xp._array.namespace import Prepared, inspect_inputs, ready, require_dtype
+from unpool_xp._impl.interpolation import prepare_interpolation
+from unpool_xp._impl.nearest import prepare_nearest
 from unpool_xp._plan.arguments import Coordinates, Rounding, Scales, Sizes
 from unpool_xp._plan.resize import plan_interpolation, plan_nearest
 
@@ -87,15 +87,8 @@ def nearest_unpool(
            [3, 3, 4, 4],
            [3, 3, 4, 4]], dtype=array_api_strict.int64)
     """
-    info = inspect_inputs("nearest_unpool", x=x)
-    require_dtype("nearest_unpool", info.xp, ("bool", "numeric"), "a bool or numeric", x=x)
-    sizes = (tuple(x.shape), scale_factor, output_size)
-    plan = info.make_plan(plan_nearest, "nearest_unpool", *sizes, coordinates, rounding)
-    if info.traits.is_chunked:
-        return chunked.nearest_unpool(plan, x)
-    if not info.traits.library:
-        return call_adapted(repeat_nearest, info, plan, x)
-    return repeat_nearest(info, plan, x)
+    options = (scale_factor, output_size, coordinates, rounding)
+    return ready(_prepare_nearest, (x,), *options)(x)
 
 
 def linear_unpool(
@@ -166,8 +159,8 @@ def linear_unpool(
     >>> linear_unpool(xp.asarray([0.0, 1.0, 2.0]), (2,))
     Array([0. , 0.5, 1. , 1.5, 2. , 2. ], dtype=array_api_strict.float64)
     """
-    options = (coordinates, antialias, exclude_outside)
-    return _interpolate("linear_unpool", x, scale_factor, output_size, *options)
+    options = (scale_factor, output_size, coordinates, antialias, exclude_outside)
+    return ready(_prepare_interpolation, (x,), "linear_unpool", *options)(x)
 
 
 def cubic_unpool(
@@ -240,23 +233,24 @@ def cubic_unpool(
             0.203125 ,  0.796875 ,  1.0703125,
             1.0234375,  1.       ], dtype=array_api_strict.float64)
     """
-    options = (coordinates, antialias, exclude_outside, coefficient)
-    return _interpolate("cubic_unpool", x, scale_factor, output_size, *options)
+    options = (scale_factor, output_size, coordinates, antialias, exclude_outside, coefficient)
+    return ready(_prepare_interpolation, (x,), "cubic_unpool", *options)(x)
 
 
-def _interpolate(
-    operation: str,
-    x: ArrayT,
-    scale_factor: Scales | None,
-    output_size: Sizes | None,
-    *options: Any,
-) -> ArrayT:
+def _prepare_nearest(x: ArrayT, *options: Any) -> Prepared[ArrayT]:
+    operation = "nearest_unpool"
+    info = inspect_inputs(operation, x=x)
+    require_dtype(operation, info.xp, ("bool", "numeric"), "a bool or numeric", x=x)
+    plan = info.make_plan(plan_nearest, operation, tuple(x.shape), *options)
+    if info.traits.is_chunked:
+        return plan, lambda x: chunked.nearest_unpool(plan, x)
+    return plan, prepare_call(prepare_nearest, info, plan, x)
+
+
+def _prepare_interpolation(x: ArrayT, operation: str, *options: Any) -> Prepared[ArrayT]:
     info = inspect_inputs(operation, x=x)
     require_dtype(operation, info.xp, ("real floating",), "a real floating", x=x)
-    sizes = (tuple(x.shape), scale_factor, output_size)
-    plan = info.make_plan(plan_interpolation, operation, *sizes, *options)
+    plan = info.make_plan(plan_interpolation, operation, tuple(x.shape), *options)
     if info.traits.is_chunked:
-        return chunked.interpolate(operation, plan, x)
-    if not info.traits.library:
-        return call_adapted(interpolate, info, plan, x)
-    return interpolate(info, plan, x)
+        return plan, lambda x: chunked.interpolate(operation, plan, x)
+    return plan, prepare_call(prepare_interpolation, info, plan, x)

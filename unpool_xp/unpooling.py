@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from unpool_xp import _dask as chunked
-from unpool_xp._array.adapted.calls import call_adapted
+from unpool_xp._array.adapted.calls import prepare_call
 from unpool_xp._array.compat import ArrayObject, ArrayT
-from unpool_xp._array.namespace import inspect_inputs, require_dtype, require_indices
-from unpool_xp._impl.max_unpool import scatter_into_interpolation, scatter_maxima
+from unpool_xp._array.namespace import (
+    Prepared,
+    inspect_inputs,
+    ready,
+    require_dtype,
+    require_indices,
+)
+from unpool_xp._impl.max_unpool import prepare_interpolated_scatter, prepare_scatter
 from unpool_xp._plan.arguments import Padding, Scales, Sizes, check_bool, check_choice
 from unpool_xp._plan.fractional import plan_fractional_unpool
 from unpool_xp._plan.transposed import plan_max_unpool
@@ -92,22 +98,9 @@ def max_unpool(
     Array([[0, 0],
            [0, 4]], dtype=array_api_strict.int64)
     """
-    info = inspect_inputs("max_unpool", values=values, indices=indices)
-    require_indices("max_unpool", info, values, indices)
-    check_choice("max_unpool", "duplicates", duplicates, ("any", "sum"))
-    check_bool("max_unpool", "check_indices", check_indices)
-    add = duplicates == "sum"
-    kinds, kind = (("numeric",), "a numeric") if add else (("bool", "numeric"), "a bool or numeric")
-    require_dtype("max_unpool", info.xp, (*kinds, "computed"), kind, values=values)
-    sizes = (tuple(values.shape), kernel_size, stride, padding, dilation, output_size)
-    plan = info.make_plan(plan_max_unpool, "max_unpool", *sizes)
-    if info.traits.is_chunked:
-        return chunked.max_unpool(plan, values, indices, add=add)
-    if not info.traits.library:
-        return call_adapted(
-            scatter_maxima, info, plan, values, indices, add=add, check=check_indices
-        )
-    return scatter_maxima(info, plan, values, indices, add=add, check=check_indices)
+    sizes = (kernel_size, stride, padding, dilation, output_size)
+    arrays, modes = (values, indices), (duplicates, check_indices)
+    return ready(_prepare_max_unpool, arrays, *modes, *sizes)(values, indices)
 
 
 def fractional_max_unpool(
@@ -167,16 +160,38 @@ def fractional_max_unpool(
     >>> fractional_max_unpool(xp.asarray([0.0, 2.0]), xp.asarray([1, 2]), output_size=(4,))
     Array([0., 0., 2., 2.], dtype=array_api_strict.float64)
     """
+    sizes = (scale_factor, output_size)
+    return ready(_prepare_fractional, (values, indices), *sizes)(values, indices)
+
+
+def _prepare_max_unpool(
+    values: ArrayT, indices: ArrayObject, duplicates: Any, check_indices: bool, *sizes: Any
+) -> Prepared[ArrayT]:
+    operation = "max_unpool"
+    info = inspect_inputs(operation, values=values, indices=indices)
+    require_indices(operation, info, values, indices)
+    check_choice(operation, "duplicates", duplicates, ("any", "sum"))
+    check_bool(operation, "check_indices", check_indices)
+    add = duplicates == "sum"
+    kinds, kind = (("numeric",), "a numeric") if add else (("bool", "numeric"), "a bool or numeric")
+    require_dtype(operation, info.xp, (*kinds, "computed"), kind, values=values)
+    plan = info.make_plan(plan_max_unpool, operation, tuple(values.shape), *sizes)
+    if info.traits.is_chunked:
+        return plan, lambda values, indices: chunked.max_unpool(plan, values, indices, add=add)
+    options = {"add": add, "check": check_indices}
+    return plan, prepare_call(prepare_scatter, info, plan, values, indices, **options)
+
+
+def _prepare_fractional(
+    values: ArrayT, indices: ArrayObject | None, *sizes: Any
+) -> Prepared[ArrayT]:
     named = {"values": values} if indices is None else {"values": values, "indices": indices}
     operation = "fractional_max_unpool"
     info = inspect_inputs(operation, **named)
     require_dtype(operation, info.xp, ("real floating",), "a real floating", values=values)
-    sizes = (tuple(values.shape), scale_factor, output_size)
-    plan = info.make_plan(plan_fractional_unpool, operation, *sizes)
+    plan = info.make_plan(plan_fractional_unpool, operation, tuple(values.shape), *sizes)
     if indices is not None:
         require_indices(operation, info, values, indices)
     if info.traits.is_chunked:
-        return chunked.fractional_max_unpool(plan, values, indices)
-    if not info.traits.library:
-        return call_adapted(scatter_into_interpolation, info, plan, values, indices)
-    return scatter_into_interpolation(info, plan, values, indices)
+        return plan, lambda *arrays: chunked.fractional_max_unpool(plan, *arrays)
+    return plan, prepare_call(prepare_interpolated_scatter, info, plan, values, indices)

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import operator
 import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from unpool_xp._plan.arguments import as_index
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["get_workers", "set_workers"]
 
 VARIABLE = "UNPOOL_XP_WORKERS"
 
 
-class _Scope:
+class Scope:
     """The workers of one thread for some time, whose threads start when they are needed."""
 
     def __init__(self, workers: int) -> None:
@@ -36,6 +38,8 @@ class _Scope:
     def executor(self) -> ThreadPoolExecutor:
         """Return what runs all shares but the caller's own."""
         if self._executor is None:
+            from concurrent.futures import ThreadPoolExecutor
+
             self._executor = ThreadPoolExecutor(self.workers - 1, thread_name_prefix="unpool_xp")
         return self._executor
 
@@ -45,8 +49,8 @@ class _Scope:
             self._executor.shutdown()
 
 
-_scope: ContextVar[_Scope | None] = ContextVar("unpool_xp_workers", default=None)
-_of_environment: dict[int, _Scope] = {}  # by how many workers it asks for
+_scope: ContextVar[Scope | None] = ContextVar("unpool_xp_workers", default=None)
+_of_environment: dict[int, Scope] = {}  # by how many workers it asks for
 
 
 @contextlib.contextmanager
@@ -93,7 +97,7 @@ def set_workers(workers: int) -> Iterator[None]:
     >>> y.shape
     (4, 64, 224, 224)
     """
-    scope = _Scope(_plain_count("set_workers: workers", workers))
+    scope = Scope(_plain_count("set_workers: workers", workers))
     token = _scope.set(scope)
     try:
         yield
@@ -126,44 +130,46 @@ def get_workers() -> int:
     ...     ux.get_workers()
     3
     """
-    return _current().workers
+    return current_scope().workers
 
 
-def _current() -> _Scope:
+def current_scope() -> Scope:
+    """Return the workers of this thread."""
     scope = _scope.get()
     if scope is not None:
-        return scope if scope.is_own else _ALONE
+        return scope if scope.is_own else ALONE
     text = os.environ.get(VARIABLE)
     if not text or threading.current_thread() is not threading.main_thread():
-        return _ALONE
+        return ALONE
+    import multiprocessing
+
     # A process that joblib or multiprocessing has started is one of several.
     if multiprocessing.current_process().name != "MainProcess":
-        return _ALONE
+        return ALONE
     try:
         workers = _plain_count(VARIABLE, int(text))
     except ValueError as error:
         raise ValueError(f"{VARIABLE}={text!r} must be a number of workers, such as 2") from error
     scope = _of_environment.get(workers)
     if scope is None or not scope.is_own:
-        scope = _of_environment[workers] = _Scope(workers)
+        scope = _of_environment[workers] = Scope(workers)
     return scope
 
 
 def _plain_count(name: str, workers: int) -> int:
-    if isinstance(workers, bool) or not hasattr(workers, "__index__"):
+    number, cores = as_index(workers), os.cpu_count() or 1
+    if number is None:
         raise TypeError(f"{name}={workers!r} must be an integer")
-    number, cores = operator.index(workers), os.cpu_count() or 1
     if number == 0 or number < -cores:
         raise ValueError(f"{name}={workers!r} must be at least 1, or from -1 to -{cores}")
     return number if number > 0 else cores + 1 + number
 
 
-_ALONE = _Scope(1)
+ALONE = Scope(1)
 
 
-def run_shared(compute: Callable[[int], None], starts: Sequence[int]) -> None:
+def run_shared(scope: Scope, compute: Callable[[int], None], starts: Sequence[int]) -> None:
     """Call a function with each of these numbers, on as many threads as there are workers."""
-    scope = _current()
     number = min(scope.workers, len(starts))
     if number < 2:
         for start in starts:
@@ -184,9 +190,11 @@ def run_shared(compute: Callable[[int], None], starts: Sequence[int]) -> None:
             left.clear()
             raise
 
+    from concurrent.futures import wait
+
     executor = scope.executor()
     others: list[Any] = [executor.submit(take_and_compute) for _ in range(number - 1)]
-    token = _scope.set(_ALONE)  # what it calls starts no others
+    token = _scope.set(ALONE)  # what it calls starts no others
     try:
         take_and_compute()
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,14 @@ from unpool_xp._plan.windows import plan_windows
 rng = np.random.default_rng(0)
 X = rng.standard_normal((3, 7, 11, 10), dtype=np.float32)
 WEIGHT = rng.standard_normal((7, 5, 4, 3), dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def decided_anew() -> Iterator[None]:
+    """What is ready for a kind of call was decided with the constants of its time."""
+    cache.clear()
+    yield
+    cache.clear()
 
 
 def weight_of(x: Any) -> Any:
@@ -76,6 +84,7 @@ def test_pieces_give_the_whole(
     x = given if library == "numpy" else torch.from_numpy(given)
     monkeypatch.setattr(blocks, "_BLOCK", 2**40)
     whole = CALLS[name](x)
+    cache.clear()  # what is ready has decided for the whole
     monkeypatch.setattr(conv_transpose, "_LARGE_PLANE", 0)
     for constant, value in (("_BLOCK", block), ("_SHARED_BLOCK", block), ("_ALLOCATOR_CACHE", 0)):
         monkeypatch.setattr(blocks, constant, value)
@@ -106,12 +115,12 @@ def test_a_batch_goes_through_in_some_planes_if_these_are_few_else_in_rows(
     sizes = []
     monkeypatch.setattr(blocks, "_BLOCK", block)
 
-    def compute(_: Any, x: Any) -> tuple[Any]:
+    def compute(x: Any) -> tuple[Any]:
         sizes.append(x.shape[0])
         return (x,)
 
-    axes = plan_windows("max_pool", X.shape, 1, None, 0, 1, False)
-    (same,) = blocks.map_window_blocks(inspect_inputs("max_pool", x=X), compute, axes, X, 1.0)
+    axes, info = plan_windows("max_pool", X.shape, 1, None, 0, 1, False), inspect_inputs("p", x=X)
+    (same,) = blocks.by_window_blocks(info, lambda _: compute, axes, X, 1.0)(X)
     assert np.array_equal(same, X)
     assert sizes == planes
 
@@ -125,9 +134,9 @@ def test_windows_stacked_give_what_windows_folded_give(
     given[rng.random(X.shape) < 0.4] = special
     x = given if library == "numpy" else torch.from_numpy(given)
     for options in ({"stride": 2, "padding": 1}, {"dilation": 2, "ceil_mode": True}, {}):
-        cache.clear()  # a plan keeps what was chosen for it
+        cache.clear()
         with monkeypatch.context() as patched:
-            patched.setattr(max_pool, "_max_pool_stacked", never)
+            patched.setattr(max_pool, "_stacked", never)
             patched.setattr(max_pool, "_MAX_WINDOW_SIZE", 0)
             folded = ux.max_pool(x, 3, **options)
         cache.clear()

@@ -22,7 +22,7 @@ from tests.support.strategies import (
     values,
 )
 from unpool_xp import reference
-from unpool_xp._array import elementwise
+from unpool_xp._array import elementwise, namespace
 from unpool_xp._array.namespace import inspect_inputs
 from unpool_xp._impl import fused, interpolation
 
@@ -151,6 +151,7 @@ def taken_for_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (elementwise, fused):
         monkeypatch.setattr(module, "is_fused", is_fused)
     monkeypatch.setattr(elementwise, "_kernels", {})
+    monkeypatch.setattr(namespace, "find_kinds", lambda arrays: None)  # nothing is kept for a CPU's
     # What is small is a matrix product on the CPU, and on no GPU.
     monkeypatch.setattr(interpolation, "_should_multiply", lambda *_: False)
 

@@ -132,5 +132,6 @@ def fake_cupy(monkeypatch: pytest.MonkeyPatch) -> FakeCuPy:
     module = SimpleNamespace(fuse=fake.fuse, ndarray=type("ndarray", (), {}))
     monkeypatch.setitem(sys.modules, "cupy", module)  # type: ignore[arg-type]
     monkeypatch.setattr(namespace, "_numpy_info", lambda: info)
+    monkeypatch.setattr(namespace, "find_kinds", lambda arrays: None)  # nothing is kept for NumPy's
     monkeypatch.setattr(elementwise, "_kernels", {})
     return fake

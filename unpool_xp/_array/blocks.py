@@ -11,51 +11,67 @@ from unpool_xp._array.compat import Array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_slice
 from unpool_xp._plan.arguments import Shape
-from unpool_xp.workers import get_workers, run_shared
+from unpool_xp.workers import ALONE, Scope, current_scope, run_shared
 
 
-def should_block(info: InputInfo, x: Array, growth: float) -> bool:
-    """Return whether processing x in cache-sized blocks is faster, or shared by several workers.
+def largest_bytes(info: InputInfo, x: Array, growth: float) -> float:
+    """Return the bytes of the largest array, `growth` times x if that is more; 0 where none counts.
 
-    `growth` is the size of the largest array in between, or output, over that of x.
+    Only eager arrays of the host without gradient are processed in blocks.
     """
-    if not info.traits.fast_path:
-        return False
-    size = x.nbytes * max(growth, 1.0)
-    if size >= 3 * _BLOCK:
-        return True
-    return info.traits.library == "numpy" and size >= _MIN_SHARED and get_workers() > 1
+    return x.nbytes * max(growth, 1.0) if info.traits.fast_path else 0
 
 
-def run_blocks(info: InputInfo, compute: Callable[[int], None], starts: range) -> None:
-    """Call a function for each block by where it starts; of NumPy's, workers share them."""
-    if info.traits.library == "numpy":
-        run_shared(compute, starts)
-    else:
-        for start in starts:
-            compute(start)
+def sharing(info: InputInfo, n_bytes: float) -> Scope:
+    """Return the workers that share so many bytes: one, but for large arrays of NumPy.
+
+    They are asked for once a call, and handed on.
+    """
+    return current_scope() if _may_share(info, n_bytes) else ALONE
 
 
-def planes_per_cache_block(info: InputInfo, x: Array, plane_bytes: int) -> int:
+def _may_share(info: InputInfo, n_bytes: float) -> bool:
+    return info.traits.library == "numpy" and n_bytes >= _MIN_SHARED
+
+
+def may_block(info: InputInfo, n_bytes: float) -> bool:
+    """Return whether arrays of so many bytes are processed in blocks, with workers enough."""
+    return n_bytes >= 3 * _BLOCK or _may_share(info, n_bytes)
+
+
+def should_block(n_bytes: float, scope: Scope) -> bool:
+    """Return whether so many bytes are processed in blocks: faster, or shared by workers."""
+    return n_bytes >= 3 * _BLOCK or scope.workers > 1
+
+
+def run_blocks(
+    compute: Callable[[int, int], None], count: int, step: int, scope: Scope = ALONE
+) -> None:
+    """Call a function for each block [first, last) of so many cells; workers share them."""
+
+    def compute_block(first: int) -> None:
+        compute(first, min(first + step, count))
+
+    run_shared(scope, compute_block, range(0, count, step))
+
+
+def planes_per_cache_block(
+    info: InputInfo, planes: int, plane_bytes: float, scope: Scope = ALONE
+) -> int:
     """Return how many planes of so many bytes to work on at a time: all, where that is no gain."""
-    planes = max(int(x.shape[0]), 1)
-    return _per_block(info, planes, plane_bytes) if info.traits.library == "numpy" else planes
-
-
-def planes_per_block(info: InputInfo, x: Array, cells: int) -> int:
-    """Return how many planes of x to work on at a time, where each has so many cells in between."""
-    return _per_block(info, x.shape[0], cells * x.dtype.itemsize)
+    planes = max(planes, 1)
+    return per_block(info, planes, plane_bytes, scope) if info.traits.library == "numpy" else planes
 
 
 def planes_and_cells_per_block(
-    info: InputInfo, planes: int, count: int, plane_bytes: float
+    info: InputInfo, planes: int, count: int, plane_bytes: float, scope: Scope
 ) -> tuple[int, int]:
     """Return how many planes to work on at a time, and how many cells along their first axis.
 
     `count` is how many cells there are, `plane_bytes` what lies in between for a plane.
     """
-    step = _per_block(info, planes, plane_bytes)
-    return step, count if step > 1 else _per_block(info, count, plane_bytes / max(count, 1))
+    step = per_block(info, planes, plane_bytes, scope)
+    return step, count if step > 1 else per_block(info, count, plane_bytes / max(count, 1), scope)
 
 
 class AxisWindows(Protocol):
@@ -80,84 +96,93 @@ class AxisWindows(Protocol):
 AxisWindowsT = TypeVar("AxisWindowsT", bound=AxisWindows)
 
 
-def map_window_blocks(
+def by_window_blocks(
     info: InputInfo,
-    compute: Callable[[tuple[AxisWindowsT, ...], Array], tuple[Array, ...]],
+    prepare: Callable[[tuple[AxisWindowsT, ...]], Callable[[Array], tuple[Array, ...]]],
     axes: tuple[AxisWindowsT, ...],
     x: Array,
     growth: float,
     *,
     same_in_planes: bool = True,
-) -> tuple[Array, ...]:
-    """Return what is computed of the windows of x: some planes at a time, of large ones in parts.
+) -> Callable[[Array], tuple[Array, ...]]:
+    """Return what computes the windows of x: some planes at a time, of large ones in parts.
 
-    `growth` is the size of the largest array in between, or output, over that of x.
+    `prepare` makes of windows what computes them. `growth` is the size of the largest array in
+    between, or output, over that of x.
     """
-    if not should_block(info, x, growth):
-        return compute(axes, x)
+    whole, n_bytes = prepare(axes), largest_bytes(info, x, growth)
+    if not may_block(info, n_bytes):
+        return whole
     longest = max(axes, key=lambda windows: windows.count)
     axis, count = longest.axis, longest.count
 
-    def compute_plane(x: Array) -> tuple[Array, ...]:
+    def compute_plane(x: Array, scope: Scope) -> tuple[Array, ...]:
         size = math.prod(x.shape) * max(growth, 1.0) * x.dtype.itemsize
-        step = _per_block(info, count, size / count)
+        step = per_block(info, count, size / count, scope)
         # What two neighbouring parts both read is a quarter of them at most.
         shared = longest.extent - x.shape[axis] // count
         step = max(step, 4 * shared * count // x.shape[axis], 1)
         if count < 2 * step:
-            return compute(axes, x)
+            return whole(x)
 
         def compute_part(first: int, last: int) -> tuple[Array, ...]:
             start, stop, part = longest.part(first, last)
             parts = tuple([part if windows is longest else windows for windows in axes])
-            return compute(parts, x[axis_slice(axis, slice(start, stop))])
+            return prepare(parts)(x[axis_slice(axis, slice(start, stop))])
 
-        return _map_blocks(info, compute_part, axis, count, step)
+        return _join_blocks(info, compute_part, axis, count, step, scope)
 
-    if not same_in_planes:
-        return compute_plane(x)
-    return _map_plane_blocks(info, compute_plane, x, len(axes), growth)
+    def compute(x: Array) -> tuple[Array, ...]:
+        scope = sharing(info, n_bytes)
+        if not should_block(n_bytes, scope):
+            return whole(x)
+        if not same_in_planes:
+            return compute_plane(x, scope)
+        return _compute_planes(info, compute_plane, x, len(axes), growth, scope)
+
+    return compute
 
 
-def _map_plane_blocks(
+def _compute_planes(
     info: InputInfo,
-    compute: Callable[[Array], tuple[Array, ...]],
+    compute: Callable[[Array, Scope], tuple[Array, ...]],
     x: Array,
     rank: int,
     growth: float,
+    scope: Scope,
 ) -> tuple[Array, ...]:
     """Return what is computed of each plane of the last `rank` axes, some planes at a time."""
     n_lead = x.ndim - rank
     lead, plane = x.shape[:n_lead], x.shape[n_lead:]
     planes = math.prod(lead)
-    block_size = _per_block(info, planes, math.prod(plane) * max(growth, 1.0) * x.dtype.itemsize)
-    workers = get_workers() if info.traits.library == "numpy" else 1
-    is_even = workers > 1 and planes % workers == 0
+    plane_bytes = math.prod(plane) * max(growth, 1.0) * x.dtype.itemsize
+    block_size = per_block(info, planes, plane_bytes, scope)
+    is_even = scope.workers > 1 and planes % scope.workers == 0
     if planes < 4 * block_size and not is_even:
-        return compute(x)
+        return compute(x, scope)
     xp = info.xp
     x = xp.reshape(x, (planes, *plane))
 
     def compute_planes(first: int, last: int) -> tuple[Array, ...]:
-        return compute(x[first:last, ...])
+        return compute(x[first:last, ...], ALONE)
 
-    outputs = _map_blocks(info, compute_planes, -1 - rank, planes, block_size)
+    outputs = _join_blocks(info, compute_planes, -1 - rank, planes, block_size, scope)
     return tuple([xp.reshape(output, (*lead, *output.shape[1:])) for output in outputs])
 
 
-def _map_blocks(
+def _join_blocks(
     info: InputInfo,
     compute: Callable[[int, int], tuple[Array, ...]],
     axis: int,
     count: int,
     step: int,
+    scope: Scope,
 ) -> tuple[Array, ...]:
     """Return what is computed of the cells [first, last) along an axis, side by side."""
     outputs: list[Array] = []
     lock = threading.Lock()
 
-    def compute_block(first: int) -> None:
-        last = min(first + step, count)
+    def compute_block(first: int, last: int) -> None:
         parts = compute(first, last)
         with lock:
             for part in parts if not outputs else ():
@@ -168,7 +193,7 @@ def _map_blocks(
         for output, part in zip(outputs, parts, strict=True):
             output[axis_slice(axis, slice(first, last))] = part
 
-    run_blocks(info, compute_block, range(0, count, step))
+    run_blocks(compute_block, count, step, scope)
     return tuple(outputs)
 
 
@@ -211,15 +236,15 @@ _SHARED_BLOCK, _ALLOCATOR_CACHE = 2**23, 2**25
 _MIN_SHARED = 2**21  # bytes that are worth several threads
 
 
-def _per_block(info: InputInfo, count: int, unit_bytes: float) -> int:
+def per_block(info: InputInfo, count: int, unit_bytes: float, scope: Scope = ALONE) -> int:
     """Return how many of so many planes or lines, each of so many bytes, to work on at a time."""
     size = count * unit_bytes
     block: float = _BLOCK
+    if scope.workers > 1:  # as many blocks for each
+        blocks = math.ceil(size / (_BLOCK * scope.workers)) * scope.workers
+        return max(-(-count // blocks), 1)
     if info.traits.library == "numpy":
-        workers = get_workers() if size >= _MIN_SHARED else 1
-        if workers > 1:  # as many blocks for each
-            blocks = math.ceil(size / (_BLOCK * workers)) * workers
-            return max(-(-count // blocks), 1)
+        pass
     elif not info.traits.is_eager_cpu:  # a GPU, whose calls should be few and large
         block = size
     else:

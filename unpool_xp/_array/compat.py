@@ -92,9 +92,7 @@ def get_device(x: Array) -> Any:
 
 def default_index_dtype(xp: Namespace, device: Any = None) -> Any:
     """Return the dtype that a library has for positions where nothing else is said."""
-    import array_api_extra
-
-    return array_api_extra.default_dtype(xp, "indexing", device=device)
+    return xp.__array_namespace_info__().default_dtypes(device=device)["indexing"]
 
 
 def cast(xp: Namespace, x: Array, dtype: Any) -> Array:

@@ -10,6 +10,7 @@ from typing import Any
 from unpool_xp._array.compat import Array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_slice, cached_array
+from unpool_xp._plan.resize import InterpolatedAxis
 
 # Places; beyond this those of an axis are found for each call, piece by piece.
 _MAX_CACHED_PLACES = 2**18
@@ -105,3 +106,71 @@ def take_along_axis(info: InputInfo, x: Array, index: Array, axis: int) -> Array
     if info.traits.library == "torch":  # whose own one broadcasts, which asks for plain sizes
         return sys.modules["torch"].gather(x, axis, index)
     return info.xp.take_along_axis(x, index, axis=axis)
+
+
+# --- weighted sums of them ------------------------------------------------------------------------
+
+# Taps of all cells; beyond this they are made for each call, piece by piece.
+MAX_CACHED_TAPS = 2**18
+# Taps; beyond this they are one operation for a compiler, not one each.
+_MAX_SEPARATE_TAPS = 8
+
+
+def sum_taps(
+    info: InputInfo, x: Array, axis: InterpolatedAxis, first: int, last: int, origin: int = 0
+) -> Array:
+    """Return the weighted sums of the cells [first, last), of the elements from `origin` on."""
+    xp, n_taps = info.xp, axis.n_taps
+    sources, weights = _taps(info, x, axis, first, last)
+    if origin:
+        sources = sources - origin
+    if n_taps > _MAX_SEPARATE_TAPS and not info.traits.supports_setitem:
+        elements = xp.take(x, xp.reshape(sources, (-1,)), axis=axis.axis)
+        n_lead = x.ndim + axis.axis
+        shape = (*x.shape[:n_lead], n_taps, last - first, *x.shape[n_lead + 1 :])
+        return xp.sum(xp.reshape(elements, shape) * weights, axis=n_lead)
+    total = None
+    for tap in range(n_taps):
+        share = take(info, x, sources[tap, ...], axis.axis)
+        if not info.traits.supports_setitem:
+            share = share * weights[tap, ...]
+            total = share if total is None else total + share
+            continue
+        share *= weights[tap, ...]
+        if total is None:
+            total = share
+        else:
+            total += share
+    return total
+
+
+def _taps(
+    info: InputInfo, x: Array, axis: InterpolatedAxis, first: int, last: int
+) -> tuple[Array, Array]:
+    """Return the sources (taps, cells) and the weights, (taps, cells, 1, ...), of some cells."""
+    xp, index_dtype = info.xp, info.index_dtype
+
+    def make(start: int, stop: int) -> tuple[Array, Array]:
+        sources, weights = axis.weighted_taps(start, stop)
+        # torch.compile may take the shape of an array for symbols: that of the batch, if equal.
+        weights = weights.reshape(axis.n_taps, stop - start, *(1,) * (-1 - axis.axis))
+        return (
+            info.as_index(sources),
+            xp.asarray(weights, dtype=x.dtype, device=info.device),
+        )
+
+    start, stop, shift = 0, axis.output, 0
+    is_long = info.traits.is_eager_cpu and axis.output * axis.n_taps > MAX_CACHED_TAPS
+    if is_long:
+        start, shift = axis.repeated_cells(first, last)
+        stop = start + last - first
+        if not shift:
+            return make(first, last)
+    names = [f"{name} {start} {stop}" for name in ("sources", "weights")]
+    sources = cached_array(info, axis.arrays, names[0], lambda: make(start, stop)[0], index_dtype)
+    weights = cached_array(info, axis.arrays, names[1], lambda: make(start, stop)[1], x.dtype)
+    if is_long:
+        return sources + shift, weights
+    if (first, last) == (start, stop):
+        return sources, weights
+    return sources[:, first:last], weights[:, first:last, ...]

@@ -1,4 +1,4 @@
-"""What the arrays of a call have in common, and the checks of their dtypes."""
+"""What the arrays of a call have in common: looked at once for all calls of a kind."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import functools
 import importlib
 import sys
 import types
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar, TypeVarTuple, Unpack
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 import array_api_compat
 import numpy as np
 from array_api_compat import array_namespace as namespace
 
-from unpool_xp._array.adapted.adapt import adapt
 from unpool_xp._array.compat import (
     Array,
     Namespace,
@@ -22,8 +21,8 @@ from unpool_xp._array.compat import (
     get_device,
     library,
 )
-from unpool_xp._array.traits import ArrayTraits, inspect_traits, may_be_recorded
-from unpool_xp._plan.cache import PlanFactory, cached, checked, uncached
+from unpool_xp._array.traits import ArrayTraits, find_kinds, inspect_traits
+from unpool_xp._plan.cache import PlanFactory, cached, cached_function, checked, uncached
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -56,34 +55,32 @@ class InputInfo(NamedTuple):
         return self.xp.asarray(places, dtype=self.index_dtype, device=self.device)
 
 
+Prepared: TypeAlias = tuple[Any, Callable[..., _T]]  # a plan, and what is done by it
+
+
+def ready(
+    prepare: Callable[..., Prepared[_T]],
+    arrays: Sequence[Array],
+    *options: Any,
+) -> Callable[..., _T]:
+    """Return the function that `prepare` makes, beside its plan, of arrays and options.
+
+    It is kept for arrays of the same kinds, so that a call like one before does no more than look
+    it up. It must hold nothing that follows from the values of an array, or from what a program
+    may switch between two calls and `find_kinds` does not name.
+    """
+    kinds = find_kinds(arrays)
+    if kinds is None:
+        return prepare(*arrays, *options)[1]
+    return cached_function(kinds, prepare, arrays, options)
+
+
 def inspect_inputs(operation: str, **arrays: Array) -> InputInfo:
     """Look at the named arguments, which must share one library and one device."""
     kinds = {library(array) for array in arrays.values()}
     kind = kinds.pop() if len(kinds) == 1 else ""
     if kind == "numpy":
         return _numpy_info()
-    if may_be_recorded(kind, arrays.values()):
-        return _inspect(operation, kind, arrays)
-    # Nothing else decides, so arrays that have this in common are inspected once.
-    if kind == "torch":
-        looks = [
-            (type(x), x.device, x.layout, x.requires_grad, x.is_nested) for x in arrays.values()
-        ]
-        key: frozenset[Any] = frozenset(looks)
-    else:
-        key = frozenset([(type(x), x.device) for x in arrays.values()])
-    info = _known_infos.get(key)
-    if info is None:
-        info = _inspect(operation, kind, arrays)
-        if not info.traits.is_traced:  # as a FakeTensor is, whose sizes may be symbols
-            _known_infos[key] = info
-    return info
-
-
-_known_infos: dict[frozenset[Any], InputInfo] = {}
-
-
-def _inspect(operation: str, kind: str, arrays: Mapping[str, Array]) -> InputInfo:
     traits = inspect_traits(kind, arrays.values())
     make_plan: PlanFactory = cached
     if traits.is_traced:
@@ -145,6 +142,8 @@ def _inspect(operation: str, kind: str, arrays: Mapping[str, Array]) -> InputInf
     device = known[0] if len(known) == len(devices) else None
     if kind:
         return InputInfo(xp, device, traits, make_plan)
+    from unpool_xp._array.adapted.adapt import adapt  # with the first such library
+
     return InputInfo(adapt(operation, xp, device, arrays), device, traits, make_plan, operation)
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from unpool_xp._array.adapted.functions import matmul_by_sums
 from unpool_xp._array.compat import Array, native
 from unpool_xp._array.namespace import InputInfo
+from unpool_xp._array.traits import is_autocast
+
+_T = TypeVar("_T")
 
 
 def item(info: InputInfo, x: Array) -> float:
@@ -70,8 +71,10 @@ def matmul(info: InputInfo, a: Array, b: Array) -> Array:
     if info.traits.library != "torch":
         return info.xp.matmul(a, b)
     if not info.traits.on_host and info.xp.isdtype(a.dtype, "integral"):
+        from unpool_xp._array.adapted.functions import matmul_by_sums
+
         return matmul_by_sums(a, b)
-    if not _is_autocast(info):
+    if not is_autocast(a):
         return info.xp.matmul(a, b)
     # It would cast float32 to half precision.
     with sys.modules["torch"].autocast(a.device.type, enabled=False):
@@ -84,7 +87,7 @@ def require_one_dtype(operation: str, info: InputInfo, **arrays: Array) -> None:
     Under autocast, as for PyTorch's own functions, floats narrower than 64 bits count as one.
     """
     dtypes = [array.dtype for array in arrays.values()]
-    if _is_autocast(info):
+    if info.traits.library == "torch" and is_autocast(next(iter(arrays.values()))):
         torch = sys.modules["torch"]
         if all(dtype in (torch.float32, torch.float16, torch.bfloat16) for dtype in dtypes):
             return
@@ -93,27 +96,35 @@ def require_one_dtype(operation: str, info: InputInfo, **arrays: Array) -> None:
         raise TypeError(f"{operation}: all arrays must have one dtype, got {got}")
 
 
-def _is_autocast(info: InputInfo) -> bool:
-    """Return whether PyTorch's autocast is on for the device of the inputs."""
-    torch = sys.modules["torch"] if info.traits.library == "torch" else None
-    if torch is None or not torch._C._is_any_autocast_enabled():
-        return False
-    device = info.device.type
-    return bool(torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device))
+def without_float_errors(info: InputInfo, compute: Callable[..., _T]) -> Callable[..., _T]:
+    """Return what computes the same where NumPy was told to raise, too: no other library does."""
+    if not _is_loud(info):
+        return compute
+    again = quietly(info, compute)
+
+    def compute_anyway(*arguments: Any) -> _T:
+        try:
+            return compute(*arguments)
+        except FloatingPointError:
+            return again(*arguments)
+
+    return compute_anyway
 
 
-def without_float_errors(compute: Callable[..., Any], info: InputInfo, *arguments: Any) -> Any:
-    """Return what is computed, also where NumPy was told to raise: no other library does."""
-    try:
-        return compute(info, *arguments)
-    except FloatingPointError:
-        with quiet(info):
-            return compute(info, *arguments)
-
-
-def quiet(info: InputInfo) -> AbstractContextManager[Any]:
+def quietly(info: InputInfo, compute: Callable[..., _T]) -> Callable[..., _T]:
     """Return what lets NumPy compute with infinities and NaN without a word, as all others do."""
-    return np.errstate(all="ignore") if info.traits.library in ("numpy", "") else nullcontext()
+    if not _is_loud(info):
+        return compute
+
+    def compute_quietly(*arguments: Any) -> _T:
+        with np.errstate(all="ignore"):
+            return compute(*arguments)
+
+    return compute_quietly
+
+
+def _is_loud(info: InputInfo) -> bool:
+    return info.traits.library in ("numpy", "")
 
 
 def blend(low: Array, high: Array, weight: float) -> Array:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
+from typing import Any
 
-from unpool_xp._array.blocks import planes_per_cache_block, run_blocks
+from unpool_xp._array.blocks import planes_per_cache_block, run_blocks, sharing
 from unpool_xp._array.compat import Array, cast
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import pad_axis
+
+_INDEX_BYTES = 8  # an entry of NumPy's and CuPy's
 
 
 def scatter(
@@ -19,29 +23,33 @@ def scatter(
     *,
     add: bool,
     inside: bool,
-    n_sentinel: int = 0,
+    n_sentinel: int | None = None,
 ) -> Array:
     """Return target (..., size) with values (..., m) at positions (..., m).
 
     With `add`, values are added to the target; otherwise they replace it, and one of several
     values for a position is kept. Positions outside [0, size) are dropped; `inside` promises that
-    there are none. The target may be overwritten. The last `n_sentinel` of its cells (0 or 1) take
-    what is dropped and are not returned.
+    there are none. The target may be overwritten. The last `n_sentinel` of its cells take what is
+    dropped and are not returned; as many as `sentinel_slots` says, which are made where they are
+    not given.
     """
     if info.traits.library == "jax":
         return _scatter_jax(info, target, values, positions, add=add, inside=inside)
-    if not sentinel_slots(info, add=add, inside=inside):
+    if n_sentinel is None:
+        n_sentinel = sentinel_slots(info, add=add, inside=inside)
+        target = pad_axis(info, target, -1, 0, n_sentinel)
+    if not n_sentinel:
         return _scatter_inside(info, target, values, positions, add=add)
-    # One cell more at the end takes what is dropped.
     size = target.shape[-1] - n_sentinel
-    wider = target if n_sentinel else pad_axis(info, target, -1, 0, 1)
     if not inside and info.traits.library not in ("numpy", "cupy"):  # there piece by piece
         positions = _mark_dropped(info, positions, size)
     if not add and _may_differentiate(info):
         mark = _mark_torch_duplicates if info.traits.library == "torch" else _mark_duplicates
         positions = mark(info, positions, size, inside=inside)
     drop_from = None if inside else size
-    return _scatter_inside(info, wider, values, positions, add=add, drop_from=drop_from)[..., :size]
+    return _scatter_inside(info, target, values, positions, add=add, drop_from=drop_from)[
+        ..., :size
+    ]
 
 
 def sentinel_slots(info: InputInfo, *, add: bool, inside: bool) -> int:
@@ -99,7 +107,7 @@ def _mark_dropped(info: InputInfo, positions: Array, size: int) -> Array:
     """Replace positions outside [0, size) with `size`."""
     xp, kind = info.xp, info.traits.library
     if kind in ("numpy", "cupy"):  # without a sign what lies below zero lies beyond the end
-        unsigned = positions.view(positions.dtype.str.replace("i", "u"))
+        unsigned = positions.view(_unsigned(positions.dtype))
         return xp.minimum(unsigned, unsigned.dtype.type(size)).view(positions.dtype)
     if kind == "torch":
         # -1 without the bit of its sign is the largest integer; the lowest would become 0.
@@ -107,6 +115,12 @@ def _mark_dropped(info: InputInfo, positions: Array, size: int) -> Array:
         return clamp(clamp(positions, min=-1) & largest, max=size)
     outside = (positions < 0) | (positions >= size)
     return xp.where(outside, xp.full_like(positions, size), positions)
+
+
+@functools.cache
+def _unsigned(dtype: Any) -> str:
+    """Return the name of NumPy's integers of the same size and byte order without a sign."""
+    return str(dtype.str.replace("i", "u"))
 
 
 def scatter_checks_bounds(info: InputInfo, values: Array, *, add: bool) -> bool:
@@ -123,7 +137,7 @@ def any_outside(info: InputInfo, positions: Array, size: int) -> Array:
     """Return whether a position is not in [0, size), as one scalar on the device."""
     xp, kind = info.xp, info.traits.library
     if kind in ("numpy", "cupy"):  # below zero is far beyond the end, once it has no sign
-        return xp.max(positions.view(positions.dtype.str.replace("i", "u"))) >= size
+        return xp.max(positions.view(_unsigned(positions.dtype))) >= size
     if kind == "torch":  # in one pass
         low, high = sys.modules["torch"].aminmax(positions)
         return (low < 0) | (high >= size)
@@ -150,28 +164,29 @@ def _scatter_inside(
     values = xp.reshape(values, (rows, m))
     positions = xp.reshape(positions, (rows, m))
     if kind in ("numpy", "cupy"):
-        dtype = info.index_dtype
         # In one index for all, which is made for as many planes at a time as stay in the cache.
-        entry_bytes = xp.iinfo(dtype).bits // 8
-        step = planes_per_cache_block(info, values, m * entry_bytes)
-        row_starts = xp.arange(min(step, rows), dtype=dtype, device=device)[:, None] * size
+        scope = sharing(info, rows * m * _INDEX_BYTES)
+        step = planes_per_cache_block(info, rows, m * _INDEX_BYTES, scope)
+        width = planes_per_cache_block(info, m, step * _INDEX_BYTES)
+        row_starts = (
+            xp.arange(min(step, rows), dtype=info.index_dtype, device=device)[:, None] * size
+        )
         planes = xp.reshape(target, (-1,))
 
-        def scatter_planes(row: int) -> None:
-            width = planes_per_cache_block(info, values.T, step * entry_bytes)
-            part = planes[row * size : (row + step) * size]
+        def scatter_planes(row: int, stop: int) -> None:
+            part = planes[row * size : stop * size]
             for first in range(0, m, width):
-                piece = (slice(row, row + step), slice(first, first + width))
+                piece = (slice(row, stop), slice(first, first + width))
                 flat = positions[piece]
                 if drop_from is not None:
                     flat = _mark_dropped(info, flat, drop_from)
-                flat = flat + row_starts[: rows - row]
+                flat = flat + row_starts[: stop - row]
                 if add:
                     xp.add.at(part, flat, values[piece])
                 else:
                     part[flat] = values[piece]
 
-        run_blocks(info, scatter_planes, range(0, rows, max(step, 1)))
+        run_blocks(scatter_planes, rows, step, scope)
         return xp.reshape(planes, target.shape)
     if not add and _puts_along_axis(info):
         target = xp.reshape(target, (rows, size))

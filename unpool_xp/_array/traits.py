@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from unpool_xp._array.compat import Array
+import numpy as np
+
+from unpool_xp._array.compat import Array, library
+from unpool_xp.fusion import get_fusion
 
 
 class ArrayTraits(NamedTuple):
@@ -47,12 +50,56 @@ class ArrayTraits(NamedTuple):
         return self.library in ("numpy", "cupy")
 
 
+def find_kinds(arrays: Sequence[Array]) -> Hashable:
+    """Return what decides about a call besides its options; None where nothing may be kept.
+
+    An array that is not given is None.
+    """
+    cls = type(arrays[0])
+    if cls is np.ndarray:
+        kinds: list[Any] = ["numpy"]
+        for x in arrays:
+            if type(x) is cls:
+                kinds += (x.dtype, x.shape)
+            elif x is not None:
+                return None
+        return tuple(kinds)
+    kind = library(arrays[0])
+    if kind == "torch":
+        return _tensor_kinds(arrays)
+    given = [x for x in arrays if x is not None]
+    if any(type(x) is not cls for x in given):
+        return None
+    if kind == "jax" and not has_tracer(given):
+        x64 = sys.modules["jax"].config.x64_enabled  # which decides on the dtype of indices
+        return ("jax", x64, *[(x.dtype, x.shape, x.device) for x in given])
+    if kind == "cupy":
+        return ("cupy", get_fusion(), *[(x.dtype, x.shape, x.device.id) for x in given])
+    return None
+
+
+def _tensor_kinds(tensors: Sequence[Array]) -> Hashable:
+    if may_be_recorded():
+        return None
+    torch = sys.modules["torch"]
+    kinds: list[Any] = ["torch"]
+    for x in tensors:
+        if type(x) is torch.Tensor or type(x) is torch.nn.Parameter:
+            if x.is_nested:  # which may have no shape
+                return None
+            kinds += (x.dtype, x.shape, x.device, x.layout, x.requires_grad)
+        elif x is not None:  # a subclass, which may have a way of its own
+            return None
+    first = tensors[0]
+    return (*kinds, is_autocast(first), None if first.is_cpu else get_fusion())
+
+
 def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
     """Return what arrays of one library have in common."""
     if library == "torch":
         return _tensor_traits(arrays)
     if library == "jax":
-        is_traced = _has_tracer(arrays)
+        is_traced = has_tracer(arrays)
         symbols = _symbolic_axes(arrays, lambda n: isinstance(n, int)) if is_traced else ()
         return ArrayTraits(library, not is_traced, is_traced=is_traced, symbolic_axes=symbols)
     is_dask = library == "dask"
@@ -61,21 +108,29 @@ def inspect_traits(library: str, arrays: Iterable[Array]) -> ArrayTraits:
     return ArrayTraits(library, not lazy, on_host=library == "numpy", is_chunked=is_dask)
 
 
-def may_be_recorded(library: str, arrays: Iterable[Array]) -> bool:
-    """Return whether what is done may be traced or transformed, as far as is known."""
-    if library == "torch":
-        torch = sys.modules["torch"]
-        return (
-            torch.compiler.is_compiling()
-            or torch._C._get_tracing_state() is not None
-            or torch.utils._python_dispatch.is_in_torch_dispatch_mode()
-            or torch._C._functorch.peek_interpreter_stack() is not None
-            or torch.autograd.forward_ad._current_level >= 0
-        )
-    return library != "jax" or _has_tracer(arrays)
+def may_be_recorded() -> bool:
+    """Return whether PyTorch may trace or transform what is done, as far as is known."""
+    torch = sys.modules["torch"]
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch.utils._python_dispatch.is_in_torch_dispatch_mode()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
+    )
 
 
-def _has_tracer(arrays: Iterable[Array]) -> bool:
+def is_autocast(x: Array) -> bool:
+    """Return whether PyTorch's autocast is on for the device of a tensor."""
+    torch = sys.modules["torch"]
+    if not torch._C._is_any_autocast_enabled():
+        return False
+    device = x.device.type
+    return bool(torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device))
+
+
+def has_tracer(arrays: Iterable[Array]) -> bool:
+    """Return whether JAX traces one of these arrays."""
     tracer = sys.modules["jax"].core.Tracer
     return any(isinstance(x, tracer) for x in arrays)
 

@@ -135,20 +135,34 @@ def cached_array(
 
     The key holds what the array depends on besides the plan, the namespace and the device.
     """
+    return prepare_cached_array(info, arrays, name, make, *key)()
+
+
+def prepare_cached_array(
+    info: InputInfo, arrays: dict[Any, Any], name: str, make: Callable[[], Array], *key: Any
+) -> Callable[[], Array]:
+    """Return what does the same in each call, as a function made ready must.
+
+    To hold the array would keep one of an inference mode, or of a trace of JAX's.
+    """
     if info.traits.is_traced:  # neither is a constant of a trace kept, nor a kept one traced
-        return make()
+        return make
     key = (name, info.xp.__name__, info.device, *key)
     try:
-        array = arrays.get(key)
+        hash(key)
     except TypeError:  # CuPy's devices have no hash
         key = tuple(map(str, key))
+
+    def find() -> Array:
         array = arrays.get(key)
-    if array is None:
-        array = make()
-        if _is_cacheable(array):
-            arrays[key] = array
-            count_array(arrays, array)
-    return array
+        if array is None:
+            array = make()
+            if _is_cacheable(array):
+                arrays[key] = array
+                count_array(arrays, array)
+        return array
+
+    return find
 
 
 def _is_cacheable(x: Array) -> bool:

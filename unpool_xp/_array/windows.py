@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from unpool_xp._array.compat import Array
@@ -36,7 +36,7 @@ def window_views(
 
     A cell of the padding holds `pad_value`, or a copy of an input cell of the same window.
     """
-    return tap_views(info, padded_axis(info, x, windows, pad_value=pad_value), windows)
+    return tap_views(info, windows)(padded_axis(info, x, windows, pad_value=pad_value))
 
 
 def padded_axis(
@@ -57,8 +57,8 @@ def padded_axis(
     return info.xp.concat([*lead, x, *trail], axis=axis)
 
 
-def tap_views(info: InputInfo, x: Array, windows: PoolAxis) -> list[Array]:
-    """Return one view per tap of an axis that is already padded."""
+def tap_views(info: InputInfo, windows: PoolAxis) -> Callable[[Array], list[Array]]:
+    """Return what takes one view per tap of an axis that is already padded."""
     axis, traits = windows.axis, info.traits
     # On PyTorch two views at once cost less than one index. ONNX has no `unfold`, and torch.export
     # would ask whether the size of the axis, where it is a symbol, is a multiple of the stride.
@@ -66,10 +66,12 @@ def tap_views(info: InputInfo, x: Array, windows: PoolAxis) -> list[Array]:
         not traits.is_traced
         or (traits.is_torch_compiling and not (traits.symbolic_axes and traits.symbolic_axes[axis]))
     ):
-        extent = (windows.kernel_size - 1) * windows.dilation + 1
-        views: tuple[Array, ...] = x.unfold(axis, extent, windows.stride).unbind(-1)
-        return list(views[:: windows.dilation])
-    return [x[axis_slice(axis, cells)] for cells in windows.tap_slices]
+        extent, stride, dilation = windows.extent, windows.stride, windows.dilation
+        return lambda x: list(x.unfold(axis, extent, stride).unbind(-1)[::dilation])
+    if traits.is_traced:  # torch.compile would take the values of symbols in slices that are held
+        return lambda x: [x[axis_slice(axis, cells)] for cells in windows.tap_slices]
+    chosen = [axis_slice(axis, cells) for cells in windows.tap_slices]
+    return lambda x: [x[cells] for cells in chosen]
 
 
 def gathered_taps(info: InputInfo, x: Array, windows: AdaptiveAxis) -> Array:
@@ -91,26 +93,39 @@ def gathered_growth(axes: Sequence[AnyWindows]) -> float:
 
 def stacked_taps(
     info: InputInfo,
-    x: Array,
     axes: Sequence[PoolAxis],
     padding: tuple[Shape, Shape],
     pad_value: float,
-) -> Array:
-    """Stack the taps of all windows, (taps, ..., *windows); the padding holds `pad_value`."""
-    rank = len(axes)
-    x = pad(info, x, *padding, pad_value)
+) -> Callable[[Array], Array]:
+    """Return what stacks the taps of all windows, (taps, ..., *windows).
+
+    The padding holds `pad_value`.
+    """
+    rank, is_padded = len(axes), any(map(any, padding))
     if info.traits.library == "torch":  # where one view costs less than an index for each tap
-        lead, steps = x.shape[: x.ndim - rank], x.stride()
-        along_taps = [w.dilation * step for w, step in zip(axes, steps[-rank:], strict=True)]
-        along_cells = [w.stride * step for w, step in zip(axes, steps[-rank:], strict=True)]
-        kernel_size = [windows.kernel_size for windows in axes]
-        cells = [windows.count for windows in axes]
-        strides = (*along_taps, *steps[: x.ndim - rank], *along_cells)
-        view = x.as_strided((*kernel_size, *lead, *cells), strides)
-        return view.reshape(math.prod(kernel_size), *lead, *cells)
-    chosen = itertools.product(*[windows.tap_slices for windows in axes])
-    views = [x[(..., *cells)] for cells in chosen]
-    taps = info.xp.empty((len(views), *views[0].shape), dtype=x.dtype)
-    for number, view in enumerate(views):  # a small stack costs more in checks
-        taps[number] = view
-    return taps
+        kernel_size, cells = [w.kernel_size for w in axes], [w.count for w in axes]
+        n_taps = math.prod(kernel_size)
+
+        def stack_views(x: Array) -> Array:
+            if is_padded:
+                x = pad(info, x, *padding, pad_value)
+            lead, steps = x.shape[: x.ndim - rank], x.stride()
+            along_taps = [w.dilation * step for w, step in zip(axes, steps[-rank:], strict=True)]
+            along_cells = [w.stride * step for w, step in zip(axes, steps[-rank:], strict=True)]
+            strides = (*along_taps, *steps[: x.ndim - rank], *along_cells)
+            view = x.as_strided((*kernel_size, *lead, *cells), strides)
+            return view.reshape(n_taps, *lead, *cells)
+
+        return stack_views
+    chosen = [(..., *cells) for cells in itertools.product(*[w.tap_slices for w in axes])]
+
+    def stack(x: Array) -> Array:
+        if is_padded:
+            x = pad(info, x, *padding, pad_value)
+        views = [x[cells] for cells in chosen]
+        taps = info.xp.empty((len(views), *views[0].shape), dtype=x.dtype)
+        for number, view in enumerate(views):  # a small stack costs more in checks
+            taps[number] = view
+        return taps
+
+    return stack

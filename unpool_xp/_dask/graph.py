@@ -278,4 +278,4 @@ class _Task:
         pieces, rest = self._gather(inputs)
         sample = pieces[0] if pieces else rest[0][-1]
         info = inspect_inputs(self._operation, chunk=sample)
-        return without_float_errors(self._function, info, self._plan, *pieces, *rest)
+        return without_float_errors(info, self._function)(info, self._plan, *pieces, *rest)

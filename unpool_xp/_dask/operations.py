@@ -43,12 +43,13 @@ from unpool_xp._dask.scatter import (
     scatter_into_planes,
     scatter_into_zeros,
 )
-from unpool_xp._impl import index_conventions, interpolation
-from unpool_xp._impl.avg_pool import window_means
-from unpool_xp._impl.conv_transpose import conv_transpose_matmul
-from unpool_xp._impl.fractional_pool import region_maxima
-from unpool_xp._impl.max_pool import index_and_offset_dtypes, window_maxima
-from unpool_xp._impl.nearest import repeat_nearest
+from unpool_xp._impl.avg_pool import prepare_means
+from unpool_xp._impl.conv_transpose import prepare_conv_transpose
+from unpool_xp._impl.fractional_pool import prepare_region_maxima
+from unpool_xp._impl.index_conventions import prepare_conversion
+from unpool_xp._impl.interpolation import prepare_interpolation
+from unpool_xp._impl.max_pool import index_and_offset_dtypes, prepare_maxima
+from unpool_xp._impl.nearest import prepare_nearest
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.cache import cached
 from unpool_xp._plan.fractional import FractionalPoolPlan
@@ -76,8 +77,18 @@ def max_pool(plan: MaxPoolPlan, x: Array) -> list[Array]:
     axes = [WindowPartition(windows) for windows in plan.axes]
     dtypes = (None, index_dtype)
     return blockwise_with_halo(
-        operation, window_maxima, axes, [x], part, token=repr(plan), dtypes=dtypes
+        operation,
+        _max_pool_part,
+        axes,
+        [x],
+        part,
+        token=repr(plan),
+        dtypes=dtypes,
     )
+
+
+def _max_pool_part(info: InputInfo, plan: MaxPoolPlan, x: Array) -> tuple[Array, ...]:
+    return prepare_maxima(info, plan, x)(x)
 
 
 def _index_dtype(operation: str, plan: MaxPoolPlan | FractionalPoolPlan, x: Array) -> Any:
@@ -92,7 +103,11 @@ def avg_pool(plan: AvgPoolPlan, x: Array, operation: str = "avg_pool") -> Array:
         return replace(plan, axes=tuple(axes))
 
     axes = [WindowPartition(windows) for windows in plan.axes]
-    return blockwise_with_halo(operation, window_means, axes, [x], part, token=repr(plan))[0]
+    return blockwise_with_halo(operation, _avg_pool_part, axes, [x], part, token=repr(plan))[0]
+
+
+def _avg_pool_part(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Array:
+    return prepare_means(info, plan, x)(x)
 
 
 def fractional_max_pool(plan: FractionalPoolPlan, x: Array) -> list[Array]:
@@ -104,7 +119,7 @@ def fractional_max_pool(plan: FractionalPoolPlan, x: Array) -> list[Array]:
     axes = [FractionalPoolPartition.of_regions(regions) for regions in plan.axes]
     return blockwise_with_halo(
         "fractional_max_pool",
-        region_maxima,
+        _region_maxima_part,
         axes,
         [x],
         part,
@@ -112,6 +127,10 @@ def fractional_max_pool(plan: FractionalPoolPlan, x: Array) -> list[Array]:
         dtypes=(None, _index_dtype("fractional_max_pool", plan, x)),
         plan_per_chunk=True,
     )
+
+
+def _region_maxima_part(info: InputInfo, plan: FractionalPoolPlan, x: Array) -> tuple[Array, ...]:
+    return prepare_region_maxima(info, plan, x)(x)
 
 
 def nearest_unpool(plan: NearestPlan, x: Array) -> Array:
@@ -127,7 +146,7 @@ def nearest_unpool(plan: NearestPlan, x: Array) -> Array:
 
 def _repeat_part(info: InputInfo, spans: Sequence[ResizeSpan], x: Array) -> Array:
     axes = tuple([cached(plan_nearest_axis, span) for span in spans])
-    return repeat_nearest(info, NearestPlan(axes), x)
+    return prepare_nearest(info, NearestPlan(axes), x)(x)
 
 
 def interpolate(operation: str, plan: InterpolationPlan, x: Array) -> Array:
@@ -165,7 +184,7 @@ def _interpolate_part(info: InputInfo, plan: _InterpolatedPart, x: Array) -> Arr
         plane[axis.axis] = axis.output
     part = InterpolationPlan(tuple(plane), plan.growth, axes, (), plan.kernel)
     # Never as small as the whole may be: a matrix product may round otherwise in each shape.
-    return interpolation.interpolate(info, part, x, is_part=True)
+    return prepare_interpolation(info, part, x, is_part=True)(x)
 
 
 def fractional_max_unpool(plan: InterpolationPlan, values: Array, indices: Array | None) -> Array:
@@ -307,11 +326,22 @@ def conv_transpose(plan: ConvTransposePlan, x: Array, *weights: Array) -> Array:
     axes: list[AnyPartition] = [UnsplitAxis(channels), *map(ConvTransposePartition, plan.axes)]
     x = x.rechunk({x.ndim + channel_axis: -1})
     return blockwise_with_halo(
-        "conv_transpose", conv_transpose_matmul, axes, [x], part, token=repr(plan), whole=weights
+        "conv_transpose",
+        _conv_transpose_part,
+        axes,
+        [x],
+        part,
+        token=repr(plan),
+        whole=weights,
     )[0]
+
+
+def _conv_transpose_part(info: InputInfo, plan: ConvTransposePlan, *arrays: Array) -> Array:
+    return prepare_conv_transpose(info, plan, *arrays)(*arrays)
 
 
 def convert_indices(info: InputInfo, plan: IndexPlan, indices: Array) -> Array:
     """Return the indices in another convention, by operations of Dask."""
     dtype = inspect_chunks("convert_indices", indices).index_dtype
-    return index_conventions.convert(info, plan, drop_empty_chunks(indices), dtype)
+    indices = drop_empty_chunks(indices)
+    return prepare_conversion(info, plan, indices, dtype=dtype)(indices)

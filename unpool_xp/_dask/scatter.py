@@ -59,7 +59,7 @@ def _scatter_within(
     values, indices = (info.xp.reshape(array, (-1, windows)) for array in (values, indices))
     planes = values.shape[0]
     target = zeros(info, (planes, math.prod([axis.size for axis in axes])), values)
-    step = planes_per_cache_block(info, values, windows * 8)
+    step = planes_per_cache_block(info, values.shape[0], windows * 8)
     for first in range(0, planes, step):
         block = slice(first, first + step)
         local = _local_positions(info, axes, indices[block, :])

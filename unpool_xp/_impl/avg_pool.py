@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
 from typing import Any
 
-from unpool_xp._array.blocks import map_window_blocks
+from unpool_xp._array.blocks import by_window_blocks
 from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import without_float_errors
-from unpool_xp._array.views import cached_array, expand_to_axis, pad, zeros
+from unpool_xp._array.views import (
+    cached_array,
+    expand_to_axis,
+    pad,
+    prepare_cached_array,
+    zeros,
+)
 from unpool_xp._array.windows import gathered_growth, gathered_taps, tap_views, window_starts
 from unpool_xp._impl.fused import can_fuse_windows, fused_means
 from unpool_xp._impl.long_windows import State, reduce_pairs, reduce_windows
@@ -17,48 +24,70 @@ from unpool_xp._plan.adaptive import AdaptiveAxis
 from unpool_xp._plan.windows import AnyWindows, AvgPoolPlan, PoolAxis, pad_widths
 
 
-def window_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Array:
-    """Return the mean of each window."""
-    xp = info.xp
+def prepare_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Callable[[Array], Array]:
+    """Return what computes the mean of each window."""
+    xp, dtype, wide = info.xp, x.dtype, compute_dtype(info.xp, x.dtype)
     if can_fuse_windows(info, plan.axes, x):
-        wide = compute_dtype(xp, x.dtype)
-        divisors = [
-            _divisors(info, windows, wide, include_pad=plan.include_pad) for windows in plan.axes
-        ]
-        return fused_means(info, plan.axes, x, divisors if plan.divisor is None else [plan.divisor])
+        found = [_divisors(info, w, wide, include_pad=plan.include_pad) for w in plan.axes]
 
-    def average(axes: tuple[AnyWindows, ...], x: Array) -> tuple[Array]:
-        # Axis by axis. Rows first: they lie together, and fewer are left to add up in steps.
-        mean = cast(xp, x, compute_dtype(xp, x.dtype))
-        mean = pad(info, mean, *pad_widths(axes), 0)
-        for windows in axes:
-            mean = _window_sums(info, mean, windows)
-        if plan.divisor is not None:
-            mean = mean / plan.divisor
-        else:
-            for windows in axes:
-                mean = mean / _divisors(info, windows, mean.dtype, include_pad=plan.include_pad)
-        return (cast(xp, mean, x.dtype),)
+        def fused(x: Array) -> Array:
+            divisors = [divisor() for divisor in found]
+            return fused_means(
+                info, plan.axes, x, divisors if plan.divisor is None else [plan.divisor]
+            )
 
-    blocks = (average, plan.axes, x, gathered_growth(plan.axes))
-    return without_float_errors(map_window_blocks, info, *blocks)[0]
+        return fused
+
+    def prepare(axes: tuple[AnyWindows, ...]) -> Callable[[Array], tuple[Array]]:
+        widths, sums = pad_widths(axes), [_sums(info, windows) for windows in axes]
+        is_padded = any(map(any, widths))
+        divisors = [_divisors(info, w, wide, include_pad=plan.include_pad) for w in axes]
+
+        def average(x: Array) -> tuple[Array]:
+            # Axis by axis. Rows first: they lie together, and fewer are left to add up in steps.
+            mean = cast(xp, x, wide)
+            if is_padded:
+                mean = pad(info, mean, *widths, 0)
+            for add_up in sums:
+                mean = add_up(mean)
+            if plan.divisor is not None:
+                mean = mean / plan.divisor
+            else:
+                for divisor in divisors:
+                    mean = mean / divisor()
+            return (cast(xp, mean, dtype),)
+
+        return average
+
+    average = by_window_blocks(info, prepare, plan.axes, x, gathered_growth(plan.axes))
+    average = without_float_errors(info, average)
+    return lambda x: average(x)[0]
 
 
-def _window_sums(info: InputInfo, x: Array, windows: AnyWindows) -> Array:
-    """Return the sums along one axis, which is padded."""
+def _sums(info: InputInfo, windows: AnyWindows) -> Callable[[Array], Array]:
+    """Return what computes the sums along one axis, which is padded."""
     if isinstance(windows, AdaptiveAxis) and windows.repeats_first:
-        taps = gathered_taps(info, x, windows)
-        (total,) = reduce_pairs((taps[1:, ...],), _add)
-        first = taps[0, ...]
-        return total + info.xp.where(_is_longest(info, windows), first, zeros(info, (1,), first))
+        return lambda x: _sums_of_repeated(info, x, windows)
     if windows.in_pairs:
-        return reduce_windows(info, (x,), _add, windows)[0]
-    total, *others = tap_views(info, x, typing.cast("PoolAxis", windows))
-    if others:
-        total = total + others[0]  # an array of its own, to which the rest is added
-    for tap in others[1:]:
-        total += tap
-    return total
+        return lambda x: reduce_windows(info, (x,), _add, windows)[0]
+    views = tap_views(info, typing.cast("PoolAxis", windows))
+
+    def add_taps(x: Array) -> Array:
+        total, *others = views(x)
+        if others:
+            total = total + others[0]  # an array of its own, to which the rest is added
+        for tap in others[1:]:
+            total += tap
+        return total
+
+    return add_taps
+
+
+def _sums_of_repeated(info: InputInfo, x: Array, windows: AdaptiveAxis) -> Array:
+    taps = gathered_taps(info, x, windows)
+    (total,) = reduce_pairs((taps[1:, ...],), _add)
+    first = taps[0, ...]
+    return total + info.xp.where(_is_longest(info, windows), first, zeros(info, (1,), first))
 
 
 def _add(first: State, second: State) -> State:
@@ -75,10 +104,10 @@ def _is_longest(info: InputInfo, windows: AdaptiveAxis) -> Array:
 
 def _divisors(
     info: InputInfo, windows: AnyWindows, dtype: Any, *, include_pad: bool
-) -> Array | int:
+) -> Callable[[], Array | int]:
     """Return how many elements the windows along an axis have; a number if all have as many."""
     if windows.is_full(include_pad=include_pad):
-        return windows.kernel_size
+        return lambda: windows.kernel_size
 
     def make_divisors() -> Array:
         if isinstance(windows, AdaptiveAxis):
@@ -87,7 +116,7 @@ def _divisors(
             counts = cast(info.xp, _element_counts(info, windows, include_pad=include_pad), dtype)
         return expand_to_axis(info.xp, counts, windows.axis)
 
-    return cached_array(info, windows.arrays, "divisors", make_divisors, dtype, include_pad)
+    return prepare_cached_array(info, windows.arrays, "divisors", make_divisors, dtype, include_pad)
 
 
 def _element_counts(info: InputInfo, windows: PoolAxis, *, include_pad: bool) -> Array:

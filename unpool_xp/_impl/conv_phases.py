@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
-from unpool_xp._array.blocks import planes_per_block
+from unpool_xp._array.blocks import per_block
 from unpool_xp._array.compat import Array, Namespace
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import matmul
@@ -30,7 +31,10 @@ _MIN_CELLS_PER_CHANNEL = 4
 def is_applicable(
     info: InputInfo, plan: tuple[ConvTransposeAxis, ...], x: Array, weight: Array
 ) -> bool:
-    """Return whether this method is exact and faster; x has shape (..., channels, *plane)."""
+    """Return whether this method is faster, and exact where all weights are finite.
+
+    The shape of x is (..., channels, *plane).
+    """
     in_channels, out_channels = weight.shape[:2]
     return (
         all(a.dilation == 1 and a.kernel_size % a.stride == 0 and a.output for a in plan)
@@ -39,8 +43,6 @@ def is_applicable(
         and 0 not in x.shape
         and info.traits.fast_path
         and math.prod(x.shape) >= _MIN_CELLS_PER_CHANNEL * in_channels**2
-        # At the borders padding zeros are multiplied by weights: 0 * inf would be NaN.
-        and bool(info.xp.all(info.xp.isfinite(weight)))
     )
 
 
@@ -66,28 +68,36 @@ def _phase_axis(axis: ConvTransposeAxis) -> _PhaseAxis:
     return _PhaseAxis(axis.kernel_size // stride, first, length, tuple(phases))
 
 
-def conv_transpose_phases(
+def prepare_phases(
     info: InputInfo, plan: tuple[ConvTransposeAxis, ...], x: Array, weight: Array
-) -> Array:
-    """Return the convolution (planes, channels, *output) of x (planes, channels, *plane)."""
+) -> Callable[[Array, Array], Array]:
+    """Return what convolves x (planes, channels, *plane) to (planes, channels, *output)."""
     xp, axes = info.xp, [_phase_axis(axis) for axis in plan]
     out_channels = weight.shape[1]
-    weight_matrix = _weight_matrix(xp, plan, axes, weight)
-    shape = (x.shape[0], out_channels, *(axis.output for axis in plan))
-    output = xp.empty(shape, dtype=x.dtype, device=info.device)
+    outputs = tuple([axis.output for axis in plan])
     counts, strides = [axis.length for axis in axes], [axis.stride for axis in plan]
-    block_size = planes_per_block(info, x, math.prod(counts) * math.prod(strides) * out_channels)
-    for start in range(0, x.shape[0], block_size):
-        columns = _im2col(info, plan, axes, x[start : start + block_size, ...])
-        phases = xp.reshape(
-            matmul(info, weight_matrix, columns), (-1, *strides, out_channels, *counts)
-        )
-        target = output[start : start + block_size, ...]
-        for chosen in itertools.product(*[range(stride) for stride in strides]):
-            pairs = [axis.phases[p] for axis, p in zip(axes, chosen, strict=True)]
-            cells = tuple([cells for _, cells in pairs])
-            target[(..., *cells)] = phases[(slice(None), *chosen, ..., *[u for u, _ in pairs])]
-    return output
+    im2col = _im2col(info, plan, axes)
+    moves = []  # from which cells of a phase to which of the output
+    for chosen in itertools.product(*[range(stride) for stride in strides]):
+        pairs = [axis.phases[p] for axis, p in zip(axes, chosen, strict=True)]
+        source = (slice(None), *chosen, ..., *[u for u, _ in pairs])
+        moves.append(((..., *[cells for _, cells in pairs]), source))
+    plane_cells = math.prod(counts) * math.prod(strides) * out_channels
+
+    def convolve(x: Array, weight: Array) -> Array:
+        weight_matrix = _weight_matrix(xp, plan, axes, weight)
+        output = xp.empty((x.shape[0], out_channels, *outputs), dtype=x.dtype, device=info.device)
+        step = per_block(info, x.shape[0], plane_cells * x.dtype.itemsize)
+        for start in range(0, x.shape[0], step):
+            planes = slice(start, start + step)
+            product = matmul(info, weight_matrix, im2col(x[planes, ...]))
+            phases = xp.reshape(product, (-1, *strides, out_channels, *counts))
+            target = output[planes, ...]
+            for cells, source in moves:
+                target[cells] = phases[source]
+        return output
+
+    return convolve
 
 
 def _weight_matrix(
@@ -107,23 +117,24 @@ def _weight_matrix(
 
 
 def _im2col(
-    info: InputInfo, plan: tuple[ConvTransposeAxis, ...], axes: list[_PhaseAxis], x: Array
-) -> Array:
-    """Return the inputs of all shifts (planes, shifts * channels, cells)."""
-    before, after, starts = [], [], []
+    info: InputInfo, plan: tuple[ConvTransposeAxis, ...], axes: list[_PhaseAxis]
+) -> Callable[[Array], Array]:
+    """Return what makes the inputs of all shifts (planes, shifts * channels, cells)."""
+    before, after, shifts = [], [], []
     for axis, phase_axis in zip(plan, axes, strict=True):
         first = phase_axis.first - phase_axis.n_shifts + 1
         last = phase_axis.first + phase_axis.length
         before.append(max(-first, 0))
         after.append(max(last - axis.size, 0))
-        starts.append(max(first, 0))
-    x = pad(info, x, before, after, 0)
-    slices = [
-        [
-            slice(first, first + axis.length)
-            for first in reversed(range(start, start + axis.n_shifts))
-        ]
-        for start, axis in zip(starts, axes, strict=True)
-    ]
-    stacked = info.xp.stack([x[(..., *chosen)] for chosen in itertools.product(*slices)], axis=1)
-    return info.xp.reshape(stacked, (x.shape[0], -1, math.prod([axis.length for axis in axes])))
+        start, length = max(first, 0), phase_axis.length
+        starts = reversed(range(start, start + phase_axis.n_shifts))
+        shifts.append([slice(first, first + length) for first in starts])
+    chosen = [(..., *slices) for slices in itertools.product(*shifts)]
+    cells = math.prod([axis.length for axis in axes])
+
+    def im2col(x: Array) -> Array:
+        x = pad(info, x, before, after, 0)
+        stacked = info.xp.stack([x[shifted] for shifted in chosen], axis=1)
+        return info.xp.reshape(stacked, (x.shape[0], -1, cells))
+
+    return im2col

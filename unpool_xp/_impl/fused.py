@@ -66,7 +66,8 @@ def _all_taps(info: InputInfo, x: Array, group: Sequence[PoolAxis]) -> list[Arra
     """
     views = [x]
     for windows in group:
-        views = [tap for view in views for tap in tap_views(info, view, windows)]
+        taps = tap_views(info, windows)
+        views = [tap for view in views for tap in taps(view)]
     return views
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from unpool_xp._array.compat import Array, Namespace, cast, copied
@@ -20,24 +21,34 @@ from unpool_xp._plan.index_conventions import CHANNELS_LAST, COLUMN_MAJOR, Index
 Bounds: TypeAlias = list[tuple[Array, int]]
 
 
-def convert(info: InputInfo, plan: IndexPlan, indices: Array, dtype: Any) -> Array:
-    """Return the indices in the convention wanted, in an index dtype."""
+def prepare_conversion(
+    info: InputInfo, plan: IndexPlan, indices: Array, *, dtype: Any
+) -> Callable[[Array], Array]:
+    """Return what gives the indices in the convention wanted, in an index dtype."""
     xp = info.xp
     if not info.traits.symbolic_axes and plan.largest_index > xp.iinfo(dtype).max:
         raise ValueError(
             f"convert_indices: input_shape={plan.shape} has positions up to {plan.largest_index} "
             f"from {plan.source} to {plan.target}, which {dtype} cannot hold"
         )
-    numbers = cast(xp, indices, dtype)
-    if plan.source in CHANNELS_LAST:
-        numbers = xp.permute_dims(numbers, (0, numbers.ndim - 1, *range(1, numbers.ndim - 1)))
     grid = _IndexGrid(info, plan, dtype)
-    flat, source_bounds = _decode(grid, plan.source, numbers)
-    result, target_bounds = _encode(grid, plan.target, flat)
-    if info.traits.is_concrete and 0 not in indices.shape:
-        _check_possible(info, plan, indices, [*source_bounds, *target_bounds])
-    result = _channels_last(xp, plan.target, result)
-    return copied(xp, result) if result is indices else result
+    to_front = None
+    if plan.source in CHANNELS_LAST:
+        to_front = (0, indices.ndim - 1, *range(1, indices.ndim - 1))
+    can_check = info.traits.is_concrete and 0 not in indices.shape
+
+    def convert(indices: Array) -> Array:
+        numbers = cast(xp, indices, dtype)
+        if to_front:
+            numbers = xp.permute_dims(numbers, to_front)
+        flat, source_bounds = _decode(grid, plan.source, numbers)
+        result, target_bounds = _encode(grid, plan.target, flat)
+        if can_check:
+            _check_possible(info, plan, indices, [*source_bounds, *target_bounds])
+        result = _channels_last(xp, plan.target, result)
+        return copied(xp, result) if result is indices else result
+
+    return convert
 
 
 def _channels_last(xp: Namespace, convention: str, x: Array) -> Array:

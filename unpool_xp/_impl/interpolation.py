@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
-from unpool_xp._array.blocks import planes_and_cells_per_block, run_blocks
+from unpool_xp._array.blocks import planes_and_cells_per_block, run_blocks, sharing
 from unpool_xp._array.compat import Array, cast, compute_dtype, copied
-from unpool_xp._array.gather import take
+from unpool_xp._array.gather import MAX_CACHED_TAPS, sum_taps
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import (
     as_dtype,
@@ -29,46 +31,55 @@ from unpool_xp._array.numeric import (
     differences_are_finite,
     item,
     matmul,
-    quiet,
+    quietly,
 )
-from unpool_xp._array.views import as_line, axis_slice, cached_array, interleave
+from unpool_xp._array.views import (
+    as_line,
+    axis_slice,
+    interleave,
+    prepare_cached_array,
+)
 from unpool_xp._impl.fused import can_fuse_phases, fused_interpolation
 from unpool_xp._plan.polyphase import Polyphase
 from unpool_xp._plan.resize import InterpolatedAxis, InterpolationPlan, Phase
 
 # Multiplications; up to this, a matrix product with mostly zeros is fastest.
 _MAX_MATMUL_SIZE = 2**23
-# Taps of all cells; beyond this they are made for each call, piece by piece.
-_MAX_CACHED_TAPS = 2**18
-# Taps; beyond this they are one operation for a compiler, not one each.
-_MAX_SEPARATE_TAPS = 8
 
 
-def interpolate(
+def prepare_interpolation(
     info: InputInfo, plan: InterpolationPlan, x: Array, *, is_part: bool = False
-) -> Array:
-    """Return the interpolation of x along the axes of a plan, in memory of its own.
+) -> Callable[[Array], Array]:
+    """Return what interpolates along the axes of a plan, into memory of its own.
 
     The parts of an array have the bits of the whole.
     """
+    xp, dtype, wide = info.xp, x.dtype, compute_dtype(info.xp, x.dtype)
     if not plan.axes:
-        return copied(info.xp, x)
-    with quiet(info):
-        xp, wide = info.xp, compute_dtype(info.xp, x.dtype)
-        if not is_part and _should_multiply(info, plan, x):
+        return lambda x: copied(xp, x)
+    multiply = None
+    if not is_part and _should_multiply(info, plan, x):
+        multiply = _products(info, plan, wide)
+    fuses = can_fuse_phases(info, plan, x)
+    in_place = info.traits.supports_setitem and 0 not in x.shape
+
+    def interpolate(x: Array) -> Array:
+        if multiply:
             x_wide = cast(xp, x, wide)
             # Of elements that are not finite only neighbours may make others.
             if math.isfinite(item(info, xp.sum(x_wide))):
-                return cast(xp, _multiply(info, plan, x_wide), x.dtype)
-        if can_fuse_phases(info, plan, x):
+                return cast(xp, multiply(x_wide), dtype)
+        if fuses:
             return fused_interpolation(info, plan, x, wide)
-        if info.traits.supports_setitem and 0 not in x.shape:
+        if in_place:
             return _interpolate_in_place(info, plan, x, wide)
         result = cast(xp, x, wide)
         # The last axis first: what is read and written twice is then still small.
         for axis in reversed(plan.axes):
             result = _interpolate_axis(info, result, axis)
-        return cast(xp, result, x.dtype)
+        return cast(xp, result, dtype)
+
+    return quietly(info, interpolate)
 
 
 # --- by a matrix product --------------------------------------------------------------------------
@@ -82,23 +93,30 @@ def _should_multiply(info: InputInfo, plan: InterpolationPlan, x: Array) -> bool
     return bool(math.prod(x.shape) * plan.growth * longest <= _MAX_MATMUL_SIZE)
 
 
-def _multiply(info: InputInfo, plan: InterpolationPlan, x: Array) -> Array:
-    for axis in reversed(plan.axes):
-        if axis.axis < -2:
-            x = _interpolate_axis(info, x, axis)
-            continue
-        weights = _matrix(info, x, axis)
-        x = matmul(info, x, weights) if axis.axis == -1 else matmul(info, weights, x)
-    return x
+def _products(info: InputInfo, plan: InterpolationPlan, dtype: Any) -> Callable[[Array], Array]:
+    """Return what multiplies an array of a dtype by the weights of each axis."""
+    steps = [(axis, _matrix(info, axis, dtype)) for axis in reversed(plan.axes)]
+
+    def multiply(x: Array) -> Array:
+        for axis, weights in steps:
+            if axis.axis < -2:
+                x = _interpolate_axis(info, x, axis)
+            elif axis.axis == -1:
+                x = matmul(info, x, weights())
+            else:
+                x = matmul(info, weights(), x)
+        return x
+
+    return multiply
 
 
-def _matrix(info: InputInfo, x: Array, axis: InterpolatedAxis) -> Array:
+def _matrix(info: InputInfo, axis: InterpolatedAxis, dtype: Any) -> Callable[[], Array]:
     def make() -> Array:
         matrix = axis.matrix()
         matrix = matrix if axis.axis == -1 else matrix.T
-        return info.xp.asarray(matrix, dtype=x.dtype, device=info.device)
+        return info.xp.asarray(matrix, dtype=dtype, device=info.device)
 
-    return cached_array(info, axis.arrays, "matrix", make, x.dtype)
+    return prepare_cached_array(info, axis.arrays, "matrix", make, dtype)
 
 
 # --- written into the output ----------------------------------------------------------------------
@@ -124,11 +142,14 @@ def _interpolate_in_place(
     # Beside the output lie products with weights, or elements that were looked up.
     between = 2 if info.traits.is_eager_cpu and not finite else 1
     block_bytes = between * largest * x.dtype.itemsize
-    step, cells = planes_and_cells_per_block(info, x.shape[0], first_axis.output, block_bytes)
+    scope = sharing(info, x.shape[0] * largest * x.dtype.itemsize)
+    step, cells = planes_and_cells_per_block(
+        info, x.shape[0], first_axis.output, block_bytes, scope
+    )
     cells = max(cells - cells % first_axis.n_phases, first_axis.n_phases)
     blocks = list(itertools.product(range(0, x.shape[0], step), range(0, first_axis.output, cells)))
 
-    def interpolate_block(number: int) -> None:
+    def interpolate_block(number: int, _: int) -> None:
         start, first = blocks[number]
         planes, last = slice(start, start + step), min(first + cells, first_axis.output)
         origin, stop = 0, first_axis.size
@@ -150,7 +171,7 @@ def _interpolate_in_place(
         if dtype != wide:
             written[...] = cast(xp, part, dtype)
 
-    run_blocks(info, interpolate_block, range(len(blocks)))
+    run_blocks(interpolate_block, len(blocks), 1, scope)
     return xp.reshape(output, (*lead, *plane))
 
 
@@ -171,7 +192,7 @@ def _write_axis(
         for start, stop in ((first, right[0]), (right[1], last)):
             if start < stop:
                 cells = axis_slice(axis.axis, slice(start - first, stop - first))
-                target[cells] = _sum_taps(info, x, axis, start, stop, origin) * polyphase.unit
+                target[cells] = sum_taps(info, x, axis, start, stop, origin) * polyphase.unit
         return
     if axis.phases is not None:
         factor = len(axis.phases)
@@ -181,14 +202,14 @@ def _write_axis(
             _write_phase(info, x, axis, phase, periods, origin, target[cells], finite=finite)
         return
     step = axis.output
-    if axis.output * axis.n_taps > _MAX_CACHED_TAPS:
+    if axis.output * axis.n_taps > MAX_CACHED_TAPS:
         # Few calls, and tables that stay in the cache.
         longest = max(2**14 // axis.n_taps, min(2**10, 2**18 // axis.n_taps), 1)
         step = axis.whole_periods(longest)
     for start in range(first, last, step):
         stop = min(start + step, last)
         cells = axis_slice(axis.axis, slice(start - first, stop - first))
-        target[cells] = _sum_taps(info, x, axis, start, stop, origin)
+        target[cells] = sum_taps(info, x, axis, start, stop, origin)
 
 
 def _write_phase(
@@ -313,7 +334,7 @@ def _interpolate_axis(info: InputInfo, x: Array, axis: InterpolatedAxis) -> Arra
     by_index = traits.is_torch_compiling and not traits.requires_grad and not is_symbolic
     if axis.phases is not None and not by_index:
         return interleave(info, [_phase(info, x, axis, p) for p in axis.phases], axis.axis)
-    return _sum_taps(info, x, axis, 0, axis.output)
+    return sum_taps(info, x, axis, 0, axis.output)
 
 
 def _phase(info: InputInfo, x: Array, axis: InterpolatedAxis, phase: Phase) -> Array:
@@ -327,66 +348,3 @@ def _phase(info: InputInfo, x: Array, axis: InterpolatedAxis, phase: Phase) -> A
     if after:
         parts.append(x[axis_slice(axis.axis, slice(-1, None))])
     return info.xp.concat(parts, axis=axis.axis) if len(parts) > 1 else parts[0]
-
-
-# --- by index -------------------------------------------------------------------------------------
-
-
-def _sum_taps(
-    info: InputInfo, x: Array, axis: InterpolatedAxis, first: int, last: int, origin: int = 0
-) -> Array:
-    """Return the weighted sums of the cells [first, last), of the elements from `origin` on."""
-    xp, n_taps = info.xp, axis.n_taps
-    sources, weights = _taps(info, x, axis, first, last)
-    if origin:
-        sources = sources - origin
-    if n_taps > _MAX_SEPARATE_TAPS and not info.traits.supports_setitem:
-        elements = xp.take(x, xp.reshape(sources, (-1,)), axis=axis.axis)
-        n_lead = x.ndim + axis.axis
-        shape = (*x.shape[:n_lead], n_taps, last - first, *x.shape[n_lead + 1 :])
-        return xp.sum(xp.reshape(elements, shape) * weights, axis=n_lead)
-    total = None
-    for tap in range(n_taps):
-        share = take(info, x, sources[tap, ...], axis.axis)
-        if not info.traits.supports_setitem:
-            share = share * weights[tap, ...]
-            total = share if total is None else total + share
-            continue
-        share *= weights[tap, ...]
-        if total is None:
-            total = share
-        else:
-            total += share
-    return total
-
-
-def _taps(
-    info: InputInfo, x: Array, axis: InterpolatedAxis, first: int, last: int
-) -> tuple[Array, Array]:
-    """Return the sources (taps, cells) and the weights, (taps, cells, 1, ...), of some cells."""
-    xp, index_dtype = info.xp, info.index_dtype
-
-    def make(start: int, stop: int) -> tuple[Array, Array]:
-        sources, weights = axis.weighted_taps(start, stop)
-        # torch.compile may take the shape of an array for symbols: that of the batch, if equal.
-        weights = weights.reshape(axis.n_taps, stop - start, *(1,) * (-1 - axis.axis))
-        return (
-            info.as_index(sources),
-            xp.asarray(weights, dtype=x.dtype, device=info.device),
-        )
-
-    start, stop, shift = 0, axis.output, 0
-    is_long = info.traits.is_eager_cpu and axis.output * axis.n_taps > _MAX_CACHED_TAPS
-    if is_long:
-        start, shift = axis.repeated_cells(first, last)
-        stop = start + last - first
-        if not shift:
-            return make(first, last)
-    names = [f"{name} {start} {stop}" for name in ("sources", "weights")]
-    sources = cached_array(info, axis.arrays, names[0], lambda: make(start, stop)[0], index_dtype)
-    weights = cached_array(info, axis.arrays, names[1], lambda: make(start, stop)[1], x.dtype)
-    if is_long:
-        return sources + shift, weights
-    if (first, last) == (start, stop):
-        return sources, weights
-    return sources[:, first:last], weights[:, first:last, ...]

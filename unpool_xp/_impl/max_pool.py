@@ -7,13 +7,13 @@ import math
 import operator
 import typing
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from unpool_xp._array.blocks import map_window_blocks
+from unpool_xp._array.blocks import by_window_blocks
 from unpool_xp._array.compat import Array, cast
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import are_first_maxima, lowest_value
-from unpool_xp._array.views import cached_array, expand_to_axis
+from unpool_xp._array.views import cached_array, expand_to_axis, prepare_cached_array
 from unpool_xp._array.windows import (
     gathered_growth,
     padded_axis,
@@ -33,35 +33,43 @@ _MAX_STACKED_SIZE = 2**22  # elements per plane, all in memory at once
 _MAX_CACHED_STARTS = 2**17  # of a plane: 1 MiB
 
 
-def window_maxima(info: InputInfo, plan: MaxPoolPlan, x: Array) -> tuple[Array, ...]:
-    """Return the maximum of each window, and its position in the plane."""
-    rank, fast_path = len(plan.axes), info.traits.fast_path
-    kept: _DtypeInfo | None = plan.arrays.get(x.dtype) if fast_path else None
-    dtype_info = kept or _dtype_info(info, plan, x)
+Maxima: TypeAlias = tuple[Array, Array]  # with their positions
+
+
+def prepare_maxima(info: InputInfo, plan: MaxPoolPlan, x: Array) -> Callable[[Array], Maxima]:
+    """Return what computes the maximum of each window, and its position in the plane."""
+    if _has_many_windows(info, plan):  # where they start is made in each call
+        return lambda x: _prepare_maxima(info, plan, x)(x)
+    return _prepare_maxima(info, plan, x)
+
+
+def _has_many_windows(info: InputInfo, plan: MaxPoolPlan) -> bool:
+    return not info.traits.is_traced and math.prod(plan.output) > _MAX_CACHED_STARTS
+
+
+def _prepare_maxima(info: InputInfo, plan: MaxPoolPlan, x: Array) -> Callable[[Array], Maxima]:
+    rank, dtype = len(plan.axes), x.dtype
+    dtype_info = _dtype_info(info, plan, x)
     if can_fuse_windows(info, plan.axes, x):
-        return fused_maxima(info, plan, x, dtype_info.index_dtype)
-    if fast_path:
-        plan.arrays[x.dtype] = dtype_info
-    compute: Callable[..., tuple[Array, Array]]
-    if dtype_info.can_stack and 0 not in x.shape:
-        compute, shift = _max_pool_stacked, plan.flat_extent + 1
+        return lambda x: fused_maxima(info, plan, x, dtype_info.index_dtype)
+    can_stack = dtype_info.can_stack and 0 not in x.shape
+    shift, growth = 0, gathered_growth(plan.axes)
+    if can_stack:
+        shift = plan.flat_extent + 1
         growth = plan.window_size * math.prod(plan.output) / math.prod(x.shape[x.ndim - rank :])
-    else:
-        compute, shift, growth = _max_pool_folded, 0, gathered_growth(plan.axes)
-    whole_starts = None
 
-    def pool(axes: tuple[AnyWindows, ...], x: Array) -> tuple[Array, Array]:
-        nonlocal whole_starts
-        if axes is not plan.axes:
-            part = plan.part(axes)
-            starts = _window_starts(info, part, dtype_info.index_dtype, shift)
-            return compute(info, part, x, dtype_info, starts)
-        if whole_starts is None:  # once for all planes
-            whole_starts = _window_starts(info, plan, dtype_info.index_dtype, shift)
-        return compute(info, plan, x, dtype_info, whole_starts)
+    def prepare(axes: tuple[AnyWindows, ...]) -> Callable[[Array], Maxima]:
+        part = plan if axes is plan.axes else plan.part(axes)
+        starts = _window_starts(info, part, dtype_info.index_dtype, shift)
+        return (_stacked if can_stack else _folded)(info, part, dtype_info, starts)
 
-    values, indices = map_window_blocks(info, pool, plan.axes, x, growth)
-    return cast(info.xp, values, x.dtype), indices
+    pool = by_window_blocks(info, prepare, plan.axes, x, growth)
+
+    def pool_and_cast(x: Array) -> Maxima:
+        values, indices = pool(x)
+        return cast(info.xp, values, dtype), indices
+
+    return pool_and_cast
 
 
 def index_and_offset_dtypes(
@@ -83,13 +91,14 @@ def index_and_offset_dtypes(
 
 
 class _DtypeInfo(NamedTuple):
-    """What follows from the plan and the input's dtype."""
+    """What follows from the plan and the input's dtype and axes."""
 
     index_dtype: Any  # the dtype of positions
     offset_dtype: Any  # the dtype of offsets
     floating: bool
     lowest: float  # padding value: never the maximum unless it is the only value
     can_stack: bool
+    ndims: set[int]  # of the array, and of blocks of its planes
 
 
 def _dtype_info(info: InputInfo, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
@@ -99,7 +108,8 @@ def _dtype_info(info: InputInfo, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
     lowest = lowest_value(info, x.dtype)
     # Stack if reading the result is free: NaN can then be handled after the fact.
     can_stack = info.traits.fast_path and _can_stack(plan)
-    return _DtypeInfo(index_dtype, offset_dtype, floating, lowest, can_stack)
+    ndims = {x.ndim, 1 + len(plan.axes)}
+    return _DtypeInfo(index_dtype, offset_dtype, floating, lowest, can_stack, ndims)
 
 
 def _can_stack(plan: MaxPoolPlan) -> bool:
@@ -116,10 +126,10 @@ def _can_stack(plan: MaxPoolPlan) -> bool:
 # --- all taps side by side -----------------------------------------------------------------------
 
 
-def _max_pool_stacked(
-    info: InputInfo, plan: MaxPoolPlan, x: Array, dtype_info: _DtypeInfo, ends: Array
-) -> tuple[Array, Array]:
-    """Return the maxima and positions by reducing all taps at once; fold what comparisons miss.
+def _stacked(
+    info: InputInfo, plan: MaxPoolPlan, dtype_info: _DtypeInfo, ends: Callable[[], Array]
+) -> Callable[[Array], Maxima]:
+    """Return what reduces all taps at once, and folds what comparisons miss.
 
     `ends` are the positions just behind the windows.
 
@@ -130,55 +140,66 @@ def _max_pool_stacked(
     maximum gives its first position.
     """
     xp = info.xp
-    taps = stacked_taps(info, x, _strided_axes(plan), plan.padding, dtype_info.lowest)
-    values = xp.max(taps, axis=0)
-    if dtype_info.floating and not are_first_maxima(info, x, values):
-        return _max_pool_folded(info, plan, x, dtype_info, ends - (plan.flat_extent + 1))
+    stack = stacked_taps(info, _strided_axes(plan), plan.padding, dtype_info.lowest)
+    priorities = {ndim: _tap_priorities(info, plan, ndim) for ndim in dtype_info.ndims}
 
-    def make() -> Array:
-        return _tap_priorities(info, plan, x.ndim)
+    def pool(x: Array) -> Maxima:
+        taps = stack(x)
+        values = xp.max(taps, axis=0)
+        if dtype_info.floating and not are_first_maxima(info, x, values):
+            return _folded(info, plan, dtype_info, lambda: ends() - (plan.flat_extent + 1))(x)
+        # Of each window the position is its end less the priority.
+        return values, ends() - xp.max((taps == values) * priorities[x.ndim](), axis=0)
 
-    priorities = cached_array(info, plan.arrays, "weights", make, x.ndim)
-    return values, ends - xp.max((taps == values) * priorities, axis=0)  # position: end - priority
+    return pool
 
 
 def _strided_axes(plan: MaxPoolPlan) -> tuple[PoolAxis, ...]:
     return typing.cast("tuple[PoolAxis, ...]", plan.axes)  # as plan.is_strided promises
 
 
-def _tap_priorities(info: InputInfo, plan: MaxPoolPlan, ndim: int) -> Array:
-    """Return the priority of each tap: the flat distance to the window's end, 0 in the padding.
+def _tap_priorities(info: InputInfo, plan: MaxPoolPlan, ndim: int) -> Callable[[], Array]:
+    """Return what gives the priority of each tap: the flat distance to the window's end.
+
+    It is 0 in the padding.
 
     Shape (taps, 1, ..., *windows), or with ones for the windows where there is no padding.
     """
     xp, device, rank = info.xp, info.device, len(plan.axes)
-    priority = xp.asarray(plan.flat_extent + 1, dtype=xp.int16, device=device)
-    valid_priority: Array = 1
-    for i, windows in enumerate(_strided_axes(plan)):
-        # One array axis per spatial axis for the taps, then one each for the windows.
-        taps = [1] * i + [-1] + [1] * (2 * rank - 1 - i)
-        offsets = xp.asarray(windows.flat_offsets, dtype=xp.int16, device=device)
-        priority = priority - xp.reshape(offsets, tuple(taps))
-        valid = xp.asarray(windows.valid_taps, dtype=xp.int16, device=device)
-        axis_shape = [1] * (2 * rank)
-        axis_shape[i], axis_shape[rank + i] = valid.shape
-        valid_priority = xp.reshape(valid, tuple(axis_shape)) * valid_priority
-    priorities = priority * valid_priority
-    shape = (plan.window_size, *[1] * (ndim - rank), *priorities.shape[rank:])
-    return xp.reshape(priorities, shape)
+
+    def make() -> Array:
+        priority = xp.asarray(plan.flat_extent + 1, dtype=xp.int16, device=device)
+        valid_priority: Array = 1
+        for i, windows in enumerate(_strided_axes(plan)):
+            # One array axis per spatial axis for the taps, then one each for the windows.
+            taps = [1] * i + [-1] + [1] * (2 * rank - 1 - i)
+            offsets = xp.asarray(windows.flat_offsets, dtype=xp.int16, device=device)
+            priority = priority - xp.reshape(offsets, tuple(taps))
+            valid = xp.asarray(windows.valid_taps, dtype=xp.int16, device=device)
+            axis_shape = [1] * (2 * rank)
+            axis_shape[i], axis_shape[rank + i] = valid.shape
+            valid_priority = xp.reshape(valid, tuple(axis_shape)) * valid_priority
+        priorities = priority * valid_priority
+        shape = (plan.window_size, *[1] * (ndim - rank), *priorities.shape[rank:])
+        return xp.reshape(priorities, shape)
+
+    return prepare_cached_array(info, plan.arrays, "weights", make, ndim)
 
 
 # --- tap by tap ----------------------------------------------------------------------------------
 
 
-def _max_pool_folded(
-    info: InputInfo, plan: MaxPoolPlan, x: Array, dtype_info: _DtypeInfo, starts: Array
-) -> tuple[Array, Array]:
-    axes = [_fold_axis(info, windows, dtype_info) for windows in reversed(plan.axes)]
-    values, offsets = first_maxima(
-        info, x, axes, dtype_info.offset_dtype, floating=dtype_info.floating
-    )
-    return values, cast(info.xp, starts + offsets, dtype_info.index_dtype)
+def _folded(
+    info: InputInfo, plan: MaxPoolPlan, dtype_info: _DtypeInfo, starts: Callable[[], Array]
+) -> Callable[[Array], Maxima]:
+    def pool(x: Array) -> Maxima:
+        axes = [_fold_axis(info, windows, dtype_info) for windows in reversed(plan.axes)]
+        values, offsets = first_maxima(
+            info, x, axes, dtype_info.offset_dtype, floating=dtype_info.floating
+        )
+        return values, cast(info.xp, starts() + offsets, dtype_info.index_dtype)
+
+    return pool
 
 
 def _fold_axis(
@@ -235,10 +256,12 @@ def _paired_axis(info: InputInfo, windows: AnyWindows, dtype_info: _DtypeInfo) -
 # --- where windows start -------------------------------------------------------------------------
 
 
-def _window_starts(info: InputInfo, plan: MaxPoolPlan, dtype: Any, shift: int) -> Array:
-    """Return the positions at which the windows of a plane start, along axes not in pairs.
+def _window_starts(
+    info: InputInfo, plan: MaxPoolPlan, dtype: Any, shift: int
+) -> Callable[[], Array]:
+    """Return what gives the positions at which the windows of a plane start.
 
-    A `shift` is added to them.
+    Along axes in pairs that is 0. A `shift` is added to them.
     """
 
     def axis_starts(windows: PoolAxis) -> Array:
@@ -250,6 +273,6 @@ def _window_starts(info: InputInfo, plan: MaxPoolPlan, dtype: Any, shift: int) -
         none = info.xp.full((1,) * len(plan.axes), shift, dtype=dtype, device=info.device)
         return functools.reduce(operator.add, [axis_starts(windows) for windows in axes], none)
 
-    if plan.is_partial or info.traits.is_traced or math.prod(plan.output) > _MAX_CACHED_STARTS:
-        return make_starts()
-    return cached_array(info, plan.arrays, "starts", make_starts, dtype, shift)
+    if plan.is_partial or _has_many_windows(info, plan):
+        return functools.cache(make_starts)  # once for all planes
+    return prepare_cached_array(info, plan.arrays, "starts", make_starts, dtype, shift)

@@ -4,109 +4,120 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import count_and_first, without_float_errors
 from unpool_xp._array.scatter import any_outside, scatter, scatter_checks_bounds, sentinel_slots
 from unpool_xp._array.traits import concrete_bool, inspect_traits
-from unpool_xp._array.views import pad_axis, reshape_tail, zeros
-from unpool_xp._impl.interpolation import interpolate
+from unpool_xp._array.views import pad_axis, reshape_tail
+from unpool_xp._impl.interpolation import prepare_interpolation
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.resize import InterpolationPlan
 from unpool_xp._plan.transposed import MaxUnpoolPlan
 
 
-def scatter_maxima(
+def prepare_scatter(
     info: InputInfo, plan: MaxUnpoolPlan, values: Array, indices: Array, *, add: bool, check: bool
-) -> Array:
-    """Return planes of zeros with each value at its index; `check` whether all lie inside."""
-    lead = tuple(values.shape[: values.ndim - len(plan.plane)])
-    if min(plan.plane) == 0:  # PyTorch takes any index there
-        return info.xp.reshape(values[..., :0], (*lead, *plan.plane))
+) -> Callable[[Array, Array], Array]:
+    """Return what puts each value at its index into planes of zeros; `check` if all lie inside."""
+    xp, plane, dtype = info.xp, plan.plane, values.dtype
+    lead = tuple(values.shape[: values.ndim - len(plane)])
+    if min(plane) == 0:  # PyTorch takes any index there
+        return lambda values, _: xp.reshape(values[..., :0], (*lead, *plane))
+    wide, cells = compute_dtype(xp, dtype) if add else dtype, math.prod(plane)
 
-    def put(values: Array) -> Array:
-        def make_target(n_sentinel: int) -> Array:
-            return zeros(info, (*lead, math.prod(plan.plane) + n_sentinel), values)
+    def make_target(_: Array, n_sentinel: int) -> Array:
+        return xp.zeros((*lead, cells + n_sentinel), dtype=wide, device=info.device)
 
-        where = ("max_unpool", plan.plane, make_target)
-        return _scatter_checked(info, *where, values, indices, add=add, check=check)
+    where = ("max_unpool", plane, make_target)
+    put = _prepare_put(info, *where, values, indices, add=add, check=check)
+    if not add:
+        return put
 
-    def put_sums(info: InputInfo, values: Array) -> Array:
-        wide = compute_dtype(info.xp, values.dtype)
-        return cast(info.xp, put(cast(info.xp, values, wide)), values.dtype)
+    def put_sums(values: Array, indices: Array) -> Array:
+        return cast(xp, put(cast(xp, values, wide), indices), dtype)
 
-    return without_float_errors(put_sums, info, values) if add else put(values)
+    return without_float_errors(info, put_sums)
 
 
-def scatter_into_interpolation(
+def prepare_interpolated_scatter(
     info: InputInfo, plan: InterpolationPlan, values: Array, indices: Array | None
-) -> Array:
-    """Return the linear interpolation of the values, with each value at its index if given."""
+) -> Callable[..., Array]:
+    """Return what interpolates values linearly, with each value at its index if these are given."""
+    interpolate = prepare_interpolation(info, plan, values)
     if indices is None:
-        return interpolate(info, plan, values)
+        return lambda values, _: interpolate(values)
+    n_lead, cells = values.ndim - plan.rank, math.prod(plan.plane)
 
-    def make_target(n_sentinel: int) -> Array:
-        target = interpolate(info, plan, values)
-        n_lead = values.ndim - plan.rank
-        target = reshape_tail(info.xp, target, n_lead, (math.prod(plan.plane),))
+    def make_target(values: Array, n_sentinel: int) -> Array:
+        target = reshape_tail(info.xp, interpolate(values), n_lead, (cells,))
         return pad_axis(info, target, -1, 0, n_sentinel)
 
-    place = ("fractional_max_unpool", plan.plane, make_target)
-    return _scatter_checked(info, *place, values, indices, add=False, check=True)
+    where = ("fractional_max_unpool", plan.plane, make_target)
+    return _prepare_put(info, *where, values, indices, add=False, check=True)
 
 
-def _scatter_checked(
+def _prepare_put(
     info: InputInfo,
     operation: str,
     plane: Shape,
-    make_target: Callable[[int], Array],
+    make_target: Callable[[Array, int], Array],
     values: Array,
     indices: Array,
     *,
     add: bool,
     check: bool,
-) -> Array:
-    """Put the values of each plane at its indices in the flat target.
+) -> Callable[[Array, Array], Array]:
+    """Return what puts the values of each plane at its indices in the flat target.
 
-    It is made after the checks, with as many sentinel cells at the end as it is asked for.
+    That is made after the checks, of the values, with as many sentinel cells at the end as it is
+    asked for.
     """
     xp, n_lead = info.xp, values.ndim - len(plane)
-    positions = _as_positions(info, operation, indices, plane)
     sizes = tuple(values.shape)
     shape = (*sizes[:n_lead], math.prod(sizes[n_lead:]))
-    flat_values, flat_positions = xp.reshape(values, shape), xp.reshape(positions, shape)
+    dtype = _position_dtype(info, operation, indices, plane)
+    checks_bounds = check and scatter_checks_bounds(info, values, add=add)
+    slots = [sentinel_slots(info, add=add, inside=inside) for inside in (False, True)]
 
-    def _scatter(*, inside: bool) -> Array:
-        n_sentinel = sentinel_slots(info, add=add, inside=inside)
-        arrays = (make_target(n_sentinel), flat_values, flat_positions)
-        scattered = scatter(info, *arrays, add=add, inside=inside, n_sentinel=n_sentinel)
-        return reshape_tail(xp, scattered, n_lead, plane)
+    def put(values: Array, indices: Array) -> Array:
+        positions = cast(xp, indices, dtype)
 
-    if not check or not scatter_checks_bounds(info, values, add=add):
-        inside = check and _check_inside(info, operation, indices, positions, plane)
-        return _scatter(inside=inside)
-    try:
-        return _scatter(inside=True)
-    except (IndexError, RuntimeError):
-        _check_inside(info, operation, indices, positions, plane)  # says which
-        raise
+        def scatter_flat(*, inside: bool) -> Array:
+            n_sentinel = slots[inside]
+            target = make_target(values, n_sentinel)
+            flat = xp.reshape(values, shape), xp.reshape(positions, shape)
+            scattered = scatter(info, target, *flat, add=add, inside=inside, n_sentinel=n_sentinel)
+            return reshape_tail(xp, scattered, n_lead, plane)
+
+        if not checks_bounds:
+            inside = check and _check_inside(info, operation, indices, positions, plane)
+            return scatter_flat(inside=inside)
+        try:
+            return scatter_flat(inside=True)
+        except (IndexError, RuntimeError):
+            _check_inside(info, operation, indices, positions, plane)  # says which
+            raise
+
+    return put
 
 
-def _as_positions(info: InputInfo, operation: str, indices: Array, plane: Shape) -> Array:
-    """Return indices as signed integers that can count the cells of a plane.
+def _position_dtype(info: InputInfo, operation: str, indices: Array, plane: Shape) -> Any:
+    """Return a signed integer dtype that can count the cells of a plane.
 
-    Those of 64 bits without a sign that are too large become negative, which no cell is, either.
+    Indices of 64 bits without a sign that are too large become negative, which no cell is, either.
     """
     xp, dtype = info.xp, indices.dtype
     if dtype == xp.int64 or (dtype == xp.int32 and math.prod(plane) < 2**31):
-        return indices
+        return dtype
     index_dtype = info.index_dtype
     if xp.iinfo(dtype).bits > xp.iinfo(index_dtype).bits:  # what is too large must stay so
         index_dtype = xp.int64
     if math.prod(plane) > xp.iinfo(index_dtype).max:
         raise ValueError(f"{operation}: {index_dtype} cannot count a plane of shape {plane}")
-    return xp.astype(indices, index_dtype)
+    return index_dtype
 
 
 def _check_inside(

@@ -93,15 +93,23 @@ def as_int(operation: str, argument: str, value: object, shape: Shape) -> int:
     # traces, its type is int.
     if type(value) is int or type(value).__name__ in ("SymInt", "_DimExpr"):
         return value  # type: ignore[return-value]
-    if is_scalar(value):
-        try:
-            return operator.index(value)  # type: ignore[arg-type]
-        except TypeError:
-            pass
-    raise TypeError(
-        f"{operation}: {argument} must be an int or a tuple of ints, got {value!r} "
-        f"(array of shape {shape})"
-    )
+    size = as_index(value)
+    if size is None:
+        raise TypeError(
+            f"{operation}: {argument} must be an int or a tuple of ints, got {value!r} "
+            f"(array of shape {shape})"
+        )
+    return size
+
+
+def as_index(value: object) -> int | None:
+    """Return an integer as an int; None for anything else, floats, bools and 0-d arrays too."""
+    if not is_scalar(value):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def is_scalar(value: object) -> bool:

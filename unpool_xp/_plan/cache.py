@@ -1,5 +1,8 @@
 """A cache of plans, which depend on shapes and options only: by value, and bounded in bytes.
 
+Beside a plan are the functions made ready for it: with all decided that follows from the kinds of
+the arrays, too.
+
 Imports no array library but NumPy, for its scalars.
 """
 
@@ -13,7 +16,7 @@ import numbers
 import operator
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 
@@ -53,6 +56,33 @@ def cached(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
         entry = _plans.add(key, checked(make_plan, *args))
     entry.last_use = next(_clock)
     return entry.plan  # type: ignore[no-any-return]
+
+
+def cached_function(
+    kinds: Hashable,
+    prepare: Callable[..., tuple[Any, Callable[..., _T]]],
+    arrays: Sequence[Any],
+    options: Sequence[Any],
+) -> Callable[..., _T]:
+    """Return the cached function that `prepare` makes, beside its plan, of arrays and options.
+
+    Of the arrays nothing but their `kinds` may decide.
+    """
+    try:
+        key = (kinds, *_key(prepare, options))
+    except TypeError:
+        try:
+            key = (kinds, *_key(prepare, [_plain(value) for value in options]))
+        except Exception:  # as in `cached`
+            return prepare(*arrays, *options)[1]
+    found = _plans.functions.get(key)
+    if found is None:
+        plan, function = prepare(*arrays, *options)
+        _plans.add_function(key, plan, function)
+        return function
+    function, entry = found
+    entry.last_use = next(_clock)
+    return function
 
 
 def uncached(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
@@ -171,14 +201,16 @@ def _plain(value: Any) -> Any:
 # --- what is kept --------------------------------------------------------------------------------
 
 _MAX_BYTES = 2**26
+_FUNCTION_BYTES = 2**11  # of a function made ready, about: it holds little but its plan
 _clock = itertools.count()
 
 
 class _Entry:
-    __slots__ = ("arrays", "last_use", "n_bytes", "plan")
+    __slots__ = ("arrays", "functions", "last_use", "n_bytes", "plan")
 
     def __init__(self, plan: Any) -> None:
         self.plan = plan
+        self.functions: list[Any] = []  # the keys of those made ready for it
         self.arrays: list[dict[Any, Any]] = []  # of the plan and its axes
         self.n_bytes = _n_bytes(plan, self.arrays)
         self.last_use = next(_clock)
@@ -192,7 +224,8 @@ class _Plans:
 
     def __init__(self) -> None:
         self.entries: dict[Any, _Entry] = {}
-        self.owners: dict[int, Any] = {}  # the id of `arrays` -> the key of their plan
+        self.functions: dict[Any, tuple[Callable[..., Any], _Entry]] = {}
+        self.owners: dict[int, Any] = {}  # the id of a plan, or of its `arrays` -> the plan's key
         self.n_bytes = 0
         self.lock = threading.Lock()
 
@@ -204,9 +237,22 @@ class _Plans:
             if key in self.entries:
                 return self.entries[key]
             self.entries[key] = entry
-            self.owners |= {id(arrays): key for arrays in entry.arrays}
+            self.owners |= {id(owned): key for owned in (plan, *entry.arrays)}
             self._count(key, entry.n_bytes)
         return entry
+
+    def add_function(self, key: Any, plan: Any, function: Callable[..., Any]) -> None:
+        """Keep a function beside its plan, as long as that is kept."""
+        n_bytes = _n_bytes(key, []) + _FUNCTION_BYTES
+        with self.lock:
+            plan_key = self.owners.get(id(plan))
+            if plan_key is None or key in self.functions:
+                return
+            entry = self.entries[plan_key]
+            self.functions[key] = function, entry
+            entry.functions.append(key)
+            entry.n_bytes += n_bytes
+            self._count(plan_key, n_bytes)
 
     def grow(self, arrays: dict[Any, Any], n_bytes: int) -> None:
         """Count bytes that were added to the `arrays` of a plan, if it is kept."""
@@ -238,8 +284,10 @@ class _Plans:
     def _drop(self, key: Any) -> None:
         entry = self.entries.pop(key)
         self.n_bytes -= entry.n_bytes
-        for arrays in entry.arrays:
-            del self.owners[id(arrays)]
+        for owned in (entry.plan, *entry.arrays):
+            self.owners.pop(id(owned), None)
+        for function in entry.functions:
+            del self.functions[function]
 
 
 _plans = _Plans()

@@ -8,8 +8,25 @@ from typing import Any
 from unpool_xp._array.compat import Array
 
 
-def call_adapted(
-    compute: Callable[..., Any], info: Any, plan: Any, *arrays: Array | None, **options: Any
+def prepare_call(
+    prepare: Callable[..., Callable[..., Any]], info: Any, plan: Any, *arrays: Any, **options: Any
+) -> Callable[..., Any]:
+    """Return what `prepare` makes of arrays; of a library without a name in each call anew."""
+    if info.traits.library:
+        return prepare(info, plan, *arrays, **options)
+
+    def call(*arrays: Array | None) -> Any:
+        return _call_adapted(prepare, info, plan, *arrays, **options)
+
+    return call
+
+
+def _call_adapted(
+    prepare: Callable[..., Callable[..., Any]],
+    info: Any,
+    plan: Any,
+    *arrays: Array | None,
+    **options: Any,
 ) -> Any:
     """Return what is computed of arrays, which may refuse Python numbers.
 
@@ -19,7 +36,7 @@ def call_adapted(
     rank = max(len(getattr(plan, name, ())) for name in ("plane", "axes"))
     try:
         inputs = [x if x is None else xp.as_input(x, rank) for x in arrays]
-        return xp.as_output(compute(info, plan, *inputs, **options))
+        return xp.as_output(prepare(info, plan, *inputs, **options)(*inputs))
     except Exception as error:
         # Our own begin with the operation.
         if isinstance(error, MemoryError) or str(error).startswith(f"{info.operation}: "):
