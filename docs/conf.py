@@ -28,8 +28,7 @@ extensions = [
     "generated_tables",
     "gallery",
 ]
-# The last would load scripts from a network.
-exclude_patterns = ["_build", "examples/*.py", "sg_execution_times.rst"]
+exclude_patterns = ["_build", "examples/*.py"]
 templates_path = ["_templates"]
 nitpicky = True  # a link that leads nowhere is a warning, and a warning fails the build
 pygments_style = "friendly"
@@ -49,6 +48,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,  # pages that load scripts from a network
 }
 
 html_theme = "pydata_sphinx_theme"
