@@ -39,7 +39,8 @@ def checked(label: str, operations: Iterable[str]) -> list[CheckResult]:
 
 
 def test_there_is_a_trial_of_every_operation_and_a_declaration() -> None:
-    names = set(unpool_xp.__all__) - {"get_workers", "set_workers"}
+    settings = {f"{verb}_{what}" for verb in ("get", "set") for what in ("fusion", "workers")}
+    names = set(unpool_xp.__all__) - settings
     operations = {name for name in names if name[0].islower() and name[0] != "_"}
     assert {trial.operation for trial in trials.TRIALS} == operations
     assert set(capabilities.OPERATIONS) == operations

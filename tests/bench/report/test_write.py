@@ -92,7 +92,7 @@ def test_no_rows_make_a_page_that_says_so(tmp_path):
 def test_problems_alone_are_shown(tmp_path):
     problems = [Problem(Path("run.jsonl"), line, "torn") for line in range(1, 151)]
     page = report(tmp_path, [], problems)
-    assert "no row that could be read" in page.text
+    assert "No row could be read" in page.text
     assert "150 in all; the first 100" in page.text
 
 
@@ -190,7 +190,7 @@ def test_what_is_disturbed_cold_or_differs_between_processes_is_shown_and_explai
     quick, slow = re.findall(r"^\| [12]=? \| .*$", page.summary, re.MULTILINE)
     assert "; 244 to 579 µs between processes | 17.0 ms | 1.00x" in quick
     assert "1.00 ms ! |" in slow
-    assert "! marks the times" in page.summary
+    assert "! marks times of which" in page.summary
     with (tmp_path / "new" / "report.csv").open(encoding="utf-8", newline="") as file:
         numpy, torch = csv.DictReader(file)
     assert [numpy[name] for name in ("backend", "place", "disturbed")] == ["numpy", "1", "0"]

@@ -62,10 +62,16 @@ def _modules_of(operation: str) -> set[str]:
     function = getattr(unpool_xp, operation, None)
     if function is None:
         return set()
-    source, module = inspect.getsource(function), inspect.getmodule(function)
+    module = inspect.getmodule(function)
     assert module is not None
     imports = _IMPORT.findall(inspect.getsource(module))
-    used = set(re.findall(r"\w+", source))
+    used: set[str] = set()
+    sources = [function]
+    while sources:  # with the private functions beside it; a docstring names the others
+        names = set(re.findall(r"\w+", inspect.getsource(sources.pop()))) - used
+        used |= names
+        beside = [vars(module).get(name) for name in names if name.startswith("_")]
+        sources += [one for one in beside if inspect.isfunction(one)]
     left = [name for name, what in imports if used.intersection(re.findall(r"\w+", what))]
     found: set[str] = set()
     while left:
