@@ -199,7 +199,7 @@ def compare_times(a: Times, b: Times, threshold: float = THRESHOLD) -> tuple[Rat
 
 
 def _is_slower(slow: Times, fast: Times) -> bool:
-    known, processes = bool(slow.process and fast.process), _fewest_processes(slow, fast)
+    known, processes = _have_processes(slow, fast), _fewest_processes(slow, fast)
     if known and processes >= _MIN_PROCESSES:
         return ranks_differ(slow.medians, fast.medians)
     samples = np.asarray(slow.seconds), np.asarray(fast.seconds)
@@ -211,8 +211,12 @@ def _is_slower(slow: Times, fast: Times) -> bool:
 
 
 def _may_be_same(a: Times, b: Times, times: float = 1.0) -> bool:
-    known = bool(a.process and b.process)
-    return not known or times * _fewest_processes(a, b) >= _MIN_PROCESSES_SAME
+    enough = times * _fewest_processes(a, b) >= _MIN_PROCESSES_SAME
+    return enough or not _have_processes(a, b)
+
+
+def _have_processes(a: Times, b: Times) -> bool:
+    return bool(a.process and b.process)
 
 
 def _fewest_processes(a: Times, b: Times) -> int:
@@ -241,7 +245,7 @@ def samples_needed(a: Times, b: Times, threshold: float = THRESHOLD) -> float | 
     slow, fast = (a, b) if found.estimate > 1 else (b, a)
     samples = min(len(a.seconds), len(b.seconds))
     processes = _fewest_processes(a, b)
-    known = bool(a.process and b.process)
+    known = _have_processes(a, b)
     apart = math.log(slow.typical / fast.typical)
     beyond = math.log1p(max(threshold, min(max(a.noise, b.noise), _MAX_NOISE)))
     room = math.log1p(max(threshold, _MAX_NOISE)) - apart  # for half the interval
