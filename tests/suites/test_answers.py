@@ -23,7 +23,7 @@ def ranking(numpy_s: float, torch_s: float, **fields: Any) -> Ranking:
 
 
 def test_repeated_answers_agree(answers: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--quiet", "1", "--busy", "1", "--budget", "2", "--backend", "numpy"]
+    options = ["--quiet", "1", "--busy", "1", "--budget", "4", "--backend", "numpy"]
     assert answers.main([*options, "--question", "conv_transpose"]) == 0
     shown = capsys.readouterr().out
     assert "quiet 1  numpy" in shown
