@@ -171,12 +171,15 @@ LIMITS = (
 
 def print_limit(
     console: Console, limit: Limit, labels: Sequence[str], operations: Sequence[str]
-) -> None:
-    """Measure and print one of the limits, each backend in a process of its own."""
+) -> bool:
+    """Measure and print one of the limits, each backend in a process of its own.
+
+    Return whether all of it could be measured.
+    """
     modes = [on for on in map(BackendMode.parse, limit.backend_modes) if on.label in labels]
     cases = [case for case in limit.cases if not operations or case.operation in operations]
     if not modes or not cases:
-        return
+        return True
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("backend", no_wrap=True)
     table.add_column("case", overflow="fold")
@@ -199,18 +202,25 @@ def print_limit(
     console.print(table)
     for error in errors:
         console.print(f"[yellow]{escape(error)}[/]", soft_wrap=True)
+    return not errors
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure all the limits, or those of some backends and operations."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure all the limits, or those of some backends and operations.
+
+    Return 0, or 3 where one could not be measured.
+    """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     labels = [BackendMode.parse(text).label for text in _EACH]
     parser.add_argument("--backend", "-b", action="append", choices=labels)
     parser.add_argument("--operation", "-o", action="append", default=[], choices=SINGLE_OPERATIONS)
     options = parser.parse_args(arguments)
-    for limit in LIMITS:
+    measured = [
         print_limit(Console(), limit, options.backend or labels, options.operation)
+        for limit in LIMITS
+    ]
+    return 0 if all(measured) else 3
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

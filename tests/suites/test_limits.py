@@ -107,8 +107,10 @@ def test_the_limits_are_printed_and_a_failure_has_its_reason(
     unsupported = Case("max_pool", (1, 1, 4, 4), kernel=2, dtype="bfloat16")
     tiny = [replace(limit, cases=(CASE, unsupported)) for limit in (bandwidth, limits.LIMITS[3])]
     monkeypatch.setattr(limits, "LIMITS", tiny)
-    limits.main(["--backend", "numpy"])
+    assert limits.main(["--backend", "numpy"]) == 3
     shown = capsys.readouterr().out
+    assert shown.count("numpy nearest_unpool 1x2x4x4 f2: ") == 0
+    assert limits.main(["--backend", "numpy", "--operation", "nearest_unpool"]) == 0
     assert "rate over that of a plain copy" in shown
     assert "nearest_unpool 1x2x4x4 f2" in shown
     assert "numpy max_pool 1x1x4x4 k2 s2: " in shown

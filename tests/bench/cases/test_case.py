@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import re
 from typing import Any
 
@@ -31,6 +33,7 @@ def test_an_int_is_one_entry_an_axis_and_the_stride_is_the_kernel() -> None:
 @pytest.mark.parametrize("case", SMALL, ids=ids)
 def test_json_and_back(case: Case) -> None:
     assert Case.from_json(json.loads(json.dumps(case.to_json()))) == case
+    assert pickle.loads(pickle.dumps(case)) == copy.deepcopy(case) == case
 
 
 def test_json_of_something_else_is_refused() -> None:

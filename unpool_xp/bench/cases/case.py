@@ -83,6 +83,10 @@ class Case:
         object.__setattr__(self, "_definition", known[name])
         self._validate()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping that is read-only, and the functions of an operation, cannot be pickled.
+        return Case.from_json, (self.to_json(),)
+
     def __getattr__(self, name: str) -> Any:
         # Only what is no field comes here; while a copy is made there are no fields yet.
         if name.startswith("_") or name not in self.definition.parameters:
