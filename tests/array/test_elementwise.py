@@ -10,7 +10,6 @@ import pytest
 
 from tests.support.fake_cupy import FakeCuPy, cupy_info
 from unpool_xp._array.elementwise import elementwise, max_views
-from unpool_xp._array.namespace import inspect_inputs
 
 X = np.arange(12.0).reshape(3, 4)
 
@@ -18,11 +17,6 @@ X = np.arange(12.0).reshape(3, 4)
 @elementwise
 def scaled(info: Any, x: Any, factor: Any, *, sign: bool) -> Any:
     return -x * factor if sign else x * factor
-
-
-def test_elsewhere_it_is_a_plain_call() -> None:
-    got = scaled(inspect_inputs("test", x=X), X, np.full((1,), 2.0), sign=True)
-    np.testing.assert_array_equal(got, -2 * X)
 
 
 def test_on_cupy_each_setting_is_a_kernel(fake_cupy: FakeCuPy) -> None:

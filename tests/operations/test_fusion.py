@@ -148,8 +148,7 @@ def taken_for_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     def is_fused(info: Any, x: Any) -> bool:
         return not info.traits.needs_grad and ux.get_fusion() == "auto"
 
-    for module in (elementwise, fused):
-        monkeypatch.setattr(module, "is_fused", is_fused)
+    monkeypatch.setattr(fused, "is_fused", is_fused)
     monkeypatch.setattr(elementwise, "_kernels", {})
     monkeypatch.setattr(namespace, "find_kinds", lambda arrays: None)  # nothing is kept for a CPU's
     # What is small is a matrix product on the CPU, and on no GPU.

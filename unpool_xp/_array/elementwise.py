@@ -1,4 +1,4 @@
-"""Elementwise functions of views: one kernel each on a GPU, a plain call elsewhere.
+"""Elementwise functions of views, each of which becomes one kernel on a GPU.
 
 Such a function takes `info`, then views that broadcast, then settings by name: hashable values that
 its form depends on, of which there are few. It returns an array or a tuple of them. As `cupy.fuse`
@@ -42,18 +42,15 @@ def max_views(ndim: int) -> int:
 
 
 def elementwise(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return an elementwise function of views that fuses where `is_fused` is true of the first one.
+    """Return an elementwise function of views as one kernel of CuPy or PyTorch.
 
-    With `outputs`, which are views of an array to be made, it writes its results there.
+    It serves where `is_fused` is true of the first view. With `outputs`, which are views of an
+    array to be made, it writes its results there.
     """
 
     @functools.wraps(function)
     def call(info: InputInfo, *views: Array, outputs: Sequence[Array] = (), **settings: Any) -> Any:
-        first = views[0]
-        if not is_fused(info, first):
-            results = function(info, *views, **settings)
-            return _write(outputs, results) if outputs else results
-        kind = info.traits.library
+        first, kind = views[0], info.traits.library
         key = (function, kind, str(first.dtype), first.ndim, len(outputs), *settings.items())
         kernel = _kernels.get(key)
         if kernel is None:

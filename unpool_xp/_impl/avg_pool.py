@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from unpool_xp._array.blocks import by_window_blocks
@@ -27,21 +27,19 @@ from unpool_xp._plan.windows import AnyWindows, AvgPoolPlan, PoolAxis, pad_width
 def prepare_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Callable[[Array], Array]:
     """Return what computes the mean of each window."""
     xp, dtype, wide = info.xp, x.dtype, compute_dtype(info.xp, x.dtype)
+
+    def find_divisors(axes: Sequence[AnyWindows]) -> Sequence[Callable[[], Array | float]]:
+        if (divisor := plan.divisor) is not None:
+            return [lambda: divisor]
+        return [_divisors(info, w, wide, include_pad=plan.include_pad) for w in axes]
+
     if can_fuse_windows(info, plan.axes, x):
-        found = [_divisors(info, w, wide, include_pad=plan.include_pad) for w in plan.axes]
-
-        def fused(x: Array) -> Array:
-            divisors = [divisor() for divisor in found]
-            return fused_means(
-                info, plan.axes, x, divisors if plan.divisor is None else [plan.divisor]
-            )
-
-        return fused
+        found = find_divisors(plan.axes)
+        return lambda x: fused_means(info, plan.axes, x, [divisor() for divisor in found])
 
     def prepare(axes: tuple[AnyWindows, ...]) -> Callable[[Array], tuple[Array]]:
         widths, sums = pad_widths(axes), [_sums(info, windows) for windows in axes]
-        is_padded = any(map(any, widths))
-        divisors = [_divisors(info, w, wide, include_pad=plan.include_pad) for w in axes]
+        is_padded, divisors = any(map(any, widths)), find_divisors(axes)
 
         def average(x: Array) -> tuple[Array]:
             # Axis by axis. Rows first: they lie together, and fewer are left to add up in steps.
@@ -50,11 +48,8 @@ def prepare_means(info: InputInfo, plan: AvgPoolPlan, x: Array) -> Callable[[Arr
                 mean = pad(info, mean, *widths, 0)
             for add_up in sums:
                 mean = add_up(mean)
-            if plan.divisor is not None:
-                mean = mean / plan.divisor
-            else:
-                for divisor in divisors:
-                    mean = mean / divisor()
+            for divisor in divisors:
+                mean = mean / divisor()
             return (cast(xp, mean, dtype),)
 
         return average
