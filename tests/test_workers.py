@@ -216,10 +216,21 @@ def test_what_is_small_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(ours()) == 1
 
 
-@pytest.mark.parametrize("call", [ux.linear_unpool, ux.cubic_unpool, ux.nearest_unpool])
-def test_the_rows_of_one_large_plane_are_shared(call: Any) -> None:
-    x = np.random.default_rng(0).standard_normal((600, 600), dtype=np.float32)
-    wanted = call(x, (2, 2)).tobytes()
+@pytest.mark.parametrize(
+    ("call", "shape", "factors"),
+    [
+        (ux.linear_unpool, (600, 600), (2, 2)),
+        (ux.cubic_unpool, (600, 600), (2, 2)),
+        (ux.nearest_unpool, (600, 600), (2, 2)),
+        (ux.nearest_unpool, (600, 600), (3, 4)),
+        (ux.nearest_unpool, (360_000,), (3,)),
+    ],
+)
+def test_the_rows_of_one_large_plane_are_shared(
+    call: Any, shape: tuple[int, ...], factors: tuple[int, ...]
+) -> None:
+    x = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    wanted = call(x, factors).tobytes()
     with ux.set_workers(2):
-        assert call(x, (2, 2)).tobytes() == wanted
+        assert call(x, factors).tobytes() == wanted
         assert len(ours()) == 1

@@ -62,7 +62,7 @@ def max_unpool(
         What happens to values with one position, as overlapping windows have them: one of them
         stays, or they are added. The sum is the gradient of `max_pool`.
     check_indices : bool, optional
-        Whether to look for indices outside the plane before any work.
+        Whether to look for indices outside the plane.
 
     Returns
     -------

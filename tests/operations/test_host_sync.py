@@ -20,7 +20,6 @@ from unpool_xp._array import repeat
 from unpool_xp._array.adapted.functions import matmul_by_sums
 from unpool_xp._array.namespace import inspect_inputs
 from unpool_xp._array.traits import ArrayTraits
-from unpool_xp.workers import ALONE
 
 CHECKED = (ux.max_unpool, ux.fractional_max_unpool, ux.convert_indices)
 
@@ -152,7 +151,7 @@ def test_pairs_of_cells_are_what_single_ones_are(
     monkeypatch.setitem(repeat._PAIRS, "numpy", repeat._PAIRS["cupy"])
     for given in (x, torch.from_numpy(x)):
         info = inspect_inputs("nearest_unpool", x=given)
-        got = np.asarray(repeat._repeat_in_one_pass(info, given, repeats, ALONE))
+        got = np.asarray(repeat._repeat_in_one_pass(info, given, repeats))
         assert got.dtype == x.dtype
         assert got.tobytes() == want.tobytes()
 

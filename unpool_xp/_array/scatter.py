@@ -5,58 +5,73 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
 
-from unpool_xp._array.blocks import planes_per_cache_block, run_blocks, sharing
+from unpool_xp._array.blocks import may_block, per_block, run_blocks, sharing
 from unpool_xp._array.compat import Array, cast
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import pad_axis
+from unpool_xp._plan.arguments import Shape
+
+# That no position lies outside is promised, or one that does is an error, or its value is dropped.
+Outside: TypeAlias = Literal["never", "raise", "drop"]
 
 _INDEX_BYTES = 8  # an entry of NumPy's and CuPy's
 
 
 def scatter(
-    info: InputInfo,
-    target: Array,
-    values: Array,
-    positions: Array,
-    *,
-    add: bool,
-    inside: bool,
-    n_sentinel: int | None = None,
+    info: InputInfo, target: Array, values: Array, positions: Array, *, add: bool, inside: bool
 ) -> Array:
     """Return target (..., size) with values (..., m) at positions (..., m).
 
-    With `add`, values are added to the target; otherwise they replace it, and one of several
-    values for a position is kept. Positions outside [0, size) are dropped; `inside` promises that
-    there are none. The target may be overwritten. The last `n_sentinel` of its cells take what is
-    dropped and are not returned; as many as `sentinel_slots` says, which are made where they are
-    not given.
+    As `prepare_row_scatter` does. Positions outside [0, size) are dropped; `inside` promises that
+    there are none.
     """
-    if info.traits.library == "jax":
-        return _scatter_jax(info, target, values, positions, add=add, inside=inside)
-    if n_sentinel is None:
-        n_sentinel = sentinel_slots(info, add=add, inside=inside)
-        target = pad_axis(info, target, -1, 0, n_sentinel)
-    if not n_sentinel:
-        return _scatter_inside(info, target, values, positions, add=add)
-    size = target.shape[-1] - n_sentinel
-    if not inside and info.traits.library not in ("numpy", "cupy"):  # there piece by piece
-        positions = _mark_dropped(info, positions, size)
-    if not add and _may_differentiate(info):
-        mark = _mark_torch_duplicates if info.traits.library == "torch" else _mark_duplicates
-        positions = mark(info, positions, size, inside=inside)
-    drop_from = None if inside else size
-    return _scatter_inside(info, target, values, positions, add=add, drop_from=drop_from)[
-        ..., :size
-    ]
+    outside: Outside = "never" if inside else "drop"
+    shape, count = tuple(target.shape), values.shape[-1]
+    put = prepare_row_scatter(info, shape, count, add=add, outside=outside)
+    n_sentinel = sentinel_slots(info, add=add, outside=outside)
+    return put(pad_axis(info, target, -1, 0, n_sentinel), values, positions)
 
 
-def sentinel_slots(info: InputInfo, *, add: bool, inside: bool) -> int:
-    """Return how many sentinel slots the target needs for what is dropped."""
+def prepare_row_scatter(
+    info: InputInfo, shape: Shape, count: int, *, add: bool, outside: Outside
+) -> Callable[[Array, Array, Array], Array]:
+    """Return what puts `count` values at as many positions of each row of a target (..., size).
+
+    With `add`, values are added to the target; otherwise they replace it, and one of several
+    values for a position is kept. Positions outside [0, size) are dropped; or raise an IndexError
+    or a RuntimeError, which only those do that `scatter_checks_bounds` knows of. The target may be
+    overwritten. Its rows have as many cells more as `sentinel_slots` says, which take what is
+    dropped and are not returned. Values and positions may have any shape.
+    """
+    xp, kind, (*lead, size) = info.xp, info.traits.library, shape
+    if kind in ("numpy", "cupy"):
+        return _prepare_flat_scatter(info, shape, count, add=add, outside=outside)
+    inside, n_sentinel = outside != "drop", sentinel_slots(info, add=add, outside=outside)
+    flat, has_marks = (*lead, count), not add and _may_differentiate(info)
+
+    def put(target: Array, values: Array, positions: Array) -> Array:
+        values, positions = xp.reshape(values, flat), xp.reshape(positions, flat)
+        if kind == "jax":
+            return _scatter_jax(info, target, values, positions, add=add, inside=inside)
+        if not inside:
+            positions = _mark_dropped(info, positions, size)
+        if has_marks:
+            mark = _mark_torch_duplicates if kind == "torch" else _mark_duplicates
+            positions = mark(info, positions, size, inside=inside)
+        scattered = _scatter_inside(info, target, values, positions, add=add)
+        return scattered[..., :size] if n_sentinel else scattered
+
+    return put
+
+
+def sentinel_slots(info: InputInfo, *, add: bool, outside: Outside) -> int:
+    """Return how many sentinel slots each row of the target needs for what is dropped."""
     if info.traits.library == "jax":  # whose own scatter drops
         return 0
-    return int(not inside or (not add and _may_differentiate(info)))
+    return int(outside == "drop" or (not add and _may_differentiate(info)))
 
 
 def _may_differentiate(info: InputInfo) -> bool:
@@ -124,13 +139,15 @@ def _unsigned(dtype: Any) -> str:
 
 
 def scatter_checks_bounds(info: InputInfo, values: Array, *, add: bool) -> bool:
-    """Return whether `scatter` itself raises, an IndexError or a RuntimeError, for what it drops.
+    """Return whether a scatter itself finds positions outside, as an IndexError or a RuntimeError.
 
-    A look at the positions before would then be one pass too many.
+    A look at them before would then be one pass too many.
     """
     traits = info.traits
-    eager = traits.library == "torch" and traits.is_eager_cpu
-    return eager and not add and values.numel() > 0
+    checks = traits.library in ("numpy", "cupy") or (
+        traits.library == "torch" and traits.is_eager_cpu and not add
+    )
+    return checks and 0 not in values.shape
 
 
 def any_outside(info: InputInfo, positions: Array, size: int) -> Array:
@@ -144,17 +161,65 @@ def any_outside(info: InputInfo, positions: Array, size: int) -> Array:
     return (xp.min(positions) < 0) | (xp.max(positions) >= size)
 
 
+# --- NumPy and CuPy: by one flat index ------------------------------------------------------------
+
+
+def _prepare_flat_scatter(
+    info: InputInfo, shape: Shape, count: int, *, add: bool, outside: Outside
+) -> Callable[[Array, Array, Array], Array]:
+    """Do as `prepare_row_scatter` says, with an index for as many rows as stay in the cache."""
+    xp, (*lead, size) = info.xp, shape
+    rows, width = math.prod(lead), size + (outside == "drop")
+    row_bytes = count * _INDEX_BYTES
+
+    def put_block(cells: Array, values: Array, positions: Array) -> None:
+        """Put values (rows, m) into the cells of these rows."""
+        if outside == "raise" and any_outside(info, positions, size):
+            raise IndexError("a position lies outside")
+        if outside == "drop":
+            positions = _mark_dropped(info, positions, size)
+        n = len(positions)
+        if n > 1:
+            starts = xp.arange(0, n * width, width, dtype=info.index_dtype, device=info.device)
+            positions = positions + starts[:, None]
+        positions, values = xp.reshape(positions, (-1,)), xp.reshape(values, (-1,))
+        if add:
+            xp.add.at(cells, positions, values)
+        else:
+            cells[positions] = values
+
+    def put_blocks(cells: Array, values: Array, positions: Array) -> None:
+        scope = sharing(info, rows * row_bytes)
+        step = per_block(info, rows, row_bytes, scope)
+        piece = per_block(info, count, min(step, rows) * _INDEX_BYTES)
+
+        def put_rows(row: int, stop: int) -> None:
+            part = cells[row * width : stop * width]
+            for first in range(0, count, piece):
+                chosen = slice(row, stop), slice(first, first + piece)
+                put_block(part, values[chosen], positions[chosen])
+
+        run_blocks(put_rows, rows, step, scope)
+
+    put_all = put_blocks if may_block(info, rows * row_bytes) else put_block
+
+    def put(target: Array, values: Array, positions: Array) -> Array:
+        cells = xp.reshape(target, (-1,))
+        put_all(cells, xp.reshape(values, (rows, count)), xp.reshape(positions, (rows, count)))
+        result = xp.reshape(cells, (*lead, width))
+        return result if width == size else result[..., :size]
+
+    return put
+
+
+# --- elsewhere ------------------------------------------------------------------------------------
+
+
 def _scatter_inside(
-    info: InputInfo,
-    target: Array,
-    values: Array,
-    positions: Array,
-    *,
-    add: bool,
-    drop_from: int | None = None,
+    info: InputInfo, target: Array, values: Array, positions: Array, *, add: bool
 ) -> Array:
-    xp, kind, device = info.xp, info.traits.library, info.device
-    if kind == "torch":
+    xp = info.xp
+    if info.traits.library == "torch":
         positions = cast(xp, positions, xp.int64)
         if info.traits.needs_grad:  # under vmap the target cannot take what is batched
             return (target.scatter_add if add else target.scatter)(-1, positions, values)
@@ -163,31 +228,6 @@ def _scatter_inside(
     rows = math.prod(lead)
     values = xp.reshape(values, (rows, m))
     positions = xp.reshape(positions, (rows, m))
-    if kind in ("numpy", "cupy"):
-        # In one index for all, which is made for as many planes at a time as stay in the cache.
-        scope = sharing(info, rows * m * _INDEX_BYTES)
-        step = planes_per_cache_block(info, rows, m * _INDEX_BYTES, scope)
-        width = planes_per_cache_block(info, m, step * _INDEX_BYTES)
-        row_starts = (
-            xp.arange(min(step, rows), dtype=info.index_dtype, device=device)[:, None] * size
-        )
-        planes = xp.reshape(target, (-1,))
-
-        def scatter_planes(row: int, stop: int) -> None:
-            part = planes[row * size : stop * size]
-            for first in range(0, m, width):
-                piece = (slice(row, stop), slice(first, first + width))
-                flat = positions[piece]
-                if drop_from is not None:
-                    flat = _mark_dropped(info, flat, drop_from)
-                flat = flat + row_starts[: stop - row]
-                if add:
-                    xp.add.at(part, flat, values[piece])
-                else:
-                    part[flat] = values[piece]
-
-        run_blocks(scatter_planes, rows, step, scope)
-        return xp.reshape(planes, target.shape)
     if not add and _puts_along_axis(info):
         target = xp.reshape(target, (rows, size))
         if 0 not in positions.shape:

@@ -9,7 +9,13 @@ from typing import Any
 from unpool_xp._array.compat import Array, cast, compute_dtype
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.numeric import count_and_first, without_float_errors
-from unpool_xp._array.scatter import any_outside, scatter, scatter_checks_bounds, sentinel_slots
+from unpool_xp._array.scatter import (
+    Outside,
+    any_outside,
+    prepare_row_scatter,
+    scatter_checks_bounds,
+    sentinel_slots,
+)
 from unpool_xp._array.traits import concrete_bool, inspect_traits
 from unpool_xp._array.views import pad_axis, reshape_tail
 from unpool_xp._impl.interpolation import prepare_interpolation
@@ -72,36 +78,44 @@ def _prepare_put(
 ) -> Callable[[Array, Array], Array]:
     """Return what puts the values of each plane at its indices in the flat target.
 
-    That is made after the checks, of the values, with as many sentinel cells at the end as it is
-    asked for.
+    That is made of the values, with as many sentinel cells at the end as it is asked for.
     """
     xp, n_lead = info.xp, values.ndim - len(plane)
     sizes = tuple(values.shape)
-    shape = (*sizes[:n_lead], math.prod(sizes[n_lead:]))
+    target_shape = (*sizes[:n_lead], math.prod(plane))
     dtype = _position_dtype(info, operation, indices, plane)
-    checks_bounds = check and scatter_checks_bounds(info, values, add=add)
-    slots = [sentinel_slots(info, add=add, inside=inside) for inside in (False, True)]
 
-    def put(values: Array, indices: Array) -> Array:
-        positions = cast(xp, indices, dtype)
+    def prepare(outside: Outside) -> Callable[[Array, Array], Array]:
+        count = math.prod(sizes[n_lead:])
+        scatter = prepare_row_scatter(info, target_shape, count, add=add, outside=outside)
+        n_sentinel = sentinel_slots(info, add=add, outside=outside)
 
-        def scatter_flat(*, inside: bool) -> Array:
-            n_sentinel = slots[inside]
-            target = make_target(values, n_sentinel)
-            flat = xp.reshape(values, shape), xp.reshape(positions, shape)
-            scattered = scatter(info, target, *flat, add=add, inside=inside, n_sentinel=n_sentinel)
+        def put_into_target(values: Array, positions: Array) -> Array:
+            scattered = scatter(make_target(values, n_sentinel), values, positions)
             return reshape_tail(xp, scattered, n_lead, plane)
 
-        if not checks_bounds:
-            inside = check and _check_inside(info, operation, indices, positions, plane)
-            return scatter_flat(inside=inside)
-        try:
-            return scatter_flat(inside=True)
-        except (IndexError, RuntimeError):
-            _check_inside(info, operation, indices, positions, plane)  # says which
-            raise
+        return put_into_target
 
-    return put
+    if check and scatter_checks_bounds(info, values, add=add):
+        put_or_raise = prepare("raise")
+
+        def put(values: Array, indices: Array) -> Array:
+            positions = cast(xp, indices, dtype)
+            try:
+                return put_or_raise(values, positions)
+            except (IndexError, RuntimeError):
+                _check_inside(info, operation, indices, positions, plane)  # says which
+                raise
+
+        return put
+    put_all, put_those_inside = prepare("never"), prepare("drop")
+
+    def look_and_put(values: Array, indices: Array) -> Array:
+        positions = cast(xp, indices, dtype)
+        inside = check and _check_inside(info, operation, indices, positions, plane)
+        return (put_all if inside else put_those_inside)(values, positions)
+
+    return look_and_put
 
 
 def _position_dtype(info: InputInfo, operation: str, indices: Array, plane: Shape) -> Any:
