@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from unpool_xp._plan.polyphase import find_polyphase
 from unpool_xp._plan.resize import ResizeAxis, ResizeSpan, plan_interpolated_axis
 from unpool_xp._plan.sampling import Kernel
 
@@ -91,3 +92,40 @@ def test_a_part_reads_the_elements_of_its_cells() -> None:
     assert found.periods(1, 20, 30) == (10, 10, 15, 15)
     assert found.periods(0, 0, 2) == (0, 1, 1, 1)
     assert found.complete(0, 30) == (4, 30)
+    assert found.elements_between(0, 2, 40) == (0, 3)
+    assert found.elements_between(78, 80, 40) == (37, 40)
+    assert found.cells_of(1, 2, 5) == slice(5, 10, 2)
+    ratio = planned(160, 240, 1.5)
+    assert ratio.elements_between(30, 31, 160) == (20, 23)
+    assert ratio.elements_between(31, 33, 160) == (20, 23)
+    assert ratio.elements_between(32, 34, 160) == (20, 25)
+
+
+def test_an_end_of_the_axis_is_no_element_like_another() -> None:
+    """What lies beyond the axis is the end again, so no offset can be read off there."""
+
+    def places(low: int, high: int) -> Any:
+        return lambda first, last: (np.array([[low, low], [high, high]]), np.full((2, 2), 0.5))
+
+    assert find_polyphase(16, 32, 2, (2, 1), places(1, 14)).taps == (((-7, 1.0), (6, 1.0)),) * 2
+    assert find_polyphase(16, 32, 2, (2, 1), places(0, 14)) is None
+    assert find_polyphase(16, 32, 2, (2, 1), places(1, 15)) is None
+    asked = []
+    find_polyphase(16, 32, 2, (2, 1), lambda *cells: (asked.append(cells), places(7, 8)(*cells))[1])
+    assert asked == [(16, 18)]  # the period in the middle, away from the ends
+
+
+@pytest.mark.parametrize(
+    ("cells", "output", "found"), [(32, 256, True), (33, 330, False), (4, 32, True), (4, 31, False)]
+)
+def test_there_are_at_most_32_phases_of_8_cells(cells: int, output: int, *, found: bool) -> None:
+    taps = np.full((1, cells), 9), np.ones((1, cells))
+    assert (find_polyphase(20, output, 1, (cells, 1), lambda *_: taps) is not None) == found
+
+
+@pytest.mark.parametrize(("weight", "unit"), [(1 / 64, 64), (1 / 128, 1), (0.1, 1)])
+def test_whole_numbers_have_at_most_6_bits(weight: float, unit: int) -> None:
+    taps = np.full((1, 2), 9), np.full((1, 2), weight)
+    found = find_polyphase(20, 40, 1, (2, 1), lambda *_: taps)
+    assert found is not None
+    assert (found.unit, found.taps[0][0][1]) == (unit, weight * unit)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -150,6 +152,12 @@ def test_a_divisor_is_any_whole_number_but_0() -> None:
         plan(0)
     with fails(TypeError, "avg_pool: divisor must be an int", "got 2.0 (array of shape (1, 1, 6))"):
         plan(2.0)
+    for last in (-(2**63), 2**63 - 1):
+        assert plan(last).divisor == float(last)
+    for beyond in (-(2**63) - 1, 2**63):
+        rule = "must have at most 64 bits (array of shape (1, 1, 6))"
+        with fails(ValueError, f"avg_pool: divisor={beyond} {rule}"):
+            plan(beyond)
 
 
 def test_long_windows_are_combined_in_pairs() -> None:
@@ -702,3 +710,48 @@ def test_a_part_of_a_transposed_axis_has_the_shares_of_its_cells() -> None:
             assert shares(part, start, first) == wanted
             elements = [element for _, element, _ in wanted]
             assert not elements or d > 1 or (start, stop) == (min(elements), max(elements) + 1)
+
+
+def drawn(samples: Any, output: int = 5) -> list[list[int]]:
+    sizes = [(), (16, 16), (2, 2), (output, output)]
+    starts = fractional_module.draw_region_starts("fractional_max_pool", sizes, samples, None)
+    return [axis.tolist() for axis in starts]
+
+
+def test_regions_start_where_the_samples_say() -> None:
+    # Of floor((i + u) * 14 / 4) - floor(u * 14 / 4), and the last ends with the axis.
+    assert drawn([0.0, 0.5]) == [[0, 3, 7, 10, 14], [0, 4, 7, 11, 14]]
+    assert drawn([0.0, 0.5], 1) == [[14], [14]]
+    assert drawn([0.0, 0.5], 2) == [[0, 14], [0, 14]]
+    for same in (
+        [Fraction(0), Decimal("0.5")],
+        np.array([0, 0.5], np.float16),
+        np.array([0, 0.5], object),
+    ):
+        assert drawn(same) == drawn([0.0, 0.5])
+    assert drawn(np.zeros(2, np.uint8)) == drawn([0, 0])
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [False, False],
+        [0j, 0j],
+        ["0", "0.5"],
+        [b"0", b"0.5"],
+        np.zeros(2, "m8[s]"),
+        np.zeros(2, "M8[s]"),
+        np.array(["0", 0.5], object),
+        [None, 0.5],
+        [0.5, 0j, None],
+    ],
+)
+def test_samples_are_real_numbers(samples: Any) -> None:
+    start = "fractional_max_pool: samples must be numbers on the host: got "
+    with fails(TypeError, f"{start}{samples!r}"):
+        drawn(samples)
+
+
+def test_masked_samples_are_refused() -> None:
+    with fails(TypeError, "fractional_max_pool: samples must be a plain array, got a masked one"):
+        drawn(np.ma.masked_array([0.0, 0.5]))
