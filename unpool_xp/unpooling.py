@@ -16,7 +16,7 @@ from unpool_xp._array.namespace import (
 )
 from unpool_xp._impl.max_unpool import prepare_interpolated_scatter, prepare_scatter
 from unpool_xp._plan.arguments import Padding, Scales, Sizes, check_bool, check_choice
-from unpool_xp._plan.fractional import plan_fractional_unpool
+from unpool_xp._plan.resize import plan_fractional_unpool
 from unpool_xp._plan.transposed import plan_max_unpool
 
 __all__ = ["fractional_max_unpool", "max_unpool"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from decimal import Decimal
@@ -368,17 +367,3 @@ def test_the_plan_of_drawn_regions() -> None:
     start, stop, part = drawn.part(1, 3)
     assert (start, stop) == (drawn.starts[:, 1].min(), drawn.starts[:, 2].max() + 3)
     assert drawn.of_planes((slice(1, 2),)).starts.tolist() == drawn.starts[1:].tolist()
-
-
-def test_the_plan_of_a_fractional_unpooling() -> None:
-    plan = functools.partial(fractional.plan_fractional_unpool, "fractional_max_unpool")
-    assert plan((2, 3, 4, 5), None, (2, 3, 8, 9)).plane == (8, 9)
-    assert plan((2, 3, 4, 5), None, (8,)).plane == (8,)
-    assert plan((2, 3, 4), None, (2, 3, 8)).plane == (8,)
-    assert plan((2, 3, 4, 5), 1.5, None).plane == (6, 7)
-    assert plan((4,), None, (8,)).plane == (8,)
-    assert plan((4, 5), None, (8, 9)).plane == (8, 9)  # nothing leads
-    with fails(ValueError, "fractional_max_unpool: output_size=(9, 3, 8, 9) is a full shape"):
-        plan((2, 3, 4, 5), None, (9, 3, 8, 9))
-    with fails(ValueError, "fractional_max_unpool: give either scale_factor or output_size"):
-        plan((2, 3, 4, 5), 1.5, (8, 9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from fractions import Fraction
@@ -284,3 +285,17 @@ def test_weights_repeat_after_whole_periods() -> None:
     assert axis.repeated_cells(31, 35) == (31, 0)
     assert axis.repeated_cells(3, 6) == (3, 0)  # at the start
     assert axis.repeated_cells(291, 294) == (291, 0)  # at the end
+
+
+def test_the_plan_of_a_fractional_unpooling() -> None:
+    plan = functools.partial(resize.plan_fractional_unpool, "fractional_max_unpool")
+    assert plan((2, 3, 4, 5), None, (2, 3, 8, 9)).plane == (8, 9)
+    assert plan((2, 3, 4, 5), None, (8,)).plane == (8,)
+    assert plan((2, 3, 4), None, (2, 3, 8)).plane == (8,)
+    assert plan((2, 3, 4, 5), 1.5, None).plane == (6, 7)
+    assert plan((4,), None, (8,)).plane == (8,)
+    assert plan((4, 5), None, (8, 9)).plane == (8, 9)  # nothing leads
+    with fails(ValueError, "fractional_max_unpool: output_size=(9, 3, 8, 9) is a full shape"):
+        plan((2, 3, 4, 5), None, (9, 3, 8, 9))
+    with fails(ValueError, "fractional_max_unpool: give either scale_factor or output_size"):
+        plan((2, 3, 4, 5), 1.5, (8, 9))

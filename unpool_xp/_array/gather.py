@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unpool_xp._array.compat import Array
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.views import axis_slice, cached_array
-from unpool_xp._plan.resize import InterpolatedAxis
+
+if TYPE_CHECKING:
+    from unpool_xp._plan.resize import InterpolatedAxis
 
 # Places; beyond this those of an axis are found for each call, piece by piece.
 _MAX_CACHED_PLACES = 2**18

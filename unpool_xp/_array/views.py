@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.traits import inspect_traits
 from unpool_xp._plan.arguments import Shape
 from unpool_xp._plan.cache import count_array
-from unpool_xp._plan.fractional import FractionalPoolSizes, draw_region_starts
+
+if TYPE_CHECKING:
+    from unpool_xp._plan.fractional import FractionalPoolSizes
 
 
 def axis_slice(axis: int, chosen: slice) -> tuple[Any, ...]:
@@ -183,6 +185,8 @@ def region_starts(
     They are drawn on the host, into NumPy arrays. While PyTorch traces a leading axis whose size is
     a symbol, they are tensors that an operator of its own draws when the trace runs.
     """
+    from unpool_xp._plan.fractional import draw_region_starts
+
     if not any(info.traits.symbolic_axes[: len(sizes.lead)]):
         return draw_region_starts(operation, tuple(sizes), samples, seed)
     if samples is not None and all(isinstance(u, int | float | np.generic) for u in samples):
@@ -201,6 +205,8 @@ def region_starts(
 def _define_draws() -> None:
     """Define the operator of PyTorch that draws regions, if that is not done."""
     import torch
+
+    from unpool_xp._plan.fractional import draw_region_starts
 
     if hasattr(torch.ops.unpool_xp, "draw_region_starts"):
         return

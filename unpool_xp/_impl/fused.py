@@ -13,7 +13,7 @@ import math
 import operator
 import typing
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,8 +24,10 @@ from unpool_xp._array.numeric import lowest_value
 from unpool_xp._array.views import axis_slice, cached_array, pad
 from unpool_xp._array.windows import padded_axis, tap_views
 from unpool_xp._impl.fold_max import first_maximum
-from unpool_xp._plan.resize import InterpolatedAxis, InterpolationPlan
 from unpool_xp._plan.windows import AnyWindows, MaxPoolPlan, PoolAxis, pad_widths
+
+if TYPE_CHECKING:
+    from unpool_xp._plan.resize import InterpolatedAxis, InterpolationPlan
 
 _MAX_TAPS = 16  # of a kernel; more of them read what their neighbours read again and again
 

@@ -6,10 +6,9 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from unpool_xp._plan.arguments import Shape, per_axis, spatial_rank
 from unpool_xp._plan.windows import (
@@ -18,6 +17,9 @@ from unpool_xp._plan.windows import (
     plan_means,
     plan_windows,
 )
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 OutputSizes: TypeAlias = int | Sequence[int | None]
 

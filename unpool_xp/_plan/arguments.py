@@ -9,8 +9,7 @@ import math
 import numbers
 import operator
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, SupportsFloat, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -180,9 +179,15 @@ def padding_pairs(
     return tuple(result)
 
 
+def is_real(value: object) -> TypeGuard[SupportsFloat]:
+    """Return whether a scalar is a real number, as a Decimal is, which `numbers` has apart."""
+    is_number = isinstance(value, numbers.Number) and not isinstance(value, numbers.Complex)
+    return is_number or isinstance(value, numbers.Real)
+
+
 def as_float(value: object) -> float | None:
     """Return a real scalar as a float, infinity where it has none; None for anything else."""
-    if not is_scalar(value) or not isinstance(value, numbers.Real | Decimal):
+    if not is_scalar(value) or not is_real(value):
         return None
     try:
         return float(value)

@@ -12,15 +12,13 @@ import dataclasses
 import inspect
 import itertools
 import math
-import numbers
 import operator
 import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from decimal import Decimal
 from typing import Any, Protocol, TypeVar, TypeVarTuple, Unpack
 
-from unpool_xp._plan.arguments import is_scalar
+from unpool_xp._plan.arguments import is_real, is_scalar
 
 _Ts = TypeVarTuple("_Ts")
 _T = TypeVar("_T")
@@ -193,7 +191,7 @@ def _plain(value: Any) -> Any:
         raise TypeError
     if hasattr(value, "__index__"):
         return operator.index(value)
-    if isinstance(value, numbers.Real | Decimal):
+    if is_real(value):
         return float(value)
     raise TypeError
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from unpool_xp._plan.arguments import (
     Scales,
@@ -22,7 +21,9 @@ from unpool_xp._plan.arguments import (
     spatial_rank,
     without_lead,
 )
-from unpool_xp._plan.resize import InterpolationPlan, plan_interpolation
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class FractionalPoolSizes(NamedTuple):
@@ -204,12 +205,3 @@ def plan_fractional_sizes(
     # A range has a length in plain ints, even where torch.compile takes a size for a symbol.
     sizes = [tuple([len(range(n)) for n in part]) for part in (plane, kernels, outputs)]
     return FractionalPoolSizes(shape[: len(shape) - rank], *sizes)
-
-
-def plan_fractional_unpool(
-    operation: str, shape: Shape, scale_factor: Scales | None, output_size: Sizes | None
-) -> InterpolationPlan:
-    """Plan the interpolation that the maxima of a fractional pooling are put into."""
-    if scale_factor is None and len(shape) > 2:  # indices count in a plane, so it is no full shape
-        output_size = without_lead(operation, output_size, shape, len(shape) - 2)
-    return plan_interpolation(operation, shape, scale_factor, output_size)

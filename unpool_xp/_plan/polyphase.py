@@ -7,9 +7,10 @@ Rabiner 1981, doi 10.1109/PROC.1981.11969).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from unpool_xp._plan.sampling import NDArray
+if TYPE_CHECKING:
+    from unpool_xp._plan.sampling import NDArray
 
 _MAX_CELLS = 32  # of a period; each is some calls
 _MIN_PERIODS = 8  # of fewer cells the calls cost more than they save

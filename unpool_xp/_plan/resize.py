@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -23,10 +23,14 @@ from unpool_xp._plan.arguments import (
     fail,
     per_axis,
     spatial_rank,
+    without_lead,
 )
 from unpool_xp._plan.cache import PlanKey
 from unpool_xp._plan.polyphase import Polyphase, find_polyphase
-from unpool_xp._plan.sampling import Kernel, NDArray, Nearest
+from unpool_xp._plan.sampling import Kernel, Nearest
+
+if TYPE_CHECKING:
+    from unpool_xp._plan.sampling import NDArray
 
 _MAX_FACTOR = 2**31  # no plane is larger than that in bytes
 _MAX_PHASES = 2**12  # each is a call; beyond that a cell is found by its neighbours
@@ -351,6 +355,15 @@ def plan_interpolation(
         axes,
         kernel,
     )
+
+
+def plan_fractional_unpool(
+    operation: str, shape: Shape, scale_factor: Scales | None, output_size: Sizes | None
+) -> InterpolationPlan:
+    """Plan the interpolation that the maxima of a fractional pooling are put into."""
+    if scale_factor is None and len(shape) > 2:  # indices count in a plane, so it is no full shape
+        output_size = without_lead(operation, output_size, shape, len(shape) - 2)
+    return plan_interpolation(operation, shape, scale_factor, output_size)
 
 
 def needs_interpolation(axis: ResizeAxis, kernel: Kernel) -> bool:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import functools
 import math
-from fractions import Fraction
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from unpool_xp._plan.arguments import Coordinates, Rounding
 
-NDArray: TypeAlias = npt.NDArray[Any]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    NDArray: TypeAlias = npt.NDArray[Any]
 
 
 class Nearest(NamedTuple):
@@ -59,6 +60,8 @@ def period(size: int, output: int, scale: float | None, coordinates: str) -> tup
 @functools.cache
 def _simple_ratio(scale: float) -> tuple[int, int] | None:
     """Return output cells and the elements that they cover, if a float stands for few of them."""
+    from fractions import Fraction
+
     ratio = Fraction(scale).limit_denominator(_MAX_PERIOD)
     simple = ratio.numerator <= _MAX_PERIOD and float(ratio) == scale
     return (ratio.numerator, ratio.denominator) if simple else None

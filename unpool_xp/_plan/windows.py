@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from unpool_xp._plan.arguments import (
     Padding,
@@ -23,6 +22,8 @@ from unpool_xp._plan.arguments import (
 )
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from unpool_xp._plan.adaptive import AdaptiveAxis
 
 # Taps from which elements are combined in pairs, which is then 1.2x to 10x as fast as tap by tap on
