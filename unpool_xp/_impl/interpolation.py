@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from unpool_xp._array.blocks import planes_and_cells_per_block, run_blocks, sharing
 from unpool_xp._array.compat import Array, cast, compute_dtype, copied
@@ -62,6 +62,7 @@ def prepare_interpolation(
         multiply = _products(info, plan, wide)
     fuses = can_fuse_phases(info, plan, x)
     in_place = info.traits.supports_setitem and 0 not in x.shape
+    known: _Known = {}
 
     def interpolate(x: Array) -> Array:
         if multiply:
@@ -72,7 +73,7 @@ def prepare_interpolation(
         if fuses:
             return fused_interpolation(info, plan, x, wide)
         if in_place:
-            return _interpolate_in_place(info, plan, x, wide)
+            return _interpolate_in_place(info, plan, x, wide, known)
         result = cast(xp, x, wide)
         # The last axis first: what is read and written twice is then still small.
         for axis in reversed(plan.axes):
@@ -123,7 +124,7 @@ def _matrix(info: InputInfo, axis: InterpolatedAxis, dtype: Any) -> Callable[[],
 
 
 def _interpolate_in_place(
-    info: InputInfo, plan: InterpolationPlan, x: Array, wide: object
+    info: InputInfo, plan: InterpolationPlan, x: Array, wide: object, known: _Known
 ) -> Array:
     """Interpolate block by block: some planes, or of large ones some cells of the first axis."""
     xp, dtype, first_axis = info.xp, x.dtype, plan.axes[0]
@@ -166,7 +167,11 @@ def _interpolate_in_place(
                 shape = list(part.shape)
                 shape[axis.axis] = span[1] - span[0]
                 target = xp.empty(tuple(shape), dtype=wide, device=info.device)
-            _write_axis(info, part, axis, span, target, polyphases.get(axis.axis), finite=finite)
+            polyphase = polyphases.get(axis.axis)
+            if polyphase is None:
+                _write_axis(info, part, axis, span, target, finite=finite)
+            else:
+                _write_polyphase(info, part, axis, polyphase, span, target, known)
             part = target
         if dtype != wide:
             written[...] = cast(xp, part, dtype)
@@ -181,19 +186,11 @@ def _write_axis(
     axis: InterpolatedAxis,
     span: tuple[int, int, int],
     target: Array,
-    polyphase: Polyphase | None,
     *,
     finite: bool,
 ) -> None:
     """Write the cells [first, last) of an axis from its elements from `origin` on."""
     first, last, origin = span
-    if polyphase is not None:
-        right = _write_polyphase(info, x, axis, polyphase, (first, last), origin, target)
-        for start, stop in ((first, right[0]), (right[1], last)):
-            if start < stop:
-                cells = axis_slice(axis.axis, slice(start - first, stop - first))
-                target[cells] = sum_taps(info, x, axis, start, stop, origin) * polyphase.unit
-        return
     if axis.phases is not None:
         factor = len(axis.phases)
         for number, phase in enumerate(axis.phases):
@@ -256,60 +253,96 @@ def _neighbours(
 # --- by phases, where weights repeat --------------------------------------------------------------
 
 
+class _Sums(NamedTuple):
+    """What cells of an axis are sums of, as indices."""
+
+    inner: list[tuple[Any, list[tuple[float, Any]]]]  # the cells of a phase: weights and elements
+    ends: list[tuple[Any, Any]]  # cells with an element on one side alone, and that element
+    right: tuple[int, int]  # the first and the end of the cells that these are
+
+
+_Known: TypeAlias = dict[tuple[int, ...], _Sums]  # of blocks that a call like one before has, too
+_MAX_KNOWN = 64
+
+
 def _write_polyphase(
     info: InputInfo,
     x: Array,
     axis: InterpolatedAxis,
     polyphase: Polyphase,
-    cells: tuple[int, int],
-    origin: int,
+    span: tuple[int, int, int],
     target: Array,
-) -> tuple[int, int]:
-    """Write the cells [first, last) of an axis, times its unit; return which of them are right.
+    known: _Known,
+) -> None:
+    """Write the cells [first, last) of an axis, times its unit, from its elements from `origin` on.
 
-    `first` is a multiple of the period, and `x` has the elements from `origin` on. Wrong are cells
-    of a cubic near the ends.
+    `first` is a multiple of the period.
     """
-    dim, beyond, (first, last) = axis.axis, 0, cells
+    beyond, (first, last, origin) = 0, span
     source, place = x, target
-    if dim == -1 and cells == (0, axis.size * polyphase.cells):
+    if axis.axis == -1 and (first, last) == (0, axis.size * polyphase.cells):
         # All lines as one. What mixes the end of one with the start of the next is written again.
         line, target_line = as_line(info, x), as_line(info, target)
         if line is not None and target_line is not None:
             source, place, beyond = line, target_line, line.shape[0] - axis.size
+    key = (axis.axis, *span, beyond)
+    sums = known.get(key)
+    if sums is None:
+        sums = _find_sums(info, axis, polyphase, span, beyond, x.dtype)
+        if len(known) < _MAX_KNOWN:
+            known[key] = sums
     products: dict[float, Array] = {}
 
-    def product(offset: int, weight: float, start: int, stop: int) -> Array:
-        weight = as_dtype(info, weight, x.dtype)  # in which two phases have it
-        elements = polyphase.elements_at(offset, start, stop)
-        chosen = axis_slice(dim, _moved(elements, -origin))
+    def product(weight: float, elements: Any) -> Array:
         if weight == 1:
-            return source[chosen]
+            return source[elements]
         if polyphase.elements > 1:
-            return source[chosen] * weight
+            return source[elements] * weight
         if weight not in products:
             products[weight] = source * weight
-        return products[weight][chosen]
+        return products[weight][elements]
+
+    for cells, shares in sums.inner:
+        _write_sum(info, [product(*share) for share in shares], place[cells])
+    for cells, element in sums.ends:
+        target[cells] = x[element] * polyphase.unit
+    for start, stop in ((first, sums.right[0]), (sums.right[1], last)):
+        if start < stop:  # near the ends of a cubic
+            cells = axis_slice(axis.axis, slice(start - first, stop - first))
+            target[cells] = sum_taps(info, x, axis, start, stop, origin) * polyphase.unit
+
+
+def _find_sums(
+    info: InputInfo,
+    axis: InterpolatedAxis,
+    polyphase: Polyphase,
+    span: tuple[int, int, int],
+    beyond: int,
+    dtype: Any,
+) -> _Sums:
+    """Return what the cells [first, last) are sums of, and so many more along a line."""
+    (first, last, origin), inner, ends = span, [], []
+
+    def index(chosen: slice, start: int) -> tuple[Any, ...]:
+        return axis_slice(axis.axis, slice(chosen.start - start, chosen.stop - start, chosen.step))
 
     for phase, taps in enumerate(polyphase.taps):
         begin, start, stop, end = polyphase.periods(phase, first, last)
         if start < stop:
-            written = polyphase.cells_of(phase, start, stop + beyond)
-            shares = [product(*tap, start, stop + beyond) for tap in taps]
-            _write_sum(info, shares, place[axis_slice(dim, _moved(written, -first))])
+            shares = []
+            for offset, weight in taps:
+                elements = polyphase.elements_at(offset, start, stop + beyond)
+                # As the dtype has it: two phases may share a product.
+                shares.append((as_dtype(info, weight, dtype), index(elements, origin)))
+            inner.append((index(polyphase.cells_of(phase, start, stop + beyond), first), shares))
         if axis.n_taps > 2:
             continue
         for element, periods in ((slice(1), (begin, start)), (slice(-1, None), (stop, end))):
             if periods[0] < periods[1]:
-                written = _moved(polyphase.cells_of(phase, *periods), -first)
-                target[axis_slice(axis.axis, written)] = (
-                    x[axis_slice(axis.axis, element)] * polyphase.unit
-                )
-    return polyphase.complete(first, last) if axis.n_taps > 2 else cells
-
-
-def _moved(chosen: slice, by: int) -> slice:
-    return slice(chosen.start + by, chosen.stop + by, chosen.step)
+                cells = polyphase.cells_of(phase, *periods)
+                ends.append((index(cells, first), axis_slice(axis.axis, element)))
+    right = polyphase.complete(first, last) if axis.n_taps > 2 else (first, last)
+    return _Sums(inner, ends, right)
 
 
 def _write_sum(info: InputInfo, shares: list[Array], output: Array) -> None:
