@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from tests.support.fake_cupy import fake_cupy
 from unpool_xp import backends
 from unpool_xp._array.compat import library
+from unpool_xp.bench.cases import loading
 from unpool_xp.bench.measure import workers
 
 # Looking for examples imports a file, and puts its folder on the path: with a distribution there,
@@ -167,6 +168,15 @@ def _load_target(label: str, mode: str) -> Target:
         if label in GPU:
             pytest.skip(f"needs a GPU: {missing}")
         raise
+
+
+@pytest.fixture(autouse=True)
+def own_operations(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let go of the operations that a test loads: all commands of the process know them."""
+    monkeypatch.setenv(loading.VARIABLE, "")
+    yield
+    if os.environ.get(loading.VARIABLE):
+        loading._loaded.cache_clear()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -31,14 +30,8 @@ pytestmark = pytest.mark.usefixtures("one_process")
 
 
 @pytest.fixture(autouse=True)
-def nothing_loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Begin and end with the operations of the package alone."""
+def scipy_of_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # as the files do
-    monkeypatch.setenv(loading.VARIABLE, "")
-    loading._loaded.cache_clear()
-    yield
-    monkeypatch.undo()
-    loading._loaded.cache_clear()
 
 
 @pytest.fixture(scope="module")

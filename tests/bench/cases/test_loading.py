@@ -33,8 +33,7 @@ LINE = HEAD.count("\n") + 1
 
 @pytest.fixture(autouse=True)
 def nothing_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Begin and end with the operations of the package alone, in an empty folder."""
-    monkeypatch.setenv(loading.VARIABLE, "")
+    """Begin and end with nothing read, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     forget()
     yield

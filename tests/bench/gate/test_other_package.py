@@ -131,8 +131,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     # It is installed here, too, as the working tree is; nothing of that is ever timed.
     monkeypatch.syspath_prepend(folder / "src")
     monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds to it
-    monkeypatch.setenv(loading.VARIABLE, "")
-    loading._loaded.cache_clear()
+    loading._loaded.cache_clear()  # an entry point is new
     yield folder
     loading._loaded.cache_clear()
     sys.modules.pop("scratch_stats", None)

@@ -36,15 +36,7 @@ CASES = ["total-2x3-float32", "total-64x1000-float32", "wrong-4x5-float32"]
 
 
 @pytest.fixture
-def own_operations(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let go of the operations that a test loads."""
-    monkeypatch.setenv(loading.VARIABLE, "")
-    yield
-    loading._loaded.cache_clear()
-
-
-@pytest.fixture
-def suite(tmp_path: Path, own_operations: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of benchmarks of somebody's operations."""
     folder = tmp_path / "suite_of_others"
     folder.mkdir()
@@ -137,7 +129,7 @@ TWICE = Operation(name="twice", function=abs, shapes=[(2, 2), (2, 2)])
     ],
 )
 def test_operations_that_cannot_be_timed_are_named(
-    given: Any, error: type[Exception], said: str, own_operations: None
+    given: Any, error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
         asv_suite(given)
