@@ -7,6 +7,7 @@
 #   make peers                          NumPy beside ONNX Runtime, OpenCV, scikit-image, SciPy, Pillow
 #   make test / lint                    the whole test suite / ruff, mypy, numpydoc, English, figures
 #   make coverage / docs                the tests with their coverage / the documentation
+#   make pages                          every page of the documentation in a browser; make test has a few
 #   make figures                        fill the README's figures in from committed rows
 #   make dist / test-dist               build a release and check it / test it on every Python here
 #   make faults                         every fault of a worker at every stage; make test has a few
@@ -56,7 +57,7 @@ forms = $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 bench_stamp = .venv/installed-$(subst $(space),-,$(extras))
 
 # A GPU machine has its libraries already as a rule: make gpu VENV=--system-site-packages uses those.
-.PHONY: bench gpu tax libraries peers test lint coverage faults mutate fuzz fuzz-rows test-lowest truth figures dist test-dist gate gate-proof asv dashboard preview smoke docs clean
+.PHONY: bench gpu tax libraries peers test lint coverage faults mutate fuzz fuzz-rows test-lowest truth figures dist test-dist gate gate-proof asv dashboard preview smoke docs pages clean
 .DELETE_ON_ERROR:
 
 $(bin)/python:
@@ -129,7 +130,7 @@ $(lowest)/installed: pyproject.toml constraints-lowest.txt
 
 # Not the pages and the types: they need what the package does not. The oldest typer makes the newest click warn.
 test-lowest: $(lowest)/installed
-	$(lowest)/bin/python -m pytest --numprocesses $(WORKERS) --ignore tests/docs/test_docs.py --ignore tests/test_typing.py \
+	$(lowest)/bin/python -m pytest --numprocesses $(WORKERS) --ignore tests/docs/test_docs.py --ignore tests/docs/test_pages_in_browser.py --ignore tests/test_typing.py \
 	  -W "ignore:'click.utils:DeprecationWarning" $(PYTEST)
 
 truth: .venv/installed-test
@@ -200,6 +201,9 @@ fuzz-rows: .venv/installed-test
 docs: .venv/installed-test
 	$(bin)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
+pages: .venv/installed-test
+	$(bin)/python -m pytest -m every_page tests/docs/test_pages_in_browser.py
+
 figures: .venv/installed-test
 	$(bin)/python docs/_ext/figures.py
 
@@ -213,18 +217,22 @@ dist: .venv/installed-release
 	$(bin)/twine check --strict dist/*
 	$(bin)/check-wheel-contents dist/*.whl
 
-# The wheel with NumPy alone, tested by what of the sdist's tests needs no other library.
+# The wheel, away from the checkout: with NumPy alone by the tests of the sdist that need no other
+# library, then with what the commands need by what the README says.
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14
 test-dist:
-	set -e; for python in $(PYTHONS); do \
+	set -e; tested=; for python in $(PYTHONS); do \
 	  $$python -c "" 2> /dev/null || { echo "$$python is not here"; continue; }; \
-	  rm -rf dist/test; mkdir dist/test; $$python -m venv dist/test/venv; \
+	  echo "$$python"; rm -rf dist/test; mkdir dist/test; $$python -m venv dist/test/venv; \
 	  tar -xzf dist/*.tar.gz --strip-components 1 -C dist/test; rm -r dist/test/unpool_xp; \
-	  dist/test/venv/bin/python $(pip) \
-	    dist/*.whl hypothesis pytest pytest-timeout; \
+	  dist/test/venv/bin/python $(pip) dist/*.whl hypothesis pytest pytest-timeout; \
 	  (cd dist/test && venv/bin/python -m pytest --quiet --noconftest tests/plan \
-	    --ignore tests/plan/test_cache.py); \
-	done
+	    tests/docs/test_readme.py::test_its_five_lines_run --ignore tests/plan/test_cache.py); \
+	  dist/test/venv/bin/python $(pip) "$$(echo dist/*.whl)[bench]"; \
+	  dist/test/venv/bin/unpool-xp --help > dist/test/help.txt; \
+	  (cd dist/test && venv/bin/python -m pytest --quiet --noconftest tests/docs/test_readme.py); \
+	  tested=yes; \
+	done; test "$$tested"
 
 clean:
 	rm -rf .venv .asv .gate build mutants dist docs/_build

@@ -58,6 +58,7 @@ html_css_files = ["custom.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_sidebars = {"**": ["pages.html"]}
+html_context = {"default_mode": "auto"}  # light or dark, as the system is
 html_theme_options = {
     "logo": {"text": "unpool_xp"},
     "navbar_center": [],  # the sidebar has the pages

@@ -277,7 +277,7 @@ def in_markdown(figure: Figure) -> str:
 
 
 def filled(text: str) -> str:
-    """Return a page with all its figures made anew."""
+    """Return a page with all its figures made again."""
     return _BLOCK.sub(lambda found: f"{found[1]} -->\n{in_markdown(make(found[1]))}\n", text)
 
 
@@ -290,7 +290,7 @@ def outdated() -> Iterator[str]:
             yield str(error)
             return
     if Image.open(PICTURE).text.get("commit") != stated()["quick"]["commit"]:  # type: ignore[attr-defined]
-        yield f"{PICTURE.relative_to(ROOT)} is of another commit; run this script with --picture"
+        yield f"docs/_static/{PICTURE.name} is of another commit; run this script with --picture"
     text = README.read_text(encoding="utf-8")
     if filled(text) != text:
         yield "README.md: its figures are not those of the rows; run make figures"

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
 
-ROOT = Path(__file__).parents[2]
+from tests.support.pages import load_extension
 
 
 @pytest.fixture
 def figures() -> ModuleType:
-    """The script, imported anew: it keeps what it has read."""
-    spec = importlib.util.spec_from_file_location("figures", ROOT / "docs" / "_ext" / "figures.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["figures"] = module  # where dataclasses look
-    spec.loader.exec_module(module)
-    return module
+    return load_extension("figures")
 
 
 def test_every_figure_is_as_the_rows_say(figures: ModuleType) -> None:
@@ -49,6 +41,19 @@ def test_a_figure_written_by_hand_is_found(
     figures.README.write_text(text.replace(" ms ", " us ", 1), encoding="utf-8")
     (problem,) = figures.outdated()
     assert "run make figures" in problem
+    monkeypatch.setattr("sys.argv", ["figures.py", "--check"])
+    with pytest.raises(SystemExit) as left:
+        figures.main()
+    assert left.value.code
+
+
+def test_a_picture_of_another_commit_is_found(
+    figures: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(figures, "PICTURE", tmp_path / "report.png")
+    Image.new("1", (1, 1)).save(figures.PICTURE)
+    (problem,) = figures.outdated()
+    assert "report.png is of another commit" in problem
 
 
 def test_the_rules_of_thumb_hold_in_the_rows(figures: ModuleType) -> None:

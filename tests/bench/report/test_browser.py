@@ -12,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from tests.support.browser import chromium
+from tests.support.browser import axe_violations, chromium, open_page
 from tests.support.rows import ATTACK, failed_row, in_processes, make_row
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.report import charts
@@ -30,13 +30,7 @@ class Browser:
         self, page: Path, *, width: int = 1280, dark: bool = False, ready: bool = True
     ) -> None:
         """Open a page anew, in a window of this width."""
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme]})
-        self.driver.get("about:blank")
-        self.driver.get_log("browser")
-        self.driver.get(page.as_uri())
+        open_page(self.driver, page, width=width, dark=dark)
         if ready:  # a page without rows has no script
             self.until("return document.documentElement.dataset.ready")
 
@@ -384,3 +378,10 @@ def test_many_rows_do_not_make_many_elements(browser, tmp_path):
         browser.drawn("#time")
         seen.append(browser.run("return document.querySelectorAll('*').length"))
     assert seen[1] < min(9_000, 2 * seen[0])
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_everybody_can_read_and_reach_it(browser, page, dark):
+    browser.open(page, dark=dark)
+    browser.drawn("#time")
+    assert axe_violations(browser.driver) == []

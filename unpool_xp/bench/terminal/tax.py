@@ -93,7 +93,7 @@ def print_summaries(console: Console, entries: Sequence[TaxEntry]) -> None:
     console.print(table)
     console.print()
     print_line(console, "[bold]geometric mean and worst case[/] of each backend")
-    columns = ("", "mean", "target", "worst", "target", "worst case", "")
+    columns = ("", "mean", "target", "worst", "target", "worst case", "result")
     table = text_table(*columns, align="LRRRRll")
     for summary in summaries:
         *cells, met = _summary_line(summary)
@@ -121,7 +121,7 @@ def _means_by_operation(
 def summary_tables(entries: Sequence[TaxEntry]) -> list[tuple[list[str], list[list[str]]]]:
     """Return the heads and rows of two tables: the targets, and the means by operation."""
     summaries = summarize(entries)
-    columns = ("geometric mean", "target", "worst", "target", "worst case", "")
+    columns = ("geometric mean", "target", "worst", "target", "worst case", "result")
     lines = [
         [summary.target.name, summary.target.baseline, *_summary_line(summary)[1:]]
         for summary in summaries
