@@ -86,7 +86,7 @@ for name, back in (
 # %%
 # The positions save a part of the outlines that repeating each value loses. They are not better
 # than plain linear interpolation here, which needs none: a little better over all, a little worse
-# on the outlines. What a network learns in place of the mean in ``fill`` takes training to find
+# on the outlines. What a network learns instead of the mean in ``fill`` takes training to find
 # out.
 
 # %%

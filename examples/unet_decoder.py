@@ -14,27 +14,30 @@ from pathlib import Path
 from unpool_xp.bench.cases.layers import read_layers
 
 file = Path(__file__).with_name("unet.toml")
+decoder = read_layers(file)
 
 # %%
 # First the shapes. Nothing is measured yet; a layer that does not fit would be reported with its
 # line.
 
 # %%
-for layer in read_layers(file).parts:
-    print(layer.operation, layer.shape, "to", layer.output_shape)
+print("the layers, with all their channels:")
+for layer, part in zip(decoder.layers, decoder.parts, strict=True):
+    print(f"  {layer['name']}: {part.operation} {part.shape} to {part.output_shape}")
 
 # %%
 # Then the question. A sixteenth of the channels is enough for an example; leave
 # ``--scale-channels`` out for the network itself, and give it a minute.
 
 # %%
-question = "--scale-channels 0.0625 --backend numpy --backend torch --budget 12 --json"
+question = "--scale-channels 0.0625 --backend numpy --backend torch --budget 20 --json"
 command = [sys.executable, "-m", "unpool_xp", "choose", "--layers", str(file), *question.split()]
 done = subprocess.run(command, capture_output=True, text=True)
 if done.returncode:
     sys.exit(done.stderr)
 answer = json.loads(done.stdout)
 
+print("the whole, with a sixteenth of them:")
 for entry in answer["ranking"]:
     if entry["seconds"] is not None:
         print(f"{entry['name']:40} {1e3 * entry['seconds']:.2f} ms")
@@ -44,21 +47,23 @@ print("use", " or ".join(answer["use"]))
 # ``code`` is Python for the whole, with the fastest library.
 
 # %%
-print(*answer["code"], sep="\n")
+for line in answer["code"]:
+    print(f"  {line}")
 
 # %%
-# ``layers`` shows where the time goes: ``use`` for each layer, and ``share_of_whole`` of its time
-# on the winner of the whole. If the budget was too short for a layer, the share is null.
+# ``layers`` shows where the time goes: ``use`` for each layer, and ``share_of_whole``, its time on
+# the winner over the time of the whole. If the budget was too short for a layer, the share is null.
 
 # %%
-shares = [layer["share_of_whole"] for layer in answer["layers"]]
-print("shares of the whole:", *(f"{share:.0%}" if share else "not measured" for share in shares))
+print("the share of each layer:")
+for layer in answer["layers"]:
+    share = layer["share_of_whole"]
+    print(f"  {layer['layer']}:", f"{share:.0%}" if share else "not measured in the budget")
 print("goes in:", answer["case"]["shape"])
 print("comes out:", answer["layers"][-1]["output_shape"])
 
 # %%
-# It printed, on two cores of an Intel Xeon; twelve seconds were enough for the costliest two of the
-# four layers:
+# It printed, on two cores of an Intel Xeon:
 #
 # .. literalinclude:: ../../examples/output/unet_decoder.txt
 #    :language: text
