@@ -146,9 +146,9 @@ def show(name: str, found: dict[str, Any]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; return 1 where an answer contradicts another."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quiet", type=int, default=QUIET, help="runs with nothing else going on")
+    parser.add_argument("--quiet", type=int, default=QUIET, help="runs on an idle machine")
     parser.add_argument("--busy", type=int, default=BUSY, help="runs beside busy loops")
-    parser.add_argument("--budget", type=float, default=BUDGET, help="seconds for a question")
+    parser.add_argument("--budget", type=float, default=BUDGET, help="seconds per question")
     parser.add_argument("--question", action="append", choices=tuple(QUESTIONS))
     parser.add_argument("--backend", action="append", help="default: numpy, torch:cpu, jax:cpu")
     parser.add_argument("--json", action="store_true", dest="as_json")

@@ -113,8 +113,8 @@ def _validate_arguments(given: list[str]) -> list[str]:
 def file_as_its_own(given: list[str]) -> list[str]:
     """Return the arguments with the commit of the code that an existing environment has.
 
-    asv files its times under any commit it is told. Code from elsewhere, or of another commit, is
-    refused; uncommitted changes get a commit of their own, which is on no branch.
+    asv files its times under any commit that it is given. Code from elsewhere, or of another
+    commit, is refused; uncommitted changes get a commit of their own, which is on no branch.
     """
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--python")
@@ -288,7 +288,7 @@ def _publish(stage: Path, results: Path) -> None:
         content = new.read_bytes()
         if target.exists() and target.read_bytes() == content:
             continue
-        json.loads(content)  # never put half a file in the place of a whole one
+        json.loads(content)  # never put half a file over a whole one
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name}.{os.getpid()}")
         try:

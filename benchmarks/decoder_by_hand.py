@@ -352,10 +352,10 @@ def main() -> int:
         ),
     )
     add = runner.argparser.add_argument
-    add("--decoder", action="append", choices=tuple(BY_HAND), default=[], help="one of them")
-    add("--budget", type=float, default=BUDGET_SECONDS, help="seconds of choose for a decoder")
-    add("--tolerance", type=float, default=TOLERANCE, help="how far from 1 a ratio may be")
-    add("--json", action="store_true", dest="as_json", help="print JSON in place of the table")
+    add("--decoder", action="append", choices=tuple(BY_HAND), default=[], help="default: both")
+    add("--budget", type=float, default=BUDGET_SECONDS, help="seconds of choose per decoder")
+    add("--tolerance", type=float, default=TOLERANCE, help="how much a ratio may differ from 1")
+    add("--json", action="store_true", dest="as_json", help="print JSON instead of the table")
     args = runner.parse_args()
     args.inherit_environ = list(os.environ)  # the threads would be others
     if hasattr(os, "sched_getaffinity"):

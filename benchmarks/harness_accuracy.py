@@ -59,7 +59,7 @@ class HarnessComparison:
     name, backend_mode, case : str
         The case here, its backend and mode, its name in the panel.
     ours_s, pyperf_s, torch_s : float
-        Seconds a call: the median over the rounds, each of them a median itself.
+        Seconds per call: the median over the rounds, each of them a median itself.
     ratios : dict of str to float
         Ours over the other's: the median over the rounds.
     intervals : dict of str to tuple
@@ -278,9 +278,9 @@ def _runner() -> pyperf.Runner:
         add_cmdline_args=pass_on,
     )
     add = runner.argparser.add_argument
-    add("--case", action="append", choices=tuple(CASES), default=[], help="one of the cases")
-    add("--tolerance", type=float, default=TOLERANCE, help="how far from 1 a ratio may be")
-    add("--json", action="store_true", dest="as_json", help="print JSON in place of the table")
+    add("--case", action="append", choices=tuple(CASES), default=[], help="default: all")
+    add("--tolerance", type=float, default=TOLERANCE, help="how much a ratio may differ from 1")
+    add("--json", action="store_true", dest="as_json", help="print JSON instead of the table")
     add("--beside", type=Path, help=argparse.SUPPRESS)
     return runner
 

@@ -242,7 +242,7 @@ class Answer:
     peer : str
         Whose function it is.
     reason : str
-        Why there is no time; empty where there is one.
+        Why there is no time; empty if there is a time.
     seconds : dict of str to list of float
         Samples of "one", "all" and "peer".
     """
@@ -337,7 +337,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Ask all questions; return 1 where a result differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--small", action="store_true", help="The smallest arrays alone.")
+    parser.add_argument("--small", action="store_true", help="only the smallest arrays")
     arguments = parser.parse_args(words)
     rng = np.random.default_rng(0)
     shapes = BATCHES[: 1 if arguments.small else None]

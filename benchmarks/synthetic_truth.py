@@ -217,7 +217,7 @@ def share_then_decided(draws: int, seed: int = 0) -> tuple[int, int]:
 def main() -> int:
     """Draw and print; return 1 where a bound is broken."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=DRAWS, help="of each kind of measurement")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="draws per kind of measurement")
     draws = parser.parse_args().draws
     counts = count_outcomes(draws)
     print("ratio and noise, 3 to 50 samples of 1 to 5 processes")

@@ -48,7 +48,7 @@ def conv_transpose(
     output_padding : int or tuple of int, optional
         Cells more at the end of each spatial axis; smaller than the stride or the dilation.
     output_size : int or tuple of int, optional
-        The size of the output's spatial axes, in place of `output_padding`; or a full shape, whose
+        The size of the output's spatial axes, instead of `output_padding`; or a full shape, whose
         leading entries must be those of the output or of `x`.
     groups : int, optional
         Into how many groups the channels are split, each with weights of its own.
@@ -64,7 +64,7 @@ def conv_transpose(
     Raises
     ------
     TypeError
-        If an argument is no array or has another dtype, or a size is no int.
+        If an argument is not an array or has another dtype, or a size is not an int.
     ValueError
         If the channels, the groups or the shapes do not fit, or a size or the padding cannot be.
 

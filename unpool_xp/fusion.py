@@ -27,7 +27,7 @@ def set_fusion(fusion: str) -> Iterator[None]:
     Raises
     ------
     TypeError
-        If it is no string.
+        If it is not a string.
     ValueError
         If it is another string.
 

@@ -65,7 +65,7 @@ def convert_indices(
         If an index cannot be in its convention: outside the plane, of another plane or channel, in
         the padding of its window, or outside the window that "chainer" counts in.
     TypeError
-        If `indices` is no array or not of an integer dtype, or a size is no int.
+        If `indices` is not an array or not of an integer dtype, or a size is not an int.
     ValueError
         If a convention is unknown, the shapes do not fit, the kernel is missing, a size or the
         padding cannot be, or the library's indices cannot count so far.
@@ -73,7 +73,7 @@ def convert_indices(
     Warnings
     --------
     Where the values of `indices` cannot be looked at (under ``jax.jit`` or ``torch.compile``, or
-    in a lazy array), an index that cannot be is no error, and gives some other position.
+    in a lazy array), an index that cannot exist is not an error, and gives some other position.
 
     See Also
     --------

@@ -91,7 +91,7 @@ def max_pool(
     Raises
     ------
     TypeError
-        If `x` is no array, has no real dtype, or a size is no int.
+        If `x` is not an array, does not have a real dtype, or a size is not an int.
     ValueError
         If a size, the padding or the rank cannot be, or a window would hold no element.
 
@@ -154,7 +154,7 @@ def avg_pool(
         Whether a cell of the padding counts in the mean. What `ceil_mode` adds beyond the padding
         never does.
     divisor : int, optional
-        What each sum is divided by in place of the number of its cells; any int of 64 bits but 0,
+        What each sum is divided by instead of the number of its cells; any int of 64 bits but 0,
         so that 1 gives the sums.
 
     Returns
@@ -166,13 +166,13 @@ def avg_pool(
     Raises
     ------
     TypeError
-        If `x` is no array or not of a real floating dtype, or a size is no int.
+        If `x` is not an array or not of a real floating dtype, or a size is not an int.
     ValueError
         If a size, the padding or the rank cannot be, or a window would hold no element.
 
     See Also
     --------
-    unpool_xp.max_pool : The maximum in place of the mean.
+    unpool_xp.max_pool : The maximum instead of the mean.
 
     Notes
     -----
@@ -210,13 +210,13 @@ def adaptive_max_pool(x: ArrayT, /, output_size: OutputSizes) -> MaxPooled[Array
     Raises
     ------
     TypeError
-        If `x` is no array, has no real dtype, or a size is no int.
+        If `x` is not an array, does not have a real dtype, or a size is not an int.
     ValueError
         If a size is below 1, or the rank cannot be.
 
     See Also
     --------
-    unpool_xp.adaptive_avg_pool : The mean in place of the maximum.
+    unpool_xp.adaptive_avg_pool : The mean instead of the maximum.
     unpool_xp.max_unpool : Puts the maxima back.
 
     Notes
@@ -256,13 +256,13 @@ def adaptive_avg_pool(x: ArrayT, /, output_size: OutputSizes) -> ArrayT:
     Raises
     ------
     TypeError
-        If `x` is no array or not of a real floating dtype, or a size is no int.
+        If `x` is not an array or not of a real floating dtype, or a size is not an int.
     ValueError
         If a size is below 1, or the rank cannot be.
 
     See Also
     --------
-    unpool_xp.adaptive_max_pool : The maximum in place of the mean; says which windows.
+    unpool_xp.adaptive_max_pool : The maximum instead of the mean; says which windows.
 
     Notes
     -----
@@ -302,7 +302,7 @@ def fractional_max_pool(
         The number of regions along each spatial axis; or the full shape of the output, whose
         leading entries must be those of `x`.
     output_ratio : float or tuple of float, optional
-        Output size over input size, below 1, in place of `output_size`.
+        Output size over input size, below 1, instead of `output_size`.
     samples : array_like, optional
         Numbers in [0, 1) that place the regions, in the order of the axes: shape ``(d,)`` for the
         same regions in all planes, or ``(..., d)`` with the leading axes of `x`.
@@ -319,7 +319,7 @@ def fractional_max_pool(
     Raises
     ------
     TypeError
-        If `x` is no array, has no real dtype, or a size is no int.
+        If `x` is not an array, does not have a real dtype, or a size is not an int.
     ValueError
         If not exactly one of `output_size` and `output_ratio` is given, or a size, the rank or
         the samples cannot be.

@@ -70,6 +70,6 @@ def _load(label: str) -> Backend:
     from unpool_xp import backends
 
     with warnings.catch_warnings():
-        # What a library warns of where it is imported is no failure of a test.
+        # What a library warns of where it is imported is not a failure of a test.
         warnings.simplefilter("ignore")
         return backends.load(label)

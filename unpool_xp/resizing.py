@@ -35,7 +35,7 @@ def nearest_unpool(
         Output size over input size, below 1 too. A tuple of length d acts on the last d axes; a
         number acts on every axis after the first two.
     output_size : int or tuple of int, optional
-        The size of the output's spatial axes, in place of `scale_factor`.
+        The size of the output's spatial axes, instead of `scale_factor`.
     coordinates : {"asymmetric", "half_pixel", "align_corners", "half_pixel_symmetric", \
 "pytorch_half_pixel"}, optional
         Where in the input an output cell lies; the formulas are in the notes.
@@ -52,7 +52,7 @@ def nearest_unpool(
     Raises
     ------
     TypeError
-        If `x` is no array, or a size or factor is no number.
+        If `x` is not an array, or a size or factor is not a number.
     ValueError
         If not exactly one of `scale_factor` and `output_size` is given, one of them cannot be, or
         `coordinates` or `rounding` is unknown.
@@ -111,7 +111,7 @@ def linear_unpool(
         Output size over input size, below 1 too. A tuple of length d acts on the last d axes; a
         number acts on every axis after the first two.
     output_size : int or tuple of int, optional
-        The size of the output's spatial axes, in place of `scale_factor`.
+        The size of the output's spatial axes, instead of `scale_factor`.
     coordinates : {"asymmetric", "half_pixel", "align_corners", "half_pixel_symmetric", \
 "pytorch_half_pixel"}, optional
         Where in the input an output cell lies, with the formulas of
@@ -132,8 +132,8 @@ def linear_unpool(
     Raises
     ------
     TypeError
-        If `x` is no array or not of a real floating dtype, a size or factor is no number, or
-        `antialias` or `exclude_outside` is no bool.
+        If `x` is not an array or not of a real floating dtype, a size or factor is not a number,
+        or `antialias` or `exclude_outside` is not a bool.
     ValueError
         If not exactly one of `scale_factor` and `output_size` is given, one of them cannot be, or
         `coordinates` is unknown.
@@ -184,7 +184,7 @@ def cubic_unpool(
         Output size over input size, below 1 too. A tuple of length d acts on the last d axes; a
         number acts on every axis after the first two.
     output_size : int or tuple of int, optional
-        The size of the output's spatial axes, in place of `scale_factor`.
+        The size of the output's spatial axes, instead of `scale_factor`.
     coordinates : {"asymmetric", "half_pixel", "align_corners", "half_pixel_symmetric", \
 "pytorch_half_pixel"}, optional
         Where in the input an output cell lies, with the formulas of
@@ -207,8 +207,8 @@ def cubic_unpool(
     Raises
     ------
     TypeError
-        If `x` is no array or not of a real floating dtype, a size, factor or `coefficient` is no
-        number, or `antialias` or `exclude_outside` is no bool.
+        If `x` is not an array or not of a real floating dtype, a size, factor or `coefficient` is
+        not a number, or `antialias` or `exclude_outside` is not a bool.
     ValueError
         If not exactly one of `scale_factor` and `output_size` is given, one of them or
         `coefficient` cannot be, or `coordinates` is unknown.

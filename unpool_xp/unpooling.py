@@ -76,14 +76,15 @@ def max_unpool(
         lies in chunks is computed: if an index lies in the plane but not in its window of
         `kernel_size`; without `kernel_size` any index serves.
     TypeError
-        If an argument is no array, `indices` has no integer dtype, or a size is no int.
+        If an argument is not an array, `indices` does not have an integer dtype, or a size is not
+        an int.
     ValueError
         If the shapes differ, or a size, the padding or the rank cannot be.
 
     Warnings
     --------
     Where the values of `indices` cannot be looked at (under ``jax.jit`` or ``torch.compile``, or
-    in a lazy array), and with ``check_indices=False``, an index outside the plane is no error:
+    in a lazy array), and with ``check_indices=False``, an index outside the plane is not an error:
     its value is dropped. Nothing is ever written outside the plane, and nothing wraps around.
 
     See Also
@@ -124,7 +125,7 @@ def fractional_max_unpool(
         Output size over input size. A tuple of length d acts on the last d axes; a number acts on
         every axis after the first two.
     output_size : int or tuple of int, optional
-        The size of the output's spatial axes, in place of `scale_factor`; or the full shape of the
+        The size of the output's spatial axes, instead of `scale_factor`; or the full shape of the
         output, whose leading entries must be those of `values`.
 
     Returns
@@ -138,7 +139,7 @@ def fractional_max_unpool(
     IndexError
         If an index lies outside the output plane.
     TypeError
-        If an argument is no array or of another dtype, or a size or factor is no number.
+        If an argument is not an array or of another dtype, or a size or factor is not a number.
     ValueError
         If the shapes differ, or not exactly one of `scale_factor` and `output_size` is given, or
         one of them cannot be.
@@ -146,7 +147,7 @@ def fractional_max_unpool(
     Warnings
     --------
     Where the values of `indices` cannot be looked at (under ``jax.jit`` or ``torch.compile``, or
-    in a lazy array), an index outside the plane is no error: its value is dropped.
+    in a lazy array), an index outside the plane is not an error: its value is dropped.
 
     See Also
     --------

@@ -66,7 +66,7 @@ def set_workers(workers: int) -> Iterator[None]:
     Raises
     ------
     TypeError
-        If it is no integer.
+        If it is not an integer.
     ValueError
         If it is 0, or below minus the number of processors.
 
@@ -117,7 +117,7 @@ def get_workers() -> int:
     Raises
     ------
     ValueError
-        If the environment variable ``UNPOOL_XP_WORKERS`` is no number of workers.
+        If the environment variable ``UNPOOL_XP_WORKERS`` is not a number of workers.
 
     See Also
     --------

@@ -1,10 +1,10 @@
-"""What a cluster costs: bytes between workers, and tasks a second that the scheduler hands out.
+"""What a cluster costs: bytes between workers, and tasks per second that the scheduler hands out.
 
 ``python benchmarks/dask/cluster_cost.py`` starts a LocalCluster of processes. It pools and
 interpolates an array that lies on the workers, with windows that reach into other chunks, and adds
 up what the workers sent each other, beside the strips that docs/out_of_core.rst says would travel
-if no two neighbours lay on one worker. Then it counts tasks a second on chunks so small that little
-but the scheduling takes time.
+if no two neighbours lay on one worker. Then it counts tasks per second on chunks so small that
+little but the scheduling takes time.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def traffic(client: distributed.Client, side: int, grid: int) -> None:
 
 
 def rate(client: distributed.Client, tasks: int) -> None:
-    """Print how many small tasks a second are handed out and done."""
-    print("\n| tasks | what | tasks a second |")
+    """Print how many small tasks per second are handed out and done."""
+    print("\n| tasks | what | tasks per second |")
     print("| --: | --- | --: |")
     numbers = da.zeros((tasks, 2, 2), chunks=(1, 2, 2), dtype="float32").persist()
     wait(numbers)
@@ -73,8 +73,8 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--side", type=int, default=512, help="cells of a chunk, each way")
-    parser.add_argument("--grid", type=int, default=8, help="chunks, each way")
+    parser.add_argument("--side", type=int, default=512, help="rows and columns of a chunk")
+    parser.add_argument("--grid", type=int, default=8, help="chunks along each axis")
     parser.add_argument("--tasks", type=int, default=10_000)
     options = parser.parse_args()
     with (

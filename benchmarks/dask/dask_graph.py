@@ -22,7 +22,7 @@ import numpy as np
 import unpool_xp as ux
 
 SIDE = 4  # cells of a chunk along each spatial axis
-COLUMNS = ("chunks", "operation", "tasks a chunk", "build", "optimize", "run")
+COLUMNS = ("chunks", "operation", "tasks per chunk", "build", "optimize", "run")
 
 
 def calls(x: Any) -> dict[str, Callable[[], list[Any]]]:
@@ -69,7 +69,7 @@ def main() -> None:
     print("|" + " --: | --- |" + " --: |" * 4)
     for count in options.chunks:
         side = max(math.isqrt(count), 1)
-        # Not persisted: to start with chunks at hand takes Dask's local schedulers quadratic time.
+        # Not persisted: to start with chunks in memory is quadratic in Dask's local schedulers.
         x = da.zeros((1, 1, side * SIDE, side * SIDE), chunks=(1, 1, SIDE, SIDE))
         given = len(x.dask)
         for name, make in calls(x).items():

@@ -259,12 +259,12 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--gigabytes", type=float, default=40.0, help="of the logical array")
-    parser.add_argument("--limit", type=float, default=3.0, help="GB that the process may have")
+    parser.add_argument("--gigabytes", type=float, default=40.0, help="GB of the logical array")
+    parser.add_argument("--limit", type=float, default=3.0, help="GB of memory for the process")
     parser.add_argument("--cores", type=int, default=2, help="threads of Dask")
-    parser.add_argument("--block", default="1x16x512x512", help="of a chunk, float32")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each NumPy beside it")
-    parser.add_argument("--zarr", help="a folder on the disk to go through")
+    parser.add_argument("--block", default="1x16x512x512", help="shape of a chunk, float32")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds for each run of NumPy")
+    parser.add_argument("--zarr", help="folder on the disk for Zarr arrays")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--part", choices=("reference", "out_of_core"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

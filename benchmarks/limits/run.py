@@ -147,7 +147,7 @@ LIMITS = (
         *(OVERHEAD_CASES, ("numpy", "torch:cpu")),
     ),
     Limit(
-        "bytes moved and flops an output element, as the calls have them and at the least",
+        "bytes moved and flops per output element, as the calls have them and at least",
         ("bytes", "least", "flops", "least"),
         *(measures.traffic, _traffic_cells),
         *((*BANDWIDTH_CASES[1:3], *MEMORY_CASES), ("numpy",)),

@@ -8,4 +8,4 @@ from ._cells import Panel
 
 
 class Time(Panel, asv.Time):
-    """Seconds a call, from the call until its own output is ready on the device."""
+    """Seconds per call, from the call until its own output is ready on the device."""

@@ -89,7 +89,7 @@ class _Directive(SphinxDirective):
     required_arguments = 1
 
     def folder(self, name: str) -> Path:
-        """Return a folder for images; the page is built anew when an operation changes."""
+        """Return a folder for images; the page is rebuilt when an operation changes."""
         for module in (ux.pooling, ux.unpooling, ux.convolution):
             self.env.note_dependency(str(module.__file__))
         folder = Path(self.env.srcdir, "_build", name)

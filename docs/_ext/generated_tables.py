@@ -83,7 +83,7 @@ class OperationTable(Generated):
                     "yes" if spec.checks_indices else "no",
                 )
             )
-        head = ("operation", "dtypes", "needs", "has a gradient", "looks at indices")
+        head = ("operation", "dtypes", "needs", "has a gradient", "checks indices")
         return table(head, rows, wide=True)
 
 

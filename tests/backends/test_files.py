@@ -53,7 +53,7 @@ def test_a_file_makes_a_backend_that_is_then_known_by_its_label(file: Path) -> N
         ("nowhere.py:load", "nowhere.py: no such file"),
         ("file_of_backends.py:no", "file_of_backends.py: AttributeError: there is no 'no' in it"),
         ("file_of_backends.py:fails", "file_of_backends.py, line 14: ValueError: no device"),
-        ("file_of_backends.py:nothing", "nothing gave <class 'NoneType'>, not a Backend"),
+        ("file_of_backends.py:nothing", "nothing returned <class 'NoneType'>, not a Backend"),
         ("file_of_backends.py", "say what makes the backend, as in file_of_backends.py:load"),
     ],
 )

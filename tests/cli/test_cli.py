@@ -102,8 +102,8 @@ def test_choose_answers_scripts_in_json() -> None:
         ([], "give an operation and its --shape, or a decoder by --preset or --layers"),
         (["--preset", "quick"], "--preset 'quick' is not a decoder; known: segnet, unet"),
         (["--preset", "unet", "--shape", "1,2,4,4"], "--shape '1,2,4,4' is not for a decoder"),
-        (["max_pool", "--preset", "unet"], "max_pool and a decoder: give one of them"),
-        (["--preset", "unet", "--layers", "a.toml"], "--preset and --layers: give one of them"),
+        (["max_pool", "--preset", "unet"], "max_pool and a decoder: give only one of them"),
+        (["--preset", "unet", "--layers", "a.toml"], "--preset and --layers: give only one"),
         (["--layers", "nowhere.toml"], "--layers nowhere.toml: No such file"),
         (["--preset", "unet", "--batch", "1,0"], "--batch 1,0: '0' is not a batch from 1 to"),
         (
@@ -113,7 +113,7 @@ def test_choose_answers_scripts_in_json() -> None:
         (["--preset", "unet", "--dtype", "float7"], "unknown dtype 'float7'"),
         (
             ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--batch", "4"],
-            "--batch '4' is of a decoder: give its --preset or --layers as well",
+            "--batch '4' is for a decoder: add --preset or --layers",
         ),
         (
             ["max_pool", "--shape", "1,2,4,4", "--kernel", "2", "--pass", "backward"],

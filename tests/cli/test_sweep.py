@@ -107,7 +107,7 @@ def test_rows_of_something_else_are_mixed_by_force_alone(tmp_path: Path) -> None
     assert code == 2
     for what, then in zip(("commit", "unpool_xp", "numpy", "machine"), old.values(), strict=True):
         assert f"{what}: {then} in the rows, " in said
-    assert "--force goes on" in said
+    assert "--force continues" in said
     # A file holds the rows of one machine.
     code, said = sweep(other, "--force")
     assert (code, "1 measured, 0 without a time" in said) == (0, True)
@@ -146,7 +146,7 @@ def test_a_run_that_is_packed_is_named(tmp_path: Path, name: str) -> None:
     packed.write_bytes(b"")
     shown = run("sweep", *SMALL, "--results", str(tmp_path), "--machine", "m", "--resume", name)
     assert shown.returncode == 2
-    assert f"the run is packed, and goes on after gunzip {packed}" in shown.stderr
+    assert f"the run is compressed; first run gunzip {packed}" in shown.stderr
 
 
 @pytest.mark.parametrize("option", ["--force", "--retry-failed"])
@@ -212,12 +212,12 @@ def test_a_decoder_in_a_file_is_measured_as_a_whole_and_by_its_layers(tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("--preset quick --shape 1,2,4,4", "--preset and --shape: give one of them"),
-        ("--layers a.toml --shape 1,2,4,4", "--layers and --shape: give one of them"),
-        ("--shape 1,2,4,4", "--shape is of one case: give its --operation"),
-        ("--out-channels 3", "--out-channels is of one case: give its --shape as well"),
-        ("--batch 2 --preset full", "is of a decoder: give its --preset or --layers as well"),
-        ("--dtype float16 --preset full", "--dtype is of one case"),
+        ("--preset quick --shape 1,2,4,4", "--preset and --shape: give only one of them"),
+        ("--layers a.toml --shape 1,2,4,4", "--layers and --shape: give only one of them"),
+        ("--shape 1,2,4,4", "--shape describes one case: add --operation"),
+        ("--out-channels 3", "--out-channels describes one case: add --shape"),
+        ("--batch 2 --preset full", "is for a decoder: add --preset or --layers"),
+        ("--dtype float16 --preset full", "--dtype describes one case"),
         ("-o max_pool --shape 1,2,x,4", "--shape '1,2,x,4' must be int"),
         ("-o max_pool --shape 1,2,4,4", "--kernel is missing: max_pool needs it"),
         ("-o max_pool --shape 1,2,4,4 --kernel 2 --dtype f4", "unknown dtype 'f4'"),

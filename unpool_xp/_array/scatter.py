@@ -89,7 +89,7 @@ def _may_differentiate(info: InputInfo) -> bool:
 
 
 def _puts_along_axis(info: InputInfo) -> bool:
-    """Return whether an unknown library does so in an array made anew, as MLX does."""
+    """Return whether an unknown library does so in a new array, as MLX does."""
     return getattr(info.xp, "puts_along_axis", False)
 
 

@@ -19,7 +19,7 @@ class ArrayTraits(NamedTuple):
     is_concrete: bool = True  # no input is traced or lazy
     on_host: bool = False  # known to lie in the memory of the CPU
     # An input of PyTorch takes part in a gradient, or is of a subclass: both are lost where results
-    # are written into arrays made anew.
+    # are written into new arrays.
     requires_grad: bool = False
     is_torch_compiling: bool = False
     is_traced: bool = False  # what is done is recorded, to be done later with other values

@@ -45,7 +45,7 @@ def can_fuse_windows(info: InputInfo, axes: Sequence[AnyWindows], x: Array) -> b
 
 
 def _max_taps(ndim: int) -> int:
-    # Three views for each, at the most, and two outputs.
+    # At most three views for each, and two outputs.
     return min(_MAX_TAPS, (max_views(ndim) - 2) // 3)
 
 

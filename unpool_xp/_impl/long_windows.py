@@ -49,7 +49,7 @@ def reduce_windows(
     count = windows.count
     if stride > (k - 1) * step:
         whole, rest = 0, k
-    elif stride % step:  # a stride is no number of elements
+    elif stride % step:  # a stride is not a number of elements
         return _reduce_runs(state, combine, axis, (k, stride, step, count))
     else:
         whole, rest = divmod(k, stride // step)

@@ -30,7 +30,7 @@ def check_choice(operation: str, argument: str, value: object, known: Sequence[s
 
 
 def check_bool(operation: str, argument: str, value: object) -> None:
-    """Raise a TypeError for what is no bool."""
+    """Raise a TypeError if the value is not a bool."""
     if not isinstance(value, bool):
         raise TypeError(f"{operation}: {argument} must be a bool, got {value!r}")
 

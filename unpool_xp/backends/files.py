@@ -59,7 +59,7 @@ def import_file(file: Path) -> ModuleType:
     name = file.stem if there is None or there.origin == str(file) else f"{file.stem}{_SUFFIX}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise ImportError("no file of Python")
+        raise ImportError("not a Python file")
     if str(file.parent) not in sys.path:
         sys.path.append(str(file.parent))
     module = sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -125,7 +125,7 @@ def _load_file(source: str) -> Backend:
     except (Exception, SystemExit) as error:
         raise BackendBrokenError(explain_file(error, Path(path).name)) from error
     if not isinstance(found, Backend):
-        raise BackendBrokenError(f"{Path(path).name}: {name} gave {type(found)}, not a Backend")
+        raise BackendBrokenError(f"{Path(path).name}: {name} returned {type(found)}, not a Backend")
     return found
 
 
@@ -243,7 +243,7 @@ def load(label: str) -> Backend:
     except (Exception, SystemExit) as error:  # whatever a library does
         raise BackendBrokenError(f"{label}: {own_words(error)}") from error
     if not isinstance(backend, Backend):
-        raise BackendBrokenError(f"{label}: its entry point gave {type(backend)}, not a Backend")
+        raise BackendBrokenError(f"{label}: entry point returned {type(backend)}, not a Backend")
     return backend
 
 

@@ -160,7 +160,7 @@ def chosen_cases(
     """Return the cases of a preset, of a file, or those that options describe; exit with why not.
 
     Without any of them they are those of the operations that have shapes of their own, and of the
-    preset "quick". A decoder can be had in several batches, and with its channels scaled.
+    preset "quick". A decoder can have several batches, and its channels scaled.
     """
     from unpool_xp.bench.catalog.presets import DECODERS, Preset, decoder_cases
     from unpool_xp.bench.catalog.presets import preset as preset_of
@@ -168,18 +168,18 @@ def chosen_cases(
     choices = {"--preset": preset, "--layers": layers, "--shape": shape}
     given = [option for option, value in choices.items() if value is not None]
     if len(given) > 1:
-        fail(f"{' and '.join(given)}: give one of them")
+        fail(f"{' and '.join(given)}: give only one of them")
     is_decoder = layers is not None or preset in DECODERS
     if not is_decoder:
         changes = {"batch": batches or None, "scale_channels": scale_channels}
-        require_absent(changes, "is of a decoder: give its --preset or --layers as well")
+        require_absent(changes, "is for a decoder: add --preset or --layers")
     own = [name for name in names if operations()[name].shapes] if not given else []
     for name, value in {**parameters, "dtype": dtype}.items():
         if value is not None and not (shape or own or (is_decoder and name == "dtype")):
-            fail(f"{_option(name)} is of one case: give its --shape as well")
+            fail(f"{_option(name)} describes one case: add --shape")
     if shape is not None:
         if not names:
-            fail("--shape is of one case: give its --operation")
+            fail("--shape describes one case: add --operation")
         cases = [case_of(name, shape, parameters, dtype) for name in names]
         return Preset(tuple(cases))
     if own:
@@ -249,7 +249,7 @@ def decoder_of(
     from unpool_xp.bench.measure.host.cgroup import available_memory
 
     if preset is not None and layers is not None:
-        fail("--preset and --layers: give one of them")
+        fail("--preset and --layers: give only one of them")
     if dtype is not None and dtype not in DTYPES:
         fail(f"unknown dtype {dtype!r}; known: {', '.join(DTYPES)}")
     try:

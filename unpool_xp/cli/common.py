@@ -261,7 +261,7 @@ def resolve_labels(
 ) -> list[str]:
     """Return the requested labels, which must all load, or every label that loads here.
 
-    Each library is loaded in a process of its own, which the measurement goes on with. One that is
+    Each library is loaded in a process of its own, which the measurement then uses. One that is
     here but broken is a line on standard error; where there is something `to_time` beside it, a
     requested one that crashes or hangs is kept, for rows that say so. Libraries known to have no
     gradients are not even loaded where they are wanted `with_gradients`.
@@ -357,7 +357,8 @@ def require_times(rows: Iterable[Row], named: Iterable[str] | None) -> None:
     timed = {row.backend for row in rows if row.checked}
     missing = [label for label in named or () if backends.full_label(label) not in timed]
     if missing or not timed:
-        fail(f"there is no time of {', '.join(missing) or 'anything'}; the rows say why")
+        where = f" on {', '.join(missing)}" if missing else ""
+        fail(f"nothing was timed{where}; the rows say why")
 
 
 def status(text: str = "") -> Status:

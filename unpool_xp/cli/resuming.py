@@ -1,4 +1,4 @@
-"""The run that a sweep goes on with, and whether its rows and new ones belong together."""
+"""The run that a sweep continues, and whether its rows and new ones belong together."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Run:
         files = [path for path in every if path.name == f"{resume}.jsonl"]
         packed = [path for path in here if path.name == f"{resume}.jsonl.gz"]
         if packed and not files:
-            fail(f"--resume {resume}: the run is packed, and goes on after gunzip {packed[0]}")
+            fail(f"--resume {resume}: the run is compressed; first run gunzip {packed[0]}")
         if not files:
             fail(f"--resume {resume}: there is no {folder / (machine or '*') / resume}.jsonl")
         return cls(resume, folder, machine, tuple(files))
@@ -82,7 +82,7 @@ class Run:
         if changes:
             said = "\n  ".join([f"--resume {self.name}: not as its rows were measured", *changes])
             if not force:
-                fail(f"{said}\n--force goes on; each row says what it was measured with")
+                fail(f"{said}\n--force continues; each row records what it was measured with")
             err.print(f"[yellow]{escape(said)}[/]", soft_wrap=True)
 
 

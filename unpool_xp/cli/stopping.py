@@ -112,7 +112,7 @@ def print_command(line: str) -> None:
 
 
 def command_line(ctx: typer.Context, **values: Any) -> str:
-    """Return the command line of a context anew, with all options that were given.
+    """Return the command line of a context again, with all options that were given.
 
     Parameters
     ----------

@@ -117,10 +117,10 @@ def _pixels(image: Image.Image, path: Path) -> tuple[NDArray, list[str]]:
     if image.mode in _SIXTEEN_BITS or image.mode == "I":
         deep = np.asarray(image, dtype=np.float64)
         if deep.min() < 0 or deep.max() > 65535:
-            raise ValueError(f"{path}: values of 32 bits, for which nothing says what is white")
+            raise ValueError(f"{path}: 32-bit values have no defined white")
         return deep[None] / 65535, notes
     if image.mode == "F":
-        raise ValueError(f"{path}: floating-point values, for which nothing says what is white")
+        raise ValueError(f"{path}: floating-point values have no defined white")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -80,7 +80,7 @@ def avg_pool(
     count_include_pad : bool
         Whether cells of the padding count. Cells beyond the padding never do.
     divisor : int, optional
-        In place of the number of cells.
+        Replaces the number of cells.
 
     Returns
     -------

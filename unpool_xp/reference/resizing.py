@@ -46,7 +46,7 @@ def nearest_unpool(
         The scale of each axis; the output has ``floor(n*scale)`` cells, where a product within
         4 ulp of a whole number is that number.
     output_size : tuple of int, optional
-        The cells of each axis of the output, in place of `scale_factor`; scale is ``out/n``.
+        The cells of each axis of the output, instead of `scale_factor`; scale is ``out/n``.
     coordinates : str, optional
         A name in `position`.
     rounding : str, optional

@@ -84,7 +84,7 @@ def refused(path: Path, text: str | bytes) -> tuple[int, str]:
         (SHAPE + POOL + UP + UNPOOL, 9, "layer 3 (max_unpool): values of shape (1, 8, 32, 32) do"),
         (SHAPE + UNPOOL + POOL, 2, "layer 1 (max_unpool): indices='pool' is layer 2, which comes"),
         (SHAPE + UP + UNPOOL, 5, "layer 2 (max_unpool): indices='pool' does not name a layer"),
-        (SHAPE + POOL + UP + POOL, 9, "layer 3 (max_pool pool): name='pool' is that of layer 1"),
+        (SHAPE + POOL + UP + POOL, 9, "layer 3 (max_pool pool): name='pool' is also the name of"),
         (SHAPE + UP * 1000 + POOL, 3002, "layer 1001 (max_pool pool): 1001 layers are too many"),
         (SHAPE + UP * 40, 71, "layer 24 (nearest_unpool): shape=(1, 8, 268435456, "),
         (f'note = """\n{UP}"""\n' + SHAPE + UP, 1, "unknown key 'note'"),

@@ -295,7 +295,7 @@ def test_an_interrupt_says_how_far_it_came(tmp_path: Path) -> None:
 def test_a_run_goes_on_with_other_code_on_request_alone(tmp_path: Path) -> None:
     there = Cluster({"tcp://a:1": "one"}, lambda *_: True)
     _, rows = swept(there, tmp_path)
-    changed = r"worker .*a:1\): commit: 0123456789abcdef in the rows, none now\n--force goes on"
+    changed = r"worker .*a:1\): commit: 0123456789abcdef in the rows, none now\n--force continues"
     with pytest.raises(ClusterError, match=changed):
         swept(there, tmp_path, resume=True, check_unchanged=True)
     assert swept(there, tmp_path, resume=True)[0].skipped == len(rows)

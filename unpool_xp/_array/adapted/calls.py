@@ -11,7 +11,7 @@ from unpool_xp._array.compat import Array
 def prepare_call(
     prepare: Callable[..., Callable[..., Any]], info: Any, plan: Any, *arrays: Any, **options: Any
 ) -> Callable[..., Any]:
-    """Return what `prepare` makes of arrays; of a library without a name in each call anew."""
+    """Return what `prepare` makes of arrays; for a library without a name, again in each call."""
     if info.traits.library:
         return prepare(info, plan, *arrays, **options)
 

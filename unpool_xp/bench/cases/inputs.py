@@ -210,8 +210,8 @@ def make_arrays(case: Case) -> Arrays:
         made = dict(zip(_argument_names(operation, len(arrays)), arrays, strict=True))
     if not made or not all(_is_plain(array) for array in made.values()):
         raise OperationError(
-            f"{operation.name}: inputs returned {kinds_of(made.values())}; it has to be an array "
-            "of numbers of NumPy, a tuple of them, or a dict"
+            f"{operation.name}: inputs returned {kinds_of(made.values())}; it must return a NumPy "
+            "array of numbers, a tuple of them, or a dict"
         )
     dtype = numpy_dtype(case.dtype)
     to_cast = "f" if dtype.kind in "fV" else ""  # bfloat16 is of the kind V

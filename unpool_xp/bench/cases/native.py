@@ -56,7 +56,7 @@ class Native:
     once : callable, optional
         From a case to lines that come before, and are not part of a call.
     drawn : callable, optional
-        From a case and a backend to what is used in place of random numbers that ``once`` draws.
+        From a case and a backend to what is used instead of random numbers that ``once`` draws.
 
     Examples
     --------

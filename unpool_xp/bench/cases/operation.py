@@ -347,7 +347,7 @@ def _reference_outputs(reference: Callable[..., Any], case: Case) -> Arrays:
     outputs = found if isinstance(found, tuple) else (found,)
     if not all(isinstance(one, np.ndarray | np.generic) for one in outputs):
         raise OperationError(
-            f"{operation.name}: {who} returned {kinds_of(outputs)}; it has to be an array of NumPy "
+            f"{operation.name}: {who} returned {kinds_of(outputs)}; it must return a NumPy array "
             "or a tuple of them"
         )
     if len(outputs) != len(operation.outputs):

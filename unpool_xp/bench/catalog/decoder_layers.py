@@ -132,7 +132,7 @@ def check_layers(value: Any, axes: int) -> tuple[dict[str, Any], ...]:
             checked.append(_check_layer(layer, axes))
             name = checked[-1].get("name")
             if name in numbers:
-                raise ValueError(f"name={name!r} is that of layer {numbers[name]}, too")
+                raise ValueError(f"name={name!r} is also the name of layer {numbers[name]}")
         except ValueError as error:
             raise LayerError(number, layer, str(error).removeprefix("Case: ")) from error
         if name is not None:
@@ -170,7 +170,7 @@ def _check_layer(layer: Any, axes: int) -> dict[str, Any]:
         taken = _FROM_POOLING if operation == "max_unpool" else ()
         for key in taken:
             if given.get(key) is not None:
-                raise ValueError(f"{key}={given[key]!r} is that of the pooling that indices names")
+                raise ValueError(f"{key}={given[key]!r} is set by the pooling that indices names")
         parameters = {key: of for key, of in parameters.items() if key not in taken}
         parameters = {"indices": Parameter(help="", kind=str), **parameters}
     return {**kept, **check_parameters(operation, parameters, axes, given)}

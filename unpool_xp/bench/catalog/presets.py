@@ -262,7 +262,7 @@ def _gpu() -> tuple[Case, ...]:
 
 
 def _shape_of_size(power: int) -> tuple[int, ...]:
-    """Return a shape (N, C, n, n) of 2**power elements, 64 channels at the most."""
+    """Return a shape (N, C, n, n) of 2**power elements, at most 64 channels."""
     side = 2 ** min(power // 2 - (power > 18) * 3, 10)
     channels = min(2**power // side**2, 64)
     return (2**power // (side**2 * channels), channels, side, side)

@@ -225,7 +225,7 @@ def _expected_conversion(
     )
 
 
-_CONVENTION = "A convention, such as torch, onnx or tensorflow."
+_CONVENTION = "Index convention, e.g. torch, onnx or tensorflow."
 CONVERSION = Operation(
     name="convert_indices",
     function=unpool_xp.convert_indices,

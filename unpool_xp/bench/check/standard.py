@@ -1,6 +1,6 @@
 """What each operation needs of the array API standard, and what a library lacks of it.
 
-The table is traced: ``python -m tests.support.standard_functions`` prints it anew, and a test
+The table is traced: ``python -m tests.support.standard_functions`` prints it again, and a test
 compares. Nothing outside the standard is needed.
 """
 

@@ -187,7 +187,7 @@ class ClusterSweep:
         ]
         if changes:
             raise ClusterError(
-                f"not as the run's rows were measured{''.join(changes)}\n--force goes on"
+                f"not as the run's rows were measured{''.join(changes)}\n--force continues"
             )
 
     def _plan_jobs(self) -> None:

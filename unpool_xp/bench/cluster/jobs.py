@@ -43,7 +43,7 @@ class WorkerInfo:
         """Return the worker that an answer of `describe` describes.
 
         It has the backends that it both declares and loads. A ValueError says why it cannot
-        measure, or why the text is no answer.
+        measure, or why the text is not an answer.
         """
         answer = read_answer(text)
         try:

@@ -165,7 +165,7 @@ def pip_install(tree: Path, python: Path) -> None:
     try:
         output, _ = process.communicate(timeout=_PIP_SECONDS)
     except subprocess.TimeoutExpired:
-        raise GateError(f"pip was not done in {_PIP_SECONDS:g} s") from None
+        raise GateError(f"pip did not finish in {_PIP_SECONDS:g} s") from None
     finally:
         # On Ctrl-C, too: pip starts processes of its own.
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -269,7 +269,7 @@ class Interleaver:
         """Drop a cell; where the worker is lost, reopen the sessions of its other cells."""
         if device_lost:
             self._pool[cell.runs_on].kill()
-            reason += " (the device was lost; its process was started anew)"
+            reason += " (the device was lost; its process was restarted)"
         cut_off = self.is_over and is_loss(reason)
         if not (cut_off and self.measured[cell].samples_s):  # those before the end are good
             self.measured[cell] = self.measured[cell].failed(reason)

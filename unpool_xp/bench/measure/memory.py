@@ -35,7 +35,7 @@ def peak_bytes(
     Returns
     -------
     int or None
-        None where it cannot be told here.
+        None where it cannot be measured here.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def peak_bytes(
 
 
 def reset_peak() -> bool:
-    """Give back what the allocator keeps, and let the kernel count the peak anew.
+    """Give back what the allocator keeps, and let the kernel count the peak from here.
 
     Returns
     -------

@@ -145,7 +145,7 @@ def decimal_ticks(values: Sequence[float], most: int = 8) -> list[float]:
 
 
 def byte_ticks(values: Sequence[int]) -> list[int]:
-    """Return powers of two around sizes, eight at the most."""
+    """Return powers of two around sizes, at most eight."""
     first, last = math.floor(math.log2(min(values))), math.ceil(math.log2(max(values)))
     step = max(1, math.ceil((last - first) / 7))
     return [2**power for power in range(first, last + 1, step)]

@@ -40,7 +40,7 @@ def rows_of_asv(
     """Yield a row for each combination of parameters of a benchmark of times that was run.
 
     `benchmarks` is what ``benchmarks.json`` holds: like asv, this takes no results of another
-    version of the benchmark, and none that are no list.
+    version of the benchmark, and none that are not lists.
     """
     heads, results = data["result_columns"], data["results"]
     if not isinstance(heads, list) or not isinstance(results, dict):

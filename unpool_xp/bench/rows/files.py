@@ -92,7 +92,7 @@ class RowWriter:
         Raises
         ------
         ValueError
-            If it is no row of this schema; the message names the field. Nothing is written.
+            If it is not a row of this schema; the message names the field. Nothing is written.
         OSError
             If the disk is full, or the like. The rows before it are whole, and it is not there.
         """
@@ -131,7 +131,7 @@ def read_rows(paths: Iterable[str | Path]) -> ReadResult:
     Returns
     -------
     ReadResult
-        The rows, in the order of the files, and a problem for each line that is no row.
+        The rows, in the order of the files, and a problem for each line that is not a row.
 
     Raises
     ------

@@ -173,7 +173,7 @@ def parse_row(line: bytes) -> Row:
 
 
 def row_of(fields: Any) -> Row:
-    """Return the row that has these fields; raise a ValueError that says why they are no row."""
+    """Return the row that has these fields; raise a ValueError that says why they are not one."""
     schema = fields.get("schema", ROW_SCHEMA) if isinstance(fields, Mapping) else ROW_SCHEMA
     if type(schema) is int and schema not in (1, ROW_SCHEMA):
         newer = ": take a newer one" if schema > ROW_SCHEMA else ""

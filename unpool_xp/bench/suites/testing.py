@@ -31,7 +31,7 @@ def assert_matches_reference(operation: Operation | Case, backend: Backend) -> N
     OperationError
         If the operation has no shapes, or its inputs or its reference are wrong.
     TypeError
-        If it is no operation and no case.
+        If it is neither an operation nor a case.
     Exception
         Whatever the function raises, with a note on the case and the backend.
 

@@ -93,7 +93,7 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """0: none slower; 1: some slower, broken or, if strict, lost; 2: it cannot be told.
+        """0: none slower; 1: some slower, broken or, if strict, lost; 2: unknown.
 
         That is where no case was decided, or more were left undecided than decided, or more than
         half of the cases of base are missing in head.
@@ -153,7 +153,7 @@ def compare(
         names = [", ".join(sorted(side)) for side in machines]
         note = (
             f"base was measured on {names[0]}, head on {names[1]}: times of different machines "
-            "say nothing about the code (--across-machines compares them all the same)"
+            "say nothing about the code (--across-machines compares them anyway)"
         )
         return Comparison(notes=[note], strict=strict)
     sides = [_latest_by_case(rows, shared) for rows in (base, head)]

@@ -30,7 +30,7 @@ class Thresholds:
     Raises
     ------
     ValueError
-        If a threshold is no number above 0; the message names it.
+        If a threshold is not a number above 0; the message names it.
 
     Examples
     --------

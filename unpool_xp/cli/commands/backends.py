@@ -82,7 +82,7 @@ def _describe(pool: Pool, label: str) -> dict[str, Any]:
 
 
 def _measure(pool: Pool, label: str) -> dict[str, Any]:
-    """Return the rates and the thread pool of a library, or why they cannot be had."""
+    """Return the rates and the thread pool of a library, or why they cannot be measured."""
     row: dict[str, Any] = {}
     try:
         for command in ("ceilings", "thread_pool"):

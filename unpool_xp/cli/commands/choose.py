@@ -74,7 +74,9 @@ def choose(
     pass_: PassOption = PassName.FORWARD,
     backend: BackendOption = None,
     threads: ThreadsOption = None,
-    budget: Annotated[float, typer.Option(help="Seconds to take, start included.", min=1)] = 20.0,
+    budget: Annotated[
+        float, typer.Option(help="Seconds to spend, start-up included.", min=1)
+    ] = 20.0,
     timeout: TimeoutOption = TIMEOUT_SECONDS,
     torch_compiled: Annotated[
         bool, typer.Option(help="Also measure torch.compile and mx.compile (seconds per size).")
@@ -113,14 +115,14 @@ def choose(
     batches = parse_counts("--batch", batch, "batch", 1_000_000)
     if preset is None and layers is None:
         of_decoders = {"batch": batch, "scale_channels": scale_channels}
-        require_absent(of_decoders, "is of a decoder: give its --preset or --layers as well")
+        require_absent(of_decoders, "is for a decoder: add --preset or --layers")
         if operation is None:
             fail("give an operation and its --shape, or a decoder by --preset or --layers")
         case = one_case(operation, shape, parameters, dtype)
         measure: Callable[..., Choice | DecoderChoice] = measure_operation
     else:
         if operation is not None:
-            fail(f"{operation} and a decoder: give one of them")
+            fail(f"{operation} and a decoder: give only one of them")
         require_absent({"shape": shape, **parameters}, "is not for a decoder")
         first = batches[0] if batches else None
         case = decoder_of(preset, layers, batch=first, dtype=dtype, scale_channels=scale_channels)

@@ -61,7 +61,7 @@ def gate(
     size: Annotated[
         str | None, typer.Option(help="Size of the cases: small or large. Default: both.")
     ] = None,
-    budget: Annotated[float, typer.Option(help="Seconds to measure at most.", min=1)] = 120.0,
+    budget: Annotated[float, typer.Option(help="Seconds to measure, at most.", min=1)] = 120.0,
     timeout: Annotated[
         float, typer.Option(help="Seconds for one request before a process is stopped.", min=1)
     ] = 60.0,
@@ -164,7 +164,7 @@ def _cases(
         if shape is not None:
             cases.append(case_of(name, shape, parameters, "float32"))
         elif name in SINGLE_OPERATIONS:
-            require_absent(parameters, "is of one case: give its --shape as well")
+            require_absent(parameters, "describes one case: add --shape")
             cases += [panel_case(name, size, stride) for size in sizes for stride in STRIDES]
         elif own := own_cases(name, parameters, None):
             cases += own

@@ -68,7 +68,7 @@ def gpu(
     backend: BackendOption = None,
     operation: OperationOption = None,
     threads: ThreadsOption = None,
-    minutes: Annotated[float, typer.Option(help="Minutes to take.", min=0.1)] = 8.0,
+    minutes: Annotated[float, typer.Option(help="Minutes to spend.", min=0.1)] = 8.0,
     results: ResultsOption = Path("results"),
     resume: Annotated[
         str | None,
@@ -112,7 +112,7 @@ def gpu(
     names = changed_first(operation or tuple(OPERATIONS), before)
     # The sweep checks each case as well, so a suite that takes long must not take its time.
     seconds = _CHECK_SHARE * max(end - time.monotonic(), 0)
-    _say_step(1, f"check {', '.join(labels)} for {seconds:.0f} s at the most: {', '.join(names)}")
+    _say_step(1, f"check {', '.join(labels)} for at most {seconds:.0f} s: {', '.join(names)}")
     _say_step(2, f"then measure {cells} cells of {len(cases)} cases, the most telling first")
     with status("checking"):
         checked = check_backends(

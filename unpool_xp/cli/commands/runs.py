@@ -59,7 +59,7 @@ def remove_run(
         fail(f"there is no run {run} in {folder}; unpool-xp sweep runs list shows the runs")
     tracked = [str(path) for path in files if is_tracked(path)]
     if tracked and not force:
-        fail(f"{', '.join(tracked)} is in git; --force removes it all the same")
+        fail(f"{', '.join(tracked)} is in git; --force removes it anyway")
     for path in files:
         err.print(
             printable(f"{path}: {summary([path], read_rows([path]))}"), markup=False, soft_wrap=True

@@ -59,7 +59,7 @@ def memory_limit(process: Path = _PROCESS) -> int | None:
 
 
 def available_memory(process: Path = _PROCESS) -> int:
-    """Return how many bytes can be had before the machine or the container runs out of memory.
+    """Return how many bytes are left before the machine or the container runs out of memory.
 
     Parameters
     ----------
