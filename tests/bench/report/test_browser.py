@@ -378,4 +378,3 @@ def test_many_rows_do_not_make_many_elements(browser, tmp_path):
         browser.drawn("#time")
         seen.append(browser.run("return document.querySelectorAll('*').length"))
     assert seen[1] < min(9_000, 2 * seen[0])
-
