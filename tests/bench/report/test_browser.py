@@ -12,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from tests.support.browser import chromium, open_page
+from tests.support.browser import axe_violations, chromium, open_page
 from tests.support.rows import ATTACK, failed_row, in_processes, make_row
 from tests.support.synthetic_rows import synthetic_rows
 from unpool_xp.bench.report import charts
@@ -378,3 +378,12 @@ def test_many_rows_do_not_make_many_elements(browser, tmp_path):
         browser.drawn("#time")
         seen.append(browser.run("return document.querySelectorAll('*').length"))
     assert seen[1] < min(9_000, 2 * seen[0])
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_everybody_can_read_and_reach_it(browser, tmp_path, dark):
+    failed = failed_row("out of memory", backend="dask", machine="made-up-1")
+    page = write_report([*synthetic_rows(60), failed], [], tmp_path).html
+    browser.open(page, dark=dark)
+    browser.drawn("main")
+    assert axe_violations(browser.driver) == []

@@ -26,7 +26,7 @@ function soon(draw) {
 
 // data: {points, lines}; ticks: {xticks, yticks}
 function chart(name, label, { points, lines = [], xticks = [], yticks = [], height = 260, kind = "" }) {
-  const place = h("div", { class: `chart ${kind}`, role: "img", "aria-label": label, "data-points": points.length, style: kind ? `min-height: ${height}px` : null });
+  const place = h("div", { class: `chart ${kind}`, role: "figure", "aria-label": label, "data-points": points.length, style: kind ? `min-height: ${height}px` : null });
   let view = null;
   async function draw() {
     if (!place.isConnected) return; // something else is shown by now
