@@ -34,6 +34,7 @@ INTEGERS = tuple(
 MORE_CALLS = [
     *CALLS,
     (ux.conv_transpose, INTEGERS, {"stride": 2}),
+    (ux.conv_transpose, (INTEGERS[0][:0], *INTEGERS[1:]), {"stride": 2}),
     (ux.max_pool, (X.reshape(2, 2, -1),), {"kernel_size": 50, "stride": 50}),
     (ux.adaptive_max_pool, (X.reshape(2, 2, -1) // 1 * np.nan,), {"output_size": 1}),
     (ux.adaptive_max_pool, (X.reshape(2, 1, -1),), {"output_size": 1}),

@@ -7,7 +7,7 @@ some libraries read and write wherever they are told to. `lacking` makes a libra
 
 from __future__ import annotations
 
-import builtins  # whose bool the library's own dtype hides
+import builtins  # some of whose names are functions of the library here
 import operator
 import sys
 from collections.abc import Callable
@@ -211,16 +211,16 @@ def _no_integer_products(kind: type[Array], xp: dict[str, Any]) -> None:
     xp["matmul"] = inexact
 
 
-def _no_empty_reductions(kind: type[Array], xp: dict[str, Any]) -> None:
+def _no_empty_arrays(kind: type[Array], xp: dict[str, Any]) -> None:
     def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(x: Array, **options: Any) -> Any:
-            if 0 in x.shape:
-                raise ValueError("cannot reduce an empty array")
-            return function(x, **options)
+        def call(*arrays: Array, **options: Any) -> Any:
+            if builtins.any(0 in x.shape for x in arrays):
+                raise ValueError("cannot compute with an empty array")
+            return function(*arrays, **options)
 
         return call
 
-    xp.update({name: refusing(xp[name]) for name in ("argmax", "max", "min", "sum")})
+    xp.update({name: refusing(xp[name]) for name in ("argmax", "matmul", "max", "min", "sum")})
 
 
 def _no_bits(kind: type[Array], xp: dict[str, Any]) -> None:
@@ -258,7 +258,7 @@ GAPS: dict[str, Gap] = {
     "looks": _no_looks,
     "integer products": _no_integer_products,
     "bits": _no_bits,
-    "empty reductions": _no_empty_reductions,
+    "empty arrays": _no_empty_arrays,
     **{
         name: _missing(name)
         for name in "arange argsort concat repeat searchsorted stack take take_along_axis "

@@ -71,6 +71,11 @@ def tap_views(info: InputInfo, windows: PoolAxis) -> Callable[[Array], list[Arra
     if traits.is_traced:  # torch.compile would take the values of symbols in slices that are held
         return lambda x: [x[axis_slice(axis, cells)] for cells in windows.tap_slices]
     chosen = [axis_slice(axis, cells) for cells in windows.tap_slices]
+    if info.takes_host_index and windows.stride > 1:
+        # Cubed fails where steps end before a chunk does: it is cut first.
+        cuts = [axis_slice(axis, slice(cells.start, cells.stop)) for cells in windows.tap_slices]
+        steps = axis_slice(axis, slice(None, None, windows.stride))
+        return lambda x: [x[cut][steps] for cut in cuts]
     return lambda x: [x[cells] for cells in chosen]
 
 

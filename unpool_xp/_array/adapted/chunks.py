@@ -71,8 +71,16 @@ class ChunkedNamespace(AdaptedNamespace):
         """Return the elements at places along an axis."""
         axis %= x.ndim
         if isinstance(index, np.ndarray):
-            return self._xp.take(x, index, axis=axis)
+            return self._take_static(x, index, axis)
         return self._take_by_comparing(x, index, axis)
+
+    def _take_static(self, x: Array, index: Any, axis: int) -> Array:
+        size = x.shape[axis]
+        if index.shape != (size,) or not size:
+            return self._xp.take(x, index, axis=axis)
+        # Cubed would take as many places as there are for all of them in their order.
+        taken = self._xp.take(x, np.append(index, index[0]), axis=axis)
+        return taken[(slice(None),) * axis + (slice(size), ...)]
 
     def take_along_axis(self, x: Array, index: Array, *, axis: int) -> Array:
         """Return the elements at places that are given for each line along an axis."""

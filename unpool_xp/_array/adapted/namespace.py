@@ -196,7 +196,11 @@ class AdaptedNamespace:
     # --- numbers ----------------------------------------------------------------------------------
 
     def matmul(self, a: Array, b: Array) -> Array:
-        """Return the matrix product, of integers too."""
+        """Return the matrix product, of integers and of empty arrays, too."""
+        if 0 in (*a.shape, *b.shape):
+            lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+            shape = (*lead, a.shape[-2], b.shape[-1])
+            return self.zeros(shape, dtype=a.dtype, device=self._device)
         if not self.features.integer_matmul and self._xp.isdtype(a.dtype, "integral"):
             return functions.matmul_by_sums(a, b)
         return self._xp.matmul(a, b)
