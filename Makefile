@@ -69,7 +69,7 @@ $(bench_stamp): pyproject.toml constraints.txt | $(bin)/python
 
 .venv/installed-test: pyproject.toml constraints.txt | $(bin)/python
 	@echo "Installing into .venv: every CPU backend, the tests' and the linters' needs"
-	$(call install,test$(comma)lint$(comma)docs)
+	$(call install,test$(comma)cubed$(comma)lint$(comma)docs)
 
 bench: $(bench_stamp)
 	$(bin)/unpool-xp sweep --preset $(PRESET) $(foreach label,$(BACKENDS),--backend $(label)) --report
@@ -89,7 +89,7 @@ OTHERS ?= dpnp:cpu ndonnx cubed sparse
 	$(PYTHON) -m venv .venv/others
 	@echo "Installing into .venv/others: dpnp, ndonnx, Cubed and Sparse"
 	.venv/others/bin/python $(pip) \
-	  --editable ".[bench,dpnp]" ndonnx cubed sparse
+	  --editable ".[bench,dpnp,cubed]" ndonnx sparse
 	@touch $@
 
 # A mismatch, which check answers with 1, is an entry of the table.

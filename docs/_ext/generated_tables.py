@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -164,6 +165,7 @@ class OtherLibrariesTable(Generated):
             (f"``{name}``", *(self.cell(checked[label].get(name, [])) for label in checked))
             for name in capabilities.OPERATIONS
         ]
+        rows.append(("dtypes that it lacks", *map(self.lacking, checked, checked.values())))
         head = ("operation", *(f"``{label}`` {versions[label]}" for label in checked))
         return [*table(head, rows, wide=True), *self.reasons(checked)]
 
@@ -174,6 +176,13 @@ class OtherLibrariesTable(Generated):
         if tried and len(right) == len(tried):
             return f"all {len(tried)} dtypes"
         return f"{len(right)} of {len(tried)} dtypes" if right else "no"
+
+    def lacking(self, label: str, operations: dict[str, list[dict[str, Any]]]) -> str:
+        """Return the dtypes that operations were skipped for since the library has none such."""
+        every = itertools.chain.from_iterable(operations.values())
+        said = f"{label.partition(':')[0]} has no "
+        skipped = (one["dtype"] for one in every if one["detail"].startswith(said))
+        return in_words(dict.fromkeys(skipped)) or "none"
 
     def reasons(self, checked: dict[str, dict[str, list[dict[str, Any]]]]) -> list[str]:
         """Return a list of what fails, in the words of the first dtype that does."""
