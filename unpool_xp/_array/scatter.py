@@ -18,6 +18,7 @@ from unpool_xp._plan.arguments import Shape
 Outside: TypeAlias = Literal["never", "raise", "drop"]
 
 _INDEX_BYTES = 8  # an entry of NumPy's and CuPy's
+_LONG_ROW = 2**11  # values of a row, for which a call costs less than to add where the row starts
 
 
 def scatter(
@@ -171,6 +172,7 @@ def _prepare_flat_scatter(
     xp, (*lead, size) = info.xp, shape
     rows, width = math.prod(lead), size + (outside == "drop")
     row_bytes = count * _INDEX_BYTES
+    by_row = info.traits.on_host and count >= _LONG_ROW
 
     def put_block(cells: Array, values: Array, positions: Array) -> None:
         """Put values (rows, m) into the cells of these rows."""
@@ -179,10 +181,15 @@ def _prepare_flat_scatter(
         if outside == "drop":
             positions = _mark_dropped(info, positions, size)
         n = len(positions)
-        if n > 1:
+        if n > 1 and not by_row:  # one index for all
             starts = xp.arange(0, n * width, width, dtype=info.index_dtype, device=info.device)
-            positions = positions + starts[:, None]
-        positions, values = xp.reshape(positions, (-1,)), xp.reshape(values, (-1,))
+            positions = xp.reshape(positions + starts[:, None], (-1,))
+            put_row(cells, xp.reshape(values, (-1,)), positions)
+            return
+        for row in range(n):
+            put_row(cells[row * width : (row + 1) * width], values[row], positions[row])
+
+    def put_row(cells: Array, values: Array, positions: Array) -> None:
         if add:
             xp.add.at(cells, positions, values)
         else:
