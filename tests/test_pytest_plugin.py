@@ -80,7 +80,7 @@ def test_an_exception_of_the_function_is_shown_where_it_is_raised(run) -> None:
             f"{SHAPES}, inputs=lambda *a: 1",
             "numpy",
             "failed",
-            "doubled: inputs returned int; it has",
+            "doubled: inputs returned int; it must return",
         ),
     ],
 )
