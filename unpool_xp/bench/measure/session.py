@@ -17,7 +17,6 @@ from unpool_xp.bench.cases.expected import ExpectedOutputs, MismatchError
 from unpool_xp.bench.cases.gradients import floating_positions
 from unpool_xp.bench.cases.inputs import NDArray, OperationError
 from unpool_xp.bench.measure.device import Flush, device_sample
-from unpool_xp.bench.measure.host.allocator import keep_freed_memory
 from unpool_xp.bench.measure.host.ceilings import plain_copy
 from unpool_xp.bench.measure.host.load import sample_watch
 from unpool_xp.bench.measure.measurement import Measurement, Samples
@@ -202,7 +201,6 @@ class Session:
         return isinstance(self.raised, UnsupportedCaseError | CompileUnavailableError)
 
     def _prepare(self, known: Mapping[str, str]) -> None:
-        keep_freed_memory()
         call, values_only = self.build_call()
         measured, case = self.measured, self.case
         measured.bytes_moved = measured.bytes_moved or case.bytes_moved
@@ -330,7 +328,8 @@ class Session:
                     time.sleep(REST_SECONDS)
                     taken.samples_s.append(self._timed["call"].time(1))
                 return taken
-            if (timed := self._timed_call(what)) is None:
+            timed = self._timed_call(what)
+            if timed is None:
                 return taken
             watch = sample_watch()
             timed.warm_up()
@@ -358,7 +357,8 @@ class Session:
     def _plain_copy(self) -> TimedCall:
         """Return a copy that reads half of the bytes that a call moves, and writes half of them."""
         copy, source = plain_copy(self.backend, (self.measured.bytes_moved or 0) // 2)
-        return TimedCall(copy, (source,), self.backend.synchronize, self._timed["call"].before)
+        before = self._timed["call"].before
+        return TimedCall(copy, (source,), self.backend.synchronize, before)
 
     def finish(self) -> Measurement:
         """Release the arrays; return what was measured."""
