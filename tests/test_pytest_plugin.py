@@ -33,6 +33,12 @@ SHAPES = "shapes=[(2, 3, 8, 8)]"
 WRONG_ON_TORCH = '2 * x if "torch" not in type(x).__module__ else 2 * x + 1'
 
 
+@pytest.fixture(scope="module", autouse=True)
+def imported() -> None:
+    """Import every library first: `pytester` forgets later ones, and MLX aborts the second time."""
+    backends.available()
+
+
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
     """Run pytest on a file, with no plug-in but ours."""
