@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import dask
 import distributed
 import psutil
 import pytest
@@ -118,6 +119,42 @@ def test_every_machine_measures_every_case_though_a_worker_is_killed(
     )
     assert (again.measured, again.skipped) == (0, len(rows))
     assert rows_of(tmp_path) == rows
+
+
+def describe_numpy(client: distributed.Client, address: str) -> None:
+    request = json.dumps({"labels": ["numpy"]})
+    answer = client.submit(remote.describe, request, workers=[address], pure=False)
+    assert "error" not in json.loads(answer.result())
+
+
+def test_what_dask_sets_for_its_workers_does_not_reach_the_backends(
+    two: distributed.Client,
+) -> None:
+    defaults = set(dask.config.get("distributed.nanny.pre-spawn-environ"))
+    started_with = psutil.Process().environ()  # and this process has Dask's own since
+    left_alone = {name for name in defaults if name in started_with}
+    assert all(defaults <= set(found) for found in two.run(lambda: dict(os.environ)).values())
+    for address in two.scheduler_info()["workers"]:
+        describe_numpy(two, address)
+    for found in two.run(lambda: dict(os.environ)).values():
+        assert defaults & set(found) == left_alone
+
+
+def test_a_variable_that_the_user_has_chosen_for_the_workers_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = "distributed.nanny.pre-spawn-environ"
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # another cluster's goes before it
+    with (
+        dask.config.set({path: {"OMP_NUM_THREADS": 2, "MALLOC_TRIM_THRESHOLD_": 65536}}),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as local,
+        distributed.Client(local, set_as_default=False) as client,
+    ):
+        describe_numpy(client, *client.scheduler_info()["workers"])
+        (found,) = client.run(lambda: dict(os.environ)).values()
+    assert found["OMP_NUM_THREADS"] == "2"
 
 
 def test_the_command_goes_to_the_scheduler_and_says_what_is_missing(

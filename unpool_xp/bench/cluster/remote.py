@@ -7,6 +7,7 @@ says has to be unpickled.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import threading
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 import unpool_xp
 from unpool_xp import backends
@@ -58,10 +60,27 @@ def _json_answer(function: Callable[[dict[str, Any]], dict[str, Any]], request: 
         return json.dumps({"error": f"{type(error).__name__}: {error}"})
 
 
+def _drop_variables_of_nanny() -> None:
+    """Take out of the environment what Dask puts in by default: backends are to have the user's.
+
+    It gives its workers one thread per library, and memory that goes back after each call.
+    """
+    from dask import config
+
+    # The nanny is the parent. What it has changed since it started is not in this one.
+    set_by_user = psutil.Process(os.getppid()).environ()
+    path = "distributed.nanny.pre-spawn-environ"
+    for name, value in config.get(path, config=config.merge(*config.defaults)).items():
+        if name not in set_by_user and os.environ.get(name) == str(value):
+            del os.environ[name]
+
+
 def _describe(request: Mapping[str, Any]) -> dict[str, Any]:
     from distributed import get_worker
 
     worker, labels = get_worker(), request["labels"]
+    if worker.nanny is not None:
+        _drop_variables_of_nanny()
     found, missing, _ = find_loadable(backends.known() if labels is None else labels)
     return {
         "machine": this_machine().to_json(),
