@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from call_recorder import build_replay, record_calls
 
+import unpool_xp
 from unpool_xp import backends
+from unpool_xp.backends.base import usable_cores
 from unpool_xp.bench.cases.case import BackendMode, Case
 from unpool_xp.bench.cases.expected import ExpectedOutputs
 from unpool_xp.bench.cases.inputs import numpy_dtype
@@ -36,15 +38,22 @@ _SECONDS = 0.5
 
 
 def _interleave(
-    calls: Sequence[Callable[[], Any]], seconds: float = _SECONDS, fewest: int = MIN_ROUNDS
+    calls: Sequence[Callable[[], Any]],
+    seconds: float = _SECONDS,
+    fewest: int = MIN_ROUNDS,
+    workers: Sequence[int] = (1, 1),
 ) -> list[list[float]]:
-    """Return the samples of each, seconds per call, taken in turns to and fro."""
+    """Return the samples of each, seconds per call, taken in turns to and fro.
+
+    `workers` are those of `set_workers` for each of them.
+    """
     timers = [TimedCall(call, (), lambda *_: None) for call in calls]
     samples: list[list[float]] = [[] for _ in timers]
 
     def sample(i: int) -> None:
-        timers[i].warm_up()
-        samples[i].append(timers[i].sample())
+        with unpool_xp.set_workers(workers[i]):
+            timers[i].warm_up()
+            samples[i].append(timers[i].sample())
 
     sample_rounds([partial(sample, i) for i in range(len(timers))], seconds, fewest)
     return samples
@@ -92,6 +101,18 @@ def gemm_share(on: BackendMode, case: Case) -> dict[str, float]:
     columns = xp.reshape(x, (*case.lead, math.prod(case.plane)))
     multiply = backend.compile(xp.matmul) if on.mode == "compiled" else xp.matmul
     return _share_of_best(session.caller(), lambda: backend.synchronize(multiply(rows, columns)))
+
+
+def worker_gain(on: BackendMode, case: Case) -> dict[str, float]:
+    """Compare an operation with one worker and with one on each core."""
+    _, _, session = _prepare(on, case)
+    call = session.caller()
+    one, each = _interleave([call, call], workers=(1, usable_cores()))
+    return {
+        "seconds": statistics.median(one),
+        "best_seconds": statistics.median(each),
+        "gain": ratio_of_pairs(one, each).estimate,
+    }
 
 
 def overhead(on: BackendMode, case: Case) -> dict[str, float]:

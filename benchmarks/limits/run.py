@@ -1,7 +1,7 @@
 """How far each operation is from its limits: ``python benchmarks/limits/run.py``.
 
-Rates beside a plain copy and the matrix product within, overhead, traffic, memory and growth, for
-NumPy, PyTorch and JAX on the CPU; what misses its target is red.
+Rates beside a plain copy and the matrix product within, overhead, what workers gain, traffic,
+memory and growth, for NumPy, PyTorch and JAX on the CPU; what misses its target is red.
 """
 
 from __future__ import annotations
@@ -66,6 +66,32 @@ MEMORY_CASES = tuple(
 )
 
 
+def _worker_cases(shape: tuple[int, ...]) -> tuple[Case, ...]:
+    """Return operations whose larger side is of that shape, or one cell less along an axis."""
+    lead, plane = shape[:-2], shape[-2:]
+    half = (*lead, *(n // 2 for n in plane))
+    return (
+        Case("max_pool", shape, kernel=2),
+        Case("max_pool", shape, kernel=3, stride=2),
+        Case("avg_pool", shape, kernel=2),
+        Case("avg_pool", shape, kernel=3, stride=1),
+        Case("adaptive_max_pool", shape, scale=tuple(7 / n for n in plane)),
+        Case("fractional_max_pool", shape, kernel=2, scale=0.5),
+        Case("nearest_unpool", half, scale=2),
+        Case("linear_unpool", half, scale=2),
+        Case("linear_unpool", (*lead, *(round(n / 1.7) for n in plane)), scale=1.7),
+        Case("cubic_unpool", half, scale=2),
+        Case("max_unpool", half, kernel=2),
+    )
+
+
+WORKER_CASES = tuple(
+    case
+    for shape in ((4, 64, 56, 56), (4, 64, 112, 112), (1, 4, 512, 512))
+    for case in _worker_cases(shape)
+)
+
+
 def _mark_missed(text: str, good: bool) -> str:
     return text if good else f"[bold red]{text}[/]"
 
@@ -80,6 +106,11 @@ def _share_cells(least: float) -> Callable[[dict[str, Any]], list[str]]:
         return [seconds_text(answer["seconds"]), seconds_text(answer["best_seconds"]), share]
 
     return cells
+
+
+def _gain_cells(answer: dict[str, Any]) -> list[str]:
+    times = (seconds_text(answer[key]) for key in ("seconds", "best_seconds"))
+    return [*times, three_digits(answer["gain"])]
 
 
 def _overhead_cells(answer: dict[str, Any]) -> list[str]:
@@ -145,6 +176,12 @@ LIMITS = (
         ("a call", "array calls", "their time", "beyond"),
         *(measures.overhead, _overhead_cells),
         *(OVERHEAD_CASES, ("numpy", "torch:cpu")),
+    ),
+    Limit(
+        "what workers gain: the time with one over that with one on each core",
+        ("one", "all", "gain"),
+        *(measures.worker_gain, _gain_cells),
+        *(WORKER_CASES, ("numpy",)),
     ),
     Limit(
         "bytes moved and flops per output element, as the calls have them and at least",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import unpool_xp
-from unpool_xp import backends
+from unpool_xp import backends, workers
 from unpool_xp.bench.cases.case import BackendMode, Case
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks" / "limits"))
@@ -72,6 +72,21 @@ def test_overhead_is_what_is_left_of_a_call_without_its_array_calls() -> None:
     assert found["array_calls"] >= 1
 
 
+def test_workers_are_timed_beside_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measures, "usable_cores", lambda: 3)
+    seen, case = set(), limits.WORKER_CASES[0].replace(shape=(1, 2, 8, 8))
+
+    def watched(x: Any, **options: Any) -> Any:
+        seen.add(workers.get_workers())
+        return unpool_xp.max_pool(x, **options)
+
+    operation = dataclasses.replace(case.definition, function=watched)
+    found = measures.worker_gain(NUMPY, case.replace(operation=operation))
+    assert seen == {1, 3}
+    assert found["gain"] > 0
+    assert limits._gain_cells({"seconds": 1.0, "best_seconds": 0.5, "gain": 2.0})[-1] == "2.00"
+
+
 def test_a_growing_case_is_checked_at_both_ends() -> None:
     assert measures.scaling(NUMPY, CASE, (1, 10**9))[10**9] is None  # beyond the memory
     assert measures.scaling(NUMPY, CASE, (3,))[3] > 0
@@ -105,7 +120,7 @@ def test_the_limits_are_printed_and_a_failure_has_its_reason(
     assert bandwidth.cells(half | {"cached": False})[-1] == "[bold red]50%[/]"
     assert bandwidth.cells(half | {"cached": True})[-1] == "50% in the cache"
     unsupported = Case("max_pool", (1, 1, 4, 4), kernel=2, dtype="bfloat16")
-    tiny = [replace(limit, cases=(CASE, unsupported)) for limit in (bandwidth, limits.LIMITS[3])]
+    tiny = [replace(limit, cases=(CASE, unsupported)) for limit in (bandwidth, limits.LIMITS[4])]
     monkeypatch.setattr(limits, "LIMITS", tiny)
     assert limits.main(["--backend", "numpy"]) == 3
     shown = capsys.readouterr().out
