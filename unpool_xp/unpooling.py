@@ -83,9 +83,10 @@ def max_unpool(
 
     Warnings
     --------
-    Where the values of `indices` cannot be looked at (under ``jax.jit`` or ``torch.compile``, or
-    in a lazy array), and with ``check_indices=False``, an index outside the plane is not an error:
-    its value is dropped. Nothing is ever written outside the plane, and nothing wraps around.
+    Where the values of `indices` cannot be looked at (under ``jax.jit``, ``torch.compile`` or
+    ``vmap``, or in a lazy array), and with ``check_indices=False``, an index outside the plane is
+    not an error: its value is dropped. Nothing is ever written outside the plane, and nothing wraps
+    around.
 
     See Also
     --------
@@ -146,8 +147,8 @@ def fractional_max_unpool(
 
     Warnings
     --------
-    Where the values of `indices` cannot be looked at (under ``jax.jit`` or ``torch.compile``, or
-    in a lazy array), an index outside the plane is not an error: its value is dropped.
+    Where the values of `indices` cannot be looked at (under ``jax.jit``, ``torch.compile`` or
+    ``vmap``, or in a lazy array), an index outside the plane is not an error: its value is dropped.
 
     See Also
     --------

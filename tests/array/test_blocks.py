@@ -126,6 +126,24 @@ def test_a_batch_goes_through_in_some_planes_if_these_are_few_else_in_rows(
     assert sizes == planes
 
 
+def test_parts_of_a_convolution_that_are_alike_are_made_ready_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = rng.standard_normal((1, 2, 64, 5), dtype=np.float32)
+    wanted = ux.conv_transpose(x, WEIGHT[:2], stride=2, padding=1)
+    cache.clear()
+    made = []
+    prepare = conv_transpose._prepare_whole
+    monkeypatch.setattr(conv_transpose, "_LARGE_PLANE", 0)
+    monkeypatch.setattr(conv_transpose, "_prepare_whole", lambda *a: made.append(a) or prepare(*a))
+    monkeypatch.setattr(blocks, "_BLOCK", 2000)
+    got = ux.conv_transpose(x, WEIGHT[:2], stride=2, padding=1)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    sizes = [plan.axes[0].size for _, plan, *_ in made]
+    assert len(sizes) <= 3  # at the start, within and at the end
+    assert 64 // max(sizes) > 3
+
+
 @pytest.mark.parametrize("library", ["numpy", "torch"])
 @pytest.mark.parametrize("special", [0.0, np.nan, -np.inf])
 def test_windows_stacked_give_what_windows_folded_give(

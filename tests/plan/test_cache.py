@@ -18,8 +18,10 @@ import pytest
 
 import unpool_xp as ux
 from tests.support.expectations import fails
+from unpool_xp._array import blocks
 from unpool_xp._array.namespace import inspect_inputs
 from unpool_xp._array.views import cached_array
+from unpool_xp._impl import interpolation
 from unpool_xp._plan import cache
 
 
@@ -220,6 +222,26 @@ def test_arrays_of_the_operations_are_counted() -> None:
         if hasattr(array, "nbytes")
     ]
     assert 2**16 < sum(kept) <= cache._plans.n_bytes
+
+
+def test_what_blocks_are_sums_of_is_counted_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "_BLOCK", 4000)  # some 100 of these
+    monkeypatch.setattr(interpolation, "_MAX_MATMUL_SIZE", 0)
+    x = np.random.default_rng(0).standard_normal((1, 1, 400, 60))
+    before = cache._plans.n_bytes
+    got = ux.cubic_unpool(x, (2, 1))
+    kept = [
+        value
+        for entry in cache._plans.entries.values()
+        for arrays in entry.arrays
+        for value in arrays.values()
+        if isinstance(value, interpolation._Sums)
+    ]
+    assert 32 < len(kept) <= interpolation._MAX_KEPT
+    assert cache._plans.n_bytes - before > sum(cache._n_bytes(value, []) for value in kept)
+    np.testing.assert_array_equal(ux.cubic_unpool(x, (2, 1)), got)
+    cache.clear()
+    assert cache._plans.n_bytes == 0
 
 
 X = np.ones((1, 1, 4, 4))

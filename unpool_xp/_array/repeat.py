@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from unpool_xp._array.blocks import (
     largest_bytes,
@@ -64,15 +65,15 @@ def _repeat_in_blocks(info: InputInfo, x: Array, repeats: Sequence[int], scope: 
     x = xp.reshape(x, (planes, 1, *[size for n in inner for size in (n, 1)], plane[-1]))
     rows = [size for n, times in zip(inner, above[1:], strict=True) for size in (n, times)]
     output = xp.empty((planes, above[0], *rows, plane[-1], last), dtype=dtype)
-    in_pairs = last == 2 and dtype.itemsize in _PAIRS["numpy"]
+    pair = _pair_dtypes(info, dtype, last)
 
     def repeat_rows(start: int, stop: int) -> None:
         part, copies = x[start:stop], output[start:stop]
-        if in_pairs or max(above) == 1:
-            _repeat_last(info, part, copies)
+        if (pair and last == 2) or max(above) == 1:
+            _repeat_last(info, part, copies, pair)
             return
         wide = xp.empty((*part.shape, last), dtype=dtype)
-        _repeat_last(info, part, wide)
+        _repeat_last(info, part, wide, pair)
         copies[...] = wide
 
     row_bytes = math.prod((*plane[1:], *repeats)) * dtype.itemsize
@@ -80,14 +81,13 @@ def _repeat_in_blocks(info: InputInfo, x: Array, repeats: Sequence[int], scope: 
     return xp.reshape(output, shape)
 
 
-def _repeat_last(info: InputInfo, x: Array, cells: Array) -> None:
+def _repeat_last(info: InputInfo, x: Array, cells: Array, pair: tuple[Any, Any] | None) -> None:
     """Set cells (..., times) of NumPy to the elements of x (...), pairs of them by one integer."""
-    names = _PAIRS["numpy"].get(x.dtype.itemsize) if cells.shape[-1] % 2 == 0 else None
-    if names is None:
+    if pair is None:
         for number in range(cells.shape[-1]):
             cells[..., number] = x
         return
-    x, pairs = x.view(names[0]), cells.view(names[1])
+    x, pairs = x.view(pair[0]), cells.view(pair[1])
     for number in range(pairs.shape[-1]):
         info.xp.multiply(x, _pair_factor(pairs), out=pairs[..., number])
 
@@ -102,14 +102,14 @@ def _repeat_in_one_pass(info: InputInfo, x: Array, repeats: Sequence[int]) -> Ar
     xp, kind, rank, dtype = info.xp, info.traits.library, len(repeats), x.dtype
     lead, plane = x.shape[:-rank], x.shape[-rank:]
     *above, last = repeats
-    names = _PAIRS.get(kind, {}).get(dtype.itemsize) if last % 2 == 0 else None
-    if names is not None:
-        x, last = x.view(getattr(xp, names[0])), last // 2
+    pair = _pair_dtypes(info, dtype, last)
+    wide = dtype
+    if pair is not None:
+        x, wide, last = x.view(pair[0]), pair[1], last // 2
     cells = [size for n, times in zip(plane, (*above, last), strict=True) for size in (n, times)]
-    wide = getattr(xp, names[1]) if names else dtype
     output = xp.empty((math.prod(lead), *cells), dtype=wide, device=info.device)
     x = xp.reshape(x, (math.prod(lead), *[size for n in plane for size in (n, 1)]))
-    if names is None:
+    if pair is None:
         output[...] = x
     elif kind == "torch":
         x = x.expand(output.shape)
@@ -119,7 +119,16 @@ def _repeat_in_one_pass(info: InputInfo, x: Array, repeats: Sequence[int]) -> Ar
     return xp.reshape(output.view(dtype), (*lead, *_output_plane(plane, repeats)))
 
 
-# By the bytes of an element: what its bits are seen as, and what holds two of it.
+def _pair_dtypes(info: InputInfo, dtype: Any, times: int) -> tuple[Any, Any] | None:
+    """Return what an element's bits are seen as, and what holds two of it.
+
+    None where there are none, or an element is not repeated an even number of times.
+    """
+    names = _PAIRS.get(info.traits.library, {}).get(dtype.itemsize) if times % 2 == 0 else None
+    return names and (getattr(info.xp, names[0]), getattr(info.xp, names[1]))
+
+
+# By the bytes of an element.
 _UNSIGNED = {1: ("uint8", "uint16"), 2: ("uint16", "uint32"), 4: ("uint32", "uint64")}
 _PAIRS = {
     "torch": {4: ("float32", "complex64"), 8: ("float64", "complex128")},

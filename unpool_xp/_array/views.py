@@ -12,7 +12,7 @@ from unpool_xp._array.compat import Array, Namespace, library
 from unpool_xp._array.namespace import InputInfo
 from unpool_xp._array.traits import inspect_traits
 from unpool_xp._plan.arguments import Shape
-from unpool_xp._plan.cache import count_array
+from unpool_xp._plan.cache import keep
 
 if TYPE_CHECKING:
     from unpool_xp._plan.fractional import FractionalPoolSizes
@@ -160,8 +160,7 @@ def prepare_cached_array(
         if array is None:
             array = make()
             if _is_cacheable(array):
-                arrays[key] = array
-                count_array(arrays, array)
+                keep(arrays, key, array)
         return array
 
     return find

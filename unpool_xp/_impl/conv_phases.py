@@ -69,7 +69,7 @@ def _phase_axis(axis: ConvTransposeAxis) -> _PhaseAxis:
 
 
 def prepare_phases(
-    info: InputInfo, plan: tuple[ConvTransposeAxis, ...], x: Array, weight: Array
+    info: InputInfo, plan: tuple[ConvTransposeAxis, ...], weight: Array
 ) -> Callable[[Array, Array], Array]:
     """Return what convolves x (planes, channels, *plane) to (planes, channels, *output)."""
     xp, axes = info.xp, [_phase_axis(axis) for axis in plan]

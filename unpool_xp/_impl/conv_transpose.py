@@ -36,9 +36,17 @@ def prepare_conv_transpose(
     growth = math.prod(weight.shape[1:]) * plan.groups / weight.shape[0]
 
     def convolve(x: Array, weight: Array, bias: Array | None = None) -> Array:
+        # Most parts are alike.
+        ready: dict[tuple[ConvTransposeAxis, ...], Callable[..., Array]] = {}
+
         def prepare(axes: tuple[ConvTransposeAxis, ...]) -> Callable[[Array], tuple[Array]]:
-            part = ConvTransposePlan(axes, plan.groups)
-            return lambda x: (_prepare_whole(info, part, x, weight)(x, weight, bias),)
+            def convolve_part(x: Array) -> tuple[Array]:
+                if axes not in ready:
+                    part = ConvTransposePlan(axes, plan.groups)
+                    ready[axes] = _prepare_whole(info, part, x, weight)
+                return (ready[axes](x, weight, bias),)
+
+            return convolve_part
 
         return by_window_blocks(info, prepare, plan.axes, x, growth, same_in_planes=False)(x)[0]
 
@@ -76,7 +84,7 @@ def _prepare_whole(
     some = prepare_product((planes,)) if by_channels else whole
     phases = None
     if groups == 1 and is_applicable(info, plan.axes, x, weight):
-        phases = prepare_phases(info, plan.axes, x, weight)
+        phases = prepare_phases(info, plan.axes, weight)
 
     def multiply_and_add(x: Array, weight: Array) -> Array:
         # At the borders padding zeros are multiplied by weights: 0 * inf would be NaN.

@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from unpool_xp._array.blocks import planes_and_cells_per_block, run_blocks, sharing
 from unpool_xp._array.compat import Array, cast, compute_dtype, copied
@@ -40,6 +40,7 @@ from unpool_xp._array.views import (
     prepare_cached_array,
 )
 from unpool_xp._impl.fused import can_fuse_phases, fused_interpolation
+from unpool_xp._plan.cache import keep
 from unpool_xp._plan.polyphase import Polyphase
 from unpool_xp._plan.resize import InterpolatedAxis, InterpolationPlan, Phase
 
@@ -62,7 +63,6 @@ def prepare_interpolation(
         multiply = _products(info, plan, wide)
     fuses = can_fuse_phases(info, plan, x)
     in_place = info.traits.supports_setitem and 0 not in x.shape
-    known: _Known = {}
 
     def interpolate(x: Array) -> Array:
         if multiply:
@@ -73,7 +73,7 @@ def prepare_interpolation(
         if fuses:
             return fused_interpolation(info, plan, x, wide)
         if in_place:
-            return _interpolate_in_place(info, plan, x, wide, known)
+            return _interpolate_in_place(info, plan, x, wide)
         result = cast(xp, x, wide)
         # The last axis first: what is read and written twice is then still small.
         for axis in reversed(plan.axes):
@@ -124,7 +124,7 @@ def _matrix(info: InputInfo, axis: InterpolatedAxis, dtype: Any) -> Callable[[],
 
 
 def _interpolate_in_place(
-    info: InputInfo, plan: InterpolationPlan, x: Array, wide: object, known: _Known
+    info: InputInfo, plan: InterpolationPlan, x: Array, wide: object
 ) -> Array:
     """Interpolate block by block: some planes, or of large ones some cells of the first axis."""
     xp, dtype, first_axis = info.xp, x.dtype, plan.axes[0]
@@ -171,7 +171,7 @@ def _interpolate_in_place(
             if polyphase is None:
                 _write_axis(info, part, axis, span, target, finite=finite)
             else:
-                _write_polyphase(info, part, axis, polyphase, span, target, known)
+                _write_polyphase(info, part, axis, polyphase, span, target)
             part = target
         if dtype != wide:
             written[...] = cast(xp, part, dtype)
@@ -261,8 +261,7 @@ class _Sums(NamedTuple):
     right: tuple[int, int]  # the first and the end of the cells that these are
 
 
-_Known: TypeAlias = dict[tuple[int, ...], _Sums]  # of blocks that a call like one before has, too
-_MAX_KNOWN = 64
+_MAX_KEPT = 64  # beside the plan of an axis: for blocks that a call like one before has, too
 
 
 def _write_polyphase(
@@ -272,7 +271,6 @@ def _write_polyphase(
     polyphase: Polyphase,
     span: tuple[int, int, int],
     target: Array,
-    known: _Known,
 ) -> None:
     """Write the cells [first, last) of an axis, times its unit, from its elements from `origin` on.
 
@@ -285,12 +283,12 @@ def _write_polyphase(
         line, target_line = as_line(info, x), as_line(info, target)
         if line is not None and target_line is not None:
             source, place, beyond = line, target_line, line.shape[0] - axis.size
-    key = (axis.axis, *span, beyond)
-    sums = known.get(key)
+    key = ("sums", x.dtype, *span, beyond)
+    sums = axis.arrays.get(key)
     if sums is None:
         sums = _find_sums(info, axis, polyphase, span, beyond, x.dtype)
-        if len(known) < _MAX_KNOWN:
-            known[key] = sums
+        if len(axis.arrays) < _MAX_KEPT:
+            keep(axis.arrays, key, sums)
     products: dict[float, Array] = {}
 
     def product(weight: float, elements: Any) -> Array:

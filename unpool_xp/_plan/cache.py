@@ -91,9 +91,10 @@ def uncached(make_plan: Callable[[Unpack[_Ts]], _T], /, *args: *_Ts) -> _T:
     return make_plan(*args)
 
 
-def count_array(arrays: dict[Any, Any], array: Any) -> None:
-    """Count the bytes of an array that was put into the `arrays` of a plan."""
-    _plans.grow(arrays, array.nbytes)
+def keep(arrays: dict[Any, Any], key: Any, value: Any) -> None:
+    """Put an array, or what else follows from a plan, into its `arrays`, and count the bytes."""
+    arrays[key] = value
+    _plans.grow(arrays, _n_bytes(value, []))
 
 
 def clear() -> None:
