@@ -1,7 +1,7 @@
 """The examples run as a reader runs them, and print what the documentation shows.
 
-Some run when the pages are built; `python -m tests.docs.test_examples` records what the others
-print.
+Some run when the pages are built; `python -m tests.docs.test_examples NAME ...` records what the
+others print, by default all of them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import sys
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -140,10 +142,11 @@ def test_the_workflow_checks_the_library_of_the_entry_point() -> None:
     assert set(extras) <= set(given["optional-dependencies"])
 
 
-def record() -> None:
+def record(names: Collection[str]) -> None:
     for script in RECORDED:
-        recorded(script).write_text(run_script(script, Path("/")), encoding="utf-8")
+        if not names or script.stem in names:
+            recorded(script).write_text(run_script(script, Path("/")), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    record()
+    record(sys.argv[1:])

@@ -141,7 +141,8 @@ class BudgetedRun:
         for number, case in enumerate(cases):
             begun = time.monotonic()
             left, few = until - begun, cells(case) if callable(cells) else cells
-            if left > took_s and memory_shortfall(case, few) is None:
+            # A case takes all of its share and a little more, and could do with less.
+            if left > took_s / 2 and memory_shortfall(case, few) is None:
                 progress(case)
                 self._measure(case, few, left / (len(cases) - number))
                 took_s = time.monotonic() - begun
