@@ -17,6 +17,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from tests.support.command import decide_at_once
 from tests.support.fake_cupy import fake_cupy
 from unpool_xp import backends
 from unpool_xp._array.compat import library
@@ -231,3 +232,9 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure each cell in one process: several start one after the other, a second each."""
     for name in ("measure.sweep", "portability.measure", "budget"):
         monkeypatch.setattr(f"unpool_xp.bench.{name}.PROCESSES", 1)
+
+
+@pytest.fixture
+def decided_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no budget decide what is measured: on a busy machine that would be less."""
+    decide_at_once(monkeypatch)

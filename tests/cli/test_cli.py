@@ -25,7 +25,8 @@ from unpool_xp.bench.rows.files import read_rows
 from unpool_xp.bench.rows.schema import case_key
 from unpool_xp.bench.terminal.choice_files import choice_as_json
 
-pytestmark = pytest.mark.usefixtures("one_process")
+pytestmark = pytest.mark.usefixtures("one_process", "decided_at_once")
+BUDGET = ("--budget", "300")  # that no machine is too busy for
 
 
 def test_backends_says_what_is_here_and_what_is_missing() -> None:
@@ -60,7 +61,7 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
 
 def test_choose_names_a_backend_with_intervals() -> None:
     arguments = ["choose", "max_unpool", "--shape", "2,8,28,28", "--kernel", "2"]
-    shown = run(*arguments, "--budget", "10", "--backend", "numpy", "--backend", "torch")
+    shown = run(*arguments, *BUDGET, "--backend", "numpy", "--backend", "torch")
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"^use (numpy|torch:cpu)", shown.stdout, re.MULTILINE)
     assert "95 % interval" in shown.stdout
@@ -69,7 +70,7 @@ def test_choose_names_a_backend_with_intervals() -> None:
 
 def test_choose_answers_scripts_in_json() -> None:
     arguments = ["choose", "nearest_unpool", "--shape", "1,4,16,16", "--scale", "2"]
-    shown = run(*arguments, "--budget", "4", "--backend", "numpy", "--json")
+    shown = run(*arguments, *BUDGET, "--backend", "numpy", "--json")
     answer = json.loads(shown.stdout)
     assert {name.partition(" ")[0] for name in answer["use"]} == {"numpy"}
     assert answer["portable"]["use"] == "numpy"
@@ -149,7 +150,7 @@ def test_every_command_that_measures_takes_threads(command: list[str]) -> None:
 
 def test_choose_compares_numbers_of_threads() -> None:
     arguments = ["choose", "nearest_unpool", "--shape", "1,4,16,16", "--scale", "2"]
-    shown = run(*arguments, "--budget", "6", "-b", "numpy", "--threads", "1,9999,1", "--json")
+    shown = run(*arguments, *BUDGET, "-b", "numpy", "--threads", "1,9999,1", "--json")
     ranking = json.loads(shown.stdout)["ranking"]
     assert {entry["threads_asked"] for entry in ranking} == {1, 9999}
     said = " ".join(shown.stderr.split())
@@ -165,7 +166,7 @@ def test_choose_measures_a_decoder_its_layers_and_its_batches(tmp_path: Path) ->
         f"[[layers]]\nindices = 'pool'\n{unpool}\n"
     )
     arguments = ["choose", "--layers", str(file), "--batch", "2,4", "--csv", str(table)]
-    shown = run(*arguments, "--budget", "15", "-b", "numpy", "--json")
+    shown = run(*arguments, *BUDGET, "-b", "numpy", "--json")
     assert shown.returncode == 0, shown.stderr
     answer = json.loads(shown.stdout)
     assert (answer["decoder"], answer["case"]["shape"]) == ("small", [2, 2, 8, 8])
@@ -179,24 +180,24 @@ def test_choose_measures_a_decoder_its_layers_and_its_batches(tmp_path: Path) ->
     assert parts == {"the whole small", "a batch of 4", "layer pool", "layer 2 max_unpool"}
 
 
-def eager_run(labels: list[str], budget_s: float) -> BudgetedRun:
-    return BudgetedRun(labels, lambda label: ("eager",), budget_s)
+def eager_run(*labels: str) -> BudgetedRun:
+    return BudgetedRun(labels, lambda label: ("eager",), float(BUDGET[1]))
 
 
 def test_a_choice_where_nothing_ran_says_so(fake_backends: None) -> None:
     case = Case("max_pool", (1, 2, 4, 4), kernel=(2, 2))
-    choice = choose(case, eager_run(["fake:wrong"], 3))
+    choice = choose(case, eager_run("fake:wrong"))
     assert choice.ranking().best is None
     answer = choice_as_json(choice)
     assert answer["use"] == []
     assert answer["ranking"][0]["reason"]
-    with pytest.raises(ValueError, match="labels=\\[\\] must name"):
-        eager_run([], 3)
+    with pytest.raises(ValueError, match="labels=\\(\\) must name"):
+        eager_run()
 
 
 def test_a_device_that_answers_late_is_never_quicker(fake_backends: None) -> None:
     case = Case("nearest_unpool", (1, 2, 4, 4), scale=(2, 2))
-    choice = choose(case, eager_run(["numpy", "fake:async"], 6))
+    choice = choose(case, eager_run("numpy", "fake:async"))
     for copies in (False, True):
         (crossing,) = choice.device_crossovers(with_transfer=copies)
         assert crossing.label == "fake:async"
@@ -211,7 +212,7 @@ def test_the_answer_changes_with_size(monkeypatch: pytest.MonkeyPatch) -> None:
     assert larger is not None
     assert (smaller.shape, larger.shape) == ((1, 2, 4, 4), (1, 2, 16, 16))
     assert scale_case(case, 0.01) is None
-    choice = choose(case, eager_run(["numpy"], 8))
+    choice = choose(case, eager_run("numpy"))
     assert isinstance(choice, Choice)
     assert choice.crossovers()[0].winner.partition(" ")[0] == "numpy"
     assert 32 in choice.other_sizes

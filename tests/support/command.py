@@ -7,11 +7,13 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from unpool_xp.bench.measure.measurement import Cell, Measurement
 from unpool_xp.cli import main
 
 APP: Any = main.load_commands()
@@ -43,6 +45,15 @@ def run(*arguments: str, path: Path | None = None) -> subprocess.CompletedProces
         main.main(arguments)
     code = left.value.code or 0
     return subprocess.CompletedProcess(arguments, int(code), out.getvalue(), err.getvalue())
+
+
+def decide_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """End a run with a budget once each candidate was sampled, however long that takes here."""
+
+    def unsampled(measured: Mapping[Cell, Measurement], *_: object) -> list[Cell]:
+        return [cell for cell, one in measured.items() if not one.samples_s]
+
+    monkeypatch.setattr("unpool_xp.bench.budget._contenders", unsampled)
 
 
 def problem(arguments: list[str]) -> str | None:
