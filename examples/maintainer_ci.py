@@ -1,7 +1,9 @@
 """Check your own array library in CI
 ==================================
 
-For maintainers of an array library. It needs four things: a backend,
+For maintainers of an array library: every operation and dtype on it, in each pull request.
+
+It needs four things: a backend,
 
 .. literalinclude:: ../../examples/maintainer/my_library_unpool.py
    :language: python
