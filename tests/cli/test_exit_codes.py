@@ -368,5 +368,5 @@ STREAMS = {
 @pytest.mark.parametrize(("streams", "ending"), STREAMS.items(), ids=map(str, STREAMS))
 def test_closed_and_full_streams(streams: str, ending: tuple[int, str]) -> None:
     command = f"{sys.executable} -m unpool_xp compare rows.jsonl rows.jsonl --all {streams}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == ending

@@ -26,7 +26,7 @@ USABLE = [
     if Version(scipy.__version__) >= Version("1.17") or "SCIPY_ARRAY_API" not in file.read_text()
 ]
 FOUR = [word for label in ("numpy", "torch", "jax", "dask") for word in ("-b", label)]
-pytestmark = pytest.mark.usefixtures("one_process")
+pytestmark = pytest.mark.usefixtures("one_process", "decided_at_once")
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def test_they_are_swept_on_each_library_and_reported(
 
 def test_one_is_chosen_between_libraries_with_its_parameter_and_code_to_paste() -> None:
     chosen = ("choose", f"{FOLDER / 'pad.py'}:pad", "--shape", "4,4", "--pad-width", "2")
-    shown = run(*chosen, *FOUR, "--budget", "16")
+    shown = run(*chosen, *FOUR, "--budget", "300")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.startswith("pad-4x4-pad_width2-float32")
     assert "pad_width=2)" in shown.stdout or "np.pad(x, 2)" in shown.stdout  # either may be best
@@ -91,7 +91,7 @@ def test_one_is_chosen_between_libraries_with_its_parameter_and_code_to_paste() 
 
 def test_each_is_chosen(small: Path) -> None:
     for file in USABLE:
-        shown = run("choose", str(small / file.name), "-b", "numpy", "--budget", "1")
+        shown = run("choose", str(small / file.name), "-b", "numpy", "--budget", "300")
         assert shown.returncode == 0, f"{file.name}: {shown.stderr}"
         assert re.search(r"^ *1 +numpy ", shown.stdout, re.MULTILINE), shown.stdout
 

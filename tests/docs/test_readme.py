@@ -40,7 +40,6 @@ def test_its_commands_run_after_those_above_them(
     from tests.support.command import decide_at_once, run  # which need what the commands need
 
     decide_at_once(monkeypatch)
-
     for block in blocks("python")[1:]:
         name = re.match(r"# (\w+\.py)\n", block)
         assert name, block
