@@ -1,13 +1,15 @@
 """The figures of the README and the documentation, made from committed rows.
 
 `docs/figures.toml` names the rows and the commit that they are of. `make figures` fills in the
-README; with `--check` the script only reports what is out of date, and fails.
+README; with `--check` the script only reports what is out of date, and fails. With `--choose` it
+asks the README's question here and keeps the rows.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import math
 import re
 import shlex
@@ -28,15 +30,19 @@ from PIL.PngImagePlugin import PngInfo
 from rich.console import Console
 
 from unpool_xp import capabilities
+from unpool_xp.bench.budget import BudgetedRun
+from unpool_xp.bench.cases.case import Case
 from unpool_xp.bench.cases.formatting import markdown_table, number_of, times_text
-from unpool_xp.bench.choose import Choice
-from unpool_xp.bench.measure.machine import read_machines
+from unpool_xp.bench.catalog.presets import preset
+from unpool_xp.bench.choose import Choice, choose
+from unpool_xp.bench.measure.machine import read_machines, write_machine
 from unpool_xp.bench.measure.measurement import Cell
+from unpool_xp.bench.measure.pools import find_loadable
 from unpool_xp.bench.portability.measure import make_entry
 from unpool_xp.bench.portability.targets import TARGETS, TaxEntry
 from unpool_xp.bench.report.ranked import RankedCase, ranked_cases
 from unpool_xp.bench.report.write import write_report
-from unpool_xp.bench.rows.files import read_rows
+from unpool_xp.bench.rows.files import RowWriter, read_rows
 from unpool_xp.bench.rows.names import backend_mode_of, case_of
 from unpool_xp.bench.rows.schema import Row, latest
 from unpool_xp.bench.terminal.choice import print_choice
@@ -50,6 +56,8 @@ SOURCES = ROOT / "docs" / "figures.toml"
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "_static" / "report.png"  # of the report's first screen
 _WIDTH = 88  # of a terminal, in characters
+_QUESTION = Case("max_unpool", (1, 16, 32, 32), kernel=(2, 2))  # of the README
+_BUDGET_SECONDS = 40.0  # to answer it
 _SMALL = 2**18  # bytes in and out of a call: up to here, what starts it decides
 _BLOCK = re.compile(r"(?<=<!-- measured: )(.+?) -->\n(.*?)(?=<!-- end -->)", re.DOTALL)
 _NAMES = {
@@ -109,16 +117,11 @@ def cases_of(source: str) -> list[RankedCase]:
 # --- the figures ---------------------------------------------------------------------------------
 
 
-def choice(source: str, operation: str, shape: str) -> Figure:
-    """Return the answer of `choose` for a case of a source, with its other sizes."""
-    cases = [one for one in cases_of(source) if one.operation == operation]
-    (main,) = (one for one in cases if ",".join(map(str, one.first_row.shape)) == shape)
-    others = {
-        one.elements: [*one.rows]
-        for one in cases
-        if one.settings == main.settings and one is not main
-    }
-    found = Choice(case_of(main.first_row), [*main.rows], others)
+def choice(source: str) -> Figure:
+    """Return the answer of `choose` to the README's question."""
+    sizes = {one.elements: [*one.rows] for one in cases_of(source)}
+    main = sizes.pop(math.prod(_QUESTION.shape))
+    found = Choice(_QUESTION, main, sizes, _BUDGET_SECONDS)
     return _printed(lambda console: print_choice(console, found))
 
 
@@ -318,14 +321,30 @@ def draw_picture() -> None:
         picture.save(PICTURE, optimize=True, pnginfo=about)
 
 
+def ask() -> Path:
+    """Ask `choose` the README's question on this machine, and return the file of its rows."""
+    modes = preset("quick").modes
+    labels = find_loadable(["numpy", "torch:cpu", "jax:cpu", "dask"]).found.values()
+    found = choose(_QUESTION, BudgetedRun([*labels], modes, _BUDGET_SECONDS))
+    machine = write_machine(ROOT / "results" / "sweeps" / found.rows[0].machine)
+    path = machine.with_name(f"{found.rows[0].run}.jsonl")
+    with RowWriter(path) as writer:
+        for row in (*found.rows, *itertools.chain(*found.other_sizes.values())):
+            writer.write(row)
+    return path
+
+
 def main() -> None:
     """Fill in the README, or report what is out of date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if out of date")
     parser.add_argument("--picture", action="store_true", help="draw the README's, by Chromium")
+    parser.add_argument("--choose", action="store_true", help="ask the README's question here")
     options = parser.parse_args()
     if options.picture:
         draw_picture()
+    elif options.choose:
+        print(ask().relative_to(ROOT))
     elif options.check:
         problems = [*outdated()]
         print(*problems, sep="\n", end="\n" if problems else "")
