@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,6 +21,7 @@ import unpool_xp as ux
 from tests.support.calls import CALLS, every_call, outputs
 from unpool_xp import workers
 from unpool_xp._array import blocks
+from unpool_xp._impl import interpolation
 from unpool_xp._plan import cache
 
 X = np.random.default_rng(0).standard_normal((6, 4, 31, 33)).astype(np.float32)
@@ -234,3 +235,21 @@ def test_the_rows_of_one_large_plane_are_shared(
     with ux.set_workers(2):
         assert call(x, factors).tobytes() == wanted
         assert len(ours()) == 1
+
+
+@pytest.mark.parametrize(("number", "blocks"), [(1, 4), (2, 2)])
+def test_several_workers_have_larger_blocks(
+    monkeypatch: pytest.MonkeyPatch, number: int, blocks: int
+) -> None:
+    """With as many calls as one worker has, two took half as long again: they wait in between."""
+    counts, run_blocks = [], interpolation.run_blocks
+
+    def counted(compute: Callable[[int, int], None], count: int, *rest: Any) -> None:
+        counts.append(count)
+        run_blocks(compute, count, *rest)
+
+    monkeypatch.setattr(interpolation, "run_blocks", counted)
+    x = np.ones((1, 4, 301, 301), np.float32)
+    with ux.set_workers(number):
+        ux.linear_unpool(x, scale_factor=1.7)
+    assert counts == [blocks]

@@ -123,6 +123,9 @@ def _matrix(info: InputInfo, axis: InterpolatedAxis, dtype: Any) -> Callable[[],
 # --- written into the output ----------------------------------------------------------------------
 
 
+_LONGER = 3  # times as large are the blocks of several workers
+
+
 def _interpolate_in_place(
     info: InputInfo, plan: InterpolationPlan, x: Array, wide: object
 ) -> Array:
@@ -144,10 +147,13 @@ def _interpolate_in_place(
     between = 2 if info.traits.is_eager_cpu and not finite else 1
     block_bytes = between * largest * x.dtype.itemsize
     scope = sharing(info, x.shape[0] * largest * x.dtype.itemsize)
+    if scope.workers > 1:  # fewer and longer calls, since threads wait for each other between them
+        block_bytes //= _LONGER
     step, cells = planes_and_cells_per_block(
         info, x.shape[0], first_axis.output, block_bytes, scope
     )
-    cells = max(cells - cells % first_axis.n_phases, first_axis.n_phases)
+    if cells < first_axis.output:
+        cells = max(cells - cells % first_axis.n_phases, first_axis.n_phases)
     blocks = list(itertools.product(range(0, x.shape[0], step), range(0, first_axis.output, cells)))
 
     def interpolate_block(number: int, _: int) -> None:
