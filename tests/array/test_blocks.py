@@ -145,11 +145,12 @@ def test_parts_of_a_convolution_that_are_alike_are_made_ready_once(
 
 
 @pytest.mark.parametrize("library", ["numpy", "torch"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("special", [0.0, np.nan, -np.inf])
 def test_windows_stacked_give_what_windows_folded_give(
-    library: str, special: float, monkeypatch: pytest.MonkeyPatch
+    library: str, dtype: str, special: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = rng.integers(-2, 3, X.shape).astype(np.float32)  # so that there are ties
+    given = rng.integers(-2, 3, X.shape).astype(dtype)  # so that there are ties
     given[rng.random(X.shape) < 0.4] = special
     x = given if library == "numpy" else torch.from_numpy(given)
     for options in ({"stride": 2, "padding": 1}, {"dilation": 2, "ceil_mode": True}, {}):

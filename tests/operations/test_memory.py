@@ -18,10 +18,10 @@ BACKWARDS = np.arange(16)[::-1].reshape(X.shape).copy()
 
 # Calls that have nothing to compute: their answer is the input, or a part of it.
 TRIVIAL: list[tuple[Any, tuple[np.ndarray, ...], dict[str, Any]]] = [
-    (ux.max_pool, (X,), {"kernel_size": 1}),
-    (ux.max_pool, (X,), {"kernel_size": 1, "stride": 2}),
-    (ux.max_pool, (X,), {"kernel_size": (1, 2)}),
-    (ux.max_pool, (X,), {"kernel_size": (2, 1)}),
+    (ux.max_pool, (X.astype(np.float32),), {"kernel_size": 1}),
+    (ux.max_pool, (X.astype(np.float32),), {"kernel_size": 1, "stride": 2}),
+    (ux.max_pool, (X.astype(np.float32),), {"kernel_size": (1, 2)}),
+    (ux.max_pool, (X.astype(np.float32),), {"kernel_size": (2, 1)}),
     (ux.avg_pool, (X,), {"kernel_size": 1}),
     (ux.fractional_max_pool, (X,), {"kernel_size": 1, "output_size": 4, "seed": 0}),
     (ux.nearest_unpool, (X,), {"scale_factor": 1}),

@@ -31,6 +31,25 @@ def as_dtype(info: InputInfo, number: float, dtype: Any) -> float:
     return float(np.float32(number)) if info.xp.finfo(dtype).bits == 32 else number
 
 
+def largest_weight(info: InputInfo, taps: Array, values: Array, weights: Array) -> Array:
+    """Return along the first axis the largest weight of the taps that equal a value.
+
+    The taps are used up. PyTorch compares in vector instructions only into the dtype that it
+    compares, so there the weights may have that: see `weight_dtype`.
+    """
+    if info.traits.library != "torch" or weights.dtype != taps.dtype:
+        return info.xp.max((taps == values) * weights, axis=0)
+    largest = info.xp.max(taps.eq_(values).mul_(weights), axis=0)
+    return largest.to(info.index_dtype)
+
+
+def weight_dtype(info: InputInfo, dtype: Any) -> Any:
+    """Return in which dtype `largest_weight` wants weights of 15 bits, for taps of a dtype."""
+    # 2 bytes may not hold them, 8 bytes lose more in large arrays than small ones gain.
+    is_own = info.traits.library == "torch" and dtype.itemsize == 4
+    return dtype if is_own else info.xp.int16
+
+
 def are_first_maxima(info: InputInfo, x: Array, maxima: Array) -> bool:
     """Return whether maxima of x, of a real floating dtype on the host, are each a first largest.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -102,24 +104,28 @@ def stacked_taps(
     padding: tuple[Shape, Shape],
     pad_value: float,
 ) -> Callable[[Array], Array]:
-    """Return what stacks the taps of all windows, (taps, ..., *windows).
+    """Return what stacks the taps of all windows in a new array, (taps, ..., *windows).
 
     The padding holds `pad_value`.
     """
     rank, is_padded = len(axes), any(map(any, padding))
     if info.traits.library == "torch":  # where one view costs less than an index for each tap
         kernel_size, cells = [w.kernel_size for w in axes], [w.count for w in axes]
-        n_taps = math.prod(kernel_size)
+        n_taps, whole = math.prod(kernel_size), sys.modules["torch"].contiguous_format
+
+        @functools.lru_cache(8)
+        def find_view(shape: Shape, steps: Shape) -> tuple[Shape, Shape, Shape]:
+            lead = shape[: len(shape) - rank]
+            along_taps = [w.dilation * step for w, step in zip(axes, steps[-rank:], strict=True)]
+            along_cells = [w.stride * step for w, step in zip(axes, steps[-rank:], strict=True)]
+            strides = (*along_taps, *steps[: len(lead)], *along_cells)
+            return (*kernel_size, *lead, *cells), strides, (n_taps, *lead, *cells)
 
         def stack_views(x: Array) -> Array:
             if is_padded:
                 x = pad(info, x, *padding, pad_value)
-            lead, steps = x.shape[: x.ndim - rank], x.stride()
-            along_taps = [w.dilation * step for w, step in zip(axes, steps[-rank:], strict=True)]
-            along_cells = [w.stride * step for w, step in zip(axes, steps[-rank:], strict=True)]
-            strides = (*along_taps, *steps[: x.ndim - rank], *along_cells)
-            view = x.as_strided((*kernel_size, *lead, *cells), strides)
-            return view.reshape(n_taps, *lead, *cells)
+            sizes, strides, flat = find_view(x.shape, x.stride())
+            return x.as_strided(sizes, strides).clone(memory_format=whole).view(flat)
 
         return stack_views
     chosen = [(..., *cells) for cells in itertools.product(*[w.tap_slices for w in axes])]

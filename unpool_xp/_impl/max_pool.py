@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from unpool_xp._array.blocks import by_window_blocks
 from unpool_xp._array.compat import Array, cast
 from unpool_xp._array.namespace import InputInfo
-from unpool_xp._array.numeric import are_first_maxima, lowest_value
+from unpool_xp._array.numeric import are_first_maxima, largest_weight, lowest_value, weight_dtype
 from unpool_xp._array.views import cached_array, expand_to_axis, prepare_cached_array
 from unpool_xp._array.windows import (
     gathered_growth,
@@ -96,6 +96,7 @@ class _DtypeInfo(NamedTuple):
     index_dtype: Any  # the dtype of positions
     offset_dtype: Any  # the dtype of offsets
     floating: bool
+    priority_dtype: Any  # the dtype of the taps' priorities
     lowest: float  # padding value: never the maximum unless it is the only value
     can_stack: bool
     ndims: set[int]  # of the array, and of blocks of its planes
@@ -108,8 +109,8 @@ def _dtype_info(info: InputInfo, plan: MaxPoolPlan, x: Array) -> _DtypeInfo:
     lowest = lowest_value(info, x.dtype)
     # Stack if reading the result is free: NaN can then be handled after the fact.
     can_stack = info.traits.fast_path and _can_stack(plan)
-    ndims = {x.ndim, 1 + len(plan.axes)}
-    return _DtypeInfo(index_dtype, offset_dtype, floating, lowest, can_stack, ndims)
+    dtypes = index_dtype, offset_dtype, floating, weight_dtype(info, x.dtype)
+    return _DtypeInfo(*dtypes, lowest, can_stack, {x.ndim, 1 + len(plan.axes)})
 
 
 def _can_stack(plan: MaxPoolPlan) -> bool:
@@ -141,7 +142,8 @@ def _stacked(
     """
     xp = info.xp
     stack = stacked_taps(info, _strided_axes(plan), plan.padding, dtype_info.lowest)
-    priorities = {ndim: _tap_priorities(info, plan, ndim) for ndim in dtype_info.ndims}
+    dtype = dtype_info.priority_dtype
+    priorities = {n: _tap_priorities(info, plan, n, dtype) for n in dtype_info.ndims}
 
     def pool(x: Array) -> Maxima:
         taps = stack(x)
@@ -149,7 +151,7 @@ def _stacked(
         if dtype_info.floating and not are_first_maxima(info, x, values):
             return _folded(info, plan, dtype_info, lambda: ends() - (plan.flat_extent + 1))(x)
         # Of each window the position is its end less the priority.
-        return values, ends() - xp.max((taps == values) * priorities[x.ndim](), axis=0)
+        return values, ends() - largest_weight(info, taps, values, priorities[x.ndim]())
 
     return pool
 
@@ -158,7 +160,9 @@ def _strided_axes(plan: MaxPoolPlan) -> tuple[PoolAxis, ...]:
     return typing.cast("tuple[PoolAxis, ...]", plan.axes)  # as plan.is_strided promises
 
 
-def _tap_priorities(info: InputInfo, plan: MaxPoolPlan, ndim: int) -> Callable[[], Array]:
+def _tap_priorities(
+    info: InputInfo, plan: MaxPoolPlan, ndim: int, dtype: Any
+) -> Callable[[], Array]:
     """Return what gives the priority of each tap: the flat distance to the window's end.
 
     It is 0 in the padding.
@@ -181,9 +185,9 @@ def _tap_priorities(info: InputInfo, plan: MaxPoolPlan, ndim: int) -> Callable[[
             valid_priority = xp.reshape(valid, tuple(axis_shape)) * valid_priority
         priorities = priority * valid_priority
         shape = (plan.window_size, *[1] * (ndim - rank), *priorities.shape[rank:])
-        return xp.reshape(priorities, shape)
+        return cast(xp, xp.reshape(priorities, shape), dtype)
 
-    return prepare_cached_array(info, plan.arrays, "weights", make, ndim)
+    return prepare_cached_array(info, plan.arrays, "weights", make, ndim, dtype)
 
 
 # --- tap by tap ----------------------------------------------------------------------------------
