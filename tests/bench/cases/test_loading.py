@@ -8,7 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy import special
 
 from tests.support.command import run
 from unpool_xp import backends
@@ -266,3 +268,13 @@ def test_the_command_says_each_once_and_ends_with_what_it_means() -> None:
     assert len(lines) == 1
     assert lines[0].startswith("bad wrong on numpy (float16, bfloat16, float32, float64): wrong")
     assert "good" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("function", "module"),
+    [(special.logsumexp, "scipy.special"), (np.cov, "numpy"), (forget, __name__)],
+)
+def test_code_imports_a_function_from_as_far_up_as_it_is(
+    function: Callable[..., Any], module: str
+) -> None:
+    assert Operation(name="mine", function=function).module == module

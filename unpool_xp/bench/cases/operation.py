@@ -287,11 +287,13 @@ class Operation:
 
     @property
     def module(self) -> str:
-        """Where the function is imported from: the top of its package, if it is there."""
+        """Where the function is imported from: as far up in its package as it is there."""
         module: str = getattr(self.function, "__module__", None) or "builtins"
-        top = module.partition(".")[0]
-        there = getattr(sys.modules.get(top), self.function_name, None) is self.function
-        return module_title(top if there else module)
+        parts = module.split(".")
+        parents = (".".join(parts[:n]) for n in range(1, len(parts)))
+        name, function = self.function_name, self.function
+        found = (one for one in parents if getattr(sys.modules.get(one), name, None) is function)
+        return module_title(next(found, module))
 
     @property
     def default_dtype(self) -> str:
