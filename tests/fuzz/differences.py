@@ -83,7 +83,8 @@ def floors_in_float32(call: Call, label: str, ours: Outcome, theirs: Outcome) ->
         places = (np.arange(m) + 0.5) / scale - 0.5
         moved = moved[..., None] | (np.floor(places.astype(np.float32)) != np.floor(places))
     largest = np.abs(one[np.isfinite(one)]).max(initial=1)
-    error = np.abs(np.where(np.isfinite(one) | np.isfinite(other), one - other, 0))
+    with np.errstate(invalid="ignore"):
+        error = np.abs(np.where(np.isfinite(one) | np.isfinite(other), one - other, 0))
     return bool((error <= np.where(moved, 1e-5, 1e-10) * largest).all())
 
 
