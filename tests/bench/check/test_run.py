@@ -134,10 +134,10 @@ def test_the_command_is_green_and_writes_both_formats(tmp_path: Path) -> None:
 
 def test_an_operation_broken_on_purpose_is_named_and_exits_1(tmp_path: Path) -> None:
     shutil.copytree(Path(unpool_xp.__file__).parent, tmp_path / "unpool_xp")
-    source = tmp_path / "unpool_xp" / "_impl" / "max_pool.py"
-    text, right = source.read_text(encoding="utf-8"), "(taps == values) * priorities"
+    source = tmp_path / "unpool_xp" / "_array" / "numeric.py"
+    text, right = source.read_text(encoding="utf-8"), "(taps == values) * weights"
     assert text.count(right) == 1
-    source.write_text(text.replace(right, "(taps != values) * priorities"), encoding="utf-8")
+    source.write_text(text.replace(right, "(taps != values) * weights"), encoding="utf-8")
     command = ("-m", "unpool_xp", "check", "--backend", "numpy", "--operation", "max_pool")
     shown = python(*command, cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert shown.returncode == 1, shown.stdout + shown.stderr
